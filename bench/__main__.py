@@ -1,0 +1,123 @@
+"""``python -m bench``: everything side by side in one run. See NOTES.md for what the figures mean."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from itertools import product
+from pathlib import Path
+
+from bench import figures, load, machine, model, report
+from bench.figures import FIGURES, Figure, Length
+from bench.servers import Running, Server
+
+RESULTS = Path(__file__).parent / "results"
+SHORT = ["pilot", "workerd (JS)", "uvicorn, raw ASGI", "vllm serve"]  # what a quick run starts
+QUICK, WHOLE = Length(2, 6), Length(4, 12)
+
+
+def main() -> None:
+    options = arguments()
+    load.program()
+    if not (load.CACHE / "model" / "config.json").exists():
+        model.make(load.CACHE / "model")
+    chosen = [figure for figure in FIGURES if figure.key in (options.only or [figure.key])]
+    if options.quick and not options.only:
+        chosen = [figure for figure in chosen if figure.quick]
+    present = available(chosen, options.servers or (SHORT if options.quick and not options.only else None))
+    length = wanted_length(options)
+    results = report.empty()
+    began = time.perf_counter()
+    count = options.rounds or (1 if options.quick else 3)
+    for _ in rounds(count, chosen, present, length, results):
+        paths = report.write(Path(options.out), options.name, results, head(present))
+    say(f"{time.perf_counter() - began:.0f} s; {paths[0]}, {paths[1]}")
+    print(paths[0].read_text())
+
+
+def arguments() -> argparse.Namespace:
+    names = sorted({server.name for figure in FIGURES for server in figure.servers})
+    parser = argparse.ArgumentParser(prog="make bench ARGS=...", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="one short round")
+    parser.add_argument("--rounds", type=int, help="default 3, with --quick 1")
+    parser.add_argument("--only", nargs="*", choices=[figure.key for figure in FIGURES], help="these figures")
+    parser.add_argument("--servers", nargs="*", metavar="NAME", help="these alone", choices=names)
+    parser.add_argument("--seconds", type=float, help="of every measured window")
+    parser.add_argument("--repeats", type=int, help="of what happens once at a time: launches, saves, first tokens")
+    parser.add_argument("--out", default=RESULTS)
+    parser.add_argument("--name", default="table")
+    return parser.parse_args()
+
+
+def wanted_length(options: argparse.Namespace) -> Length:
+    usual = QUICK if options.quick else WHOLE
+    return Length(options.seconds or usual.seconds, options.repeats or usual.repeats)
+
+
+def available(chosen: list[Figure], names: list[str] | None) -> list[Server]:
+    """Every server of the chosen figures that can be started here; the others are named."""
+    found = []
+    for server in dict.fromkeys(server for figure in chosen for server in figure.servers):
+        if names and server.name not in names:
+            continue
+        if server.missing is not None or not server.version:
+            say(f"left out: {server.name}, which is not installed ({server.missing or 'no such package'})")
+        else:
+            found.append(server)
+    return found
+
+
+def rounds(
+    count: int, chosen: list[Figure], present: list[Server], length: Length, results: report.Results
+) -> Iterator[int]:
+    """Every server is started once; then each round goes through all of them. What starts its own servers comes first,
+    once: it repeats by itself."""
+    with figures.event_source() as target, ExitStack() as stack:
+        for figure, server in product([f for f in chosen if f.alone], present):
+            if server in figure.servers:
+                take(results, figure, server, lambda f=figure, s=server: f.measure(s, length))
+        started = [(server, running) for server in present if (running := start(stack, server, chosen, target))]
+        for number in range(1, count + 1):
+            say(f"round {number} of {count}")
+            for server, running in started:
+                for figure in chosen:
+                    if server in figure.servers and not figure.alone:
+                        take(results, figure, server, lambda f=figure, s=server, r=running: f.measure(s, r, length))
+            yield number
+
+
+def start(stack: ExitStack, server: Server, chosen: list[Figure], target: str) -> Running | None:
+    if not any(server in figure.servers and not figure.alone for figure in chosen):
+        return None
+    try:
+        return stack.enter_context(server.run(target=target, interval_ms=figures.INTERVAL_MS))
+    except (RuntimeError, load.LoadError, OSError) as error:
+        say(f"left out: {server.name}: {error}")
+        return None
+
+
+def take(results: report.Results, figure: Figure, server: Server, measure: object) -> None:
+    try:
+        numbers = measure()  # type: ignore[operator]
+    except (load.LoadError, RuntimeError, OSError) as error:
+        return say(f"no figure: {server.name}, {figure.key}: {error}")
+    results[figure.key][server.name].append(numbers)
+    columns = "  ".join(f"{name} {report.short(value)}" for name, value in numbers.items())
+    say(f"{figure.key:12} {server.name:24} {columns}")
+
+
+def head(present: list[Server]) -> list[str]:
+    versions = ", ".join(f"{server.name} {server.version}" for server in present)
+    pinned = f"server on CPU {machine.SERVER}, load, event source and EngineCore on CPU {machine.LOAD}"
+    return [f"{time.strftime('%Y-%m-%d')}. {machine.describe()}; {pinned}.", "", f"{versions}."]
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()

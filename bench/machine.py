@@ -1,0 +1,56 @@
+"""The machine and what processes cost on it."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Iterable
+from pathlib import Path
+
+import psutil
+
+CPUS = sorted(os.sched_getaffinity(0))
+SERVER, LOAD = CPUS[0], CPUS[-1]  # one CPU each; the same one where there is only one
+
+
+def pin(cpu: int) -> None:
+    os.sched_setaffinity(0, {cpu})
+
+
+def family(pid: int, without: Iterable[int] = ()) -> list[psutil.Process]:
+    """The process and all below it; a process in ``without`` is left out, and all below that."""
+    left_out = set(without)
+    if pid in left_out or not psutil.pid_exists(pid):
+        return []
+    found = [psutil.Process(pid)]
+    for child in found[0].children():
+        found += family(child.pid, left_out)
+    return found
+
+
+def cpu_seconds(pid: int, without: Iterable[int] = ()) -> float:
+    """User and system time of the family so far."""
+    total = 0.0
+    for process in family(pid, without):
+        try:
+            times = process.cpu_times()
+        except psutil.NoSuchProcess:
+            continue
+        total += times.user + times.system
+    return total
+
+
+def pss(pid: int) -> float:
+    """The family's share of physical memory, in MB: what it shares with others is divided among them."""
+    total = 0
+    for process in family(pid):
+        lines = Path(f"/proc/{process.pid}/smaps_rollup").read_text().splitlines()
+        total += next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+    return total / 1000
+
+
+def describe() -> str:
+    """One line for the results."""
+    model = next((line.partition(":")[2].strip() for line in Path("/proc/cpuinfo").read_text().splitlines()
+                  if line.startswith("model name")), platform.machine())
+    return f"{os.cpu_count()} x {model}, Linux {platform.release()}, Python {platform.python_version()}"

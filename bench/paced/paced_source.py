@@ -1,0 +1,101 @@
+"""A vLLM general plugin: tokens come by the clock instead of from a model.
+
+Everything around the model is vLLM's own: the processes, the sockets between them, the frontend. Only EngineCore's
+``add_request`` and ``step`` are replaced: a step lasts PACED_MS milliseconds and gives every request that was there
+when it began one token, all in one ``EngineCoreOutputs``, as a model's step does.
+
+Put this folder on PYTHONPATH; nothing else has to be installed. Settings come from the environment, for vLLM itself
+starts EngineCore:
+
+PACED_MS      milliseconds of a step; without it the plugin does nothing
+PACED_TOKENS  FIRST-LAST: token ids, used in turn
+PACED_CPU     the CPU that EngineCore runs on
+PACED_LOG     a file for the lines ``core PID``, ``add ID TIME`` and ``abort ID TIME`` (CLOCK_MONOTONIC, seconds)
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any
+
+
+class Source:
+    """The requests being answered, and when the next step ends."""
+
+    def __init__(self) -> None:
+        first, _, last = os.environ.get("PACED_TOKENS", "300-500").partition("-")
+        self.first, self.count = int(first), int(last) - int(first) + 1
+        self.interval = float(os.environ["PACED_MS"]) / 1000
+        self.due = 0.0
+        self.requests: dict[str, list[Any]] = {}  # id → [client, tokens made, tokens wanted]
+        path = os.environ.get("PACED_LOG")
+        self._log = open(path, "a", buffering=1) if path else None  # noqa: SIM115 (as long as the process)
+        self.say(f"core {os.getpid()}")
+        if cpu := os.environ.get("PACED_CPU"):
+            for thread in os.listdir("/proc/self/task"):
+                os.sched_setaffinity(int(thread), {int(cpu)})
+
+    def say(self, text: str) -> None:
+        if self._log is not None:
+            self._log.write(text + "\n")
+
+    def add(self, request: Any) -> None:
+        self.requests[request.request_id] = [request.client_index, 0, request.max_tokens]
+        self.say(f"add {request.request_id} {time.monotonic():.6f}")
+
+    def abort(self, ids: list[str]) -> None:
+        for name in ids:
+            if self.requests.pop(name, None) is not None:
+                self.say(f"abort {name} {time.monotonic():.6f}")
+
+    def wait(self) -> None:
+        """Until the step's end. An idle engine begins at once; a busy one keeps to the clock."""
+        now = time.monotonic()
+        self.due = self.due + self.interval if now < self.due + self.interval else now + self.interval
+        time.sleep(max(0.0, self.due - now))
+
+
+def register() -> None:
+    if "PACED_MS" not in os.environ:
+        return
+    from vllm.v1.engine import EngineCoreOutput, EngineCoreOutputs, FinishReason, core
+
+    sources: list[Source] = []
+
+    def source() -> Source:
+        if not sources:
+            sources.append(Source())
+        return sources[0]
+
+    def add_request(self: Any, request: Any, request_wave: int = 0) -> None:
+        source().add(request)
+
+    def abort_requests(self: Any, request_ids: list[str]) -> None:
+        source().abort(request_ids)
+
+    def has_work(self: Any) -> bool:
+        return bool(source().requests)
+
+    def step(self: Any) -> tuple[dict[int, Any], bool]:
+        paced, begun = source(), list(source().requests.items())
+        paced.wait()
+        self._process_aborts_queue()
+        made: dict[int, list[Any]] = {}
+        for name, state in begun:
+            if name not in paced.requests:
+                continue
+            token = paced.first + state[1] % paced.count
+            state[1] += 1
+            ended = state[1] >= state[2]
+            if ended:
+                del paced.requests[name]
+            made.setdefault(state[0], []).append(EngineCoreOutput(
+                request_id=name, new_token_ids=[token], finish_reason=FinishReason.LENGTH if ended else None,
+            ))  # fmt: skip
+        return {client: EngineCoreOutputs(outputs=outputs) for client, outputs in made.items()}, True
+
+    core.EngineCore.add_request = add_request
+    core.EngineCore.abort_requests = abort_requests
+    core.EngineCore.step = core.EngineCore.step_with_batch_queue = step
+    core.EngineCoreProc.has_work = has_work

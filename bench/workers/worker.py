@@ -1,0 +1,26 @@
+"""The worker under test: each path is one way for bytes to leave."""
+
+from urllib.parse import urlsplit
+
+from workers import Response
+from workers import fetch as outbound
+
+EVENTS = {"content-type": "text/event-stream"}
+ASKED = {"prompt": "Where is New York?", "raw": True, "max_tokens": 60000, "stream": True}
+
+
+async def fetch(request, env, ctx):
+    path = urlsplit(request.url).path
+    if path == "/tokens":  # the model's stream, unread
+        return Response(await env.AI.run(env.MODEL, ASKED), headers=EVENTS)
+    if path == "/again":  # read here and written again
+        return Response(again(await env.AI.run(env.MODEL, ASKED)), headers=EVENTS)
+    if path == "/proxy":
+        answer = await outbound(env.TARGET)
+        return Response(answer.body, headers=EVENTS)
+    return Response("Hello from Python!\n")
+
+
+async def again(stream):
+    async for chunk in stream:
+        yield chunk

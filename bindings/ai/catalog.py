@@ -1,0 +1,114 @@
+"""The catalog: a Workers AI id → what it is, and which engine answers for it here.
+
+``resolve`` turns an id into a ``Served``: the model's facts and the ``EngineSpec`` that answers. Where nobody
+said how to obtain the weights, the small embedded model stands in and ``Served.stand_in`` says so.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from urllib.parse import unquote
+
+from bindings.ai.engine import EngineSpec
+from bindings.ai.errors import no_such_model, retired
+from bindings.ai.models import TEXT_GENERATION, Model, built_in, built_in_model, own_models
+
+EMBEDDED = EngineSpec(engine="llamacpp", model="embedded")
+EMBEDDED_NAME = "SmolLM2-135M-Instruct"
+GPU_NODES = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/kfd", "/dev/dxg")  # NVIDIA, AMD, Windows' WSL 2
+
+
+@dataclass(frozen=True)
+class Served:
+    """An id, resolved. When ``stand_in`` is true another model answers: ``answers`` is its name."""
+
+    model: Model
+    spec: EngineSpec
+    stand_in: bool = False
+    answers: str = ""
+
+
+class Catalog:
+    """Every model this machine knows, by id: upstream's, and the project's ``own``."""
+
+    def __init__(self, own: Mapping[str, Model] | None = None) -> None:
+        self._own = own or {}
+
+    @classmethod
+    def load(cls, user_file: Path | None = None) -> Catalog:
+        """With the project's ``models.yaml``, if there is one. Raises ConfigError when it cannot be used.
+
+        Upstream's own rows are read on first use, not here: a start does not wait for them.
+        """
+        return cls(own_models(user_file) if user_file is not None and user_file.is_file() else None)
+
+    def models(self) -> list[Model]:
+        """All of them: upstream's in the catalog's order, then the project's own."""
+        return [self.model(id) for id in dict.fromkeys([*built_in(), *self._own])]
+
+    @property
+    def own(self) -> list[Model]:
+        """Those of the project's own ``models.yaml``."""
+        return list(self._own.values())
+
+    def model(self, id: str) -> Model:
+        """The row for ``id``, percent-encoded or not. Raises AiError 5007."""
+        id = unquote(id)
+        found = self._own.get(id) or built_in_model(id)
+        if found is None:
+            raise no_such_model(id)
+        return found
+
+    def resolve(self, id: str, choice: str | None = None) -> Served:
+        """Who answers for ``id``: its own ``engine``, else ``choice``, else the one that fits this machine.
+
+        Raises AiError: unknown (5007), of a task or an engine that is not configured (5007), retired (5028).
+        """
+        model = self.model(id)
+        if model.retired:
+            raise retired(model.id, model.deprecated or "an earlier date")
+        if model.task != TEXT_GENERATION:
+            raise no_such_model(model.id, f"no configured engine serves the task {model.task}")
+        engine = model.engine or choice or automatic_engine()
+        spec = _configured(model, engine)
+        if spec is not None:
+            return Served(model, spec)
+        return _stand_in(model, engine, chosen=bool(model.engine or choice))
+
+
+def automatic_engine() -> str:
+    """vLLM where it is installed and has a GPU to run on, else the embedded llama.cpp."""
+    return "vllm" if find_spec("vllm") is not None and any(map(os.path.exists, GPU_NODES)) else "llamacpp"
+
+
+def _configured(model: Model, engine: str) -> EngineSpec | None:
+    """The engine with the weights and options given for this model; None when nobody said which weights."""
+    options = {**(getattr(model, engine) or {}), **model.options}
+    name = options.pop("model", None)
+    name = model.model or name or _assumed_name(model, engine)
+    return None if name is None else EngineSpec(engine=engine, model=name, options=options)
+
+
+def _assumed_name(model: Model, engine: str) -> str | None:
+    """An OpenAI-compatible server is asked for the id itself; a model may be *defined* to be an echo."""
+    if engine == "openai":
+        return model.id
+    return "echo" if model.engine == "echo" else None
+
+
+def _stand_in(model: Model, engine: str, *, chosen: bool) -> Served:
+    """Something else answers, and says so; unless the engine was chosen and lacks only the weights."""
+    if not model.stand_in or (chosen and engine not in ("llamacpp", "echo")):
+        where = f"write `{engine}: {{model: ...}}` under {model.id!r} in models.yaml"
+        raise no_such_model(model.id, f"engine {engine} has no weights for it; {where}")
+    if engine == "echo":
+        spec = EngineSpec(engine="echo", model="echo", options=model.echo or {})
+        return Served(model, spec, stand_in=True, answers="echo")
+    return Served(model, EMBEDDED, stand_in=True, answers=EMBEDDED_NAME)
+
+
+__all__ = ["EMBEDDED", "EMBEDDED_NAME", "Catalog", "Served", "automatic_engine"]

@@ -1,0 +1,180 @@
+"""What an engine is: the protocol every engine file implements, and the table that names them.
+
+Theory of operation
+-------------------
+An engine lives in a process of its own (``bindings.ai.host``), one process per distinct ``EngineSpec``,
+and outlives every reload of every worker. The supervisor talks to it through ``bindings.ai.client``,
+which offers the very same ``generate``. Whoever stops iterating, stops the model: closing the async
+generator that ``generate`` returned aborts the request inside the engine.
+
+Heavy libraries (vllm, torch, llama.cpp) are imported inside the engine's ``open`` and nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable
+from typing import Any, Protocol
+
+import msgspec
+
+Progress = Callable[[str, float | None], None]
+"""``progress(stage, fraction)``: stage is ``download``, ``load`` or ``warm-up``; fraction 0..1 or None."""
+
+
+class EngineSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """Which engine, which weights, which options: equal specs share one engine process.
+
+    ``model``       a path, a Hugging Face repo id, or the upstream's own model name (``openai``)
+    ``options``     passed to the engine as they are: any ``AsyncEngineArgs`` field for ``vllm``,
+                    ``base_url``/``api_key``/``timeout_s`` for ``openai``, ``n_ctx``/``n_threads``/... for
+                    ``llamacpp``, ``rate``/``tokens`` for ``echo``
+    """
+
+    engine: str
+    model: str
+    options: dict[str, Any] = {}
+
+
+class Generate(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """One text-generation request, already validated; names and ranges are Workers AI's (contract §1.3).
+
+    Exactly one of ``prompt`` and ``messages`` is set. ``raw`` sends the prompt to the model untouched;
+    otherwise a prompt becomes a single user message and goes through the model's chat template.
+    """
+
+    prompt: str | None = None
+    messages: list[dict[str, Any]] | None = None
+    raw: bool = False
+    max_tokens: int = 256
+    temperature: float = 0.6
+    top_p: float | None = None
+    top_k: int | None = None
+    seed: int | None = None
+    repetition_penalty: float | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    stop: list[str] = []
+    context_window: int | None = None     # limit on prompt + max_tokens; the engine's own is a limit too
+    max_input_tokens: int | None = None   # limit on the prompt alone
+    max_output_tokens: int | None = None  # limit on max_tokens alone
+
+
+class Delta(msgspec.Struct, array_like=True):
+    """What one engine step added to one request.
+
+    ``text`` may be empty (a token that is only part of a character). ``tokens`` is how many tokens this
+    delta stands for. The last delta has ``finish_reason`` (``stop``, ``length``); every delta carries the
+    prompt's length in tokens, known before the first token is made.
+    """
+
+    text: str
+    tokens: int = 1
+    prompt_tokens: int = 0
+    finish_reason: str | None = None
+
+
+class EngineInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """What an opened engine says of itself."""
+
+    engine: str
+    model: str                      # what really answers: a file name, a repo id
+    version: str                    # of the library behind it
+    device: str                     # "cpu", "cuda: NVIDIA H200", "remote"
+    context_window: int | None      # tokens; None when the engine does not know (openai)
+
+
+class EngineError(Exception):
+    """A refusal or failure with Workers AI's ``code``, HTTP ``status`` and error ``name`` (contract §1.7)."""
+
+    def __init__(self, code: int, status: int, description: str, name: str = "AiError") -> None:
+        self.code, self.status, self.description, self.name = code, status, description, name
+        super().__init__(description)
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """What crosses between processes beside the name and the text."""
+        return {"code": self.code, "status": self.status}
+
+
+class EngineLost(EngineError):
+    """429 / 3040: the model's process ended under the request. It is being restarted: ask again."""
+
+    def __init__(self) -> None:
+        super().__init__(3040, 429, "The model stopped and is being restarted, please try again.")
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        return {**super().fields, "lost": True}
+
+
+class ModelUnavailable(EngineError):
+    """500 / 3043: the model cannot be loaded here; ``description`` says why and what to do about it."""
+
+    def __init__(self, description: str) -> None:
+        super().__init__(3043, 500, description)
+
+
+class StillLoading(EngineError):
+    """408 / 3007: the caller's patience (``load_timeout``) ended before the model was ready."""
+
+    def __init__(self, model: str, seconds: float) -> None:
+        super().__init__(3007, 408, f"{model} is still loading after {seconds:g} s, please try again.")
+
+
+class ContextExceeded(EngineError):
+    """413 / 5021, raised before inference."""
+
+    def __init__(self, tokens: int, limit: int, what: str = "input and maximum output tokens") -> None:
+        super().__init__(
+            5021, 413,
+            f"The estimated number of {what} ({tokens}) exceeded this model context window limit ({limit}).",
+            name="Ai",
+        )
+
+
+class Engine(Protocol):
+    """One loaded model. ``live`` is the number of requests the model is working on right now."""
+
+    info: EngineInfo
+    alive: bool
+    """False once the model can answer no more (its own process died): the engine's process then ends."""
+
+    @classmethod
+    async def open(cls, spec: EngineSpec, progress: Progress) -> Engine:
+        """Load the model. Raises ``UserError`` (with a remedy) when it cannot be had."""
+
+    def generate(self, request: Generate, request_id: str) -> AsyncGenerator[Delta, None]:
+        """Stream deltas, one or more per engine step. Raises ``EngineError`` before the first delta when
+        the request is refused. ``aclose()`` on the generator aborts the request inside the engine."""
+
+    @property
+    def live(self) -> int: ...
+
+    async def aclose(self) -> None:
+        """Free the model and end every process it started."""
+
+
+ENGINES: dict[str, str] = {
+    "vllm": "bindings.ai.engines.vllm:VLLMEngine",
+    "llamacpp": "bindings.ai.engines.llamacpp:LlamaCppEngine",
+    "openai": "bindings.ai.engines.openai:OpenAIEngine",
+    "echo": "bindings.ai.engines.echo:EchoEngine",
+}
+
+
+def check_limits(request: Generate, prompt_tokens: int, engine_window: int | None) -> None:
+    """Refuse what cannot fit, before inference, with the contract's 413 / 5021 (contract §1.7)."""
+    if request.max_input_tokens is not None and prompt_tokens > request.max_input_tokens:
+        raise ContextExceeded(prompt_tokens, request.max_input_tokens, "input tokens")
+    if request.max_output_tokens is not None and request.max_tokens > request.max_output_tokens:
+        raise ContextExceeded(request.max_tokens, request.max_output_tokens, "maximum output tokens")
+    for window in (request.context_window, engine_window):
+        if window is not None and prompt_tokens + request.max_tokens > window:
+            raise ContextExceeded(prompt_tokens + request.max_tokens, window)
+
+
+__all__ = [
+    "ENGINES", "ContextExceeded", "Delta", "Engine", "EngineError", "EngineInfo", "EngineLost", "EngineSpec",
+    "Generate", "ModelUnavailable", "Progress", "StillLoading", "check_limits",
+]
+

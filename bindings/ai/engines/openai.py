@@ -1,0 +1,225 @@
+"""The ``openai`` engine: any server that speaks OpenAI's API (``vllm serve``, Ollama, llama.cpp, a cloud).
+
+Options: ``base_url`` (default ``OPENAI_BASE_URL``, then OpenAI's own), ``api_key`` (default ``OPENAI_API_KEY``),
+``timeout_s`` (300: how long it may be silent), ``extra_body`` (sent with every request, e.g. a provider's own
+field). Leaving a stream closes its connection, which is how these servers are told to stop.
+
+A server says how long the prompt was at the end of the stream only, so ``prompt_tokens`` is 0 until the last
+delta, and limits are checked against an estimate of four bytes a token.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, asynccontextmanager
+from typing import Any
+
+import msgspec
+
+from bindings.ai.engine import Delta, EngineError, EngineInfo, EngineSpec, Generate, Progress, check_limits
+from runtime.errors import ConfigError, UserError
+
+_CONNECT = 10.0  # seconds
+
+
+class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    base_url: str | None = None
+    api_key: str | None = None
+    timeout_s: float = 300
+    extra_body: dict[str, Any] = {}
+
+
+class _Piece(msgspec.Struct):
+    content: str | None = None
+
+
+class _Choice(msgspec.Struct):
+    delta: _Piece | None = None        # chat completions
+    text: str | None = None            # completions
+    finish_reason: str | None = None
+
+
+class _Usage(msgspec.Struct):
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+class _Event(msgspec.Struct):
+    choices: list[_Choice] = []
+    usage: _Usage | None = None
+    error: Any = None
+
+
+_decode = msgspec.json.Decoder(_Event).decode
+
+
+class OpenAIEngine:
+    alive = True
+
+    def __init__(self, session: Any, base: str, info: EngineInfo, options: Options) -> None:
+        self.info, self.live = info, 0
+        self._session, self._base, self._options = session, base, options
+
+    @classmethod
+    async def open(cls, spec: EngineSpec, progress: Progress) -> OpenAIEngine:
+        """Ask the server whether it is there. Raises UserError when it is not, or refuses the key."""
+        options = _options(spec)
+        base = (options.base_url or os.environ.get("OPENAI_BASE_URL") or _official(options)).rstrip("/")
+        info = EngineInfo(engine="openai", model=spec.model, version="1", device=f"remote: {_host(base)}",
+                          context_window=None)
+        self = cls(_session(options), base, info, options)
+        try:
+            await self._greet()
+        except BaseException:
+            await self.aclose()
+            raise
+        return self
+
+    async def generate(self, request: Generate, request_id: str) -> AsyncGenerator[Delta, None]:
+        check_limits(request, _estimate(request), None)
+        path, body = self._request(request)
+        self.live += 1
+        try:
+            async with _upstream(self._host), await self._post(path, body) as response:
+                if response.status != 200:
+                    raise _refusal(response.status, await response.text(errors="replace"))
+                async with aclosing(_deltas(response.content)) as deltas:
+                    async for delta in deltas:
+                        yield delta
+        finally:
+            self.live -= 1
+
+    async def _post(self, path: str, body: dict[str, Any]) -> Any:
+        """Once more if the connection was a kept one that the server has just closed: it saw no request."""
+        import aiohttp
+
+        try:
+            return await self._session.post(self._base + path, json=body)
+        except aiohttp.ServerDisconnectedError:
+            return await self._session.post(self._base + path, json=body)
+
+    async def aclose(self) -> None:
+        await self._session.close()
+
+    @property
+    def _host(self) -> str:
+        return self.info.device.removeprefix("remote: ")
+
+    async def _greet(self) -> None:
+        import aiohttp
+
+        try:
+            async with self._session.get(f"{self._base}/models") as response:
+                status = response.status
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            raise UserError(f"no server answers: {error or type(error).__name__}", where=self._host,
+                            remedy="Start it, or correct base_url in models.yaml or OPENAI_BASE_URL.") from None
+        if status in (401, 403):
+            raise UserError(f"the server refuses the key (HTTP {status})", where=self._host,
+                            remedy="Set OPENAI_API_KEY, or api_key in models.yaml.")
+
+    def _request(self, request: Generate) -> tuple[str, dict[str, Any]]:
+        messages = request.messages
+        if messages is None and not request.raw:
+            messages = [{"role": "user", "content": request.prompt}]
+        wanted: dict[str, Any] = {
+            "messages": messages, "prompt": request.prompt if messages is None else None,
+            "top_p": request.top_p, "top_k": request.top_k, "seed": request.seed,
+            "repetition_penalty": request.repetition_penalty,
+            "frequency_penalty": request.frequency_penalty, "presence_penalty": request.presence_penalty,
+            "stop": request.stop or None,
+        }
+        return "/completions" if messages is None else "/chat/completions", {
+            "model": self.info.model, "stream": True, "stream_options": {"include_usage": True},
+            "max_tokens": request.max_tokens, "temperature": request.temperature,
+            **{name: value for name, value in wanted.items() if value is not None},
+            **self._options.extra_body,
+        }
+
+
+async def _deltas(lines: Any) -> AsyncGenerator[Delta, None]:
+    """One delta per event; the reason waits for the count of tokens, which comes after it."""
+    counted, reason, usage = 0, None, _Usage()
+    async for line in lines:
+        if not line.startswith(b"data:") or line.startswith(b"data: [DONE]"):
+            continue
+        event = _decode(line[5:])
+        if event.error is not None:
+            raise _refusal(500, msgspec.json.encode(event.error).decode())
+        usage = event.usage or usage
+        for choice in event.choices[:1]:
+            reason = choice.finish_reason or reason
+            text = choice.text if choice.delta is None else choice.delta.content
+            if text:
+                counted += 1
+                yield Delta(text)
+    if reason is None:
+        raise EngineError(3043, 500, "The server ended the stream before the answer was complete")
+    more = max(0, usage.completion_tokens - counted)
+    yield Delta("", more, usage.prompt_tokens, "length" if reason == "length" else "stop")
+
+
+@asynccontextmanager
+async def _upstream(host: str) -> AsyncGenerator[None, None]:
+    """What the network does, in the contract's words."""
+    import aiohttp
+
+    try:
+        yield
+    except TimeoutError:
+        raise EngineError(3007, 408, f"{host} did not answer in time") from None
+    except (aiohttp.ClientError, msgspec.DecodeError, ValueError) as error:
+        raise EngineError(3043, 500, f"{host}: {error or type(error).__name__}") from None
+
+
+def _refusal(status: int, body: str) -> EngineError:
+    """The server's HTTP error (contract §1.7). A refused key is not quoted: the text may hold a part of it."""
+    if status in (401, 403):
+        return EngineError(3043, 500, f"The upstream server refuses the key (HTTP {status})")
+    if status in (429, 503):
+        return EngineError(3040, 429, "Capacity temporarily exceeded, please try again.")
+    if status in (408, 504):
+        return EngineError(3007, 408, body[:2000])
+    if status >= 500:
+        return EngineError(3043, 500, body[:2000] or f"HTTP {status}")
+    return EngineError(8007, 400, body[:2000] or f"HTTP {status}")
+
+
+def _options(spec: EngineSpec) -> Options:
+    try:
+        return msgspec.convert(spec.options, Options)
+    except msgspec.ValidationError as error:
+        raise ConfigError(str(error), where="openai: options",
+                          remedy="The options are: " + ", ".join(Options.__struct_fields__)) from None
+
+
+def _official(options: Options) -> str:
+    if _key(options) is None:
+        raise ConfigError("no server is named", where="openai: base_url",
+                          remedy="export OPENAI_BASE_URL=http://127.0.0.1:8000/v1\n"
+                                 "and OPENAI_API_KEY, if the server wants one")
+    return "https://api.openai.com/v1"
+
+
+def _key(options: Options) -> str | None:
+    return options.api_key or os.environ.get("OPENAI_API_KEY") or None
+
+
+def _session(options: Options) -> Any:
+    import aiohttp
+
+    key = _key(options)
+    return aiohttp.ClientSession(
+        headers={"Authorization": f"Bearer {key}"} if key else {}, trust_env=True, read_bufsize=1 << 20,
+        connector=aiohttp.TCPConnector(limit=0),
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT, sock_read=options.timeout_s))
+
+
+def _host(base: str) -> str:
+    """For people: without a name and password that the address may hold."""
+    return base.partition("://")[2].rpartition("@")[2]
+
+
+def _estimate(request: Generate) -> int:
+    return len(msgspec.json.encode(request.messages or request.prompt)) // 4

@@ -1,0 +1,144 @@
+"""The one ``run`` behind both doors, ``env.AI`` and REST: catalog → checks → engine → answer.
+
+The first delta is awaited before the answer begins, so that a refusal is an HTTP error and not a broken
+stream. Whoever closes the answer's stream, or cancels ``run``, aborts the engine's request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncGenerator, Coroutine, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from bindings.ai.answer import Answering, RunAnswer, StreamStats
+from bindings.ai.catalog import EMBEDDED, Catalog, Served, automatic_engine
+from bindings.ai.engine import Delta, EngineError, EngineSpec, Generate
+from bindings.ai.errors import AiError, internal, of_engine
+from bindings.ai.shapes import refuse_options, text_generation
+from runtime.errors import UserError
+
+
+class Client(Protocol):
+    """What answers for one engine; ``bindings.ai.client`` has the real one."""
+
+    def generate(self, request: Generate, request_id: str) -> AsyncGenerator[Delta, None]: ...
+
+
+class Pool(Protocol):
+    """Engines by their specs; ``bindings.ai.pool`` has the real one."""
+
+    def get(self, spec: EngineSpec) -> Client: ...
+
+    async def reconcile(self, specs: Iterable[EngineSpec]) -> None: ...
+
+    async def aclose(self) -> None: ...
+
+
+class Say(Protocol):
+    """How to tell the person at the terminal something; ``runtime.supervisor.observe`` does it."""
+
+    def note(self, text: str) -> None: ...
+
+    def fault(self, exc: BaseException, request_id: str | None = None) -> None: ...
+
+
+@dataclass(frozen=True)
+class Settings:
+    """``engine``: the person's choice, None for the best that works. ``padding``: send the ``p`` filler."""
+
+    engine: str | None = None
+    padding: bool = False
+
+
+class AIService:
+    """Workers AI on this machine: outlives reloads, which bring it a new catalog."""
+
+    def __init__(self, pool: Pool, catalog: Catalog, settings: Settings, say: Say) -> None:
+        self.pool, self.catalog, self.settings, self._say = pool, catalog, settings, say
+        self._used: dict[str, Served] = {}  # what has been asked for, by id
+        self.preloaded: list[EngineSpec] = []
+        self._told: set[str] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def run(
+        self, model: str, inputs: Any, options: Mapping[str, Any] | None = None, *, request_id: str = ""
+    ) -> RunAnswer:
+        """Answer one request. Raises AiError for whatever is refused or fails before the first token."""
+        request_id = request_id or new_request_id()
+        served = self._served(model)
+        refuse_options(options or {})
+        wanted = text_generation(inputs, served.model)
+        answering = Answering(served, wanted, request_id, StreamStats(served.model.id), self._refusal)
+        try:
+            deltas = self.pool.get(served.spec).generate(wanted.generate, request_id)
+            return await answering.begin(deltas, padding=self.settings.padding)
+        except Exception as error:
+            raise self._refusal(error, request_id) from error
+
+    def reconfigure(self, catalog: Catalog, settings: Settings, *, preload: bool = False) -> None:
+        """Serve from ``catalog`` from here on. Engines that nothing asks for any more end once they are idle.
+
+        ``preload``: load what the catalog marks for it now; with nothing of the project's own in it, the
+        embedded model, if that is what will answer.
+        """
+        self.catalog, self.settings = catalog, settings
+        used, self._used = list(self._used), {}
+        for id in used:
+            with suppress(AiError):
+                self._served(id)
+        self.preloaded = self._to_preload() if preload else []
+        for spec in self.preloaded:
+            self.pool.get(spec)
+        self._spawn(self._reconcile())
+
+    async def aclose(self) -> None:
+        """End every engine."""
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.pool.aclose()
+
+    def _served(self, model: str) -> Served:
+        return self._used.get(model) or self._first_use(model)
+
+    def _first_use(self, model: str) -> Served:
+        served = self.catalog.resolve(model, self.settings.engine)
+        if served.stand_in and served.model.id not in self._told:
+            self._told.add(served.model.id)
+            self._say.note(f"{served.model.id}: no weights for it here, {served.answers} stands in")
+        self._used[served.model.id] = served
+        return served
+
+    def _to_preload(self) -> list[EngineSpec]:
+        if not self.catalog.own:
+            engine = self.settings.engine or automatic_engine()
+            return [EMBEDDED] if engine == EMBEDDED.engine else []
+        return [self._served(model.id).spec for model in self.catalog.own if model.preload]
+
+    async def _reconcile(self) -> None:
+        await self.pool.reconcile([*self.preloaded, *(served.spec for served in self._used.values())])
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+    def _refusal(self, error: Exception, request_id: str) -> AiError:
+        """Any failure as the contract's error. An unforeseen one goes to the terminal, not to the client."""
+        if isinstance(error, AiError):
+            return error
+        if isinstance(error, EngineError):
+            return of_engine(error)
+        if isinstance(error, UserError):
+            return AiError(3043, 500, "AiError", error.what)
+        self._say.fault(error, request_id)
+        return internal()
+
+
+def new_request_id() -> str:
+    return str(uuid.uuid4())
+
+
+__all__ = ["AIService", "Client", "Pool", "Say", "Settings", "new_request_id"]

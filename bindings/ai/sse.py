@@ -1,0 +1,50 @@
+"""The native stream dialect (contract §1.6), encoded here once: what this makes goes to the socket untouched.
+
+    data: {"response":"Hel"}            one event per delta, with "p" filler when padding is on (§7)
+    data: {"response":"","usage":{…}}   the last but one
+    data: [DONE]
+
+Nothing is on record of how the service tells of a failure once a stream runs. Here it is an event with the
+error envelope of REST, and then the end, without ``[DONE]``: clients that wait for it report a cut stream.
+"""
+
+from __future__ import annotations
+
+import random
+from itertools import cycle, islice
+from typing import Any
+
+import msgspec
+
+DONE = b"data: [DONE]\n\n"
+HEADERS = {"content-type": "text/event-stream", "cache-control": "no-cache", "x-accel-buffering": "no"}
+PADDINGS = 50  # lengths 0 to 49; 0: the event goes without
+
+_encode = msgspec.json.Encoder().encode
+_filler = "".join(islice(cycle("abcdefghijklmnopqrstuvwxyz0123456789"), PADDINGS))
+_tails = [b"}\n\n", *(f',"p":"{_filler[:length]}"}}\n\n'.encode() for length in range(1, PADDINGS))]
+# Seeded by the system, not the system's own, which would cost a microsecond per token.
+_random = random.Random(random.SystemRandom().getrandbits(256)).random
+
+
+def token(text: str) -> bytes:
+    """One event for ``text``, which is not empty."""
+    return b'data: {"response":%b}\n\n' % _encode(text)
+
+
+def padded_token(text: str) -> bytes:
+    """The same, its length hidden by filler of an unforeseeable length: ciphertext tells no token lengths."""
+    return b'data: {"response":%b%b' % (_encode(text), _tails[int(_random() * PADDINGS)])
+
+
+def last(usage: dict[str, int]) -> bytes:
+    """The end of a good stream: the usage event and the terminator."""
+    return b'data: {"response":"","usage":%b}\n\n' % _encode(usage) + DONE
+
+
+def failure(envelope: dict[str, Any]) -> bytes:
+    """The end of a stream that broke."""
+    return b"data: %b\n\n" % _encode(envelope)
+
+
+__all__ = ["DONE", "HEADERS", "failure", "last", "padded_token", "token"]

@@ -1,0 +1,62 @@
+"""``[vars]`` and secrets: values that are simply there. The simplest binding, and the one to copy.
+
+https://developers.cloudflare.com/workers/configuration/environment-variables/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from bindings.base import Binding, CallError, House, Product
+from runtime.config import Config
+
+WIDEST = 60  # characters of a value that the banner shows
+
+
+@dataclass
+class PlainBinding:
+    """The host's half: it only hands its value over."""
+
+    name: str
+    client_args: Mapping[str, Any] = field(repr=False)
+    secret: bool = False
+    client: str = "bindings.plain:value"
+
+    def describe(self) -> tuple[str, str]:
+        return ("secret", "(hidden)") if self.secret else ("var", shorten(self.client_args["value"]))
+
+    async def call(self, method: str, args: Sequence[Any]) -> Any:
+        raise CallError("TypeError", f"env.{self.name} is a plain value: it has no {method}()")
+
+
+def value(name: str, caller: object, value: Any) -> Any:
+    """The worker's half: ``env.NAME`` is the value itself, a string or what JSON made of it."""
+    return value
+
+
+class Plain(Product):
+    """``env.NAME`` for each variable and each secret."""
+
+    key = "vars"
+
+    @classmethod
+    def parse(cls, config: Config, house: House) -> Sequence[Binding]:
+        names = dict.fromkeys([*config.vars, *config.secrets])
+        return [_binding(config, name) for name in names]
+
+
+def _binding(config: Config, name: str) -> PlainBinding:
+    """A secret hides a variable of the same name, as on Cloudflare."""
+    if name in config.secrets:
+        return PlainBinding(name, {"value": config.secrets[name]}, secret=True)
+    return PlainBinding(name, {"value": config.vars[name]})
+
+
+def shorten(value: Any) -> str:
+    """The value as JSON, cut to what a banner can show."""
+    text = msgspec.json.encode(value).decode()
+    return text if len(text) <= WIDEST else text[: WIDEST - 1] + "…"

@@ -1,0 +1,77 @@
+"""wrangler.toml / .jsonc / .json → one frozen ``Config``.
+
+Reading order: ``load`` here → ``source`` (find, read) → ``environment`` (types, ``[env.NAME]``) →
+``secrets`` → ``model.Config``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from bindings import PRODUCTS
+from runtime.config import values
+from runtime.config.check import typed
+from runtime.config.environment import Settings, resolve
+from runtime.config.model import Config, DevSettings, PilotSettings
+from runtime.config.secrets import Hidden, candidates, parse_variable, read_secrets
+from runtime.config.source import Source, find, read, shown
+
+__all__ = ["Config", "DevSettings", "PilotSettings", "load", "parse_variable", "watched"]
+
+
+def load(
+    path: Path | None,
+    *,
+    environment: str | None = None,
+    variables: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+) -> Config:
+    """Read a worker's configuration.
+
+    ``path``: a configuration file, its folder, or a bare ``.py`` script (no configuration); None: the
+    nearest one in ``cwd`` or above. ``variables`` (``--var``) win over ``vars`` and over secrets.
+    Raises ``ConfigError``.
+    """
+    cwd = (cwd or Path.cwd()).absolute()
+    file = find(path, cwd)
+    if file.suffix == ".py":
+        settings, origin = Settings(Source(shown(file, cwd)), environment), None
+        settings.values = {"main": file.name, "name": values.slug(file.stem)}
+    else:
+        settings, origin = resolve(*read(file, cwd), environment or None), file
+    return _build(settings, origin, file.parent, dict(variables or {}), cwd)
+
+
+def watched(config: Config) -> list[Path]:
+    """Files beside the worker's code that shape it, whether they exist yet or not."""
+    dev_vars, env_files = candidates(config.root, config.environment)
+    own = [config.path] if config.path else []
+    return [*own, *dev_vars, *env_files, config.root / config.pilot.models]
+
+
+def _build(
+    settings: Settings, origin: Path | None, root: Path, variables: dict[str, str], cwd: Path
+) -> Config:
+    taken = settings.values
+    required = taken["secrets"].get("required", []) if "secrets" in taken else None
+    secrets = read_secrets(root, settings.environment, cwd, required=required, warnings=settings.warnings)
+    config = Config(
+        path=origin,
+        root=root,
+        name=values.name(settings, root),
+        main=values.main(settings, root),
+        environment=settings.environment,
+        compatibility_date=values.date(settings),
+        compatibility_flags=tuple(taken.get("compatibility_flags", ())),
+        vars={**values.variables(settings), **variables},
+        secrets=Hidden({name: variables.get(name, secret) for name, secret in secrets.items()}),
+        products={key: value for key, value in taken.items() if key in PRODUCTS and key != "vars"},
+        pilot=values.pilot(settings, root),
+        dev=typed(settings.source, ("dev",), taken.get("dev", {}), DevSettings),
+        warnings=tuple(settings.warnings),
+        source=settings.source,
+        places=settings.places,
+    )
+    values.distinct(settings, [*config.vars, *config.secrets])
+    return config

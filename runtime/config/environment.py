@@ -1,0 +1,116 @@
+"""``[env.NAME]`` and Wrangler's inheritance: which table each setting is taken from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from bindings import PRODUCTS
+from runtime.config.check import Path, close_to, typed
+from runtime.config.keys import BINDINGS, INHERITED, MISSED, OWN, TOP_LEVEL, WHOLE
+from runtime.config.source import Source
+
+
+@dataclass
+class Settings:
+    """The settings in force, each with the path of the table it was taken from."""
+
+    source: Source
+    environment: str | None = None
+    values: dict[str, Any] = field(default_factory=dict)
+    places: dict[str, Path] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+    def take(self, table: dict[str, Any], key: str, place: Path) -> None:
+        if key in table:
+            self.values[key], self.places[key] = table[key], (*place, key)
+
+    def warn(self, what: str, *place: str | int) -> None:
+        self.warnings.append(f"{self.source.at(*place)}: {what}")
+
+
+def resolve(source: Source, raw: dict[str, Any], environment: str | None) -> Settings:
+    """Check every table that counts, then apply ``[env.<environment>]`` over the top level."""
+    settings = Settings(source, environment)
+    _check(settings, raw, (), {**OWN, **INHERITED, **TOP_LEVEL})
+    for key in raw:
+        settings.take(raw, key, ())
+    if environment is not None:
+        _enter(settings, raw, environment)
+    _unavailable(settings)
+    return settings
+
+
+def _enter(settings: Settings, raw: dict[str, Any], name: str) -> None:
+    named = raw.get("env", {})
+    place = ("env", name)
+    if not named:  # Wrangler warns and goes on with the top level; so do we
+        settings.warn(f"--env {name}: the file has no environments; the top level is used")
+    elif name not in named:
+        what = f"there is no environment '{name}'{close_to(name, named)}"
+        raise settings.source.error(("env",), what, f"Defined: {', '.join(named)}")
+    else:
+        _check(settings, named[name], place, {**OWN, **INHERITED})
+        _override(settings, raw, named[name], place)
+    if "name" in raw and settings.places["name"] == ("name",):
+        settings.values["name"] = f"{raw['name']}-{name}"
+
+
+def _override(settings: Settings, raw: dict[str, Any], table: dict[str, Any], place: Path) -> None:
+    for key in OWN:
+        settings.values.pop(key, None)
+        if key in raw and key not in table:
+            settings.warn(f"has no '{key}'; the top level's is not inherited", *place)
+    for key in {**OWN, **INHERITED}:
+        settings.take(table, key, place)
+    if "pilot" in table:
+        settings.values["pilot"] = {**raw.get("pilot", {}), **table["pilot"]}
+    lost = sorted(raw.get("vars", {}).keys() - table.get("vars", {}).keys()) if "vars" in table else []
+    if lost:
+        settings.warn(f"has no {', '.join(lost)}; the top level's vars are not inherited", *place, "vars")
+
+
+def _check(settings: Settings, table: dict[str, Any], place: Path, known: dict[str, Any]) -> None:
+    for key, value in table.items():
+        if key in known:
+            typed(settings.source, (*place, key), value, known[key])
+            _warn_of_unknown(settings, value, (*place, key), WHOLE.get(key, value))
+    _warn_of_unknown(settings, table, place, known)
+
+
+def _warn_of_unknown(settings: Settings, table: Any, place: Path, known: Any) -> None:
+    for key in table if isinstance(table, dict) else ():
+        if key not in known:
+            settings.warn(f"unknown key '{key}' is ignored{close_to(key, known)}", *place)
+
+
+def _unavailable(settings: Settings) -> None:
+    """Say what this file asks for that does not exist here: better now than as a puzzle in ``env``."""
+    for key, value in settings.values.items():
+        if key in PRODUCTS or not value:
+            continue
+        if key in MISSED and _asks(key, value):
+            settings.warn(MISSED[key], *settings.places[key])
+        elif key in BINDINGS and (names := names_in(value)):
+            missing = ", ".join(f"env.{name}" for name in names)
+            what = f"not available here yet ({BINDINGS[key].called}); {missing} will be missing"
+            settings.warn(what, *settings.places[key])
+
+
+def _asks(key: str, value: Any) -> bool:
+    """``[build]`` without a command and ``crons = []`` ask for nothing."""
+    wanted = {"build": "command", "triggers": "crons"}.get(key)
+    return bool(value.get(wanted)) if wanted else True
+
+
+def names_in(value: Any) -> list[str]:
+    """The names a product's table puts into ``env``: its ``binding``, or ``name`` where it has none."""
+    if isinstance(value, list):
+        return [name for item in value for name in names_in(item)]
+    if not isinstance(value, dict):
+        return []
+    for nested in ("bindings", "producers"):
+        if nested in value:
+            return names_in(value[nested])
+    name = value.get("binding", value.get("name"))
+    return [name] if isinstance(name, str) else []

@@ -1,0 +1,67 @@
+"""``env``: the worker's bindings, by attribute or by item."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from runtime.isolate.remote import Caller
+from runtime.wire import Channel
+
+
+class Env:
+    """Read-only. A missing name raises with the names that exist; ``repr`` shows names, never values."""
+
+    def __init__(self, bindings: dict[str, Any]) -> None:
+        object.__setattr__(self, "_bindings", bindings)
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self._bindings[name]
+        except KeyError:
+            raise AttributeError(self._missing(name), name=name, obj=self) from None
+
+    def __getitem__(self, name: str) -> Any:
+        try:
+            return self._bindings[name]
+        except KeyError:
+            raise KeyError(self._missing(name)) from None
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError(f"env.{name} cannot be set: bindings come from the configuration")
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._bindings
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._bindings)
+
+    def __len__(self) -> int:
+        return len(self._bindings)
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *self._bindings]
+
+    def get(self, name: str, default: Any = None) -> Any:
+        return self._bindings.get(name, default)
+
+    def keys(self) -> list[str]:
+        return list(self._bindings)
+
+    def _missing(self, name: str) -> str:
+        known = ", ".join(sorted(self._bindings)) or "none"
+        return f"env has no binding {name!r}; it has: {known}"
+
+    def __repr__(self) -> str:
+        return f"<env {', '.join(self._bindings)}>"
+
+
+def build(table: Sequence[Sequence[Any]], channel: Channel) -> Env:
+    """``table`` rows are [name, "module:Class" of the worker's half, its arguments]."""
+    return Env({name: _client(client)(name, Caller(channel, name), **args) for name, client, args in table})
+
+
+def _client(target: str) -> Any:
+    module, _, attribute = target.partition(":")
+    return getattr(importlib.import_module(module), attribute)

@@ -1,0 +1,163 @@
+"""From an entry script to one callable, ``(request, env, ctx) → Response``.
+
+The three forms: ``class Default(WorkerEntrypoint)``, ``on_fetch(request, env, ctx)`` and ``fetch(request, env, ctx)``.
+"""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import contextvars
+import inspect
+from collections.abc import AsyncIterable, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from runtime import web
+from runtime.errors import ScriptError
+from runtime.isolate.trace import place
+
+Fetch = Callable[..., Awaitable[web.Response]]
+_ORDINARY = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+_threads = ThreadPoolExecutor(64, thread_name_prefix="fetch")  # none begins before it is needed
+_FORMS = ("Default", "on_fetch", "fetch")
+_EXAMPLE = """Write one of:
+  async def fetch(request, env, ctx):
+      return Response("hello")
+
+  class Default(WorkerEntrypoint):
+      async def fetch(self, request):
+          return Response("hello")"""
+
+
+_REMEDIES = {
+    "str": "return Response(text)",
+    "bytes": "return Response(data)",
+    "dict": "return Response.json(data)",
+    "list": "return Response.json(data)",
+    "int": "return Response(None, status=...)",
+    "tuple": "return Response(body, status=...)",
+    "generator": "async def with yield, so that it can be streamed",
+}
+
+
+def find(module: ModuleType) -> Fetch:
+    """The entry's handler. Raises ``ScriptError`` when there is none, or more than one."""
+    file = Path(str(module.__file__))
+    _refuse_doubles(file)
+    found = [name for name in _FORMS if _is_entry(module, name)]
+    if not found:
+        what = "class Default has no fetch" if hasattr(module, "Default") else "this script has no entry"
+        raise ScriptError(what, where=place(file), remedy=_EXAMPLE)
+    if len(found) > 1:
+        raise _two(file, " and ".join(found))
+    return _entrypoint(getattr(module, found[0])) if found[0] == "Default" else _function(module, found[0])
+
+
+def _is_entry(module: ModuleType, name: str) -> bool:
+    value = getattr(module, name, None)
+    # `from workers import fetch` is the outbound one.
+    return callable(value) and value is not web.fetch and (name != "Default" or hasattr(value, "fetch"))
+
+
+def _refuse_doubles(file: Path) -> None:
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    names = [node.name for node in ast.parse(file.read_bytes()).body if isinstance(node, kinds)]
+    for name in _FORMS:
+        if names.count(name) > 1:
+            raise _two(file, f"{name} {names.count(name)} times")
+
+
+def _two(file: Path, what: str) -> ScriptError:
+    return ScriptError(f"this script has more than one entry: {what}", where=place(file), remedy="Keep one of them.")
+
+
+def _function(module: ModuleType, name: str) -> Fetch:
+    function = getattr(module, name)
+    _check_parameters(function, Path(str(module.__file__)))
+    count, blocking = _positional(function), not _is_async(function)
+
+    async def handle(*event: Any) -> web.Response:
+        return await _answer(function, event[:count], blocking)
+
+    return handle
+
+
+def _entrypoint(cls: Any) -> Fetch:
+    bound = isinstance(inspect.getattr_static(cls, "fetch"), staticmethod | classmethod)
+    count, blocking = _positional(cls.fetch) - (not bound), not _is_async(cls.fetch)
+
+    async def handle(*event: Any) -> web.Response:
+        _, env, ctx = event
+        return await _answer(cls(ctx, env).fetch, event[:count], blocking)
+
+    return handle
+
+
+async def _answer(function: Callable[..., Any], args: tuple[Any, ...], blocking: bool) -> web.Response:
+    result = await _in_thread(function, args) if blocking else function(*args)
+    answer = await result if inspect.isawaitable(result) else result
+    try:
+        return respond(answer)
+    except ScriptError as error:
+        error.where = error.where or _where(function)
+        raise
+
+
+async def _in_thread(function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+    """A plain function may block: it holds up nobody else."""
+    run = contextvars.copy_context().run
+    return await asyncio.get_running_loop().run_in_executor(_threads, run, _call, function, args)
+
+
+def _call(function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+    try:
+        return function(*args)
+    except StopIteration as error:  # no future can carry it: the request would wait for ever
+        raise RuntimeError(f"{function.__name__} raised StopIteration") from error
+
+
+def respond(result: Any) -> web.Response:
+    """A ``Response`` as it is; a stream as ``text/event-stream``; anything else is refused with the fix."""
+    if isinstance(result, web.Response):
+        if result.type == "error":
+            raise ScriptError("fetch returned Response.error(), which is no answer",
+                              remedy='Response("upstream failed", status=502)')  # fmt: skip
+        return result
+    if isinstance(result, AsyncIterable):
+        meta = getattr(getattr(result, "source", result), "meta", None) or {}
+        return web.Response(result, headers={"content-type": "text/event-stream", **meta.get("headers", {})})
+    kind = type(result).__name__
+    raise ScriptError(
+        f"fetch returned {kind}; it must return a Response or an async iterator",
+        remedy=_REMEDIES.get(kind, "return Response(...)"),
+    )
+
+
+def _check_parameters(function: Any, file: Path) -> None:
+    parameters = inspect.signature(function, follow_wrapped=False).parameters.values()
+    needed = [p.name for p in parameters if p.default is p.empty and p.kind in _ORDINARY]
+    if len(needed) > 3:
+        what = f"{function.__name__} has {len(needed)} parameters; it is called with (request, env, ctx)"
+        raise ScriptError(what, where=place(file), remedy=_EXAMPLE)
+
+
+def _where(function: Any) -> str:
+    """Where the handler stands; a callable object's is its ``__call__``."""
+    function = inspect.unwrap(function)
+    code = getattr(function, "__code__", None) or getattr(type(function).__call__, "__code__", None)
+    return place(code.co_filename, code.co_firstlineno) if code is not None else ""
+
+
+def _is_async(function: Any) -> bool:
+    return inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
+
+
+def _positional(function: Any) -> int:
+    """How many of (request, env, ctx) the function takes."""
+    kinds = [parameter.kind for parameter in inspect.signature(function).parameters.values()]
+    if inspect.Parameter.VAR_POSITIONAL in kinds:
+        return 4
+    return sum(kind in _ORDINARY for kind in kinds)

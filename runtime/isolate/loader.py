@@ -1,0 +1,122 @@
+"""Bring a worker's code into this process, always from source.
+
+A ``.pyc`` is never read or written for the worker's own files: Python's bytecode cache compares whole seconds and
+sizes, so two quick saves of the same length would leave stale code running.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+import sysconfig
+from importlib.machinery import EXTENSION_SUFFIXES, ExtensionFileLoader, FileFinder, SourceFileLoader
+from importlib.util import decode_source
+from pathlib import Path
+from types import CodeType, ModuleType
+from typing import Any
+
+from runtime.errors import ScriptError
+from runtime.isolate.carried import in_words
+from runtime.isolate.trace import place, remember_source, script_place, script_trace, set_root
+
+SDK = str(Path(__file__).parent.parent / "sdk")
+_SDK = ("workers", "js", "pyodide.ffi", "asgi")
+_OURS = ("runtime", "bindings")
+_VENDORED = "python_modules"
+_INSTALLED = tuple({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")})
+
+
+class FreshLoader(SourceFileLoader):
+    """Compiles what is on disk now."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        path = self.get_filename(fullname)
+        source = self.get_data(path)
+        code = self.source_to_code(source, path)
+        remember_source(path, decode_source(source))  # a traceback shows the code that ran, not a later save
+        return code
+
+    def set_data(self, path: str, data: Any, *, _mode: int = 0o666) -> None:
+        """Write nothing beside the worker's files."""
+
+
+def load(main: Path, root: Path) -> ModuleType:
+    """Import the entry script. Raises ``ScriptError`` with the script's own traceback."""
+    set_root(root)
+    _make_importable(main.parent, root)
+    try:
+        return _execute(main)
+    except BaseException as error:
+        what = str(error.msg) if isinstance(error, SyntaxError) else in_words(error)
+        where = script_place(error) or place(main) or str(main)
+        raise ScriptError(what, where=where, trace=script_trace(error)) from None
+
+
+def third_party(root: Path) -> list[str]:
+    """Top-level packages this worker brought in from site-packages: worth importing before the next fork."""
+    places = (*_INSTALLED, str(root / _VENDORED) + os.sep)
+    loaded = {name: getattr(module, "__file__", None) or "" for name, module in list(sys.modules.items())}
+    return sorted({name.partition(".")[0] for name, file in loaded.items() if file.startswith(places)} - set(_OURS))
+
+
+def unload(root: Path) -> None:
+    """Forget the worker's own modules, for a reload inside one process."""
+    for name, module in list(sys.modules.items()):
+        if (file := getattr(module, "__file__", None)) and _is_own(file, root):
+            del sys.modules[name]
+    importlib.invalidate_caches()
+    sys.path_importer_cache.clear()
+
+
+def _make_importable(folder: Path, root: Path) -> None:
+    vendored = root / _VENDORED  # where pywrangler puts a worker's dependencies
+    wanted = [str(folder), *([str(vendored)] if vendored.is_dir() else []), SDK]
+    sys.path.insert(0, SDK)
+    importlib.import_module("workers")  # which a file of that name does not hide
+    if taken := [name for name in _OURS if _has(folder, name)]:
+        _make_way(folder, taken)
+    sys.path[:] = [*wanted, *(entry for entry in sys.path if entry not in wanted)]
+    _install_hook(root)
+
+
+def _make_way(folder: Path, names: list[str]) -> None:
+    """The worker's own modules of these names win; ours live on in the modules that already hold them."""
+    for name in _SDK:
+        if not _has(folder, name.partition(".")[0]):
+            importlib.import_module(name)
+    for loaded in [module for module in sys.modules if module.partition(".")[0] in names]:
+        del sys.modules[loaded]
+
+
+def _has(folder: Path, name: str) -> bool:
+    return (folder / name / "__init__.py").is_file() or (folder / f"{name}.py").is_file()
+
+
+def _install_hook(root: Path) -> None:
+    def hook(path: str) -> FileFinder:
+        if not _is_own(path, root):
+            raise ImportError(path)
+        return FileFinder(path, (ExtensionFileLoader, EXTENSION_SUFFIXES), (FreshLoader, [".py"]))
+
+    hook.pilot = True  # type: ignore[attr-defined]
+    sys.path_hooks[:] = [hook, *(other for other in sys.path_hooks if not hasattr(other, "pilot"))]
+    sys.path_importer_cache.clear()
+
+
+def _execute(main: Path) -> ModuleType:
+    # An entry may be called workers.py or json.py without hiding the module of that name.
+    name = main.stem if main.stem not in {*sys.modules, *_SDK} else f"__{main.stem}__"
+    spec = importlib.util.spec_from_file_location(name, main, loader=FreshLoader(name, str(main)))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def _is_own(path: str, root: Path) -> bool:
+    if path.startswith(_INSTALLED) or "site-packages" in path:
+        return False
+    return Path(path).is_relative_to(root) and not Path(path).is_relative_to(root / _VENDORED)

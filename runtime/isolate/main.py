@@ -1,0 +1,168 @@
+"""One isolate: one version of one worker's code, in a process of its own.
+
+Its whole connection to the world is the channel. The supervisor calls ``load`` once, ``fetch`` per request and
+``drain`` before it lets go; the isolate calls ``binding`` and ``fetch`` (outbound).
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import uvloop
+
+from runtime import web
+from runtime.errors import ScriptError
+from runtime.isolate import env as environment
+from runtime.isolate import handlers, loader
+from runtime.isolate.bodies import Readable, chunks, pieces
+from runtime.isolate.carried import carried, is_ours
+from runtime.isolate.context import Context, Tasks
+from runtime.isolate.remote import HandleStream, current_event
+from runtime.web.scope import current_ctx, current_env
+from runtime.wire import Channel, RemoteError
+
+INLINE_LIMIT = 1024 * 1024  # a larger body travels as a stream
+_GRACE = 2.0  # seconds from the supervisor's end to this process's
+
+
+class Isolate:
+    """Serves the supervisor's calls."""
+
+    def __init__(self) -> None:
+        self.channel: Channel
+        self._env: environment.Env
+        self._handler: handlers.Fetch
+        self._tasks: Tasks
+        self._operations: dict[str, Callable[..., Awaitable[Any]]] = {
+            "load": self._load, "fetch": self._fetch, "drain": self._drain,
+        }
+
+    async def __call__(self, op: str, args: list[Any]) -> Any:
+        return await self._operations[op](*args)
+
+    async def _load(self, boot: dict[str, Any]) -> list[str]:
+        root = Path(boot["root"])
+        self._tasks = Tasks(boot["wait_until"])
+        self._env = environment.build(boot["bindings"], self.channel)
+        web.set_transport(self._outbound)
+        current_env.set(self._env)  # for code that runs while it is imported
+        try:
+            self._handler = handlers.find(loader.load(Path(boot["main"]), root))
+        except ScriptError as error:
+            raise carried(error) from None
+        return loader.third_party(root)
+
+    async def _fetch(
+        self, event: int, method: str, url: str, headers: list[Any], body: bytes | None, handle: int | None, cf: Any
+    ) -> list[Any]:
+        leaving, ctx = web.AbortController(), Context(self._tasks)
+        source: Any = body if handle is None else HandleStream(self.channel.read(handle))
+        request = web.Request.from_parts(method, url, headers, source, leaving.signal, cf)
+        current_event.set(event)
+        current_env.set(self._env)
+        current_ctx.set(ctx)
+        try:
+            return self._sent(await self._handler(request, self._env, ctx), ctx)
+        except BaseException as error:
+            ctx.responded()
+            if is_ours(error):
+                leaving.abort()
+                raise
+            raise carried(error) from None
+
+    def _sent(self, response: web.Response, ctx: Context) -> list[Any]:
+        """[status, status text, headers, body]; a body is bytes, None, or ["mine" | "yours", stream number]."""
+        status, text, headers, body = response.to_parts()
+        if not (body is None or isinstance(body, bytes | HandleStream)):
+            return [status, text, headers, ["mine", self.channel.offer(Readable(body, ctx.responded))]]
+        ctx.responded()
+        return [status, text, headers, body if self._is_small(body) else self._lent(body)]
+
+    def _is_small(self, body: Any) -> bool:
+        return body is None or (isinstance(body, bytes) and len(body) <= INLINE_LIMIT)
+
+    async def _drain(self) -> None:
+        await self._tasks.drain()
+
+    async def _outbound(self, request: web.Request) -> web.Response:
+        method, url, headers, body = request.to_parts()
+        stream = None
+        if not self._is_small(body):
+            stream, body = self._lent(body), None
+        try:
+            answer = await self.channel.call("fetch", method, url, headers, body, stream, request.redirect)
+        except RemoteError as error:
+            raise TypeError(error.message) from None  # what the standard calls a network error
+        status, text, answered, final, redirected, handle = answer
+        content: HandleStream | None = HandleStream(self.channel.read(handle))
+        if content is not None and (method == "HEAD" or status in (204, 205, 304)):
+            await content.aclose()
+            content = None
+        return web.Response.from_parts(status, text, answered, content, url=final, redirected=redirected)
+
+    def _lent(self, body: Any) -> list[Any]:
+        """[whose, stream number]: a body that came from the supervisor unread goes back as it came."""
+        if isinstance(body, HandleStream) and (number := body.hand_back()) is not None:
+            return ["yours", number]
+        return ["mine", self.channel.offer(pieces(body) if isinstance(body, bytes) else chunks(body))]
+
+
+async def serve(sock: socket.socket) -> None:
+    """Until the supervisor closes its end."""
+    isolate = Isolate()
+    isolate.channel = await Channel.open(sock, isolate)
+    await isolate.channel.closed.wait()
+
+
+def speak() -> None:
+    """Print line by line to whatever the descriptors 1 and 2 are by then: packages that were imported before a fork
+    may have kept these objects."""
+    sys.stdout = open(1, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
+
+
+def run(sock: socket.socket) -> None:
+    """The process's life. Never returns: nothing of the worker's may hold the exit up."""
+    # The supervisor decides when this process ends; a Ctrl-C in the terminal is for the supervisor.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    speak()
+
+    def no_terminal(*_: object, **__: object) -> None:
+        raise ScriptError("breakpoint() needs a terminal", remedy="pilot dev --inline")
+
+    if "PYTHONBREAKPOINT" not in os.environ:
+        sys.breakpointhook = no_terminal
+    status = 0
+    try:
+        uvloop.run(serve(sock))
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+        status = 1
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def _end_with(sock: socket.socket) -> None:
+    """A blocked event loop sees no socket close; a thread does. (A fork is ended by its zygote.)"""
+    hang_up = select.poll()
+    hang_up.register(sock.fileno(), 0)
+    hang_up.poll()
+    time.sleep(_GRACE)
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    channel = socket.socket(fileno=int(sys.argv[1]))
+    threading.Thread(target=_end_with, args=[channel.dup()], daemon=True).start()
+    run(channel)

@@ -1,0 +1,59 @@
+"""What an isolate holds of things that live in the supervisor: streams by handle, bindings by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextvars import ContextVar
+from typing import Any
+
+from runtime.wire import Channel, RemoteError, RemoteStream
+
+current_event: ContextVar[int] = ContextVar("current_event", default=0)
+
+# What a stream's source raises, as a worker knows it: a client that leaves, a server that breaks off.
+_KINDS: dict[str, type[Exception]] = {"ConnectionError": ConnectionError, "FetchError": TypeError}
+
+
+class HandleStream:
+    """A byte stream the supervisor owns. Returned unread as a body, it never crosses to this process."""
+
+    __slots__ = ("_stream", "meta")
+
+    def __init__(self, stream: RemoteStream, meta: Mapping[str, Any] | None = None) -> None:
+        self._stream, self.meta = stream, meta or {}
+
+    def __aiter__(self) -> HandleStream:
+        return self
+
+    async def __anext__(self) -> bytes:
+        try:
+            item: bytes = await self._stream.__anext__()
+        except RemoteError as error:
+            if (kind := _KINDS.get(error.name)) is None:
+                raise
+            raise kind(error.message) from None
+        return item
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+    def hand_back(self) -> int | None:
+        """The supervisor's number for this stream if nobody has read from it yet."""
+        if self._stream.started:
+            return None
+        self._stream.release()
+        return self._stream.handle
+
+
+class Caller:
+    """The worker's half of a binding speaks to its host's half through this, and to no other binding's."""
+
+    __slots__ = ("_channel", "_name")
+
+    def __init__(self, channel: Channel, name: str) -> None:
+        self._channel, self._name = channel, name
+
+    async def call(self, method: str, *args: Any) -> Any:
+        """Plain data, or a ``HandleStream``. Raises ``runtime.wire.RemoteError``."""
+        kind, value, *meta = await self._channel.call("binding", current_event.get(), self._name, method, args)
+        return HandleStream(self._channel.read(value), meta[0]) if kind == "stream" else value

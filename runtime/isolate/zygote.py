@@ -1,0 +1,167 @@
+"""The zygote: single-threaded, everything imported once; an isolate is a fork of it.
+
+It reads messages from the supervisor on a Unix socket (length + msgpack, descriptors beside it):
+
+* ``["fork", number]`` with three descriptors (channel, stdout, stderr) → ``["forked", number, pid]``
+* ``["preload", paths, modules]``: import third-party packages before the next fork → ``["unsafe", module]`` for one
+  that starts a thread, which is left to the isolates
+* an isolate's end → ``["exited", pid, status]``; a negative status is the signal that killed it
+
+No event loop and no thread may exist here: a fork copies neither.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import importlib
+import os
+import select
+import signal
+import socket
+import sys
+import time
+from typing import Any, NoReturn
+
+import runtime.isolate.control
+import runtime.isolate.main
+from runtime.isolate import loader
+
+_PATIENCE = 10.0  # seconds an import may take before it is left to the isolates
+_children: set[int] = set()
+
+
+def serve(control: socket.socket) -> NoReturn:
+    """Until the supervisor goes; then every isolate goes too, blocked or not."""
+    import workers  # noqa: F401  (the SDK, under the name a worker imports it by)
+
+    runtime.isolate.main.speak()
+    wake, woken = os.pipe()
+    os.set_blocking(woken, False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.set_wakeup_fd(woken)
+    gc.collect()
+    gc.freeze()  # shared pages stay shared: the collector does not touch what exists now
+    gc.set_threshold(20_000, 50, 100)
+    while True:
+        ready, _, _ = select.select([control.fileno(), wake], [], [])
+        if wake in ready:
+            os.read(wake, 4096)
+            _reap(control)
+        if control.fileno() in ready:
+            message, descriptors = runtime.isolate.control.receive(control)
+            if message is None:
+                _end()
+            _obey(control, message, descriptors)
+
+
+def _obey(control: socket.socket, message: list[Any], descriptors: list[int]) -> None:
+    if message[0] == "fork":
+        pid = os.fork()
+        if pid == 0:
+            _become_isolate(control, descriptors)
+        _children.add(pid)
+        _tell(control, ["forked", message[1], pid])
+        for descriptor in descriptors:
+            os.close(descriptor)
+    elif message[0] == "preload":
+        _preload(control, message[1], message[2])
+
+
+def _become_isolate(control: socket.socket, descriptors: list[int]) -> NoReturn:
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    _children.clear()
+    os.setpgid(0, 0)  # what the worker starts ends with it
+    channel, out, err = descriptors
+    os.dup2(out, 1)
+    os.dup2(err, 2)
+    os.close(out)
+    os.close(err)
+    control.close()
+    runtime.isolate.main.run(socket.socket(fileno=channel))
+    os._exit(1)
+
+
+def _preload(control: socket.socket, paths: list[str], modules: list[str]) -> None:
+    sys.path[:] = [*(path for path in paths if path not in sys.path), *sys.path]
+    for name in modules:
+        if name not in sys.modules and not _is_safe(control, name):
+            _tell(control, ["unsafe", name])
+            continue
+        _import(name)
+    gc.freeze()
+
+
+def _import(name: str) -> None:
+    """Quietly: what it prints or raises, the worker has said or will say, and better."""
+    kept, nowhere = (os.dup(1), os.dup(2)), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.dup2(nowhere, 2)
+    with contextlib.suppress(BaseException):
+        importlib.import_module(name)
+    os.dup2(kept[0], 1)
+    os.dup2(kept[1], 2)
+    for descriptor in (*kept, nowhere):
+        os.close(descriptor)
+
+
+def _is_safe(control: socket.socket, name: str) -> bool:
+    """Tried in a fork: a thread that an import has started cannot be taken back, and the isolates live on here."""
+    pid = os.fork()
+    if pid == 0:
+        _import(name)
+        os._exit(_threads() > 1)
+    return _outcome(control, pid) == 0
+
+
+def _outcome(control: socket.socket, pid: int) -> int:
+    """How the try ended; it gives way to whatever the supervisor wants next, and to its end."""
+    ended, until = (0, 0), time.monotonic() + _PATIENCE
+    while ended[0] == 0 and time.monotonic() < until and not select.select([control], [], [], 0.01)[0]:
+        ended = os.waitpid(pid, os.WNOHANG)
+    if ended[0] == 0:
+        os.kill(pid, signal.SIGKILL)
+        return os.waitpid(pid, 0)[1]
+    return ended[1]
+
+
+def _threads() -> int:
+    try:
+        return len(os.listdir("/proc/self/task"))
+    except OSError:
+        return 1
+
+
+def _reap(control: socket.socket) -> None:
+    with contextlib.suppress(ChildProcessError):
+        while (ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)) is not None:
+            pid = ended.si_pid
+            _kill_family(pid)  # while its number is still its own
+            _, status = os.waitpid(pid, 0)
+            _children.discard(pid)
+            _tell(control, ["exited", pid, os.waitstatus_to_exitcode(status)])
+
+
+def _kill_family(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGKILL)
+
+
+def _tell(control: socket.socket, message: list[Any]) -> None:
+    with contextlib.suppress(OSError):
+        runtime.isolate.control.send(control, message)
+
+
+def _end() -> NoReturn:
+    for pid in _children:
+        _kill_family(pid)
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, loader.SDK)
+    serve(socket.socket(fileno=int(sys.argv[1])))
+
+

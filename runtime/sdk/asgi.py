@@ -1,0 +1,201 @@
+"""Run an ASGI application, such as FastAPI's or Starlette's, in a worker.
+
+    async def fetch(request, env, ctx):
+        return await asgi.fetch(app, request, env, ctx)
+
+Bodies stream both ways. ``env`` is in the scope: ``request.scope["env"].AI``. The application's lifespan is
+started with the first request of an isolate; it is not told of the end, as an isolate may go at any time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+from urllib.parse import unquote
+
+from runtime.web import URL, Headers, ReadableStream, Request, Response, to_bytes
+from runtime.web.response import NULL_BODY_STATUSES
+from runtime.web.scope import current_ctx
+
+Message = MutableMapping[str, Any]
+App = Callable[[Any, Any, Any], Awaitable[None]]
+
+_AHEAD = 16  # chunks the application may be ahead of the client
+_VERSION = {"version": "3.0", "spec_version": "2.4"}
+_lifespans: dict[App, asyncio.Task[dict[str, Any]]] = {}
+
+
+async def fetch(app: App, request: Request, env: Any, ctx: Any = None) -> Response:
+    """The application's response to ``request``. What it raises before it answers is raised here.
+
+    Its background tasks go on after the response, under ``ctx.wait_until``. A client that leaves cancels it.
+    """
+    state = await _start(app)
+    exchange = _Exchange(request, current_ctx.get(None) if ctx is None else ctx)
+    exchange.task = asyncio.create_task(exchange.run(app, {**_scope(request, env), "state": dict(state)}))
+    try:
+        start = await exchange.started
+    except BaseException:
+        exchange.task.cancel()
+        raise
+    return _response(start, exchange)
+
+
+async def websocket(*args: Any) -> Response:
+    """WebSockets are not supported here."""
+    raise NotImplementedError("asgi.websocket: WebSockets are not supported here")
+
+
+def _scope(request: Request, env: Any) -> dict[str, Any]:
+    url = URL(request.url)
+    secure = url.protocol == "https:"
+    return {
+        "type": "http",
+        "asgi": _VERSION,
+        "http_version": "1.1",
+        "method": request.method,
+        "scheme": "https" if secure else "http",
+        "path": unquote(url.pathname),
+        "raw_path": url.pathname.encode(),
+        "query_string": url.search.removeprefix("?").encode(),
+        "root_path": "",
+        "headers": request.headers.raw(),
+        "server": (url.hostname, int(url.port or (443 if secure else 80))),
+        "client": _client(request),
+        "env": env,
+    }
+
+
+def _client(request: Request) -> tuple[str, int] | None:
+    address = request.headers.get("cf-connecting-ip")
+    return None if address is None else (address, 0)
+
+
+def _response(start: Message, exchange: _Exchange) -> Response:
+    """With the headers as they are: an application that compresses has done so itself."""
+    headers = Headers.from_raw(start.get("headers", ()))
+    status = start["status"]
+    length = headers.get("content-length") or ""
+    body = ReadableStream(exchange, length=int(length) if length.isdigit() else None)
+    empty = status in NULL_BODY_STATUSES
+    return Response(None if empty else body, status=status, headers=headers, encode_body="manual")
+
+
+class _Exchange:
+    """One request and its response: the application's ``receive`` and ``send``; an iterator over the body."""
+
+    def __init__(self, request: Request, ctx: Any) -> None:
+        self._request, self._ctx = request, ctx
+        self._upload: Any = None
+        self._chunks: asyncio.Queue[bytes | Exception | None] = asyncio.Queue(_AHEAD)
+        self._gone = asyncio.Event()
+        self._received = self._sent = False
+        self.started: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+        self.task: asyncio.Task[None]
+
+    async def run(self, app: App, scope: dict[str, Any]) -> None:
+        error: Exception | None
+        try:
+            await app(scope, self.receive, self.send)
+            error = None if self._sent else RuntimeError("the ASGI application sent no whole response")
+        except Exception as raised:
+            error = raised
+        if error is not None and not self.started.done():
+            self.started.set_exception(error)
+        elif error is not None and not self._sent:
+            await self._chunks.put(error)
+        elif error is not None:
+            raise error  # in a background task: whoever watches those hears of it
+
+    async def receive(self) -> Message:
+        if self._received:
+            await self._gone.wait()
+            return {"type": "http.disconnect"}
+        chunk = await self._read()
+        self._received = chunk is None
+        return {"type": "http.request", "body": chunk or b"", "more_body": chunk is not None}
+
+    async def _read(self) -> bytes | None:
+        if self._upload is None:
+            body = self._request.body
+            self._upload = aiter(body if body is not None else ReadableStream(b""))
+        return await anext(self._upload, None)
+
+    async def send(self, message: Message) -> None:
+        if self._gone.is_set():
+            raise OSError("the client has left")
+        if message["type"] == "http.response.start":
+            self.started.set_result(message)
+        elif message["type"] == "http.response.body":
+            await self._send_body(message)
+
+    async def _send_body(self, message: Message) -> None:
+        if message.get("body"):
+            await self._chunks.put(to_bytes(message["body"]))
+        if not message.get("more_body", False):
+            await self._chunks.put(None)
+            self._sent = True
+            if self._ctx is not None:
+                self._ctx.wait_until(self.task)
+
+    def __aiter__(self) -> _Exchange:
+        return self
+
+    async def __anext__(self) -> bytes:
+        chunk = await self._chunks.get()
+        if isinstance(chunk, bytes):
+            return chunk
+        self._chunks.put_nowait(chunk)  # the end stays the end
+        raise StopAsyncIteration if chunk is None else chunk
+
+    async def aclose(self) -> None:
+        """The client has left, or has everything. An application that is not done with it is cancelled."""
+        self._gone.set()
+        if not self._sent:
+            self.task.cancel()
+
+
+async def _start(app: App) -> dict[str, Any]:
+    """Start the application's lifespan, once; its state."""
+    if app not in _lifespans:
+        _lifespans[app] = asyncio.create_task(_Lifespan().start(app))
+    try:
+        return await asyncio.shield(_lifespans[app])
+    except Exception:
+        _lifespans.pop(app, None)
+        raise
+
+
+class _Lifespan:
+    def __init__(self) -> None:
+        self.state: dict[str, Any] = {}
+        self._told = False
+        self._answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def start(self, app: App) -> dict[str, Any]:
+        self.task = asyncio.create_task(self._run(app))
+        await self._answer
+        return self.state
+
+    async def _run(self, app: App) -> None:
+        try:
+            await app({"type": "lifespan", "asgi": _VERSION, "state": self.state}, self._receive, self._send)
+        except Exception:
+            pass  # as the specification has it: an application that raises here does without a lifespan
+        finally:
+            if not self._answer.done():
+                self._answer.set_result(None)
+
+    async def _receive(self) -> Message:
+        if self._told:
+            await asyncio.Event().wait()  # no shutdown will ever be sent
+        self._told = True
+        return {"type": "lifespan.startup"}
+
+    async def _send(self, message: Message) -> None:
+        if message["type"] == "lifespan.startup.failed":
+            why = message.get("message") or "the ASGI application failed to start"
+            self._answer.set_exception(RuntimeError(why))
+        elif message["type"] == "lifespan.startup.complete":
+            self._answer.set_result(None)

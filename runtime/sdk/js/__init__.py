@@ -1,0 +1,170 @@
+"""The JavaScript globals that Python Workers use, made of Python: ``from js import Response, console``.
+
+The classes are those of ``workers``, with Pyodide's ``Response.new(...)`` in place of ``new Response(...)``.
+Anything else of JavaScript is not here: importing it says so.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+import uuid
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+from pyodide.ffi import JsProxy  # type: ignore[import-not-found,unused-ignore]  # beside this one, on sys.path
+
+from runtime import web
+from runtime.web import fetch
+
+__all__ = [
+    "JSON", "URL", "AbortController", "AbortSignal", "Blob", "Date", "File", "FormData", "Headers", "Object",
+    "ReadableStream", "Request", "Response", "URLSearchParams", "console", "crypto", "fetch",
+]  # fmt: skip
+
+AbortSignal = web.AbortSignal
+
+
+class _New:
+    """``Class.new(...)``, which is how Pyodide spells ``new Class(...)``."""
+
+    __slots__ = ()
+
+    @classmethod
+    def new(cls, *args: Any, **options: Any) -> Any:
+        return cls(*args, **options)
+
+
+class Response(web.Response, _New):
+    __slots__ = ()
+
+
+class Request(web.Request, _New):
+    __slots__ = ()
+
+
+class Headers(web.Headers, _New):
+    __slots__ = ()
+
+
+class URL(web.URL, _New):
+    __slots__ = ()
+
+
+class URLSearchParams(web.URLSearchParams, _New): ...
+
+
+class FormData(web.FormData, _New): ...
+
+
+class Blob(web.Blob, _New):
+    __slots__ = ()
+
+
+class File(web.File, _New):
+    __slots__ = ()
+
+
+class AbortController(web.AbortController, _New):
+    __slots__ = ()
+
+
+class ReadableStream(web.ReadableStream, _New):
+    __slots__ = ()
+
+
+class console:
+    """Prints; ``warn`` and ``error`` to standard error."""
+
+    @staticmethod
+    def log(*values: Any) -> None:
+        print(*values)
+
+    @staticmethod
+    def error(*values: Any) -> None:
+        print(*values, file=sys.stderr)
+
+    info = debug = log
+    warn = error
+
+
+class JSON:
+    @staticmethod
+    def stringify(value: Any, replacer: None = None, space: int | str | None = None) -> str:
+        """JSON as JavaScript writes it. A ``replacer`` is not supported."""
+        if replacer is not None:
+            raise TypeError("JSON.stringify: a replacer is not supported; change the value first")
+        separators = (",", ":") if space is None else (",", ": ")
+        return json.dumps(value, ensure_ascii=False, separators=separators, indent=space)
+
+    @staticmethod
+    def parse(text: str) -> Any:
+        return json.loads(text, object_hook=JsProxy)
+
+
+class Object:
+    """Plain objects, which are dicts whose keys are attributes too."""
+
+    @staticmethod
+    def new() -> JsProxy:
+        return JsProxy()
+
+    @staticmethod
+    def fromEntries(pairs: Iterable[Any]) -> JsProxy:
+        return JsProxy({str(key): value for key, value in pairs})
+
+    @staticmethod
+    def entries(value: Any) -> list[list[Any]]:
+        return [list(pair) for pair in value.items()]
+
+    @staticmethod
+    def keys(value: Any) -> list[Any]:
+        return list(value)
+
+    @staticmethod
+    def values(value: Any) -> list[Any]:
+        return [value[key] for key in value]
+
+    @staticmethod
+    def assign(target: Any, *sources: Any) -> Any:
+        for source in sources:
+            target.update(source)
+        return target
+
+
+class Date:
+    """A moment: ``Date.now()``, or ``Date.new(milliseconds)``, by default the present. UTC only."""
+
+    def __init__(self, milliseconds: float | None = None) -> None:
+        self._time = Date.now() if milliseconds is None else int(milliseconds)
+
+    @classmethod
+    def new(cls, milliseconds: float | None = None) -> Date:
+        return cls(milliseconds)
+
+    @staticmethod
+    def now() -> int:
+        """Milliseconds since 1970."""
+        return time.time_ns() // 1_000_000
+
+    def getTime(self) -> int:
+        return self._time
+
+    def toISOString(self) -> str:
+        moment = datetime.fromtimestamp(self._time // 1000, UTC)
+        return f"{moment:%Y-%m-%dT%H:%M:%S}.{self._time % 1000:03d}Z"
+
+
+class crypto:
+    @staticmethod
+    def randomUUID() -> str:
+        return str(uuid.uuid4())
+
+
+def __getattr__(name: str) -> Any:
+    if name.startswith("__"):
+        raise AttributeError(name)
+    known = ", ".join(__all__)
+    raise ImportError(f"js.{name} is not supported: there is no JavaScript here. js has: {known}")

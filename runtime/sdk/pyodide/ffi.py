@@ -1,0 +1,75 @@
+"""``pyodide.ffi`` without JavaScript: Python values stay Python values, the conversions keep their shape."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+
+class JsException(Exception):
+    """An error that JavaScript raised. Nothing here does: an ``except JsException`` is never entered."""
+
+
+class JsProxy(dict[str, Any]):
+    """A plain object, as ``js.Object.fromEntries`` makes: its keys are attributes too."""
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self[name] = value
+
+    def to_py(self) -> dict[str, Any]:
+        """A dict, all the way down."""
+        return {key: _to_py(value) for key, value in self.items()}
+
+
+def to_js(value: Any, *, dict_converter: Callable[[Any], Any] | None = None, **options: Any) -> Any:
+    """``value`` with every dict in it given to ``dict_converter`` as pairs, usually ``Object.fromEntries``.
+
+    Without one, dicts stay dicts (Pyodide makes a Map). Pyodide's other options have no meaning here.
+    """
+    if isinstance(value, dict):
+        pairs = [(key, to_js(item, dict_converter=dict_converter)) for key, item in value.items()]
+        return dict(pairs) if dict_converter is None else dict_converter(pairs)
+    if isinstance(value, (list, tuple)):
+        return [to_js(item, dict_converter=dict_converter) for item in value]
+    return value
+
+
+class _Callback:
+    def __init__(self, function: Any) -> None:
+        self.function = function
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.function(*args, **kwargs)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.function, name)
+
+    def destroy(self) -> None:
+        """Nothing to free: Python has a garbage collector."""
+
+
+def create_proxy(value: Any, **options: Any) -> Any:
+    """``value``, with the ``destroy()`` that Pyodide's proxies have."""
+    return _Callback(value)
+
+
+def create_once_callable(function: Callable[..., Any]) -> Any:
+    return _Callback(function)
+
+
+def _to_py(value: Any) -> Any:
+    if isinstance(value, JsProxy):
+        return value.to_py()
+    return [_to_py(item) for item in value] if isinstance(value, list) else value
+
+
+def __getattr__(name: str) -> Any:
+    if name.startswith("__"):
+        raise AttributeError(name)
+    raise ImportError(f"pyodide.ffi.{name} is not supported: there is no JavaScript here")

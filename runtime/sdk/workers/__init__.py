@@ -1,0 +1,103 @@
+"""What a worker imports: ``from workers import Response, WorkerEntrypoint``.
+
+The Web API types, the base class of a worker, and ``env`` and ``wait_until`` for code that was not handed
+``env`` and ``ctx``. This package exists inside a worker's process only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator
+from contextvars import ContextVar
+from typing import Any, TypeVar
+
+from runtime.web import (
+    URL,
+    AbortController,
+    AbortError,
+    AbortSignal,
+    Blob,
+    File,
+    FormData,
+    Headers,
+    ReadableStream,
+    Request,
+    Response,
+    URLSearchParams,
+    fetch,
+)
+from runtime.web.scope import current_ctx, current_env
+
+__all__ = [
+    "URL", "AbortController", "AbortError", "AbortSignal", "Blob", "File", "FormData", "Headers",
+    "ReadableStream", "Request", "Response", "URLSearchParams", "WorkerEntrypoint", "env", "fetch", "handler",
+    "waitUntil", "wait_until",
+]  # fmt: skip
+
+H = TypeVar("H", bound=Callable[..., Any])
+_UNSUPPORTED = {"DurableObject", "WorkflowEntrypoint", "WebSocketPair", "import_from_javascript"}
+
+
+class WorkerEntrypoint:
+    """Base of a worker written as a class.
+
+        class Default(WorkerEntrypoint):
+            async def fetch(self, request): ...
+
+    ``self.env`` has the bindings and ``self.ctx`` the event's ``wait_until`` and ``props``.
+    """
+
+    def __init__(self, ctx: Any, env: Any) -> None:
+        self.ctx, self.env = ctx, env
+
+
+class _Env:
+    """The bindings of the event being served, as the ``env`` a handler is given."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(_current(current_env, "env"), name)
+
+    def __getitem__(self, name: str) -> Any:
+        return _current(current_env, "env")[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in _current(current_env, "env")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_current(current_env, "env"))
+
+    def __repr__(self) -> str:
+        current = current_env.get(None)
+        return "<env: no event is being served>" if current is None else repr(current)
+
+
+env = _Env()
+
+
+def wait_until(work: Awaitable[Any]) -> None:
+    """Let ``work`` go on after the response has been sent: ``ctx.wait_until`` of the event being served."""
+    _current(current_ctx, "wait_until()").wait_until(work)
+
+
+waitUntil = wait_until
+
+
+def handler(function: H) -> H:
+    """Marks a handler, as in ``@handler async def on_fetch(request, env, ctx)``. It changes nothing."""
+    return function
+
+
+def _current(variable: ContextVar[Any], what: str) -> Any:
+    try:
+        return variable.get()
+    except LookupError:
+        raise RuntimeError(
+            f"workers.{what} can be used only while an event is served, not while the module is imported"
+        ) from None
+
+
+def __getattr__(name: str) -> Any:
+    if name in _UNSUPPORTED:
+        raise ImportError(f"workers.{name} is not supported here yet")
+    raise AttributeError(f"module 'workers' has no {name!r}; it has: {', '.join(__all__)}")

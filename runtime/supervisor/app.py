@@ -1,0 +1,81 @@
+"""The ASGI application: the products' own routes first, then the worker."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable
+from typing import Any
+
+from starlette.routing import Match
+from starlette.routing import Route as Matcher
+
+from bindings.base import Route
+from runtime import web
+from runtime.errors import RequestError
+from runtime.supervisor.dispatch import Dispatch
+from runtime.supervisor.exchange import Exchange, Receive, Send
+
+
+class App:
+    """``routes`` are matched on the decoded path; everything else is the worker's."""
+
+    def __init__(self, dispatch: Dispatch, routes: Iterable[Route], body_limit: int) -> None:
+        self._dispatch, self._limit = dispatch, body_limit
+        self._routes = [(_matcher(route), route.handler) for route in routes]
+        self._prefixes = tuple({matcher.path.partition("{")[0] for matcher, _ in self._routes})
+
+    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        if self._prefixes and scope["path"].startswith(self._prefixes):
+            for matcher, handler in self._routes:
+                match, found = matcher.matches(scope)
+                if match is Match.FULL:
+                    return await self._serve(handler, found["path_params"], scope, receive, send)
+        await self._dispatch(scope, receive, send)
+
+    async def _serve(self, handler: Any, params: dict[str, Any], scope: Any, receive: Receive, send: Send) -> None:
+        try:
+            exchange, body = self._exchange(scope, receive, send)
+        except ValueError:
+            return await self._dispatch(scope, receive, send)  # which refuses it
+
+        async def run(exchange: Exchange) -> None:
+            request = web.Request.from_parts(scope["method"], _url(scope), scope["headers"], body)
+            exchange.watch()
+            try:
+                response = await handler(request, **params)
+                status, _, headers, content = response.to_parts()
+                if not isinstance(content, bytes | None):
+                    exchange.uses(content)
+                await exchange.answer(status, headers, content)
+            finally:
+                exchange.unwatch()
+
+        await self._dispatch.serve(exchange, run)
+
+    def _exchange(self, scope: Any, receive: Receive, send: Send) -> tuple[Exchange, AsyncIterator[bytes] | None]:
+        """With the request's body. One that is too large fails when it is read: a product refuses in its own words."""
+        try:
+            exchange = Exchange(scope, receive, send, self._limit)
+        except RequestError as error:
+            return Exchange({**scope, "headers": []}, receive, send, self._limit), _failing(error)
+        return exchange, None if exchange.inbound.done else exchange.inbound.chunks()
+
+
+async def _failing(error: Exception) -> AsyncIterator[bytes]:
+    raise error
+    yield b""  # type: ignore[unreachable]  # which makes this a generator
+
+
+def _url(scope: Any) -> str:
+    query = scope["query_string"].decode("latin-1")
+    return f"{scope['scheme']}://localhost{scope['raw_path'].decode('latin-1')}" + (f"?{query}" if query else "")
+
+
+def _matcher(route: Route) -> Matcher:
+    async def unused(request: Any) -> Any: ...
+
+    matcher = Matcher(route.path, unused, methods=[route.method])
+    if route.method == "*":
+        matcher.methods = None  # left out of the call above, it would be GET
+    return matcher

@@ -1,0 +1,50 @@
+"""What one isolate may ask for: its own bindings by name, and outbound fetch. Nothing else has a name here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from bindings.base import Binding, HostStream
+from runtime.supervisor.exchange import Exchange
+from runtime.supervisor.outbound import Outbound
+from runtime.wire import Channel
+
+
+class Broker:
+    """Serves the calls of one isolate. Everything that arrives is checked: the other end runs user code."""
+
+    def __init__(self, bindings: Mapping[str, Binding], outbound: Outbound) -> None:
+        self.channel: Channel
+        self.exchanges: dict[int, Exchange] = {}
+        self._bindings, self._outbound = bindings, outbound
+
+    async def __call__(self, op: str, args: list[Any]) -> Any:
+        if op == "binding":
+            return await self._binding(*args)
+        if op == "fetch":
+            return await self._fetch(*args)
+        raise ValueError(f"no such operation: {op!r}")
+
+    async def _binding(self, event: int, name: str, method: str, args: list[Any]) -> list[Any]:
+        answer = await self._bindings[name].call(method, args)
+        exchange = self.exchanges.get(event)
+        if isinstance(answer, HostStream):
+            number = self.channel.offer(answer.chunks)
+            if exchange is not None:
+                exchange.uses(answer.chunks)
+                exchange.lent.append(number)
+            return ["stream", number, dict(answer.meta)]
+        return ["value", answer]
+
+    async def _fetch(
+        self, method: str, url: str, headers: list[Any], body: bytes | None, stream: list[Any] | None, redirect: str
+    ) -> list[Any]:
+        source: Any = body
+        if stream is not None:
+            owner, number = stream
+            source = self.channel.adopt(number) if owner == "yours" else self.channel.read(number)
+        pairs = [(bytes(name), bytes(value)) for name, value in headers]
+        answer = await self._outbound.fetch(method, url, pairs, source, redirect)
+        handle = self.channel.offer(answer.chunks)
+        return [answer.status, answer.status_text, answer.headers, answer.url, answer.redirected, handle]

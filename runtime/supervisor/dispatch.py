@@ -1,0 +1,131 @@
+"""From an ASGI scope to the worker and back: errors become answers, answers become a line in the log."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from runtime.errors import RequestError, ScriptError, UserError
+from runtime.supervisor import pages
+from runtime.supervisor.exchange import Exchange, Receive, Send
+from runtime.supervisor.observe.base import BROKE_OFF
+
+if TYPE_CHECKING:
+    from runtime.supervisor.observe.base import Observer
+    from runtime.supervisor.reload import Deployments
+
+_FEW = 5  # tokens below which a speed means nothing
+
+
+class Dispatch:
+    """The ASGI application that is the worker."""
+
+    def __init__(self, deployments: Deployments, observer: Observer) -> None:
+        self._deployments, self._observer = deployments, observer
+
+    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
+        limit = self._deployments.config.pilot.body_limit
+        try:
+            exchange = Exchange(scope, receive, send, limit)
+        except (RequestError, ValueError) as error:
+            exchange = Exchange({**scope, "headers": []}, receive, send, limit)
+            status = error.status if isinstance(error, RequestError) else 400
+            return await self._refuse(exchange, status, error if isinstance(error, UserError) else str(error))
+        await self.serve(exchange, self._worker)
+
+    async def serve(self, exchange: Exchange, handler: Any) -> None:
+        """Run ``handler(exchange)`` to its end, whatever that is."""
+        try:
+            await handler(exchange)
+        except asyncio.CancelledError:
+            if not exchange.left:
+                raise
+            exchange.note = "client left"
+        except RequestError as error:
+            return await self._refuse(exchange, error.status, error)
+        except UserError as error:
+            self._tell(error)
+            return await self._refuse(exchange, 500, error)
+        except ConnectionError:
+            exchange.note = "client left"
+        except Exception as error:
+            await self._fault(exchange, error)
+        self._log(exchange)
+
+    async def _worker(self, exchange: Exchange) -> None:
+        broken = self._deployments.broken
+        if pages.PROBE.encode() in dict(exchange.scope["headers"]):
+            return await self._probe(exchange)
+        if broken is not None and _is_browser(exchange):
+            return await self._answer(exchange, 500, broken)
+        deployment = await self._deployments.current()
+        await deployment.fetch(exchange)
+
+    async def _probe(self, exchange: Exchange) -> None:
+        """An open error page asks whether what it shows is still so."""
+        version = _header(exchange, pages.PROBE.encode())
+        same = version == str(self._deployments.version)
+        await exchange.answer(204, [(pages.MARK.encode(), b"1")] if same else [], None)
+        exchange.quiet = True
+
+    def _tell(self, error: UserError) -> None:
+        if isinstance(error, ScriptError):
+            self._observer.script_error(error)
+        else:
+            self._observer.error(str(error))
+
+    async def _fault(self, exchange: Exchange, error: BaseException) -> None:
+        request_id = str(uuid.uuid4())
+        self._observer.fault(error, request_id)
+        if exchange.status:
+            exchange.note = BROKE_OFF
+        else:
+            await self._answer(exchange, 500, "Something went wrong in the runtime, not in the worker.", request_id)
+
+    async def _refuse(self, exchange: Exchange, status: int, error: UserError | str) -> None:
+        if exchange.status:
+            exchange.note = BROKE_OFF
+        else:
+            await self._answer(exchange, status, error)
+        self._log(exchange)
+
+    async def _answer(self, exchange: Exchange, status: int, error: UserError | str, request_id: str = "") -> None:
+        trace = getattr(error, "trace", "")
+        title = "The worker failed" if status >= 500 else "The request was refused"
+        if pages.wants_html(_header(exchange, b"accept")):
+            kind, body = b"text/html; charset=utf-8", pages.error_page(
+                title, error, trace, request_id, version=self._deployments.version
+            )
+        else:
+            kind = b"text/plain; charset=utf-8"
+            body = pages.error_text(title, error, trace, request_id)
+        length = b"%d" % len(body)
+        headers = [(b"content-type", kind), (b"content-length", length), (b"cache-control", b"no-store")]
+        await exchange.answer(status, [*headers, (pages.MARK.encode(), b"1")], body)
+
+    def _log(self, exchange: Exchange) -> None:
+        if exchange.quiet:
+            return
+        now, stats = time.perf_counter(), exchange.stats if exchange.status < 500 else None
+        first = None if exchange.first is None else exchange.first * 1000
+        tokens = stats.tokens if stats is not None else None
+        speed = None
+        if stats is not None and stats.first is not None and stats.tokens >= _FEW:
+            speed = (stats.tokens - 1) / max(now - exchange.started - stats.first, 1e-6)
+        self._observer.request(
+            exchange.method, exchange.scope["path"], exchange.status or 499, (now - exchange.started) * 1000,
+            first_ms=first, tokens=tokens, tokens_per_s=speed, note=exchange.note,
+        )  # fmt: skip
+
+
+def _header(exchange: Exchange, wanted: bytes) -> str:
+    return next((value.decode("latin-1") for name, value in exchange.scope["headers"] if name == wanted), "")
+
+
+def _is_browser(exchange: Exchange) -> bool:
+    """Someone is looking at a page: they want to see what broke rather than the old version's answer."""
+    from runtime.supervisor import pages
+
+    return exchange.method == "GET" and pages.wants_html(_header(exchange, b"accept"))

@@ -1,0 +1,160 @@
+"""One request and its answer, as the supervisor sees them: body in, watch for the client's leaving, body out."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from contextlib import aclosing
+from itertools import count
+from typing import Any
+
+from runtime.errors import RequestError
+from runtime.supervisor.heads import NO_BODY, Headers, head
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+INLINE_LIMIT = 64 * 1024    # a body up to this size, of known length, travels with its request
+_PATIENCE = 0.01            # seconds before watching for the client's leaving: most answers are out by then
+_POLL = 0.025               # seconds between two looks at the connection of a client still sending
+_numbers = count(1)
+
+
+class Inbound:
+    """The body of a request, read from the ASGI server only as fast as someone asks for it."""
+
+    def __init__(self, headers: Headers, receive: Receive, limit: int) -> None:
+        self._receive, self._limit = receive, limit
+        self.length = _length(headers)
+        self.gone = False               # the client left
+        self.over: RequestError | None = None
+        self._size = 0
+        self.done = self.length == 0
+        if self.length is not None and self.length > limit:
+            self.over = self._too_large(self.length)
+            raise self.over
+
+    async def whole(self) -> bytes:
+        """All of it; for a body of known, modest length."""
+        return b"".join([chunk async for chunk in self.chunks()])
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """Raises RequestError (413) past the limit, ConnectionError when the client leaves half-way."""
+        while not self.done:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                self.gone = True
+                raise ConnectionError("the client left before its request's body was complete")
+            chunk: bytes = message.get("body", b"")
+            self._size += len(chunk)
+            if self._size > self._limit:
+                self.over = self._too_large(self._size)
+                raise self.over
+            if not message.get("more_body", False):
+                self.done = True
+            if chunk:
+                yield chunk
+
+    async def left(self, lost: Callable[[], bool]) -> None:
+        """Return when the client has gone. A body stays unread for whoever may still ask for it: until it is
+        complete, ``receive`` is theirs, and ``lost()`` is asked instead."""
+        while not self.done:
+            if lost():
+                return
+            await asyncio.sleep(_POLL)
+        while not self.gone:
+            self.gone = (await self._receive())["type"] == "http.disconnect"
+
+    def lost(self) -> Exception | None:
+        """Why the body could not be read to its end, which is then why the handler failed."""
+        return self.over or (ConnectionError("the client left") if self.gone else None)
+
+    def _too_large(self, size: int) -> RequestError:
+        return RequestError(
+            413, f"the request's body is over the limit of {self._limit} bytes",
+            remedy="Raise it in the configuration:  [pilot] body_limit = \"1GB\"",
+        )  # fmt: skip
+
+
+class Exchange:
+    """What one request's line in the log says, and whether its client is still there."""
+
+    def __init__(self, scope: Any, receive: Receive, send: Send, limit: int) -> None:
+        self.number = next(_numbers)
+        self.scope, self._send = scope, send
+        self.method: str = scope["method"]
+        self.inbound = Inbound(scope["headers"], receive, limit)
+        self.started = time.perf_counter()
+        self.status = 0
+        self.first: float | None = None     # seconds to the first byte of a streamed body
+        self.stats: Any = None              # of the model's answer, when there is one
+        self.lent: list[int] = []           # streams its worker was given
+        self.note: str | None = None
+        self.left = False
+        self.quiet = False                  # no line in the log
+        self._task: asyncio.Task[Any] | None = None
+        self._watch: asyncio.TimerHandle | asyncio.Task[None] | None = None
+
+    def watch(self) -> None:
+        """From now on, the client's leaving cancels the current task, which closes everything behind it."""
+        self._task = asyncio.current_task()
+        self._watch = asyncio.get_running_loop().call_later(_PATIENCE, self._begin_watching)
+
+    def unwatch(self) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
+
+    def uses(self, source: Any) -> None:
+        """A model's stream belongs to this request: its token counts go on the request's line."""
+        self.stats = getattr(source, "stats", None) or self.stats
+
+    async def answer(self, status: int, headers: Headers, body: Any) -> None:
+        """Send it. ``body``: None, bytes, or an async iterator of bytes, which is closed in any case."""
+        if body is None or isinstance(body, bytes):
+            return await self._whole(status, head(self.method, status, headers, body), body or b"")
+        async with aclosing(body):
+            sent = head(self.method, status, headers, body)
+            if self.method == "HEAD" or status in NO_BODY:
+                return await self._whole(status, sent, b"")
+            await self._start(status, sent)
+            await self._pump(body)
+
+    async def _start(self, status: int, headers: Headers) -> None:
+        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+        self.status = status
+
+    async def _whole(self, status: int, headers: Headers, body: bytes) -> None:
+        await self._start(status, headers)
+        await self._send({"type": "http.response.body", "body": b"" if status in NO_BODY else body})
+
+    async def _pump(self, source: Any) -> None:
+        """The loop: a chunk leaves the socket when it comes, and waits when the client is slow."""
+        send = self._send
+        async for chunk in source:
+            if self.first is None:
+                self.first = time.perf_counter() - self.started
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+    def _begin_watching(self) -> None:
+        self._watch = asyncio.get_running_loop().create_task(self._leave())
+
+    async def _leave(self) -> None:
+        connection = getattr(self._send, "__self__", None)  # uvicorn's request cycle
+        await self.inbound.left(lambda: getattr(connection, "disconnected", False))
+        self.left = True
+        if self._task is not None:
+            self._task.cancel()
+
+
+def _length(headers: Headers) -> int | None:
+    """0 when there is no body; None when its length is not told."""
+    length: int | None = 0
+    for name, value in headers:
+        if name == b"content-length":
+            length = int(value)
+        elif name == b"transfer-encoding":
+            return None
+    return length

@@ -1,0 +1,68 @@
+"""The heads of messages: what of a request's is refused, and what of an answer's is not the worker's to say."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from runtime.errors import RequestError, ScriptError
+
+Headers = list[tuple[bytes, bytes]]
+
+NO_BODY = frozenset({204, 205, 304})
+LARGEST = 128 * 1024    # bytes of a request's headers; on Workers too
+_HOST = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~%!$&'()*+,;=-]+)(:[0-9]*)?")
+_CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+_OF_THE_CONNECTION = frozenset({
+    b"connection", b"date", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade",
+})  # fmt: skip
+
+
+def host(scope: Any) -> str:
+    """Whom the request is for. RFC 9112, section 3.2: without exactly one valid Host it is refused with 400."""
+    given: list[bytes] = [value for name, value in scope["headers"] if name == b"host"]
+    if not given and scope["http_version"] == "1.0":
+        return "{}:{}".format(*scope["server"])
+    if len(given) != 1 or not _HOST.fullmatch(given[0]):
+        raise RequestError(400, f"a request needs one valid Host header; this one has {len(given) or 'none'}"
+                           + "".join(f" {value.decode('latin-1')!r:.80}" for value in given[:3]))  # fmt: skip
+    return given[0].decode("latin-1")
+
+
+def check_size(headers: Headers) -> None:
+    if sum(len(name) + len(value) for name, value in headers) > LARGEST:
+        raise RequestError(431, f"the request's headers are over {LARGEST} bytes")
+
+
+def head(method: str, status: int, headers: Headers, body: Any) -> Headers:
+    """The headers to send. Lengths are the runtime's to say, and so is what concerns the connection: two
+    lengths that disagree would let one answer pass for two. Raises ``ScriptError`` for what HTTP cannot carry.
+    """
+    if not 200 <= status <= 599:
+        raise ScriptError(f"a response's status must be 200 to 599, not {status}")
+    sent = [pair for pair in headers if _is_sent(pair, keep_length=method == "HEAD" or body is not None)]
+    if status in NO_BODY:
+        sent = [pair for pair in sent if pair[0] != b"content-length"]
+    if status == 205 or (body is None and method != "HEAD" and status not in NO_BODY):
+        sent.append((b"content-length", b"0"))
+    return _for_now(sent) if _is_events(sent) else sent
+
+
+def _is_sent(pair: tuple[bytes, bytes], keep_length: bool) -> bool:
+    name, value = pair
+    if _CONTROL.search(value):
+        raise ScriptError(f"header {name.decode('latin-1')!r} has a control character: {value!r:.80}")
+    if name == b"content-length":
+        return keep_length and value.isdigit()
+    return name not in _OF_THE_CONNECTION
+
+
+def _is_events(headers: Headers) -> bool:
+    return any(name == b"content-type" and value.startswith(b"text/event-stream") for name, value in headers)
+
+
+def _for_now(headers: Headers) -> Headers:
+    """Server-sent events are for now: no cache keeps them, no proxy holds them back."""
+    names = {name for name, _ in headers}
+    extra = [(b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]
+    return [*headers, *(pair for pair in extra if pair[0] not in names)]

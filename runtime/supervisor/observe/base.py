@@ -1,0 +1,102 @@
+"""What can be observed of a running supervisor."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Literal
+
+from runtime.errors import ScriptError
+
+LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+Level = Literal["debug", "info", "warning", "error"]
+BROKE_OFF = "broke off"  # the note of an answer that failed half-way, whatever its status
+
+
+class Observer(ABC):
+    """Told of everything worth knowing; every method is quick, never waits and never raises.
+
+    Times are milliseconds. ``key`` of a progress line is the model's id, ``stage`` is ``download``,
+    ``load`` or ``warm-up``, ``fraction`` 0..1 or None where nobody knows.
+    """
+
+    def __init__(self, level: str) -> None:
+        self.threshold = LEVELS[level]
+
+    def shows(self, level: Level) -> bool:
+        return LEVELS[level] >= self.threshold
+
+    def level_of(self, status: int, note: str | None) -> Level:
+        return "error" if status >= 500 or note == BROKE_OFF else "info"
+
+    @abstractmethod
+    def banner(
+        self,
+        version: str,
+        url: str | None,
+        name: str,
+        config_path: str | None,
+        bindings: Sequence[tuple[str, str, str]],
+        engine_lines: Sequence[str],
+        warnings: Sequence[str],
+    ) -> None:
+        """A deployment was opened. ``bindings``: (name in env, what it is, where it is kept)."""
+
+    @abstractmethod
+    def ready(self, url: str) -> None:
+        """Connections are accepted. Shown at every level: whoever started us waits for it."""
+
+    @abstractmethod
+    def request(
+        self,
+        method: str,
+        path: str,
+        status: int,
+        ms: float,
+        *,
+        first_ms: float | None = None,
+        tokens: int | None = None,
+        tokens_per_s: float | None = None,
+        note: str | None = None,
+        request_id: str | None = None,
+    ) -> None:
+        """A request was answered to its last byte; ``first_ms`` is the time to its first token."""
+
+    @abstractmethod
+    def debug(self, text: str) -> None: ...
+
+    @abstractmethod
+    def note(self, text: str) -> None: ...
+
+    @abstractmethod
+    def warn(self, text: str) -> None: ...
+
+    @abstractmethod
+    def error(self, text: str) -> None: ...
+
+    @abstractmethod
+    def script_error(self, err: ScriptError) -> None:
+        """The worker's mistake: its own traceback, without our frames."""
+
+    @abstractmethod
+    def fault(self, exc: BaseException, request_id: str | None = None) -> None:
+        """Our mistake: the whole traceback, and the id the client was given."""
+
+    @abstractmethod
+    def worker_output(self, name: str, stream: Literal["stdout", "stderr"], line: str) -> None:
+        """A line the worker printed, without its line end. Shown at every level, as it is."""
+
+    @abstractmethod
+    def reloaded(self, version: int, ms: float, files: Sequence[str]) -> None: ...
+
+    @abstractmethod
+    def progress(self, key: str, stage: str, fraction: float | None, detail: str = "") -> None: ...
+
+    @abstractmethod
+    def progress_done(self, key: str, text: str) -> None: ...
+
+    @abstractmethod
+    def stopping(self, reason: str) -> None: ...
+
+    @abstractmethod
+    def close(self) -> None: ...

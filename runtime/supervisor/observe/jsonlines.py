@@ -1,0 +1,122 @@
+"""``--log-format json``: one JSON object per line on stdout, for machines."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import msgspec
+
+from runtime.errors import ScriptError
+from runtime.supervisor.observe.base import Level, Observer
+from runtime.supervisor.observe.output import Output
+from runtime.supervisor.observe.throttle import Throttle
+
+
+class JsonObserver(Observer):
+    """Every line has ``time`` (UTC, ISO 8601), ``level`` and ``event``; absent values are left out."""
+
+    def __init__(self, level: str) -> None:
+        super().__init__(level)
+        self._output = Output(sys.stdout, self._lost)
+        self._encode = msgspec.json.Encoder(enc_hook=str).encode
+        self._throttle = Throttle(step=0.1, every_s=1.0)
+
+    def emit(self, level: Level, event: str, *, always: bool = False, **fields: Any) -> None:
+        if not always and not self.shows(level):
+            return
+        self._output.write(self._line(level, event, fields))
+
+    def _line(self, level: Level, event: str, fields: dict[str, Any]) -> str:
+        line = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "level": level, "event": event}
+        line.update((key, value) for key, value in fields.items() if value is not None)
+        return self._text(line) + "\n"
+
+    def _text(self, line: dict[str, Any]) -> str:
+        try:
+            return self._encode(line).decode()
+        except UnicodeEncodeError:  # lone surrogates, from a file name or a worker's print
+            import json
+
+            return json.dumps(line, default=str)
+
+    def _lost(self, count: int) -> str:
+        return self._line("warning", "lost", {"lines": count, "text": "nobody was reading"})
+
+    def banner(
+        self,
+        version: str,
+        url: str | None,
+        name: str,
+        config_path: str | None,
+        bindings: Sequence[tuple[str, str, str]],
+        engine_lines: Sequence[str],
+        warnings: Sequence[str],
+    ) -> None:
+        table = [dict(zip(("name", "what", "where"), binding, strict=True)) for binding in bindings]
+        self.emit("info", "banner", version=version, url=url, name=name, config=config_path, bindings=table,
+                  engines=list(engine_lines))
+        for warning in warnings:
+            self.warn(warning)
+
+    def ready(self, url: str) -> None:
+        self.emit("info", "ready", always=True, url=url)
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        status: int,
+        ms: float,
+        *,
+        first_ms: float | None = None,
+        tokens: int | None = None,
+        tokens_per_s: float | None = None,
+        note: str | None = None,
+        request_id: str | None = None,
+    ) -> None:
+        self.emit(self.level_of(status, note), "request", method=method, path=path, status=status,
+                  ms=round(ms, 3), first_ms=first_ms, tokens=tokens, tokens_per_s=tokens_per_s, note=note,
+                  request_id=request_id)
+
+    def debug(self, text: str) -> None:
+        self.emit("debug", "note", text=text)
+
+    def note(self, text: str) -> None:
+        self.emit("info", "note", text=text)
+
+    def warn(self, text: str) -> None:
+        self.emit("warning", "warning", text=text)
+
+    def error(self, text: str) -> None:
+        self.emit("error", "error", text=text)
+
+    def script_error(self, err: ScriptError) -> None:
+        self.emit("error", "script_error", where=err.where, what=err.what, remedy=err.remedy, trace=err.trace)
+
+    def fault(self, exc: BaseException, request_id: str | None = None) -> None:
+        trace = "".join(traceback.format_exception(exc))
+        self.emit("error", "fault", error=f"{type(exc).__name__}: {exc}", trace=trace, request_id=request_id)
+
+    def worker_output(self, name: str, stream: Literal["stdout", "stderr"], line: str) -> None:
+        self.emit("info", "output", always=True, worker=name, stream=stream, text=line)
+
+    def reloaded(self, version: int, ms: float, files: Sequence[str]) -> None:
+        self.emit("info", "reloaded", version=version, ms=round(ms, 3), files=list(files))
+
+    def progress(self, key: str, stage: str, fraction: float | None, detail: str = "") -> None:
+        if self._throttle.passes(key, stage, fraction):
+            self.emit("info", "progress", key=key, stage=stage, fraction=fraction, detail=detail)
+
+    def progress_done(self, key: str, text: str) -> None:
+        self._throttle.forget(key)
+        self.emit("info", "progress_done", key=key, text=text)
+
+    def stopping(self, reason: str) -> None:
+        self.emit("info", "stopping", reason=reason)
+
+    def close(self) -> None:
+        self._output.close()

@@ -1,0 +1,122 @@
+"""How lines look: pure functions from facts to text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import click
+
+Paint = Callable[..., str]  # paint(text, fg="green", bold=True, dim=True)
+
+METHOD, PATH, MS = 7, 32, 8  # columns of a request line
+FLAME = "◆"
+
+
+def painter(colour: bool) -> Paint:
+    """``click.style``, or text as it is where colour is not wanted."""
+
+    def plain(text: Any, **_: Any) -> str:
+        return str(text)
+
+    return click.style if colour else plain
+
+
+def clean(text: str) -> str:
+    """What a stranger sent, fit for a terminal: control characters are written out."""
+    return re.sub(r"[\x00-\x1f\x7f-\x9f]", lambda match: repr(match[0])[1:-1], text)
+
+
+def clean_lines(text: str) -> str:
+    """The same, of a text of several lines: an exception may quote what a stranger sent."""
+    return re.sub(r"[^\n\t]+", lambda match: clean(match[0]), text)
+
+
+def duration(ms: float) -> str:
+    if ms >= 9_950:
+        return f"{ms / 1000:.1f} s"
+    if ms >= 1000:
+        return f"{ms / 1000:.2f} s"
+    return f"{ms:.1f} ms" if ms < 9.95 else f"{ms:.0f} ms"
+
+
+def clip(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: max(width - 1, 1)] + "…"
+
+
+def hang(text: str, indent: int) -> str:
+    """Continuation lines under the first one."""
+    return text.replace("\n", "\n" + " " * indent)
+
+
+def banner(
+    paint: Paint, width: int, version: str, name: str, config_path: str | None,
+    bindings: Sequence[tuple[str, str, str]], engine_lines: Sequence[str],
+) -> list[str]:
+    subject = "  ".join(clean(part) for part in (name, config_path) if part)
+    title = f"{paint(FLAME, fg='yellow')} {paint('pilotlight', bold=True)} {paint(version, dim=True)}"
+    lines = ["", f"  {title}   {subject}"]
+    if bindings:
+        lines += ["", *table(paint, width, bindings)]
+    if engine_lines:
+        lines += ["", *(f"    {hang(line, 4)}" for line in engine_lines)]
+    return [*lines, ""]
+
+
+def table(paint: Paint, width: int, bindings: Sequence[tuple[str, str, str]]) -> list[str]:
+    """``env.NAME   what   where``, in columns as wide as what they hold."""
+    rows = [(f"env.{clean(name)}", clean(what), clean(where)) for name, what, where in bindings]
+    first, second = (min(max(len(row[at]) for row in rows), width // 2) for at in (0, 1))
+    room = max(width - first - second - 10, 12)
+    return [
+        f"    {row[0]:<{first}}   {paint(f'{row[1]:<{second}}', dim=True)}   {clip(row[2], room)}".rstrip()
+        for row in rows
+    ]
+
+
+def request(
+    paint: Paint, room: int, method: str, path: str, status: int, ms: float, facts: Sequence[str], alarm: str = ""
+) -> str:
+    """``GET  /path  200  12 ms  first token 45 ms · 87 tokens · 61.2/s``; ``room`` columns for the path."""
+    parts = [
+        f"  {paint(f'{clean(method):<{METHOD}}', bold=True)} {clean(path):<{room}}",
+        paint(str(status), fg=status_colour(status)),
+        paint(f"{duration(ms):>{MS}}", dim=True),
+        paint(alarm, fg="red"),
+        paint(" · ".join(facts), dim=True),
+    ]
+    return "  ".join(part for part in parts if part)
+
+
+class Column:
+    """Where the paths end: as wide as the longest path so far, within the terminal."""
+
+    def __init__(self) -> None:
+        self._widest = PATH
+
+    def room(self, width: int, path: str, told: int) -> int:
+        """For this path, beside facts of ``told`` characters, which take the padding's place rather than wrap."""
+        if len(path) <= width - METHOD - MS - 14 - 20:
+            self._widest = max(self._widest, len(path))
+        return max(min(self._widest, width - METHOD - MS - 14 - max(told, 20)), 1)
+
+
+def status_colour(status: int) -> str:
+    return {2: "green", 3: "cyan", 4: "yellow"}.get(status // 100, "red")
+
+
+def facts(
+    first_ms: float | None, tokens: int | None, tokens_per_s: float | None, *notes: str | None
+) -> list[str]:
+    first = "byte" if tokens is None else "token"
+    said = [f"first {first} {duration(first_ms)}"] if first_ms is not None else []
+    said += [f"{tokens} token{'' if tokens == 1 else 's'}"] if tokens is not None else []
+    said += [f"{tokens_per_s:.1f}/s"] if tokens_per_s is not None else []
+    return said + [clean(text) for text in notes if text]
+
+
+def some(files: Sequence[str], most: int = 3) -> str:
+    """``a.py, b.py, c.py and 4 more``."""
+    shown = ", ".join(clean(file) for file in files[:most])
+    return f"{shown} and {len(files) - most} more" if len(files) > most else shown

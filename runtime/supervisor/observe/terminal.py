@@ -1,0 +1,167 @@
+"""For people: calm, aligned lines; colour and live progress on a terminal, plain text elsewhere."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import traceback
+from collections.abc import Sequence
+from time import monotonic
+from typing import Literal
+
+from runtime.errors import ScriptError
+from runtime.supervisor.observe import layout
+from runtime.supervisor.observe.base import BROKE_OFF, Observer
+from runtime.supervisor.observe.live import Live
+from runtime.supervisor.observe.output import Output, same_file
+from runtime.supervisor.observe.throttle import Throttle
+
+SIGNS = {"warning": ("▲", "yellow"), "error": ("✘", "red"), "done": ("✓", "green"), "reload": ("↻", "cyan")}
+
+
+class TerminalObserver(Observer):
+    """Writes to stdout; the worker's own stderr goes to stderr."""
+
+    def __init__(self, level: str) -> None:
+        super().__init__(level)
+        self._tty = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+        self._paint = layout.painter(self._tty and not os.environ.get("NO_COLOR"))
+        self._output = Output(sys.stdout)
+        self._stderr = self._output if same_file(sys.stdout, sys.stderr) else Output(sys.stderr)
+        self._live: Live | None = None
+        self._throttle = Throttle(step=0.25, every_s=15.0)
+        self._column = layout.Column()
+        self._told: tuple[str, float] = ("", 0.0)  # the last script error, and when
+
+    # --- what happened ---
+
+    def banner(
+        self,
+        version: str,
+        url: str | None,
+        name: str,
+        config_path: str | None,
+        bindings: Sequence[tuple[str, str, str]],
+        engine_lines: Sequence[str],
+        warnings: Sequence[str],
+    ) -> None:
+        if self.shows("info"):
+            self._write(*layout.banner(
+                self._paint, self._width(), version, name, config_path, bindings, engine_lines
+            ))
+        for warning in warnings:
+            self.warn(warning)
+        if warnings and self.shows("warning"):
+            self._write("")
+
+    def ready(self, url: str) -> None:
+        self._write(f"  Ready on {self._paint(url, fg='cyan', bold=True)}   "
+                    f"{self._paint('Ctrl-C stops', dim=True)}", "")
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        status: int,
+        ms: float,
+        *,
+        first_ms: float | None = None,
+        tokens: int | None = None,
+        tokens_per_s: float | None = None,
+        note: str | None = None,
+        request_id: str | None = None,
+    ) -> None:
+        if not self.shows(self.level_of(status, note)):
+            return
+        shown_id = request_id if status >= 500 or self.shows("debug") else None
+        alarm, note = (note, None) if note == BROKE_OFF else ("", note)
+        facts = layout.facts(first_ms, tokens, tokens_per_s, note, shown_id)
+        room = self._column.room(self._width(), layout.clean(path), len(" · ".join(filter(None, [alarm, *facts]))))
+        self._write(layout.request(self._paint, room, method, path, status, ms, facts, alarm))
+
+    def reloaded(self, version: int, ms: float, files: Sequence[str]) -> None:
+        if self.shows("info"):
+            what = self._paint(f"v{version}  {layout.some(files)}", dim=True)
+            self._sign("reload", f"reloaded in {layout.duration(ms)}  {what}")
+
+    def stopping(self, reason: str) -> None:
+        if self.shows("info"):
+            self._write("", f"  Stopping: {reason}")
+
+    def close(self) -> None:
+        if self._live is not None:
+            self._live.close()
+            self._live = None
+        self._output.close()
+        self._stderr.close()
+
+    # --- what is said ---
+
+    def debug(self, text: str) -> None:
+        if self.shows("debug"):
+            self._write(self._paint(f"  {layout.hang(layout.clean_lines(text), 2)}", dim=True))
+
+    def note(self, text: str) -> None:
+        if self.shows("info"):
+            self._write(f"  {layout.hang(layout.clean_lines(text), 2)}")
+
+    def warn(self, text: str) -> None:
+        if self.shows("warning"):
+            self._sign("warning", layout.clean_lines(text))
+
+    def error(self, text: str) -> None:
+        self._sign("error", layout.clean_lines(text))
+
+    def script_error(self, err: ScriptError) -> None:
+        """A browser asks for its icon right after the page: the same error need not be read twice."""
+        said, at, now = *self._told, monotonic()
+        if said == f"{err}{err.trace}" and now - at < 1:
+            return
+        self._told = (f"{err}{err.trace}", now)
+        self.error(str(err))
+        if err.trace:
+            self._write("", layout.clean_lines(err.trace.rstrip("\n")), "")
+
+    def fault(self, exc: BaseException, request_id: str | None = None) -> None:
+        self._sign("error", "internal error" + (f", request {request_id}" if request_id else ""))
+        self._write(layout.clean_lines("".join(traceback.format_exception(exc)).rstrip("\n")))
+
+    def worker_output(self, name: str, stream: Literal["stdout", "stderr"], line: str) -> None:
+        self._write(line, to=self._stderr if stream == "stderr" else self._output)
+
+    # --- loading models ---
+
+    def progress(self, key: str, stage: str, fraction: float | None, detail: str = "") -> None:
+        if not self.shows("info") or self._output.broken:
+            return
+        if self._tty:
+            self._live = self._live or Live(self._output)
+            self._live.show(key, stage, fraction, detail)
+        elif self._throttle.passes(key, stage, fraction):
+            share = "" if fraction is None else f" {fraction:.0%}"
+            self._write(f"  {key}: {stage}{share}{'  ' + detail if detail else ''}")
+
+    def progress_done(self, key: str, text: str) -> None:
+        if self._live is not None:
+            self._live.drop(key)
+        self._throttle.forget(key)
+        if text and self.shows("info"):
+            self._sign("done", layout.clean_lines(text))
+
+    # --- the screen ---
+
+    def _sign(self, kind: str, text: str) -> None:
+        glyph, colour = SIGNS[kind]
+        self._write(f"{self._paint(glyph, fg=colour)} {layout.hang(text, 2)}")
+
+    def _write(self, *lines: str, to: Output | None = None) -> None:
+        text, output = "\n".join(lines) + "\n", to or self._output
+        if self._live is None:
+            output.write(text)
+        else:
+            with self._live.aside():
+                output.write(text)
+
+    def _width(self) -> int:
+        return shutil.get_terminal_size((100, 24)).columns if self._tty else 100

@@ -1,0 +1,193 @@
+"""Outbound fetch: the supervisor asks other servers on behalf of workers. Fetch standard, section 4.
+
+Bodies go both ways as raw chunks: nothing is decompressed and no cookie is kept here, so that an answer can
+pass through to a client as it came. aiohttp is imported on the first fetch, to keep the launch short.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from runtime.supervisor.outbound.bodies import Chunks, Upload, close, payload
+from runtime.supervisor.outbound.errors import FetchError, cause_of
+from runtime.supervisor.outbound.rules import (
+    REDIRECTS,
+    Ask,
+    RawHeaders,
+    end_to_end,
+    parse,
+    redirected,
+    sendable,
+)
+
+if TYPE_CHECKING:
+    import aiohttp
+
+__all__ = ["Chunks", "FetchError", "Outbound", "OutboundAnswer"]
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Allow = Callable[[Address], bool]
+
+
+@dataclass(frozen=True)
+class OutboundAnswer:
+    """An answer whose headers have come. Whoever holds it closes ``chunks``, which closes the connection."""
+
+    status: int
+    status_text: str
+    headers: RawHeaders
+    url: str            # after redirects, without fragment
+    redirected: bool
+    chunks: Chunks
+
+
+class Outbound:
+    """One pool of connections for all workers.
+
+    ``allow`` is asked about every IP address right before a connection to it is made, after DNS and for each
+    redirect: return False to refuse it. Timeouts in seconds: ``connect`` for DNS, TCP and TLS together,
+    ``idle`` for a peer that sends nothing while we read. A stream may last for ever.
+    """
+
+    def __init__(self, *, allow: Allow | None = None, connect: float = 10.0, idle: float = 300.0) -> None:
+        self._allow, self._connect, self._idle = allow, connect, idle
+        self._session: aiohttp.ClientSession | None = None
+
+    async def fetch(
+        self,
+        method: str,
+        url: str,
+        headers: RawHeaders,
+        body: bytes | AsyncIterator[bytes] | None = None,
+        redirect: str = "follow",
+        timeout: float | None = None,  # noqa: ASYNC109 - covers several awaits, and has an error of its own
+    ) -> OutboundAnswer:
+        """Ask, follow redirects if told to, and return once the headers are there.
+
+        ``timeout``: seconds until then, over all redirects. Raises ``FetchError``. A ``body`` that streams
+        is closed in any case, at the latest with the answer.
+        """
+        upload = body if body is None or isinstance(body, bytes) else Upload(body)
+        try:
+            ask = Ask(method, parse(url), sendable(headers), upload)
+            return await self._within(timeout, ask, redirect)
+        except BaseException:
+            await close(upload)
+            raise
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def _within(self, seconds: float | None, ask: Ask, redirect: str) -> OutboundAnswer:
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._follow(ask, redirect)
+        except TimeoutError:
+            raise FetchError(ask.host, f"no answer within {seconds:g} s") from None
+
+    async def _follow(self, ask: Ask, redirect: str) -> OutboundAnswer:
+        while True:
+            response = await self._send(ask)
+            location = _location(response)
+            if location is None or redirect == "manual":
+                return _answer(ask, response)
+            _let_go(ask, response)
+            if redirect == "error":
+                raise FetchError(ask.host, f"it redirects ({response.status}), and redirect is 'error'")
+            sent, ask = ask.body, redirected(ask, response.status, location)
+            if ask.body is None:
+                await close(sent)
+
+    async def _send(self, ask: Ask) -> aiohttp.ClientResponse:
+        import aiohttp
+        from yarl import URL as Encoded
+
+        session = self._session or self._open()
+        try:
+            return await session.request(
+                ask.method,
+                Encoded(ask.url.href, encoded=True),
+                headers=_as_text(ask),
+                data=payload(ask.body),
+                allow_redirects=False,
+            )
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise FetchError(ask.host, cause_of(error)) from error
+
+    def _open(self) -> aiohttp.ClientSession:
+        import aiohttp
+
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, socket_factory=self._guard if self._allow else None),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(total=None, connect=self._connect, sock_read=self._idle),
+            skip_auto_headers=("accept", "accept-encoding", "content-type", "user-agent"),
+            auto_decompress=False,
+        )
+        return self._session
+
+    def _guard(self, info: Any) -> socket.socket:
+        """Called with each address about to be connected to: the last door, which DNS cannot go around."""
+        family, kind, protocol, _, (host, *_) = info
+        address = ipaddress.ip_address(host)
+        mapped = getattr(address, "ipv4_mapped", None)
+        if self._allow is not None and not self._allow(mapped or address):
+            raise PermissionError(f"the address {host} is not allowed")
+        return socket.socket(family, kind, protocol)
+
+
+def _let_go(ask: Ask, response: aiohttp.ClientResponse) -> None:
+    """Back into the pool, unless something is still being sent."""
+    if isinstance(ask.body, Upload):
+        response.close()
+    else:
+        response.release()
+
+
+def _location(response: aiohttp.ClientResponse) -> str | None:
+    if response.status not in REDIRECTS:
+        return None
+    found = (value for name, value in response.raw_headers if name.lower() == b"location")
+    value = next(found, None)
+    return None if value is None else value.decode("utf-8", "replace")
+
+
+def _answer(ask: Ask, response: aiohttp.ClientResponse) -> OutboundAnswer:
+    return OutboundAnswer(
+        response.status,
+        response.reason or "",
+        end_to_end((name.lower(), value) for name, value in response.raw_headers),
+        ask.url.href,
+        ask.hops > 0,
+        Chunks(response, ask.host, ask.body),
+    )
+
+
+def _as_text(ask: Ask) -> Any:
+    """Headers as aiohttp takes them; it writes UTF-8, so that bytes which are UTF-8 leave as they are.
+
+    The length of bytes is known here and any other claim dropped; that of a stream is the worker's word.
+    """
+    from multidict import CIMultiDict
+
+    headers = CIMultiDict((_text(name), _text(value)) for name, value in ask.headers)
+    if not isinstance(ask.body, Upload):
+        headers.popall("content-length", None)
+    if isinstance(ask.body, bytes):
+        headers["content-length"] = str(len(ask.body))
+    return headers
+
+
+def _text(raw: bytes) -> str:
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")

@@ -1,0 +1,81 @@
+"""Bodies on their way: what goes up to a server, and what comes down."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import TYPE_CHECKING, Any
+
+from runtime.supervisor.outbound.errors import FetchError, cause_of
+
+if TYPE_CHECKING:
+    import aiohttp
+
+_PIECE = 64 * 1024
+
+
+class Chunks:
+    """The body of an answer, as it comes. ``aclose`` closes the connection at once, unless all was read."""
+
+    def __init__(self, response: aiohttp.ClientResponse, host: str, upload: Any) -> None:
+        self._response, self._host, self._upload = response, host, upload
+
+    def __aiter__(self) -> Chunks:
+        return self
+
+    async def __anext__(self) -> bytes:
+        import aiohttp
+
+        try:
+            chunk = await self._response.content.readany()
+        except (aiohttp.ClientError, OSError) as error:
+            await self.aclose()
+            raise FetchError(self._host, cause_of(error)) from error
+        if chunk:
+            return chunk
+        await self.aclose()
+        raise StopAsyncIteration
+
+    async def aclose(self) -> None:
+        self._response.close()  # a connection that has been read to its end is back in the pool by now
+        await close(self._upload)
+
+
+class Upload:
+    """A streamed body on its way out. Closing it closes the source, whether it was started, is being read or
+    waits for a slow peer."""
+
+    def __init__(self, source: AsyncIterator[bytes]) -> None:
+        self._source = source
+        self._reading: Any = self._read()
+
+    def __aiter__(self) -> Any:
+        return self._reading
+
+    async def _read(self) -> AsyncGenerator[bytes, None]:
+        try:
+            async for chunk in self._source:
+                yield chunk
+        finally:
+            await close(self._source)
+
+    async def aclose(self) -> None:
+        if self._reading.ag_running:
+            return  # its reader has just been cancelled, which closes it
+        await self._reading.aclose()
+        await close(self._source)  # for one that never started
+
+
+def payload(body: bytes | Upload | None) -> Any:
+    return _pieces(body) if isinstance(body, bytes) and len(body) > _PIECE else body
+
+
+async def _pieces(content: bytes) -> AsyncIterator[bytes]:
+    """Large bodies in pieces, so that writing one does not hold up the event loop."""
+    view = memoryview(content)
+    for start in range(0, len(content), _PIECE):
+        yield bytes(view[start : start + _PIECE])
+
+
+async def close(body: Any) -> None:
+    if hasattr(body, "aclose"):
+        await body.aclose()

@@ -1,0 +1,77 @@
+"""HTTP/1.1 as uvicorn speaks it; with a limit on a request's head, and with an answer's head
+and body in one system call, which uvicorn writes apart."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+LARGEST_HEAD = 256 * 1024  # bytes; a complete head is refused at 128 KiB already, with a text
+_SMALL = 64 * 1024  # bytes; joining costs a copy, more is written by itself
+_REFUSAL = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+
+
+class Protocol(HttpToolsProtocol):
+    """Collecting an endless head costs memory without end, and time that grows with its square."""
+
+    _head: int | None = None  # bytes of the head that is still coming in
+
+    def connection_made(self, transport: Any) -> None:
+        self._answers = Answers(transport)
+        super().connection_made(self._answers)  # type: ignore[arg-type]
+
+    def on_message_begin(self) -> None:
+        self._head = 0
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self._head = None
+        self._answers.begins = True
+        super().on_headers_complete()
+
+    def data_received(self, data: bytes) -> None:
+        if self._head is not None:
+            self._head += len(data)
+            if self._head > LARGEST_HEAD:
+                self.transport.write(_REFUSAL)
+                self.transport.close()
+                return
+        super().data_received(data)
+
+
+class Answers:
+    """A connection's transport. What an answer begins with waits for the rest of this turn of the event loop: the
+    body of a small answer is in it. From then on everything is written as it comes."""
+
+    __slots__ = ("_transport", "_waiting", "begins")
+
+    def __init__(self, transport: Any) -> None:
+        self._transport, self._waiting, self.begins = transport, b"", False
+
+    def write(self, data: bytes) -> None:
+        if self.begins:
+            self.begins = False
+            asyncio.get_running_loop().call_soon(self._flush)
+            self._waiting += data
+        elif not self._waiting:
+            self._transport.write(data)
+        elif len(data) <= _SMALL:
+            self._waiting, data = b"", self._waiting + data
+            self._transport.write(data)
+        else:
+            self._flush()
+            self._transport.write(data)
+
+    def close(self) -> None:
+        self._flush()
+        self._transport.close()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def _flush(self) -> None:
+        if self._waiting:
+            self._waiting, data = b"", self._waiting
+            self._transport.write(data)

@@ -1,0 +1,282 @@
+"""Save a file and the next request runs the new code: open the new version, swap, retire the old one."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import os
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from pathlib import Path
+
+from bindings import PRODUCTS
+from bindings.base import Binding, House, Product
+from runtime.config import Config, watched
+from runtime.errors import ScriptError, UserError
+from runtime.supervisor.deployment import Deployment, Parts
+from runtime.supervisor.observe.base import Observer
+
+_IGNORED = {
+    ".git", ".hg", ".venv", "venv", "node_modules", "__pycache__", ".pilot", ".wrangler", ".mypy_cache",
+    ".pytest_cache", ".ruff_cache", ".idea", ".vscode", "python_modules", "dist", "build",
+}  # fmt: skip
+
+# Editors' and programs' own files: a worker that writes a log or a database must not reload itself for ever.
+_PASSING = {
+    ".pyc", ".swp", ".swx", ".tmp", ".log", ".lock", ".db", ".db-wal", ".db-shm", ".db-journal",
+    ".sqlite", ".sqlite3", ".sqlite-wal", ".sqlite-shm", ".sqlite-journal",
+}  # fmt: skip
+
+
+_REVIEW = 1.0       # seconds between looks at which folders there are
+_PATIENCE = 0.1     # seconds that a reload may go on when there is newer code: most are over by then
+
+
+def products() -> list[type[Product]]:
+    """Every product of the registry, imported."""
+    return [_product(target) for target in PRODUCTS.values()]
+
+
+class Deployments:
+    """The current deployment, and the error that keeps a newer one from taking its place."""
+
+    def __init__(
+        self, config: Config, read: Callable[[], Config], house: House, parts: Parts, observer: Observer
+    ) -> None:
+        self.config, self.broken = config, None  # type: Config, UserError | None
+        self._read, self._house, self._parts, self._observer = read, house, parts, observer
+        self._bindings: list[Binding] | None = None
+        self._current: Deployment | None = None
+        self._version = self._attempts = 0
+        self._pending: set[Path] = set()  # what has changed since the last version that could be opened
+        self._opening: asyncio.Task[None] | None = None
+        self._tried = asyncio.Event()
+        self._fatal: Exception | None = None
+        self._retiring: set[asyncio.Task[None]] = set()
+
+    @property
+    def version(self) -> int:
+        """Counts every attempt, so that what a page shows of one is known to be out of date after the next."""
+        return self._attempts
+
+    @property
+    def bindings(self) -> Sequence[Binding]:
+        return self._bindings or []
+
+    async def current(self) -> Deployment:
+        """The deployment that answers now. Raises what broke when there has not been a working one yet."""
+        await self._tried.wait()
+        if self._current is None:
+            raise self.broken or UserError("the worker is not loaded")
+        return self._current
+
+    async def open(self) -> None:
+        """The first version; it may be broken. Raises what is not the script's or the configuration's fault."""
+        self._opening = asyncio.create_task(self._open())
+        await self._tried.wait()
+        if self._fatal is not None:
+            raise self._fatal
+
+    async def reload(self, files: Iterable[Path]) -> None:
+        """Begin to open new code, and a new configuration when that changed; the old version answers until then.
+
+        One attempt at a time: a slow one that is under way, or one that would import for ever, is given up.
+        """
+        if self._opening is not None:
+            await asyncio.wait([self._opening], timeout=_PATIENCE)
+            await _cancelled(self._opening)
+        self._pending |= set(files)
+        self._opening = asyncio.create_task(self._open())
+
+    async def aclose(self, drain: float = 0) -> None:
+        """End every version: ``waitUntil`` tasks have ``drain`` seconds to finish."""
+        if self._opening is not None:
+            await _cancelled(self._opening)
+        if self._current is not None:
+            self._retire(self._current)
+        if self._retiring:
+            await asyncio.wait(self._retiring, timeout=drain)
+        await asyncio.gather(*map(_cancelled, self._retiring))
+
+    async def _open(self) -> None:
+        """One attempt. What it was for stays pending until one succeeds."""
+        began, files = time.perf_counter(), sorted(self._pending)
+        try:
+            self._configure(files)
+            await self._next()
+        except UserError as error:
+            self._fail(error)
+        except Exception as error:
+            self._fault(error)
+        else:
+            self._pending.clear()
+            if files:
+                self._observer.reloaded(self._version, (time.perf_counter() - began) * 1000, self._named(files))
+        self._tried.set()
+
+    def _configure(self, files: Sequence[Path]) -> None:
+        config = self._read() if any(path in watched(self.config) for path in files) else self.config
+        if self._bindings is None or config is not self.config:
+            self._bindings = parse_bindings(config, self._house)
+            for warning in config.warnings:
+                if warning not in self.config.warnings:  # those are in the banner, or said already
+                    self._observer.warn(warning)
+            self.config = config
+
+    async def _next(self) -> None:
+        deployment = Deployment(self._version + 1, self.config, self.bindings, self._parts)
+        await deployment.open()
+        self._version += 1
+        self._attempts += 1
+        old, self._current, self.broken = self._current, deployment, None
+        if old is not None:
+            self._retire(old)
+
+    def _retire(self, old: Deployment) -> None:
+        task = asyncio.create_task(_retire(old))
+        self._retiring.add(task)
+        task.add_done_callback(self._retiring.discard)
+
+    def _fail(self, error: UserError) -> None:
+        self.broken = error
+        self._attempts += 1
+        if isinstance(error, ScriptError):
+            self._observer.script_error(error)
+        else:
+            self._observer.error(str(error))
+        if self._current is not None:
+            self._observer.note(f"version {self._version} keeps answering; save again when it is mended")
+
+    def _fault(self, error: Exception) -> None:
+        """Ours. The first version's ends the supervisor; a later one must not be the last."""
+        if self._tried.is_set():
+            self._observer.fault(error)
+        else:
+            self._fatal = error
+
+    def _named(self, files: Iterable[Path]) -> list[str]:
+        root = self.config.root
+        return [str(path.relative_to(root)) if path.is_relative_to(root) else str(path) for path in files]
+
+
+async def _retire(old: Deployment) -> None:
+    try:
+        await old.retire()
+    except asyncio.CancelledError:
+        await old.aclose()
+        raise
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait([task])
+
+
+def parse_bindings(config: Config, house: House) -> list[Binding]:
+    """Every product's bindings, in the registry's order."""
+    return [binding for product in products() for binding in product.parse(config, house)]
+
+
+async def changes(config: Callable[[], Config]) -> AsyncIterator[set[Path]]:
+    """Sets of changed files of the worker's tree and its configuration, about 10 ms after they were written."""
+    seen: asyncio.Queue[set[Path]] = asyncio.Queue()
+    watching = _Watching(seen)
+    try:
+        while True:
+            files = await watching.move(*_places(config()))
+            files |= await _next_batch(seen)
+            relevant = {path for path in files if _matters(path, config())}
+            if relevant:
+                yield relevant
+    finally:
+        await watching.aclose()
+
+
+class _Watching:
+    """Watches folders, and moves to others without missing what is written meanwhile."""
+
+    def __init__(self, seen: asyncio.Queue[set[Path]]) -> None:
+        self._seen = seen
+        self._places: tuple[list[Path], list[Path]] = ([], [])
+        self._followers: list[asyncio.Task[None]] = []
+
+    async def move(self, shallow: list[Path], deep: list[Path]) -> set[Path]:
+        """Watch these. Returns what is in folders that were not watched before: no event will tell of it."""
+        if (shallow, deep) == self._places and not any(follower.done() for follower in self._followers):
+            return set()
+        first, known = not self._followers, set(self._places[1])
+        old, self._followers = self._followers, [
+            asyncio.create_task(self._follow(paths, recursive))
+            for paths, recursive in ((shallow, False), (deep, True)) if paths
+        ]  # fmt: skip
+        self._places = (shallow, deep)
+        await asyncio.sleep(0)  # each follower's first step begins to watch
+        await _all_cancelled(old)
+        return set() if first else {file for folder in set(deep) - known for file in _below(folder)}
+
+    async def aclose(self) -> None:
+        await _all_cancelled(self._followers)
+
+    async def _follow(self, paths: list[Path], recursive: bool) -> None:
+        from watchfiles import Change, awatch
+
+        async for batch in awatch(
+            *paths, watch_filter=None, debounce=50, step=5, recursive=recursive, ignore_permission_denied=True
+        ):
+            files = {Path(path) for _, path in batch}
+            # A folder that appears, by a move or just before it was watched, brings files without events of their own.
+            added = {Path(path) for change, path in batch if change is Change.added}
+            self._seen.put_nowait(files.union(*(_below(path) for path in added if path.is_dir())))
+
+
+async def _next_batch(seen: asyncio.Queue[set[Path]]) -> set[Path]:
+    """Everything that has been seen; after a second nothing, for the folders to watch may have changed unseen."""
+    files: set[Path] = set()
+    try:
+        async with asyncio.timeout(_REVIEW):
+            files |= await seen.get()
+    except TimeoutError:
+        pass
+    while not seen.empty():
+        files |= seen.get_nowait()
+    return files
+
+
+def _places(config: Config) -> tuple[list[Path], list[Path]]:
+    """(folders to watch alone, folders to watch with all below them): a virtual environment is not watched."""
+    base = config.main.parent
+    shallow = [path for path in sorted({config.root, base}) if path.is_dir()]
+    entries = base.iterdir() if base.is_dir() else ()
+    return shallow, sorted(entry for entry in entries if entry.is_dir() and entry.name not in _IGNORED)
+
+
+def _below(folder: Path) -> set[Path]:
+    """The files in ``folder`` that may matter; links are not followed."""
+    found = os.walk(folder)
+    files: set[Path] = set()
+    for path, folders, names in found:
+        folders[:] = [name for name in folders if name not in _IGNORED]
+        files |= {Path(path, name) for name in names}
+    return files
+
+
+def _matters(path: Path, config: Config) -> bool:
+    if path in watched(config):
+        return True
+    base = config.main.parent
+    if not path.is_relative_to(base) or path.suffix in _PASSING or path.is_dir():
+        return False
+    if path.name.endswith("~") or path.name.startswith((".#", "#")):
+        return False
+    return not any(part in _IGNORED for part in path.relative_to(base).parts)
+
+
+async def _all_cancelled(tasks: Iterable[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        await _cancelled(task)
+
+
+def _product(target: str) -> type[Product]:
+    module, _, name = target.partition(":")
+    product: type[Product] = getattr(importlib.import_module(module), name)
+    return product

@@ -1,0 +1,160 @@
+"""FormData, and its two encodings: multipart/form-data (RFC 7578) and application/x-www-form-urlencoded."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from typing import Any
+
+from runtime.web.blobs import Blob, File
+from runtime.web.pairs import Pairs
+from runtime.web.url import URLSearchParams
+
+URLENCODED = "application/x-www-form-urlencoded"
+MULTIPART = "multipart/form-data"
+
+
+class FormData(Pairs[Any]):
+    """Fields and files of a form (XMLHttpRequest standard, section 4): values are ``str`` or ``File``.
+
+    ``FormData({"name": "Ada", "photo": File([content], "ada.png")})``, or empty and then ``append``.
+    """
+
+    def __init__(self, init: Any = None) -> None:
+        super().__init__()
+        for name, value in () if init is None else (init.items() if hasattr(init, "items") else init):
+            self.append(name, value)
+
+    def append(self, name: str, value: Any, filename: str | None = None) -> None:
+        """Add a field; bytes and Blobs become a ``File`` called ``filename`` (default ``blob``)."""
+        super().append(name, _entry(value, filename))
+
+    def set(self, name: str, value: Any, filename: str | None = None) -> None:
+        super().set(name, _entry(value, filename))
+
+
+def _entry(value: Any, filename: str | None) -> str | File:
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        value = Blob([value])
+    if isinstance(value, File) and filename is None:
+        return value
+    if isinstance(value, Blob):
+        return File([value], filename or "blob", type=value.type)
+    return str(value)
+
+
+def parse(content: bytes, content_type: str) -> FormData:
+    """The form in a body. Raises ``TypeError`` when the type is neither of the two, or the body malformed."""
+    kind = content_type.split(";", 1)[0].strip().lower()
+    if kind == URLENCODED:
+        return FormData(URLSearchParams(content.decode("utf-8", "replace")))
+    if kind == MULTIPART:
+        return _parse_multipart(content, content_type)
+    raise TypeError(f"form_data() needs a {MULTIPART} or {URLENCODED} body, not {content_type or 'none'!r}")
+
+
+def encode(form: FormData) -> tuple[bytes, str]:
+    """(body, content type) of a form as multipart/form-data."""
+    boundary = "form-" + secrets.token_hex(16)
+    parts = [piece for name, value in form.items() for piece in _encode_part(boundary, name, value)]
+    return b"".join([*parts, f"--{boundary}--\r\n".encode()]), f"{MULTIPART}; boundary={boundary}"
+
+
+def _encode_part(boundary: str, name: str, value: str | File) -> Iterator[bytes]:
+    head = f'--{boundary}\r\ncontent-disposition: form-data; name="{_quote(_newlines(name))}"'
+    if isinstance(value, str):
+        yield f"{head}\r\n\r\n{_newlines(value)}\r\n".encode()
+        return
+    kind = value.type or "application/octet-stream"
+    yield f'{head}; filename="{_quote(value.name)}"\r\ncontent-type: {kind}\r\n\r\n'.encode()
+    yield bytes(value)
+    yield b"\r\n"
+
+
+def _quote(name: str) -> str:
+    return name.replace("\r", "%0D").replace("\n", "%0A").replace('"', "%22")
+
+
+def _newlines(text: str) -> str:
+    """Every line break as CRLF, as the HTML standard has forms encoded."""
+    return text.replace("\r\n", "\n").replace("\r", "\n").replace("\n", "\r\n")
+
+
+def _parse_multipart(content: bytes, content_type: str) -> FormData:
+    from python_multipart.exceptions import FormParserError  # slow to import, seldom needed
+    from python_multipart.multipart import MultipartParser, parse_options_header
+
+    boundary = parse_options_header(content_type)[1].get(b"boundary")
+    if not boundary:
+        raise TypeError(f"{MULTIPART} without a boundary in its content-type: {content_type!r}")
+    collector = _Collector()
+    try:
+        parser = MultipartParser(boundary, collector.callbacks())
+        parser.write(content)
+        parser.finalize()
+    except FormParserError as error:
+        raise TypeError(f"malformed {MULTIPART} body: {error}") from None
+    if not collector.ended:
+        raise TypeError(f"malformed {MULTIPART} body: it ends before its last boundary")
+    return collector.form
+
+
+class _Collector:
+    """Builds a form out of a multipart parser's callbacks."""
+
+    def __init__(self) -> None:
+        self.form = FormData()
+        self.ended = False
+        self._headers: dict[str, str] = {}
+        self._field = self._value = self._data = b""
+        self._pieces: list[bytes] = []
+
+    def callbacks(self) -> Any:
+        return {
+            "on_part_begin": self._begin,
+            "on_header_field": self._on_field,
+            "on_header_value": self._on_value,
+            "on_header_end": self._on_header,
+            "on_part_data": lambda data, start, end: self._pieces.append(data[start:end]),
+            "on_part_end": self._on_part,
+            "on_end": self._on_end,
+        }
+
+    def _begin(self) -> None:
+        self._headers, self._pieces = {}, []
+
+    def _on_field(self, data: bytes, start: int, end: int) -> None:
+        self._field += data[start:end]
+
+    def _on_value(self, data: bytes, start: int, end: int) -> None:
+        self._value += data[start:end]
+
+    def _on_header(self) -> None:
+        self._headers[self._field.decode("latin-1").lower()] = self._value.decode("utf-8", "replace")
+        self._field = self._value = b""
+
+    def _on_part(self) -> None:
+        options = _disposition(self._headers.get("content-disposition", ""))
+        if "name" not in options:
+            raise TypeError(f"malformed {MULTIPART} body: a part without a name")
+        content = b"".join(self._pieces)
+        if "filename" in options:
+            kind = self._headers.get("content-type", "text/plain")
+            self.form.append(options["name"], File([content], options["filename"], type=kind))
+        else:
+            self.form.append(options["name"], content.decode("utf-8", "replace"))
+
+    def _on_end(self) -> None:
+        self.ended = True
+
+
+def _disposition(header: str) -> dict[str, str]:
+    """The parameters of a Content-Disposition, unquoted. Names in UTF-8, as browsers send them."""
+    from python_multipart.multipart import parse_options_header
+
+    _, options = parse_options_header(header.encode().decode("latin-1"))
+    return {key.decode(): _unquote(value.decode("utf-8", "replace")) for key, value in options.items()}
+
+
+def _unquote(name: str) -> str:
+    return name.replace("%0D", "\r").replace("%0A", "\n").replace("%22", '"')

@@ -1,0 +1,180 @@
+"""Request. Fetch standard, section 5.4."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Mapping
+from typing import Any
+
+from runtime.web import url as urls
+from runtime.web.abort import AbortSignal
+from runtime.web.body import Body
+from runtime.web.headers import Headers, RawHeaders
+
+_NORMALIZED = {"DELETE", "GET", "HEAD", "OPTIONS", "POST", "PUT"}  # the only methods whose case is mended
+_FORBIDDEN = {"CONNECT", "TRACE", "TRACK"}
+_REDIRECTS = ("follow", "manual", "error")
+_OPTIONS = ("method", "headers", "body", "signal", "redirect", "cf")
+_MEANINGLESS = {  # browsers' options, which mean nothing on a server
+    "cache", "credentials", "duplex", "integrity", "keepalive", "mode", "priority", "referrer",
+    "referrerPolicy", "window",
+}  # fmt: skip
+
+
+class Request(Body):
+    """``Request("https://example.com", method="POST", headers={...}, body="...")``.
+
+    The options may also come as a dict in second place, as in JavaScript, or as another Request, from which
+    they are copied: ``Request(new_url, request)``. ``Request(request)`` takes the body over: the old one
+    counts as used. ``redirect`` is "follow", "manual" or "error".
+
+    Raises ``TypeError`` for an invalid URL or one with a password, for a method that is no token or is
+    forbidden, and for a body with GET or HEAD.
+    """
+
+    __slots__ = ("_signal", "cf", "method", "redirect", "url")
+
+    url: str
+    method: str
+
+    def __init__(
+        self,
+        resource: Any,
+        init: Mapping[str, Any] | Request | None = None,
+        *,
+        method: str | None = None,
+        headers: Any = None,
+        body: Any = None,
+        signal: AbortSignal | None = None,
+        redirect: str | None = None,
+        cf: Any = None,
+    ) -> None:
+        given = _options(dict(zip(_OPTIONS, (method, headers, body, signal, redirect, cf), strict=True)))
+        options = {**_inherited(resource), **_options(init), **given}
+        self.url = resource.url if isinstance(resource, Request) else _absolute(resource)
+        self.method = _method(options.get("method", "GET"))
+        self.redirect = _redirect(options.get("redirect", "follow"))
+        self.cf = options.get("cf", {})
+        self._signal = _signal(options.get("signal"))
+        self._headers: Any = Headers(options.get("headers"))
+        self._take_in(options.get("body"), resource)
+
+    @classmethod
+    def from_parts(
+        cls,
+        method: str,
+        url: str,
+        headers: Iterable[Iterable[bytes]],
+        body: bytes | AsyncIterator[bytes] | None = None,
+        signal: AbortSignal | None = None,
+        cf: Any = None,
+    ) -> Request:
+        """For the runtime: a request as it came in, on trust; nothing is parsed before someone asks.
+
+        Its redirects are "manual", so that ``fetch(request)`` hands them to the client, as on Workers.
+        """
+        self = cls.__new__(cls)
+        self.method, self.url, self.redirect, self.cf = method, url, "manual", {} if cf is None else cf
+        self._headers, self._signal = headers, signal
+        self._receive(body, "", None if body is None else _length(headers))
+        if signal is not None:
+            signal.ambient = True
+        return self
+
+    @property
+    def headers(self) -> Headers:
+        """Those of an incoming request cannot be changed; ``Request(request)`` has a copy that can."""
+        if not isinstance(self._headers, Headers):
+            self._headers = Headers.from_raw(self._headers, frozen=True)
+        return self._headers
+
+    @property
+    def signal(self) -> AbortSignal:
+        """Aborts when whoever asked has lost interest: for an incoming request, when the client leaves."""
+        if self._signal is None:
+            self._signal = AbortSignal()
+        return self._signal
+
+    def clone(self) -> Request:
+        """A second request with the same body. A stream is split, as ``ReadableStream.tee`` says."""
+        other = Request.__new__(Request)
+        other.method, other.url, other.redirect, other.cf = self.method, self.url, self.redirect, self.cf
+        other._headers, other._signal = Headers(self.headers), self._signal
+        self._share_body(other)
+        return other
+
+    def to_parts(self) -> tuple[str, str, RawHeaders, bytes | AsyncIterator[Any] | None]:
+        """For the transport: (method, url, headers, body), the body taken. A Content-Length stays only when
+        it is known to be true of this body."""
+        length = self._stream.length if self._stream is not None else None
+        keep = length is not None or (self._content is None and self._stream is None)
+        raw = [p for p in self.headers.raw() if keep or p[0] != b"content-length"]
+        return self.method, self.url, raw, self.take_body()
+
+    def __repr__(self) -> str:
+        return f"<Request {self.method} {self.url}>"
+
+    def _take_in(self, body: Any, resource: Any) -> None:
+        if body is None and isinstance(resource, Request):
+            self._take_over(resource)
+            return
+        if body is not None and self.method in ("GET", "HEAD"):
+            raise TypeError(f"a {self.method} request cannot have a body")
+        self._set_body(body)
+        if self._type is not None and not self._headers.has("content-type"):
+            self._headers.append("content-type", self._type)
+
+    def _take_over(self, other: Request) -> None:
+        other._check_unused()
+        self._content, self._stream, self._type = other._content, other._stream, other._type
+        self._used = False
+        other._used = other._content is not None or other._stream is not None
+
+
+def _inherited(resource: Any) -> dict[str, Any]:
+    if not isinstance(resource, Request):
+        return {}
+    names = ("method", "headers", "redirect", "cf", "_signal")
+    return {name.removeprefix("_"): getattr(resource, name) for name in names}
+
+
+def _options(init: Any) -> dict[str, Any]:
+    if isinstance(init, Request):
+        return {**_inherited(init), "body": init.body}
+    options = {} if init is None else {k: v for k, v in dict(init).items() if v is not None}
+    for name in options:
+        if name not in _OPTIONS and name not in _MEANINGLESS:
+            raise TypeError(f"unknown option {name!r} of a Request; known: {', '.join(_OPTIONS)}")
+    return options
+
+
+def _absolute(resource: Any) -> str:
+    url = urls.parse(resource)
+    if url.username or url.password:
+        raise TypeError("a Request's URL may not hold a password; send an authorization header instead")
+    return url.href
+
+
+def _method(method: Any) -> str:
+    name = str(method)
+    Headers().append(name, "")  # a method is a token, as a header's name is
+    upper = name.upper()
+    if upper in _FORBIDDEN:
+        raise TypeError(f"method {name!r} is not allowed")
+    return upper if upper in _NORMALIZED else name
+
+
+def _redirect(mode: Any) -> str:
+    if mode not in _REDIRECTS:
+        raise TypeError(f"redirect must be one of {', '.join(_REDIRECTS)}, not {mode!r}")
+    return str(mode)
+
+
+def _signal(signal: Any) -> AbortSignal | None:
+    if signal is not None and not isinstance(signal, AbortSignal):
+        raise TypeError(f"signal must be an AbortSignal, not {type(signal).__name__}")
+    return signal
+
+
+def _length(headers: Iterable[Iterable[bytes]]) -> int | None:
+    value = next((value for name, value in headers if name.lower() == b"content-length"), b"")
+    return int(value) if value.isdigit() else None

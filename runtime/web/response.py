@@ -1,0 +1,222 @@
+"""Response. Fetch standard, section 5.5."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from typing import Any
+
+from runtime.web import codings
+from runtime.web import url as urls
+from runtime.web.abort import AbortSignal
+from runtime.web.body import Body
+from runtime.web.headers import Headers, RawHeaders
+
+NULL_BODY_STATUSES = frozenset({101, 204, 205, 304})
+_REDIRECT_STATUSES = frozenset({301, 302, 303, 307, 308})
+_ALIASES = {"statusText": "status_text", "encodeBody": "encode_body"}
+_OPTIONS = ("status", "status_text", "headers", "encode_body", "cf")
+
+
+class _Json:
+    """``Response.json(data)`` makes one, ``await response.json()`` reads one: the standard has both."""
+
+    def __get__(self, response: Response | None, owner: type[Response]) -> Callable[..., Any]:
+        return owner.from_json if response is None else super(Response, response).json
+
+
+class Response(Body):
+    """``Response("text")``, ``Response(stream, status=201, headers={...})``, ``Response.json(data)``.
+
+    The body is None, str, bytes, an async iterator of either, another response's ``body``, FormData,
+    URLSearchParams or Blob. The options may also come as a dict in second place, as in JavaScript, or as
+    another Response, from which they are copied; an int in second place is the status.
+
+    As on Workers: a body whose headers name the coding gzip or deflate is compressed on its way out unless it
+    is already (``encode_body="manual"``: it is yours, send it as it is), and Content-Length is worked out by
+    the runtime, so that headers copied from another response never lie about a body that was changed.
+
+    Raises ``ValueError`` for a status outside 200 to 599, ``TypeError`` for a body that cannot be one.
+    """
+
+    __slots__ = ("_manual", "cf", "redirected", "status", "status_text", "type", "url")
+
+    def __init__(
+        self,
+        body: Any = None,
+        init: Mapping[str, Any] | Response | int | None = None,
+        status_text: str = "",
+        headers: Any = None,
+        *,
+        status: int = 200,
+        encode_body: str = "automatic",
+        cf: Any = None,
+    ) -> None:
+        if init is not None:
+            options = _options(init)
+            status, status_text = options.get("status", status), options.get("status_text", status_text)
+            headers, cf = options.get("headers", headers), options.get("cf", cf)
+            encode_body = options.get("encode_body", encode_body)
+        self.status = status if type(status) is int and 200 <= status <= 599 else _status(status)
+        self.status_text = status_text and _reason(status_text)
+        self.url, self.redirected, self.type, self.cf = "", False, "default", cf
+        self._manual = encode_body == "manual"
+        self._headers = None if headers is None else Headers(headers)
+        self._set_body(body)
+        if body is not None and self.status in NULL_BODY_STATUSES:
+            raise TypeError(f"status {status} cannot have a body: Response(None, status={status})")
+
+    @classmethod
+    def from_parts(
+        cls,
+        status: int,
+        status_text: str,
+        headers: Iterable[Iterable[bytes]],
+        body: bytes | AsyncIterator[bytes] | None = None,
+        *,
+        url: str = "",
+        redirected: bool = False,
+    ) -> Response:
+        """For the transport: a response as it came in, on trust. Its headers cannot be changed.
+
+        A streamed body is decoded when it is read, and passed on as it is when it is not. With a status that
+        has no body (204, 304 …) ``body`` is dropped: close it first.
+        """
+        self = cls.__new__(cls)
+        self.status, self.status_text, self.url, self.redirected = status, status_text, url, redirected
+        self.type, self.cf, self._manual = "default", None, False
+        self._headers, self._type = Headers.from_raw(headers, frozen=True), None
+        self._receive(None if status in NULL_BODY_STATUSES else body, self._coding(), self._length())
+        return self
+
+    @classmethod
+    def from_json(cls, data: Any, init: Any = None, **options: Any) -> Response:
+        """A response of JSON; what ``Response.json(data, status=..., headers=...)`` calls."""
+        try:
+            text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        except ValueError as error:
+            raise TypeError(f"Response.json: {error}") from None
+        response = cls(text, init, **options)
+        response._type = b"application/json"
+        return response
+
+    json = _Json()
+
+    @classmethod
+    def redirect(cls, url: Any, status: int = 302) -> Response:
+        """A redirect to an absolute ``url``. Raises ``ValueError`` for a status that is no redirect."""
+        if status not in _REDIRECT_STATUSES:
+            raise ValueError(f"not a redirect status: {status}; one of {sorted(_REDIRECT_STATUSES)}")
+        response = cls(None, status=status, headers={"location": urls.parse(url).href})
+        response._headers._frozen = True
+        return response
+
+    @classmethod
+    def error(cls) -> Response:
+        """A network error: status 0. It cannot be sent to a client."""
+        response = cls.from_parts(0, "", [])
+        response.type = "error"
+        return response
+
+    @property
+    def headers(self) -> Headers:
+        headers = self._headers
+        if headers is None:
+            headers = self._headers = Headers()
+        if self._type is not None:
+            if not headers.has("content-type"):
+                headers.append("content-type", self._type)
+            self._type = None
+        return headers  # type: ignore[no-any-return]
+
+    @property
+    def ok(self) -> bool:
+        """Whether the status is 200 to 299."""
+        return 200 <= self.status <= 299
+
+    def clone(self) -> Response:
+        """A second response with the same body. A stream is split, as ``ReadableStream.tee`` says."""
+        other = Response.__new__(Response)
+        other.status, other.status_text, other.url = self.status, self.status_text, self.url
+        other.redirected, other.type, other.cf = self.redirected, self.type, self.cf
+        other._manual, other._headers = self._manual, Headers(self.headers)
+        self._share_body(other)
+        return other
+
+    def to_parts(self) -> tuple[int, str, RawHeaders, bytes | AsyncIterator[Any] | None]:
+        """For the runtime: (status, status text, headers, body), the body taken, the headers true of it.
+
+        The body's coding is what the headers say, and Content-Length is there only when it is known.
+        """
+        raw, content = self.headers.raw(), self._content
+        if self._stream is None and content is None:
+            return self.status, self.status_text, raw, None
+        body = self._outgoing()
+        length = len(body) if isinstance(body, bytes) else self._known_length()
+        raw = [pair for pair in raw if pair[0] != b"content-length"]
+        if length is not None:
+            raw.append((b"content-length", b"%d" % length))
+        return self.status, self.status_text, raw, body
+
+    def watch(self, signal: AbortSignal) -> None:
+        """For fetch: let ``signal`` end the body too, should it abort after the headers came."""
+        if self._stream is not None:
+            self._stream.signal = signal
+
+    def _outgoing(self) -> bytes | AsyncIterator[Any]:
+        coding = self._coding()
+        stream = self._stream
+        if stream is None:
+            content = self._claim() or b""
+            return codings.encode_bytes(content, coding) if self._encodes(coding, "") else content
+        self._check_unused()
+        self._used = True
+        if not self._encodes(coding, stream.coding):
+            return stream.detach(coding if stream.coding else "")
+        return codings.encode(aiter(stream), coding)
+
+    def _encodes(self, coding: str, present: str) -> bool:
+        return not self._manual and coding != present and codings.can_encode(coding)
+
+    def _known_length(self) -> int | None:
+        stream = self._stream
+        return stream.length if stream is not None and stream.coding == self._coding() else None
+
+    def _coding(self) -> str:
+        return codings.canonical(self.headers.get("content-encoding"))
+
+    def _length(self) -> int | None:
+        value = self.headers.get("content-length") or ""
+        return int(value) if value.isdigit() else None
+
+    def __repr__(self) -> str:
+        return f"<Response {self.status}>"
+
+    statusText = property(lambda self: self.status_text)
+
+
+def _options(init: Any) -> dict[str, Any]:
+    options: dict[str, Any]
+    if isinstance(init, int):
+        return {"status": init}
+    if isinstance(init, Response):
+        return {name: getattr(init, name) for name in ("status", "status_text", "headers", "cf")}
+    options = {_ALIASES.get(str(k), str(k)): v for k, v in dict(init).items() if v is not None}
+    for name in options:
+        if name not in _OPTIONS:
+            raise TypeError(f"unknown option {name!r} of a Response; known: {', '.join(_OPTIONS)}")
+    return options
+
+
+def _status(status: Any) -> int:
+    """Also takes ``HTTPStatus`` and, as JavaScript does, ``"404"``."""
+    number = int(status)
+    if not 200 <= number <= 599:
+        raise ValueError(f"a response's status must be 200 to 599, not {status}")
+    return number
+
+
+def _reason(text: str) -> str:
+    if any(ord(c) > 255 or c in "\r\n\0" for c in text):
+        raise TypeError(f"invalid status_text: {text!r:.80}")
+    return text

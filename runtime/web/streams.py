@@ -1,0 +1,212 @@
+"""ReadableStream: bytes that arrive over time, read once. Streams standard, section 4, over async iterators.
+
+Theory of operation. A stream *wraps* a source and does nothing until someone reads: then chunks are taken
+from the source one by one, decoded if they carry a content coding, and given out as ``bytes``. Until then
+``detach`` can take the source back out, unwrapped, which is how a body passes through a worker untouched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, AsyncIterator
+from typing import Any, NamedTuple
+
+from runtime.web import codings
+from runtime.web.abort import AbortSignal
+from runtime.web.tee import split
+
+_USED = "this body has been used already: a stream can be read only once; use clone() or tee() before reading"
+_LOCKED = "this stream is locked to a reader; release it first, or tee() before reading"
+
+
+def to_bytes(chunk: Any) -> bytes:
+    """One chunk of a body as bytes: text becomes UTF-8. Raises ``TypeError`` for what is neither."""
+    if isinstance(chunk, str):
+        return chunk.encode()
+    if isinstance(chunk, (bytes, bytearray, memoryview)):
+        return bytes(chunk)
+    raise TypeError(
+        f"a body's chunks must be bytes or str, not {type(chunk).__name__}: {chunk!r:.80}\n"
+        '  To send JSON:  yield json.dumps(item) + "\\n"'
+    )
+
+
+class ReadResult(NamedTuple):
+    """What ``reader.read()`` returns; ``value`` is None once ``done``."""
+
+    value: bytes | None
+    done: bool
+
+
+class ReadableStream:
+    """A stream of ``bytes`` over an async iterator of ``bytes`` or ``str``: ``ReadableStream(generate())``.
+
+    Read it with ``async for chunk in stream``, or hand it on as a body. Where Python habit differs from
+    JavaScript: leaving an ``async for`` early does not cancel the stream; use
+    ``async with contextlib.aclosing(stream)``, or ``await stream.cancel()``. ``close`` of the source, that is
+    its ``finally`` blocks, runs on either.
+    """
+
+    __slots__ = (
+        "_closed", "_error", "_iterator", "_source", "coding", "disturbed", "length", "locked", "signal",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        source: AsyncIterable[bytes | str] | bytes,
+        *,
+        coding: str = "",
+        length: int | None = None,
+        signal: AbortSignal | None = None,
+    ) -> None:
+        """``coding``: undo this content coding on reading. ``length``: bytes the source will give, if known.
+        ``signal``: reading fails with its reason once it aborts."""
+        if not isinstance(source, bytes) and not hasattr(source, "__aiter__"):
+            raise TypeError(f"ReadableStream needs an async iterator, not {type(source).__name__}")
+        self._source: Any = source
+        self._iterator: AsyncIterator[Any] | None = None
+        self.signal = signal
+        self._error: Exception | None = None
+        self._closed = False
+        self.coding, self.length = coding, length
+        self.locked = False     # someone reads, or has taken it over
+        self.disturbed = False  # something has been read, or thrown away
+
+    def get_reader(self) -> ReadableStreamDefaultReader:
+        """Lock the stream to a reader, which is also an async iterator."""
+        if self.locked:
+            raise TypeError(_LOCKED)
+        self.locked = True
+        return ReadableStreamDefaultReader(self)
+
+    def __aiter__(self) -> ReadableStreamDefaultReader:
+        return self.get_reader()
+
+    def tee(self, *, limit: int = 128 * 1024 * 1024) -> tuple[ReadableStream, ReadableStream]:
+        """Two streams with the same chunks, in place of this one, which becomes locked.
+
+        Chunks that one branch has read wait in memory for the other. When more than ``limit`` bytes wait,
+        both branches fail with ``TypeError`` (a Worker's memory is bounded, so this is, too).
+        """
+        if self.locked:
+            raise TypeError(_LOCKED)
+        fresh, content = not self.disturbed, self._source
+        self.locked = self.disturbed = True
+        if fresh and isinstance(content, bytes):
+            return ReadableStream(content), ReadableStream(content)
+        coding, length = (self.coding, self.length) if fresh else ("", None)
+        if fresh:
+            self.coding = ""  # each branch undoes it for itself, or passes it on
+        one, two = split(self, limit)
+        return (
+            ReadableStream(one, coding=coding, length=length),
+            ReadableStream(two, coding=coding, length=length),
+        )
+
+    async def cancel(self, reason: Any = None) -> None:
+        """Throw away what has not been read, and close the source. Raises ``TypeError`` while locked."""
+        if self.locked:
+            raise TypeError(_LOCKED)
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the source, whoever reads: what ``contextlib.aclosing`` calls."""
+        self.disturbed = self._closed = True
+        self.locked = False
+        await self._close_source()
+
+    async def _close_source(self) -> None:
+        for layer in (self._iterator, self._source):
+            close = getattr(layer, "aclose", None)
+            if close is not None:
+                await close()
+
+    def check_unlocked(self) -> None:
+        """Raise ``TypeError`` unless this stream can be used as a body."""
+        if self.disturbed:
+            raise TypeError(_USED)
+        if self.locked:
+            raise TypeError(_LOCKED)
+
+    def detach(self, coding: str = "") -> bytes | AsyncIterator[Any]:
+        """Take the content out, once, for a peer who is told that it carries ``coding``.
+
+        When it does, that is the very source this stream was made of. Otherwise, and while an abort signal
+        watches the stream, it is an iterator that reads through the stream.
+        """
+        self.check_unlocked()
+        self.locked = self.disturbed = True
+        if coding != self.coding or self.signal is not None:
+            return ReadableStreamDefaultReader(self)
+        source = self._source
+        if isinstance(source, bytes) or hasattr(source, "__anext__"):
+            return source  # type: ignore[no-any-return]
+        return source.__aiter__()  # type: ignore[no-any-return]
+
+    async def pull(self) -> bytes:
+        """The next chunk. Raises ``StopAsyncIteration`` at the end, and what the source raises."""
+        self.disturbed = True
+        if self._error is not None:
+            raise self._error
+        if self._closed:
+            raise StopAsyncIteration
+        try:
+            return await self._advance()
+        except StopAsyncIteration:
+            self._closed, self.locked = True, False
+            raise
+        except Exception as error:
+            self._error = error  # kept: a finished generator would look like a clean end to the next read
+            await self._close_source()  # after an abort the source still runs
+            raise
+
+    async def _advance(self) -> bytes:
+        if self._iterator is None:
+            self._iterator = self._begin()
+        step = self._iterator.__anext__()
+        chunk = await (step if self.signal is None else self.signal.race(step))
+        return chunk if type(chunk) is bytes else to_bytes(chunk)
+
+    def _begin(self) -> AsyncIterator[Any]:
+        source = self._source
+        iterator: AsyncIterator[Any] = _once(source) if isinstance(source, bytes) else source.__aiter__()
+        return codings.decode(iterator, self.coding) if self.coding else iterator
+
+    getReader = get_reader
+
+
+class ReadableStreamDefaultReader:
+    """The one who reads a stream: ``async for chunk in reader``, or ``(await reader.read()).value``."""
+
+    __slots__ = ("_stream",)
+
+    def __init__(self, stream: ReadableStream) -> None:
+        self._stream = stream
+
+    def __aiter__(self) -> ReadableStreamDefaultReader:
+        return self
+
+    async def __anext__(self) -> bytes:
+        return await self._stream.pull()
+
+    async def read(self) -> ReadResult:
+        try:
+            return ReadResult(await self._stream.pull(), False)
+        except StopAsyncIteration:
+            return ReadResult(None, True)
+
+    def release_lock(self) -> None:
+        """Let another reader go on from here."""
+        self._stream.locked = False
+
+    async def cancel(self, reason: Any = None) -> None:
+        await self._stream.aclose()
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+    releaseLock = release_lock
+
+
+async def _once(content: bytes) -> AsyncIterator[bytes]:
+    if content:
+        yield content

@@ -1,0 +1,287 @@
+"""One end of a socketpair: frames in, frames out, and whose they are."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, cast
+from weakref import WeakValueDictionary
+
+import msgspec
+
+from runtime.wire.errors import ChannelClosed, RemoteError, describe
+from runtime.wire.streams import (
+    CALL,
+    CANCEL,
+    DROP,
+    END,
+    ERROR,
+    ITEM,
+    NOTE,
+    PULL,
+    RESULT,
+    WINDOW,
+    Offer,
+    RemoteStream,
+    current_call,
+)
+
+MAX_FRAME = 64 * 1024 * 1024
+_ARRAY, _HEAD = b"\xdd", 5  # msgpack's array 32: this byte, and the number of frames in four more
+_LAST_WORDS = 5.0  # seconds a peer has to read what is queued when its channel closes
+
+Handler = Callable[[str, list[Any]], Awaitable[Any]]
+
+_encoder = msgspec.msgpack.Encoder()
+_decode = msgspec.msgpack.Decoder().decode
+
+
+class Channel(asyncio.Protocol):
+    """One end of the pair. ``on_note(op, args)`` and ``on_close()`` are plain callables."""
+
+    def __init__(
+        self,
+        handler: Handler,
+        on_note: Callable[[str, list[Any]], None] | None = None,
+        on_close: Callable[[], None] | None = None,
+    ) -> None:
+        self._handler, self._on_note, self._on_close = handler, on_note, on_close
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._buffer = bytearray()
+        self._outgoing: list[bytes] = []
+        self._waiting = 0  # bytes in it
+        self._last = 0
+        self._calls: dict[int, asyncio.Future[Any]] = {}
+        self._serving: dict[int, asyncio.Task[None]] = {}
+        self._offers: dict[int, Offer] = {}
+        # Weakly: a stream that its reader forgot must be collected, which closes the source behind it.
+        self._reading: WeakValueDictionary[int, RemoteStream] = WeakValueDictionary()
+        self.awaited: set[RemoteStream] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self.closed = asyncio.Event()
+
+    @classmethod
+    async def open(
+        cls,
+        sock: socket.socket,
+        handler: Handler,
+        *,
+        on_note: Callable[[str, list[Any]], None] | None = None,
+        on_close: Callable[[], None] | None = None,
+    ) -> Channel:
+        """Speak over ``sock``, one end of an AF_UNIX stream pair; the channel owns it from here on."""
+        sock.setblocking(False)
+        loop = asyncio.get_running_loop()
+        _, channel = await loop.create_unix_connection(lambda: cls(handler, on_note, on_close), sock=sock)
+        return channel
+
+    # What the two ends say to each other
+
+    async def call(self, op: str, *args: Any) -> Any:
+        """Run ``op`` at the peer. Raises RemoteError, or ChannelClosed when the peer goes first."""
+        if self.closed.is_set():
+            raise ChannelClosed
+        number, future = self._number(), self._loop.create_future()
+        self._calls[number] = future
+        try:
+            self.send([CALL, number, op, args])
+            return await future
+        except asyncio.CancelledError:
+            self.send([CANCEL, number])
+            raise
+        finally:
+            self._calls.pop(number, None)
+
+    def note(self, op: str, *args: Any) -> None:
+        """Tell the peer; no answer."""
+        self.send([NOTE, 0, op, args])
+
+    def offer(self, source: AsyncIterator[Any]) -> int:
+        """Let the peer pull from ``source``; the number is good for one ``read`` or one ``adopt``."""
+        number = self._number()
+        offer = self._offers[number] = Offer(self, number, source)
+        if self.closed.is_set():
+            self._offers.pop(number)
+            offer.drop()
+        return number
+
+    def adopt(self, number: int) -> AsyncIterator[Any] | None:
+        """Take back an offered source that the peer has not read: it handed its number to us."""
+        offer = self._offers.get(number)
+        if offer is None or offer.task is not None:
+            return None
+        return self._offers.pop(number).source
+
+    def discard(self, number: int) -> None:
+        """Close an offered source unless the peer has begun to read it."""
+        offer = self._offers.get(number)
+        if offer is not None and offer.task is None:
+            del self._offers[number]
+            offer.drop()
+
+    def read(self, handle: int, window: int = WINDOW) -> RemoteStream:
+        """The peer's stream by its number. At most ``window`` items are on their way at a time."""
+        stream = self._reading[handle] = RemoteStream(self, handle, window)
+        if self.closed.is_set():
+            stream._ended(ChannelClosed())
+        return stream
+
+    def abort(self) -> None:
+        """The peer is known to be gone, whoever else may hold its end of the socket open."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    async def aclose(self) -> None:
+        """Write what is queued, close the socket, end every handler and source."""
+        self._flush()
+        if self._transport is not None:
+            self._transport.close()
+            try:
+                async with asyncio.timeout(_LAST_WORDS):
+                    await self.closed.wait()
+            except TimeoutError:
+                self._transport.abort()  # a peer that reads no more would keep it open for ever
+        await self.closed.wait()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=5)
+
+    # What the streams use
+
+    def send(self, frame: list[Any]) -> None:
+        if self.closed.is_set():
+            return
+        body = _encoder.encode(frame)
+        if len(body) > MAX_FRAME:
+            raise ValueError(f"a message of {len(body)} bytes is over the limit of {MAX_FRAME}; send it as a stream")
+        if not self._outgoing:
+            self._loop.call_soon(self._flush)
+        elif self._waiting + len(body) > MAX_FRAME:
+            self._flush()
+        self._outgoing.append(body)
+        self._waiting += len(body)
+
+    def spawn(self, work: Any, context: contextvars.Context | None = None) -> asyncio.Task[None]:
+        task: asyncio.Task[None] = self._loop.create_task(work, context=context)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def withdraw(self, number: int) -> None:
+        self._offers.pop(number, None)
+
+    def forget(self, handle: int) -> None:
+        self._reading.pop(handle, None)
+
+    def drop_later(self, handle: int) -> None:
+        """From a destructor, which may run in any thread and after the loop has closed."""
+        if not self.closed.is_set() and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self.send, [DROP, handle])
+
+    def _number(self) -> int:
+        self._last += 1
+        return self._last
+
+    def _flush(self) -> None:
+        frames = self._outgoing
+        if frames and self._transport is not None and not self._transport.is_closing():
+            size, count = self._waiting + _HEAD, len(frames)
+            self._transport.write(b"".join((size.to_bytes(4, "little"), _ARRAY, count.to_bytes(4, "big"), *frames)))
+        frames.clear()
+        self._waiting = 0
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but name
+
+    def data_received(self, data: bytes) -> None:
+        buffer = self._buffer
+        buffer += data
+        at, end = 0, len(buffer)
+        try:
+            while end - at >= 4:
+                size = int.from_bytes(buffer[at : at + 4], "little")
+                if size > MAX_FRAME + _HEAD:
+                    raise ValueError(f"{size} bytes at once")
+                if end - at - 4 < size:
+                    break
+                for frame in _decode(memoryview(buffer)[at + 4 : at + 4 + size]):
+                    self._receive(frame)
+                at += 4 + size
+        except (msgspec.MsgspecError, ValueError, TypeError, LookupError, AttributeError, RecursionError):
+            # A peer that speaks nonsense is not one to go on with.
+            if self._transport is not None:
+                self._transport.abort()
+            return
+        del buffer[:at]
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self.closed.set()
+        for future in self._calls.values():
+            if not future.done():
+                future.set_exception(ChannelClosed())
+        for stream in list(self._reading.values()):
+            stream._ended(ChannelClosed())
+        offers, self._offers = list(self._offers.values()), {}
+        for offer in offers:
+            offer.drop()
+        for task in list(self._serving.values()):
+            task.cancel()
+        if self._on_close is not None:
+            self._on_close()
+
+    def _receive(self, frame: list[Any]) -> None:
+        kind, number = frame[0], frame[1]
+        if kind == ITEM:
+            if (stream := self._reading.get(number)) is not None:
+                stream._arrived(frame[2])
+        elif kind == CALL:
+            self._serving[number] = self.spawn(self._serve(number, frame[2], frame[3]))
+        elif kind == RESULT:
+            self._settle(number, frame[2], None)
+        elif kind == ERROR:
+            self._settle(number, None, RemoteError(*frame[2:]))
+        elif kind == PULL:
+            if (offer := self._offers.get(number)) is not None:
+                offer.pull(frame[2])
+            else:
+                self.send([END, number, "LookupError", "the stream is gone", {}])
+        elif kind == END:
+            if (stream := self._reading.get(number)) is not None:
+                stream._ended(RemoteError(*frame[2:]) if len(frame) > 2 else None)
+        elif kind == DROP:
+            if (offer := self._offers.pop(number, None)) is not None:
+                offer.drop()
+        elif kind == CANCEL:
+            self._cancelled(number)
+        elif self._on_note is not None:
+            self._on_note(frame[2], frame[3])
+
+    def _cancelled(self, number: int) -> None:
+        if (task := self._serving.pop(number, None)) is not None:
+            task.cancel()
+            return
+        # The answer crossed the cancellation on its way: nobody will read the streams it named.
+        for handle in [offer.handle for offer in self._offers.values() if offer.call == number]:
+            self.discard(handle)
+
+    def _settle(self, number: int, value: Any, error: Exception | None) -> None:
+        future = self._calls.get(number)
+        if future is None or future.done():
+            return
+        if error is None:
+            future.set_result(value)
+        else:
+            future.set_exception(error)
+
+    async def _serve(self, number: int, op: str, args: list[Any]) -> None:
+        current_call.set(number)
+        try:
+            self.send([RESULT, number, await self._handler(op, args)])
+        except Exception as error:
+            self.send([ERROR, number, *describe(error)])
+        finally:
+            self._serving.pop(number, None)

@@ -1,0 +1,42 @@
+"""What can come back instead of an answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+LONGEST = 64 * 1024  # characters of an error's text: it must reach whoever waits, in one frame
+
+
+class RemoteError(Exception):
+    """The peer's handler (or the source of a stream) raised: its class ``name``, ``message`` and ``fields``."""
+
+    def __init__(self, name: str, message: str, fields: dict[str, Any] | None = None) -> None:
+        self.name, self.message, self.fields = name, message, fields or {}
+        super().__init__(f"{name}: {message}")
+
+
+class ChannelClosed(Exception):
+    """The peer is gone; whatever was awaited from it will not come."""
+
+    def __init__(self) -> None:
+        super().__init__("the other process is gone")
+
+
+def describe(error: BaseException) -> tuple[str, str, dict[str, Any]]:
+    """An exception as it crosses: its name, its text, its plain fields. One with ``fields`` has a name to go by."""
+    if isinstance(error, RemoteError):
+        return error.name, error.message, error.fields
+    fields = getattr(error, "fields", None)
+    name = type(error).__name__ if fields is None else getattr(error, "name", type(error).__name__)
+    try:
+        told = name, str(error)[:LONGEST], {key: _clipped(value) for key, value in (fields or {}).items()}
+        msgspec.msgpack.encode(told)
+    except Exception:  # a text or a field that no frame can hold; whoever waits must hear of it all the same
+        return type(error).__name__, ascii(error.args)[:1000], {}
+    return told
+
+
+def _clipped(value: Any) -> Any:
+    return value[:LONGEST] if isinstance(value, str) else value

@@ -1,0 +1,163 @@
+"""The two ends of a stream: an ``Offer`` where its source is, a ``RemoteStream`` where it is read."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from collections import deque
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any
+
+from runtime.wire.errors import describe
+
+if TYPE_CHECKING:
+    from runtime.wire.channel import Channel
+
+CALL, RESULT, ERROR, CANCEL, NOTE, PULL, ITEM, END, DROP = range(9)
+UNLIMITED = -1
+WINDOW = 32
+
+current_call: contextvars.ContextVar[int] = contextvars.ContextVar("current_call", default=0)
+
+
+class RemoteStream:
+    """The peer's stream, read once. ``handle`` is the peer's number for it; ``started`` says whether it was read."""
+
+    __slots__ = (
+        "__weakref__", "_channel", "_error", "_granted", "_items", "_open", "_waiter", "_window", "handle", "started",
+    )  # fmt: skip
+
+    def __init__(self, channel: Channel, handle: int, window: int) -> None:
+        self._channel, self.handle, self._window = channel, handle, window
+        self._items: deque[Any] = deque()
+        self._waiter: asyncio.Future[None] | None = None
+        self._error: BaseException | None = None
+        self._open, self.started, self._granted = True, False, 0
+
+    def __aiter__(self) -> RemoteStream:
+        return self
+
+    async def __anext__(self) -> Any:
+        if not self.started:
+            self._start()
+        while not self._items:
+            if not self._open:
+                raise self._error or StopAsyncIteration
+            await self._wait()
+        self._grant()
+        return self._items.popleft()
+
+    def take_ready(self) -> list[Any]:
+        """Every item that has already arrived: how a slow reader catches up in one step."""
+        items = list(self._items)
+        for _ in items:
+            self._grant()
+        self._items.clear()
+        return items
+
+    async def aclose(self) -> None:
+        """No more is wanted: the peer closes its source."""
+        self.drop()
+
+    def drop(self) -> None:
+        """``aclose`` for callers that cannot await."""
+        self._items.clear()
+        if self._open:
+            self._channel.send([DROP, self.handle])
+            self._ended(None)
+
+    def release(self) -> None:
+        """Forget the stream without closing the peer's source: its number is being handed back."""
+        self._channel.forget(self.handle)
+        self._open = False
+
+    def __del__(self) -> None:
+        # A stream nobody holds will never be read: free the engine behind it.
+        if self._open:
+            self._channel.drop_later(self.handle)
+
+    def _start(self) -> None:
+        self.started = True
+        if self._open:
+            self._channel.send([PULL, self.handle, self._window])
+
+    def _grant(self) -> None:
+        if self._window == UNLIMITED or not self._open:
+            return
+        self._granted += 1
+        if self._granted * 2 >= self._window:
+            self._channel.send([PULL, self.handle, self._granted])
+            self._granted = 0
+
+    async def _wait(self) -> None:
+        self._waiter = asyncio.get_running_loop().create_future()
+        self._channel.awaited.add(self)  # or the collector could take it, and its reader with it
+        try:
+            await self._waiter
+        finally:
+            self._channel.awaited.discard(self)
+            self._waiter = None  # cancelled, it would hold the exception, and that the frames that hold this stream
+
+    def _arrived(self, item: Any) -> None:
+        self._items.append(item)
+        self._wake()
+
+    def _ended(self, error: BaseException | None) -> None:
+        self._open, self._error = False, error
+        self._channel.forget(self.handle)
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+
+class Offer:
+    """A local source that the peer may pull from."""
+
+    __slots__ = ("begun", "call", "channel", "context", "credit", "handle", "more", "source", "task")
+
+    def __init__(self, channel: Channel, handle: int, source: AsyncIterator[Any]) -> None:
+        self.channel, self.handle, self.source = channel, handle, source
+        self.context = contextvars.copy_context()  # the source runs as if where it was offered
+        self.call = current_call.get()
+        self.credit, self.begun = 0, False
+        self.more: asyncio.Future[None] | None = None
+        self.task: asyncio.Task[None] | None = None
+
+    def pull(self, credit: int) -> None:
+        self.credit = UNLIMITED if credit == UNLIMITED else self.credit + credit
+        if self.task is None:
+            self.task = self.channel.spawn(self._pump(), self.context)
+        elif self.more is not None and not self.more.done():
+            self.more.set_result(None)
+
+    def drop(self) -> None:
+        if self.task is not None:
+            self.task.cancel()
+        if not self.begun:  # a task that never ran its first step has no ``finally`` to run
+            self.channel.spawn(_close(self.source))
+
+    async def _pump(self) -> None:
+        end: list[Any] = [END, self.handle]
+        self.begun = True
+        try:
+            async for item in self.source:
+                while self.credit == 0:
+                    self.more = asyncio.get_running_loop().create_future()
+                    await self.more
+                self.credit -= self.credit != UNLIMITED
+                self.channel.send([ITEM, self.handle, item])
+        except Exception as error:
+            end += describe(error)
+        finally:
+            self.channel.withdraw(self.handle)
+            self.channel.send(end)
+            self.task = None  # or, cancelled, it and the streams that the source was reading would hold each other
+            await _close(self.source)
+
+
+async def _close(source: Any) -> None:
+    aclose = getattr(source, "aclose", None)
+    if aclose is not None:
+        await aclose()

@@ -1,0 +1,345 @@
+"""One contract, every engine: what ``bindings.ai.engine`` promises, asked of real models."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import pytest_asyncio
+from models_support import RECITAL, Said, ask, silent, text_of, tiny_llama, tokens_of
+
+from bindings.ai import weights
+from bindings.ai.client import EngineClient
+from bindings.ai.engine import Delta, EngineError, EngineLost, EngineSpec, Generate, ModelUnavailable
+from bindings.ai.engines.echo import EchoEngine
+from bindings.ai.engines.llamacpp import LlamaCppEngine
+from bindings.ai.engines.openai import OpenAIEngine
+from runtime.errors import ConfigError, UserError
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+LONG = "one two three four five six seven eight nine ten"
+
+
+class Engines:
+    """Opens each engine once, when a test first wants it. vLLM lives in a process of its own, as it always does."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._open = folder, dict[str, Any]()
+
+    async def get(self, name: str) -> Any:
+        if name not in self._open:
+            self._open[name] = await getattr(self, name)()
+        return self._open[name]
+
+    async def aclose(self) -> None:
+        for engine in self._open.values():
+            await engine.aclose()
+
+    async def echo(self) -> EchoEngine:
+        options = {"rate": 200, "context_window": 512}
+        return await EchoEngine.open(EngineSpec(engine="echo", model="echo", options=options), silent)
+
+    async def llamacpp(self) -> LlamaCppEngine:
+        options = {"n_ctx": 512, "n_parallel": 2}
+        return await LlamaCppEngine.open(EngineSpec(engine="llamacpp", model="embedded", options=options), silent)
+
+    async def openai(self) -> OpenAIEngine:
+        self._upstream = await self.llama_server()
+        options = {"base_url": f"{self._upstream.listening_address}/v1", "api_key": "unused"}
+        return await OpenAIEngine.open(EngineSpec(engine="openai", model="smollm2", options=options), silent)
+
+    async def vllm(self) -> EngineClient:
+        if find_spec("vllm") is None:
+            pytest.skip("vLLM is not installed")
+        spec = EngineSpec(engine="vllm", model=str(tiny_llama(self._folder / "tiny")))
+        client = EngineClient(spec, Said(), load_timeout=150)
+        await client.ready()
+        return client
+
+    async def llama_server(self) -> Any:
+        """llama.cpp's own HTTP server: somebody else's idea of OpenAI's API."""
+        xllamacpp = import_module("xllamacpp")
+        params = xllamacpp.CommonParams()
+        params.model.path = str(await weights.embedded_model(silent))
+        params.n_ctx, params.n_parallel, params.n_batch, params.ui, params.verbosity = 4096, 2, 32, False, 1
+        return await asyncio.to_thread(xllamacpp.Server, params)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def engines(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Engines]:
+    engines = Engines(tmp_path_factory.mktemp("models"))
+    yield engines
+    await engines.aclose()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=["echo", "llamacpp", "openai", "vllm"])
+async def engine(engines: Engines, request: pytest.FixtureRequest) -> Any:
+    return await engines.get(request.param)
+
+
+async def collect(engine: Any, request: Generate, name: str = "r") -> list[Delta]:
+    async with aclosing(engine.generate(request, name)) as deltas:
+        return [delta async for delta in deltas]
+
+
+async def test_it_says_what_it_is(engine: Any) -> None:
+    assert engine.info.engine in ("echo", "llamacpp", "openai", "vllm")
+    assert engine.info.model
+    assert engine.info.version
+    assert engine.info.device
+
+
+async def test_deltas_arrive_one_by_one_and_end_with_a_reason(engine: Any) -> None:
+    deltas = await collect(engine, ask(LONG))
+    assert len(deltas) > 3
+    assert text_of(deltas).strip()
+    assert [delta.finish_reason for delta in deltas[:-1]] == [None] * (len(deltas) - 1)
+    assert deltas[-1].finish_reason in ("stop", "length")
+
+
+async def test_greedy_answers_are_equal(engine: Any) -> None:
+    assert text_of(await collect(engine, ask())) == text_of(await collect(engine, ask()))
+
+
+async def test_a_seed_repeats_the_answer(engine: Any) -> None:
+    request = ask(temperature=1.0, seed=9_999_999_999, max_tokens=24)
+    assert text_of(await collect(engine, request)) == text_of(await collect(engine, request))
+
+
+async def test_max_tokens_is_kept(engine: Any) -> None:
+    deltas = await collect(engine, ask(LONG, max_tokens=5))
+    assert tokens_of(deltas) == 5
+    assert deltas[-1].finish_reason == "length"
+
+
+async def test_one_token(engine: Any) -> None:
+    deltas = await collect(engine, ask(LONG, max_tokens=1))
+    assert tokens_of(deltas) == 1
+    assert deltas[-1].finish_reason == "length"
+
+
+async def test_a_stop_string_ends_the_answer_and_is_left_out(engine: Any) -> None:
+    whole = text_of(await collect(engine, ask(LONG, max_tokens=12)))
+    stop = whole.split()[2]
+    deltas = await collect(engine, ask(LONG, max_tokens=12, stop=[stop]))
+    assert text_of(deltas) == whole[: whole.index(stop)]
+    assert deltas[-1].finish_reason == "stop"
+
+
+async def test_the_prompt_is_counted_from_the_first_delta_on(engine: Any) -> None:
+    short, long = await collect(engine, ask("a")), await collect(engine, ask("a b c d e f g h"))
+    assert long[-1].prompt_tokens - short[-1].prompt_tokens == 7
+    if engine.info.engine != "openai":  # which hears of it at the end
+        assert {delta.prompt_tokens for delta in short} == {short[0].prompt_tokens}
+
+
+async def test_a_prompt_is_a_user_message_unless_raw(engine: Any) -> None:
+    message = await collect(engine, ask("hello"))
+    prompt = await collect(engine, Generate(prompt="hello", temperature=0, max_tokens=16))
+    raw = await collect(engine, Generate(prompt="hello", raw=True, temperature=0, max_tokens=16))
+    assert text_of(prompt) == text_of(message)
+    assert prompt[-1].prompt_tokens == message[-1].prompt_tokens >= raw[-1].prompt_tokens
+
+
+async def test_every_sampling_parameter_is_taken(engine: Any) -> None:
+    assert await collect(engine, ask(
+        temperature=0.9, top_p=0.9, top_k=20, seed=3, repetition_penalty=1.2, frequency_penalty=0.5,
+        presence_penalty=0.5, max_tokens=3))
+
+
+@pytest.mark.parametrize(("limits", "number", "limit"), [
+    ({"context_window": 20, "max_tokens": 100}, None, 20),
+    ({"max_tokens": 5000}, None, None),
+    ({"max_input_tokens": 1}, None, 1),
+    ({"max_output_tokens": 10, "max_tokens": 11}, 11, 10),
+])
+async def test_what_cannot_fit_is_refused_before_inference(
+    engine: Any, limits: dict[str, int], number: int | None, limit: int | None,
+) -> None:
+    if limit is None and engine.info.context_window is None:
+        pytest.skip("the server behind it knows its window, and nobody else")
+    with pytest.raises(EngineError) as caught:
+        await collect(engine, ask(LONG, **limits))
+    assert (caught.value.code, caught.value.status, caught.value.name) == (5021, 413, "Ai")
+    assert number is None or f"({number})" in str(caught.value)
+    assert f"({limit or engine.info.context_window})" in str(caught.value)
+    assert await live(engine) == 0
+
+
+async def test_who_stops_reading_stops_the_model(engine: Any, record_property: Any) -> None:
+    request = ask("count " * 100, max_tokens=300, stop=["never seen"])
+    async with aclosing(engine.generate(request, "left")) as deltas:
+        async for _ in deltas:
+            break
+        assert await live(engine) == 1
+    record_property("abort_ms", 1000 * await until_live(engine, 0))
+
+
+async def test_who_is_cancelled_stops_the_model(engine: Any) -> None:
+    reader = asyncio.create_task(collect(engine, ask("count " * 100, max_tokens=300)))
+    await until_live(engine, 1)
+    reader.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reader
+    await until_live(engine, 0)
+
+
+async def test_many_at_once(engine: Any) -> None:
+    requests = [ask(f"{word} {LONG}", max_tokens=8) for word in LONG.split()]
+    answers = await asyncio.gather(*(collect(engine, r, f"many{n}") for n, r in enumerate(requests)))
+    assert all(0 < tokens_of(deltas) <= 8 for deltas in answers)
+    assert await live(engine) == 0
+
+
+async def test_characters_never_arrive_in_halves(engine: Any) -> None:
+    text = "Repeat: 你好，世界 🙂👍🏽 žluťoučký kůň"
+    deltas = await collect(engine, ask(text, max_tokens=40))
+    assert text_of(deltas)
+    assert "\ufffd" not in text_of(deltas).rstrip("\ufffd")
+
+
+async def live(engine: Any) -> int:
+    if isinstance(engine, EngineClient):
+        return int((await engine.stats())["live"])
+    return int(engine.live)
+
+
+async def until_live(engine: Any, wanted: int) -> float:
+    """Seconds until the model works on ``wanted`` requests."""
+    start = time.monotonic()
+    async with asyncio.timeout(5):
+        while await live(engine) != wanted:  # noqa: ASYNC110 (it may be in another process)
+            await asyncio.sleep(0.001)
+    return time.monotonic() - start
+
+
+# What only one engine promises
+
+async def test_echo_says_the_prompts_words_at_the_rate_asked() -> None:
+    options = {"rate": 100, "tokens": 20}
+    engine = await EchoEngine.open(EngineSpec(engine="echo", model="e", options=options), silent)
+    start = time.monotonic()
+    deltas = await collect(engine, Generate(prompt="where  is\nnew york?"))
+    assert time.monotonic() - start >= 0.19
+    assert [delta.text for delta in deltas[:5]] == ["where", " is", " new", " york?", " where"]
+    assert tokens_of(deltas) == 20
+
+
+async def test_echo_refuses_unknown_options() -> None:
+    with pytest.raises(ConfigError, match="rait"):
+        await EchoEngine.open(EngineSpec(engine="echo", model="e", options={"rait": 1}), silent)
+
+
+@pytest.mark.parametrize(("model", "options", "message"), [
+    ("/nowhere/m.gguf", {}, "there is no file"),
+    (__file__, {}, "cannot load it"),
+    ("embedded", {"n_thread": 2}, "unknown option 'n_thread'"),
+    ("embedded", {"n_ctx_checkpoints": "many"}, "will not do"),
+])
+async def test_llamacpp_says_what_is_wrong(model: str, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        await LlamaCppEngine.open(EngineSpec(engine="llamacpp", model=model, options=options), silent)
+
+
+async def test_llamacpp_queues_what_its_slots_cannot_take(engines: Engines) -> None:
+    engine = await engines.get("llamacpp")
+    readers = [asyncio.create_task(collect(engine, ask(LONG, max_tokens=200))) for _ in range(4)]
+    await until_live(engine, 2)
+    for reader in reversed(readers):
+        reader.cancel()
+    await asyncio.gather(*readers, return_exceptions=True)
+    await until_live(engine, 0)
+    assert await collect(engine, ask(LONG, max_tokens=2)), "every slot is free again"
+
+
+async def test_llamacpp_stops_while_it_reads_the_prompt(engines: Engines, record_property: Any) -> None:
+    engine = await engines.get("llamacpp")
+    reader = asyncio.create_task(collect(engine, ask("count " * 400, seed=1)))
+    await until_live(engine, 1)
+    reader.cancel()
+    record_property("abort_ms", 1000 * await until_live(engine, 0))
+
+
+async def test_openai_leaves_its_server_at_once(engines: Engines, record_property: Any) -> None:
+    import aiohttp
+
+    engine = await engines.get("openai")
+    address = engines._upstream.listening_address
+    async with aclosing(engine.generate(ask("count", max_tokens=2000), "left")) as deltas:
+        await anext(deltas)
+    start = time.monotonic()
+    async with aiohttp.ClientSession() as session, asyncio.timeout(5):
+        while True:
+            async with session.get(f"{address}/slots") as response:
+                if not any(slot["is_processing"] for slot in await response.json()):
+                    break
+    record_property("abort_ms", 1000 * (time.monotonic() - start))
+
+
+async def test_openai_passes_a_refusal_on(engines: Engines) -> None:
+    engine = await engines.get("openai")
+    with pytest.raises(EngineError) as caught:
+        await collect(engine, ask("count " * 6000))
+    assert (caught.value.code, caught.value.status) == (8007, 400)
+    assert "context" in caught.value.description
+
+
+async def test_openai_says_what_is_wrong(engines: Engines, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    for options, message in [
+        ({}, "no server is named"),
+        ({"base": "x"}, "base"),
+        ({"base_url": "http://me:s3cret@127.0.0.1:9/v1", "api_key": "sk-hidden"}, "no server answers"),
+    ]:
+        with pytest.raises(UserError, match=message) as caught:
+            await OpenAIEngine.open(EngineSpec(engine="openai", model="m", options=options), silent)
+        assert "s3cret" not in str(caught.value)
+        assert "sk-hidden" not in str(caught.value)
+
+
+async def test_vllm_recites_and_never_breaks_a_character(engines: Engines) -> None:
+    deltas = await collect(await engines.get("vllm"), ask("hello", max_tokens=45))
+    assert text_of(deltas) == " " + " ".join([RECITAL] * 3)
+    assert tokens_of(deltas) == 45
+
+
+async def test_vllm_refuses_what_its_sampler_cannot_do(engines: Engines) -> None:
+    with pytest.raises(EngineError) as caught:
+        await collect(await engines.get("vllm"), ask("hello", repetition_penalty=0.0))
+    assert (caught.value.code, caught.value.status) == (8007, 400)
+
+
+async def test_vllm_that_loses_its_model_is_started_again(engines: Engines) -> None:
+    client = await engines.get("vllm")
+    model = psutil.Process(client.pid).children(recursive=True)
+    for child in model:
+        child.suspend()  # or, so small, it might be done before it is killed
+    lost = asyncio.create_task(collect(client, ask("hello", max_tokens=3500)))
+    await asyncio.sleep(0.5)
+    for child in model:
+        child.kill()
+    with pytest.raises(EngineLost):
+        await lost
+    assert text_of(await collect(client, ask("hello", max_tokens=3))) == " one two three"
+
+
+async def test_vllm_names_the_options_it_knows(tmp_path: Path) -> None:
+    if find_spec("vllm") is None:
+        pytest.skip("vLLM is not installed")
+    model = str(tiny_llama(tmp_path))
+    client = EngineClient(EngineSpec(engine="vllm", model=model, options={"max-model-length": 1}), Said())
+    try:
+        with pytest.raises(ModelUnavailable, match=r"(?s)unknown option 'max-model-length'.*max_model_len"):
+            await client.ready()
+    finally:
+        await client.aclose()

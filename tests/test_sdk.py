@@ -1,0 +1,345 @@
+"""What a worker imports: the modules workers, js, pyodide and asgi, from their own source root."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import importlib
+import json
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.applications import Starlette
+from starlette.background import BackgroundTask
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import Request as StarletteRequest
+from starlette.responses import JSONResponse, PlainTextResponse, StreamingResponse
+from starlette.responses import Response as StarletteResponse
+from starlette.routing import Route
+
+import runtime
+from runtime import web
+from runtime.web.scope import current_ctx, current_env
+
+SDK = Path(runtime.__file__).parent / "sdk"
+MODULES = ("workers", "js", "pyodide", "asgi")
+
+
+@pytest.fixture(autouse=True)
+def source_root(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """As in an isolate; taken away afterwards, with everything imported from it."""
+    monkeypatch.syspath_prepend(str(SDK))
+    yield
+    for name in [name for name in sys.modules if name.split(".")[0] in MODULES]:
+        del sys.modules[name]
+
+
+def use(name: str) -> Any:
+    return importlib.import_module(name)
+
+
+class Context:
+    def __init__(self) -> None:
+        self.waiting: list[Any] = []
+
+    def wait_until(self, work: Any) -> None:
+        self.waiting.append(work)
+
+
+def test_workers_has_the_web_types() -> None:
+    workers = use("workers")
+    for name in workers.__all__:
+        assert getattr(workers, name) is getattr(web, name, getattr(workers, name))
+    assert set(web.__all__) - set(workers.__all__) == {"set_transport", "to_bytes"}
+
+
+def test_an_entrypoint_has_ctx_and_env() -> None:
+    workers = use("workers")
+
+    class Default(workers.WorkerEntrypoint):  # type: ignore[misc, name-defined]
+        pass
+
+    default = Default("ctx", "env")
+    assert (default.ctx, default.env) == ("ctx", "env")
+
+
+def test_handler_changes_nothing() -> None:
+    async def on_fetch(request: Any) -> None: ...
+
+    assert use("workers").handler(on_fetch) is on_fetch
+
+
+def test_env_and_wait_until_belong_to_the_event() -> None:
+    workers = use("workers")
+    for early in (lambda: workers.env.AI, lambda: workers.env["AI"], lambda: workers.wait_until(None)):
+        with pytest.raises(RuntimeError, match="only while an event is served"):
+            early()
+    assert repr(workers.env) == "<env: no event is being served>"
+    context = Context()
+    event = current_env.set({"AI": "the binding"}), current_ctx.set(context)
+    try:
+        assert workers.env["AI"] == "the binding"
+        assert "AI" in workers.env
+        assert list(workers.env) == ["AI"]
+        assert workers.env.keys() == {"AI"}
+        workers.waitUntil("work")
+        assert context.waiting == ["work"]
+    finally:
+        current_env.reset(event[0])
+        current_ctx.reset(event[1])
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "what"),
+    [
+        ("workers", "DurableObject", "workers.DurableObject is not supported here yet"),
+        ("js", "document", "js.document is not supported: there is no JavaScript here. js has: JSON"),
+        ("pyodide.ffi", "run_sync", "pyodide.ffi.run_sync is not supported"),
+    ],
+)
+def test_what_is_not_there_says_so(module: str, name: str, what: str) -> None:
+    with pytest.raises(ImportError) as caught:
+        exec(f"from {module} import {name}")
+    assert what in str(caught.value)
+    with pytest.raises(AttributeError, match="it has: URL"):
+        _ = use("workers").Respons
+
+
+async def test_js_classes_are_made_with_new(capsys: pytest.CaptureFixture[str]) -> None:
+    js, ffi = use("js"), use("pyodide.ffi")
+    headers = js.Headers.new({"content-type": "text/html"}.items())
+    init = ffi.to_js({"status": 201, "headers": {"a": "1"}}, dict_converter=js.Object.fromEntries)
+    response = js.Response.new("hi", init)
+    assert isinstance(response, web.Response)
+    assert (response.status, response.headers["a"]) == (201, "1")
+    assert js.Response.new("x", headers=headers).headers["content-type"] == "text/html"
+    assert await js.Response.json({"a": 1}).json() == {"a": 1}
+    assert js.Request.new("http://a/", method="PUT", body="x").js_object.method == "PUT"
+    assert js.URL.new("/b", "http://a/").searchParams.size == 0
+    assert str(js.URLSearchParams.new("a=1")) == "a=1"
+    assert len(js.FormData.new()) == 0
+    assert js.File.new(["x"], "x.txt", type="text/plain").name == "x.txt"
+    js.AbortController.new().abort()
+    js.console.log("out", 1)
+    js.console.error("err", 2)
+    assert capsys.readouterr() == ("out 1\n", "err 2\n")
+
+
+def test_js_values() -> None:
+    js = use("js")
+    data = js.JSON.parse('{"a": {"b": [1, {"c": 2}]}}')
+    assert data.a.b[1].c == data["a"]["b"][1]["c"] == 2
+    assert type(data.to_py()["a"]) is dict
+    assert js.JSON.stringify(data) == '{"a":{"b":[1,{"c":2}]}}'
+    assert json.loads(js.JSON.stringify({"é": 1}, None, 2)) == {"é": 1}
+    with pytest.raises(TypeError, match="replacer"):
+        js.JSON.stringify({}, lambda k, v: v)
+    thing = js.Object.new()
+    thing.x = 1
+    assert js.Object.keys(js.Object.assign(thing, {"y": 2})) == ["x", "y"]
+    assert js.Object.entries(thing) == [["x", 1], ["y", 2]]
+    assert js.Object.values(thing) == [1, 2]
+    with pytest.raises(AttributeError):
+        _ = thing.z
+    assert js.Date.new(1_700_000_000_123).toISOString() == "2023-11-14T22:13:20.123Z"
+    assert js.Date.now() <= js.Date.new().getTime()
+    assert len(js.crypto.randomUUID()) == 36
+
+
+def test_ffi_conversions() -> None:
+    ffi = use("pyodide.ffi")
+    value = {"a": [{"b": 1}], "c": b"bytes"}
+    assert ffi.to_js(value) == value
+    converted = ffi.to_js(value, dict_converter=use("js").Object.fromEntries)
+    assert isinstance(converted, ffi.JsProxy)
+    assert converted.a[0].b == 1
+    assert converted.to_py() == value
+    proxy = ffi.create_proxy(len)
+    assert proxy("ab") == ffi.create_once_callable(len)("cd") == 2
+    proxy.destroy()
+    assert issubclass(ffi.JsException, Exception)
+
+
+async def about(request: StarletteRequest) -> StarletteResponse:
+    keys = ("method", "scheme", "path", "raw_path", "server", "client", "env")
+    scope = {key: str(request.scope[key]) for key in keys}
+    return JSONResponse({**scope, "query": dict(request.query_params), "state": request.state.ready})
+
+
+async def upper(request: StarletteRequest) -> StarletteResponse:
+    async def generate() -> AsyncIterator[bytes]:
+        async for chunk in request.stream():
+            yield chunk.upper()
+
+    return StreamingResponse(generate())
+
+
+left: list[str] = []
+done: list[str] = []
+
+
+async def forever(request: StarletteRequest) -> StarletteResponse:
+    async def generate() -> AsyncIterator[str]:
+        try:
+            while True:
+                yield "tick"
+                await asyncio.sleep(0.001)
+        finally:
+            left.append("generator")
+
+    return StreamingResponse(generate())
+
+
+async def later(request: StarletteRequest) -> StarletteResponse:
+    async def work() -> None:
+        await asyncio.sleep(0.01)
+        done.append("later")
+
+    return PlainTextResponse("ok", background=BackgroundTask(work))
+
+
+async def broken(request: StarletteRequest) -> StarletteResponse:
+    raise ValueError("before the answer")
+
+
+async def breaks(request: StarletteRequest) -> StarletteResponse:
+    async def generate() -> AsyncIterator[str]:
+        yield "first"
+        raise ValueError("within the answer")
+
+    return StreamingResponse(generate())
+
+
+async def nothing(request: StarletteRequest) -> StarletteResponse:
+    return StarletteResponse(status_code=204)
+
+
+def application() -> Any:
+    @asynccontextmanager
+    async def lifespan(app: Any) -> AsyncIterator[dict[str, str]]:
+        yield {"ready": "started"}
+
+    handlers = (about, upper, forever, later, broken, breaks, nothing)
+    routes = [Route("/" + h.__name__ + "{rest:path}", h, methods=["GET", "POST"]) for h in handlers]
+    return Starlette(routes=routes, lifespan=lifespan)
+
+
+async def ask(app: Any, path: str, ctx: Any = None, **options: Any) -> web.Response:
+    request = web.Request("https://example.com" + path, **options)
+    response = await use("asgi").fetch(app, request, "the env", ctx)
+    assert isinstance(response, web.Response)
+    return response
+
+
+async def test_asgi_scope() -> None:
+    response = await ask(application(), "/about/%C3%A9?a=1", headers={"cf-connecting-ip": "1.2.3.4"})
+    assert await response.json() == {
+        "method": "GET", "scheme": "https", "path": "/about/é", "raw_path": "b'/about/%C3%A9'",
+        "server": "('example.com', 443)", "client": "('1.2.3.4', 0)", "env": "the env", "query": {"a": "1"},
+        "state": "started",
+    }  # fmt: skip
+
+
+async def test_asgi_length_is_kept() -> None:
+    app = application()
+    status, _, headers, _ = (await ask(app, "/about")).to_parts()
+    assert status == 200
+    assert int(dict(headers)[b"content-length"]) > 10
+    assert (await ask(app, "/nothing")).to_parts()[::3] == (204, None)
+    assert (await ask(app, "/none-such")).status == 404
+
+
+async def test_asgi_streams_both_ways() -> None:
+    heard = asyncio.Event()
+
+    async def talk() -> AsyncIterator[str]:
+        yield "one"
+        await heard.wait()
+        yield "two"
+
+    response = await ask(application(), "/upper", method="POST", body=talk())
+    assert response.body is not None
+    reader = response.body.get_reader()
+    assert (await reader.read()).value == b"ONE"
+    heard.set()
+    assert [chunk async for chunk in reader] == [b"TWO"]
+
+
+async def test_asgi_client_leaves() -> None:
+    left.clear()
+    response = await ask(application(), "/forever")
+    assert response.body is not None
+    reader = response.body.get_reader()
+    assert (await reader.read()).value == b"tick"
+    await reader.cancel()
+    for _ in range(100):
+        await asyncio.sleep(0.01)
+        if left:
+            break
+    assert left == ["generator"]
+
+
+async def test_asgi_background_tasks_wait() -> None:
+    done.clear()
+    context = Context()
+    response = await ask(application(), "/later", context)
+    assert await response.text() == "ok"
+    assert not done
+    assert len(context.waiting) == 1
+    await context.waiting[0]
+    assert done == ["later"]
+
+
+async def test_asgi_errors() -> None:
+    app, context = application(), Context()
+    response = await ask(app, "/broken", context)  # Starlette answers 500, and then raises
+    assert response.status == 500
+    with pytest.raises(ValueError, match="before the answer"):
+        await context.waiting[0]
+    response = await ask(app, "/breaks")
+    with pytest.raises(ValueError, match="within the answer"):
+        await response.text()
+
+
+async def test_asgi_silent_and_bare_applications() -> None:
+    async def silent(scope: Any, receive: Any, send: Any) -> None: ...
+
+    async def bare(scope: Any, receive: Any, send: Any) -> None:
+        assert scope["type"] == "http"
+        assert await receive() == {"type": "http.request", "body": b"x", "more_body": True}
+        assert (await receive())["more_body"] is False
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"A", b"1")]})
+        await send({"type": "http.response.body", "body": b"whole"})
+
+    with pytest.raises(RuntimeError, match="sent no whole response"):
+        await ask(silent, "/")
+    response = await ask(bare, "/", method="POST", body="x")
+    assert (response.headers["a"], await response.text()) == ("1", "whole")
+
+
+async def test_asgi_start_fails() -> None:
+    @asynccontextmanager
+    async def lifespan(app: Any) -> AsyncIterator[None]:
+        raise ValueError("no database")
+        yield
+
+    with pytest.raises(RuntimeError, match="no database"):
+        await ask(Starlette(lifespan=lifespan), "/")
+
+
+async def test_asgi_compresses_once() -> None:
+    app = GZipMiddleware(application(), minimum_size=1)
+    _, _, headers, body = (await ask(app, "/about", headers={"accept-encoding": "gzip"})).to_parts()
+    assert dict(headers)[b"content-encoding"] == b"gzip"
+    assert body is not None
+    assert not isinstance(body, bytes)
+    assert json.loads(gzip.decompress(b"".join([c async for c in body])))["method"] == "GET"
+
+
+async def test_asgi_has_no_websockets() -> None:
+    with pytest.raises(NotImplementedError, match="WebSockets"):
+        await use("asgi").websocket(None, None)

@@ -1,0 +1,413 @@
+"""Bodies: what one can be made of, that it is read once, and that it passes through untouched."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+import zlib
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import Any
+
+import pytest
+
+from runtime.web import Blob, FormData, ReadableStream, Request, Response, URLSearchParams, to_bytes
+
+
+class Source:
+    """An async iterator that records whether it was read and closed, like a stream from a peer."""
+
+    def __init__(self, *chunks: bytes | str) -> None:
+        self.chunks, self.started, self.closed = list(chunks), False, False
+
+    def __aiter__(self) -> Source:
+        return self
+
+    async def __anext__(self) -> bytes | str:
+        self.started = True
+        if not self.chunks or self.closed:
+            raise StopAsyncIteration
+        return self.chunks.pop(0)
+
+    async def aclose(self) -> None:
+        self.closed = True
+
+
+async def count(n: int) -> AsyncIterator[str]:
+    for i in range(n):
+        yield str(i)
+
+
+@pytest.mark.parametrize(
+    ("body", "content", "kind"),
+    [
+        (None, b"", None),
+        ("hé", "hé".encode(), "text/plain;charset=UTF-8"),
+        ("", b"", "text/plain;charset=UTF-8"),
+        (b"\0\1", b"\0\1", None),
+        (bytearray(b"ab"), b"ab", None),
+        (memoryview(b"ab"), b"ab", None),
+        (URLSearchParams({"a": "1 2"}), b"a=1+2", "application/x-www-form-urlencoded;charset=UTF-8"),
+        (Blob(["x", b"y"], type="Text/CSS"), b"xy", "text/css"),
+        (Blob([b"y"]), b"y", None),
+    ],
+)
+async def test_what_a_body_is_made_of(body: Any, content: bytes, kind: str | None) -> None:
+    for message in (Response(body), Request("http://a/", method="POST", body=body)):
+        assert message.headers.get("content-type") == kind
+        assert await message.bytes() == content
+
+
+async def test_streams_have_no_content_type_and_may_yield_text() -> None:
+    response = Response(count(3))
+    assert response.headers.get("content-type") is None
+    assert await response.text() == "012"
+
+
+@pytest.mark.parametrize(
+    ("body", "remedy"),
+    [
+        ({"a": 1}, "Response.json(data)"),
+        ([1], "Response.json(data)"),
+        ((c for c in "ab"), "async def generate()"),
+        (5, "use str, bytes"),
+        (object(), "use str, bytes"),
+        (Response("x"), "Response(other.body"),
+    ],
+)
+def test_what_cannot_be_a_body_names_the_remedy(body: Any, remedy: str) -> None:
+    with pytest.raises(TypeError) as caught:
+        Response(body)
+    assert remedy in str(caught.value)
+
+
+async def test_a_coroutine_as_body_asks_for_await() -> None:
+    pending = asyncio.sleep(0)
+    with pytest.raises(TypeError, match="awaited first"):
+        Response(pending)
+    await pending
+
+
+@pytest.mark.parametrize("body", ["x", Source("x"), b"x"])
+async def test_a_body_is_read_once(body: Any) -> None:
+    response = Response(body)
+    assert not response.body_used
+    assert await response.text() == "x"
+    assert response.body_used
+    assert response.bodyUsed
+    with pytest.raises(TypeError, match="used already"):
+        await response.text()
+    with pytest.raises(TypeError, match="used already"):
+        response.clone()
+    with pytest.raises(TypeError, match="used already"):
+        response.take_body()
+
+
+async def test_no_body_can_be_read_again_and_is_never_used() -> None:
+    response = Response()
+    assert response.body is None
+    assert await response.text() == ""
+    assert await response.bytes() == b""
+    assert not response.body_used
+
+
+async def test_readers() -> None:
+    assert await Response('{"a": [1, null]}').json() == {"a": [1, None]}
+    assert await Response(b"\xef\xbb\xbfbom\xff").text() == "bom�"
+    assert await Response(b"ab").array_buffer() == b"ab"
+    assert await Response(b"ab").arrayBuffer() == b"ab"
+    blob = await Response("ab").blob()
+    assert (blob.size, blob.type, await blob.text()) == (2, "text/plain;charset=utf-8", "ab")
+    with pytest.raises(json.JSONDecodeError):
+        await Response("{").json()
+
+
+async def test_the_body_is_one_stream_that_can_be_handed_on() -> None:
+    source = Source(b"a", b"b")
+    first = Response(source)
+    assert first.body is first.body
+    second = Response(first.body)
+    assert second.take_body() is source
+    assert first.body_used
+    assert second.body_used
+    assert not source.started
+    with pytest.raises(TypeError, match="used already"):
+        Response(first.body)
+
+
+async def test_bytes_stay_bytes_when_their_stream_is_handed_on() -> None:
+    first = Response("text")
+    assert Response(first.body).take_body() == b"text"
+    assert first.body_used
+    read = Response("text")
+    await read.text()
+    assert read.body is not None
+    with pytest.raises(TypeError):
+        Response(read.body)
+
+
+async def test_an_iterable_that_is_no_iterator_comes_out_as_its_iterator() -> None:
+    class Iterable:
+        def __aiter__(self) -> AsyncIterator[str]:
+            return count(2)
+
+    body = Response(Iterable()).take_body()
+    assert not isinstance(body, bytes)
+    assert body is not None
+    assert [chunk async for chunk in body] == ["0", "1"]
+
+
+async def test_iterating_a_stream() -> None:
+    stream = ReadableStream(count(2))
+    assert not stream.locked
+    assert [chunk async for chunk in stream] == [b"0", b"1"]
+    assert not stream.locked
+    assert stream.disturbed
+    assert [chunk async for chunk in stream] == []
+
+
+async def test_a_lock_keeps_others_out() -> None:
+    stream = ReadableStream(Source(b"a", b"b"))
+    reader = stream.get_reader()
+    assert stream.locked
+    for use in (stream.get_reader, stream.tee, stream.__aiter__, lambda: Response(stream)):
+        with pytest.raises(TypeError, match="locked"):
+            use()
+    with pytest.raises(TypeError, match="locked"):
+        await stream.cancel()
+    assert await reader.read() == (b"a", False)
+    reader.release_lock()
+    assert [chunk async for chunk in stream] == [b"b"]
+    assert await reader.read() == (None, True)
+
+
+async def test_cancel_and_aclose_close_the_source() -> None:
+    one, two, three = Source(b"a"), Source(b"a"), Source(b"a", b"b")
+    await ReadableStream(one).cancel("no interest")
+    await ReadableStream(two).aclose()
+    async with aclosing(ReadableStream(three)) as stream:
+        async for _ in stream:
+            break
+    assert one.closed
+    assert two.closed
+    assert three.closed
+
+
+async def test_a_generators_finally_runs_on_cancel() -> None:
+    ended = False
+
+    async def generate() -> AsyncIterator[bytes]:
+        nonlocal ended
+        try:
+            yield b"a"
+            yield b"b"
+        finally:
+            ended = True
+
+    reader = ReadableStream(generate()).get_reader()
+    await reader.read()
+    await reader.cancel()
+    assert ended
+
+
+async def test_an_error_in_the_source_is_never_a_clean_end() -> None:
+    async def generate() -> AsyncIterator[bytes]:
+        yield b"a"
+        raise OSError("gone")
+
+    stream = ReadableStream(generate())
+    reader = stream.get_reader()
+    assert (await reader.read()).value == b"a"
+    for _ in range(2):
+        with pytest.raises(OSError, match="gone"):
+            await reader.read()
+
+
+async def test_wrong_chunks_and_sources_are_named() -> None:
+    async def numbers() -> AsyncIterator[Any]:
+        yield 1
+
+    with pytest.raises(TypeError, match="must be bytes or str, not int: 1"):
+        await Response(numbers()).text()
+    with pytest.raises(TypeError, match="needs an async iterator, not list"):
+        ReadableStream([b"a"])  # type: ignore[arg-type]
+    assert to_bytes("é") == b"\xc3\xa9"
+
+
+async def test_a_reader_that_fails_closes_the_source() -> None:
+    class Broken(Source):
+        async def __anext__(self) -> bytes:
+            raise OSError("gone")
+
+    source = Broken()
+    with pytest.raises(OSError, match="gone"):
+        await Response(source).text()
+    assert source.closed
+
+
+async def test_clone_splits_a_stream() -> None:
+    response = Response(count(3), status=201, headers={"a": "1"})
+    clone = response.clone()
+    assert (clone.status, clone.headers["a"]) == (201, "1")
+    assert await asyncio.gather(response.text(), clone.text()) == ["012", "012"]
+    text = Response("x")
+    assert await text.clone().text() == await text.text() == "x"
+
+
+async def test_one_branch_may_be_read_before_the_other() -> None:
+    one, two = ReadableStream(count(100)).tee()
+    assert len([c async for c in one]) == len([c async for c in two]) == 100
+
+
+async def test_a_cancelled_reader_does_not_harm_the_other_branch() -> None:
+    gate = asyncio.Event()
+
+    async def generate() -> AsyncIterator[bytes]:
+        await gate.wait()
+        yield b"a"
+
+    one, two = ReadableStream(generate()).tee()
+    impatient = asyncio.create_task(Response(one).text())
+    patient = asyncio.create_task(Response(two).text())
+    await asyncio.sleep(0.01)
+    impatient.cancel()
+    await asyncio.wait([impatient])
+    gate.set()
+    assert impatient.cancelled()
+    assert await patient == "a"
+
+
+async def test_the_source_closes_with_the_last_branch() -> None:
+    source = Source(b"a", b"b")
+    one, two = ReadableStream(source).tee()
+    await one.cancel()
+    assert not source.closed
+    await two.cancel()
+    assert source.closed
+
+
+async def test_tee_is_bounded() -> None:
+    one, two = ReadableStream(Source(b"a" * 10, b"b" * 10, b"c" * 10)).tee(limit=15)
+    with pytest.raises(TypeError, match="over 15 bytes wait"):
+        await Response(one).bytes()
+    await two.cancel()
+
+
+def squeezed(content: bytes, coding: str) -> bytes:
+    return gzip.compress(content) if coding == "gzip" else zlib.compress(content)
+
+
+def arrived(*chunks: bytes, coding: str = "gzip", **more: str) -> tuple[Response, Source]:
+    source = Source(*chunks)
+    headers = {"content-type": "text/html", "content-encoding": coding, **more}
+    raw = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
+    return Response.from_parts(200, "OK", raw, source), source  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate"])
+async def test_a_fetched_body_is_decoded_when_read(coding: str) -> None:
+    content = squeezed(b"text " * 1000, coding)
+    response, _ = arrived(content[:7], content[7:], coding=coding)
+    assert await response.text() == "text " * 1000
+    response, _ = arrived(content, coding=coding)
+    assert response.body is not None
+    assert b"".join([c async for c in response.body]) == b"text " * 1000
+
+
+async def test_codings_as_they_occur() -> None:
+    bare = zlib.compressobj(wbits=-15)
+    response, _ = arrived(bare.compress(b"bare") + bare.flush(), coding="deflate")
+    assert await response.text() == "bare"
+    response, _ = arrived(gzip.compress(b"two ") + gzip.compress(b"members") + b"\0\0", coding="x-gzip")
+    assert await response.text() == "two members"
+    response, _ = arrived(b"plain", coding="identity")
+    assert await response.text() == "plain"
+    response, _ = arrived()
+    assert await response.text() == ""
+    big = gzip.compress(bytes(3_000_000))
+    response, _ = arrived(big)
+    assert response.body is not None
+    pieces = [len(c) async for c in response.body]
+    assert sum(pieces) == 3_000_000
+    assert max(pieces) < 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("content", "coding", "error"),
+    [
+        (b"not gzip", "gzip", "not valid gzip"),
+        (gzip.compress(b"cut" * 99)[:-9], "gzip", "ended before its end"),
+        (b"x", "br", "br-encoded, which cannot be decoded here"),
+    ],
+)
+async def test_a_body_that_cannot_be_decoded(content: bytes, coding: str, error: str) -> None:
+    response, source = arrived(content, coding=coding)
+    with pytest.raises(TypeError, match=error):
+        await response.text()
+    assert source.closed
+
+
+async def test_a_fetched_body_passes_through_as_it_came() -> None:
+    content = gzip.compress(b"text")
+    response, source = arrived(content, content_length=str(len(content)))
+    again = Response(response.body, response)
+    status, _, headers, body = again.to_parts()
+    assert status == 200
+    assert body is source
+    assert not source.started
+    assert dict(headers)[b"content-encoding"] == b"gzip"
+    assert dict(headers)[b"content-length"] == str(len(content)).encode()
+
+
+async def test_a_body_passed_on_without_its_coding_is_decoded() -> None:
+    response, source = arrived(gzip.compress(b"text"), content_length="24")
+    _, _, headers, body = Response(response.body).to_parts()
+    assert not isinstance(body, bytes)
+    assert body is not None
+    assert b"content-length" not in dict(headers)
+    assert b"".join([c async for c in body]) == b"text"
+    assert b"content-encoding" not in dict(headers)
+    response, source = arrived(gzip.compress(b"text"))
+    body = Response(response.body).to_parts()[3]
+    await body.aclose()  # type: ignore[union-attr]
+    assert source.closed
+
+
+async def test_headers_copied_onto_another_body_stay_true() -> None:
+    response, _ = arrived(gzip.compress(b"text"), content_length="24")
+    changed = Response((await response.text()).upper(), headers=response.headers)
+    _, _, headers, body = changed.to_parts()
+    assert isinstance(body, bytes)
+    assert gzip.decompress(body) == b"TEXT"
+    assert dict(headers)[b"content-length"] == str(len(body)).encode()
+    streamed = Response(count(3), headers={"content-encoding": "gzip", "content-length": "99"})
+    _, _, headers, body = streamed.to_parts()
+    assert body is not None
+    assert not isinstance(body, bytes)
+    chunks = [chunk async for chunk in body]
+    assert len(chunks) == 4  # each left as it came, then the trailer
+    assert gzip.decompress(b"".join(chunks)) == b"012"
+    assert b"content-length" not in dict(headers)
+
+
+async def test_encode_body_manual_leaves_bytes_alone() -> None:
+    content = gzip.compress(b"text")
+    response = Response(content, headers={"content-encoding": "gzip"}, encode_body="manual")
+    assert response.to_parts()[3] == content
+
+
+def test_content_length_is_worked_out() -> None:
+    assert (b"content-length", b"2") in Response("hi", headers={"content-length": "99"}).to_parts()[2]
+    assert (b"content-length", b"99") in Response(None, headers={"content-length": "99"}).to_parts()[2]
+    request = Request("http://a/", method="PUT", body=Source(), headers={"content-length": "5"})
+    assert request.to_parts()[2] == []
+    came = Request.from_parts("PUT", "http://a/", [(b"Content-Length", b"5")], Source())  # type: ignore[arg-type]
+    assert came.to_parts()[2] == [(b"content-length", b"5")]
+
+
+async def test_forms_travel_as_multipart() -> None:
+    form = FormData({"a": "1"})
+    response = Response(form)
+    assert (response.headers["content-type"]).startswith("multipart/form-data; boundary=")
+    assert (await response.form_data())["a"] == "1"

@@ -1,0 +1,70 @@
+"""A server that speaks OpenAI's API, for what a real one will not do: come up slowly, count its readers."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from aiohttp import web
+
+
+class Upstream:
+    """Answers with ``tokens`` times " word", ``pause`` seconds apart, once ``open`` is set."""
+
+    def __init__(self, tokens: int, pause: float) -> None:
+        self.tokens, self.pause, self.url = tokens, pause, ""
+        self.open = asyncio.Event()
+        self.live = 0  # answers that are being read
+        self.asked: list[dict[str, Any]] = []
+
+    async def models(self, request: web.Request) -> web.Response:
+        await self.open.wait()
+        return web.json_response({"object": "list", "data": []})
+
+    async def chat(self, request: web.Request) -> web.StreamResponse:
+        self.asked.append(await request.json())
+        response = web.StreamResponse(headers={"content-type": "text/event-stream"})
+        await response.prepare(request)
+        self.live += 1
+        try:
+            for _ in range(self.tokens):
+                await response.write(_event(choices=[{"index": 0, "delta": {"content": " word"}}]))
+                await asyncio.sleep(self.pause)
+            await response.write(_event(choices=[{"index": 0, "delta": {}, "finish_reason": "stop"}]))
+            usage = {"prompt_tokens": 5, "completion_tokens": self.tokens, "total_tokens": 5 + self.tokens}
+            await response.write(_event(choices=[], usage=usage) + b"data: [DONE]\n\n")
+        finally:
+            self.live -= 1
+        return response
+
+    async def until_live(self, wanted: int) -> None:
+        async with asyncio.timeout(5):
+            while self.live != wanted:  # noqa: ASYNC110
+                await asyncio.sleep(0.005)
+
+
+def _event(**fields: Any) -> bytes:
+    return b"data: " + json.dumps({"object": "chat.completion.chunk", **fields}).encode() + b"\n\n"
+
+
+@asynccontextmanager
+async def upstream(tokens: int = 3, pause: float = 0.0, *, is_open: bool = True) -> AsyncIterator[Upstream]:
+    """Serving; ``url`` is what ``base_url`` wants."""
+    server = Upstream(tokens, pause)
+    if is_open:
+        server.open.set()
+    app = web.Application()
+    app.add_routes([web.get("/v1/models", server.models), web.post("/v1/chat/completions", server.chat)])
+    runner = web.AppRunner(app, shutdown_timeout=1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    server.url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
+    try:
+        yield server
+    finally:
+        server.open.set()
+        await runner.cleanup()
