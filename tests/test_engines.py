@@ -176,8 +176,7 @@ async def test_what_cannot_fit_is_refused_before_inference(
 
 
 async def test_who_stops_reading_stops_the_model(engine: Any, record_property: Any) -> None:
-    request = ask("count " * 100, max_tokens=300, stop=["never seen"])
-    async with aclosing(engine.generate(request, "left")) as deltas:
+    async with aclosing(engine.generate(endless(engine, stop=["never seen"]), "left")) as deltas:
         async for _ in deltas:
             break
         assert await live(engine) == 1
@@ -185,8 +184,17 @@ async def test_who_stops_reading_stops_the_model(engine: Any, record_property: A
 
 
 async def test_who_is_cancelled_stops_the_model(engine: Any) -> None:
-    reader = asyncio.create_task(collect(engine, ask("count " * 100, max_tokens=300)))
-    await until_live(engine, 1)
+    begun = asyncio.Event()
+
+    async def read() -> None:
+        async with aclosing(engine.generate(endless(engine), "cancelled")) as deltas:
+            async for _ in deltas:
+                begun.set()
+
+    reader = asyncio.create_task(read())
+    reader.add_done_callback(lambda _: begun.set())
+    await begun.wait()
+    assert await live(engine) == 1
     reader.cancel()
     with pytest.raises(asyncio.CancelledError):
         await reader
@@ -205,6 +213,12 @@ async def test_characters_never_arrive_in_halves(engine: Any) -> None:
     deltas = await collect(engine, ask(text, max_tokens=40))
     assert text_of(deltas)
     assert "\ufffd" not in text_of(deltas).rstrip("\ufffd")
+
+
+def endless(engine: Any, **fields: object) -> Generate:
+    """As long an answer as fits: however slow the machine, it is still being made when a test looks."""
+    window = engine.info.context_window or 512
+    return ask("count " * 100, max_tokens=window - 150, **fields)
 
 
 async def live(engine: Any) -> int:

@@ -57,20 +57,44 @@ class Generate(msgspec.Struct, kw_only=True, omit_defaults=True):
     context_window: int | None = None     # limit on prompt + max_tokens; the engine's own is a limit too
     max_input_tokens: int | None = None   # limit on the prompt alone
     max_output_tokens: int | None = None  # limit on max_tokens alone
+    json_schema: dict[str, Any] | None = None   # the answer must match this schema; ``{}``: any JSON object
+    tools: list[dict[str, Any]] = []      # OpenAI's form: {"type": "function", "function": {...}}
+    tool_choice: str | dict[str, Any] | None = None   # "auto", "none", "required" or OpenAI's named function
+    parallel_tool_calls: bool = True
+    n: int = 1                            # answers to make; a delta says which in ``extra.index``
+    logprobs: int | None = None           # alternatives per token; 0: the chosen token alone
+    logit_bias: dict[str, float] = {}     # token id → bias
+    ignore_eos: bool = False
+    reasoning_effort: str | None = None
+    chat_template_kwargs: dict[str, Any] = {}
+    lora: str | None = None               # the folder of an adapter
+
+
+class Extra(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """What a delta rarely has beside its text. ``tool_calls`` and ``logprobs`` have OpenAI's stream form:
+    ``[{"index", "id", "type", "function": {"name", "arguments"}}]`` and ``[{"token", "logprob", "bytes",
+    "top_logprobs"}]``."""
+
+    index: int = 0
+    reasoning: str = ""
+    tool_calls: list[dict[str, Any]] = []
+    logprobs: list[dict[str, Any]] = []
+    cached_tokens: int = 0
 
 
 class Delta(msgspec.Struct, array_like=True):
     """What one engine step added to one request.
 
     ``text`` may be empty (a token that is only part of a character). ``tokens`` is how many tokens this
-    delta stands for. The last delta has ``finish_reason`` (``stop``, ``length``); every delta carries the
-    prompt's length in tokens, known before the first token is made.
+    delta stands for. The last delta (of each of ``n`` answers) has ``finish_reason`` (``stop``, ``length``,
+    ``tool_calls``); every delta carries the prompt's length in tokens, known before the first token is made.
     """
 
     text: str
     tokens: int = 1
     prompt_tokens: int = 0
     finish_reason: str | None = None
+    extra: Extra | None = None
 
 
 class EngineInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -175,6 +199,6 @@ def check_limits(request: Generate, prompt_tokens: int, engine_window: int | Non
 
 __all__ = [
     "ENGINES", "ContextExceeded", "Delta", "Engine", "EngineError", "EngineInfo", "EngineLost", "EngineSpec",
-    "Generate", "ModelUnavailable", "Progress", "StillLoading", "check_limits",
+    "Extra", "Generate", "ModelUnavailable", "Progress", "StillLoading", "check_limits",
 ]
 
