@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 
 import pytest
@@ -91,51 +90,51 @@ async def test_work_goes_on_after_the_response(pilot: Served, path: str, texts: 
     assert await pilot.ask(f"/{path}") == (200, "x")
     assert not any(line.get("text") in texts for line in pilot.events[since:]) or path == "knows"
     for text in texts:
-        await pilot.event("output", since=since, text=text, within=5)
+        await pilot.event("output", since=since, text=text, within=20)
 
 
 async def test_a_response_does_not_wait(pilot: Served) -> None:
-    began = time.monotonic()
+    since = len(pilot.events)
     assert await pilot.ask("/endless") == (200, "x")
-    assert time.monotonic() - began < 0.8
+    assert not any("cancelled" in str(line) for line in pilot.events[since:]), "it came before the work's end"
 
 
 @pytest.mark.parametrize("path", ["endless", "obstinate"])
 async def test_work_has_a_limit(pilot: Served, path: str) -> None:
     since = len(pilot.events)
     assert await pilot.ask(f"/{path}") == (200, "x")
-    line = await pilot.says("cancelled 1 s after its response", since=since, within=5)
+    line = await pilot.says("cancelled 1 s after its response", since=since, within=20)
     assert line["stream"] == "stderr"
 
 
 async def test_the_limit_begins_with_the_end_of_the_response(pilot: Served) -> None:
     since = len(pilot.events)
     assert await pilot.ask("/streams") == (200, "0123")
-    await pilot.event("output", since=since, text="outlived", within=5)
+    await pilot.event("output", since=since, text="outlived", within=20)
 
 
 async def test_work_goes_on_when_the_client_leaves(pilot: Served) -> None:
     since = len(pilot.events)
     async with pilot.http.get(f"{pilot.url}/leaves") as response:
         await response.content.readany()
-    await pilot.event("output", since=since, text="closed", within=5)
-    await pilot.event("output", since=since, text="after leaving", within=5)
+    await pilot.event("output", since=since, text="closed", within=20)
+    await pilot.event("output", since=since, text="after leaving", within=20)
 
 
 async def test_a_failure_is_told(pilot: Served) -> None:
     since = len(pilot.events)
     assert await pilot.ask("/fails") == (200, "x")
-    await pilot.says("ValueError: too late", since=since, within=5)
-    await pilot.says('entry.py", line', since=since, within=5)
+    await pilot.says("ValueError: too late", since=since, within=20)
+    await pilot.says('entry.py", line', since=since, within=20)
     assert await pilot.ask("/exits") == (200, "x")
-    await pilot.says("it ended itself: SystemExit(5)", since=since, within=5)
+    await pilot.says("it ended itself: SystemExit(5)", since=since, within=20)
     assert await pilot.ask("/props") == (200, "{}")
 
 
 async def test_work_goes_on_after_an_exception(pilot: Served) -> None:
     since = len(pilot.events)
     assert (await pilot.ask("/raises"))[0] == 500
-    await pilot.event("output", since=since, text="despite", within=5)
+    await pilot.event("output", since=since, text="despite", within=20)
 
 
 async def test_what_cannot_be_awaited_is_refused(pilot: Served) -> None:
@@ -153,7 +152,7 @@ async def test_work_survives_a_reload(pilot: Served) -> None:
     assert await pilot.ask("/reloaded") == (200, "x")
     assert await pilot.save(WORKER + "\ndef version(): return Response('two')\n")
     assert await pilot.ask("/version") == (200, "two")
-    await pilot.event("output", since=since, text="survived", within=5)
+    await pilot.event("output", since=since, text="survived", within=20)
 
 
 async def test_a_plain_function_may_begin_work_too(pilot: Served) -> None:
@@ -169,8 +168,8 @@ async def test_a_plain_function_may_begin_work_too(pilot: Served) -> None:
         "    return Response('x')"
     )
     assert await pilot.ask() == (200, "x")
-    await pilot.event("output", since=since, text="from a thread pilot", within=5)
-    await pilot.event("output", since=since, text="and another pilot", within=5)
+    await pilot.event("output", since=since, text="from a thread pilot", within=20)
+    await pilot.event("output", since=since, text="and another pilot", within=20)
 
 
 async def test_there_is_no_event_while_the_module_is_imported(pilot: Served) -> None:

