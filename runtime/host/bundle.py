@@ -1,0 +1,138 @@
+"""A bundle: a worker's files, as they travel and as they lie on the host.
+
+On the wire it is the upload of Cloudflare's API (multipart: a part ``metadata`` and one part per module). On disk it
+is a folder named by the hash of all it holds, written aside and moved into place whole: a folder that has its name is
+complete, and two versions with the same files share one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+
+from runtime.errors import RequestError
+
+FILES = 20_000          # in one bundle
+NAME = 200              # bytes of one path
+DEPTH = 32              # folders in one path
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """``files``: path → content, the paths checked; ``main`` is the entry's."""
+
+    main: str
+    files: Mapping[str, bytes]
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256, in hex, of every path and content; the order in which they came does not count."""
+        whole = hashlib.sha256(self.main.encode())
+        for name in sorted(self.files):
+            whole.update(b"\0" + name.encode() + b"\0" + hashlib.sha256(self.files[name]).digest())
+        return whole.hexdigest()
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum(map(len, self.files.values()))
+
+
+def bundle(main: str, files: Iterable[tuple[str, bytes]]) -> Bundle:
+    """Checked. Raises RequestError for a path that could leave its folder, for two files of one name, and so on."""
+    kept: dict[str, bytes] = {}
+    for name, content in files:
+        path = safe_path(name)
+        if path in kept:
+            raise _bad(f"two files are called {path!r}")
+        if len(kept) >= FILES:
+            raise _bad(f"there are more than {FILES} files")
+        kept[path] = content
+    folders = {str(parent) for name in kept for parent in PurePosixPath(name).parents}
+    if clash := sorted(folders & kept.keys()):
+        raise _bad(f"{clash[0]!r} is both a file and a folder")
+    if main not in kept:
+        raise _bad(f"the main module {main!r} is not among the files")
+    return Bundle(main, kept)
+
+
+def safe_path(name: str) -> str:
+    """A relative path with forward slashes that stays below its folder. Raises RequestError."""
+    parts = name.removeprefix("./").split("/")
+    odd = any(part in ("", ".", "..") for part in parts) or any(ord(char) < 32 or char in "\\\x7f" for char in name)
+    try:
+        long = len(name.encode()) > NAME or len(parts) > DEPTH
+    except UnicodeEncodeError:
+        odd, long = True, False
+    if odd or long or ":" in parts[0]:
+        raise _bad(f"{name[:NAME]!r} is not a path that can be kept")
+    return "/".join(parts)
+
+
+class Bundles:
+    """The bundles of one host, below ``root``."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        root.mkdir(parents=True, exist_ok=True)
+        for left in root.glob(".new-*"):  # of an upload that was cut by the host's end
+            shutil.rmtree(left, ignore_errors=True)
+
+    def path(self, digest: str) -> Path:
+        return self._root / digest
+
+    def keep(self, new: Bundle) -> Path:
+        """Write it, unless it is there; when this returns it survives the machine's end. Raises OSError (disk full)."""
+        place = self.path(new.digest)
+        if place.is_dir():
+            return place
+        aside = Path(tempfile.mkdtemp(prefix=".new-", dir=self._root))
+        try:
+            for name, content in new.files.items():
+                _write(aside / name, content)
+            aside.chmod(0o755)
+            _sync(aside)
+            aside.rename(place)
+            _sync(self._root)
+        except OSError:
+            shutil.rmtree(aside, ignore_errors=True)
+            if not place.is_dir():  # somebody else was quicker
+                raise
+        return place
+
+    def sweep(self, wanted: set[str]) -> None:
+        """Remove the bundles that no version names any more."""
+        for folder in self._root.iterdir():
+            if folder.name not in wanted and not folder.name.startswith("."):
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("xb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    path.chmod(0o444)
+
+
+def _sync(folder: Path) -> None:
+    """A new name in a folder is safe once the folder itself is."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _bad(what: str) -> RequestError:
+    return RequestError(400, what, where="the upload")
+
+
+__all__ = ["Bundle", "Bundles", "bundle", "safe_path"]

@@ -1,0 +1,162 @@
+"""The host's registry: workers, versions, deployments, tokens and the audit log, in one SQLite file.
+
+A call that has returned is on disk (``synchronous=FULL``): whatever process is killed next, it is there afterwards.
+Calls block for as long as the disk takes; the control API makes them in a thread.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from runtime.errors import UserError
+from runtime.host.rows import AuditRow, DeploymentRow, TokenRow, VersionRow, now
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+SCHEMA = 1
+AUDITED = 100_000  # calls that the audit log keeps
+
+_TABLES = """
+CREATE TABLE worker (name TEXT PRIMARY KEY, created TEXT NOT NULL, settings BLOB NOT NULL);
+CREATE TABLE version (id TEXT PRIMARY KEY, worker TEXT NOT NULL, number INTEGER NOT NULL, row BLOB NOT NULL,
+                      UNIQUE (worker, number));
+CREATE TABLE deployment (seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT UNIQUE NOT NULL, worker TEXT NOT NULL,
+                         row BLOB NOT NULL);
+CREATE INDEX deployment_worker ON deployment (worker, seq);
+CREATE TABLE token (id TEXT PRIMARY KEY, hash TEXT UNIQUE NOT NULL, row BLOB NOT NULL);
+CREATE TABLE audit (seq INTEGER PRIMARY KEY AUTOINCREMENT, row BLOB NOT NULL);
+"""
+
+
+class Registry:
+    """Safe to call from any thread, one call at a time. Raises sqlite3.Error when the disk fails."""
+
+    def __init__(self, file: Path) -> None:
+        self._lock = threading.Lock()
+        self._db = sqlite3.connect(file, check_same_thread=False, isolation_level=None)
+        self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.execute("PRAGMA synchronous=FULL")
+        found = self._db.execute("PRAGMA user_version").fetchone()[0]
+        if found == 0:
+            self._db.executescript(f"BEGIN; {_TABLES} PRAGMA user_version={SCHEMA}; COMMIT;")
+        elif found != SCHEMA:
+            raise UserError(f"was written by another release (schema {found}, not {SCHEMA})", where=str(file))
+
+    def close(self) -> None:
+        with self._lock:
+            self._db.close()
+
+    # Workers
+
+    def workers(self) -> list[str]:
+        return [name for (name,) in self._read("SELECT name FROM worker ORDER BY name")]
+
+    def settings(self, worker: str) -> dict[str, Any] | None:
+        """What is not part of a version (schedules, subdomain, tags); None: there is no such worker."""
+        rows = self._read("SELECT settings FROM worker WHERE name=?", worker)
+        return msgspec.json.decode(rows[0][0]) if rows else None
+
+    def change(self, worker: str, **settings: Any) -> None:
+        """Make the worker if it is not there, and change these of its settings."""
+        with self._writing() as db:
+            rows = db.execute("SELECT settings FROM worker WHERE name=?", [worker]).fetchall()
+            merged = {**(msgspec.json.decode(rows[0][0]) if rows else {}), **settings}
+            db.execute(
+                "INSERT INTO worker VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE SET settings=excluded.settings",
+                [worker, now(), msgspec.json.encode(merged)])
+
+    def delete(self, worker: str) -> None:
+        """With all its versions, deployments and secrets."""
+        with self._writing() as db:
+            for table, column in (("deployment", "worker"), ("version", "worker"), ("worker", "name")):
+                db.execute(f"DELETE FROM {table} WHERE {column}=?", [worker])
+
+    # Versions and deployments
+
+    def add_version(self, row: VersionRow) -> VersionRow:
+        """Keep it, under the worker's next number."""
+        with self._writing() as db:
+            db.execute("INSERT INTO worker VALUES (?, ?, ?) ON CONFLICT DO NOTHING", [row.worker, row.created, b"{}"])
+            last = db.execute("SELECT max(number) FROM version WHERE worker=?", [row.worker]).fetchone()[0]
+            row = msgspec.structs.replace(row, number=(last or 0) + 1)
+            db.execute("INSERT INTO version VALUES (?, ?, ?, ?)", [row.id, row.worker, row.number, _packed(row)])
+        return row
+
+    def version(self, id: str) -> VersionRow | None:
+        return _one(VersionRow, self._read("SELECT row FROM version WHERE id=?", id))
+
+    def versions(self, worker: str, limit: int = 100) -> list[VersionRow]:
+        """The newest first."""
+        query = "SELECT row FROM version WHERE worker=? ORDER BY number DESC LIMIT ?"
+        return _all(VersionRow, self._read(query, worker, limit))
+
+    def bundles(self) -> set[str]:
+        """The digests that some version names."""
+        return {row.bundle for row in _all(VersionRow, self._read("SELECT row FROM version"))}
+
+    def add_deployment(self, row: DeploymentRow) -> None:
+        with self._writing() as db:
+            db.execute("INSERT INTO deployment (id, worker, row) VALUES (?, ?, ?)", [row.id, row.worker, _packed(row)])
+
+    def deployments(self, worker: str, limit: int = 10) -> list[DeploymentRow]:
+        """The newest first: it is the one in force."""
+        query = "SELECT row FROM deployment WHERE worker=? ORDER BY seq DESC LIMIT ?"
+        return _all(DeploymentRow, self._read(query, worker, limit))
+
+    # Tokens and the audit log
+
+    def add_token(self, row: TokenRow) -> None:
+        with self._writing() as db:
+            db.execute("INSERT INTO token VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET row=excluded.row",
+                       [row.id, row.hash, _packed(row)])
+
+    def tokens(self) -> list[TokenRow]:
+        return _all(TokenRow, self._read("SELECT row FROM token"))
+
+    def audit(self, row: AuditRow) -> None:
+        with self._writing() as db:
+            seq = db.execute("INSERT INTO audit (row) VALUES (?)", [_packed(row)]).lastrowid or 0
+            db.execute("DELETE FROM audit WHERE seq <= ?", [seq - AUDITED])
+
+    def audited(self, limit: int = 100) -> list[AuditRow]:
+        """The newest first."""
+        return _all(AuditRow, self._read("SELECT row FROM audit ORDER BY seq DESC LIMIT ?", limit))
+
+    def _read(self, query: str, *values: Any) -> list[Any]:
+        with self._lock:
+            return self._db.execute(query, values).fetchall()
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        """All of it, or nothing."""
+        with self._lock:
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._db
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+
+
+def _packed(row: msgspec.Struct) -> bytes:
+    return msgspec.json.encode(row)
+
+
+def _all(kind: type[T], rows: list[Any]) -> list[T]:
+    return [msgspec.json.decode(row, type=kind) for (row,) in rows]
+
+
+def _one(kind: type[T], rows: list[Any]) -> T | None:
+    return next(iter(_all(kind, rows)), None)
+
+
+__all__ = ["Registry"]
