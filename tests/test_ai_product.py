@@ -15,6 +15,7 @@ from service_support import INT8, USAGE, Terminal, echo, read, serve
 
 from bindings.ai.binding import AI, AIStream, InferenceUpstreamError, Result
 from bindings.ai.binding import AiError as WorkersError
+from bindings.ai.gate import Gate
 from bindings.ai.product import AI as Workers
 from bindings.ai.product import AIBinding
 from bindings.ai.rest import Rest
@@ -152,14 +153,19 @@ def post(body: dict[str, Any]) -> Request:
                    headers=headers)
 
 
+async def run(rest: Rest, request: Request) -> Response:
+    response: Response = await rest.routes()[0].handler(request, account="a", model=INT8)
+    return response
+
+
 async def test_a_host_without_a_token_lets_nobody_in() -> None:
-    response = await Rest(serve(await echo()), closed=True).run(post({"prompt": "hi"}), account="a", model=INT8)
+    response = await run(Rest(serve(await echo()), Gate(closed=True)), post({"prompt": "hi"}))
     assert response.status == 401
 
 
 async def test_rest_hands_the_stream_on_untouched() -> None:
     request = post({"prompt": "hi", "stream": True})
-    response = await Rest(serve(await echo())).run(request, account="a", model=INT8)
+    response = await run(Rest(serve(await echo()), Gate()), request)
     body = response.take_body()
     assert body.stats.tokens == 1  # type: ignore[union-attr]
     await body.aclose()  # type: ignore[union-attr]

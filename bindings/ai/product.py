@@ -11,6 +11,7 @@ import msgspec
 from bindings.ai.answer import RunAnswer
 from bindings.ai.catalog import EMBEDDED, EMBEDDED_NAME, Catalog, automatic_engine
 from bindings.ai.errors import AiError, no_such_model
+from bindings.ai.gate import Gate
 from bindings.ai.models import check_engine
 from bindings.ai.pool import EnginePool
 from bindings.ai.rest import Rest
@@ -97,7 +98,8 @@ class AI(Product):
         token = os.environ.get("PILOT_API_TOKEN") or None
         if house.on_host and token is None:
             house.say.warn("PILOT_API_TOKEN is not set: the REST API refuses every request")
-        return Rest(house.shared[cls.key], token=token, closed=house.on_host and token is None).routes()
+        gate = Gate(token, closed=house.on_host and token is None)
+        return Rest(house.shared[cls.key], gate).routes()
 
 
 def _engine(service: AIService) -> str:

@@ -1,0 +1,121 @@
+"""What every REST route has in common: credentials, JSON bodies, envelopes (contract §1.1, §1.2).
+
+Two layers answer, as they do upstream: the one in front (credentials, routes; ``GatewayError``) and the model
+layer (``AiError``), whose every answer carries ``cf-ai-req-id``.
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from bindings.ai import checks, errors
+from bindings.ai.errors import AiError, GatewayError
+from bindings.ai.service import new_request_id
+from bindings.base import Route
+from runtime.errors import RequestError
+from runtime.web import Headers, Request, Response
+
+ROOT = "/client/v4"
+AI = ROOT + "/accounts/{account}/ai"
+
+Handler = Callable[..., Awaitable[Response]]  # (request, request_id, **the path's parameters)
+Failure = Callable[[AiError, str], Response]
+
+
+@dataclass(frozen=True)
+class Gate:
+    """Who may come in. ``token``: the only one accepted (None: any); ``closed``: none is, nobody has set one."""
+
+    token: str | None = None
+    closed: bool = False
+
+    def routes(self, path: str, **handlers: Handler) -> list[Route]:
+        """Guarded routes for ``path``, by method: ``GET=…, POST=…``; any other method is told which there are."""
+        served = [Route(method, path, self.guarded(handler)) for method, handler in handlers.items()]
+        return [*served, Route("*", path, self.guarded(_refusing(", ".join(handlers))))]
+
+    def guarded(self, handler: Handler, failure: Failure | None = None) -> Callable[..., Awaitable[Response]]:
+        """``handler`` for who has credentials. ``failure`` makes an answer of an AiError: else the REST envelope."""
+        async def answer(request: Request, **path: str) -> Response:
+            request_id = new_request_id()
+            try:
+                self.check(request.headers)
+                return await handler(request, request_id=request_id, **path)
+            except GatewayError as refused:
+                return encoded(refused.body, refused.status, refused.headers)
+            except AiError as refused:
+                return (failure or failed)(refused, request_id)
+
+        return answer
+
+    def check(self, headers: Headers) -> None:
+        """Raises GatewayError: no credentials (9106), malformed ones (6003), the wrong ones (10000)."""
+        given = credentials(headers)
+        if self.closed:
+            raise errors.wrong_token()
+        # A header is bytes, read as latin-1; the token came from the environment, as UTF-8.
+        if self.token is not None and not hmac.compare_digest(given.encode("latin-1"), os.fsencode(self.token)):
+            raise errors.wrong_token()
+
+
+def credentials(headers: Headers) -> str:
+    """The token a client sent. Raises GatewayError 9106 when there is none, 6003 when it is malformed."""
+    authorization = headers.get("authorization")
+    if authorization is not None:
+        scheme, _, token = authorization.partition(" ")
+        token = token.strip(" \t")  # not of all white space: 0xA0 may be half a letter
+        if scheme.lower() != "bearer" or not token or " " in token:
+            raise errors.malformed_credentials()
+        return token
+    key = headers.get("x-auth-key") if headers.get("x-auth-email") else headers.get("x-auth-user-service-key")
+    if not key:
+        raise errors.no_credentials()
+    return key
+
+
+async def json_object(request: Request) -> dict[str, Any]:
+    """The body as a JSON object, whatever its content type says. Raises AiError 3003, 3006, 5006."""
+    try:
+        body = msgspec.json.decode(await request.bytes() or _missing())
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        raise errors.bad_input(f"the body is not valid JSON: {error}") from None
+    except RequestError as error:
+        raise (errors.too_large() if error.status == 413 else errors.bad_input(error.what)) from None
+    if not isinstance(body, dict):
+        raise errors.bad_input(checks.mismatch("/", body, "object"))
+    return body
+
+
+def _missing() -> bytes:
+    raise errors.missing_body()
+
+
+def _refusing(allowed: str) -> Handler:
+    async def refuse(request: Request, **_: str) -> Response:
+        raise errors.wrong_method(request.method, allowed)
+
+    return refuse
+
+
+def succeeded(result: Any, headers: Mapping[str, str] | None = None, **more: Any) -> Response:
+    """The envelope of a success; ``more`` is what stands beside the result, such as ``result_info``."""
+    return encoded({"result": result, "success": True, "errors": [], "messages": [], **more}, 200, headers)
+
+
+def failed(refused: AiError, request_id: str) -> Response:
+    return encoded(refused.envelope(request_id), refused.status, {"cf-ai-req-id": request_id})
+
+
+def encoded(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """JSON under exactly ``application/json``: a charset would make a binding's answer a stream."""
+    content = msgspec.json.encode(body)
+    return Response(content, status=status, headers={"content-type": "application/json", **(headers or {})})
+
+
+__all__ = ["AI", "ROOT", "Gate", "Handler", "credentials", "encoded", "failed", "json_object", "succeeded"]
