@@ -76,7 +76,7 @@ def children(pilot: Served) -> list[psutil.Process]:
 
 async def test_the_next_request_runs_the_new_code(pilot: Served) -> None:
     for version in range(1, 6):
-        assert await pilot.save(ENTRY.format(f"v{version}"))
+        assert await pilot.save(ENTRY.format(f"v{version}")), pilot.log()[-1500:]
         assert await pilot.ask() == (200, f"v{version}")
 
 
@@ -111,7 +111,7 @@ async def test_reloads_leave_nothing_behind(pilot: Served) -> None:
 
     async def save(times: range) -> None:
         for version in times:
-            assert await pilot.save(ENTRY.format(f"v{version}"))
+            assert await pilot.save(ENTRY.format(f"v{version}")), pilot.log()[-1500:]
 
     await save(range(1, 6))
     before, memory = await held(), psutil.Process(pilot.process.pid).memory_info().rss

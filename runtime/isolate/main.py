@@ -17,6 +17,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import uvloop
 
 from runtime import web
@@ -51,6 +52,8 @@ class Isolate:
 
     async def _load(self, boot: dict[str, Any]) -> list[str]:
         root = Path(boot["root"])
+        if "sandbox" in boot:
+            _confine(boot["sandbox"])
         self._tasks = Tasks(boot["wait_until"])
         self._env = environment.build(boot["bindings"], self.channel)
         web.set_transport(self._outbound)
@@ -114,6 +117,15 @@ class Isolate:
         if isinstance(body, HandleStream) and (number := body.hand_back()) is not None:
             return ["yours", number]
         return ["mine", self.channel.offer(pieces(body) if isinstance(body, bytes) else chunks(body))]
+
+
+def _confine(wanted: dict[str, Any]) -> None:
+    from runtime.isolate import sandbox  # dev has no use for it
+
+    rules = msgspec.convert(wanted, sandbox.Rules)
+    os.environ.update(TMPDIR=rules.temp, HOME=rules.temp)
+    os.chdir(rules.temp)
+    sandbox.enter(rules)
 
 
 async def serve(sock: socket.socket) -> None:

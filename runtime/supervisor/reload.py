@@ -13,8 +13,9 @@ from bindings import PRODUCTS
 from bindings.base import Binding, House, Product
 from runtime.config import Config, watched
 from runtime.errors import ScriptError, UserError
-from runtime.supervisor.deployment import Deployment, Parts
+from runtime.supervisor.deployment import Deployment
 from runtime.supervisor.observe.base import Observer
+from runtime.supervisor.process import Parts
 
 _IGNORED = {
     ".git", ".hg", ".venv", "venv", "node_modules", "__pycache__", ".pilot", ".wrangler", ".mypy_cache",
@@ -101,6 +102,8 @@ class Deployments:
     async def _open(self) -> None:
         """One attempt. What it was for stays pending until one succeeds."""
         began, files = time.perf_counter(), sorted(self._pending)
+        if any(map(_is_being_written, files)):
+            await asyncio.sleep(_PATIENCE)
         try:
             self._configure(files)
             await self._next()
@@ -248,6 +251,14 @@ def _places(config: Config) -> tuple[list[Path], list[Path]]:
     shallow = [path for path in sorted({config.root, base}) if path.is_dir()]
     entries = base.iterdir() if base.is_dir() else ()
     return shallow, sorted(entry for entry in entries if entry.is_dir() and entry.name not in _IGNORED)
+
+
+def _is_being_written(file: Path) -> bool:
+    """Most editors empty a file and then write it: what is seen in between is not a version."""
+    try:
+        return file.suffix == ".py" and file.name != "__init__.py" and not file.stat().st_size
+    except OSError:
+        return False
 
 
 def _below(folder: Path) -> set[Path]:

@@ -25,11 +25,11 @@ from runtime import config as configuration
 from runtime.config import Config
 from runtime.errors import UserError
 from runtime.supervisor.app import App
-from runtime.supervisor.deployment import Parts
 from runtime.supervisor.dispatch import Dispatch
 from runtime.supervisor.isolates import make_spawner
 from runtime.supervisor.observe.base import Observer
 from runtime.supervisor.outbound import Outbound
+from runtime.supervisor.process import Parts
 from runtime.supervisor.protocol import Protocol
 from runtime.supervisor.reload import Deployments, changes, products
 

@@ -1,0 +1,150 @@
+"""One isolate's process as the supervisor holds it: how it is begun, and how it is made to end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+import socket
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bindings.base import Binding
+from runtime.config import Config
+from runtime.errors import ScriptError
+from runtime.supervisor.broker import Broker
+from runtime.supervisor.isolates import GRACE, Child, Spawner
+from runtime.supervisor.outbound import Outbound
+from runtime.wire import Channel, ChannelClosed, RemoteError
+
+_LOADING = 60.0  # seconds a script may take to import
+
+
+@dataclass(frozen=True)
+class Confinement:
+    """What a host shuts an isolate into; sizes are bytes."""
+
+    temp: Path                       # folder of the isolates' private temporary folders
+    memory: int | None = None
+    file_size: int | None = None
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What every deployment is made of, besides its configuration."""
+
+    spawner: Spawner
+    outbound: Outbound
+    tell: Any                                # Callable[[worker, "stdout" or "stderr", line], None]
+    isolates: int = 1                        # processes per version
+    confinement: Confinement | None = None   # none in dev: it is the person's own code on their own machine
+
+
+class Process:
+    """A running isolate with the broker that serves it."""
+
+    def __init__(self, child: Child, channel: Channel, broker: Broker, temp: str | None = None) -> None:
+        self.child, self.channel, self.broker = child, channel, broker
+        self._temp = temp
+        self._watch = asyncio.create_task(self._see_end())
+
+    @property
+    def alive(self) -> bool:
+        return not self.channel.closed.is_set()
+
+    async def drain(self, within: float) -> None:
+        """Until its ``waitUntil`` tasks are done; a blocked isolate never answers."""
+        with contextlib.suppress(ChannelClosed, RemoteError, TimeoutError):
+            async with asyncio.timeout(within):
+                await self.channel.call("drain")
+
+    async def aclose(self) -> str:
+        """Let it end of its own accord, then make sure. How it ended, in words."""
+        await self.channel.aclose()
+        try:
+            async with asyncio.timeout(GRACE):
+                return await self.child.ended()
+        except TimeoutError:
+            self.child.kill()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(GRACE):
+                return await self.child.ended()
+        return "killed"  # and nobody is left to tell of it
+
+    async def kill(self) -> str:
+        """Nothing in it is worth waiting for."""
+        self.child.kill()
+        return await self.aclose()
+
+    async def _see_end(self) -> None:
+        """A process that forked leaves its end of the channel open in its children: it is gone all the same."""
+        await self.child.ended()
+        self.channel.abort()
+        if self._temp is not None:
+            await asyncio.to_thread(shutil.rmtree, self._temp, ignore_errors=True)
+
+
+class Starter:
+    """Begins isolates of one version."""
+
+    def __init__(self, config: Config, bindings: Sequence[Binding], parts: Parts) -> None:
+        self._config, self._bindings, self._parts = config, bindings, parts
+
+    async def begin(self) -> Process:
+        """A process with the code loaded. Raises ``ScriptError`` when the script does not load."""
+        process, temp = await self._start()
+        try:
+            async with asyncio.timeout(_LOADING):
+                packages = await process.channel.call("load", self._boot(temp))
+        except BaseException as error:
+            raise self._not_loaded(error, await process.kill()) from None
+        self._parts.spawner.preload([str(self._config.root / "python_modules")], packages)
+        return process
+
+    async def _start(self) -> tuple[Process, str | None]:
+        ours, theirs = socket.socketpair()
+        broker = Broker({binding.name: binding for binding in self._bindings}, self._parts.outbound)
+        confined = self._parts.confinement
+        temp = tempfile.mkdtemp(prefix="isolate-", dir=confined.temp) if confined else None
+        try:
+            child = await self._parts.spawner.spawn(theirs, self._tell)
+        except BaseException:
+            ours.close()  # if a process began all the same, this ends it
+            raise
+        channel = broker.channel = await Channel.open(ours, broker)
+        return Process(child, channel, broker, temp), temp
+
+    def _boot(self, temp: str | None) -> dict[str, Any]:
+        table = [[binding.name, binding.client, dict(binding.client_args)] for binding in self._bindings]
+        main, root = str(self._config.main), str(self._config.root)
+        boot = {"main": main, "root": root, "bindings": table, "wait_until": self._config.pilot.wait_until}
+        if (confined := self._parts.confinement) is not None:
+            limits = {"memory": confined.memory, "file_size": confined.file_size}
+            boot["sandbox"] = {"read": [root], "temp": temp, **limits}
+        return boot
+
+    def _not_loaded(self, error: BaseException, ended: str) -> BaseException:
+        if isinstance(error, RemoteError):
+            return script_error(error)
+        if isinstance(error, ChannelClosed):
+            what = f"the worker's process ended while the script was imported: {ended}"
+            return ScriptError(what, where=str(self._config.main))
+        if isinstance(error, TimeoutError):
+            return ScriptError(f"importing the script took more than {_LOADING:g} s", where=str(self._config.main))
+        return error
+
+    def _tell(self, stream: str, line: str) -> None:
+        self._parts.tell(self._config.name, stream, line)
+
+
+def script_error(error: RemoteError) -> ScriptError:
+    """The script's exception as it came over the channel."""
+    known = {key: str(error.fields.get(key, "")) for key in ("where", "remedy", "trace")}
+    what = error.message if error.name == "ScriptError" else f"{error.name}: {error.message}"
+    return ScriptError(what, **known)
+
+
+__all__ = ["Confinement", "Parts", "Process", "Starter", "script_error"]
