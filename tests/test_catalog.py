@@ -130,7 +130,8 @@ def test_percent_encoded_ids_are_found() -> None:
     ("id", "engine", "text"),
     [
         ("@cf/none/such", None, "No such model @cf/none/such or task"),
-        ("@cf/baai/bge-m3", None, "no configured engine serves the task Text Embeddings"),
+        ("@cf/baai/bge-reranker-base", "llamacpp", "no configured engine serves the task Text Classification"),
+        ("@cf/baai/bge-reranker-base", "llamacpp", "write `engine: vllm` under '@cf/baai/bge-reranker-base'"),
         ("@cf/zai-org/glm-5.3", "vllm", "write `vllm: {model: ...}` under '@cf/zai-org/glm-5.3'"),
     ],
 )

@@ -18,7 +18,7 @@ from bindings.ai.engine import ENGINES
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("runtime", "bindings")
 STDLIB = sys.stdlib_module_names
-HEAVY = {"ray", "torch", "transformers", "vllm", "xllamacpp"}
+HEAVY = {"gguf", "ray", "torch", "transformers", "vllm", "xllamacpp"}
 SDK = {"asgi", "js", "pyodide", "workers"}
 LONGEST = {"runtime": 300, "bindings": 300, "workers": 300, "tests": 450}  # lines; look again well before
 NOT_IN_START_UP = ["torch", "transformers", "vllm", "xllamacpp", "aiohttp", "rich"]

@@ -16,9 +16,14 @@ from urllib.parse import unquote
 from bindings.ai.engine import EngineSpec
 from bindings.ai.errors import no_such_model, retired
 from bindings.ai.models import TEXT_GENERATION, Model, built_in, built_in_model, own_models
+from bindings.ai.tasks import GENERATE, RUNNERS, kind, servable
 
 EMBEDDED = EngineSpec(engine="llamacpp", model="embedded")
 EMBEDDED_NAME = "SmolLM2-135M-Instruct"
+STAND_INS = {  # kind of model → what answers where there are no weights, and its name
+    TEXT_GENERATION: (EMBEDDED, EMBEDDED_NAME),
+    "Text Embeddings": (EngineSpec(engine="llamacpp", model="embedded", runner="pooling"), "all-MiniLM-L6-v2"),
+}
 GPU_NODES = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/kfd", "/dev/dxg")  # NVIDIA, AMD, Windows' WSL 2
 
 
@@ -71,13 +76,14 @@ class Catalog:
         model = self.model(id)
         if model.retired:
             raise retired(model.id, model.deprecated or "an earlier date")
-        if model.task != TEXT_GENERATION:
-            raise no_such_model(model.id, f"no configured engine serves the task {model.task}")
+        runner = RUNNERS.get(kind(model))
+        if runner is None:
+            raise no_such_model(model.id, f"no engine here serves the task {model.task}")
         engine = model.engine or choice or automatic_engine()
-        spec = _configured(model, engine)
-        if spec is not None:
+        spec = _configured(model, engine, runner)
+        if spec is not None and servable(engine, runner):
             return Served(model, spec)
-        return _stand_in(model, engine, chosen=bool(model.engine or choice))
+        return _stand_in(model, engine, runner, chosen=bool(model.engine or choice))
 
 
 def automatic_engine() -> str:
@@ -85,12 +91,12 @@ def automatic_engine() -> str:
     return "vllm" if find_spec("vllm") is not None and any(map(os.path.exists, GPU_NODES)) else "llamacpp"
 
 
-def _configured(model: Model, engine: str) -> EngineSpec | None:
+def _configured(model: Model, engine: str, runner: str) -> EngineSpec | None:
     """The engine with the weights and options given for this model; None when nobody said which weights."""
     options = {**(getattr(model, engine) or {}), **model.options}
     name = options.pop("model", None)
     name = model.model or name or _assumed_name(model, engine)
-    return None if name is None else EngineSpec(engine=engine, model=name, options=options)
+    return None if name is None else EngineSpec(engine=engine, model=name, options=options, runner=runner)
 
 
 def _assumed_name(model: Model, engine: str) -> str | None:
@@ -100,15 +106,26 @@ def _assumed_name(model: Model, engine: str) -> str | None:
     return "echo" if model.engine == "echo" else None
 
 
-def _stand_in(model: Model, engine: str, *, chosen: bool) -> Served:
+def _stand_in(model: Model, engine: str, runner: str, *, chosen: bool) -> Served:
     """Something else answers, and says so; unless the engine was chosen and lacks only the weights."""
+    echo = engine == "echo" and runner == GENERATE
+    if not echo and kind(model) not in STAND_INS:
+        raise no_such_model(model.id, _remedy(model, engine))
     if not model.stand_in or (chosen and engine not in ("llamacpp", "echo")):
         where = f"write `{engine}: {{model: ...}}` under {model.id!r} in models.yaml"
         raise no_such_model(model.id, f"engine {engine} has no weights for it; {where}")
-    if engine == "echo":
+    if echo:
         spec = EngineSpec(engine="echo", model="echo", options=model.echo or {})
         return Served(model, spec, stand_in=True, answers="echo")
-    return Served(model, EMBEDDED, stand_in=True, answers=EMBEDDED_NAME)
+    spec, name = STAND_INS[kind(model)]
+    return Served(model, spec, stand_in=True, answers=name)
+
+
+def _remedy(model: Model, engine: str) -> str:
+    """Who could serve a task for which nothing stands in."""
+    lines = "engine: vllm" if model.vllm else "engine: vllm` and `vllm: {model: ...}"
+    text = f"no configured engine serves the task {model.task}; {engine} has nothing for it"
+    return f"{text}, write `{lines}` under {model.id!r} in models.yaml"
 
 
 __all__ = ["EMBEDDED", "EMBEDDED_NAME", "Catalog", "Served", "automatic_engine"]

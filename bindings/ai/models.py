@@ -11,7 +11,7 @@ import math
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -53,9 +53,12 @@ class Model(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     guardrail: bool = False
     reranker: bool = False
     async_queue: bool = False
+    beta: bool = False  # what hide_experimental hides
     require_workers_paid: bool = False
     openai_ranges: bool = False
     output_dimensions: int | None = None
+    form: Literal["text", "m3", "qwen"] = "text"
+    pooling: Literal["mean", "cls"] | None = None
     max_batch: int | None = None
     deprecated: str | None = None  # the date, or "removed"
     retired: bool = False  # refuse it, as upstream does

