@@ -12,7 +12,9 @@ from bindings.ai import sse
 from bindings.ai.catalog import Served
 from bindings.ai.engine import Delta
 from bindings.ai.errors import AiError
-from bindings.ai.shapes import TextInput, text_result, usage
+from bindings.ai.forms import Form, form_of
+from bindings.ai.gathered import Choice, Usage, index_of
+from bindings.ai.shapes import TextInput
 
 Deltas = AsyncGenerator[Delta, None]
 
@@ -25,6 +27,7 @@ class StreamStats:
     first: float | None = None
     tokens: int = 0
     prompt_tokens: int = 0
+    cached_tokens: int = 0  # of the prompt: read before, for another request
     finish_reason: str | None = None
     started: float = field(default_factory=time.perf_counter, repr=False)
 
@@ -34,6 +37,12 @@ class StreamStats:
         self.tokens += delta.tokens
         self.prompt_tokens = delta.prompt_tokens
         self.finish_reason = delta.finish_reason
+        if delta.extra is not None:
+            self.cached_tokens = delta.extra.cached_tokens or self.cached_tokens
+
+    @property
+    def usage(self) -> Usage:
+        return Usage(self.prompt_tokens, self.tokens, self.cached_tokens)
 
 
 class TokenStream:
@@ -56,7 +65,7 @@ class RunAnswer:
 
     headers: dict[str, str]
     stats: StreamStats
-    json: dict[str, Any] | None = None
+    json: Any = None
     stream: TokenStream | None = None
 
 
@@ -72,45 +81,48 @@ class Answering:
 
     async def begin(self, deltas: Deltas, *, padding: bool) -> RunAnswer:
         """The whole result; or, for a stream, the answer as soon as the engine has made its first delta."""
+        form = form_of(self.wanted, self.served.model, padding=padding)
         if not self.wanted.stream:
-            return RunAnswer(self._headers(), self.stats, json=await self._whole(deltas))
-        events = self._events(deltas, sse.padded_token if padding else sse.token)
+            return RunAnswer(headers(self.served, self.request_id), self.stats, json=await self._whole(deltas, form))
+        events = self._events(deltas, form)
         await anext(events)  # begun: from here on, closing the events closes the deltas
-        headers = {**self._headers(), **sse.HEADERS}
-        return RunAnswer(headers, self.stats, stream=TokenStream(events, self.stats))
+        both = {**headers(self.served, self.request_id), **sse.HEADERS}
+        return RunAnswer(both, self.stats, stream=TokenStream(events, self.stats))
 
-    async def _whole(self, deltas: Deltas) -> dict[str, Any]:
-        texts = []
+    async def _whole(self, deltas: Deltas, form: Form) -> dict[str, Any]:
+        choices = [Choice() for _ in range(self.wanted.generate.n)]
         async with aclosing(deltas):
             async for delta in deltas:
                 self.stats.count(delta)
-                texts.append(delta.text)
-        return text_result("".join(texts), self.stats.prompt_tokens, self.stats.tokens)
+                choices[index_of(delta)].add(delta)
+        return form.whole(choices, self.stats.usage)
 
-    async def _events(self, deltas: Deltas, encode: Callable[[str], bytes]) -> AsyncGenerator[bytes, None]:
+    async def _events(self, deltas: Deltas, form: Form) -> AsyncGenerator[bytes, None]:
         """The events. The first item is empty: the engine has taken the request and made its first delta."""
-        count = self.stats.count
+        count, text, rest = self.stats.count, form.text, form.rest
         async with aclosing(deltas):
             head = await anext(deltas, Delta("", 0))
             count(head)
             yield b""
             try:
-                if head.text:
-                    yield encode(head.text)
+                if begun := form.begin() + rest(head):
+                    yield begun
                 async for delta in deltas:
                     count(delta)
-                    if delta.text:  # none: a token that is only part of a character
-                        yield encode(delta.text)
-                yield sse.last(usage(self.stats.prompt_tokens, self.stats.tokens))
+                    if delta.extra is not None or delta.finish_reason is not None:
+                        if events := rest(delta):
+                            yield events
+                    elif delta.text:  # none: a token that is only part of a character
+                        yield text(delta.text)
+                yield form.end(self.stats.usage)
             except Exception as error:
-                yield sse.failure(self.refusal(error, self.request_id).envelope(self.request_id))
-
-    def _headers(self) -> dict[str, str]:
-        """``cf-ai-neurons`` is what the service bills; nothing is billed here."""
-        headers = {"cf-ai-req-id": self.request_id, "cf-ai-neurons": "0"}
-        if self.served.stand_in:
-            headers["cf-ai-stand-in"] = self.served.answers
-        return headers
+                yield form.failure(self.refusal(error, self.request_id).envelope(self.request_id))
 
 
-__all__ = ["Answering", "RunAnswer", "StreamStats", "TokenStream"]
+def headers(served: Served, request_id: str) -> dict[str, str]:
+    """Of every answer. ``cf-ai-neurons`` is what the service bills; nothing is billed here."""
+    found = {"cf-ai-req-id": request_id, "cf-ai-neurons": "0"}
+    return {**found, "cf-ai-stand-in": served.answers} if served.stand_in else found
+
+
+__all__ = ["Answering", "RunAnswer", "StreamStats", "TokenStream", "headers"]

@@ -1,4 +1,4 @@
-"""Complaints about text-generation inputs, worded like the service's own (contract §1.3, §1.4).
+"""Complaints about inputs, worded like the service's own (contract §1.3, §1.4).
 
 Every check is a generator of complaints, so that a caller may stop after a few: a body with a million bad
 messages costs no more than one with ten.
@@ -23,83 +23,56 @@ RANGES: dict[str, Range] = {  # contract §1.3
     "frequency_penalty": ("number", 0, 2),
     "presence_penalty": ("number", 0, 2),
 }
-OPENAI_RANGES: dict[str, Range] = {
+NEWER_RANGES: dict[str, Range] = {
     **RANGES,
     "top_p": ("number", 0.001, 1),
     "frequency_penalty": ("number", -2, 2),
     "presence_penalty": ("number", -2, 2),
 }
+OPENAI_RANGES: dict[str, Range] = {  # OpenAI's own, where they are wider: its clients send what it takes
+    **NEWER_RANGES,
+    "top_p": ("number", 0, 1),
+    "seed": ("integer", -(2**63), 2**63 - 1),
+    "n": ("integer", 1, 128),
+    "top_logprobs": ("integer", 0, 20),
+}
+EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh")
+FLAGS = ("raw", "stream", "ignore_eos", "parallel_tool_calls")
 
 
-def text_generation(fields: Fields, ranges: dict[str, Range]) -> Iterator[str]:
-    """What is wrong with ``fields`` (nulls already taken out), one sentence each."""
-    if "prompt" not in fields and "messages" not in fields:
-        yield "required properties at '/' are 'prompt'"
-        yield "required properties at '/' are 'messages'"
-    if "prompt" in fields:
-        yield from _text(fields["prompt"], "/prompt")
-    if "messages" in fields:
-        yield from _messages(fields["messages"])
-    for name in ("raw", "stream"):
+def options(fields: Fields, ranges: dict[str, Range]) -> Iterator[str]:
+    """What is wrong with the options among ``fields`` (nulls already taken out), one sentence each."""
+    for name in FLAGS:
         if name in fields:
-            yield from _boolean(fields[name], f"/{name}")
+            yield from boolean(fields[name], f"/{name}")
     for name, limits in ranges.items():
         if name in fields:
-            yield from _number(fields[name], f"/{name}", *limits)
+            yield from number(fields[name], f"/{name}", *limits)
+    for name in ("chat_template_kwargs", "stream_options"):
+        if not isinstance(fields.get(name, {}), dict):
+            yield mismatch(f"/{name}", fields[name], "object")
+    if fields.get("reasoning_effort", "low") not in EFFORTS:
+        yield f"'/reasoning_effort' must be one of '{', '.join(EFFORTS)}'"
+    if "lora" in fields:
+        yield from text(fields["lora"], "/lora")
     yield from _stop(fields.get("stop", []))
+    yield from _logit_bias(fields.get("logit_bias", {}))
 
 
-def _messages(messages: Any) -> Iterator[str]:
-    if not isinstance(messages, list):
-        yield mismatch("/messages", messages, "array")
-    elif not messages:
-        yield "Length of '/messages' must be >= 1"
-    else:
-        for number, message in enumerate(messages):
-            yield from _message(message, f"/messages/{number}")
-
-
-def _message(message: Any, at: str) -> Iterator[str]:
-    if not isinstance(message, dict):
-        yield mismatch(at, message, "object")
-        return
-    if missing := [name for name in ("role", "content") if message.get(name) is None]:
-        yield f"required properties at '{at}' are '{','.join(missing)}'"
-        return
-    if message.get("tool_calls"):
-        yield f"'{at}/tool_calls' is not served here"
-    yield from _text(message["role"], f"{at}/role")
-    yield from _content(message["content"], f"{at}/content")
-
-
-def _content(content: Any, at: str) -> Iterator[str]:
-    if isinstance(content, str):
-        return
-    if not isinstance(content, list | dict):
-        yield mismatch(at, content, "string,array")
-    for number, part in enumerate(parts(content)):
-        where = f"{at}/{number}"
-        if not isinstance(part, dict):
-            yield mismatch(where, part, "object")
-        elif (part.get("type") or "text") != "text":
-            yield f"'{where}' of type '{str(part['type'])[:32]}' is not served here"
-        elif not isinstance(part.get("text"), str):
-            yield f"required properties at '{where}' are 'text'"
-
-
-def _text(value: Any, at: str) -> Iterator[str]:
+def text(value: Any, at: str) -> Iterator[str]:
+    """A string that is not empty."""
     if not isinstance(value, str):
         yield mismatch(at, value, "string")
     elif not value:
         yield f"Length of '{at}' must be >= 1"
 
 
-def _boolean(value: Any, at: str) -> Iterator[str]:
+def boolean(value: Any, at: str) -> Iterator[str]:
     if not isinstance(value, bool) and value not in ("true", "false"):  # Cloudflare's own curl sends strings
         yield mismatch(at, value, "boolean")
 
 
-def _number(value: Any, at: str, kind: str, low: float, high: float) -> Iterator[str]:
+def number(value: Any, at: str, kind: str, low: float, high: float) -> Iterator[str]:
     whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
     if isinstance(value, bool) or not (whole or (kind == "number" and isinstance(value, float))):
         yield mismatch(at, value, kind)
@@ -111,13 +84,28 @@ def _stop(stop: Any) -> Iterator[str]:
     if not isinstance(stop, str | list):
         yield mismatch("/stop", stop, "string,array")
     elif isinstance(stop, list):
-        for number, text in enumerate(stop):
-            yield from _text(text, f"/stop/{number}")
+        for index, word in enumerate(stop):
+            yield from text(word, f"/stop/{index}")
+
+
+def _logit_bias(biases: Any) -> Iterator[str]:
+    """Token ids as JSON has them, in strings."""
+    if not isinstance(biases, dict):
+        yield mismatch("/logit_bias", biases, "object")
+        return
+    for token, bias in biases.items():
+        if not (token.isascii() and token.isdigit() and len(token) < 10):
+            yield f"'/logit_bias' has a key that is no token id: '{token[:32]}'"
+        yield from number(bias, f"/logit_bias/{token[:32]}", "number", -100, 100)
 
 
 def mismatch(at: str, value: Any, wanted: str) -> str:
     """The service's words for a value of the wrong JSON type."""
     return f"Type mismatch of '{at}', '{_kind(value)}' not in '{wanted}'"
+
+
+def required(at: str, *names: str) -> str:
+    return f"required properties at '{at}' are '{','.join(names)}'"
 
 
 KINDS = {bool: "boolean", int: "integer", float: "number", str: "string", list: "array", dict: "object"}
@@ -127,9 +115,7 @@ def _kind(value: Any) -> str:
     return "null" if value is None else KINDS.get(type(value), "string")
 
 
-def parts(content: Any) -> list[Any]:
-    """The parts of a message's content: a list of them, or a single bare one."""
-    return content if isinstance(content, list) else [content] if isinstance(content, dict) else []
-
-
-__all__ = ["OPENAI_RANGES", "RANGES", "Fields", "Range", "mismatch", "parts", "text_generation"]
+__all__ = [
+    "NEWER_RANGES", "OPENAI_RANGES", "RANGES", "Fields", "Range", "boolean", "mismatch", "number", "options",
+    "required", "text",
+]

@@ -1,88 +1,93 @@
-"""Inputs and outputs per task, checked at the door: JSON comes in, a ``Generate`` goes on.
+"""A text-generation request, checked at the door: JSON comes in, a ``Generate`` goes on.
 
-null means absent and unknown keys are tolerated, as the service has it. An option that would change the
-answer but is not served is refused rather than ignored; to serve one, take it out of ``UNSERVED`` and put it
-into ``_generate``. ``bindings.ai.checks`` has the wording of the complaints.
+An answer has one of four forms. The classic one is Workers AI's own; the others are OpenAI's, of its routes
+and of the newer models on ``ai/run``. null means absent and unknown keys are tolerated, as the service has it.
+An option that would change the answer but is not served is refused rather than ignored.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from bindings.ai import checks
+from bindings.ai import chat, checks, json_mode, responses, tools
 from bindings.ai.checks import Fields
 from bindings.ai.engine import Generate
-from bindings.ai.errors import AiError, bad_input, lora_unsupported
+from bindings.ai.errors import bad_input
 from bindings.ai.models import Model
+from bindings.ai.sampling import generate, truth
 
 COMPLAINTS = 8  # at most so many in one answer: a body of a million bad messages is answered briefly
+CLASSIC, CHAT, COMPLETION, RESPONSES = "classic", "chat", "completion", "responses"
+NEEDED = {CLASSIC: ("prompt", "messages"), CHAT: ("messages",), COMPLETION: ("prompt",), RESPONSES: ("messages",)}
 
 
 def _is_empty(value: Any) -> bool:
     return not value
 
 
+def _is_one(value: Any) -> bool:
+    return bool(value == 1)
+
+
 UNSERVED: dict[str, Callable[[Any], bool]] = {  # option → the values that change nothing and may pass
-    "tools": _is_empty,
     "functions": _is_empty,
-    "tool_choice": lambda value: value in ("none", "auto"),
-    "response_format": lambda value: isinstance(value, dict) and value.get("type") == "text",
-    "guided_json": _is_empty,
-    "lora": _is_empty,
+    "function_call": lambda value: value in ("none", "auto"),
     "image": _is_empty,
     "input": _is_empty,
     "requests": _is_empty,
     "request_id": _is_empty,
-    "logprobs": _is_empty,
-    "top_logprobs": _is_empty,
-    "logit_bias": _is_empty,
-    "n": lambda value: value == 1,
     "suffix": _is_empty,
     "echo": _is_empty,
-    "reasoning_effort": _is_empty,
-    "chat_template_kwargs": _is_empty,
-    "ignore_eos": _is_empty,
+    "best_of": _is_one,
+    "audio": _is_empty,
+    "modalities": lambda value: value == ["text"],
+    "web_search_options": lambda value: False,
 }
+UNSERVED_CLASSIC = {**UNSERVED, "n": _is_one, "logprobs": _is_empty, "top_logprobs": _is_empty}  # nowhere to put them
 UNSERVED_OPTIONS = ("queueRequest", "websocket")
+INSTEAD = {"functions": ": describe them in 'tools'", "function_call": ": use 'tool_choice'"}
 
 
 @dataclass(frozen=True)
 class TextInput:
-    """A checked text-generation request, and whether its answer is wanted as a stream."""
+    """A checked request: what to generate, and the form its answer is wanted in.
+
+    ``lora`` is an adapter's id or name, still to be found. ``door`` is true for OpenAI's routes, false for
+    ``run``: their streams differ a little. ``fields`` is what was asked, for answers that repeat it.
+    """
 
     generate: Generate
     stream: bool
+    form: str = CLASSIC
+    lora: str | None = None
+    door: bool = False
+    include_usage: bool = True
+    fields: Fields = field(default_factory=dict, repr=False)
 
 
-def text_generation(inputs: Any, model: Model) -> TextInput:
-    """The inputs of ``run`` for ``model``. Raises AiError 5006 (bad input), 5005 (LoRA)."""
+def text_generation(inputs: Any, model: Model, form: str = "") -> TextInput:
+    """The inputs of ``run`` for ``model``, or of an OpenAI route, which names the ``form``. Raises AiError 5006."""
     if not isinstance(inputs, dict):
         raise bad_input(checks.mismatch("/", inputs, "object"))
-    fields = {key: value for key, value in inputs.items() if value is not None}
-    _drop_empty_shape(fields)
-    _refuse_unserved(fields, model)
-    ranges = checks.OPENAI_RANGES if model.openai_ranges or model.openai_style else checks.RANGES
-    if complaints := list(islice(checks.text_generation(fields, ranges), COMPLAINTS)):
+    asked = {key: value for key, value in inputs.items() if value is not None}
+    _drop_empty_shape(asked)
+    door, form = bool(form), form or _form(asked, model)
+    fields = responses.as_chat(asked) if form == RESPONSES else _one_prompt(asked, form)
+    _refuse_unserved(fields, form)
+    if complaints := list(islice(_complaints(fields, model, form), COMPLAINTS)):
         raise bad_input("oneOf at '/' not met, 0 matches: " + ", ".join(complaints))
     if "prompt" in fields and "messages" in fields:
         raise bad_input("oneOf at '/' not met, 2 matches: prompt and messages are mutually exclusive")
-    return TextInput(_generate(fields, model), _truth(fields.get("stream")))
-
-
-def text_result(text: str, prompt_tokens: int, completion_tokens: int) -> Fields:
-    """The classic result (contract §1.5), key order as the service writes it."""
-    return {"response": text, "tool_calls": [], "usage": usage(prompt_tokens, completion_tokens)}
-
-
-def usage(prompt_tokens: int, completion_tokens: int) -> dict[str, int]:
-    return {
-        "prompt_tokens": prompt_tokens,
-        "completion_tokens": completion_tokens,
-        "total_tokens": prompt_tokens + completion_tokens,
-    }
+    wanted = TextInput(
+        generate(fields, model, raw=form == COMPLETION), truth(fields.get("stream")), form, fields.get("lora"), door,
+        fields.get("stream_options", {}).get("include_usage") is not False, asked,
+    )
+    if form == CLASSIC and wanted.stream and wanted.generate.json_schema is not None:
+        raise bad_input("JSON Mode does not support streaming")
+    return wanted
 
 
 def refuse_options(options: Mapping[str, Any]) -> None:
@@ -92,7 +97,16 @@ def refuse_options(options: Mapping[str, Any]) -> None:
             raise bad_input(f"option '{name}' is not served here")
 
 
-# Refusing
+# Which form
+
+def _form(fields: Fields, model: Model) -> str:
+    """The newer models on ``run`` tell by the fields which of OpenAI's APIs is meant (contract §1.3)."""
+    if not model.openai_style:
+        return CLASSIC
+    if "input" in fields and "messages" not in fields and "prompt" not in fields:
+        return RESPONSES
+    return COMPLETION if "prompt" in fields and "messages" not in fields else CHAT
+
 
 def _drop_empty_shape(fields: Fields) -> None:
     """An empty prompt beside messages (or the reverse) matches one shape, not two."""
@@ -101,73 +115,48 @@ def _drop_empty_shape(fields: Fields) -> None:
             del fields[name]
 
 
-def _refuse_unserved(fields: Fields, model: Model) -> None:
-    for name, harmless in UNSERVED.items():
+def _one_prompt(fields: Fields, form: str) -> Fields:
+    """OpenAI's completions take a list of prompts; one in a list is one."""
+    prompt = fields.get("prompt")
+    one = form == COMPLETION and isinstance(prompt, list) and len(prompt) == 1
+    return {**fields, "prompt": prompt[0]} if one else fields
+
+
+# Refusing
+
+def _refuse_unserved(fields: Fields, form: str) -> None:
+    for name, harmless in (UNSERVED_CLASSIC if form == CLASSIC else UNSERVED).items():
         if name in fields and not harmless(fields[name]):
-            raise _unserved(name, model)
+            raise bad_input(f"'/{name}' is not served here" + INSTEAD.get(name, ""))
 
 
-def _unserved(name: str, model: Model) -> AiError:
-    return lora_unsupported(model.id) if name == "lora" else bad_input(f"'/{name}' is not served here")
+def _complaints(fields: Fields, model: Model, form: str) -> Iterator[str]:
+    if not any(name in fields for name in NEEDED[form]):
+        yield from (checks.required("/", name) for name in NEEDED[form])
+    if "prompt" in fields:
+        yield from checks.text(fields["prompt"], "/prompt")
+    if "messages" in fields:
+        yield from chat.complaints(fields["messages"], vision=model.vision)
+    yield from checks.options(fields, _ranges(model, form))
+    yield from _logprobs(fields.get("logprobs"), form)
+    yield from tools.complaints(fields)
+    yield from json_mode.complaints(fields)
+    if fields.get("ignore_eos") and not model.vision:
+        yield "'/ignore_eos' is for models that take images"
 
 
-# Building
-
-def _generate(fields: Fields, model: Model) -> Generate:
-    raw = _truth(fields.get("raw"))
-    messages = [_plain(message) for message in fields["messages"]] if "messages" in fields else None
-    if raw and messages is not None:  # no template to put them through: their texts are the prompt
-        fields, messages = {**fields, "prompt": "\n".join(message["content"] for message in messages)}, None
-    return Generate(
-        prompt=fields.get("prompt"),
-        messages=messages,
-        raw=raw,
-        max_tokens=_max_tokens(fields, model),
-        temperature=float(fields.get("temperature", model.default_temperature)),
-        top_p=_clamped(fields.get("top_p")),
-        top_k=_whole(fields.get("top_k")),
-        seed=_whole(fields.get("seed")),
-        repetition_penalty=fields.get("repetition_penalty"),
-        frequency_penalty=fields.get("frequency_penalty"),
-        presence_penalty=fields.get("presence_penalty"),
-        stop=_stops(fields.get("stop")),
-        context_window=model.context_window,
-        max_input_tokens=model.max_input_tokens,
-        max_output_tokens=model.max_output_tokens,
-    )
+def _ranges(model: Model, form: str) -> dict[str, checks.Range]:
+    if form != CLASSIC:
+        return checks.OPENAI_RANGES
+    return checks.NEWER_RANGES if model.openai_ranges else checks.RANGES
 
 
-def _plain(message: Fields) -> Fields:
-    """A message with its text parts as one string, and without what no chat template reads."""
-    content = message["content"]
-    if not isinstance(content, str):
-        content = "\n".join(part["text"] for part in checks.parts(content))
-    plain = {"role": message["role"], "content": content}
-    if isinstance(message.get("name"), str):
-        plain["name"] = message["name"]
-    return plain
+def _logprobs(given: Any, form: str) -> Iterator[str]:
+    """A flag for a chat; a completion says how many alternatives it wants."""
+    if form == COMPLETION and not isinstance(given, bool | None):
+        yield from checks.number(given, "/logprobs", "integer", 0, 20)
+    elif given is not None:
+        yield from checks.boolean(given, "/logprobs")
 
 
-def _max_tokens(fields: Fields, model: Model) -> int:
-    """``max_completion_tokens`` is the newer schemas' name for it; never "fill the context", even unasked."""
-    return int(fields.get("max_completion_tokens") or fields.get("max_tokens") or model.default_max_tokens)
-
-
-def _truth(value: Any) -> bool:
-    return value in (True, "true")
-
-
-def _whole(value: float | None) -> int | None:
-    return None if value is None else int(value)
-
-
-def _clamped(top_p: float | None) -> float | None:
-    """Older schemas allow 0 to 2; beyond 1 means no cut at all, and 0 the single likeliest token."""
-    return None if top_p is None else float(min(max(top_p, 0.001), 1))
-
-
-def _stops(stop: str | list[str] | None) -> list[str]:
-    return [stop] if isinstance(stop, str) and stop else list(stop or [])
-
-
-__all__ = ["TextInput", "refuse_options", "text_generation", "text_result", "usage"]
+__all__ = ["CHAT", "CLASSIC", "COMPLETION", "RESPONSES", "TextInput", "refuse_options", "text_generation"]

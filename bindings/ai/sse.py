@@ -27,6 +27,21 @@ _tails = [b"}\n\n", *(f',"p":"{_filler[:length]}"}}\n\n'.encode() for length in 
 _random = random.Random(random.SystemRandom().getrandbits(256)).random
 
 
+def event(value: Any) -> bytes:
+    """One event for any value."""
+    return b"data: %b\n\n" % _encode(value)
+
+
+def padded_event(value: dict[str, Any]) -> bytes:
+    """The same for an object, its length hidden."""
+    return b"data: %b%b" % (_encode(value)[:-1], filler())
+
+
+def filler() -> bytes:
+    """The end of an event whose object is still open: filler of an unforeseeable length, and what closes it."""
+    return _tails[int(_random() * PADDINGS)]
+
+
 def token(text: str) -> bytes:
     """One event for ``text``, which is not empty."""
     return b'data: {"response":%b}\n\n' % _encode(text)
@@ -37,14 +52,14 @@ def padded_token(text: str) -> bytes:
     return b'data: {"response":%b%b' % (_encode(text), _tails[int(_random() * PADDINGS)])
 
 
-def last(usage: dict[str, int]) -> bytes:
+def last(usage: dict[str, Any]) -> bytes:
     """The end of a good stream: the usage event and the terminator."""
     return b'data: {"response":"","usage":%b}\n\n' % _encode(usage) + DONE
 
 
 def failure(envelope: dict[str, Any]) -> bytes:
     """The end of a stream that broke."""
-    return b"data: %b\n\n" % _encode(envelope)
+    return event(envelope)
 
 
-__all__ = ["DONE", "HEADERS", "failure", "last", "padded_token", "token"]
+__all__ = ["DONE", "HEADERS", "event", "failure", "filler", "last", "padded_event", "padded_token", "token"]

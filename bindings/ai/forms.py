@@ -1,0 +1,53 @@
+"""The forms an answer may have, one file each: Workers AI's own and OpenAI's three.
+
+A form encodes one answer; what a stream has said so far is its own to remember.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from bindings.ai.classic import Classic
+from bindings.ai.engine import Delta
+from bindings.ai.gathered import Choice, Usage
+from bindings.ai.models import Model
+from bindings.ai.openai_answer import Chat, Completion
+from bindings.ai.responses_answer import Responses
+from bindings.ai.shapes import CHAT, CLASSIC, COMPLETION, TextInput
+
+
+class Form(Protocol):
+    """``text`` and ``rest`` make events of a delta: of one that is text alone, and of any other."""
+
+    @property
+    def text(self) -> Callable[[str], bytes]: ...
+
+    def begin(self) -> bytes:
+        """What a stream says before the first token."""
+
+    def rest(self, delta: Delta) -> bytes: ...
+
+    def end(self, usage: Usage) -> bytes:
+        """The end of a good stream."""
+
+    def failure(self, envelope: dict[str, Any]) -> bytes:
+        """The end of a stream that broke; ``envelope`` is the error as REST shows it."""
+
+    def whole(self, choices: Sequence[Choice], usage: Usage) -> dict[str, Any]:
+        """The answer that is no stream. Raises AiError 5024 when it was to be JSON and is not."""
+
+
+def form_of(wanted: TextInput, model: Model, *, padding: bool) -> Form:
+    """The form ``wanted`` asks for. OpenAI's routes have no padding (contract §7)."""
+    padding = padding and not wanted.door
+    if wanted.form == CLASSIC:
+        return Classic(wanted.generate.json_schema, padding=padding)
+    if wanted.form == CHAT:
+        return Chat(wanted, model, padding=padding)
+    if wanted.form == COMPLETION:
+        return Completion(wanted, model, padding=padding)
+    return Responses(wanted, model)
+
+
+__all__ = ["Form", "form_of"]

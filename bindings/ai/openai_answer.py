@@ -1,0 +1,191 @@
+"""OpenAI's chat completions and completions: whole answers, and streams as the service sends them (contract §2.3).
+
+    data: {"id":"id-…","created":…,"model":…,"object":"chat.completion.chunk","choices":[{"index":0,"delta":…}]}
+    data: {"id":…,"choices":[{"index":0,"delta":{"content":""},"finish_reason":"stop"}],"usage":{…}}
+    data: [DONE]
+
+The newer models begin with the role, the classic ones do not. ``finish_reason`` is on the chunk with the usage
+only. On OpenAI's routes that chunk comes twice, the second time with ``prompt_tokens_details``.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import Any
+
+import msgspec
+
+from bindings.ai import json_mode, sse
+from bindings.ai.engine import Delta, Extra
+from bindings.ai.gathered import Choice, Usage, index_of
+from bindings.ai.models import Model
+from bindings.ai.shapes import TextInput
+
+NONE = Extra()
+_encode = msgspec.json.Encoder().encode
+
+
+class Chunks:
+    """What both streams share. ``text`` is kept cheap: a prefix made once, the text, an end."""
+
+    kind, chunk = "", ""
+
+    def __init__(self, wanted: TextInput, model: Model, *, padding: bool) -> None:
+        now = time.time()
+        self._wanted, self._model, self._padding = wanted, model, padding
+        self._id, self._created = f"id-{int(now * 1000)}", int(now)
+        self._reasons = dict.fromkeys(range(wanted.generate.n), "stop")
+        before, after = self._event([self._said(0, "\0")])[:-3].split(b'"\\u0000"')
+        self._before, self._after = before, after
+        self.text = self._padded if padding else self._plain
+
+    def begin(self) -> bytes:
+        return b""
+
+    def rest(self, delta: Delta) -> bytes:
+        index, extra = index_of(delta), delta.extra or NONE
+        events = b"".join(self._close(self._event([choice])) for choice in self._choices(index, delta.text, extra))
+        if delta.finish_reason is not None:
+            self._reasons[index] = self._reason(index, delta.finish_reason)
+        return events
+
+    def end(self, usage: Usage) -> bytes:
+        finals = [self._final(index, reason) for index, reason in self._reasons.items()]
+        head = b"".join(self._ending([choice]) for choice in finals[:-1])
+        if not self._wanted.include_usage:
+            return head + self._ending(finals[-1:]) + sse.DONE
+        last = self._ending(finals[-1:], usage=usage.counts() if self._twice else usage.detailed())
+        again = self._ending(finals[-1:], usage=usage.detailed()) if self._twice else b""
+        return head + last + again + sse.DONE
+
+    def failure(self, envelope: dict[str, Any]) -> bytes:
+        """``error`` beside the envelope: OpenAI's clients look for it."""
+        [error] = envelope["errors"]
+        return sse.event({**envelope, "error": {**error, "type": "server_error", "param": None}})
+
+    def whole(self, choices: Sequence[Choice], usage: Usage) -> dict[str, Any]:
+        found = [self._whole(index, choice) for index, choice in enumerate(choices)]
+        return {"id": self._id, "object": self.kind, "created": self._created, "model": self._model.id,
+                "choices": found, "usage": usage.detailed()}
+
+    @property
+    def _twice(self) -> bool:
+        return self._wanted.door and self.kind == "chat.completion"
+
+    def _plain(self, text: str) -> bytes:
+        return b"%b%b%b}\n\n" % (self._before, _encode(text), self._after)
+
+    def _padded(self, text: str) -> bytes:
+        return b"%b%b%b%b" % (self._before, _encode(text), self._after, sse.filler())
+
+    def _event(self, choices: list[Any]) -> bytes:
+        return sse.event({"id": self._id, "created": self._created, "model": self._model.id, "object": self.chunk,
+                          "choices": choices})
+
+    def _close(self, event: bytes) -> bytes:
+        return event[:-3] + sse.filler() if self._padding else event
+
+    def _ending(self, choices: list[Any], **more: Any) -> bytes:
+        return sse.event({"id": self._id, "object": self.chunk, "created": self._created, "model": self._model.id,
+                          "choices": choices, **more})
+
+    # What differs
+
+    def _said(self, index: int, text: str) -> dict[str, Any]:
+        raise NotImplementedError
+
+    def _choices(self, index: int, text: str, extra: Extra) -> list[dict[str, Any]]:
+        raise NotImplementedError
+
+    def _final(self, index: int, reason: str) -> dict[str, Any]:
+        raise NotImplementedError
+
+    def _whole(self, index: int, choice: Choice) -> dict[str, Any]:
+        raise NotImplementedError
+
+    def _reason(self, index: int, reason: str) -> str:
+        return reason
+
+
+class Chat(Chunks):
+    kind, chunk = "chat.completion", "chat.completion.chunk"
+
+    def __init__(self, wanted: TextInput, model: Model, *, padding: bool) -> None:
+        super().__init__(wanted, model, padding=padding)
+        self._called: set[int] = set()
+
+    def begin(self) -> bytes:
+        if not self._model.openai_style:
+            return b""
+        first = {"delta": {"role": "assistant", "content": ""}, "logprobs": None, "finish_reason": None}
+        return b"".join(self._close(self._event([{"index": index, **first}])) for index in self._reasons)
+
+    def _said(self, index: int, text: str) -> dict[str, Any]:
+        return {"index": index, "delta": {"content": text}}
+
+    def _choices(self, index: int, text: str, extra: Extra) -> list[dict[str, Any]]:
+        deltas: list[dict[str, Any]] = []
+        if extra.reasoning:
+            deltas.append({"reasoning_content": extra.reasoning})
+        if text or extra.logprobs:
+            deltas.append({"content": text})
+        if extra.tool_calls:
+            self._called.add(index)
+            deltas.append({"tool_calls": extra.tool_calls})
+        choices: list[dict[str, Any]] = [{"index": index, "delta": delta} for delta in deltas]
+        if extra.logprobs:
+            choices[bool(extra.reasoning)]["logprobs"] = {"content": extra.logprobs}
+        return choices
+
+    def _reason(self, index: int, reason: str) -> str:
+        return "tool_calls" if index in self._called else reason
+
+    def _final(self, index: int, reason: str) -> dict[str, Any]:
+        """An empty text rather than none: one client insists that there be one."""
+        return {"index": index, "delta": {"content": ""}, "finish_reason": reason}
+
+    def _whole(self, index: int, choice: Choice) -> dict[str, Any]:
+        message: dict[str, Any] = {"role": "assistant", "content": choice.text}
+        if choice.reasoning:
+            message["reasoning_content"] = choice.reasoning
+        if choice.calls:
+            message["content"] = choice.text or None
+            message["tool_calls"] = [call.openai() for call in choice.calls.values()]
+        elif self._wanted.generate.json_schema is not None and choice.finish_reason == "stop":
+            json_mode.value(choice.text, self._wanted.generate.json_schema)
+        logprobs = None if self._wanted.generate.logprobs is None else {"content": choice.logprobs}
+        return {"index": index, "message": message, "finish_reason": choice.finish_reason, "logprobs": logprobs}
+
+
+class Completion(Chunks):
+    kind, chunk = "text_completion", "text_completion"
+
+    def _said(self, index: int, text: str) -> dict[str, Any]:
+        return {"index": index, "text": text, "logprobs": None, "finish_reason": None}
+
+    def _choices(self, index: int, text: str, extra: Extra) -> list[dict[str, Any]]:
+        said = {**self._said(index, extra.reasoning + text), "logprobs": _tokens(extra.logprobs)}
+        return [said] if said["text"] or extra.logprobs else []
+
+    def _final(self, index: int, reason: str) -> dict[str, Any]:
+        return {**self._said(index, ""), "finish_reason": reason}
+
+    def _whole(self, index: int, choice: Choice) -> dict[str, Any]:
+        said = {**self._said(index, choice.text), "logprobs": _tokens(choice.logprobs)}
+        return {**said, "finish_reason": choice.finish_reason}
+
+
+def _tokens(logprobs: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """The older form, a list for each property; ``text_offset`` counts from the start of this piece."""
+    if not logprobs:
+        return None
+    tokens = [one["token"] for one in logprobs]
+    offsets = [0, *accumulate(map(len, tokens[:-1]))]
+    tops = [{top["token"]: top["logprob"] for top in one.get("top_logprobs", [])} for one in logprobs]
+    return {"tokens": tokens, "token_logprobs": [one["logprob"] for one in logprobs], "top_logprobs": tops,
+            "text_offset": offsets}
+
+
+__all__ = ["Chat", "Completion"]
