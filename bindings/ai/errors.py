@@ -8,6 +8,7 @@ routes): the other key order, ``result`` null, no request id.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from bindings.ai.engine import EngineError
@@ -15,7 +16,12 @@ from runtime.errors import PilotError
 
 
 class AiError(PilotError):
-    """A refusal with Workers AI's ``code``, HTTP ``status``, ``name`` (REST shows it) and ``description``."""
+    """A refusal with Workers AI's ``code``, HTTP ``status``, ``name`` (REST shows it) and ``description``.
+
+    ``headers``: what goes with the answer beside the request's id.
+    """
+
+    headers: Mapping[str, str] = {}
 
     def __init__(self, code: int, status: int, name: str, description: str) -> None:
         self.code, self.status, self.name, self.description = code, status, name, description
@@ -33,6 +39,20 @@ class AiError(PilotError):
             "internalCode": self.code, "message": f"AiError: {self.description}", "name": "AiError",
             "description": self.description,
         }
+
+
+class AIGatewayError(AiError):
+    """A refusal of an AI Gateway's own: its text stands alone, without name and request id (contract §1.7)."""
+
+    def __init__(self, code: int, status: int, description: str) -> None:
+        super().__init__(code, status, "InferenceUpstreamError", description)
+
+    def envelope(self, request_id: str) -> dict[str, Any]:
+        return self.binding()
+
+    def binding(self) -> dict[str, Any]:
+        errors = [{"message": self.description, "code": self.code}]
+        return {"errors": errors, "success": False, "result": {}, "messages": []}
 
 
 class GatewayError(PilotError):
@@ -68,6 +88,24 @@ def too_large() -> AiError:
 
 def lora_unsupported(model: str) -> AiError:
     return AiError(5005, 405, "AiError", f"The model {model} does not support LoRa inference")
+
+
+def capacity() -> AiError:
+    return AiError(3040, 429, "AiError", "Capacity temporarily exceeded, please try again.")
+
+
+def batch_lost() -> AiError:
+    """The queue's file cannot be read or written: the terminal says why."""
+    return AiError(3043, 500, "AiError", "The batch queue cannot be used: its disk is full or broken")
+
+
+def rate_limited() -> AIGatewayError:
+    return AIGatewayError(2003, 429, "Rate limited")
+
+
+def timed_out(milliseconds: float) -> AiError:
+    """No first byte within ``requestTimeoutMs``."""
+    return AiError(3007, 408, "AiError", f"Request timeout: no answer within {milliseconds:g} ms")
 
 
 def retired(model: str, date: str) -> AiError:
@@ -114,7 +152,7 @@ def _refused(status: int, *errors: dict[str, Any], headers: dict[str, str] | Non
 
 
 __all__ = [
-    "AiError", "GatewayError", "bad_input", "internal", "lora_unsupported", "malformed_credentials",
-    "missing_body", "no_credentials", "no_route", "no_such_model", "of_engine", "retired", "too_large",
-    "wrong_method", "wrong_token",
+    "AIGatewayError", "AiError", "GatewayError", "bad_input", "batch_lost", "capacity", "internal",
+    "lora_unsupported", "malformed_credentials", "missing_body", "no_credentials", "no_route", "no_such_model",
+    "of_engine", "rate_limited", "retired", "timed_out", "too_large", "wrong_method", "wrong_token",
 ]

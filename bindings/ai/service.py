@@ -8,29 +8,30 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncGenerator, Coroutine, Iterable, Mapping
+from collections.abc import Coroutine, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Protocol
 
-from bindings.ai.answer import Answering, RunAnswer, StreamStats
+import msgspec
+
+from bindings.ai import batch, tasks
+from bindings.ai.adapters import Adapters, NoAdapters
+from bindings.ai.answer import Answering, RunAnswer, StreamStats, headers
 from bindings.ai.catalog import EMBEDDED, Catalog, Served, automatic_engine
-from bindings.ai.engine import Delta, EngineError, EngineSpec, Generate
+from bindings.ai.engine import EngineError, EngineSpec
 from bindings.ai.errors import AiError, internal, of_engine
-from bindings.ai.shapes import refuse_options, text_generation
+from bindings.ai.gateway import Call, Gateways
+from bindings.ai.models import Model
+from bindings.ai.shapes import TextInput, refuse_options, text_generation
 from runtime.errors import UserError
-
-
-class Client(Protocol):
-    """What answers for one engine; ``bindings.ai.client`` has the real one."""
-
-    def generate(self, request: Generate, request_id: str) -> AsyncGenerator[Delta, None]: ...
 
 
 class Pool(Protocol):
     """Engines by their specs; ``bindings.ai.pool`` has the real one."""
 
-    def get(self, spec: EngineSpec) -> Client: ...
+    def get(self, spec: EngineSpec) -> tasks.Client: ...
 
     async def reconcile(self, specs: Iterable[EngineSpec]) -> None: ...
 
@@ -59,24 +60,62 @@ class AIService:
     def __init__(self, pool: Pool, catalog: Catalog, settings: Settings, say: Say) -> None:
         self.pool, self.catalog, self.settings, self._say = pool, catalog, settings, say
         self._used: dict[str, Served] = {}  # what has been asked for, by id
+        self.adapters: Adapters = NoAdapters()
         self.preloaded: list[EngineSpec] = []
         self._told: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
+        self.batches: batch.Batches | None = None  # ``bindings.ai.keeping`` lends both
+        self.gateways: Gateways | None = None
 
     async def run(
-        self, model: str, inputs: Any, options: Mapping[str, Any] | None = None, *, request_id: str = ""
+        self, model: str, inputs: Any, options: Mapping[str, Any] | None = None, *, request_id: str = "", form: str = ""
     ) -> RunAnswer:
-        """Answer one request. Raises AiError for whatever is refused or fails before the first token."""
-        request_id = request_id or new_request_id()
+        """Answer one request. Raises AiError for whatever is refused or fails before the first token.
+
+        ``form``: one of ``bindings.ai.shapes``, when an OpenAI route asks; else the model and the inputs say it.
+        By way of the batch queue, or through an AI Gateway, where that is asked for.
+        """
+        request_id, options = request_id or new_request_id(), options or {}
+        if self.batches is not None and not form and batch.concerns(inputs, options):
+            return await self.batches.answer(model, inputs, options, request_id)
+        answer = partial(self.answer, model, inputs, options, request_id, form)
+        if self.gateways is not None and options.get("gateway"):
+            call = Call(model, inputs, options, request_id, form, lambda: self._served(model).spec)
+            return await self.gateways.run(call, answer)
+        return await answer()
+
+    async def answer(
+        self, model: str, inputs: Any, options: Mapping[str, Any], request_id: str, form: str
+    ) -> RunAnswer:
+        """The model's own answer."""
         served = self._served(model)
-        refuse_options(options or {})
-        wanted = text_generation(inputs, served.model)
+        refuse_options(options)
+        if (handler := tasks.handler(served.model)) is not None:
+            return await self._handled(handler, served, inputs, request_id)
+        wanted = self._adapted(text_generation(inputs, served.model, form), served.model)
         answering = Answering(served, wanted, request_id, StreamStats(served.model.id), self._refusal)
         try:
             deltas = self.pool.get(served.spec).generate(wanted.generate, request_id)
             return await answering.begin(deltas, padding=self.settings.padding)
         except Exception as error:
             raise self._refusal(error, request_id) from error
+
+    async def _handled(self, handler: tasks.Handler, served: Served, inputs: Any, request_id: str) -> RunAnswer:
+        """The answer of a task other than text generation."""
+        stats = StreamStats(served.model.id)
+        client = partial(self.pool.get, served.spec)  # not before the inputs are found good: it starts a model
+        try:
+            result = await handler(inputs, tasks.Job(served.model, served.stand_in, client, request_id, stats))
+            return RunAnswer(headers(served, request_id), stats, json=result)
+        except Exception as error:
+            raise self._refusal(error, request_id) from error
+
+    def _adapted(self, wanted: TextInput, model: Model) -> TextInput:
+        """With the adapter that ``lora`` names. Raises AiError 5005, 5006."""
+        if wanted.lora is None:
+            return wanted
+        folder = self.adapters.find(wanted.lora, model)
+        return replace(wanted, generate=msgspec.structs.replace(wanted.generate, lora=folder))
 
     def reconfigure(self, catalog: Catalog, settings: Settings, *, preload: bool = False) -> None:
         """Serve from ``catalog`` from here on. Engines that nothing asks for any more end once they are idle.
@@ -95,7 +134,10 @@ class AIService:
         self._spawn(self._reconcile())
 
     async def aclose(self) -> None:
-        """End every engine."""
+        """Close what is kept, and end every engine."""
+        for lent in (self.batches, self.gateways):
+            if lent is not None:
+                await lent.aclose()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.pool.aclose()
 
@@ -141,4 +183,4 @@ def new_request_id() -> str:
     return str(uuid.uuid4())
 
 
-__all__ = ["AIService", "Client", "Pool", "Say", "Settings", "new_request_id"]
+__all__ = ["AIService", "Pool", "Say", "Settings", "new_request_id"]

@@ -16,19 +16,24 @@ from runtime.errors import ConfigError
 
 T = TypeVar("T")
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=86400)]  # a day
+Bytes = Annotated[int, msgspec.Meta(gt=0, le=2**50)]
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 
 
 class PilotSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The ``[pilot]`` table: our own settings. Times are seconds."""
 
-    body_limit: Annotated[int, msgspec.Meta(gt=0)] = 100_000_000  # bytes of a request's body, or "100MB"
+    body_limit: Bytes = 100_000_000    # bytes of a request's body, or "100MB"
     load_timeout: Seconds = 600        # how long a request waits for a model that is still loading
     drain: Seconds = 30                # how long leaving waits for requests in flight
     wait_until: Seconds = 30           # how long ctx.waitUntil tasks may live after their response
     padding: bool | None = None        # Workers AI's "p" field; None: off in dev, on for a host
     engine: str | None = None          # which engine to run models on; None: the best that works
     models: str = "models.yaml"        # your own models, beside the configuration
+    batch_concurrency: Annotated[int, msgspec.Meta(gt=0, le=1024)] = 8  # queued requests that run at once
+    gateway_cache: Bytes = 256 << 20   # bytes of answers that AI Gateways keep, or "256MiB"
+    gateway_logs: Bytes = 64 << 20     # bytes of logs that AI Gateways keep
+    gateways: Mapping[str, Mapping[str, Any]] = {}  # [pilot.gateways.NAME]: an AI Gateway's own settings
 
 
 class DevSettings(msgspec.Struct, frozen=True):

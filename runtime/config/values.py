@@ -16,6 +16,7 @@ from runtime.config.model import PilotSettings
 from runtime.config.source import Source
 from runtime.errors import ConfigError
 
+SIZES = {"body_limit", "gateway_cache", "gateway_logs"}  # settings that may be written like "100MB"
 UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 
 
@@ -93,12 +94,13 @@ def _json_value(source: Source, place: tuple[str | int, ...], value: Any) -> Non
 def pilot(settings: Settings, root: Path) -> PilotSettings:
     table = dict(settings.values.get("pilot", {}))
     place = settings.places.get("pilot", ("pilot",))
-    if isinstance(table.get("body_limit"), str):
-        limit = size(table["body_limit"])
-        if limit is None:
-            raise settings.source.error((*place, "body_limit"), f"'{table['body_limit']}' is not a size",
-                                        'Write bytes, or a size like "100MB" or "64MiB".')
-        table["body_limit"] = limit
+    for key in SIZES & table.keys():
+        if isinstance(table[key], str):
+            limit = size(table[key])
+            if limit is None:
+                raise settings.source.error((*place, key), f"'{table[key]}' is not a size",
+                                            'Write bytes, or a size like "100MB" or "64MiB".')
+            table[key] = limit
     taken = typed(settings.source, place, table, PilotSettings)
     if "models" in table and not (root / taken.models).is_file():
         raise settings.source.error((*place, "models"), f"there is no {taken.models}",

@@ -1,0 +1,99 @@
+"""The host's half of ``env.AI``: what a worker's calls do in the supervisor.
+
+A method of ``env.AI`` is a name in ``METHODS`` and a coroutine of that kind; what it returns is plain data, or
+a ``HostStream``. An ``AiError`` reaches the worker under its name, with its code and status.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+from bindings.ai import gateway_options
+from bindings.ai.answer import RunAnswer
+from bindings.ai.catalog import automatic_engine
+from bindings.ai.errors import AiError, AIGatewayError, bad_input, no_such_model
+from bindings.ai.gateway_door import GatewayDoor
+from bindings.ai.service import AIService, new_request_id
+from bindings.base import CallError, HostStream
+
+TAG = re.compile(r"[A-Za-z0-9:\-./@]{1,50}")
+TAGS = 5
+
+Method = Callable[..., Awaitable[Any]]  # (request_id, *the worker's arguments)
+
+
+class AIBinding:
+    """One ``[ai] binding``."""
+
+    client = "bindings.ai.binding:AI"
+    client_args: Mapping[str, Any] = {}
+
+    def __init__(self, name: str, service: AIService) -> None:
+        self.name, self._service = name, service
+        self._gateway = GatewayDoor(service)
+        self._methods: dict[str, Method] = {
+            "run": self._run,
+            "gateway_log": self._gateway.read_log,
+            "gateway_patch": self._gateway.patch_log,
+            "gateway_run": self._gateway.run,
+        }
+
+    def describe(self) -> tuple[str, str]:
+        return "Workers AI", f"engine: {self._service.settings.engine or automatic_engine()}"
+
+    async def call(self, method: str, args: Sequence[Any]) -> Any:
+        """One call of the worker's half. Raises CallError."""
+        if (known := self._methods.get(method)) is None:
+            raise CallError("TypeError", f"env.{self.name}.{method} is not a function")
+        request_id = new_request_id()
+        try:
+            return await known(request_id, *args)
+        except AiError as error:
+            name = "InferenceUpstreamError" if isinstance(error, AIGatewayError) else "AiError"
+            raise CallError(
+                name, str(error), code=error.code, status=error.status, description=error.description,
+                request_id=request_id, body=error.binding(), headers=dict(error.headers),
+            ) from None
+
+    async def _run(self, request_id: str, model: Any = None, inputs: Any = None, options: Any = None,
+                   headers: Any = None) -> Any:
+        """``{"result", "headers"}``, or a stream whose meta has the headers. ``headers`` are the call's own."""
+        if not isinstance(model, str):
+            raise no_such_model(repr(model)[:100])
+        options = _with_headers(options if isinstance(options, dict) else {}, headers)
+        _check_tags(options.get("tags"))
+        return _handed_over(await self._service.run(model, inputs, options, request_id=request_id))
+
+
+def _with_headers(options: dict[str, Any], headers: Any) -> dict[str, Any]:
+    """``cf-aig-*`` among the extra headers say what ``options.gateway`` does, which goes first."""
+    if not headers:
+        return options
+    pairs = [(str(name).lower().encode(), str(value).encode("latin-1", "replace")) for name, value in headers.items()]
+    asked = gateway_options.from_headers(pairs)
+    if asked is None:
+        return options
+    given = options.get("gateway") or {}
+    return {**options, "gateway": {**asked, **given} if isinstance(given, dict) else given}
+
+
+def _check_tags(tags: Any) -> None:
+    """Upstream's limits (contract §3.2)."""
+    if tags is None:
+        return
+    if not isinstance(tags, list) or len(tags) > TAGS:
+        raise bad_input(f"options.tags must be an array of at most {TAGS} strings")
+    for tag in tags:
+        if not isinstance(tag, str) or not TAG.fullmatch(tag):
+            raise bad_input(f"options.tags: {tag!r:.60} is not 1 to 50 of the characters A-Z a-z 0-9 : - . / @")
+
+
+def _handed_over(answer: RunAnswer) -> Any:
+    if answer.stream is not None:
+        return HostStream(answer.stream, {"headers": answer.headers})
+    return {"result": answer.json, "headers": answer.headers}
+
+
+__all__ = ["AIBinding"]

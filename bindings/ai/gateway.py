@@ -1,0 +1,209 @@
+"""AI Gateway (contract §6): cache, rate limit, retries, time limit and logs around one ``run``.
+
+A request names a gateway in ``options.gateway``; any name will do, and ``[pilot.gateways.NAME]`` gives one its
+settings. Requests that name none never come here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import msgspec
+
+from bindings.ai import gateway_options
+from bindings.ai.answer import RunAnswer, StreamStats, TokenStream
+from bindings.ai.errors import AiError, rate_limited, timed_out
+from bindings.ai.gateway_log import Log
+from bindings.ai.gateway_options import KEYED_TTL, GatewayOptions, GatewaySettings
+from bindings.ai.gateway_rate import RateLimit
+from bindings.ai.gateway_store import Cached, GatewayStore
+from bindings.ai.sse import DONE
+
+Make = Callable[[], Awaitable[RunAnswer]]
+RETRIED = frozenset({408, 429})  # and 5xx: another attempt at anything else would end the same way
+
+
+@dataclass(frozen=True)
+class Call:
+    """One ``run``. ``identity()``: what would answer it, engine and weights; part of what makes two alike.
+
+    Raises AiError for a model there is not.
+    """
+
+    model: str
+    inputs: Any
+    options: Mapping[str, Any]
+    request_id: str
+    form: str
+    identity: Callable[[], Any]
+
+
+class Gateways:
+    """Every gateway. Settings come with each configuration; rate limits are counted across them."""
+
+    def __init__(self, store: GatewayStore) -> None:
+        self.store = store
+        self._settings: Mapping[str, GatewaySettings] = {}
+        self._limits: dict[tuple[str, GatewaySettings], RateLimit] = {}
+
+    async def run(self, call: Call, make: Make) -> RunAnswer:
+        """The answer ``make`` gives, or one it gave before. Raises AiError, its ``headers`` naming the log."""
+        options = gateway_options.parse(call.options["gateway"])
+        settings = self._settings.get(options.id, GatewaySettings())
+        log = Log(self.store, call.model, call.inputs, options, _wanted(options.collect_log, settings.collect_logs))
+        try:
+            self._admit(options.id, settings)
+            return await self._found_or_made(call, make, options, _ttl(options, settings), log)
+        except AiError as error:
+            log.refused(error)
+            error.headers = log.headers
+            raise
+
+    async def _found_or_made(
+        self, call: Call, make: Make, options: GatewayOptions, ttl: int | None, log: Log
+    ) -> RunAnswer:
+        key = None if ttl is None else _key(call, options)
+        if key is not None and (hit := await self.store.find(key)) is not None:
+            return await _Passage(log, "HIT").out(_replayed(hit, call))
+        answer = await _attempts(make, options)
+        if key is None or ttl is None:
+            return await _Passage(log).out(answer)
+        return await _Passage(log, "MISS", lambda made: self.store.keep(key, ttl, made), self.store.largest).out(answer)
+
+    def configure(self, settings: Mapping[str, GatewaySettings], cache_bytes: int, log_bytes: int) -> None:
+        self._settings = settings
+        self.store.limit(cache_bytes=cache_bytes, log_bytes=log_bytes)
+
+    async def aclose(self) -> None:
+        await self.store.aclose()
+
+    def _admit(self, name: str, settings: GatewaySettings) -> None:
+        if settings.rate_limiting_limit is None:
+            return
+        limit = self._limits.get((name, settings))
+        if limit is None:
+            limit = self._limits[name, settings] = RateLimit(
+                settings.rate_limiting_limit, settings.rate_limiting_interval,
+                sliding=settings.rate_limiting_technique == "sliding")
+        if not limit.admits(time.monotonic()):
+            raise rate_limited()
+
+
+@dataclass
+class _Passage:
+    """An answer on its way out: logged, and kept when it turns out good and whole."""
+
+    log: Log
+    status: str = ""                              # HIT or MISS; neither where nothing is cached
+    keep: Callable[[Cached], None] | None = None
+    largest: int = 0                              # bytes beyond which an answer is not kept
+    headers: dict[str, str] = field(default_factory=dict)
+
+    async def out(self, answer: RunAnswer) -> RunAnswer:
+        self.headers = answer.headers
+        if self.status:
+            self.log.headers["cf-aig-cache-status"] = self.status
+        answered = replace(answer, headers={**answer.headers, **self.log.headers})
+        if answer.stream is None:
+            self.log.answered(answer.stats, msgspec.json.encode(answer.json), cached=self.status == "HIT")
+            self._keep(answer.stats, json=answer.json)
+            return answered
+        self.log.begun(cached=self.status == "HIT")
+        events = self._events(answer.stream)
+        await anext(events)  # begun: from here on, closing these events closes those
+        return replace(answered, stream=TokenStream(events, answer.stats))
+
+    async def _events(self, stream: TokenStream) -> AsyncGenerator[bytes, None]:
+        """The events as they are, remembered. The first item is empty."""
+        chunks: list[bytes] = []
+        whole, size = False, 0
+        try:
+            async with aclosing(stream):
+                yield b""
+                async for chunk in stream:
+                    size += len(chunk)
+                    if size <= self.largest or not chunks:
+                        chunks.append(chunk)
+                    yield chunk
+                    whole = chunk.endswith(DONE)
+        finally:
+            self.log.ended(stream.stats, chunks, size, whole)
+            if whole and size <= self.largest:
+                self._keep(stream.stats, chunks=chunks)
+
+    def _keep(self, stats: StreamStats, **content: Any) -> None:
+        if self.keep is not None:
+            kept = {name: value for name, value in self.headers.items() if name != "cf-ai-req-id"}
+            self.keep(Cached(kept, stats.tokens, stats.prompt_tokens, **content))
+
+
+async def _attempts(make: Make, options: GatewayOptions) -> RunAnswer:
+    """The first good answer within the attempts there are; else the last error."""
+    attempt = 1
+    while True:
+        try:
+            return await _within(make, options.request_timeout_ms)
+        except AiError as error:
+            if attempt >= options.retries.max_attempts or not (error.status in RETRIED or error.status >= 500):
+                raise
+        await asyncio.sleep(options.retries.delay(attempt))
+        attempt += 1
+
+
+async def _within(make: Make, milliseconds: float | None) -> RunAnswer:
+    """``make`` must have an answer, or the first byte of a stream, in time."""
+    if milliseconds is None:
+        return await make()
+    try:
+        async with asyncio.timeout(milliseconds / 1000):
+            return await make()
+    except TimeoutError:
+        raise timed_out(milliseconds) from None
+
+
+def _replayed(hit: Cached, call: Call) -> RunAnswer:
+    """A kept answer, its stream a stream again, event by event."""
+    stats = StreamStats(call.model, tokens=hit.tokens, prompt_tokens=hit.prompt_tokens, finish_reason="stop")
+    headers = {**hit.headers, "cf-ai-req-id": call.request_id}
+    if hit.chunks is None:
+        return RunAnswer(headers, stats, json=hit.json)
+    return RunAnswer(headers, stats, stream=TokenStream(_again(hit.chunks), stats))
+
+
+async def _again(chunks: list[bytes]) -> AsyncGenerator[bytes, None]:
+    for chunk in chunks:
+        yield chunk
+
+
+def _ttl(options: GatewayOptions, settings: GatewaySettings) -> int | None:
+    """Seconds to keep the answer; None: do not look for one, and keep none."""
+    if options.skip_cache:
+        return None
+    return options.cache_ttl or settings.cache_ttl or (KEYED_TTL if options.cache_key else None)
+
+
+def _key(call: Call, options: GatewayOptions) -> bytes:
+    """What two requests must share for one answer: all of it, or the ``cacheKey`` they were given.
+
+    A key never makes a stream of a whole answer, nor one model's answer another's.
+    """
+    beside = {name: value for name, value in call.options.items() if name not in ("gateway", "tags")}
+    if options.cache_key is None:
+        alike: Any = [call.inputs, beside]
+    else:
+        alike = [options.cache_key, isinstance(call.inputs, dict) and call.inputs.get("stream") in (True, "true")]
+    content = [options.id, call.model, call.form, call.identity(), options.cache_key is None, alike]
+    return hashlib.sha256(msgspec.msgpack.encode(content, order="deterministic")).digest()
+
+
+def _wanted(asked: bool | None, usual: bool) -> bool:
+    return usual if asked is None else asked
+
+
+__all__ = ["Call", "Gateways"]

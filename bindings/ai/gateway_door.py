@@ -1,0 +1,107 @@
+"""``env.AI.gateway(id)`` and the REST routes of a gateway's logs: reading, patching, and the universal ``run``.
+
+The universal endpoint takes a list of requests, each for a provider, and answers with the first that succeeds.
+Here there is one provider, ``workers-ai``: a request for another fails, and the next is tried.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from bindings.ai import gateway_options
+from bindings.ai.answer import RunAnswer
+from bindings.ai.checks import mismatch
+from bindings.ai.database import StoreError
+from bindings.ai.errors import AiError, AIGatewayError, bad_input
+from bindings.ai.gateway_log import PROVIDER, patch
+from bindings.ai.gateway_store import GatewayStore
+from bindings.ai.service import AIService
+from bindings.base import CallError, HostStream
+
+MOST = 10  # requests of one universal run
+
+
+class GatewayDoor:
+    def __init__(self, service: AIService) -> None:
+        self._service = service
+
+    async def read_log(self, request_id: str, gateway: Any, log: Any) -> dict[str, Any]:
+        """Raises CallError (AiGatewayLogNotFound, AiGatewayInternalError)."""
+        try:
+            found = await self._store().read_log(str(gateway), str(log))
+        except StoreError:
+            raise unreadable() from None
+        if found is None:
+            raise _not_found(gateway, log)
+        return found
+
+    async def patch_log(self, request_id: str, gateway: Any, log: Any, changes: Any) -> None:
+        """The same errors; AiError 5006 for what cannot be changed."""
+        checked = patch(changes)
+        try:
+            known = await self._store().patch_log(str(gateway), str(log), checked)
+        except StoreError:
+            raise unreadable() from None
+        if not known:
+            raise _not_found(gateway, log)
+
+    async def run(self, request_id: str, gateway: Any, requests: Any, headers: Any = None) -> Any:
+        """The answer of the first request that succeeds, or the last one's error: AiError.
+
+        ``{"result", "headers"}``, where the result is in REST's envelope, as the provider answers; or a stream.
+        """
+        requests = requests if isinstance(requests, list) else [requests]
+        if not 1 <= len(requests) <= MOST:
+            raise bad_input(f"a universal request is 1 to {MOST} requests")
+        for step, request in enumerate(requests):
+            try:
+                answer = await self._step(gateway, request, headers, request_id)
+            except AiError as error:
+                error.headers = {**error.headers, "cf-aig-step": str(step)}
+                if step == len(requests) - 1:
+                    raise
+            else:
+                return _handed_over(answer, step)
+        raise AssertionError("unreachable")
+
+    async def _step(self, gateway: Any, request: Any, headers: Any, request_id: str) -> RunAnswer:
+        if not isinstance(request, dict):
+            raise bad_input(mismatch("/", request, "object"))
+        if request.get("provider") != PROVIDER:
+            raise AIGatewayError(2008, 400, f"Invalid provider: only {PROVIDER!r} is served here")
+        endpoint = str(request.get("endpoint") or "").strip("/").removeprefix("run/")
+        options = {"gateway": {**_named(headers), **_named(request.get("headers")), "id": gateway}}
+        return await self._service.run(endpoint, request.get("query"), options, request_id=request_id)
+
+    def _store(self) -> GatewayStore:
+        if self._service.gateways is None:
+            raise unreadable()
+        return self._service.gateways.store
+
+
+def _named(headers: Any) -> dict[str, Any]:
+    """What ``cf-aig-*`` headers of a request say; its others, credentials among them, are not read."""
+    if not isinstance(headers, Mapping):
+        return {}
+    pairs = [(str(name).lower().encode(), str(value).encode("latin-1", "replace")) for name, value in headers.items()]
+    return gateway_options.from_headers(pairs) or {}
+
+
+def _handed_over(answer: RunAnswer, step: int) -> Any:
+    headers = {**answer.headers, "cf-aig-step": str(step)}
+    if answer.stream is not None:
+        return HostStream(answer.stream, {"headers": headers})
+    envelope = {"result": answer.json, "success": True, "errors": [], "messages": []}
+    return {"result": envelope, "headers": headers}
+
+
+def unreadable() -> CallError:
+    return CallError("AiGatewayInternalError", "The gateway's logs cannot be read or written", status=500)
+
+
+def _not_found(gateway: Any, log: Any) -> CallError:
+    return CallError("AiGatewayLogNotFound", f"Gateway {str(gateway)[:64]} has no log {str(log)[:64]}", status=404)
+
+
+__all__ = ["GatewayDoor"]

@@ -1,0 +1,35 @@
+"""What Workers AI keeps on disk, in the state folder: queued batches, cached answers, the logs of gateways."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from bindings.ai import gateway_options
+from bindings.ai.batch import Batches
+from bindings.ai.batch_store import BatchStore
+from bindings.ai.gateway import Gateways
+from bindings.ai.gateway_store import GatewayStore
+from bindings.ai.service import AIService
+from runtime.config import Config
+
+
+def lend(service: AIService, folder: Path, warn: Callable[[str], None]) -> None:
+    """Let ``service`` queue batches and pass AI Gateways. Files are made when they are first needed."""
+    def check(model: str) -> None:
+        service.catalog.resolve(model, service.settings.engine)
+
+    service.batches = Batches(BatchStore(folder / "ai-batch.sqlite"), service.run, check, warn)
+    service.gateways = Gateways(GatewayStore(folder, warn))
+
+
+def configure(service: AIService, config: Config) -> None:
+    """What ``[pilot]`` says of both. Raises ConfigError."""
+    own, settings = config.pilot, gateway_options.settings(config)
+    if service.gateways is not None:
+        service.gateways.configure(settings, own.gateway_cache, own.gateway_logs)
+    if service.batches is not None:
+        service.batches.configure(own.batch_concurrency)
+
+
+__all__ = ["configure", "lend"]
