@@ -59,7 +59,7 @@ def openrouter(model: Model) -> Item:
     return {
         "id": model.id,
         "name": model.id.rpartition("/")[2],
-        "created": _unix_time(model.created_at),
+        "created": unix_time(model.created_at),
         "hugging_face_id": weights(model),
         "context_length": model.context_window,
         "max_output_length": model.max_output_tokens,
@@ -125,7 +125,7 @@ def _date(model: Model) -> datetime.date | None:
         return None
 
 
-def _unix_time(created_at: str | None) -> int | None:
+def unix_time(created_at: str | None) -> int | None:
     """Upstream writes ``2023-09-25 19:21:11.898``, in UTC."""
     try:
         return int(datetime.datetime.fromisoformat(f"{created_at}+00:00").timestamp())
