@@ -27,6 +27,7 @@ from runtime.errors import UserError
 from runtime.supervisor.app import App
 from runtime.supervisor.dispatch import Dispatch
 from runtime.supervisor.isolates import make_spawner
+from runtime.supervisor.metrics import Requests, metrics_routes
 from runtime.supervisor.observe.base import Observer
 from runtime.supervisor.outbound import Outbound
 from runtime.supervisor.process import Parts
@@ -86,8 +87,11 @@ class Supervisor:
         root = self._config.root
         self._drain = self._config.pilot.drain if options.drain is None else options.drain
         self._stopped, self._status = 0.0, 0
-        choices = {"engine": options.engine, "load_timeout": self._config.pilot.load_timeout}
-        self._house = House(root, root / ".pilot" / "state", False, observer, options=choices)
+        pilot = self._config.pilot
+        choices = {
+            "engine": options.engine, "load_timeout": pilot.load_timeout, "engine_metrics": pilot.engine_metrics,
+        }  # fmt: skip
+        self._house = House(root, root / ".pilot" / "state", False, observer, url=self.url, options=choices)
         self._outbound = Outbound()
         self._spawner = make_spawner(root, inline=options.inline)
         parts = Parts(self._spawner, self._outbound, observer.worker_output)
@@ -124,8 +128,10 @@ class Supervisor:
 
     def _server(self) -> _Server:
         logging.getLogger("uvicorn").setLevel(logging.CRITICAL)  # the observer says what there is to say
-        dispatch = Dispatch(self._deployments, self._observer)
-        routes = [route for product in products() for route in product.routes(self._house)]
+        requests = Requests()
+        dispatch = Dispatch(self._deployments, self._observer, requests)
+        routes = [*metrics_routes(self._house, products(), requests)]
+        routes += [route for product in products() for route in product.routes(self._house)]
         return _Server(uvicorn.Config(
             App(dispatch, routes, self._config.pilot.body_limit), http=Protocol, ws="none", lifespan="off",
             log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=math.ceil(self._drain),
