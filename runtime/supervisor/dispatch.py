@@ -13,6 +13,7 @@ from runtime.supervisor.exchange import Exchange, Receive, Send
 from runtime.supervisor.observe.base import BROKE_OFF
 
 if TYPE_CHECKING:
+    from runtime.supervisor.metrics import Requests
     from runtime.supervisor.observe.base import Observer
     from runtime.supervisor.reload import Deployments
 
@@ -22,8 +23,8 @@ _FEW = 5  # tokens below which a speed means nothing
 class Dispatch:
     """The ASGI application that is the worker."""
 
-    def __init__(self, deployments: Deployments, observer: Observer) -> None:
-        self._deployments, self._observer = deployments, observer
+    def __init__(self, deployments: Deployments, observer: Observer, requests: Requests) -> None:
+        self._deployments, self._observer, self._requests = deployments, observer, requests
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         limit = self._deployments.config.pilot.body_limit
@@ -114,6 +115,7 @@ class Dispatch:
         speed = None
         if stats is not None and stats.first is not None and stats.tokens >= _FEW:
             speed = (stats.tokens - 1) / max(now - exchange.started - stats.first, 1e-6)
+        self._requests.answered(exchange.method, exchange.status or 499, now - exchange.started)
         self._observer.request(
             exchange.method, exchange.scope["path"], exchange.status or 499, (now - exchange.started) * 1000,
             first_ms=first, tokens=tokens, tokens_per_s=speed, note=exchange.note,
