@@ -21,6 +21,7 @@ from bindings.ai.sampling import generate, truth
 
 COMPLAINTS = 8  # at most so many in one answer: a body of a million bad messages is answered briefly
 CLASSIC, CHAT, COMPLETION, RESPONSES = "classic", "chat", "completion", "responses"
+RECORDED = "recorded chat"  # a chat whose stream ends as the service's was recorded to: its last chunk comes twice
 NEEDED = {CLASSIC: ("prompt", "messages"), CHAT: ("messages",), COMPLETION: ("prompt",), RESPONSES: ("messages",)}
 
 
@@ -55,15 +56,16 @@ INSTEAD = {"functions": ": describe them in 'tools'", "function_call": ": use 't
 class TextInput:
     """A checked request: what to generate, and the form its answer is wanted in.
 
-    ``lora`` is an adapter's id or name, still to be found. ``door`` is true for OpenAI's routes, false for
-    ``run``: their streams differ a little. ``fields`` is what was asked, for answers that repeat it.
+    ``lora`` is an adapter's id or name, still to be found. ``padded``: filler may hide the lengths of its stream;
+    ``twice``: see ``RECORDED``. ``fields`` is what was asked, for answers that repeat it.
     """
 
     generate: Generate
     stream: bool
     form: str = CLASSIC
     lora: str | None = None
-    door: bool = False
+    padded: bool = True
+    twice: bool = False
     include_usage: bool = True
     fields: Fields = field(default_factory=dict, repr=False)
 
@@ -74,7 +76,7 @@ def text_generation(inputs: Any, model: Model, form: str = "") -> TextInput:
         raise bad_input(checks.mismatch("/", inputs, "object"))
     asked = {key: value for key, value in inputs.items() if value is not None}
     _drop_empty_shape(asked)
-    door, form = bool(form), form or _form(asked, model)
+    route, form = form, {"": _form(asked, model), RECORDED: CHAT}.get(form, form)
     fields = responses.as_chat(asked) if form == RESPONSES else _one_prompt(asked, form)
     _refuse_unserved(fields, form)
     if complaints := list(islice(_complaints(fields, model, form), COMPLAINTS)):
@@ -82,8 +84,8 @@ def text_generation(inputs: Any, model: Model, form: str = "") -> TextInput:
     if "prompt" in fields and "messages" in fields:
         raise bad_input("oneOf at '/' not met, 2 matches: prompt and messages are mutually exclusive")
     wanted = TextInput(
-        generate(fields, model, raw=form == COMPLETION), truth(fields.get("stream")), form, fields.get("lora"), door,
-        fields.get("stream_options", {}).get("include_usage") is not False, asked,
+        generate(fields, model, raw=form == COMPLETION), truth(fields.get("stream")), form, fields.get("lora"),
+        not route, route == RECORDED, fields.get("stream_options", {}).get("include_usage") is not False, asked,
     )
     if form == CLASSIC and wanted.stream and wanted.generate.json_schema is not None:
         raise bad_input("JSON Mode does not support streaming")
@@ -160,4 +162,6 @@ def _logprobs(given: Any, form: str) -> Iterator[str]:
         yield from checks.boolean(given, "/logprobs")
 
 
-__all__ = ["CHAT", "CLASSIC", "COMPLETION", "RESPONSES", "TextInput", "refuse_options", "text_generation"]
+__all__ = [
+    "CHAT", "CLASSIC", "COMPLETION", "RECORDED", "RESPONSES", "TextInput", "refuse_options", "text_generation",
+]
