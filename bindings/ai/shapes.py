@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from bindings.ai import chat, checks, json_mode, responses, tools
+from bindings.ai import chat, checks, image_input, json_mode, responses, tools
 from bindings.ai.checks import Fields
 from bindings.ai.engine import Generate
 from bindings.ai.errors import bad_input
@@ -77,7 +77,7 @@ def text_generation(inputs: Any, model: Model, form: str = "") -> TextInput:
     asked = {key: value for key, value in inputs.items() if value is not None}
     _drop_empty_shape(asked)
     route, form = form, {"": _form(asked, model), RECORDED: CHAT}.get(form, form)
-    fields = responses.as_chat(asked) if form == RESPONSES else _one_prompt(asked, form)
+    fields = _one_shape(asked, model, form)
     _refuse_unserved(fields, form)
     if complaints := list(islice(_complaints(fields, model, form), COMPLAINTS)):
         raise bad_input("oneOf at '/' not met, 0 matches: " + ", ".join(complaints))
@@ -117,8 +117,15 @@ def _drop_empty_shape(fields: Fields) -> None:
             del fields[name]
 
 
-def _one_prompt(fields: Fields, form: str) -> Fields:
-    """OpenAI's completions take a list of prompts; one in a list is one."""
+def _one_shape(fields: Fields, model: Model, form: str) -> Fields:
+    """A chat's fields or a completion's, whichever way they were written. Raises AiError 5006, 5004.
+
+    OpenAI's completions take a list of prompts; one in a list is one.
+    """
+    if form == RESPONSES:
+        return responses.as_chat(fields)
+    if model.vision and fields.get("image"):
+        return image_input.seen(fields)
     prompt = fields.get("prompt")
     if form == COMPLETION and isinstance(prompt, list) and len(prompt) == 1:
         return {**fields, "prompt": prompt[0]}
