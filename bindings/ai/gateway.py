@@ -19,7 +19,7 @@ import msgspec
 from bindings.ai import gateway_options
 from bindings.ai.answer import RunAnswer, StreamStats, TokenStream
 from bindings.ai.errors import AiError, rate_limited, timed_out
-from bindings.ai.gateway_log import Log
+from bindings.ai.gateway_log import HEAD, Log
 from bindings.ai.gateway_options import KEYED_TTL, GatewayOptions, GatewaySettings
 from bindings.ai.gateway_rate import RateLimit
 from bindings.ai.gateway_store import Cached, GatewayStore
@@ -122,13 +122,13 @@ class _Passage:
     async def _events(self, stream: TokenStream) -> AsyncGenerator[bytes, None]:
         """The events as they are, remembered. The first item is empty."""
         chunks: list[bytes] = []
-        whole, size = False, 0
+        whole, size, room = False, 0, max(self.largest, HEAD)
         try:
             async with aclosing(stream):
                 yield b""
                 async for chunk in stream:
                     size += len(chunk)
-                    if size <= self.largest or not chunks:
+                    if size - len(chunk) < room:
                         chunks.append(chunk)
                     yield chunk
                     whole = chunk.endswith(DONE)
