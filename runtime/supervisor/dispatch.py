@@ -11,11 +11,13 @@ from runtime.errors import RequestError, ScriptError, UserError
 from runtime.supervisor import pages
 from runtime.supervisor.exchange import Exchange, Receive, Send
 from runtime.supervisor.observe.base import BROKE_OFF
+from runtime.tracing import current
 
 if TYPE_CHECKING:
     from runtime.supervisor.metrics import Requests
     from runtime.supervisor.observe.base import Observer
     from runtime.supervisor.reload import Deployments
+    from runtime.supervisor.tracing import Tracer
 
 _FEW = 5  # tokens below which a speed means nothing
 
@@ -23,8 +25,8 @@ _FEW = 5  # tokens below which a speed means nothing
 class Dispatch:
     """The ASGI application that is the worker."""
 
-    def __init__(self, deployments: Deployments, observer: Observer, requests: Requests) -> None:
-        self._deployments, self._observer, self._requests = deployments, observer, requests
+    def __init__(self, deployments: Deployments, observer: Observer, requests: Requests, tracer: Tracer) -> None:
+        self._deployments, self._observer, self._requests, self._tracer = deployments, observer, requests, tracer
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         limit = self._deployments.config.pilot.body_limit
@@ -38,6 +40,8 @@ class Dispatch:
 
     async def serve(self, exchange: Exchange, handler: Any) -> None:
         """Run ``handler(exchange)`` to its end, whatever that is."""
+        exchange.span = self._tracer.request(exchange.scope)
+        current.set(exchange.span)
         try:
             await handler(exchange)
         except asyncio.CancelledError:
@@ -107,6 +111,8 @@ class Dispatch:
         await exchange.answer(status, [*headers, (pages.MARK.encode(), b"1")], body)
 
     def _log(self, exchange: Exchange) -> None:
+        exchange.span.set({"http.response.status_code": exchange.status or None, "pilot.note": exchange.note})
+        exchange.span.end(str(exchange.status) if exchange.status >= 500 or exchange.note == BROKE_OFF else None)
         if exchange.quiet:
             return
         now, stats = time.perf_counter(), exchange.stats if exchange.status < 500 else None

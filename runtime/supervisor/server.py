@@ -33,6 +33,7 @@ from runtime.supervisor.outbound import Outbound
 from runtime.supervisor.process import Parts
 from runtime.supervisor.protocol import Protocol
 from runtime.supervisor.reload import Deployments, changes, products
+from runtime.supervisor.tracing import make_tracer
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,7 @@ class Supervisor:
         }  # fmt: skip
         self._house = House(root, root / ".pilot" / "state", False, observer, url=self.url, options=choices)
         self._outbound = Outbound()
+        self._tracer = make_tracer(self._config, observer.warn)
         self._spawner = make_spawner(root, inline=options.inline)
         parts = Parts(self._spawner, self._outbound, observer.worker_output)
         self._deployments = Deployments(self._config, options.read, self._house, parts, observer)
@@ -102,6 +104,7 @@ class Supervisor:
         await self._spawner.start()
         async with contextlib.AsyncExitStack() as stack:
             stack.push_async_callback(self._spawner.aclose)
+            stack.push_async_callback(self._tracer.aclose)
             stack.push_async_callback(self._outbound.aclose)
             for product in products():
                 await product.start(self._house)
@@ -129,7 +132,7 @@ class Supervisor:
     def _server(self) -> _Server:
         logging.getLogger("uvicorn").setLevel(logging.CRITICAL)  # the observer says what there is to say
         requests = Requests()
-        dispatch = Dispatch(self._deployments, self._observer, requests)
+        dispatch = Dispatch(self._deployments, self._observer, requests, self._tracer)
         routes = [*metrics_routes(self._house, products(), requests)]
         routes += [route for product in products() for route in product.routes(self._house)]
         return _Server(uvicorn.Config(
