@@ -159,7 +159,7 @@ async def test_chat_tool_calls_keep_their_ids() -> None:
     calls = [{"id": "call_1", "type": "function", "function": function}]
     assert choice["message"] == {"role": "assistant", "content": None, "tool_calls": calls}
     assert choice["finish_reason"] == "tool_calls"
-    one, two, last, *_ = await events(CALLED, CHAT, **TOOLS)
+    one, two, last, *_ = await events(CALLED, RECORDED, **TOOLS)
     assert [chunk["choices"][0]["delta"] for chunk in (one, two)] == [{"tool_calls": piece} for piece in PIECES]
     assert last["choices"][0]["finish_reason"] == "tool_calls"
 
@@ -168,7 +168,7 @@ async def test_chat_reasoning() -> None:
     found = await whole(THOUGHT, CHAT)
     assert found["choices"][0]["message"]["reasoning_content"] == "Hm"
     assert found["usage"]["prompt_tokens_details"] == {"cached_tokens": 4}
-    first, *_ = await events(THOUGHT, CHAT)
+    _, first, *_ = await events(THOUGHT, CHAT)
     assert first["choices"][0]["delta"] == {"reasoning_content": "Hm"}
 
 
@@ -183,7 +183,7 @@ async def test_several_answers() -> None:
     said = [(choice["index"], choice["message"]["content"], choice["finish_reason"]) for choice in found["choices"]]
     assert said == [(0, "ac", "length"), (1, "b", "stop")]
     assert found["usage"]["completion_tokens"] == 3
-    chunks = [event["choices"][0] for event in (await events(SEVERAL, CHAT, n=2))[:-1]]
+    chunks = [event["choices"][0] for event in (await events(SEVERAL, CHAT, n=2))[2:-1]]
     assert [(one["index"], one["delta"]["content"]) for one in chunks[:3]] == [(0, "a"), (1, "b"), (0, "c")]
     assert [(one["index"], one["finish_reason"]) for one in chunks[3:]] == [(0, "length"), (1, "stop")]
 
@@ -196,7 +196,7 @@ SURE = [Delta("Hi", 1, 5, None, Extra(logprobs=PROBABLE)), Delta("", 0, 5, "stop
 async def test_logprobs() -> None:
     found = await whole(SURE, CHAT, logprobs=True, top_logprobs=1)
     assert found["choices"][0]["logprobs"] == {"content": PROBABLE}
-    first, *_ = await events(SURE, CHAT, logprobs=True)
+    _, first, *_ = await events(SURE, CHAT, logprobs=True)
     assert first["choices"][0] == {"index": 0, "delta": {"content": "Hi"}, "logprobs": {"content": PROBABLE}}
 
 

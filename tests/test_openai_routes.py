@@ -41,7 +41,9 @@ STREAM = (
     "data: [DONE]\n\n"
 )
 *HEAD, LAST, _, DONE, _ = STREAM.split("\n\n")
-PLAIN = "\n\n".join([*HEAD, LAST.replace("4}}", '4,"prompt_tokens_details":{"cached_tokens":0}}}'), DONE, ""])
+TOLD = '"delta":{"role":"assistant","content":""},"logprobs":null,"finish_reason":null'
+ROLE = HEAD[0].replace('"delta":{"content":"Hello"}', TOLD)
+PLAIN = "\n\n".join([ROLE, *HEAD, LAST.replace("4}}", '4,"prompt_tokens_details":{"cached_tokens":0}}}'), DONE, ""])
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -152,7 +154,7 @@ async def test_leaving_frees_the_model(pilot: Served) -> None:
     body = json.dumps({**HI, "model": "slow", "stream": True, "max_tokens": 400})
     address, headers = pilot.url + "/v1/chat/completions", {"Authorization": "Bearer any"}
     async with pilot.http.post(address, data=body, headers=headers) as response:
-        assert b'"content":"Hello"' in await response.content.readuntil(b"\n\n")
+        assert b'"role":"assistant"' in await response.content.readuntil(b"\n\n")
         response.close()
     line = await pilot.event("request", since=since, path="/v1/chat/completions", note="client left")
     assert line["tokens"] < 100

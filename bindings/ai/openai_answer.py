@@ -4,9 +4,9 @@
     data: {"id":…,"choices":[{"index":0,"delta":{"content":""},"finish_reason":"stop"}],"usage":{…}}
     data: [DONE]
 
-The newer models begin with the role, the classic ones do not. ``finish_reason`` is on the chunk with the usage
-only. Under ``ai/v1`` that chunk comes twice, as it was recorded of the service: the second time it counts no tokens,
-but has ``prompt_tokens_details``, so that who adds up and who reads the first get it right.
+The first chunk has the role, ``finish_reason`` is on the chunk with the usage only. Under ``ai/v1`` it is as it was
+recorded of the service: the classic models tell no role, and the last chunk comes twice, the second time with
+``prompt_tokens_details`` and no tokens, so that who adds up and who reads the first get it right.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ class Chat(Chunks):
         self._called: set[int] = set()
 
     def begin(self) -> bytes:
-        if not self._model.openai_style:
+        if self._wanted.twice and not self._model.openai_style:
             return b""
         first = {"delta": {"role": "assistant", "content": ""}, "logprobs": None, "finish_reason": None}
         return b"".join(self._close(self._event([{"index": index, **first}])) for index in self._reasons)
