@@ -82,7 +82,7 @@ async def until(pilot: Served, id: str, model: str, wanted: str) -> None:
 async def test_a_batch(pilot: Served) -> None:
     requests = [
         {"prompt": "where is new york?", "external_reference": "first"},
-        {"messages": [{"role": "user", "content": "a b c"}], "max_tokens": 2},
+        {"messages": [{"role": "user", "content": "a b c"}], "max_tokens": 2, "user": 10**30},
         {"prompt": 3, "external_reference": "wrong"},
     ]
     found = await outcome(pilot, await queue(pilot, requests))

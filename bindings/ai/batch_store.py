@@ -35,7 +35,7 @@ STEPS = [
     """
 ]
 
-_encode, _decode = msgspec.msgpack.encode, msgspec.msgpack.decode
+_encode, _decode = msgspec.json.encode, msgspec.json.decode  # msgpack has no numbers beyond 64 bits
 
 
 class QueueFull(Exception):
