@@ -195,6 +195,23 @@ async def test_retries(start: Start, tmp_path: Path) -> None:
         server.refusals[:] = []
 
 
+@pytest.mark.parametrize("caching", [{}, {"cf-aig-cache-ttl": "60"}])
+async def test_a_client_that_leaves_ends_it_at_the_upstream_server(
+    start: Start, tmp_path: Path, caching: dict[str, str]
+) -> None:
+    async with upstream(tokens=2000, pause=0.02) as server:
+        models = f"remote: {{engine: openai, model: acme, options: {{base_url: '{server.url}', api_key: k}}}}\n"
+        pilot = await start(tmp_path, models)
+        body = json.dumps({"prompt": "a", "stream": True})
+        headers = {**BEARER, "cf-aig-gateway-id": "g", **caching}
+        url = f"{pilot.url}/client/v4/accounts/a/ai/run/remote"
+        async with pilot.http.post(url, data=body, headers=headers) as response:
+            assert await response.content.readuntil(b"\n\n") == b'data: {"response":" word"}\n\n'
+            assert server.live == 1
+            response.close()
+        await server.until_live(0)
+
+
 async def test_the_pauses_between_attempts() -> None:
     for backoff, pauses in {"constant": [2, 2, 2], "linear": [2, 4, 6], "exponential": [2, 4, 8]}.items():
         retries = Retries(max_attempts=4, retry_delay_ms=2000, backoff=backoff)  # type: ignore[arg-type]
