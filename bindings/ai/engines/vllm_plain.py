@@ -1,0 +1,95 @@
+"""Requests whose answer is their text: how vLLM is asked for it.
+
+Prompts are rendered by vLLM's own renderer, which knows the model's chat template; a base model has none, and gets
+the messages' texts.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from importlib import import_module
+from typing import Any
+
+from bindings.ai.engine import Generate
+from bindings.ai.engines.vllm_read import Asked, Reader
+from runtime.errors import ConfigError
+
+_HI = [{"role": "user", "content": "Hi"}]
+_SHORT = 1000  # characters; handing them to a thread takes longer than the tokenizer does
+_SAME = ("top_k", "seed", "repetition_penalty", "frequency_penalty", "presence_penalty", "logprobs")
+
+
+class Plain:
+    def __init__(self, llm: Any, chat: Any | None) -> None:
+        self._renderer, self.chat = llm.renderer, chat  # chat: vLLM's ChatParams; None when there is no template
+        self._sampling = import_module("vllm.sampling_params")
+        self._length = dataclasses.replace(
+            llm.renderer.default_cmpl_tok_params, max_total_tokens=8 * llm.model_config.max_model_len)
+        self._chat_length = dataclasses.replace(self._length, add_special_tokens=False)
+
+    @classmethod
+    async def of(cls, llm: Any, template: str | None) -> Plain:
+        """Raises ConfigError for a ``template`` that fails."""
+        return cls(llm, await _chat_params(llm, template))
+
+    async def ask(self, request: Generate) -> Asked:
+        readers = [Reader(logprobs=request.logprobs) for _ in range(request.n)]
+        return Asked(await self.render(request), self.params(request), readers, {})
+
+    async def render(self, request: Generate) -> Any:
+        """vLLM's EngineInput for the request; the messages go through the chat template."""
+        messages = request.messages
+        if messages is None and (request.raw or self.chat is None):
+            return await self._render_text(request.prompt or "")
+        messages = messages or [{"role": "user", "content": request.prompt}]
+        if self.chat is None:
+            return await self._render_text("\n\n".join(_text(message) for message in messages))
+        if sum(len(_text(message)) for message in messages) <= _SHORT:
+            _, (prompt,) = self._renderer.render_chat([messages], self.chat, self._chat_length)
+        else:
+            _, (prompt,) = await self._renderer.render_chat_async([messages], self.chat, self._chat_length)
+        return prompt
+
+    async def _render_text(self, text: str) -> Any:
+        if len(text) <= _SHORT:
+            (prompt,) = self._renderer.render_cmpl([{"prompt": text}], self._length)
+        else:
+            (prompt,) = await self._renderer.render_cmpl_async([{"prompt": text}], self._length)
+        return prompt
+
+    def params(self, request: Generate) -> Any:
+        """What is not asked for keeps vLLM's neutral value. ``max_tokens`` is always said: vLLM's is 16."""
+        wanted = {
+            "top_p": None if request.top_p is None else min(max(request.top_p, 0.001), 1.0),
+            "stop": request.stop or None, **{name: getattr(request, name) for name in _SAME},
+        }
+        if request.logit_bias:
+            wanted["logit_bias"] = {int(number): bias for number, bias in request.logit_bias.items()}
+        if request.json_schema is not None:
+            schema = request.json_schema or {"type": "object"}
+            wanted["structured_outputs"] = self._sampling.StructuredOutputsParams(json=schema)
+        return self._sampling.SamplingParams(
+            max_tokens=request.max_tokens, temperature=request.temperature, n=request.n, ignore_eos=request.ignore_eos,
+            output_kind=self._sampling.RequestOutputKind.DELTA,
+            **{name: value for name, value in wanted.items() if value is not None})
+
+
+async def _chat_params(llm: Any, template: str | None) -> Any | None:
+    """How to render a chat, or None for a base model, which has no template: it is tried to find out."""
+    params = import_module("vllm.renderers.params").ChatParams(
+        chat_template=template, chat_template_kwargs={"add_generation_prompt": True})
+    try:
+        await llm.renderer.render_chat_async([_HI], params)
+    except Exception as error:
+        if template is not None:
+            raise ConfigError(f"the chat template fails: {error}", where="vllm: chat_template") from None
+        return None
+    return params
+
+
+def _text(message: dict[str, Any]) -> str:
+    content = message.get("content") or ""
+    return content if isinstance(content, str) else "".join(part.get("text", "") for part in content)
+
+
+__all__ = ["Plain"]

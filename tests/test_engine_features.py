@@ -1,0 +1,236 @@
+"""One contract, every engine: all of text generation that is more than text, asked of real models."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from feature_models import CALL, adapter, talking_llama
+from models_support import Said, ask, text_of, tokens_of
+from test_engines import Engines, collect, live
+
+from bindings.ai.client import EngineClient
+from bindings.ai.engine import Delta, EngineError, EngineSpec
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+SCHEMA = {"type": "object", "properties": {"ok": {"type": "boolean"}, "city": {"enum": ["Paris", "Rome"]}},
+          "required": ["ok", "city"], "additionalProperties": False}  # fmt: skip
+TOOL = {"type": "function", "function": {
+    "name": "get_weather", "description": "The weather in a city",
+    "parameters": {"type": "object", "properties": {"city": {"enum": ["Paris", "Rome"]}}, "required": ["city"]}}}
+OTHER = {"type": "function", "function": {"name": "get_time", "parameters": {"type": "object", "properties": {}}}}
+NAMED = {"type": "function", "function": {"name": "get_weather"}}
+
+
+class Featured(Engines):
+    """As ``Engines``, with a vLLM that thinks aloud and has adapters."""
+
+    async def vllm(self) -> EngineClient:
+        if find_spec("vllm") is None:
+            pytest.skip("vLLM is not installed")
+        spec = EngineSpec(engine="vllm", model=str(talking_llama(self._folder / "talking")),
+                          options={"enable_lora": True, "max_cpu_loras": 2})
+        client = EngineClient(spec, Said(), load_timeout=170)
+        await client.ready()
+        return client
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def engines(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Featured]:
+    engines = Featured(tmp_path_factory.mktemp("models"))
+    yield engines
+    await engines.aclose()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=["llamacpp", "openai", "vllm"])
+async def engine(engines: Featured, request: pytest.FixtureRequest) -> Any:
+    return await engines.get(request.param)
+
+
+def calls_of(deltas: list[Delta]) -> list[dict[str, Any]]:
+    """The calls, put together from their pieces."""
+    calls: dict[int, dict[str, Any]] = {}
+    for piece in (piece for delta in deltas if delta.extra for piece in delta.extra.tool_calls):
+        call = calls.setdefault(piece["index"], {"id": "", "name": "", "arguments": ""})
+        call["id"] += piece.get("id") or ""
+        for name, value in piece.get("function", {}).items():
+            call[name] += value or ""
+    return list(calls.values())
+
+
+def reasoning_of(deltas: list[Delta]) -> str:
+    return "".join(delta.extra.reasoning for delta in deltas if delta.extra)
+
+
+async def refused(engine: Any, **fields: Any) -> tuple[int, int, str]:
+    with pytest.raises(EngineError) as caught:
+        await collect(engine, ask(**fields))
+    assert await live(engine) == 0
+    return caught.value.code, caught.value.status, caught.value.description
+
+
+# What every real engine does
+
+async def test_the_answer_matches_the_schema(engine: Any) -> None:
+    deltas = await collect(engine, ask("Is it nice in Rome?", json_schema=SCHEMA, max_tokens=100))
+    answer = json.loads(text_of(deltas))
+    assert set(answer) == {"ok", "city"}
+    assert answer["city"] in ("Paris", "Rome")
+    assert deltas[-1].finish_reason == "stop"
+
+
+@pytest.mark.parametrize("choice", ["required", NAMED])
+async def test_a_forced_call(engine: Any, choice: Any) -> None:
+    deltas = await collect(engine, ask("Weather?", tools=[TOOL, OTHER], tool_choice=choice, max_tokens=120))
+    first = calls_of(deltas)[0]
+    if choice == NAMED:
+        assert first["name"] == "get_weather"
+        assert json.loads(first["arguments"])["city"] in ("Paris", "Rome")
+    assert first["name"] in ("get_weather", "get_time")
+    assert isinstance(json.loads(first["arguments"]), dict)
+    assert first["id"]
+    assert deltas[-1].finish_reason == "tool_calls"
+    assert not text_of(deltas).strip()
+
+
+async def test_n_answers(engine: Any) -> None:
+    deltas = await collect(engine, ask("one two three", n=3, temperature=1.0, max_tokens=4, ignore_eos=True))
+    by_index = {n: [d for d in deltas if (d.extra.index if d.extra else 0) == n] for n in range(3)}
+    assert sum(map(len, by_index.values())) == len(deltas)
+    for answer in by_index.values():
+        assert [delta.finish_reason for delta in answer if delta.finish_reason] == ["length"]
+        assert answer[-1].finish_reason is not None
+    assert tokens_of(deltas) == 12
+    assert await live(engine) == 0
+
+
+async def test_greedy_answers_are_all_the_same(engine: Any) -> None:
+    deltas = await collect(engine, ask("one two three", n=2, max_tokens=6))
+    texts = ["".join(d.text for d in deltas if (d.extra.index if d.extra else 0) == n) for n in range(2)]
+    assert texts[0] == texts[1] != ""
+
+
+@pytest.mark.parametrize("count", [0, 2])
+async def test_logprobs_are_those_of_the_tokens(engine: Any, count: int) -> None:
+    deltas = await collect(engine, ask("Say: Paris", logprobs=count, max_tokens=4))
+    odds = [one for delta in deltas if delta.extra for one in delta.extra.logprobs]
+    shown = [one for one in odds if one["token"] not in ("<|im_end|>", "")]
+    assert "".join(one["token"] for one in shown) == text_of(deltas)
+    for one in shown:
+        assert bytes(one["bytes"]).decode() == one["token"]
+        assert one["logprob"] <= 0
+        assert len(one["top_logprobs"]) == count
+        if count:
+            assert one["top_logprobs"][0]["token"] == one["token"], "the answer is greedy"
+
+
+async def test_a_schema_that_is_none_is_refused(engine: Any) -> None:
+    code, status, _ = await refused(engine, json_schema={"type": "nonsense"})
+    assert (code, status) in [(5024, 400), (8007, 400)]
+    if engine.info.engine != "openai":
+        assert code == 5024
+
+
+async def test_only_images_that_came_along(engine: Any) -> None:
+    parts = [{"type": "text", "text": "What is it?"},
+             {"type": "image_url", "image_url": {"url": "http://127.0.0.1/x.png"}}]
+    with pytest.raises(EngineError) as caught:
+        await collect(engine, ask(messages=[{"role": "user", "content": parts}]))
+    assert (caught.value.code, caught.value.status) == (5006, 400)
+
+
+# vLLM
+
+async def test_vllm_calls_a_tool_of_its_own_accord(engines: Featured) -> None:
+    deltas = await collect(await engines.get("vllm"), ask("Weather?", tools=[TOOL]))
+    [call] = calls_of(deltas)
+    wanted = json.loads(CALL)
+    assert call["name"] == wanted["name"]
+    assert json.loads(call["arguments"]) == wanted["arguments"]
+    assert (deltas[-1].finish_reason, text_of(deltas)) == ("tool_calls", "")
+
+
+async def test_vllm_is_not_shown_tools_that_it_may_not_call(engines: Featured) -> None:
+    deltas = await collect(await engines.get("vllm"), ask("Weather?", tools=[TOOL], tool_choice="none"))
+    assert (text_of(deltas), deltas[-1].finish_reason) == (" a b", "stop")
+
+
+async def test_vllm_parts_thoughts_from_the_answer(engines: Featured) -> None:
+    engine = await engines.get("vllm")
+    for fields in ({"chat_template_kwargs": {"enable_thinking": True}}, {"reasoning_effort": "high"}):
+        deltas = await collect(engine, ask("Think!", **fields))
+        assert (reasoning_of(deltas), text_of(deltas)) == (" c d", " a b")
+        assert deltas[-1].finish_reason == "stop"
+    deltas = await collect(engine, ask("Think!"))
+    assert (reasoning_of(deltas), text_of(deltas)) == ("", " a b")
+
+
+async def test_vllm_thinks_freely_before_it_keeps_to_the_schema(engines: Featured) -> None:
+    request = ask("Think!", chat_template_kwargs={"enable_thinking": True}, json_schema=SCHEMA, max_tokens=100)
+    deltas = await collect(await engines.get("vllm"), request)
+    assert reasoning_of(deltas) == " c d"
+    assert set(json.loads(text_of(deltas))) == {"ok", "city"}
+
+
+async def test_vllm_takes_no_template_of_a_strangers(engines: Featured) -> None:
+    engine = await engines.get("vllm")
+    assert (await refused(engine, chat_template_kwargs={"chat_template": "{{ 1 }}"}))[:2] == (8007, 400)
+
+
+async def test_vllm_any_object_is_a_schema_too(engines: Featured) -> None:
+    deltas = await collect(await engines.get("vllm"), ask("JSON!", json_schema={}, max_tokens=5))
+    assert text_of(deltas).startswith("{")
+
+
+async def test_vllm_with_an_adapter_says_something_else(engines: Featured, tmp_path: Path) -> None:
+    engine, other = await engines.get("vllm"), adapter(tmp_path / "one")
+    assert text_of(await collect(engine, ask("hello", lora=str(other)))) == " g"
+    assert text_of(await collect(engine, ask("hello"))) == " a b"
+    for number in range(3):  # more than it keeps: the first goes, and comes back when asked for
+        adapter(tmp_path / f"more{number}")
+        assert text_of(await collect(engine, ask("hello", lora=str(tmp_path / f"more{number}")))) == " g"
+    many = [ask("hello", lora=str(other) if n % 2 else None) for n in range(8)]
+    texts = [text_of(deltas) for deltas in await asyncio.gather(*(collect(engine, one) for one in many))]
+    assert texts == [" a b", " g"] * 4
+
+
+async def test_vllm_survives_an_adapter_that_does_not_fit(engines: Featured, tmp_path: Path) -> None:
+    engine, large = await engines.get("vllm"), adapter(tmp_path / "large", rank=64)
+    code, status, description = await refused(engine, lora=str(large))
+    assert (code, status) == (8007, 400)
+    assert "rank" in description
+    assert str(tmp_path) not in description
+    assert text_of(await collect(engine, ask("hello"))) == " a b"
+
+
+async def test_vllm_bans_a_token(engines: Featured) -> None:
+    engine = await engines.get("vllm")
+    [odds] = [one for delta in await collect(engine, ask("hello", logprobs=0, max_tokens=1)) if delta.extra
+              for one in delta.extra.logprobs]
+    from feature_models import _talking_tokenizer
+
+    number = _talking_tokenizer().token_to_id(odds["token"].replace(" ", "Ġ"))
+    assert odds["token"] == " a"
+    assert not text_of(await collect(engine, ask("hello", logit_bias={str(number): -100}))).startswith(" a")
+    assert (await refused(engine, logit_bias={"99999": 1}))[:2] == (8007, 400)
+
+
+async def test_vllm_goes_on_past_the_end(engines: Featured) -> None:
+    engine = await engines.get("vllm")
+    deltas = await collect(engine, ask("hello", ignore_eos=True, max_tokens=9))
+    assert (tokens_of(deltas), deltas[-1].finish_reason) == (9, "length")
+    assert tokens_of(await collect(engine, ask("hello", max_tokens=9))) == 3
+
+
+async def test_vllm_refuses_images_for_a_model_that_sees_none(engines: Featured) -> None:
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,aGk="}}
+    code, status, text = await refused(await engines.get("vllm"), messages=[{"role": "user", "content": [image]}])
+    assert (code, status) == (5006, 400)
+    assert "image_url" in text
