@@ -50,9 +50,9 @@ def main() -> None:
 def dev(script: Path | None, log_level: str, log_format: Any, variables: tuple[str, ...], **options: Any) -> None:
     """Serve a worker here, reloading it on every save. SCRIPT is needed only without a configuration."""
     from runtime.config import parse_variable
+    from runtime.supervisor.dev import Options
+    from runtime.supervisor.dev import dev as serve
     from runtime.supervisor.observe import make_observer
-    from runtime.supervisor.server import Options
-    from runtime.supervisor.server import dev as serve
 
     options["config"] = script or options["config"]
     serve(Options(variables=dict(map(parse_variable, variables)), **options), make_observer(log_format, log_level))

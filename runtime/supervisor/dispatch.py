@@ -5,28 +5,52 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from runtime.errors import RequestError, ScriptError, UserError
 from runtime.supervisor import pages
 from runtime.supervisor.exchange import Exchange, Receive, Send
+from runtime.supervisor.heads import Headers
 from runtime.supervisor.observe.base import BROKE_OFF
 
 if TYPE_CHECKING:
     from runtime.supervisor.observe.base import Observer
-    from runtime.supervisor.reload import Deployments
 
 _FEW = 5  # tokens below which a speed means nothing
 
 
-class Dispatch:
-    """The ASGI application that is the worker."""
+class Version(Protocol):
+    """What answers one request."""
 
-    def __init__(self, deployments: Deployments, observer: Observer) -> None:
-        self._deployments, self._observer = deployments, observer
+    async def fetch(self, exchange: Exchange) -> None: ...
+
+
+class Versions(Protocol):
+    """Which version answers."""
+
+    @property
+    def version(self) -> int:
+        """Of what an error page shows."""
+
+    @property
+    def broken(self) -> UserError | None:
+        """Why the newest code does not answer."""
+
+    @property
+    def body_limit(self) -> int: ...
+
+    async def current(self, headers: Headers) -> Version:
+        """The version for a request with these headers. Raises ``UserError`` when there is none."""
+
+
+class Dispatch:
+    """The ASGI application that is the worker. ``public``: an answer tells a stranger nothing of what broke."""
+
+    def __init__(self, versions: Versions, observer: Observer, *, public: bool = False) -> None:
+        self._deployments, self._observer, self._public = versions, observer, public
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
-        limit = self._deployments.config.pilot.body_limit
+        limit = self._deployments.body_limit
         try:
             exchange = Exchange(scope, receive, send, limit)
         except (RequestError, ValueError) as error:
@@ -47,6 +71,8 @@ class Dispatch:
             return await self._refuse(exchange, error.status, error)
         except UserError as error:
             self._tell(error)
+            if self._public:
+                return await self._refuse_in_public(exchange)
             return await self._refuse(exchange, 500, error)
         except ConnectionError:
             exchange.note = "client left"
@@ -60,8 +86,8 @@ class Dispatch:
             return await self._probe(exchange)
         if broken is not None and _is_browser(exchange):
             return await self._answer(exchange, 500, broken)
-        deployment = await self._deployments.current()
-        await deployment.fetch(exchange)
+        version = await self._deployments.current(exchange.scope["headers"])
+        await version.fetch(exchange)
 
     async def _probe(self, exchange: Exchange) -> None:
         """An open error page asks whether what it shows is still so."""
@@ -89,6 +115,16 @@ class Dispatch:
             exchange.note = BROKE_OFF
         else:
             await self._answer(exchange, status, error)
+        self._log(exchange)
+
+    async def _refuse_in_public(self, exchange: Exchange) -> None:
+        """The log has the error; the client gets an id to ask after it."""
+        if exchange.status:
+            exchange.note = BROKE_OFF
+        else:
+            request_id = str(uuid.uuid4())
+            self._observer.note(f"request {request_id}: the error above")
+            await self._answer(exchange, 500, "The worker threw an exception.", request_id)
         self._log(exchange)
 
     async def _answer(self, exchange: Exchange, status: int, error: UserError | str, request_id: str = "") -> None:

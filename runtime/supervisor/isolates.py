@@ -55,12 +55,13 @@ class Spawner(Protocol):
     async def aclose(self) -> None: ...
 
 
-def make_spawner(root: Path, *, inline: bool) -> Spawner:
-    """PILOT_SPAWN=process chooses the way that works without fork."""
+def make_spawner(root: Path, *, inline: bool = False, clean: bool = False) -> Spawner:
+    """PILOT_SPAWN=process chooses the way that works without fork. ``clean``: nothing of our environment goes on."""
     if inline:
         return InlineSpawner(root)
     forkless = sys.platform == "darwin" or os.environ.get("PILOT_SPAWN") == "process"
-    return ProcessSpawner() if forkless else ForkSpawner()
+    environment = _clean() if clean else _environment()
+    return ProcessSpawner(environment) if forkless else ForkSpawner(environment)
 
 
 def in_words(status: int) -> str:
@@ -74,12 +75,20 @@ def _environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not _PRIVATE.search(name.upper())}
 
 
-def _start(module: str, sock: socket.socket, out: int | None = None, err: int | None = None) -> subprocess.Popen[bytes]:
+def _clean() -> dict[str, str]:
+    """Where Python is found, and in which language; no more."""
+    kept = re.compile(r"PATH|LANG|LC_\w+|TZ|PYTHON(HASHSEED|UTF8|WARNINGS)")
+    return {name: value for name, value in os.environ.items() if kept.fullmatch(name)}
+
+
+def _start(
+    module: str, environment: dict[str, str], sock: socket.socket, out: int | None = None, err: int | None = None
+) -> subprocess.Popen[bytes]:
     """A session of its own: a Ctrl-C in the terminal is for the supervisor alone."""
     return subprocess.Popen(
         [sys.executable, "-P", "-m", module, str(sock.fileno())],
         pass_fds=[sock.fileno()], stdin=subprocess.DEVNULL, stdout=out, stderr=err,
-        start_new_session=True, env=_environment(),
+        start_new_session=True, env=environment,
     )  # fmt: skip
 
 
@@ -108,7 +117,8 @@ class _Forked:
 class ForkSpawner:
     """Owns the zygote; starts a new one when it is gone or can no longer be forked."""
 
-    def __init__(self) -> None:
+    def __init__(self, environment: dict[str, str]) -> None:
+        self._environment = environment
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
         self._births: dict[int, asyncio.Future[_Forked]] = {}
@@ -119,7 +129,7 @@ class ForkSpawner:
 
     async def start(self) -> None:
         ours, theirs = socket.socketpair()
-        self._process = _start("runtime.isolate.zygote", theirs)
+        self._process = _start("runtime.isolate.zygote", self._environment, theirs)
         theirs.close()
         ours.setblocking(False)
         self._control = ours
@@ -241,12 +251,15 @@ class _Started:
 class ProcessSpawner:
     """A fresh interpreter per isolate."""
 
+    def __init__(self, environment: dict[str, str]) -> None:
+        self._environment = environment
+
     async def start(self) -> None:
         """Nothing to keep warm."""
 
     async def spawn(self, sock: socket.socket, tell: Tell) -> Child:
         out, err = await listen(partial(tell, "stdout")), await listen(partial(tell, "stderr"))
-        process = _start("runtime.isolate.main", sock, out, err)
+        process = _start("runtime.isolate.main", self._environment, sock, out, err)
         for descriptor in (out, err):
             os.close(descriptor)
         sock.close()

@@ -14,6 +14,7 @@ from bindings.base import Binding, House, Product
 from runtime.config import Config, watched
 from runtime.errors import ScriptError, UserError
 from runtime.supervisor.deployment import Deployment
+from runtime.supervisor.heads import Headers
 from runtime.supervisor.observe.base import Observer
 from runtime.supervisor.process import Parts
 
@@ -64,7 +65,11 @@ class Deployments:
     def bindings(self) -> Sequence[Binding]:
         return self._bindings or []
 
-    async def current(self) -> Deployment:
+    @property
+    def body_limit(self) -> int:
+        return self.config.pilot.body_limit
+
+    async def current(self, headers: Headers) -> Deployment:
         """The deployment that answers now. Raises what broke when there has not been a working one yet."""
         await self._tried.wait()
         if self._current is None:
