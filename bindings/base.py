@@ -11,7 +11,7 @@ A product (``ai``, ``kv_namespaces`` …) is one file with one ``Product`` subcl
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
@@ -33,6 +33,8 @@ class Route:
     method: str
     path: str
     handler: Any  # Callable[..., Awaitable[web.Response]]
+    when: Callable[[], bool] = lambda: True  # asked at each request; False leaves the path to the worker
+    body_limit: int | None = None  # bytes; None: as [pilot] body_limit says
 
 
 @dataclass
@@ -53,6 +55,7 @@ class House:
     on_host: bool                  # pilot host (True) or pilot dev (False)
     say: Any                       # observe.Observer: say.note(text), say.warn(text), say.progress(...)
     shared: dict[str, Any] = field(default_factory=dict)  # product key → what outlives reloads
+    url: str = ""                  # where the supervisor answers, without a slash at the end
     options: Mapping[str, Any] = field(default_factory=dict)  # command-line choices, e.g. {"engine": "echo"}
 
 

@@ -118,8 +118,9 @@ def _drop_empty_shape(fields: Fields) -> None:
 def _one_prompt(fields: Fields, form: str) -> Fields:
     """OpenAI's completions take a list of prompts; one in a list is one."""
     prompt = fields.get("prompt")
-    one = form == COMPLETION and isinstance(prompt, list) and len(prompt) == 1
-    return {**fields, "prompt": prompt[0]} if one else fields
+    if form == COMPLETION and isinstance(prompt, list) and len(prompt) == 1:
+        return {**fields, "prompt": prompt[0]}
+    return fields
 
 
 # Refusing

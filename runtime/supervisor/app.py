@@ -20,22 +20,22 @@ class App:
 
     def __init__(self, dispatch: Dispatch, routes: Iterable[Route], body_limit: int) -> None:
         self._dispatch, self._limit = dispatch, body_limit
-        self._routes = [(_matcher(route), route.handler) for route in routes]
+        self._routes = [(_matcher(route), route) for route in routes]
         self._prefixes = tuple({matcher.path.partition("{")[0] for matcher, _ in self._routes})
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
         if self._prefixes and scope["path"].startswith(self._prefixes):
-            for matcher, handler in self._routes:
+            for matcher, route in self._routes:
                 match, found = matcher.matches(scope)
-                if match is Match.FULL:
-                    return await self._serve(handler, found["path_params"], scope, receive, send)
+                if match is Match.FULL and route.when():
+                    return await self._serve(route, found["path_params"], scope, receive, send)
         await self._dispatch(scope, receive, send)
 
-    async def _serve(self, handler: Any, params: dict[str, Any], scope: Any, receive: Receive, send: Send) -> None:
+    async def _serve(self, route: Route, params: dict[str, Any], scope: Any, receive: Receive, send: Send) -> None:
         try:
-            exchange, body = self._exchange(scope, receive, send)
+            exchange, body = self._exchange(scope, receive, send, route.body_limit or self._limit)
         except ValueError:
             return await self._dispatch(scope, receive, send)  # which refuses it
 
@@ -43,7 +43,7 @@ class App:
             request = web.Request.from_parts(scope["method"], _url(scope), scope["headers"], body)
             exchange.watch()
             try:
-                response = await handler(request, **params)
+                response = await route.handler(request, **params)
                 status, _, headers, content = response.to_parts()
                 if not isinstance(content, bytes | None):
                     exchange.uses(content)
@@ -53,12 +53,14 @@ class App:
 
         await self._dispatch.serve(exchange, run)
 
-    def _exchange(self, scope: Any, receive: Receive, send: Send) -> tuple[Exchange, AsyncIterator[bytes] | None]:
+    def _exchange(
+        self, scope: Any, receive: Receive, send: Send, limit: int
+    ) -> tuple[Exchange, AsyncIterator[bytes] | None]:
         """With the request's body. One that is too large fails when it is read: a product refuses in its own words."""
         try:
-            exchange = Exchange(scope, receive, send, self._limit)
+            exchange = Exchange(scope, receive, send, limit)
         except RequestError as error:
-            return Exchange({**scope, "headers": []}, receive, send, self._limit), _failing(error)
+            return Exchange({**scope, "headers": []}, receive, send, limit), _failing(error)
         return exchange, None if exchange.inbound.done else exchange.inbound.chunks()
 
 

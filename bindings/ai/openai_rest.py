@@ -1,0 +1,117 @@
+"""OpenAI's routes, under ``/client/v4/accounts/{account}/ai/v1`` and, for plain OpenAI clients, under ``/v1``.
+
+A success is OpenAI's bare body, a refusal the service's envelope (contract §2.3); ``/responses`` alone refuses
+in OpenAI's way. ``/v1`` lies on the worker's own ground: it can be left to the worker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from bindings.ai import catalog_items, checks, gateway_options, openai_embeddings
+from bindings.ai.answer import RunAnswer
+from bindings.ai.errors import AiError, bad_input
+from bindings.ai.gate import AI, Gate, Handler, encoded, failed, json_object
+from bindings.ai.models import TEXT_GENERATION, Model
+from bindings.ai.service import AIService
+from bindings.ai.shapes import CHAT, COMPLETION, RESPONSES
+from bindings.base import Route
+from runtime.web import Request, Response
+
+EMBEDDINGS = "Text Embeddings"
+FORMS = {"/chat/completions": CHAT, "/completions": COMPLETION, "/responses": RESPONSES}
+LEFT = "is answered here, not by the worker; [pilot] openai_routes = false leaves /v1 to the worker"
+
+
+class OpenAIRest:
+    """``own``: whether ``/v1`` is answered here. ``note`` tells the person at the terminal so, once."""
+
+    def __init__(self, service: AIService, gate: Gate, own: Callable[[], bool], note: Callable[[str], None]) -> None:
+        self._service, self._gate, self._own, self._note = service, gate, own, note
+        self._noted = False
+        texts: dict[str, Handler] = {path: partial(self.text, form) for path, form in FORMS.items()}
+        self.handlers: dict[str, Handler] = {**texts, "/embeddings": self.embeddings}  # of POST, by path
+
+    def routes(self) -> list[Route]:
+        return [*self._under(AI + "/v1"), *(self._shared(route) for route in self._under("/v1"))]
+
+    def _under(self, base: str) -> list[Route]:
+        read: dict[str, Handler] = {"/models": self.models, "/models/{model:path}": self.model}
+        served = [self._gate.routes(base + path, POST=handler) for path, handler in self.handlers.items()]
+        served += [self._gate.routes(base + path, GET=handler) for path, handler in read.items()]
+        return [route for routes in served for route in routes]
+
+    def _shared(self, route: Route) -> Route:
+        """Only while ``/v1`` is ours."""
+        async def handler(request: Request, **path: str) -> Response:
+            if not self._noted:
+                self._noted = True
+                self._note(f"{route.path} {LEFT}")
+            response: Response = await route.handler(request, **path)
+            return response
+
+        return Route(route.method, route.path, handler, self._own)
+
+    async def text(self, form: str, request: Request, request_id: str, **_: str) -> Response:
+        """Chat completions, completions and responses."""
+        try:
+            model, inputs, options = _call(await json_object(request))
+            options = gateway_options.joined(options, request.headers.raw())
+            self._require(model, TEXT_GENERATION)
+            return _answered(await self._service.run(model, inputs, options, request_id=request_id, form=form))
+        except AiError as error:
+            return (_refused if form == RESPONSES else failed)(error, request_id)
+
+    async def embeddings(self, request: Request, request_id: str, **_: str) -> Response:
+        model, inputs, options = _call(await json_object(request))
+        options = gateway_options.joined(options, request.headers.raw())
+        self._require(model, EMBEDDINGS)
+        asked = openai_embeddings.asked(inputs)
+        answer = await self._service.run(model, {"text": asked.texts}, options, request_id=request_id)
+        return encoded(asked.answer(model, answer.json["data"], answer.stats.prompt_tokens), headers=answer.headers)
+
+    async def models(self, request: Request, request_id: str, **_: str) -> Response:
+        served = [_model(model) for model in self._service.catalog.models() if not model.retired]
+        return encoded({"object": "list", "data": served})
+
+    async def model(self, request: Request, request_id: str, model: str, **_: str) -> Response:
+        return encoded(_model(self._service.catalog.model(model)))
+
+    def _require(self, id: str, task: str) -> None:
+        model = self._service.catalog.model(id)
+        if model.task != task:
+            raise bad_input(f"{model.id} is a model for {model.task}, not for {task}")
+
+
+def _call(body: dict[str, Any]) -> tuple[str, dict[str, Any], dict[str, Any]]:
+    """(model, inputs, options); the model's name is no input, nor are the service's own ``options``."""
+    inputs = {name: value for name, value in body.items() if name not in ("model", "options")}
+    model, options = body.get("model"), body.get("options")
+    if not isinstance(model, str) or not model:
+        raise bad_input(checks.required("/", "model") if not model else checks.mismatch("/model", model, "string"))
+    return model, inputs, options if isinstance(options, dict) else {}
+
+
+def _answered(answer: RunAnswer) -> Response:
+    if answer.stream is not None:
+        return Response(answer.stream, headers=answer.headers)
+    return encoded(answer.json, headers=answer.headers)
+
+
+def _refused(error: AiError, request_id: str) -> Response:
+    """The shape the Responses API refuses in."""
+    [told] = error.envelope(request_id)["errors"]
+    code = "rate_limit_exceeded" if error.status == 429 else "server_error" if error.status >= 500 else "invalid_prompt"
+    return encoded({"error": {"code": code, "message": told["message"]}}, error.status,
+                   {"cf-ai-req-id": request_id, **error.headers})
+
+
+def _model(model: Model) -> dict[str, Any]:
+    created = catalog_items.unix_time(model.created_at) or 0
+    return {"id": model.id, "object": "model", "created": created,
+            "owned_by": catalog_items.author(model) or "local"}
+
+
+__all__ = ["OpenAIRest"]

@@ -1,0 +1,170 @@
+"""OpenAI's routes on a real socket: bytes, addresses, refusals, and whose ``/v1`` is."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import struct
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+import pytest_asyncio
+from serving import Served, serving, write
+
+MODEL = "@cf/meta/llama-3.1-8b-instruct"
+NEWER = "@cf/openai/gpt-oss-20b"
+BGE = "@cf/baai/bge-small-en-v1.5"
+ACCOUNT = "/client/v4/accounts/0123456789abcdef/ai/v1"
+BASES = [ACCOUNT, "/v1"]
+HI = {"model": MODEL, "messages": [{"role": "user", "content": "Hello York"}]}
+WORKER = """
+from workers import Response, URL
+
+def fetch(request):
+    return Response("the worker's " + URL(request.url).pathname)
+"""
+STREAM = (
+    'data: {"id":"id-MS","created":S,"model":"@cf/meta/llama-3.1-8b-instruct","object":"chat.completion.chunk",'
+    '"choices":[{"index":0,"delta":{"content":"Hello"}}]}\n\n'
+    'data: {"id":"id-MS","created":S,"model":"@cf/meta/llama-3.1-8b-instruct","object":"chat.completion.chunk",'
+    '"choices":[{"index":0,"delta":{"content":" York"}}]}\n\n'
+    'data: {"id":"id-MS","object":"chat.completion.chunk","created":S,"model":"@cf/meta/llama-3.1-8b-instruct",'
+    '"choices":[{"index":0,"delta":{"content":""},"finish_reason":"stop"}],'
+    '"usage":{"prompt_tokens":2,"completion_tokens":2,"total_tokens":4}}\n\n'
+    'data: {"id":"id-MS","object":"chat.completion.chunk","created":S,"model":"@cf/meta/llama-3.1-8b-instruct",'
+    '"choices":[{"index":0,"delta":{"content":""},"finish_reason":"stop"}],'
+    '"usage":{"prompt_tokens":2,"completion_tokens":2,"total_tokens":4,"prompt_tokens_details":{"cached_tokens":0}}}\n\n'
+    "data: [DONE]\n\n"
+)
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def pilot(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Served]:
+    folder = tmp_path_factory.mktemp("openai")
+    models = "slow: {engine: echo, options: {rate: 10, tokens: 400}}\n"
+    write(folder, WORKER, '[ai]\nbinding = "AI"\n', {"models.yaml": models})
+    async with serving(folder) as pilot:
+        yield pilot
+
+
+class Answer:
+    def __init__(self, response: aiohttp.ClientResponse, body: bytes) -> None:
+        self.status, self.headers, self.text = response.status, response.headers, body.decode()
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.text)
+
+
+async def ask(pilot: Served, path: str, body: Any = None, token: str | None = "any") -> Answer:
+    method = "GET" if body is None else "POST"
+    data = body if body is None or isinstance(body, bytes) else json.dumps(body)
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    async with pilot.http.request(method, pilot.url + path, data=data, headers=headers) as response:
+        return Answer(response, await response.read())
+
+
+@pytest.mark.parametrize("base", BASES)
+async def test_a_chat_stream_as_it_was_recorded(pilot: Served, base: str) -> None:
+    answer = await ask(pilot, base + "/chat/completions", {**HI, "stream": True})
+    assert (answer.status, answer.headers["content-type"]) == (200, "text/event-stream")
+    assert re.sub(r'"id":"id-(\d{10})\d{3}"(.*?)"created":\1', r'"id":"id-MS"\2"created":S', answer.text) == STREAM
+
+
+@pytest.mark.parametrize("base", BASES)
+async def test_bare_bodies(pilot: Served, base: str) -> None:
+    chat = await ask(pilot, base + "/chat/completions", HI)
+    assert (chat.status, chat.headers["content-type"]) == (200, "application/json")
+    assert chat.json["choices"][0]["message"] == {"role": "assistant", "content": "Hello York"}
+    assert (chat.headers["cf-ai-stand-in"], "cf-ai-req-id" in chat.headers) == ("echo", True)
+    text = await ask(pilot, base + "/completions", {"model": MODEL, "prompt": ["a b"]})
+    assert text.json["choices"][0]["text"] == "a b"
+    response = await ask(pilot, base + "/responses", {"model": NEWER, "input": "a b"})
+    assert response.json["output"][0]["content"][0]["text"] == "a b"
+
+
+@pytest.mark.parametrize("base", BASES)
+async def test_models(pilot: Served, base: str) -> None:
+    listed = (await ask(pilot, base + "/models")).json
+    assert listed["object"] == "list"
+    ids = {model["id"] for model in listed["data"]}
+    assert {MODEL, BGE, "slow"} <= ids
+    one = await ask(pilot, f"{base}/models/{MODEL.replace('/', '%2F')}")
+    assert one.json == {"id": MODEL, "object": "model", "created": one.json["created"], "owned_by": "meta"}
+    assert (await ask(pilot, base + "/models/none")).json["errors"][0]["code"] == 5007
+
+
+async def test_refusals_have_the_services_envelope(pilot: Served) -> None:
+    cases: list[tuple[str, Any, int, int]] = [
+        ("/chat/completions", {**HI, "model": "gpt-4o"}, 400, 5007),
+        ("/chat/completions", {"messages": HI["messages"]}, 400, 5006),
+        ("/chat/completions", {**HI, "model": 3}, 400, 5006),
+        ("/chat/completions", {**HI, "model": BGE}, 400, 5006),
+        ("/chat/completions", {**HI, "lora": "mine"}, 405, 5005),
+        ("/chat/completions", b"{", 400, 5006),
+        ("/chat/completions", b"", 400, 3003),
+        ("/completions", HI, 400, 5006),
+        ("/embeddings", {"model": MODEL, "input": "a"}, 400, 5006),
+        ("/embeddings", {"model": BGE}, 400, 5006),
+        ("/embeddings", {"model": BGE, "input": [[1, 2]]}, 400, 5006),
+        ("/embeddings", {"model": BGE, "input": "a", "encoding_format": "hex"}, 400, 5006),
+        ("/embeddings", {"model": BGE, "input": "a", "dimensions": 0}, 400, 5006),
+        ("/embeddings", {"model": BGE, "input": "a", "dimensions": 4096}, 400, 5006),
+    ]
+    for path, body, status, code in cases:
+        answer = await ask(pilot, "/v1" + path, body)
+        assert (answer.status, answer.json["errors"][0]["code"], answer.json["result"]) == (status, code, {}), body
+        assert answer.json["errors"][0]["message"].endswith(f"({answer.headers['cf-ai-req-id']})")
+    assert (await ask(pilot, "/v1/models", token=None)).json["errors"][0]["code"] == 9106
+    assert (await ask(pilot, "/v1/chat/completions")).status == 405
+
+
+async def test_responses_refuse_in_openais_way(pilot: Served) -> None:
+    answer = await ask(pilot, "/v1/responses", {"model": NEWER, "input": "a", "previous_response_id": "resp_1"})
+    assert (answer.status, answer.json["error"]["code"]) == (400, "invalid_prompt")
+    assert "'/previous_response_id' is not served here" in answer.json["error"]["message"]
+
+
+async def test_embeddings_as_numbers_and_packed(pilot: Served) -> None:
+    asked = {"model": BGE, "input": ["New York", "a cat"]}
+    plain = (await ask(pilot, "/v1/embeddings", asked)).json
+    assert [one["index"] for one in plain["data"]] == [0, 1]
+    assert plain["usage"]["prompt_tokens"] == plain["usage"]["total_tokens"] > 0
+    packed = (await ask(pilot, "/v1/embeddings", {**asked, "encoding_format": "base64"})).json
+    for one, other in zip(plain["data"], packed["data"], strict=True):
+        octets = base64.b64decode(other["embedding"])
+        assert struct.unpack(f"<{len(octets) // 4}f", octets) == pytest.approx(one["embedding"], abs=1e-6)
+    short = (await ask(pilot, "/v1/embeddings", {**asked, "dimensions": 8})).json["data"][0]["embedding"]
+    assert (len(short), sum(number * number for number in short)) == (8, pytest.approx(1))
+
+
+async def test_leaving_frees_the_model(pilot: Served) -> None:
+    since = len(pilot.events)
+    body = json.dumps({**HI, "model": "slow", "stream": True, "max_tokens": 400})
+    address, headers = pilot.url + "/v1/chat/completions", {"Authorization": "Bearer any"}
+    async with pilot.http.post(address, data=body, headers=headers) as response:
+        assert b'"content":"Hello"' in await response.content.readuntil(b"\n\n")
+        response.close()
+    line = await pilot.event("request", since=since, path="/v1/chat/completions", note="client left")
+    assert line["tokens"] < 100
+
+
+async def test_the_rest_of_v1_is_the_workers_and_it_is_told(pilot: Served) -> None:
+    assert (await ask(pilot, "/v1/other")).text == "the worker's /v1/other"
+    assert (await ask(pilot, "/v1/models/")).status == 400  # asked for a model without a name
+    await ask(pilot, "/v1/models")
+    await pilot.says("leaves /v1 to the worker")
+
+
+async def test_v1_left_to_the_worker(tmp_path: Path) -> None:
+    write(tmp_path, WORKER, "[pilot]\nopenai_routes = false\n")
+    async with serving(tmp_path) as pilot:
+        for path in ("/v1/models", "/v1/chat/completions"):
+            assert (await ask(pilot, path)).text == f"the worker's {path}"
+        assert (await ask(pilot, ACCOUNT + "/models")).status == 200
