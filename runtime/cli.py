@@ -77,5 +77,34 @@ def dev(script: Path | None, log_level: str, log_format: Any, variables: tuple[s
     serve(Options(variables=dict(map(parse_variable, variables)), **options), make_observer(log_format, log_level))
 
 
+@main.command()
+@click.argument("what", required=False, metavar="[URL|SCRIPT]")
+@click.option("-c", "--config", help="The worker's wrangler.toml, .jsonc or .json.")
+@click.option("-e", "--env", "environment", envvar="CLOUDFLARE_ENV", help="An environment of the configuration.")
+@click.option("--engine", help="Run every model on this engine.")
+@click.option("--path", default="", help="What to ask for, with its query.  [default: /]")
+@click.option("-X", "--method", help="Default GET, with a body POST.")
+@click.option("-H", "--header", "headers", multiple=True, metavar="'NAME: VALUE'")
+@click.option("-d", "--body", help="Text, or @FILE.")
+@click.option("--streams", default="1,16,64", show_default=True, help="How many at a time; each number by itself.")
+@click.option("--duration", type=click.FloatRange(0.1, 3600), default=5, show_default=True, help="Seconds per window.")
+@click.option("--rounds", type=click.IntRange(1, 1000), default=3, show_default=True)
+@click.option("--warm-up", type=click.FloatRange(0, 3600), default=1, show_default=True, help="Seconds; 0: none.")
+@click.option("--against", multiple=True, metavar="[NAME=]URL", help="Measure this too, in turns.")
+@click.option("--against-body", help="Its body, where it differs.")
+@click.option("--against-header", "against_headers", multiple=True, metavar="'NAME: VALUE'")
+@click.option("--pin", is_flag=True, help="Worker on the first CPU, load on the last.")
+@click.option("--wait", type=click.FloatRange(1, 86400), default=600, show_default=True, help="For a first answer, s.")
+@click.option("--format", type=click.Choice(("table", "json")), default="table", show_default=True)
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Write table, plot and figures there.")
+def bench(config: str | None, environment: str | None, engine: str | None, **options: Any) -> None:
+    """Measure a worker, or any URL: requests and tokens per second, time to the first token and between tokens."""
+    from runtime.bench.command import Options, run
+
+    flags = {"--config": config, "--env": environment, "--engine": engine}
+    worker = tuple(word for flag, value in flags.items() if value for word in (flag, value))
+    sys.exit(run(Options(worker=worker, **options)))
+
+
 if __name__ == "__main__":
     main()

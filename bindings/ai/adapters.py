@@ -9,16 +9,21 @@ from bindings.ai.models import Model
 
 
 class Adapters(Protocol):
-    """The adapters kept here, by id and by name."""
+    """The adapters kept here, by id and by name; ``bindings.ai.finetunes`` has the real ones."""
 
-    def find(self, lora: str, model: Model) -> str:
+    async def find(self, lora: str, model: Model) -> str:
         """The adapter's folder. Raises AiError 5005 when ``model`` takes none, 5006 when there is no such one."""
+
+    async def aclose(self) -> None: ...
 
 
 class NoAdapters:
-    def find(self, lora: str, model: Model) -> str:
+    async def find(self, lora: str, model: Model) -> str:
         refuse_without_lora(model)
         raise bad_input(f"there is no finetune '{lora[:100]}'")
+
+    async def aclose(self) -> None:
+        """There is nothing to close."""
 
 
 def refuse_without_lora(model: Model) -> None:

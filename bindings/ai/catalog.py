@@ -96,6 +96,8 @@ def _configured(model: Model, engine: str, runner: str) -> EngineSpec | None:
     options = {**(getattr(model, engine) or {}), **model.options}
     name = options.pop("model", None)
     name = model.model or name or _assumed_name(model, engine)
+    if model.pooling and engine in ("vllm", "llamacpp"):  # these fix it when they load a model
+        options.setdefault("pooling", model.pooling)
     return None if name is None else EngineSpec(engine=engine, model=name, options=options, runner=runner)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from bindings.ai import task_checks as check
 from bindings.ai.checks import Fields
 from bindings.ai.models import Model
+from bindings.ai.ranking import ranked
 from bindings.ai.tasks import Embed, Embedded, Job
 
 POOLINGS = ("mean", "cls")
@@ -112,12 +113,6 @@ def _limit(model: Model) -> int | None:
     return model.max_input_tokens or model.context_window
 
 
-def ranked(scores: list[float]) -> list[dict[str, Any]]:
-    """``[{"id", "score"}]``, best first; the id is the place in the request."""
-    order = sorted(range(len(scores)), key=lambda number: -scores[number])
-    return [{"id": number, "score": scores[number]} for number in order]
-
-
 def _listed(texts: str | list[str]) -> list[str]:
     return [texts] if isinstance(texts, str) else texts
 
@@ -131,4 +126,4 @@ def _product(one: list[float], other: list[float]) -> float:
     return sum(a * b for a, b in zip(one, other, strict=True))
 
 
-__all__ = ["answer", "ranked"]
+__all__ = ["answer"]

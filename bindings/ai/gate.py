@@ -35,9 +35,10 @@ class Gate:
     token: str | None = None
     closed: bool = False
 
-    def routes(self, path: str, **handlers: Handler) -> list[Route]:
+    def routes(self, path: str, *, body_limit: int | None = None, **handlers: Handler) -> list[Route]:
         """Guarded routes for ``path``, by method: ``GET=…, POST=…``; any other method is told which there are."""
-        served = [Route(method, path, self.guarded(handler)) for method, handler in handlers.items()]
+        served = [Route(method, path, self.guarded(handler), body_limit=body_limit)
+                  for method, handler in handlers.items()]
         return [*served, Route("*", path, self.guarded(_refusing(", ".join(handlers))))]
 
     def guarded(self, handler: Handler, failure: Failure | None = None) -> Callable[..., Awaitable[Response]]:
@@ -109,7 +110,8 @@ def succeeded(result: Any, headers: Mapping[str, str] | None = None, **more: Any
 
 
 def failed(refused: AiError, request_id: str) -> Response:
-    return encoded(refused.envelope(request_id), refused.status, {"cf-ai-req-id": request_id})
+    headers = {"cf-ai-req-id": request_id, **refused.headers}
+    return encoded(refused.envelope(request_id), refused.status, headers)
 
 
 def encoded(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

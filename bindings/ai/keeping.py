@@ -1,4 +1,4 @@
-"""What Workers AI keeps on disk, in the state folder: queued batches, cached answers, the logs of gateways."""
+"""What Workers AI keeps on disk, in the state folder: queued batches, cached answers, logs of gateways, fine-tunes."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from bindings.ai import gateway_options
 from bindings.ai.batch import Batches
 from bindings.ai.batch_store import BatchStore
+from bindings.ai.finetunes import Finetunes
 from bindings.ai.gateway import Gateways
 from bindings.ai.gateway_store import GatewayStore
 from bindings.ai.service import AIService
@@ -21,6 +22,7 @@ def lend(service: AIService, folder: Path, warn: Callable[[str], None]) -> None:
 
     service.batches = Batches(BatchStore(folder / "ai-batch.sqlite"), service.run, check, warn)
     service.gateways = Gateways(GatewayStore(folder, warn))
+    service.adapters = Finetunes(folder / "finetunes")
 
 
 def configure(service: AIService, config: Config) -> None:

@@ -109,8 +109,11 @@ RUNNERS = {
 }
 HANDLERS = {
     "Text Embeddings": "bindings.ai.embeddings:answer",
+    "Reranking": "bindings.ai.ranking:rerank",
+    "Text Classification": "bindings.ai.ranking:classify",
 }
 ENGINES_BY_RUNNER = {
+    ("vllm", "pooling"): "bindings.ai.engines.vllm_pooling:VLLMPooling",
     ("llamacpp", "pooling"): "bindings.ai.engines.llamacpp_embed:LlamaCppEmbedding",
 }
 

@@ -5,7 +5,8 @@ asked for has a server of its own, made on first use; the weights are mapped int
 request are read a few at a time: whoever leaves is noticed in between.
 
 Options: ``n_ctx`` (tokens of one text; default 512, the embedded model 256, as it was trained), ``n_parallel``
-(texts at a time; default 16), and any field of ``xllamacpp.CommonParams``.
+(texts at a time; default 16), ``pooling`` (the one to load with; the file's own), and any field of
+``xllamacpp.CommonParams``.
 """
 
 from __future__ import annotations
@@ -61,8 +62,9 @@ class LlamaCppEmbedding:
         progress("load", None)
         options = {**_DEFAULTS, **(_MINILM if embedded else {}), **spec.options}
         options = {"n_batch": options["n_ctx"], "n_ubatch": options["n_ctx"], **options}  # a text is read whole
+        pooling = options.pop("pooling", None)
         self = cls(path, options, await asyncio.to_thread(_own_pooling, path))
-        await self._server(self._own)
+        await self._server(pooling or self._own)
         return self
 
     async def perform(self, task: Task, request_id: str) -> Embedded:

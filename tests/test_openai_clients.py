@@ -1,0 +1,157 @@
+"""The real ``openai`` package, sync and async, and Cloudflare's, pointed at the running server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from cloudflare import AsyncCloudflare
+from openai import AsyncOpenAI, BadRequestError, OpenAI
+from pydantic import BaseModel
+from serving import Served, serving, write
+
+MODEL = "@cf/meta/llama-3.1-8b-instruct"
+NEWER = "@cf/openai/gpt-oss-20b"
+BGE = "@cf/baai/bge-small-en-v1.5"
+WORKER = "from workers import Response\n\ndef fetch(request):\n    return Response('hello')\n"
+USER: Any = [{"role": "user", "content": "Hello New York"}]
+INDIA: Any = [{"role": "user", "content": '{"name": "India"}'}]
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+class Country(BaseModel):
+    name: str
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def pilot(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Served]:
+    folder = tmp_path_factory.mktemp("clients")
+    write(folder, WORKER, '[ai]\nbinding = "AI"\n', {"models.yaml": "embedded: {engine: llamacpp}\n"})
+    async with serving(folder) as pilot:
+        yield pilot
+
+
+@pytest_asyncio.fixture(loop_scope="module", params=["/v1", "/client/v4/accounts/0123456789abcdef/ai/v1"])
+async def openai(pilot: Served, request: pytest.FixtureRequest) -> AsyncIterator[AsyncOpenAI]:
+    async with AsyncOpenAI(api_key="any", base_url=pilot.url + request.param, max_retries=0) as client:
+        yield client
+
+
+async def test_chat(openai: AsyncOpenAI) -> None:
+    answer = await openai.chat.completions.create(model=MODEL, messages=USER)
+    assert answer.choices[0].message.content == "Hello New York"
+    assert (answer.choices[0].finish_reason, answer.model) == ("stop", MODEL)
+    assert answer.usage is not None
+    assert answer.usage.total_tokens == 6
+
+
+async def test_chat_streamed(openai: AsyncOpenAI) -> None:
+    stream = await openai.chat.completions.create(
+        model=MODEL, messages=USER, stream=True, stream_options={"include_usage": True, "include_obfuscation": True})
+    chunks = [chunk async for chunk in stream]
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == "Hello New York"
+    *_, last = chunks
+    assert (last.choices[0].finish_reason, last.usage and last.usage.completion_tokens) == ("stop", 3)
+
+
+@pytest.mark.parametrize("model", [MODEL, NEWER])
+async def test_chat_through_the_helper_that_gathers_a_stream(openai: AsyncOpenAI, model: str) -> None:
+    async with openai.chat.completions.stream(model=model, messages=USER) as stream:
+        texts = [event.delta async for event in stream if event.type == "content.delta"]
+        final = await stream.get_final_completion()
+    assert "".join(texts) == "Hello New York"
+    assert final.choices[0].message.content == "Hello New York"
+
+
+async def test_structured_outputs_are_parsed(openai: AsyncOpenAI) -> None:
+    answer = await openai.chat.completions.parse(model=MODEL, messages=INDIA, response_format=Country)
+    assert answer.choices[0].message.parsed == Country(name="India")
+    response = await openai.responses.parse(model=NEWER, input='{"name": "India"}', text_format=Country)
+    assert response.output_parsed == Country(name="India")
+
+
+async def test_completions(openai: AsyncOpenAI) -> None:
+    answer = await openai.completions.create(model=MODEL, prompt="Say it", max_tokens=1)
+    assert (answer.choices[0].text, answer.choices[0].finish_reason) == ("Say", "length")
+    stream = await openai.completions.create(model=MODEL, prompt="Say it", stream=True)
+    assert "".join([chunk.choices[0].text async for chunk in stream]) == "Say it"
+
+
+async def test_responses(openai: AsyncOpenAI) -> None:
+    answer = await openai.responses.create(model=NEWER, input="Hello New York", instructions="be brief")
+    assert (answer.output_text, answer.status) == ("Hello New York", "completed")
+    assert answer.usage is not None
+    assert answer.usage.output_tokens == 3
+    stream = await openai.responses.create(model=NEWER, input=USER, stream=True)
+    kinds = [event.type async for event in stream]
+    assert (kinds[0], kinds[-1]) == ("response.created", "response.completed")
+
+
+async def test_responses_through_the_helper_that_gathers_a_stream(openai: AsyncOpenAI) -> None:
+    async with openai.responses.stream(model=NEWER, input="Hello New York") as stream:
+        texts = [event.delta async for event in stream if event.type == "response.output_text.delta"]
+        final = await stream.get_final_response()
+    assert "".join(texts) == final.output_text == "Hello New York"
+
+
+async def test_embeddings(openai: AsyncOpenAI) -> None:
+    packed = await openai.embeddings.create(model=BGE, input=["New York", "a cat"])  # asks for base64 by itself
+    plain = await openai.embeddings.create(model=BGE, input=["New York", "a cat"], encoding_format="float")
+    for one, other in zip(packed.data, plain.data, strict=True):
+        assert one.embedding == pytest.approx(other.embedding, abs=1e-6)
+    assert plain.usage.total_tokens > 0
+
+
+async def test_models(openai: AsyncOpenAI) -> None:
+    assert MODEL in [model.id async for model in await openai.models.list()]
+    assert (await openai.models.retrieve(MODEL)).owned_by == "meta"
+
+
+async def test_errors(openai: AsyncOpenAI) -> None:
+    with pytest.raises(BadRequestError) as caught:
+        await openai.chat.completions.create(model="gpt-4o", messages=USER)
+    assert isinstance(caught.value.body, dict)
+    assert caught.value.body["errors"][0]["code"] == 5007
+    with pytest.raises(BadRequestError) as refused:
+        await openai.responses.create(model=NEWER, input="hi", previous_response_id="resp_1")
+    assert refused.value.code == "invalid_prompt"
+
+
+async def test_the_sync_client(pilot: Served) -> None:
+    def use() -> tuple[str, str]:
+        with OpenAI(api_key="any", base_url=pilot.url + "/v1", max_retries=0) as client:
+            chunks = list(client.chat.completions.create(model=MODEL, messages=USER, stream=True))
+            response = client.responses.create(model=NEWER, input="Hello")
+            return "".join(chunk.choices[0].delta.content or "" for chunk in chunks), response.output_text
+
+    assert await asyncio.to_thread(use) == ("Hello New York", "Hello")
+
+
+async def test_cloudflares_client_and_the_newer_models(pilot: Served) -> None:
+    base = pilot.url + "/client/v4"
+    async with AsyncCloudflare(api_token="any", base_url=base, max_retries=0) as cloudflare:
+        answer: Any = await cloudflare.ai.run(NEWER, account_id="a", messages=USER)
+        assert answer["choices"][0]["message"]["content"] == "Hello New York"
+        answer = await cloudflare.ai.run(NEWER, account_id="a", text="", extra_body={"input": "Hello", "text": None})
+        assert answer["output"][0]["content"][0]["text"] == "Hello"
+        answer = await cloudflare.ai.run(
+            MODEL, account_id="a", messages=INDIA, response_format={"type": "json_object"}, max_tokens=None)
+        assert answer["response"] == {"name": "India"}
+
+
+@pytest.mark.timeout(300)
+async def test_the_embedded_model(pilot: Served) -> None:
+    async with AsyncOpenAI(api_key="any", base_url=pilot.url + "/v1", max_retries=0, timeout=240) as client:
+        short: Any = {"model": "embedded", "messages": USER, "max_tokens": 8, "temperature": 0}
+        answer = await client.chat.completions.create(**short)
+        stream = await client.chat.completions.create(**short, stream=True)
+        text = "".join([chunk.choices[0].delta.content or "" async for chunk in stream])
+        assert text == answer.choices[0].message.content != ""
+        assert answer.usage is not None
+        assert answer.usage.completion_tokens <= 8
+        response = await client.responses.create(model="embedded", input="Hi", max_output_tokens=4)
+        assert response.incomplete_details is None or response.incomplete_details.reason == "max_output_tokens"
