@@ -60,8 +60,8 @@ def versions(items: Sequence[Mapping[str, Any]], as_json: bool) -> None:
 def deployments(rows: Sequence[Mapping[str, Any]], as_json: bool) -> None:
     if as_json:
         return _json(rows)
-    lines = [[row["created_on"][:19], " + ".join(f"{_id['version_id']} {_id['percentage']:g}%" for _id in row["versions"]),
-              row["author_email"], row["annotations"].get("workers/message", "")] for row in rows]
+    lines = [[row["created_on"][:19], " + ".join(map(_share, row["versions"])), row["author_email"],
+              row["annotations"].get("workers/message", "")] for row in rows]
     _table(["since", "versions", "by", "message"], lines)
 
 
@@ -89,6 +89,10 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 def _json(value: Any) -> None:
     click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+
+
+def _share(item: Mapping[str, Any]) -> str:
+    return f"{item['version_id']} {item['percentage']:g}%"
 
 
 def _size(count: int) -> str:

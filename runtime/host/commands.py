@@ -14,17 +14,17 @@ DATA = click.option("--data", type=click.Path(path_type=Path, file_okay=False), 
 @click.group(invoke_without_command=True)
 @DATA
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("-p", "--port", type=click.IntRange(0, 65535), default=8788, show_default=True, help="0 picks a free one.")
+@click.option("-p", "--port", type=click.IntRange(0, 65535), default=8788, show_default=True, help="0: a free one.")
 @click.option("--domain", default="localhost", show_default=True, help="NAME.DOMAIN is the worker NAME.")
 @click.option("--engine", help="vllm, llamacpp, openai or echo. Default: the best that works here.")
-@click.option("--isolates", type=click.IntRange(0, 64), default=0, help="Processes per version. Default: cores, up to 4.")
+@click.option("--isolates", type=click.IntRange(0, 64), default=0, help="Per version. Default: cores, up to 4.")
 @click.option("--drain", type=click.FloatRange(min=0, max=86400), default=30, show_default=True, help="Seconds.")
 @click.option("--certificate", type=click.Path(path_type=Path, dir_okay=False, exists=True), help="TLS: PEM file.")
 @click.option("--key", type=click.Path(path_type=Path, dir_okay=False, exists=True), help="TLS: its private key.")
 @click.option("--log-level", type=click.Choice(("debug", "info", "warning", "error")), default="info")
 @click.option("--log-format", type=click.Choice(("pretty", "json")), default=None, help="Default pretty.")
 @click.pass_context
-def host(ctx: click.Context, log_level: str, log_format: Any, **options: Any) -> None:
+def host(ctx: click.Context, /, log_level: str, log_format: Any, **options: Any) -> None:
     """Serve the workers that are deployed here, each in its own sandbox, next to the models."""
     ctx.obj = options["data"].expanduser()
     if ctx.invoked_subcommand is not None:

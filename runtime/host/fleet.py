@@ -126,6 +126,10 @@ class Fleet:
         """A version that was opened to see whether it loads, and is not deployed."""
         self._retire_unused([id])
 
+    def report(self, prefix: str) -> list[dict[str, Any]]:
+        """One row per worker, for a status."""
+        return [_report(worker, f"{prefix}{worker.name}/") for worker in self.workers.values()]
+
     async def aclose(self, drain: float) -> None:
         self._retire_unused(list(self._open), wanted=set())
         if self._retiring:
@@ -161,6 +165,16 @@ class Fleet:
                 task = asyncio.create_task(_retire(deployment))
                 self._retiring.add(task)
                 task.add_done_callback(self._retiring.discard)
+
+
+def _report(worker: Worker, url: str) -> dict[str, Any]:
+    arms = worker.rollout.arms if worker.rollout else ()
+    state = "serving" if arms else "broken" if worker.broken else "empty"
+    return {
+        "name": worker.name, "state": state, "url": url, "version": worker.version,
+        "isolates": sum(slot.alive for arm in arms for slot in arm.deployment.slots),
+        "requests": sum(arm.answered for arm in arms), "failed": sum(arm.failed for arm in arms),
+    }
 
 
 async def _retire(deployment: Deployment) -> None:

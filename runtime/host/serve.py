@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import ipaddress
 import os
+import time
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -14,7 +15,7 @@ from bindings.base import House
 from runtime.errors import UserError
 from runtime.host.bundle import Bundles
 from runtime.host.control import account, scripts, secrets
-from runtime.host.control.base import Control
+from runtime.host.control.base import ROOT, Call, Control, Entry
 from runtime.host.fleet import Fleet
 from runtime.host.front import PREFIX, Front, Nowhere
 from runtime.host.registry import Registry
@@ -61,7 +62,8 @@ class HostServer(Supervisor):
                             remedy=f"pilot host token create NAME --data {options.data}")
         sock = bind(options.host, options.port)
         self.url = address("https" if options.certificate else "http", options.host, sock)
-        house = House(data, data / "state", True, observer, options={"engine": options.engine, "load_timeout": 600.0})
+        choices = {"engine": options.engine, "load_timeout": 600.0}
+        house = House(data, data / "state", True, observer, url=self.url, options=choices)
         spawner = make_spawner(data, clean=True)
         super().__init__(sock, house, spawner, observer, options.drain)
         temp = _emptied(data / "temp")
@@ -70,9 +72,12 @@ class HostServer(Supervisor):
         seal = Seal.of(data / "secrets.key")
         self._fleet = Fleet(self._registry, Bundles(data / "bundles"), seal, house, parts, observer)
         self._control = Control(self._fleet, observer)
+        self._began = time.monotonic()
+        house.admits = self._control.admits
 
     def application(self) -> Front:
-        entries = [*scripts.ENTRIES, *secrets.ENTRIES, *account.ENTRIES, *account.LAST]
+        status: Entry = ("GET", ROOT + "/pilot/status", "read", self.status)
+        entries = [status, *scripts.ENTRIES, *secrets.ENTRIES, *account.ENTRIES, *account.LAST]
         own = [route for product in products() for route in product.routes(self.house)]
         app = App(Dispatch(Nowhere(), self.observer, public=True), [*self._control.routes(entries), *own], UPLOAD)
         return Front(self._fleet, app, self._options.domain, self.observer)
@@ -94,6 +99,12 @@ class HostServer(Supervisor):
             bindings=rows, engine_lines=[], warnings=[],
         )  # fmt: skip
         self.observer.ready(self.url)
+
+    async def status(self, call: Call) -> dict[str, Any]:
+        """What ``pilot status`` shows."""
+        engines = [engine for product in products() for engine in product.engines(self.house)]
+        return {"version": version("pilotlight"), "up_s": time.monotonic() - self._began,
+                "workers": self._fleet.report(f"{self.url}{PREFIX}"), "engines": engines}
 
     async def close(self, left: float) -> None:
         await self._fleet.aclose(left)

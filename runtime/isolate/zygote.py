@@ -77,11 +77,19 @@ def _become_isolate(control: socket.socket, descriptors: list[int]) -> NoReturn:
     channel, out, err = descriptors
     os.dup2(out, 1)
     os.dup2(err, 2)
-    os.close(out)
-    os.close(err)
     control.close()
+    _close_all_but({0, 1, 2, channel})
     runtime.isolate.main.run(socket.socket(fileno=channel))
     os._exit(1)
+
+
+def _close_all_but(kept: set[int]) -> None:
+    """What the zygote, or a package it has imported, holds open is nothing to the worker."""
+    last = -1
+    for descriptor in sorted(kept):
+        os.closerange(last + 1, descriptor)
+        last = descriptor
+    os.closerange(last + 1, os.sysconf("SC_OPEN_MAX"))
 
 
 def _preload(control: socket.socket, paths: list[str], modules: list[str]) -> None:

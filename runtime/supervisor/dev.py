@@ -48,7 +48,7 @@ class DevServer(Supervisor):
         sock = bind(host, port)
         self.url = address("http", host, sock)
         choices = {"engine": options.engine, "load_timeout": config.pilot.load_timeout}
-        house = House(config.root, config.root / ".pilot" / "state", False, observer, options=choices)
+        house = House(config.root, config.root / ".pilot" / "state", False, observer, url=self.url, options=choices)
         spawner = make_spawner(config.root, inline=options.inline)
         drain = config.pilot.drain if options.drain is None else options.drain
         super().__init__(sock, house, spawner, observer, drain)
