@@ -327,6 +327,42 @@ async def test_vllm_recites_and_never_breaks_a_character(engines: Engines) -> No
     assert tokens_of(deltas) == 45
 
 
+def strays(number: int, **fields: object) -> Generate:
+    """Another text for every number, half of them hot enough for lone bytes and the end token too.
+
+    The prompt is short: vLLM on a CPU dies of a seed where a prompt does not fit its step.
+    """
+    return ask(str(number), temperature=(0.7, 2.0)[number % 2], seed=number, max_tokens=40, **fields)
+
+
+async def test_vllm_plain_text_is_what_its_own_detokenizer_says(engines: Engines) -> None:
+    engine, own = await engines.get("vllm"), {"stop": ["never said"]}  # a stop string needs vLLM's own path
+    for wave in (range(100), range(100, 200)):
+        ours = await asyncio.gather(*(collect(engine, strays(number)) for number in wave))
+        theirs = await asyncio.gather(*(collect(engine, strays(number, **own)) for number in wave))
+        for our, their in zip(ours, theirs, strict=True):
+            assert text_of(our) == text_of(their)
+            assert tokens_of(our) == tokens_of(their)
+            assert (our[-1].finish_reason, our[-1].prompt_tokens) == (their[-1].finish_reason, their[-1].prompt_tokens)
+        assert {deltas[-1].finish_reason for deltas in ours} == {"stop", "length"}
+        assert any("🙂" in text_of(deltas) for deltas in ours)
+        assert any("\ufffd" in text_of(deltas) for deltas in ours), "bytes that are no character are among them"
+    assert await live(engine) == 0
+
+
+async def test_vllm_streams_that_end_early_leave_the_others_alone(engines: Engines) -> None:
+    engine = await engines.get("vllm")
+
+    async def first(number: int) -> None:
+        async with aclosing(engine.generate(endless(engine), f"early{number}")) as deltas:
+            await anext(deltas)
+
+    alone = [text_of(await collect(engine, strays(number))) for number in range(5)]
+    several = await asyncio.gather(*(collect(engine, strays(number)) for number in range(5)), *map(first, range(50)))
+    assert [text_of(deltas) for deltas in several[:5] if deltas is not None] == alone
+    await until_live(engine, 0)
+
+
 async def test_vllm_refuses_what_its_sampler_cannot_do(engines: Engines) -> None:
     with pytest.raises(EngineError) as caught:
         await collect(await engines.get("vllm"), ask("hello", repetition_penalty=0.0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 from collections.abc import AsyncIterator
@@ -11,10 +12,14 @@ import pytest
 import pytest_asyncio
 from serving import ROUTER, Served, serving, write
 
+from bindings.ai import guard
+
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 BGE, M3, QWEN = "@cf/baai/bge-small-en-v1.5", "@cf/baai/bge-m3", "@cf/qwen/qwen3-embedding-0.6b"
-GEMMA = "@cf/google/embeddinggemma-300m"
+GEMMA, RERANKER = "@cf/google/embeddinggemma-300m", "@cf/baai/bge-reranker-base"
+GUARD, LLAVA, WHISPER = "@cf/meta/llama-guard-3-8b", "@cf/llava-hf/llava-1.5-7b-hf", "@cf/openai/whisper"
+PNG = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNk+A8AAQUBAScY42YAAAAASUVORK5CYII=")
 WORKER = ROUTER + """
 from workers import Response
 async def run(request, env):
@@ -152,3 +157,64 @@ async def test_from_a_worker(pilot: Served) -> None:
     assert json.loads(text)["shape"] == [1, 384]
     _, text = await pilot.ask("/code", "POST", json={"model": BGE, "inputs": {"text": []}})
     assert json.loads(text) == {"name": "AiError", "message": "5006: Error: Length of '/text' must be >= 1"}
+
+
+async def test_a_guards_verdict(pilot: Served) -> None:
+    """Echo says what the last message says."""
+    said = [{"role": "user", "content": "hello"}, {"role": "assistant", "content": "unsafe\nS1,S10"}]
+    found = await result(pilot, GUARD, {"messages": said, "stream": True})
+    assert (found["response"], list(found)) == ("unsafe S1,S10", ["response", "usage"])
+    assert found["usage"] == {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
+    asked = {"messages": [{"role": "user", "content": "safe"}], "response_format": {"type": "json_object"}}
+    assert (await result(pilot, GUARD, asked))["response"] == {"safe": True, "categories": []}
+
+
+async def test_a_verdict_as_json() -> None:
+    assert guard.judged("unsafe\nS1, S10") == {"safe": False, "categories": ["S1", "S10"]}
+    assert guard.judged("Safe \n") == {"safe": True, "categories": []}
+    assert guard.judged("") == {"safe": False, "categories": []}
+
+
+async def test_an_image_is_described(pilot: Served) -> None:
+    """As bytes of the body, as numbers, as base64; echo says what the prompt says."""
+    status, body, _ = await rest(pilot, LLAVA, PNG, content_type="image/png")
+    assert (status, body["result"]) == (200, {"description": "Generate a caption for this image"})
+    status, body, _ = await rest(pilot, LLAVA, PNG, content_type="application/x-www-form-urlencoded")  # as curl has it
+    assert (status, body["result"]) == (200, {"description": "Generate a caption for this image"})
+    text = base64.b64encode(PNG).decode()
+    for image in (list(PNG), text, f"data:image/png;base64,{text}"):
+        found = await result(pilot, LLAVA, {"image": image, "prompt": "What is it?", "max_tokens": 2})
+        assert found == {"description": "What is"}
+    _, text = await pilot.ask("/run", "POST", json={"model": LLAVA, "inputs": {"image": list(PNG), "prompt": "And?"}})
+    assert json.loads(text) == {"description": "And?"}
+
+
+ALTERNATE = "Conversation roles must alternate user/assistant/user/assistant/..."
+
+
+@pytest.mark.parametrize(("model", "inputs", "code", "text"), [
+    (GUARD, {"prompt": "a"}, 5006, "required properties at '/' are 'messages'"),
+    (GUARD, {"messages": [{"role": "user", "content": "a"}] * 2}, 5006, ALTERNATE),
+    (GUARD, {"messages": [{"role": "assistant", "content": "a"}]}, 5006, ALTERNATE),
+    (GUARD, {"messages": []}, 5006, "/messages"),
+    (GUARD, {"messages": "a"}, 5006, "Type mismatch of '/messages'"),
+    (GUARD, {"messages": [{"role": "user", "content": "a"}], "response_format": {"type": "json_schema"}}, 5006,
+     "'/response_format/type' must be one of 'json_object'"),
+    (LLAVA, {"prompt": "a"}, 5006, "required properties at '/' are 'image'"),
+    (LLAVA, {"image": [256]}, 5006, "'/image' must hold integers between 0 and 255"),
+    (LLAVA, {"image": ["a"]}, 5006, "'/image' must hold integers between 0 and 255"),
+    (LLAVA, {"image": 1}, 5006, "Type mismatch of '/image', 'integer' not in 'array,string'"),
+    (LLAVA, {"image": []}, 5006, "Length of '/image' must be >= 1"),
+    (LLAVA, {"image": [1, 2]}, 5006, "'/image' is no image"),
+    (LLAVA, {"image": "not base64"}, 5004, "Invalid data type for base64 input: `string`"),
+    (LLAVA, b"[1]", 5006, "Type mismatch of '/', 'array' not in 'object'"),
+    (LLAVA, b"", 3003, "Request is missing headers or body: body"),
+    (RERANKER, {"query": "a", "contexts": [{"text": "a"}]}, 5007, "no configured engine serves the task Reranking"),
+    (WHISPER, {"audio": [1]}, 5007, "write `engine: vllm` under '@cf/openai/whisper' in models.yaml"),
+    ("@cf/meta/m2m100-1.2b", {"text": "a", "target_lang": "fr"}, 5007, "no engine here serves the task Translation"),
+    ("@cf/black-forest-labs/flux-1-schnell", {"prompt": "a"}, 5007, "no engine here serves the task Text-to-Image"),
+])
+async def test_what_is_refused(pilot: Served, model: str, inputs: Any, code: int, text: str) -> None:
+    status, body, _ = await rest(pilot, model, inputs)
+    assert (status, body["errors"][0]["code"]) == (400, code), body
+    assert text in body["errors"][0]["message"]

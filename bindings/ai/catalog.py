@@ -126,7 +126,7 @@ def _stand_in(model: Model, engine: str, runner: str, *, chosen: bool) -> Served
 def _remedy(model: Model, engine: str) -> str:
     """Who could serve a task for which nothing stands in."""
     lines = "engine: vllm" if model.vllm else "engine: vllm` and `vllm: {model: ...}"
-    text = f"no configured engine serves the task {model.task}; {engine} has nothing for it"
+    text = f"no configured engine serves the task {kind(model)}; {engine} has nothing for it"
     return f"{text}, write `{lines}` under {model.id!r} in models.yaml"
 
 

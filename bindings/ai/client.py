@@ -15,6 +15,10 @@ import asyncio
 from collections.abc import AsyncGenerator
 from typing import Any, Protocol
 
+import msgspec
+
+from bindings.ai import tasks
+from bindings.ai.deltas import caught_up, received
 from bindings.ai.engine import (
     Delta,
     EngineError,
@@ -85,14 +89,30 @@ class EngineClient:
         process = await self._serving()
         self.live += 1
         try:
-            stream = await process.stream(request, request_id)
+            stream = process.stream(request, request_id)
             try:
                 async for item in stream:
-                    ready = [item, *stream.take_ready()]
-                    for delta in [_merged(ready)] if len(ready) > FAR_BEHIND else ready:
-                        yield Delta(*delta)
+                    if not stream.waiting:
+                        yield received(item)
+                        continue
+                    ready = [received(each) for each in (item, *stream.take_ready())]
+                    for delta in caught_up(ready) if len(ready) > FAR_BEHIND else ready:
+                        yield delta
             finally:
                 stream.drop()
+        except RemoteError as error:
+            raise self._failure(error, process) from None
+        except ChannelClosed:
+            raise EngineLost from None
+        finally:
+            self.live -= 1
+
+    async def perform(self, task: tasks.Task, request_id: str) -> Any:
+        """The answer to any task but text generation (``bindings.ai.tasks``). Raises EngineError."""
+        process = await self._serving()
+        self.live += 1
+        try:
+            return msgspec.convert(await process.perform(task, request_id), tasks.ANSWERS[type(task)])
         except RemoteError as error:
             raise self._failure(error, process) from None
         except ChannelClosed:
@@ -209,12 +229,6 @@ class _Crash(UserError):
 
 def _crash(name: str, what: str) -> _Crash:
     return _Crash(what, where=name, remedy="Its last words are in the terminal where pilot runs.")
-
-
-def _merged(deltas: list[Any]) -> list[Any]:
-    """Several deltas of one stream, as lists ``[text, tokens, prompt_tokens, finish_reason]``, in one."""
-    text = "".join(delta[0] for delta in deltas)
-    return [text, sum(delta[1] for delta in deltas), *deltas[-1][2:]]
 
 
 __all__ = ["EngineClient", "Say"]

@@ -13,9 +13,11 @@ Heavy libraries (vllm, torch, llama.cpp) are imported inside the engine's ``open
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import msgspec
+
+from runtime.wire import Feed
 
 Progress = Callable[[str, float | None], None]
 """``progress(stage, fraction)``: stage is ``download``, ``load`` or ``warm-up``; fraction 0..1 or None."""
@@ -28,11 +30,13 @@ class EngineSpec(msgspec.Struct, frozen=True, kw_only=True):
     ``options``     passed to the engine as they are: any ``AsyncEngineArgs`` field for ``vllm``,
                     ``base_url``/``api_key``/``timeout_s`` for ``openai``, ``n_ctx``/``n_threads``/... for
                     ``llamacpp``, ``rate``/``tokens`` for ``echo``
+    ``runner``      what the model is run for: ``generate``, or another of ``bindings.ai.tasks.RUNNERS``
     """
 
     engine: str
     model: str
     options: dict[str, Any] = {}
+    runner: str = "generate"
 
 
 class Generate(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -178,6 +182,14 @@ class Engine(Protocol):
         """Free the model and end every process it started."""
 
 
+@runtime_checkable
+class Feeding(Protocol):
+    """An engine that can do without a task switch per token."""
+
+    def feed(self, request: Generate, request_id: str) -> Feed | None:
+        """What ``generate`` would stream, put into a feed as it is made; None: this one is for ``generate``."""
+
+
 ENGINES: dict[str, str] = {
     "vllm": "bindings.ai.engines.vllm:VLLMEngine",
     "llamacpp": "bindings.ai.engines.llamacpp:LlamaCppEngine",
@@ -199,6 +211,6 @@ def check_limits(request: Generate, prompt_tokens: int, engine_window: int | Non
 
 __all__ = [
     "ENGINES", "ContextExceeded", "Delta", "Engine", "EngineError", "EngineInfo", "EngineLost", "EngineSpec",
-    "Extra", "Generate", "ModelUnavailable", "Progress", "StillLoading", "check_limits",
+    "Extra", "Feeding", "Generate", "ModelUnavailable", "Progress", "StillLoading", "check_limits",
 ]
 

@@ -2,9 +2,10 @@
 
 Theory of operation
 -------------------
-The supervisor (``bindings.ai.process``) holds the other end and three things cross it: ``open`` with an
-``EngineSpec`` (notes named ``progress`` come back until the model is loaded), ``generate``, answered with
-the number of a stream of deltas, and ``stats``. Dropping the stream aborts the request.
+The supervisor (``bindings.ai.process``) holds the other end and four things cross it: ``open`` with an
+``EngineSpec`` (notes named ``progress`` come back until the model is loaded), ``generate``, which asks for a
+stream of deltas, ``perform`` (a task with one answer) and ``stats``. Dropping the stream,
+or cancelling the call, aborts the request.
 
 It must never outlive the supervisor, not even one that was killed, nor leave children on the GPU. Its
 standard input is a pipe that nobody writes to: when the supervisor is gone the pipe ends, the model is given
@@ -30,9 +31,10 @@ from typing import Any
 
 import msgspec
 
-from bindings.ai.engine import ENGINES, Delta, Engine, EngineError, EngineInfo, EngineSpec, Generate
+from bindings.ai import tasks
+from bindings.ai.engine import ENGINES, Delta, Engine, EngineError, EngineInfo, EngineSpec, Feeding, Generate
 from runtime.errors import UserError
-from runtime.wire import Channel
+from runtime.wire import Channel, Feed
 
 GRACE = 5.0  # seconds a model has to leave
 
@@ -56,8 +58,8 @@ class Host:
         self.left = asyncio.Event()
 
     async def handle(self, op: str, args: list[Any]) -> Any:
-        if op == "generate":
-            return self._generate(msgspec.convert(args[0], Generate), args[1])
+        if op == "perform":
+            return await self._perform(msgspec.convert(args[0], tasks.Task), args[1])
         if op == "open":
             return await self._open(msgspec.convert(args[0], EngineSpec))
         if op == "stats":
@@ -66,7 +68,7 @@ class Host:
 
     async def _open(self, spec: EngineSpec) -> EngineInfo:
         try:
-            self.engine = await load(spec.engine).open(spec, self._progress)
+            self.engine = await load(spec.engine, spec.runner).open(spec, self._progress)
         except UserError as error:
             raise Refused(error) from None
         except Exception:
@@ -75,8 +77,13 @@ class Host:
         _settle_memory()
         return self.engine.info
 
-    def _generate(self, request: Generate, request_id: str) -> int:
-        return self.channel.offer(self._deltas(request, request_id))
+    def source(self, op: str, args: list[Any]) -> AsyncIterator[Delta] | Feed:
+        """The stream of deltas that the supervisor asks for."""
+        if op != "generate":
+            raise ValueError(f"unknown operation {op!r}")
+        request, request_id = msgspec.convert(args[0], Generate), args[1]
+        feed = self.engine.feed(request, request_id) if isinstance(self.engine, Feeding) else None
+        return feed or self._deltas(request, request_id)
 
     async def _deltas(self, request: Generate, request_id: str) -> AsyncIterator[Delta]:
         assert self.engine is not None
@@ -84,6 +91,16 @@ class Host:
             async with aclosing(self.engine.generate(request, request_id)) as deltas:
                 async for delta in deltas:
                     yield delta
+        except EngineError:
+            raise
+        except Exception:
+            traceback.print_exc()
+            raise
+
+    async def _perform(self, task: tasks.Task, request_id: str) -> Any:
+        engine: Any = self.engine
+        try:
+            return await engine.perform(task, request_id)
         except EngineError:
             raise
         except Exception:
@@ -103,9 +120,10 @@ class Host:
                 continue
 
 
-def load(name: str) -> type[Engine]:
-    """The class behind an engine's short name."""
-    module, _, cls = ENGINES[name].partition(":")
+def load(name: str, runner: str = tasks.GENERATE) -> type[Engine]:
+    """The class behind an engine's short name, for what the model is run for."""
+    entry = ENGINES[name] if runner == tasks.GENERATE else tasks.ENGINES_BY_RUNNER[name, runner]
+    module, _, cls = entry.partition(":")
     engine: type[Engine] = getattr(import_module(module), cls)
     return engine
 
@@ -119,7 +137,7 @@ def _settle_memory() -> None:
 
 async def serve(sock: socket.socket) -> None:
     host = Host()
-    host.channel = await Channel.open(sock, host.handle, on_close=host.left.set)
+    host.channel = await Channel.open(sock, host.handle, on_close=host.left.set, sources=host.source)
     await host.until_over()
     if not host.left.is_set():
         await host.channel.aclose()  # the last words of the streams that the model took with it

@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from bindings.ai import tasks
 from bindings.ai.engine import EngineInfo, EngineSpec, Generate, Progress
 from runtime.errors import UserError
 from runtime.wire import Channel, RemoteError, RemoteStream
@@ -66,14 +67,13 @@ class EngineProcess:
                 raise UserError(**error.fields) from None
             raise
 
-    async def stream(self, request: Generate, request_id: str) -> RemoteStream:
+    def stream(self, request: Generate, request_id: str) -> RemoteStream:
         """The request's deltas as plain lists. ``drop`` it to abort."""
-        call = asyncio.ensure_future(self._channel.call("generate", request, request_id))
-        try:
-            return self._channel.read(await asyncio.shield(call), DELTAS)
-        except asyncio.CancelledError:
-            call.add_done_callback(self._drop_unread)
-            raise
+        return self._channel.ask("generate", request, request_id, window=DELTAS)
+
+    async def perform(self, task: tasks.Task, request_id: str) -> Any:
+        """The task's answer, as plain values. Cancelling aborts it."""
+        return await self._channel.call("perform", task, request_id)
 
     async def stats(self) -> dict[str, Any]:
         """``{"live": n}``: the requests the model is working on."""
@@ -107,11 +107,6 @@ class EngineProcess:
         self._process.stdin.close()
         await self._channel.aclose()
         await self._process.wait()
-
-    def _drop_unread(self, call: asyncio.Future[int]) -> None:
-        """The caller left between asking for the stream and learning its number."""
-        if not call.cancelled() and call.exception() is None:
-            self._channel.read(call.result()).drop()
 
     def _noted(self, op: str, args: list[Any]) -> None:
         if op == "progress":

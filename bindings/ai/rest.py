@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from bindings.ai import errors
+from bindings.ai import errors, gateway_options
 from bindings.ai.answer import RunAnswer
+from bindings.ai.blobs import object_or_file
 from bindings.ai.gate import AI, ROOT, Gate, json_object, succeeded
 from bindings.ai.service import AIService
 from bindings.base import Route
@@ -27,19 +28,22 @@ class Rest:
 
     async def run(self, request: Request, request_id: str, account: str, model: str = "") -> Response:
         """``{"prompt": …}`` for the model in the path, or ``{"model": …, "input": {…}}``."""
-        model, inputs, options = _call(model.rstrip("/"), await json_object(request), request)
+        model = model.rstrip("/")
+        body = await (object_or_file if self._service.takes_files(model) else json_object)(request)
+        model, inputs, options = _call(model, body, request)
         return _answered(await self._service.run(model, inputs, options, request_id=request_id))
 
     async def unknown(self, request: Request, **_: str) -> Response:
         raise errors.no_route(URL(request.url).pathname)
 
 
-def _call(model: str, body: dict[str, Any], request: Request) -> tuple[str, Any, dict[str, Any]]:
+def _call(model: str, body: dict[str, Any] | bytes, request: Request) -> tuple[str, Any, dict[str, Any]]:
     """(model, inputs, options). Options come in the query and, beside the inputs, in the body."""
     options = dict(URL(request.url).search_params.items()) if "?" in request.url else {}
-    if isinstance(body.get("options"), dict):
+    if isinstance(body, dict) and isinstance(body.get("options"), dict):
         options |= body["options"]
-    if model:
+    options = gateway_options.joined(options, request.headers.raw())
+    if model or isinstance(body, bytes):
         return model, body, options
     if not isinstance(body.get("model"), str):
         raise errors.bad_input("required properties at '/' are 'model'")

@@ -23,6 +23,7 @@ from bindings.ai.catalog import EMBEDDED, Catalog, Served, automatic_engine
 from bindings.ai.engine import EngineError, EngineSpec
 from bindings.ai.errors import AiError, internal, of_engine
 from bindings.ai.gateway import Call, Gateways
+from bindings.ai.markdown import Markdown
 from bindings.ai.models import Model
 from bindings.ai.shapes import TextInput, refuse_options, text_generation
 from runtime.errors import UserError
@@ -48,10 +49,14 @@ class Say(Protocol):
 
 @dataclass(frozen=True)
 class Settings:
-    """``engine``: the person's choice, None for the best that works. ``padding``: send the ``p`` filler."""
+    """``engine``: the person's choice, None for the best that works. ``padding``: send the ``p`` filler.
+
+    ``openai_routes``: answer OpenAI's routes under ``/v1``.
+    """
 
     engine: str | None = None
     padding: bool = False
+    openai_routes: bool = True
 
 
 class AIService:
@@ -61,6 +66,7 @@ class AIService:
         self.pool, self.catalog, self.settings, self._say = pool, catalog, settings, say
         self._used: dict[str, Served] = {}  # what has been asked for, by id
         self.adapters: Adapters = NoAdapters()
+        self.markdown = Markdown()
         self.preloaded: list[EngineSpec] = []
         self._told: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -90,9 +96,10 @@ class AIService:
         """The model's own answer."""
         served = self._served(model)
         refuse_options(options)
-        if (handler := tasks.handler(served.model)) is not None:
+        handler = tasks.handler(served.model)
+        if handler is not None and (not form or served.spec.runner != tasks.GENERATE):
             return await self._handled(handler, served, inputs, request_id)
-        wanted = self._adapted(text_generation(inputs, served.model, form), served.model)
+        wanted = await self._adapted(text_generation(inputs, served.model, form), served.model)
         answering = Answering(served, wanted, request_id, StreamStats(served.model.id), self._refusal)
         try:
             deltas = self.pool.get(served.spec).generate(wanted.generate, request_id)
@@ -105,16 +112,23 @@ class AIService:
         stats = StreamStats(served.model.id)
         client = partial(self.pool.get, served.spec)  # not before the inputs are found good: it starts a model
         try:
-            result = await handler(inputs, tasks.Job(served.model, served.stand_in, client, request_id, stats))
+            job = tasks.Job(served.model, served.stand_in, client, request_id, stats, self._adapted)
+            result = await handler(inputs, job)
             return RunAnswer(headers(served, request_id), stats, json=result)
         except Exception as error:
             raise self._refusal(error, request_id) from error
 
-    def _adapted(self, wanted: TextInput, model: Model) -> TextInput:
+    def takes_files(self, model: str) -> bool:
+        """Whether a request for ``model`` may be a file instead of JSON."""
+        with suppress(AiError):
+            return tasks.takes_files(self.catalog.model(model))
+        return False
+
+    async def _adapted(self, wanted: TextInput, model: Model) -> TextInput:
         """With the adapter that ``lora`` names. Raises AiError 5005, 5006."""
         if wanted.lora is None:
             return wanted
-        folder = self.adapters.find(wanted.lora, model)
+        folder = await self.adapters.find(wanted.lora, model)
         return replace(wanted, generate=msgspec.structs.replace(wanted.generate, lora=folder))
 
     def reconfigure(self, catalog: Catalog, settings: Settings, *, preload: bool = False) -> None:
@@ -135,7 +149,7 @@ class AIService:
 
     async def aclose(self) -> None:
         """Close what is kept, and end every engine."""
-        for lent in (self.batches, self.gateways):
+        for lent in (self.batches, self.gateways, self.adapters):
             if lent is not None:
                 await lent.aclose()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -17,6 +17,7 @@ import msgspec
 
 from bindings.ai.engine import Delta, EngineError, Generate
 from bindings.ai.models import TEXT_GENERATION, Model
+from bindings.ai.shapes import TextInput
 
 GENERATE = "generate"  # the runner of every engine in ``bindings.ai.engine.ENGINES``
 
@@ -111,6 +112,8 @@ HANDLERS = {
     "Text Embeddings": "bindings.ai.embeddings:answer",
     "Reranking": "bindings.ai.ranking:rerank",
     "Text Classification": "bindings.ai.ranking:classify",
+    "Guard": "bindings.ai.guard:answer",
+    "Image-to-Text": "bindings.ai.pictures:answer",
 }
 ENGINES_BY_RUNNER = {
     ("vllm", "pooling"): "bindings.ai.engines.vllm_pooling:VLLMPooling",
@@ -131,6 +134,9 @@ class Stats(Protocol):
     tokens: int
 
 
+FILES = ("Automatic Speech Recognition", "Image-to-Text", "Image Classification", "Object Detection")
+
+
 @dataclass(frozen=True)
 class Job:
     """One request for a handler: the model, and how to reach the engine that answers for it."""
@@ -140,6 +146,8 @@ class Job:
     client: Callable[[], Client]
     request_id: str
     stats: Stats
+    adapted: Callable[[TextInput, Model], Awaitable[TextInput]]
+    """``lora`` made a folder."""
 
     async def ask(self, task: Task) -> Any:
         """The engine's answer (``ANSWERS``), whose tokens are counted. Raises EngineError."""
@@ -147,9 +155,9 @@ class Job:
         self.stats.prompt_tokens += getattr(found, "tokens", 0)
         return found
 
-    async def generate(self, request: Generate) -> str:
+    async def generate(self, wanted: TextInput) -> str:
         """The whole text that a generating engine answers with."""
-        texts = []
+        request, texts = (await self.adapted(wanted, self.model)).generate, []
         async with aclosing(self.client().generate(request, self.request_id)) as deltas:
             async for delta in deltas:
                 self.stats.prompt_tokens = delta.prompt_tokens
@@ -177,6 +185,11 @@ def handler(model: Model) -> Handler | None:
     return found
 
 
+def takes_files(model: Model) -> bool:
+    """Whether a body may be a recording or an image instead of JSON."""
+    return kind(model) in FILES
+
+
 def servable(engine: str, runner: str) -> bool:
     return runner == GENERATE or (engine, runner) in ENGINES_BY_RUNNER
 
@@ -185,4 +198,5 @@ __all__ = [
     "ANSWERS", "ENGINES_BY_RUNNER", "GENERATE", "HANDLERS", "RUNNERS", "Classified", "Classify", "Client", "Embed",
     "Embedded", "Handler", "Job", "Score", "Scored", "Segment", "Stats", "Task", "TextTooLong", "Transcribe",
     "Transcribed", "handler", "kind", "servable",
+    "takes_files",
 ]

@@ -9,10 +9,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, cast
 from weakref import WeakValueDictionary
 
-import msgspec
-
 from runtime.wire.errors import ChannelClosed, RemoteError, describe
+from runtime.wire.feeds import Feed
+from runtime.wire.frames import MAX_FRAME, NONSENSE, Unpacker, encode, packed
 from runtime.wire.streams import (
+    ASK,
     CALL,
     CANCEL,
     DROP,
@@ -28,35 +29,33 @@ from runtime.wire.streams import (
     current_call,
 )
 
-MAX_FRAME = 64 * 1024 * 1024
-_ARRAY, _HEAD = b"\xdd", 5  # msgpack's array 32: this byte, and the number of frames in four more
 _LAST_WORDS = 5.0  # seconds a peer has to read what is queued when its channel closes
 
 Handler = Callable[[str, list[Any]], Awaitable[Any]]
+Sources = Callable[[str, list[Any]], AsyncIterator[Any] | Feed]
 
-_encoder = msgspec.msgpack.Encoder()
-_decode = msgspec.msgpack.Decoder().decode
 
 
 class Channel(asyncio.Protocol):
-    """One end of the pair. ``on_note(op, args)`` and ``on_close()`` are plain callables."""
+    """One end of the pair. ``sources(op, args)``, ``on_note(op, args)`` and ``on_close()`` are plain callables."""
 
     def __init__(
         self,
         handler: Handler,
         on_note: Callable[[str, list[Any]], None] | None = None,
         on_close: Callable[[], None] | None = None,
+        sources: Sources | None = None,
     ) -> None:
-        self._handler, self._on_note, self._on_close = handler, on_note, on_close
+        self._handler, self._on_note, self._on_close, self._sources = handler, on_note, on_close, sources
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
-        self._buffer = bytearray()
+        self._unpack = Unpacker()
         self._outgoing: list[bytes] = []
         self._waiting = 0  # bytes in it
         self._last = 0
         self._calls: dict[int, asyncio.Future[Any]] = {}
         self._serving: dict[int, asyncio.Task[None]] = {}
-        self._offers: dict[int, Offer] = {}
+        self._offers: dict[int, Offer | Feed] = {}
         # Weakly: a stream that its reader forgot must be collected, which closes the source behind it.
         self._reading: WeakValueDictionary[int, RemoteStream] = WeakValueDictionary()
         self.awaited: set[RemoteStream] = set()
@@ -71,11 +70,12 @@ class Channel(asyncio.Protocol):
         *,
         on_note: Callable[[str, list[Any]], None] | None = None,
         on_close: Callable[[], None] | None = None,
+        sources: Sources | None = None,
     ) -> Channel:
         """Speak over ``sock``, one end of an AF_UNIX stream pair; the channel owns it from here on."""
         sock.setblocking(False)
         loop = asyncio.get_running_loop()
-        _, channel = await loop.create_unix_connection(lambda: cls(handler, on_note, on_close), sock=sock)
+        _, channel = await loop.create_unix_connection(lambda: cls(handler, on_note, on_close, sources), sock=sock)
         return channel
 
     # What the two ends say to each other
@@ -108,12 +108,20 @@ class Channel(asyncio.Protocol):
             offer.drop()
         return number
 
+    def ask(self, op: str, *args: Any, window: int = WINDOW) -> RemoteStream:
+        """The stream that the peer's ``sources(op, args)`` gives, which begins at once."""
+        stream = self.read(-self._number(), window)
+        stream.started = True
+        self.send([ASK, stream.handle, op, args, window])
+        return stream
+
     def adopt(self, number: int) -> AsyncIterator[Any] | None:
         """Take back an offered source that the peer has not read: it handed its number to us."""
         offer = self._offers.get(number)
-        if offer is None or offer.task is not None:
+        if not isinstance(offer, Offer) or offer.task is not None:
             return None
-        return self._offers.pop(number).source
+        del self._offers[number]
+        return offer.source
 
     def discard(self, number: int) -> None:
         """Close an offered source unless the peer has begun to read it."""
@@ -153,7 +161,7 @@ class Channel(asyncio.Protocol):
     def send(self, frame: list[Any]) -> None:
         if self.closed.is_set():
             return
-        body = _encoder.encode(frame)
+        body = encode(frame)
         if len(body) > MAX_FRAME:
             raise ValueError(f"a message of {len(body)} bytes is over the limit of {MAX_FRAME}; send it as a stream")
         if not self._outgoing:
@@ -187,8 +195,7 @@ class Channel(asyncio.Protocol):
     def _flush(self) -> None:
         frames = self._outgoing
         if frames and self._transport is not None and not self._transport.is_closing():
-            size, count = self._waiting + _HEAD, len(frames)
-            self._transport.write(b"".join((size.to_bytes(4, "little"), _ARRAY, count.to_bytes(4, "big"), *frames)))
+            self._transport.write(packed(frames, self._waiting))
         frames.clear()
         self._waiting = 0
 
@@ -198,25 +205,11 @@ class Channel(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but name
 
     def data_received(self, data: bytes) -> None:
-        buffer = self._buffer
-        buffer += data
-        at, end = 0, len(buffer)
         try:
-            while end - at >= 4:
-                size = int.from_bytes(buffer[at : at + 4], "little")
-                if size > MAX_FRAME + _HEAD:
-                    raise ValueError(f"{size} bytes at once")
-                if end - at - 4 < size:
-                    break
-                for frame in _decode(memoryview(buffer)[at + 4 : at + 4 + size]):
-                    self._receive(frame)
-                at += 4 + size
-        except (msgspec.MsgspecError, ValueError, TypeError, LookupError, AttributeError, RecursionError):
-            # A peer that speaks nonsense is not one to go on with.
-            if self._transport is not None:
-                self._transport.abort()
-            return
-        del buffer[:at]
+            for frame in self._unpack(data):
+                self._receive(frame)
+        except NONSENSE:
+            self.abort()  # a peer that speaks nonsense is not one to go on with
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self.closed.set()
@@ -255,17 +248,31 @@ class Channel(asyncio.Protocol):
         elif kind == DROP:
             if (offer := self._offers.pop(number, None)) is not None:
                 offer.drop()
+        elif kind == ASK:
+            self._asked(number, *frame[2:])
         elif kind == CANCEL:
             self._cancelled(number)
         elif self._on_note is not None:
             self._on_note(frame[2], frame[3])
+
+    def _asked(self, handle: int, op: str, args: list[Any], credit: int) -> None:
+        try:
+            if self._sources is None:
+                raise LookupError(f"no such stream: {op!r}")
+            source = self._sources(op, args)
+        except Exception as error:
+            return self.send([END, handle, *describe(error)])
+        offer = self._offers[handle] = source if isinstance(source, Feed) else Offer(self, handle, source)
+        if isinstance(offer, Feed):
+            offer.attach(self, handle)
+        offer.pull(credit)
 
     def _cancelled(self, number: int) -> None:
         if (task := self._serving.pop(number, None)) is not None:
             task.cancel()
             return
         # The answer crossed the cancellation on its way: nobody will read the streams it named.
-        for handle in [offer.handle for offer in self._offers.values() if offer.call == number]:
+        for handle in [handle for handle, offer in self._offers.items() if offer.call == number]:
             self.discard(handle)
 
     def _settle(self, number: int, value: Any, error: Exception | None) -> None:

@@ -13,7 +13,7 @@ from runtime.wire.errors import describe
 if TYPE_CHECKING:
     from runtime.wire.channel import Channel
 
-CALL, RESULT, ERROR, CANCEL, NOTE, PULL, ITEM, END, DROP = range(9)
+CALL, RESULT, ERROR, CANCEL, NOTE, PULL, ITEM, END, DROP, ASK = range(10)
 UNLIMITED = -1
 WINDOW = 32
 
@@ -46,6 +46,11 @@ class RemoteStream:
             await self._wait()
         self._grant()
         return self._items.popleft()
+
+    @property
+    def waiting(self) -> int:
+        """How many items have arrived that nobody has taken."""
+        return len(self._items)
 
     def take_ready(self) -> list[Any]:
         """Every item that has already arrived: how a slow reader catches up in one step."""

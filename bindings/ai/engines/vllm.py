@@ -4,7 +4,8 @@ Theory of operation
 -------------------
 ``AsyncLLM`` runs here; the model runs in a process that it starts (EngineCore). Prompts are rendered by vLLM's own
 renderer, which knows the model's chat template, and counted before anything is asked of the model. Each
-engine step yields at most one delta per request. Closing the generator aborts the request.
+engine step yields at most one delta per request. Closing the generator aborts the request. Answers that are plain
+text do without the generator: ``feed`` has them from ``vllm_steps``.
 
 Options are the fields of ``AsyncEngineArgs``, and ``chat_template`` (a file, or the template itself). Ours where
 nothing is said: ``max_model_len=-1`` (as long as fits the memory), no statistics in the log, nothing sent
@@ -39,16 +40,19 @@ from bindings.ai.engine import (
     Progress,
     check_limits,
 )
+from bindings.ai.engines.vllm_steps import Steps, Stream, gave_up
 from runtime.errors import ConfigError, UserError
+from runtime.wire import Feed
 
 _HI = [{"role": "user", "content": "Hi"}]
 
 
 class VLLMEngine:
     def __init__(self, llm: Any, chat: Any | None, info: EngineInfo) -> None:
-        self.info, self.live = info, 0
+        self.info, self._generating = info, 0
         self._llm, self._chat = llm, chat  # chat: vLLM's ChatParams; None when the model has no template
         self._vllm, self._errors = _vllm(), _Errors()
+        self._steps: Steps | None = None
         self._length = dataclasses.replace(
             llm.renderer.default_cmpl_tok_params, max_total_tokens=8 * llm.model_config.max_model_len)
 
@@ -63,24 +67,44 @@ class VLLMEngine:
         progress("warm-up", None)
         engine = cls(llm, await _chat_params(llm, template), _describe(llm, spec.model))
         await engine._warm_up()
+        engine._steps = await Steps.before(llm, engine._errors.of)
         return engine
 
     @property
     def alive(self) -> bool:
         return not self._llm.errored
 
+    @property
+    def live(self) -> int:
+        return self._generating + (len(self._steps.streams) if self._steps else 0)
+
+    def feed(self, request: Generate, request_id: str) -> Feed | None:
+        with self._errors.told():
+            params = self._params(request)
+        if self._steps is None or not self._steps.takes(params):
+            return None
+        stream = Stream(self._steps)
+        return stream.begin(self._admit(stream, request, params, request_id))
+
+    async def _admit(self, stream: Stream, request: Generate, params: Any, request_id: str) -> None:
+        assert self._steps is not None
+        prompt = await self._render(request)
+        stream.prompt_tokens = len(prompt["prompt_token_ids"])
+        check_limits(request, stream.prompt_tokens, self.info.context_window)
+        await self._steps.add(stream, prompt, params, request_id)
+
     async def generate(self, request: Generate, request_id: str) -> AsyncGenerator[Delta, None]:
         with self._errors.told():
             prompt, params = await self._render(request), self._params(request)
             length = len(prompt["prompt_token_ids"])
             check_limits(request, length, self.info.context_window)
-            self.live += 1
+            self._generating += 1
             try:
                 async with aclosing(self._llm.generate(prompt, params, request_id)) as outputs:
                     async for output in outputs:
                         yield _delta(output.outputs[0], length)
             finally:
-                self.live -= 1
+                self._generating -= 1
 
     async def _render(self, request: Generate) -> Any:
         """vLLM's EngineInput for the request; the messages go through the chat template."""
@@ -131,6 +155,14 @@ class _Errors:
         self.dead: type[Exception] = import_module("vllm.v1.engine.exceptions").EngineDeadError
         self.refused = getattr(module, "VLLMClientError", module.VLLMValidationError)
         self.full = getattr(module, "GracefulHTTPError", ())
+
+    def of(self, error: Exception) -> Exception:
+        """``error`` in the contract's words; one that has none there stays what it is."""
+        try:
+            with self.told():
+                raise error
+        except Exception as told:
+            return told
 
     @contextmanager
     def told(self) -> Iterator[None]:
@@ -231,7 +263,7 @@ def _describe(llm: Any, model: str) -> EngineInfo:
 def _delta(output: Any, prompt_tokens: int) -> Delta:
     reason = output.finish_reason
     if reason in ("abort", "error"):
-        raise EngineError(3043, 500, f"The model gave the request up: {reason}")
+        raise gave_up(reason)
     return Delta(output.text, len(output.token_ids), prompt_tokens, reason)
 
 

@@ -1,0 +1,178 @@
+"""Plain text straight from the model's steps: what an ``AsyncLLM.generate`` per request costs is left out.
+
+Theory of operation
+-------------------
+AsyncLLM's output handler gives every step of the model to ``OutputProcessor.process_outputs``. ``Steps`` stands
+before that method: the streams it has taken are answered here, in one pass over the step, and the rest goes on to
+vLLM. A request comes here by ``AsyncLLM.add_request``, with all of vLLM's checks; ``OutputProcessor.add_request``,
+the last station before the model, is where it is taken. All tokens of a step leave in one write of the channel.
+
+Only a request whose answer is its text is taken. Where vLLM is set to do more (statistics, queue limits, tracing), is
+not built as expected, or where the tokenizer has no table, there are no ``Steps`` and all goes through ``generate``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import traceback
+from collections.abc import Callable, Coroutine
+from itertools import count
+from typing import Any
+
+from bindings.ai.deltas import joined
+from bindings.ai.engine import Delta, EngineError
+from bindings.ai.engines.vllm_text import Table, Text, table
+from runtime.wire import Feed
+
+_STATIONS = ("process_outputs", "add_request", "propagate_error")
+_LIMITS = ("max_num_queued_reqs", "max_num_queued_tokens")
+_numbers = count(1)
+
+Told = Callable[[Exception], Exception]
+"""vLLM's exception as ours."""
+
+
+class Steps:
+    """``streams``: those the model works on, by vLLM's own ids."""
+
+    def __init__(self, llm: Any, texts: Table, told: Told) -> None:
+        self._llm, self._processor, self._texts, self.told = llm, llm.output_processor, texts, told
+        self._awaited: dict[str, Stream] = {}
+        self.streams: dict[str, Stream] = {}
+        self._aborts: set[asyncio.Task[None]] = set()
+        self._process, self._add, self._propagate = (getattr(self._processor, name) for name in _STATIONS)
+        for name, station in zip(_STATIONS, (self._step, self._take, self._broken), strict=True):
+            setattr(self._processor, name, station)
+
+    @classmethod
+    async def before(cls, llm: Any, told: Told) -> Steps | None:
+        """None where this vLLM, as it is set up, cannot do without its own path."""
+        if not _is_plain(llm):
+            return None
+        tokenizer, size = llm.output_processor.tokenizer, llm.model_config.get_vocab_size()
+        texts = await asyncio.to_thread(table, tokenizer, size)
+        return None if texts is None else cls(llm, texts, told)
+
+    def takes(self, params: Any) -> bool:
+        """Whether the answer is its text and nothing else."""
+        return (params.n == 1 and not params.stop and params.logprobs is None and params.prompt_logprobs is None
+                and params.detokenize and params.skip_special_tokens and not params.include_stop_str_in_output)
+
+    async def add(self, stream: Stream, prompt: Any, params: Any, request_id: str, **more: Any) -> None:
+        """Give the request to the model; from here on its steps go to the stream."""
+        name = f"{request_id}.{next(_numbers)}"
+        self._awaited[name] = stream
+        try:
+            await self._llm.add_request(name, prompt, params, **more)
+        finally:
+            self._awaited.pop(name, None)
+
+    def abort(self, stream: Stream) -> None:
+        if self.streams.pop(stream.id, None) is not None:
+            task = asyncio.get_running_loop().create_task(self._llm.engine_core.abort_requests_async([stream.id]))
+            self._aborts.add(task)
+            task.add_done_callback(self._aborts.discard)
+
+    # In the place of OutputProcessor's own
+
+    def _step(self, outputs: list[Any], *rest: Any, **named: Any) -> Any:
+        streams, others = self.streams, []
+        for output in outputs:
+            stream = streams.get(output.request_id)
+            if stream is None:
+                others.append(output)
+                continue
+            try:
+                stream.step(output)
+            except Exception as error:
+                self.abort(stream)
+                stream.fail(error)
+        return self._process(others, *rest, **named)
+
+    def _take(self, request: Any, *rest: Any, **named: Any) -> None:
+        stream = self._awaited.pop(request.external_req_id, None)
+        if stream is None:
+            self._add(request, *rest, **named)
+            return
+        stream.id, stream.text = request.request_id, Text(self._texts, self._processor.tokenizer, request)
+        self.streams[stream.id] = stream
+
+    def _broken(self, error: Exception) -> None:
+        """The model is gone, or its answers can be read no more."""
+        streams, self.streams = list(self.streams.values()), {}
+        for stream in streams:
+            stream.fail(error)
+        self._propagate(error)
+
+
+class Stream:
+    """One request that ``Steps`` answers."""
+
+    __slots__ = ("_steps", "_task", "feed", "id", "prompt_tokens", "text")
+
+    text: Text
+
+    def __init__(self, steps: Steps) -> None:
+        self._steps, self.id, self.prompt_tokens = steps, "", 0
+        self._task: asyncio.Task[None] | None = None
+        self.feed = Feed(joined, self._left)
+
+    def begin(self, admission: Coroutine[Any, Any, None]) -> Feed:
+        """``admission`` ends in ``Steps.add``; what it raises is the stream's end."""
+        self._task = asyncio.get_running_loop().create_task(self._admit(admission))
+        return self.feed
+
+    def step(self, output: Any) -> None:
+        """What one step of the model has added."""
+        ids, reason = output.new_token_ids, output.finish_reason
+        if reason is None:
+            text = self.text.add(ids[0]) if len(ids) == 1 else self._said(ids)
+            return self.feed.put(Delta(text, len(ids), self.prompt_tokens))
+        del self._steps.streams[self.id]
+        told = str(reason)
+        if told in ("abort", "error"):
+            return self.fail(gave_up(told))
+        shown = ids[:-1] if told == "stop" else ids  # the token that says so is not text
+        self.feed.put(Delta(self._said(shown), len(ids), self.prompt_tokens, told))
+        self.feed.end()
+
+    def fail(self, error: Exception) -> None:
+        told = self._steps.told(error)
+        if not isinstance(told, EngineError):
+            traceback.print_exception(error)
+        self.feed.end(told)
+
+    def _said(self, ids: list[int]) -> str:
+        return "".join(map(self.text.add, ids))
+
+    async def _admit(self, admission: Coroutine[Any, Any, None]) -> None:
+        try:
+            await admission
+        except Exception as error:
+            self._steps.abort(self)
+            self.fail(error)
+
+    def _left(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+        self._steps.abort(self)
+
+
+def gave_up(reason: str) -> EngineError:
+    """vLLM's own end of a request that nobody here asked for."""
+    return EngineError(3043, 500, f"The model gave the request up: {reason}")
+
+
+def _is_plain(llm: Any) -> bool:
+    processor, scheduler = llm.output_processor, llm.vllm_config.scheduler_config
+    return (
+        all(hasattr(processor, name) for name in (*_STATIONS, "tokenizer"))
+        and hasattr(llm.engine_core, "abort_requests_async")
+        and not llm.log_stats
+        and getattr(processor, "stream_interval", 1) == 1
+        and not getattr(processor, "tracing_enabled", False) and not getattr(processor, "tracer", None)
+        and all(getattr(scheduler, name, None) is None for name in _LIMITS)
+    )  # fmt: skip
+
+
+__all__ = ["Steps", "Stream", "gave_up"]
