@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import re
 import signal
@@ -27,6 +28,7 @@ from runtime.isolate import control
 from runtime.supervisor.pipes import listen
 
 Tell = Callable[[str, str], None]   # (stream, line)
+Rules = dict[str, Any] | None       # runtime.isolate.sandbox.Rules, as they travel; None: no sandbox
 GRACE = 2.0                         # seconds between asking an isolate to end and killing it
 _LOOK = 0.1                         # seconds between two looks at a process that is not a fork of the zygote
 _BIRTH = 20.0                       # seconds a fork may take: the zygote may be importing a package
@@ -47,7 +49,7 @@ class Child(Protocol):
 class Spawner(Protocol):
     async def start(self) -> None: ...
 
-    async def spawn(self, sock: socket.socket, tell: Tell) -> Child: ...
+    async def spawn(self, sock: socket.socket, tell: Tell, rules: Rules = None) -> Child: ...
 
     def preload(self, paths: list[str], modules: list[str]) -> None:
         """Third-party packages that the next isolates will import."""
@@ -82,11 +84,12 @@ def _clean() -> dict[str, str]:
 
 
 def _start(
-    module: str, environment: dict[str, str], sock: socket.socket, out: int | None = None, err: int | None = None
+    module: str, environment: dict[str, str], sock: socket.socket, out: int | None = None, err: int | None = None,
+    rules: Rules = None,
 ) -> subprocess.Popen[bytes]:
     """A session of its own: a Ctrl-C in the terminal is for the supervisor alone."""
     return subprocess.Popen(
-        [sys.executable, "-P", "-m", module, str(sock.fileno())],
+        [sys.executable, "-P", "-m", module, str(sock.fileno()), *([json.dumps(rules)] if rules else [])],
         pass_fds=[sock.fileno()], stdin=subprocess.DEVNULL, stdout=out, stderr=err,
         start_new_session=True, env=environment,
     )  # fmt: skip
@@ -135,15 +138,15 @@ class ForkSpawner:
         self._control = ours
         asyncio.get_running_loop().add_reader(ours, self._hear, ours)
 
-    async def spawn(self, sock: socket.socket, tell: Tell) -> Child:
+    async def spawn(self, sock: socket.socket, tell: Tell, rules: Rules = None) -> Child:
         out, err = await listen(partial(tell, "stdout")), await listen(partial(tell, "stderr"))
         descriptors = [sock.fileno(), out, err]
         try:
             try:
-                return await self._fork(descriptors)
+                return await self._fork(descriptors, rules)
             except (OSError, Fault):
                 self._lose()  # it has just died: a new one does as well
-                return await self._fork(descriptors)
+                return await self._fork(descriptors, rules)
         finally:
             for descriptor in (out, err):
                 os.close(descriptor)
@@ -159,14 +162,14 @@ class ForkSpawner:
         if self._process is not None:
             await asyncio.to_thread(_reap, self._process)
 
-    async def _fork(self, descriptors: list[int]) -> _Forked:
+    async def _fork(self, descriptors: list[int], rules: Rules) -> _Forked:
         if self._control is None:
             await self.start()
             self._preload()
         self._last += 1
         birth: asyncio.Future[_Forked] = asyncio.Future()
         self._births[self._last] = birth
-        self._send(["fork", self._last], descriptors)
+        self._send(["fork", self._last, rules], descriptors)
         async with asyncio.timeout(_BIRTH):
             return await birth
 
@@ -257,9 +260,9 @@ class ProcessSpawner:
     async def start(self) -> None:
         """Nothing to keep warm."""
 
-    async def spawn(self, sock: socket.socket, tell: Tell) -> Child:
+    async def spawn(self, sock: socket.socket, tell: Tell, rules: Rules = None) -> Child:
         out, err = await listen(partial(tell, "stdout")), await listen(partial(tell, "stderr"))
-        process = _start("runtime.isolate.main", self._environment, sock, out, err)
+        process = _start("runtime.isolate.main", self._environment, sock, out, err, rules)
         for descriptor in (out, err):
             os.close(descriptor)
         sock.close()
@@ -295,7 +298,7 @@ class InlineSpawner:
     async def start(self) -> None:
         """Nothing to keep warm."""
 
-    async def spawn(self, sock: socket.socket, tell: Tell) -> Child:
+    async def spawn(self, sock: socket.socket, tell: Tell, rules: Rules = None) -> Child:
         from runtime.isolate import loader, main
 
         loader.unload(self._root)
