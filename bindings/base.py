@@ -115,5 +115,10 @@ class Product:
         """Routes this product adds to the supervisor."""
         return ()
 
+    @classmethod
+    async def metrics(cls, house: House) -> Sequence[Any]:
+        """What it has counted: ``prometheus_client``'s metric families. Asked for at each scrape."""
+        return ()
+
 
 __all__ = ["Binding", "CallError", "HostStream", "House", "Product", "Route", "web"]

@@ -101,9 +101,115 @@ async def options_are_tolerated(env):
 
 
 async def options_that_would_change_the_answer_are_refused(env):
-    error = await refused(env, INT8, NEW_YORK, {"queueRequest": True})
+    error = await refused(env, INT8, NEW_YORK, {"websocket": True})
     assert (error.name, error.code) == ("AiError", 5006)
-    assert "queueRequest" in str(error)
+    assert "websocket" in str(error)
+
+
+async def tags_have_limits(env):
+    assert (await env.AI.run(INT8, NEW_YORK, {"tags": ["a:b-c./@D9", *"bcde"]})).response == "New York"
+    for tags in ("a", ["a"] * 6, ["x" * 51], ["ümlaut"], [""], [3], {"a": 1}):
+        error = await refused(env, INT8, NEW_YORK, {"tags": tags})
+        assert (error.code, error.status) == (5006, 400), error
+        assert "options.tags" in str(error)
+
+
+async def a_raw_response_of_a_result(env):
+    response = await env.AI.run(INT8, NEW_YORK, {"returnRawResponse": True})
+    assert isinstance(response, Response)
+    assert (response.status, response.ok, response.headers["content-type"]) == (200, True, "application/json")
+    assert response.headers["cf-ai-req-id"] == env.AI.lastRequestId
+    assert await response.json() == {"response": "New York", "tool_calls": [], "usage": USAGE}
+
+
+async def a_raw_response_of_a_stream(env):
+    response = await env.AI.run(INT8, {**NEW_YORK, "stream": True}, {"returnRawResponse": True})
+    assert (response.status, response.headers["content-type"]) == (200, "text/event-stream")
+    chunks = [chunk async for chunk in response.body]
+    assert chunks[0] == b'data: {"response":"New"}\n\n'
+    assert chunks[-1].endswith(b"data: [DONE]\n\n")
+
+
+async def a_raw_response_of_a_refusal(env):
+    response = await env.AI.run("@cf/none", NEW_YORK, {"returnRawResponse": True})
+    assert (response.status, response.ok, response.headers["content-type"]) == (400, False, "application/json")
+    text = "No such model @cf/none or task"
+    assert await response.json() == {
+        "internalCode": 5007, "message": f"AiError: {text}", "name": "AiError", "description": text}
+    assert response.headers["cf-ai-req-id"] == env.AI.lastRequestId
+    assert (env.AI.lastRequestHttpStatusCode, env.AI.lastRequestInternalStatusCode) == (400, 5007)
+
+
+async def a_signal_aborts_a_raw_response(env):
+    controller = AbortController()
+    options = {"signal": controller.signal, "returnRawResponse": True}
+    response = await env.AI.run(SLOW, {**NEW_YORK, "stream": True}, options)
+    try:
+        async for _ in response.body:
+            controller.abort()
+    except AbortError:
+        return
+    raise AssertionError("the stream went on to its end")
+
+
+async def a_body_among_the_inputs(env):
+    """What upstream refuses before it asks; and one that is read and sent."""
+    def body(kind="audio/wav"):
+        return {"body": Response("sound").body, "contentType": kind}
+
+    for inputs, options, words in [
+        ({"audio": body(None)}, None, "Content-Type is required with ReadableStream inputs"),
+        ({"audio": body(), "image": body()}, None,
+         "Multiple ReadableStreams are not supported. Found streams in keys: [audio, image]"),
+        ({"audio": body()}, {"gateway": {"id": "g"}}, "AI Gateway does not support ReadableStreams yet."),
+    ]:
+        error = await refused(env, INT8, inputs, options)
+        assert (error.name, str(error)) == ("AiInternalError", words), error
+    error = await refused(env, INT8, {**NEW_YORK, "audio": body()})  # it was read and sent
+    assert str(error) == "5006: Error: '/audio' is not served here"
+
+
+async def headers_of_the_call_and_of_the_session(env):
+    """Those of the call go first; ``cf-aig-*`` means what ``options.gateway`` does."""
+    options = {"sessionOptions": {"extraHeaders": {"cf-aig-event-id": "s", "x-session-affinity": "ses_1"}},
+               "extraHeaders": {"CF-AIG-Event-Id": "c"}, "returnRawResponse": True}
+    response = await env.AI.run(INT8, NEW_YORK, options)
+    assert response.headers["cf-aig-event-id"] == "c"
+    error = await refused(env, INT8, NEW_YORK, {"extraHeaders": {"x-a": {}}})
+    assert isinstance(error, TypeError)
+    assert "extra header 'x-a' is a dict" in str(error)
+
+
+async def what_is_served_elsewhere_only(env):
+    assert env.AI.getLogs() == []
+    for name in ("autorag", "aiSearch", "fetch"):
+        error = raised(getattr, env.AI, name)
+        assert isinstance(error, AttributeError)
+        assert f"env.AI has no '{name}' here" in str(error)
+
+
+async def the_wrapper_of_the_announcement(env):
+    from cloudflare_ai import Ai
+
+    ai = Ai(env.AI, {"sessionOptions": {"ctx": object(), "extraHeaders": {"x-a": "b"}}})
+    assert (await ai.run(INT8, NEW_YORK)).response == "New York"
+    assert ai.lastRequestId == ai.last_request_id == env.AI.lastRequestId
+    chunks = [chunk async for chunk in await ai.run(INT8, {**NEW_YORK, "stream": True})]
+    assert chunks[0] == b'data: {"response":"New"}\n\n'
+    assert ai.getLogs() == []
+    assert "[ai] binding" in str(raised(Ai, None))
+
+
+async def a_batch_by_the_binding(env):
+    queued = await env.AI.run(INT8, {"requests": [NEW_YORK, {"prompt": 3}]}, {"queueRequest": True})
+    assert (queued.status, queued.model) == ("queued", INT8)
+    while "responses" not in (told := await env.AI.run(INT8, {"request_id": queued.request_id})):
+        assert told.status in ("queued", "running")
+        await asyncio.sleep(0.02)
+    good, bad = told.responses
+    assert (good.id, good.success, good.result.response, good.external_reference) == (0, True, "New York", None)
+    assert (bad.id, bad.success, bad.result, bad.error.code) == (1, False, None, 5006)
+    assert told.usage == USAGE
 
 
 async def the_last_request(env):

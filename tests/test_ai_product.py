@@ -118,8 +118,6 @@ async def test_inputs_that_cannot_be_sent_are_named() -> None:
         await ai.run(INT8, {"messages": [{"role": "user", "content": {1}}]})
     with pytest.raises(TypeError, match="options is a str"):
         await ai.run(INT8, {"prompt": "hi"}, "stream")
-    with pytest.raises(NotImplementedError, match="returnRawResponse"):
-        await ai.run(INT8, {"prompt": "hi"}, {"returnRawResponse": True})
 
 
 async def test_only_run_can_be_called() -> None:

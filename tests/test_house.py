@@ -19,7 +19,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGES = ("runtime", "bindings")
 STDLIB = sys.stdlib_module_names
 HEAVY = {"gguf", "ray", "torch", "transformers", "vllm", "xllamacpp"}
-SDK = {"asgi", "js", "pyodide", "workers"}
+SDK = {"asgi", "cloudflare_ai", "js", "pyodide", "workers"}
 LONGEST = {"runtime": 300, "bindings": 300, "workers": 300, "tests": 450}  # lines; look again well before
 NOT_IN_START_UP = ["torch", "transformers", "vllm", "xllamacpp", "aiohttp", "rich"]
 

@@ -315,8 +315,8 @@ WORDS_2048, WORDS_3072 = "word " * 2048, "word " * 3072
     (b"prompt=hi", INT8, 400, 5006, BAD + "the body is not valid JSON: JSON is malformed: invalid character (byte 0)"),
     (b'{"prompt":', INT8, 400, 5006, BAD + "the body is not valid JSON: Input data was truncated"),
     (b"", INT8, 400, 3003, "AiError: Request is missing headers or body: body"),
-    ({**PROMPT, "options": {"queueRequest": True}}, INT8, 400, 5006, BAD + "option 'queueRequest' is not served here"),
-    (PROMPT, INT8 + "?queueRequest=true", 400, 5006, BAD + "option 'queueRequest' is not served here"),
+    ({**PROMPT, "options": {"queueRequest": True}}, INT8, 400, 5006, BAD + "required properties at '/' are 'requests'"),
+    (PROMPT, INT8 + "?queueRequest=true", 400, 5006, BAD + "required properties at '/' are 'requests'"),
     ({**PROMPT, "lora": "mine"}, INT8, 405, 5005, f"AiError: The model {INT8} does not support LoRa inference"),
     # 2048 in and 1800 out, 3072 in and 2500 out; and together no more than the window
     ({"prompt": WORDS_2048 + "more"}, INT8, 413, 5021,

@@ -19,6 +19,7 @@ class Upstream:
         self.open = asyncio.Event()
         self.live = 0  # answers that are being read
         self.asked: list[dict[str, Any]] = []
+        self.refusals: list[int] = []  # statuses for the next requests, which get nothing else
 
     async def models(self, request: web.Request) -> web.Response:
         await self.open.wait()
@@ -26,6 +27,8 @@ class Upstream:
 
     async def chat(self, request: web.Request) -> web.StreamResponse:
         self.asked.append(await request.json())
+        if self.refusals:
+            return web.json_response({"error": {"message": "not now"}}, status=self.refusals.pop(0))
         response = web.StreamResponse(headers={"content-type": "text/event-stream"})
         await response.prepare(request)
         self.live += 1

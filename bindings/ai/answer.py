@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from bindings.ai import sse
 from bindings.ai.catalog import Served
@@ -16,7 +16,16 @@ from bindings.ai.forms import Form, form_of
 from bindings.ai.gathered import Choice, Usage, index_of
 from bindings.ai.shapes import TextInput
 
-Deltas = AsyncGenerator[Delta, None]
+
+class Deltas(Protocol):
+    """What an engine's ``generate`` is, as far as it is used here."""
+
+    def __aiter__(self) -> AsyncIterator[Delta]: ...
+
+    def __anext__(self) -> Coroutine[Any, Any, Delta]: ...
+
+    async def aclose(self) -> None: ...
+
 
 
 @dataclass

@@ -1,6 +1,6 @@
 """``env.AI``, the worker's half (contract §3): ``await env.AI.run(model, inputs, options)``.
 
-It runs in the worker's process and knows no models: a call goes to ``bindings.ai.product.AIBinding``, and a
+It runs in the worker's process and knows no models: a call goes to ``bindings.ai.bound.AIBinding``, and a
 stream comes back as a handle, which costs this process nothing as long as nobody here reads it.
 """
 
@@ -9,60 +9,28 @@ from __future__ import annotations
 from collections.abc import Awaitable, Mapping
 from typing import Any, Protocol
 
-from runtime.web import AbortSignal, ReadableStream
+import msgspec
+
+from bindings.ai import failures, uploads
+from bindings.ai.failures import AiError, InferenceUpstreamError
+from bindings.ai.gateway_client import AIGateway
+from bindings.ai.markdown_client import ToMarkdown
+from bindings.ai.values import Result, own_headers, plain, plain_options, wrapped
+from runtime.web import AbortSignal, ReadableStream, Response
 from runtime.wire import RemoteError
 
 LOCAL_OPTIONS = ("signal", "prefix", "extraHeaders", "sessionOptions")  # never sent, as upstream
+ELSEWHERE = {  # upstream's, and not here
+    "autorag": "AI Search is not served here",
+    "aiSearch": "AI Search is not served here",
+    "fetch": "the binding has no wire of its own here; use env.AI.run(model, inputs, options)",
+}
 
 
 class Caller(Protocol):
     """The way to the host's half."""
 
     def call(self, method: str, *args: Any) -> Awaitable[Any]: ...
-
-
-class InferenceUpstreamError(Exception):
-    """A refused or failed ``run``: ``str(error)`` is ``"<code>: <description>"``.
-
-    ``code`` is Workers AI's (5007: no such model …), ``status`` the HTTP status of the same refusal.
-    """
-
-    name = "InferenceUpstreamError"
-
-    def __init__(
-        self, message: str, *, code: int = 0, status: int = 500, request_id: str | None = None
-    ) -> None:
-        self.message, self.code, self.status, self.request_id = message, code, status, request_id
-        super().__init__(message)
-
-
-class AiError(InferenceUpstreamError):
-    """The name under which the model layer's refusals arrive."""
-
-    name = "AiError"
-
-
-class Result(dict[str, Any]):
-    """A model's answer: ``result["response"]`` and ``result.response``, nested too; JSON as any dict is.
-
-    Where a key has the name of a dict's method (``items``), the attribute is the method.
-    """
-
-    def __init__(self, values: Mapping[str, Any]) -> None:
-        super().__init__((key, _wrapped(value)) for key, value in values.items())
-
-    def __getattr__(self, name: str) -> Any:
-        try:
-            return self[name]
-        except KeyError:
-            raise AttributeError(f"the result has no {name!r}; it has: {', '.join(self)}") from None
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        self[name] = value
-
-    def to_py(self, **_: Any) -> dict[str, Any]:
-        """Plain dicts and lists, as Pyodide's proxies give them."""
-        return {key: plain(value) for key, value in self.items()}
 
 
 class AIStream(ReadableStream):
@@ -86,83 +54,104 @@ class AI:
         self.last_request_internal_status_code: int | None = None
         self.ai_gateway_log_id: str | None = None
 
-    async def run(self, model: str, inputs: Any, options: Any = None) -> Result | AIStream:
-        """A ``Result``; with ``"stream": True`` in the inputs an ``AIStream``.
+    async def run(self, model: str, inputs: Any, options: Any = None) -> Any:
+        """A ``Result`` (a list, where the model answers with one); an ``AIStream`` with ``"stream": True``.
 
-        ``options``: ``signal`` aborts the call and the stream; the others are Workers AI's. Raises
-        ``AiError`` for what is refused, the signal's reason when it aborts, ``TypeError`` for inputs that are
-        not JSON.
+        ``options``: ``signal`` aborts the call and the stream, ``returnRawResponse`` makes a ``Response`` of
+        the answer, refusals too; the others are Workers AI's. Raises ``AiError`` for what is refused, the
+        signal's reason when it aborts, ``TypeError`` for inputs that are not JSON.
         """
         options = dict(plain_options(options))
-        signal = options.get("signal")
-        if options.get("returnRawResponse"):
-            raise NotImplementedError("env.AI.run: the option returnRawResponse is not served here yet")
+        signal, headers = options.get("signal"), own_headers(options)
+        if bodies := uploads.found(inputs):
+            inputs = await _raced(signal, uploads.read(inputs, bodies, options))
         sent = {key: plain(value, key) for key, value in options.items() if key not in LOCAL_OPTIONS}
-        call = self._call("run", model, plain(inputs), sent)
-        answer = await (call if signal is None else signal.race(call))
-        headers = answer["headers"] if isinstance(answer, dict) else answer.meta["headers"]
-        self._remember(headers.get("cf-ai-req-id"), 200)
-        return Result(answer["result"]) if isinstance(answer, dict) else AIStream(answer, signal)
+        arguments = ("run", model, plain(inputs), sent, headers)
+        if options.get("returnRawResponse"):
+            return await self._respond(signal, *arguments)
+        answer = await _raced(signal, self._call(*arguments))
+        self._remember(_headers(answer), 200)
+        return wrapped(answer["result"]) if isinstance(answer, dict) else AIStream(answer, signal)
+
+    async def models(self, params: Any = None) -> list[Result]:
+        """The catalog: upstream's facts. ``params`` filter it: author, task, search, per_page, page ..."""
+        found = await self._call("models", plain(plain_options(params), "params"))
+        return [Result(item) for item in found]
+
+    def gateway(self, id: str) -> AIGateway:
+        """An AI Gateway: its logs, and requests that pass it."""
+        return AIGateway(id, self._call, self._respond)
+
+    def to_markdown(self, files: Any = None, options: Any = None) -> Any:
+        """Documents as Markdown, to be awaited; without files, a ``ToMarkdown``."""
+        door = ToMarkdown(self._call)
+        return door if files is None else door.transform(files, options)
+
+    def get_logs(self) -> list[Any]:
+        """Empty, as upstream."""
+        return []
 
     async def _call(self, method: str, *args: Any) -> Any:
+        """What the host's half answers. Raises the errors of ``bindings.ai.failures``."""
         try:
             return await self._caller.call(method, *args)
         except RemoteError as error:
-            raise self._raised(error) from None
+            self._remember(_told(error), error.fields.get("status", 500), error.fields.get("code") or None)
+            raise failures.of(error) from None
 
-    def _raised(self, error: RemoteError) -> InferenceUpstreamError:
-        fields = error.fields
-        code, status, request_id = fields.get("code", 0), fields.get("status", 500), fields.get("request_id")
-        self._remember(request_id, status, code or None)
-        kind = AiError if error.name == "AiError" else InferenceUpstreamError
-        return kind(error.message, code=code, status=status, request_id=request_id)
+    async def _respond(self, signal: AbortSignal | None, method: str, *args: Any) -> Response:
+        """The same as a ``Response``, whatever its status."""
+        try:
+            answer = await _raced(signal, self._caller.call(method, *args))
+        except RemoteError as error:
+            if "body" not in error.fields:  # the call itself failed
+                raise failures.of(error) from None
+            headers, status = _told(error), error.fields["status"]
+            self._remember(headers, status, error.fields["code"])
+            return _json(error.fields["body"], status, headers)
+        self._remember(_headers(answer), 200)
+        if isinstance(answer, dict):
+            return _json(answer["result"], 200, answer["headers"])
+        return Response(AIStream(answer, signal), headers=answer.meta["headers"])
 
-    def _remember(self, request_id: str | None, status: int, code: int | None = None) -> None:
-        self.last_request_id, self.last_request_http_status_code = request_id, status
+    def _remember(self, headers: Mapping[str, str], status: int, code: int | None = None) -> None:
+        self.last_request_id, self.last_request_http_status_code = headers.get("cf-ai-req-id"), status
         self.last_request_internal_status_code = code
+        self.ai_gateway_log_id = headers.get("cf-aig-log-id")
 
     def __getattr__(self, name: str) -> Any:
-        raise AttributeError(f"env.AI has no {name!r} here; what it has is:  await env.AI.run(model, inputs)")
+        why = ELSEWHERE.get(name, "what it has is:  await env.AI.run(model, inputs)")
+        raise AttributeError(f"env.AI has no {name!r} here; {why}")
 
     def __repr__(self) -> str:
         return f"<AI {self._name}>"
 
+    getLogs = get_logs
+    toMarkdown = to_markdown
     lastRequestId = property(lambda self: self.last_request_id)
     lastRequestHttpStatusCode = property(lambda self: self.last_request_http_status_code)
     lastRequestInternalStatusCode = property(lambda self: self.last_request_internal_status_code)
     aiGatewayLogId = property(lambda self: self.ai_gateway_log_id)
 
 
-def plain(value: Any, at: str = "inputs") -> Any:
-    """``value`` as plain JSON values (and bytes). Raises ``TypeError`` that says where something else is."""
-    if value is None or isinstance(value, str | int | float | bytes):
-        return value
-    if isinstance(value, Mapping):
-        return {str(key): plain(item, f"{at}.{key}") for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(item, f"{at}[{number}]") for number, item in enumerate(value)]
-    if isinstance(value, bytearray | memoryview):
-        return bytes(value)
-    if hasattr(value, "to_py"):  # a proxy of a JavaScript object
-        return plain(value.to_py(), at)
-    kinds = "str, numbers, bool, None, dict, list or bytes"
-    raise TypeError(f"env.AI.run: {at} is a {type(value).__name__}; use {kinds}")
+async def _raced(signal: AbortSignal | None, work: Awaitable[Any]) -> Any:
+    return await (work if signal is None else signal.race(work))
 
 
-def plain_options(options: Any) -> Mapping[str, Any]:
-    """The options as a mapping, their values untouched: a signal is among them."""
-    if options is None:
-        return {}
-    options = options if isinstance(options, Mapping) or not hasattr(options, "to_py") else options.to_py()
-    if not isinstance(options, Mapping):
-        raise TypeError(f"env.AI.run: options is a {type(options).__name__}; use a dict")
-    return options
+def _headers(answer: Any) -> Mapping[str, str]:
+    headers: Mapping[str, str] = answer["headers"] if isinstance(answer, dict) else answer.meta["headers"]
+    return headers
 
 
-def _wrapped(value: Any) -> Any:
-    if isinstance(value, dict):
-        return Result(value)
-    return [_wrapped(item) for item in value] if isinstance(value, list) else value
+def _told(error: RemoteError) -> dict[str, str]:
+    """The headers of an error's answer."""
+    request_id = error.fields.get("request_id")
+    return {**({"cf-ai-req-id": request_id} if request_id else {}), **error.fields.get("headers", {})}
+
+
+def _json(body: Any, status: int, headers: Mapping[str, str]) -> Response:
+    content = msgspec.json.encode(body)
+    return Response(content, status=status, headers={"content-type": "application/json", **headers})
 
 
 __all__ = ["AI", "AIStream", "AiError", "InferenceUpstreamError", "Result"]

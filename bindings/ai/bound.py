@@ -10,11 +10,12 @@ import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
-from bindings.ai import gateway_options
+from bindings.ai import catalog_search, gateway_options
 from bindings.ai.answer import RunAnswer
 from bindings.ai.catalog import automatic_engine
 from bindings.ai.errors import AiError, AIGatewayError, bad_input, no_such_model
 from bindings.ai.gateway_door import GatewayDoor
+from bindings.ai.markdown_door import MarkdownDoor
 from bindings.ai.service import AIService, new_request_id
 from bindings.base import CallError, HostStream
 
@@ -30,14 +31,18 @@ class AIBinding:
     client = "bindings.ai.binding:AI"
     client_args: Mapping[str, Any] = {}
 
-    def __init__(self, name: str, service: AIService) -> None:
+    def __init__(self, name: str, service: AIService, url: str = "") -> None:
         self.name, self._service = name, service
-        self._gateway = GatewayDoor(service)
+        self._gateway, markdown = GatewayDoor(service, url), MarkdownDoor(service.markdown)
         self._methods: dict[str, Method] = {
             "run": self._run,
+            "models": self._models,
             "gateway_log": self._gateway.read_log,
             "gateway_patch": self._gateway.patch_log,
             "gateway_run": self._gateway.run,
+            "gateway_url": self._gateway.url,
+            "markdown": markdown.transform,
+            "markdown_supported": markdown.supported,
         }
 
     def describe(self) -> tuple[str, str]:
@@ -62,21 +67,19 @@ class AIBinding:
         """``{"result", "headers"}``, or a stream whose meta has the headers. ``headers`` are the call's own."""
         if not isinstance(model, str):
             raise no_such_model(repr(model)[:100])
-        options = _with_headers(options if isinstance(options, dict) else {}, headers)
+        options = options if isinstance(options, dict) else {}
+        if headers:
+            options = gateway_options.joined(options, gateway_options.encoded(headers))
         _check_tags(options.get("tags"))
         return _handed_over(await self._service.run(model, inputs, options, request_id=request_id))
 
 
-def _with_headers(options: dict[str, Any], headers: Any) -> dict[str, Any]:
-    """``cf-aig-*`` among the extra headers say what ``options.gateway`` does, which goes first."""
-    if not headers:
-        return options
-    pairs = [(str(name).lower().encode(), str(value).encode("latin-1", "replace")) for name, value in headers.items()]
-    asked = gateway_options.from_headers(pairs)
-    if asked is None:
-        return options
-    given = options.get("gateway") or {}
-    return {**options, "gateway": {**asked, **given} if isinstance(given, dict) else given}
+    async def _models(self, request_id: str, params: Any = None) -> list[Any]:
+        """The catalog's entries. As upstream, an error of anything but ``run`` has no code."""
+        try:
+            return catalog_search.search(self._service.catalog, params if isinstance(params, dict) else {}).items
+        except AiError as error:
+            raise CallError("AiInternalError", error.description, status=error.status) from None
 
 
 def _check_tags(tags: Any) -> None:

@@ -29,12 +29,14 @@ from bindings.ai.engine import (
     ModelUnavailable,
     StillLoading,
 )
+from bindings.ai.metrics import with_metrics
 from bindings.ai.process import GRACE, EngineProcess, Log
 from runtime.errors import UserError
 from runtime.wire import ChannelClosed, RemoteError
 
 FAR_BEHIND = 16          # deltas; a reader that has more waiting gets them as one
 _PAUSES = (0.2, 30.0)    # seconds before a restart: the first time, at most
+_TELLING = 3.0           # seconds an engine has to tell its metrics
 _STEADY = 60.0           # seconds a process must live for its death to count as the first
 
 
@@ -50,9 +52,10 @@ class EngineClient:
     """``state``: idle, loading, ready, restarting, failed or closed. ``live``: the streams being read."""
 
     def __init__(
-        self, spec: EngineSpec, say: Say, *, load_timeout: float = 600.0, log: Log | None = None,
+        self, spec: EngineSpec, say: Say, *, load_timeout: float = 600.0, log: Log | None = None, metrics: bool = False
     ) -> None:
         self.spec, self._say, self._load_timeout = spec, say, load_timeout
+        self._opened = with_metrics(spec) if metrics else spec
         self._log: Log = log or (lambda line: None)
         self.state, self.live = "idle", 0
         self.info: EngineInfo | None = None
@@ -127,6 +130,14 @@ class EngineClient:
         except ChannelClosed:
             return {"live": 0}
 
+    async def metrics(self) -> str:
+        """The engine's own metrics as Prometheus text; empty where it keeps none, or is too busy to tell."""
+        try:
+            async with asyncio.timeout(_TELLING):
+                return await self._process.metrics() if self._process else ""
+        except (ChannelClosed, TimeoutError):
+            return ""
+
     async def aclose(self) -> None:
         """End the process and its children, by force after a few seconds."""
         self._enter("closed")
@@ -164,7 +175,7 @@ class EngineClient:
     async def _live(self, process: EngineProcess) -> UserError | None:
         """Load and serve until the process ends. Returns what the person has to mend, if that is why."""
         try:
-            self.info = await process.open(self.spec, self._progress)
+            self.info = await process.open(self._opened, self._progress)
         except UserError as error:
             return error
         except RemoteError as error:

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bindings.ai import adapter, upload
+from bindings.ai import adapter, form_file
 from bindings.ai.adapters import refuse_without_lora
 from bindings.ai.database import Database
 from bindings.ai.errors import AiError, bad_input
@@ -79,7 +79,7 @@ class Finetunes:
         part = place / f"{uuid.uuid4()}.part"
         await asyncio.to_thread(place.mkdir, parents=True, exist_ok=True)
         try:
-            name = await upload.receive(chunks, content_type, part, LIMIT)
+            name = await form_file.receive(chunks, content_type, part, LIMIT)
             if name not in adapter.CHECKS:
                 raise bad_input(f"file_name must be one of '{', '.join(adapter.CHECKS)}'")
             await asyncio.to_thread(adapter.CHECKS[name], part, row["model"])

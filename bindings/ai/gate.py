@@ -30,7 +30,7 @@ Failure = Callable[[AiError, str], Response]
 
 @dataclass(frozen=True)
 class Gate:
-    """Who may come in. ``token``: the only one accepted (None: any). ``admits``: a host's tokens, which alone count then."""
+    """Who may come in. ``token``: the only one accepted (None: any). ``admits``: a host's tokens, which count alone."""
 
     token: str | None = None
     admits: Callable[[str], bool] | None = None
@@ -84,19 +84,28 @@ def credentials(headers: Headers) -> str:
 
 async def json_object(request: Request) -> dict[str, Any]:
     """The body as a JSON object, whatever its content type says. Raises AiError 3003, 3006, 5006."""
-    try:
-        body = msgspec.json.decode(await request.bytes() or _missing())
-    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-        raise errors.bad_input(f"the body is not valid JSON: {error}") from None
-    except RequestError as error:
-        raise (errors.too_large() if error.status == 413 else errors.bad_input(error.what)) from None
+    body = decoded(await read(request))
     if not isinstance(body, dict):
         raise errors.bad_input(checks.mismatch("/", body, "object"))
     return body
 
 
-def _missing() -> bytes:
-    raise errors.missing_body()
+async def read(request: Request) -> bytes:
+    """The whole body. Raises AiError 3006 when it is too large."""
+    try:
+        return await request.bytes()
+    except RequestError as error:
+        raise (errors.too_large() if error.status == 413 else errors.bad_input(error.what)) from None
+
+
+def decoded(content: bytes) -> Any:
+    """JSON. Raises AiError 3003 when there is nothing, 5006 when it is malformed."""
+    if not content:
+        raise errors.missing_body()
+    try:
+        return msgspec.json.decode(content)
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        raise errors.bad_input(f"the body is not valid JSON: {error}") from None
 
 
 def _refusing(allowed: str) -> Handler:
@@ -122,4 +131,6 @@ def encoded(body: Any, status: int = 200, headers: Mapping[str, str] | None = No
     return Response(content, status=status, headers={"content-type": "application/json", **(headers or {})})
 
 
-__all__ = ["AI", "ROOT", "Gate", "Handler", "credentials", "encoded", "failed", "json_object", "succeeded"]
+__all__ = [
+    "AI", "ROOT", "Gate", "Handler", "credentials", "decoded", "encoded", "failed", "json_object", "read", "succeeded",
+]

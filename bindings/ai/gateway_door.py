@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 
 from bindings.ai import gateway_options
 from bindings.ai.answer import RunAnswer
@@ -23,8 +24,10 @@ MOST = 10  # requests of one universal run
 
 
 class GatewayDoor:
-    def __init__(self, service: AIService) -> None:
-        self._service = service
+    """``url``: where this machine answers."""
+
+    def __init__(self, service: AIService, url: str = "") -> None:
+        self._service, self._url = service, url
 
     async def read_log(self, request_id: str, gateway: Any, log: Any) -> dict[str, Any]:
         """Raises CallError (AiGatewayLogNotFound, AiGatewayInternalError)."""
@@ -46,17 +49,19 @@ class GatewayDoor:
         if not known:
             raise _not_found(gateway, log)
 
-    async def run(self, request_id: str, gateway: Any, requests: Any, headers: Any = None) -> Any:
+    async def run(self, request_id: str, gateway: Any, requests: Any, own: Any = None, headers: Any = None) -> Any:
         """The answer of the first request that succeeds, or the last one's error: AiError.
 
-        ``{"result", "headers"}``, where the result is in REST's envelope, as the provider answers; or a stream.
+        ``own`` and ``headers`` say what ``options.gateway`` does, for all of them. ``{"result", "headers"}``,
+        where the result is in REST's envelope, as the provider answers; or a stream.
         """
+        shared = {**_named(headers), **(own if isinstance(own, dict) else {}), "id": gateway}
         requests = requests if isinstance(requests, list) else [requests]
         if not 1 <= len(requests) <= MOST:
             raise bad_input(f"a universal request is 1 to {MOST} requests")
         for step, request in enumerate(requests):
             try:
-                answer = await self._step(gateway, request, headers, request_id)
+                answer = await self._step(shared, request, request_id)
             except AiError as error:
                 error.headers = {**error.headers, "cf-aig-step": str(step)}
                 if step == len(requests) - 1:
@@ -65,13 +70,20 @@ class GatewayDoor:
                 return _handed_over(answer, step)
         raise AssertionError("unreachable")
 
-    async def _step(self, gateway: Any, request: Any, headers: Any, request_id: str) -> RunAnswer:
+    async def url(self, request_id: str, gateway: Any, provider: Any = None) -> str:
+        """Where ``provider`` answers behind this gateway. Raises CallError for another than Workers AI."""
+        if provider != PROVIDER:
+            text = f"getUrl: the only provider served here is {PROVIDER!r}, not {provider!r:.60}"
+            raise CallError("AiGatewayInternalError", text, status=400)
+        return f"{self._url}/client/v4/accounts/local/ai-gateway/gateways/{quote(str(gateway), safe='')}/{PROVIDER}"
+
+    async def _step(self, shared: dict[str, Any], request: Any, request_id: str) -> RunAnswer:
         if not isinstance(request, dict):
             raise bad_input(mismatch("/", request, "object"))
         if request.get("provider") != PROVIDER:
             raise AIGatewayError(2008, 400, f"Invalid provider: only {PROVIDER!r} is served here")
         endpoint = str(request.get("endpoint") or "").strip("/").removeprefix("run/")
-        options = {"gateway": {**_named(headers), **_named(request.get("headers")), "id": gateway}}
+        options = {"gateway": {**_named(request.get("headers")), **shared}}
         return await self._service.run(endpoint, request.get("query"), options, request_id=request_id)
 
     def _store(self) -> GatewayStore:
@@ -82,10 +94,8 @@ class GatewayDoor:
 
 def _named(headers: Any) -> dict[str, Any]:
     """What ``cf-aig-*`` headers of a request say; its others, credentials among them, are not read."""
-    if not isinstance(headers, Mapping):
-        return {}
-    pairs = [(str(name).lower().encode(), str(value).encode("latin-1", "replace")) for name, value in headers.items()]
-    return gateway_options.from_headers(pairs) or {}
+    found = gateway_options.from_headers(gateway_options.encoded(headers)) if isinstance(headers, Mapping) else None
+    return found or {}
 
 
 def _handed_over(answer: RunAnswer, step: int) -> Any:

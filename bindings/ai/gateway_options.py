@@ -83,8 +83,16 @@ def settings(config: Config) -> Mapping[str, GatewaySettings]:
     return found
 
 
+def joined(options: dict[str, Any], headers: Iterable[tuple[bytes, bytes]]) -> dict[str, Any]:
+    """The options of a ``run``, with what ``cf-aig-*`` headers ask; ``options.gateway`` itself goes first."""
+    asked, given = from_headers(headers), options.get("gateway") or {}
+    if asked is None or not isinstance(given, dict):
+        return options
+    return {**options, "gateway": {**asked, **given}}
+
+
 def from_headers(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, Any] | None:
-    """The same options out of ``cf-aig-*`` headers (lower-case names); None when there are none.
+    """``options.gateway`` out of headers (lower-case names); None when there are none of a gateway's.
 
     ``cf-aig-authorization`` is the gateway's own lock, and there is none here: it is dropped unread.
     """
@@ -96,6 +104,11 @@ def from_headers(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, Any] | Non
         if (place := _PLACES.get(name)) is not None:
             _put(options, place, name, text)
     return options
+
+
+def encoded(headers: Mapping[str, Any]) -> list[tuple[bytes, bytes]]:
+    """Headers of a worker's own making as ``from_headers`` reads them."""
+    return [(str(name).lower().encode(), str(value).encode("latin-1", "replace")) for name, value in headers.items()]
 
 
 def _put(options: dict[str, Any], place: tuple[str, Callable[[str], Any]], name: bytes, text: str) -> None:
@@ -141,4 +154,4 @@ def _refused(what: str) -> AiError:
     return bad_input(f"options.gateway: {what}")
 
 
-__all__ = ["GatewayOptions", "GatewaySettings", "Retries", "from_headers", "parse", "settings"]
+__all__ = ["GatewayOptions", "GatewaySettings", "Retries", "encoded", "from_headers", "joined", "parse", "settings"]

@@ -14,13 +14,17 @@ class RateLimit:
 
     def admits(self, now: float) -> bool:
         """Whether one more may pass at ``now``, in seconds; if so, it is counted."""
-        start = now - self._interval if self._sliding else now // self._interval * self._interval
-        while self._admitted and self._admitted[0] < start:
+        while self._admitted and self._is_past(self._admitted[0], now):
             self._admitted.popleft()
         if len(self._admitted) >= self._limit:
             return False
         self._admitted.append(now)
         return True
+
+    def _is_past(self, then: float, now: float) -> bool:
+        if self._sliding:
+            return now - then >= self._interval
+        return then // self._interval < now // self._interval
 
 
 __all__ = ["RateLimit"]

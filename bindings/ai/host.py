@@ -64,6 +64,8 @@ class Host:
             return await self._open(msgspec.convert(args[0], EngineSpec))
         if op == "stats":
             return {"live": self.engine.live if self.engine else 0}
+        if op == "metrics":
+            return _metrics()
         raise ValueError(f"unknown operation {op!r}")
 
     async def _open(self, spec: EngineSpec) -> EngineInfo:
@@ -126,6 +128,12 @@ def load(name: str, runner: str = tasks.GENERATE) -> type[Engine]:
     module, _, cls = entry.partition(":")
     engine: type[Engine] = getattr(import_module(module), cls)
     return engine
+
+
+def _metrics() -> str:
+    """What the engine's libraries have told ``prometheus_client``, if one of them uses it."""
+    library = sys.modules.get("prometheus_client")
+    return library.generate_latest().decode() if library else ""
 
 
 def _settle_memory() -> None:

@@ -18,8 +18,11 @@ DRAIN = 60.0  # seconds that streams have to finish on an engine that is wanted 
 class EnginePool:
     """``get`` starts what is missing; ``reconcile`` ends what no configuration asks for any more."""
 
-    def __init__(self, say: Say, *, load_timeout: float = 600.0, log: Log | None = None) -> None:
+    def __init__(
+        self, say: Say, *, load_timeout: float = 600.0, log: Log | None = None, metrics: bool = False
+    ) -> None:
         self._say, self._load_timeout, self._log = say, load_timeout, log
+        self._metrics = metrics  # have engines keep their own
         self._clients: dict[bytes, EngineClient] = {}
         self._leaving: set[asyncio.Task[None]] = set()
         self._closing = False
@@ -32,7 +35,8 @@ class EnginePool:
         """The engine for ``spec``, which begins to load if it is new."""
         client = self._clients.get(_key(spec))
         if client is None:
-            client = EngineClient(spec, self._say, load_timeout=self._load_timeout, log=self._log)
+            client = EngineClient(
+                spec, self._say, load_timeout=self._load_timeout, log=self._log, metrics=self._metrics)
             self._clients[_key(spec)] = client
         client.start()
         return client

@@ -80,6 +80,11 @@ class EngineProcess:
         answer: dict[str, Any] = await self._channel.call("stats")
         return answer
 
+    async def metrics(self) -> str:
+        """Prometheus text."""
+        text: str = await self._channel.call("metrics")
+        return text
+
     async def ended(self) -> None:
         """Until the process has gone, of its own accord or not."""
         await self._channel.closed.wait()

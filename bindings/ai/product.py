@@ -8,13 +8,20 @@ from typing import Any
 
 import msgspec
 
-from bindings.ai import catalog_search, keeping
+from bindings.ai import keeping
 from bindings.ai.bound import AIBinding
 from bindings.ai.catalog import EMBEDDED, EMBEDDED_NAME, Catalog
 from bindings.ai.catalog_rest import CatalogRest
+from bindings.ai.finetunes_rest import FinetunesRest
 from bindings.ai.gate import Gate
+from bindings.ai.gateway_door import GatewayDoor
+from bindings.ai.gateway_rest import GatewayRest
+from bindings.ai.markdown_rest import MarkdownRest
+from bindings.ai.metrics import of_engines
 from bindings.ai.models import check_engine
+from bindings.ai.openai_rest import OpenAIRest
 from bindings.ai.pool import EnginePool
+from bindings.ai.proxy import Proxy
 from bindings.ai.rest import Rest
 from bindings.ai.service import AIService, Settings
 from bindings.base import Binding, House, Product, Route
@@ -38,7 +45,8 @@ class AI(Product):
     @classmethod
     async def start(cls, house: House) -> None:
         load_timeout = house.options.get("load_timeout", 600.0)
-        pool = EnginePool(house.say, load_timeout=load_timeout, log=house.say.debug)
+        own = bool(house.options.get("engine_metrics"))
+        pool = EnginePool(house.say, load_timeout=load_timeout, log=house.say.debug, metrics=own)
         service = AIService(pool, Catalog(), _settings(house, None), house.say)
         keeping.lend(service, house.state, house.say.warn)
         if house.on_host:
@@ -58,7 +66,7 @@ class AI(Product):
             catalog = Catalog.load(config.root / config.pilot.models)
             service.reconfigure(catalog, _settings(house, config), preload=bound)
             keeping.configure(service, config)
-        return [AIBinding(config.typed(cls.key, Table).binding, service)] if bound else []
+        return [AIBinding(config.typed(cls.key, Table).binding, service, house.url)] if bound else []
 
     @classmethod
     def remarks(cls, house: House) -> Sequence[str]:
@@ -77,7 +85,18 @@ class AI(Product):
     def routes(cls, house: House) -> Sequence[Route]:
         gate = Gate(os.environ.get("PILOT_API_TOKEN") or None, house.admits)
         service: AIService = house.shared[cls.key]
-        return [*CatalogRest(service, gate).routes(), *Rest(service, gate).routes()]
+        openai = OpenAIRest(service, gate, lambda: service.settings.openai_routes, house.say.note)
+        door, rest = GatewayDoor(service, house.url), Rest(service, gate)
+        parts = (  # in the order in which they are matched: a path that takes all comes last
+            CatalogRest(service, gate), FinetunesRest(service, gate), MarkdownRest(service.markdown, gate), openai,
+            GatewayRest(door, gate, rest.run, openai.handlers), Proxy(service, gate, door), rest,
+        )  # fmt: skip
+        return [route for part in parts for route in part.routes()]
+
+    @classmethod
+    async def metrics(cls, house: House) -> Sequence[Any]:
+        service: AIService = house.shared[cls.key]
+        return [*service.meter.families(), *await of_engines(service.pool.clients, service.name_of)]
 
 
 def _settings(house: House, config: Config | None) -> Settings:
@@ -87,8 +106,9 @@ def _settings(house: House, config: Config | None) -> Settings:
         check_engine(engine, "--engine")
     elif config is not None and (engine := config.pilot.engine) is not None:
         check_engine(engine, config.at("pilot", "engine"))
-    padding = config.pilot.padding if config else None
-    return Settings(engine=engine, padding=house.on_host if padding is None else padding)
+    padding, openai = (config.pilot.padding, config.pilot.openai_routes) if config else (None, None)
+    return Settings(engine=engine, padding=house.on_host if padding is None else padding,
+                    openai_routes=not house.on_host if openai is None else openai)
 
 
 __all__ = ["AI", "AIBinding"]

@@ -11,12 +11,15 @@ Event = dict[str, Any]
 
 
 class Item:
-    """``place`` is where it stands in the output. ``add`` fills it; ``done`` is the whole of it."""
+    """``place`` is where it stands in the output; ``where`` says so in the events of its text, encoded.
+
+    ``add`` fills it; ``done`` is the whole of it.
+    """
 
     letters, name = "", ""  # of its id; of its content, in the events' names
 
     def __init__(self, text: str = "", logprobs: list[Any] | None = None) -> None:
-        self.id, self.place = f"{self.letters}_{uuid.uuid4().hex}", 0
+        self.id, self.place, self.where = f"{self.letters}_{uuid.uuid4().hex}", 0, b""
         self.texts, self.logprobs = [text], logprobs or []
 
     @property

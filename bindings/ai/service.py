@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -24,6 +24,7 @@ from bindings.ai.engine import EngineError, EngineSpec
 from bindings.ai.errors import AiError, internal, of_engine
 from bindings.ai.gateway import Call, Gateways
 from bindings.ai.markdown import Markdown
+from bindings.ai.metrics import Meter
 from bindings.ai.models import Model
 from bindings.ai.shapes import TextInput, refuse_options, text_generation
 from runtime.errors import UserError
@@ -33,6 +34,9 @@ class Pool(Protocol):
     """Engines by their specs; ``bindings.ai.pool`` has the real one."""
 
     def get(self, spec: EngineSpec) -> tasks.Client: ...
+
+    @property
+    def clients(self) -> Sequence[Any]: ...
 
     async def reconcile(self, specs: Iterable[EngineSpec]) -> None: ...
 
@@ -66,7 +70,7 @@ class AIService:
         self.pool, self.catalog, self.settings, self._say = pool, catalog, settings, say
         self._used: dict[str, Served] = {}  # what has been asked for, by id
         self.adapters: Adapters = NoAdapters()
-        self.markdown = Markdown()
+        self.markdown, self.meter = Markdown(), Meter()
         self.preloaded: list[EngineSpec] = []
         self._told: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -100,11 +104,13 @@ class AIService:
         if handler is not None and (not form or served.spec.runner != tasks.GENERATE):
             return await self._handled(handler, served, inputs, request_id)
         wanted = await self._adapted(text_generation(inputs, served.model, form), served.model)
-        answering = Answering(served, wanted, request_id, StreamStats(served.model.id), self._refusal)
+        stats = StreamStats(served.model.id)
+        answering, call = Answering(served, wanted, request_id, stats, self._refusal), self.meter.begin(stats)
         try:
-            deltas = self.pool.get(served.spec).generate(wanted.generate, request_id)
+            deltas = call.watch(self.pool.get(served.spec).generate(wanted.generate, request_id))
             return await answering.begin(deltas, padding=self.settings.padding)
         except Exception as error:
+            call.end("error")
             raise self._refusal(error, request_id) from error
 
     async def _handled(self, handler: tasks.Handler, served: Served, inputs: Any, request_id: str) -> RunAnswer:
@@ -113,10 +119,15 @@ class AIService:
         client = partial(self.pool.get, served.spec)  # not before the inputs are found good: it starts a model
         try:
             job = tasks.Job(served.model, served.stand_in, client, request_id, stats, self._adapted)
-            result = await handler(inputs, job)
+            with self.meter.begin(stats).whole():
+                result = await handler(inputs, job)
             return RunAnswer(headers(served, request_id), stats, json=result)
         except Exception as error:
             raise self._refusal(error, request_id) from error
+
+    def name_of(self, spec: EngineSpec) -> str:
+        """The first model that was asked for and that an engine of this spec answers for."""
+        return next((id for id, served in self._used.items() if served.spec == spec), spec.model)
 
     def takes_files(self, model: str) -> bool:
         """Whether a request for ``model`` may be a file instead of JSON."""

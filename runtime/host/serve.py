@@ -25,10 +25,12 @@ from runtime.supervisor import server
 from runtime.supervisor.app import App
 from runtime.supervisor.dispatch import Dispatch
 from runtime.supervisor.isolates import make_spawner
+from runtime.supervisor.metrics import PATH, Metrics
 from runtime.supervisor.observe.base import Observer
 from runtime.supervisor.process import Confinement, Parts
 from runtime.supervisor.reload import products
 from runtime.supervisor.server import Supervisor, address, bind
+from runtime.web import Response
 
 UPLOAD = 100_000_000  # bytes of one
 
@@ -77,10 +79,12 @@ class HostServer(Supervisor):
 
     def application(self) -> Front:
         status: Entry = ("GET", ROOT + "/pilot/status", "read", self.status)
-        entries = [status, *scripts.ENTRIES, *secrets.ENTRIES, *account.ENTRIES, *account.LAST]
+        metrics: Entry = ("GET", PATH, "read", self._metrics)
+        entries = [status, metrics, *scripts.ENTRIES, *secrets.ENTRIES, *account.ENTRIES, *account.LAST]
         own = [route for product in products() for route in product.routes(self.house)]
-        app = App(Dispatch(Nowhere(), self.observer, public=True), [*self._control.routes(entries), *own], UPLOAD)
-        return Front(self._fleet, app, self._options.domain, self.observer)
+        nowhere = Dispatch(Nowhere(), self.observer, self.requests, public=True)
+        app = App(nowhere, [*self._control.routes(entries), *own], UPLOAD)
+        return Front(self._fleet, app, self._options.domain, self.observer, self.requests)
 
     def listening(self) -> dict[str, Any]:
         certificate, key = self._options.certificate, self._options.key
@@ -105,6 +109,9 @@ class HostServer(Supervisor):
         engines = [engine for product in products() for engine in product.engines(self.house)]
         return {"version": version("pilotlight"), "up_s": time.monotonic() - self._began,
                 "workers": self._fleet.report(f"{self.url}{PREFIX}"), "engines": engines}
+
+    async def _metrics(self, call: Call) -> Response:
+        return await Metrics(self.house, products(), self.requests, None).show(call.request)
 
     async def close(self, left: float) -> None:
         await self._fleet.aclose(left)

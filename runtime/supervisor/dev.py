@@ -15,6 +15,7 @@ from runtime.supervisor import server
 from runtime.supervisor.app import App
 from runtime.supervisor.dispatch import Dispatch
 from runtime.supervisor.isolates import make_spawner
+from runtime.supervisor.metrics import metrics_routes
 from runtime.supervisor.observe.base import Observer
 from runtime.supervisor.process import Parts
 from runtime.supervisor.reload import Deployments, changes, products
@@ -47,17 +48,22 @@ class DevServer(Supervisor):
         port = next(port for port in (options.port, config.dev.port, 8787) if port is not None)
         sock = bind(host, port)
         self.url = address("http", host, sock)
-        choices = {"engine": options.engine, "load_timeout": config.pilot.load_timeout}
+        pilot = config.pilot
+        choices = {
+            "engine": options.engine, "load_timeout": pilot.load_timeout, "engine_metrics": pilot.engine_metrics,
+        }  # fmt: skip
         house = House(config.root, config.root / ".pilot" / "state", False, observer, url=self.url, options=choices)
         spawner = make_spawner(config.root, inline=options.inline)
-        drain = config.pilot.drain if options.drain is None else options.drain
+        drain = pilot.drain if options.drain is None else options.drain
         super().__init__(sock, house, spawner, observer, drain)
         parts = Parts(spawner, self.outbound, observer.worker_output)
         self._deployments = Deployments(config, options.read, house, parts, observer)
 
     def application(self) -> App:
-        routes = [route for product in products() for route in product.routes(self.house)]
-        return App(Dispatch(self._deployments, self.observer), routes, self._config.pilot.body_limit)
+        routes = [*metrics_routes(self.house, products(), self.requests)]
+        routes += [route for product in products() for route in product.routes(self.house)]
+        dispatch = Dispatch(self._deployments, self.observer, self.requests)
+        return App(dispatch, routes, self._config.pilot.body_limit)
 
     async def open(self) -> None:
         await self._deployments.open()

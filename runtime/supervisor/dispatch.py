@@ -14,6 +14,7 @@ from runtime.supervisor.heads import Headers
 from runtime.supervisor.observe.base import BROKE_OFF
 
 if TYPE_CHECKING:
+    from runtime.supervisor.metrics import Requests
     from runtime.supervisor.observe.base import Observer
 
 _FEW = 5  # tokens below which a speed means nothing
@@ -46,8 +47,8 @@ class Versions(Protocol):
 class Dispatch:
     """The ASGI application that is the worker. ``public``: an answer tells a stranger nothing of what broke."""
 
-    def __init__(self, versions: Versions, observer: Observer, *, public: bool = False) -> None:
-        self._deployments, self._observer, self._public = versions, observer, public
+    def __init__(self, versions: Versions, observer: Observer, requests: Requests, *, public: bool = False) -> None:
+        self._deployments, self._observer, self._requests, self._public = versions, observer, requests, public
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         limit = self._deployments.body_limit
@@ -150,6 +151,7 @@ class Dispatch:
         speed = None
         if stats is not None and stats.first is not None and stats.tokens >= _FEW:
             speed = (stats.tokens - 1) / max(now - exchange.started - stats.first, 1e-6)
+        self._requests.answered(exchange.method, exchange.status or 499, now - exchange.started)
         self._observer.request(
             exchange.method, exchange.scope["path"], exchange.status or 499, (now - exchange.started) * 1000,
             first_ms=first, tokens=tokens, tokens_per_s=speed, note=exchange.note,

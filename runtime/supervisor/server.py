@@ -21,6 +21,7 @@ import uvicorn
 from bindings.base import House
 from runtime.errors import UserError
 from runtime.supervisor.isolates import Spawner
+from runtime.supervisor.metrics import Requests
 from runtime.supervisor.observe.base import Observer
 from runtime.supervisor.outbound import Outbound
 from runtime.supervisor.protocol import Protocol
@@ -58,7 +59,7 @@ class Supervisor(ABC):
 
     def __init__(self, sock: socket.socket, house: House, spawner: Spawner, observer: Observer, drain: float) -> None:
         self.house, self.observer = house, observer
-        self.outbound = Outbound()
+        self.outbound, self.requests = Outbound(), Requests()
         self._socket, self._spawner, self._drain = sock, spawner, drain
         self._stopped, self._status = 0.0, 0
 

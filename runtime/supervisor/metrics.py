@@ -1,0 +1,108 @@
+"""``GET /__pilot/metrics``: what the supervisor, its products and their engines have counted, for Prometheus.
+
+A path of our own rather than a port: Prometheus reaches it where it reaches the worker. In dev it is open to
+whoever reaches this machine's loopback address; anywhere else it wants ``PILOT_API_TOKEN`` as a bearer token,
+and where none is set there is no such path.
+"""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+import os
+from collections.abc import Iterable, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from bindings.base import House, Product, Route
+from runtime.metrics import Counter, Histogram
+from runtime.web import Request, Response
+
+PATH = "/__pilot/metrics"
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
+_METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
+
+
+class Requests:
+    """The HTTP requests that this supervisor has answered to their last byte."""
+
+    def __init__(self) -> None:
+        self._count = Counter("pilot_http_requests", "HTTP requests answered.", "method", "status")
+        self._seconds = Histogram(
+            "pilot_http_request_duration_seconds", "From a request's head to the last byte of its answer.", SECONDS,
+            "method",
+        )  # fmt: skip
+
+    def answered(self, method: str, status: int, seconds: float) -> None:
+        method = method if method in _METHODS else "other"  # anyone may invent one
+        self._count.add(method, str(status))
+        self._seconds.observe(seconds, method)
+
+    def families(self) -> list[Any]:
+        return [self._count.family(), self._seconds.family()]
+
+
+class Metrics:
+    """The route. ``token``: what a scraper must bring; None: nothing."""
+
+    def __init__(self, house: House, products: Sequence[type[Product]], requests: Requests, token: str | None) -> None:
+        self._house, self._products, self._requests, self._token = house, products, requests, token
+
+    def routes(self) -> list[Route]:
+        return [Route("GET", PATH, self.show)]
+
+    async def show(self, request: Request) -> Response:
+        from prometheus_client.exposition import choose_encoder
+
+        if self._token is not None and not _brings(request, self._token):
+            return Response("a bearer token is needed\n", status=401, headers={"www-authenticate": "Bearer"})
+        families = [*_process(), *self._requests.families()]
+        for product in self._products:
+            families += await product.metrics(self._house)
+        encode, kind = choose_encoder(request.headers.get("accept") or "")
+        return Response(encode(_Collected(families)), headers={"content-type": kind, "cache-control": "no-store"})
+
+
+class _Collected:
+    """Families of one name as one, which the format demands."""
+
+    def __init__(self, families: Iterable[Any]) -> None:
+        self._families: dict[str, Any] = {}
+        for family in families:
+            self._families.setdefault(family.name, family)
+            if self._families[family.name] is not family:
+                self._families[family.name].samples += family.samples
+
+    def collect(self) -> Iterable[Any]:
+        return self._families.values()
+
+
+def metrics_routes(house: House, products: Sequence[type[Product]], requests: Requests) -> list[Route]:
+    """None on a host, or at an address that others can reach, unless a token is set."""
+    token = os.environ.get("PILOT_API_TOKEN") or None
+    if token is None and (house.on_host or not _is_loopback(house.url)):
+        return []
+    return Metrics(house, products, requests, token).routes()
+
+
+def _process() -> Iterable[Any]:
+    """This process: memory, processor time, open files."""
+    from prometheus_client import ProcessCollector
+
+    return ProcessCollector(registry=None).collect()
+
+
+def _is_loopback(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _brings(request: Request, token: str) -> bool:
+    scheme, _, given = (request.headers.get("authorization") or "").partition(" ")
+    return scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode("latin-1"), os.fsencode(token))
+
+
+__all__ = ["PATH", "Metrics", "Requests", "metrics_routes"]
