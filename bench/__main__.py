@@ -10,13 +10,15 @@ from contextlib import ExitStack
 from itertools import product
 from pathlib import Path
 
-from bench import figures, load, machine, model, report
-from bench.figures import FIGURES, Figure, Length
-from bench.servers import Running, Server
+from bench import load, machine, measures, model, report
+from bench.figures import FIGURES, Figure
+from bench.measures import Length
+from bench.running import Running, Server
+from runtime.bench.plot import short
 
 RESULTS = Path(__file__).parent / "results"
 SHORT = ["pilot", "workerd (JS)", "uvicorn, raw ASGI", "vllm serve"]  # what a quick run starts
-QUICK, WHOLE = Length(2, 6), Length(4, 12)
+QUICK, WHOLE = Length(2, 6), Length(3, 8)
 
 
 def main() -> None:
@@ -24,9 +26,7 @@ def main() -> None:
     load.program()
     if not (load.CACHE / "model" / "config.json").exists():
         model.make(load.CACHE / "model")
-    chosen = [figure for figure in FIGURES if figure.key in (options.only or [figure.key])]
-    if options.quick and not options.only:
-        chosen = [figure for figure in chosen if figure.quick]
+    chosen = wanted_figures(options)
     present = available(chosen, options.servers or (SHORT if options.quick and not options.only else None))
     length = wanted_length(options)
     results = report.empty()
@@ -47,14 +47,21 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--servers", nargs="*", metavar="NAME", help="these alone", choices=names)
     parser.add_argument("--seconds", type=float, help="of every measured window")
     parser.add_argument("--repeats", type=int, help="of what happens once at a time: launches, saves, first tokens")
+    parser.add_argument("--soak", type=float, default=60, metavar="SECONDS", help="how long the soak lasts (60)")
     parser.add_argument("--out", default=RESULTS)
     parser.add_argument("--name", default="table")
     return parser.parse_args()
 
 
+def wanted_figures(options: argparse.Namespace) -> list[Figure]:
+    if options.only:
+        return [figure for figure in FIGURES if figure.key in options.only]
+    return [figure for figure in FIGURES if not figure.asked and (figure.quick or not options.quick)]
+
+
 def wanted_length(options: argparse.Namespace) -> Length:
     usual = QUICK if options.quick else WHOLE
-    return Length(options.seconds or usual.seconds, options.repeats or usual.repeats)
+    return Length(options.seconds or usual.seconds, options.repeats or usual.repeats, options.soak)
 
 
 def available(chosen: list[Figure], names: list[str] | None) -> list[Server]:
@@ -73,17 +80,17 @@ def available(chosen: list[Figure], names: list[str] | None) -> list[Server]:
 def rounds(
     count: int, chosen: list[Figure], present: list[Server], length: Length, results: report.Results
 ) -> Iterator[int]:
-    """Every server is started once; then each round goes through all of them. What starts its own servers comes first,
-    once: it repeats by itself."""
-    with figures.event_source() as target, ExitStack() as stack:
+    """Every server is started once; then each round goes through all figures and, at each, back and forth through the
+    servers. What starts its own servers comes first, once: it repeats by itself."""
+    with measures.event_source() as target, ExitStack() as stack:
         for figure, server in product([f for f in chosen if f.alone], present):
             if server in figure.servers:
                 take(results, figure, server, lambda f=figure, s=server: f.measure(s, length))
         started = [(server, running) for server in present if (running := start(stack, server, chosen, target))]
         for number in range(1, count + 1):
             say(f"round {number} of {count}")
-            for server, running in started:
-                for figure in chosen:
+            for figure in chosen:
+                for server, running in started if number % 2 else reversed(started):
                     if server in figure.servers and not figure.alone:
                         take(results, figure, server, lambda f=figure, s=server, r=running: f.measure(s, r, length))
             yield number
@@ -93,7 +100,7 @@ def start(stack: ExitStack, server: Server, chosen: list[Figure], target: str) -
     if not any(server in figure.servers and not figure.alone for figure in chosen):
         return None
     try:
-        return stack.enter_context(server.run(target=target, interval_ms=figures.INTERVAL_MS))
+        return stack.enter_context(server.run(target=target, interval_ms=measures.INTERVAL_MS))
     except (RuntimeError, load.LoadError, OSError) as error:
         say(f"left out: {server.name}: {error}")
         return None
@@ -105,7 +112,7 @@ def take(results: report.Results, figure: Figure, server: Server, measure: objec
     except (load.LoadError, RuntimeError, OSError) as error:
         return say(f"no figure: {server.name}, {figure.key}: {error}")
     results[figure.key][server.name].append(numbers)
-    columns = "  ".join(f"{name} {report.short(value)}" for name, value in numbers.items())
+    columns = "  ".join(f"{name} {short(value)}" for name, value in numbers.items())
     say(f"{figure.key:12} {server.name:24} {columns}")
 
 

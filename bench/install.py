@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import shutil
 import subprocess
@@ -20,7 +21,9 @@ NODE = 22  # what wrangler asks for; fetched where the system's is older
 
 def main() -> None:
     CACHE.mkdir(parents=True, exist_ok=True)
-    for name, step in (("workerd, miniflare and wrangler", node_packages), ("vLLM's Rust frontend", rust_frontend)):
+    steps = (("workerd, miniflare and wrangler", node_packages), ("Granian", python_packages),
+             ("vLLM's Rust frontend", rust_frontend))
+    for name, step in steps:
         try:
             step()
         except (OSError, subprocess.CalledProcessError, LookupError, zipfile.BadZipFile) as error:
@@ -33,10 +36,26 @@ def node_packages() -> None:
     if shutil.which("npm") is None:
         raise LookupError("npm is not installed")
     servers.NODE.mkdir(parents=True, exist_ok=True)
-    runtime = [] if _node_version() >= NODE or sys.platform != "linux" else [f"{_node_package()}@{NODE}"]
-    say(f"fetching {', '.join((*NPM, *runtime))} from npm ...")
+    if _node_version() < NODE and sys.platform == "linux":
+        _npm(f"{_node_package()}@{NODE}")
+    _npm(*(f"{package}@latest" for package in NPM))
+
+
+def _npm(*packages: str) -> None:
+    """With the Node fetched first: npm chooses versions that suit the one it runs on, older ones too."""
+    say(f"fetching {', '.join(packages)} from npm ...")
     quietly = ("--silent", "--no-audit", "--no-fund", "--prefix", str(servers.NODE))
-    subprocess.run(["npm", "install", *quietly, *NPM, *runtime], check=True)
+    path = f"{Path(servers.node()).parent}:{os.environ['PATH']}" if "/" in servers.node() else os.environ["PATH"]
+    subprocess.run(["npm", "install", *quietly, *packages], check=True, env={**os.environ, "PATH": path})
+
+
+def python_packages() -> None:
+    """Beside the environment, not in it: nothing but the comparison needs them."""
+    if (servers.PYTHON / "granian").exists():
+        return
+    say("fetching granian ...")
+    pip = (sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(servers.PYTHON))
+    subprocess.run([*pip, "granian"], check=True)
 
 
 def _node_version() -> int:

@@ -3,16 +3,19 @@
  *   load hello  PORT PATH CONNECTIONS WARM_S SECONDS          each connection asks again as soon as it was answered
  *   load stream PORT PATH STREAMS WARM_S SECONDS [JSON]       streams begun together, read for the whole time
  *   load first  PORT PATH STREAMS REPEATS [JSON]              time to the first event, streams begun together, then left
+ *   load soak   PORT PATH STREAMS MEAN_S SECONDS [JSON]       streams left and begun anew at random, each MEAN_S old
  *   load source PORT INTERVAL_MS                              a server: one event per interval on every connection
  *
- * A request is a GET, or with JSON a POST of it. An event is what ends with an empty line. `begin` is printed when the
- * warm-up is over; then, at the end, one line of JSON with times in microseconds and `cpu_us`, what this process itself used
- * in between: far below the elapsed time means that the server set the pace.
+ * A request is a GET, or with JSON a POST of it. An event is what ends with an empty line. `begin` is printed when every
+ * stream has had an event and the warm-up is over; then, at the end, one line of JSON with times in microseconds and
+ * `cpu_us`, what this process itself used in between: far below the elapsed time means that the server set the pace.
+ * soak prints `held` when it has stopped leaving and every stream has an event again, and goes on for HELD_S.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <netinet/tcp.h>
 #include <signal.h>
 #include <stdint.h>
@@ -28,13 +31,15 @@
 
 #define MOST 4096
 #define BUCKETS 200000 /* of 10 us: two seconds */
+#define PATIENCE 90e6  /* microseconds for every stream's first event */
+#define HELD_S 4
 
 typedef struct {
   int fd, newline, in_body, matched;
   long need;       /* bytes of the body still to come (hello) */
   int head_length; /* of a response's head, gathered until it is whole */
   char head[4096];
-  uint64_t asked, last, first;
+  uint64_t asked, last, first, leaves; /* leaves: when its client goes (soak) */
 } Peer;
 
 static Peer peers[MOST];
@@ -182,7 +187,7 @@ static int read_stream(Peer *p) {
   events += found;
   if (!p->first) {
     p->first = time;
-    firsts[first_count++] = time - p->asked;
+    if (first_count < (int)(sizeof firsts / sizeof *firsts)) firsts[first_count++] = time - p->asked;
     p->last = time;
     return 1;
   }
@@ -207,20 +212,25 @@ static void report(uint64_t elapsed, uint64_t used, int open) {
   fflush(stdout);
 }
 
+static void say(const char *word) {
+  puts(word);
+  fflush(stdout);
+}
+
 static void run(int hello, int count, double warm, double seconds) {
   struct epoll_event ready[512];
   for (int i = 0; i < count; i++) dial(&peers[i]);
   for (int i = 0; i < count; i++) ask(&peers[i]);
-  uint64_t begin = now() + warm * 1e6, end = begin + seconds * 1e6, used = 0, time;
+  uint64_t begin = now() + warm * 1e6, patience = now() + PATIENCE, end = -1, used = 0, time;
   int begun = 0, open = count;
   while ((time = now()) < end && open) {
-    if (!begun && time >= begin) {
+    if (!begun && time >= begin && (hello || first_count >= count || time > patience)) {
       begun = 1;
       forget();
       used = cpu();
       begin = time;
-      puts("begin");
-      fflush(stdout);
+      end = begin + seconds * 1e6;
+      say("begin");
     }
     int n = epoll_wait(poll_fd, ready, 512, 20);
     for (int i = 0; i < n; i++)
@@ -233,8 +243,7 @@ static void run(int hello, int count, double warm, double seconds) {
 static void run_first(int count, int repeats) {
   struct epoll_event ready[512];
   uint64_t begin = now(), used = cpu();
-  puts("begin");
-  fflush(stdout);
+  say("begin");
   for (int round = 0; round < repeats; round++) {
     int waiting = count;
     uint64_t limit = now() + 30000000;
@@ -249,6 +258,38 @@ static void run_first(int count, int repeats) {
     usleep(count > 1 ? 300000 : 53000);
   }
   report(now() - begin, cpu() - used, 0);
+}
+
+/* When a stream begun now will be left: each moment is as likely as any other, MEAN seconds on average. */
+static uint64_t leaving(double mean) { return now() - (uint64_t)(1e6 * mean * log1p(-drand48())); }
+
+static void start_anew(Peer *p, double mean) {
+  if (p->fd >= 0) hang_up(p);
+  dial(p);
+  ask(p);
+  p->leaves = leaving(mean);
+}
+
+static void run_soak(int count, double mean, double seconds) {
+  struct epoll_event ready[512];
+  uint64_t begin = now(), end = begin + seconds * 1e6, held = 0, used = cpu(), left = 0, time;
+  for (int i = 0; i < count; i++) peers[i].fd = -1, start_anew(&peers[i], mean);
+  say("begin");
+  while ((time = now()) < end || !held || time < held + HELD_S * 1000000) {
+    int n = epoll_wait(poll_fd, ready, 512, 5), waiting = 0;
+    for (int i = 0; i < n; i++)
+      if (read_stream(ready[i].data.ptr) < 0) start_anew(ready[i].data.ptr, mean);
+    for (int i = 0; i < count; i++) {
+      if (time < end && time >= peers[i].leaves) left++, start_anew(&peers[i], mean);
+      waiting += !peers[i].first;
+    }
+    if (time >= end && !held && (!waiting || time > end + PATIENCE)) {
+      held = time;
+      say("held");
+    }
+  }
+  requests = left; /* what clients left half-way */
+  report(now() - begin, cpu() - used, count);
 }
 
 /* The source: the load of a proxy's other side. */
@@ -305,7 +346,12 @@ static void serve(double interval_ms) {
 }
 
 int main(int argc, char **argv) {
+  struct rlimit files;
   signal(SIGPIPE, SIG_IGN);
+  if (!getrlimit(RLIMIT_NOFILE, &files)) {
+    files.rlim_cur = files.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &files);
+  }
   poll_fd = epoll_create1(0);
   if (argc < 4) return 2;
   port = atoi(argv[2]);
@@ -314,6 +360,7 @@ int main(int argc, char **argv) {
   if (argc < json || count < 1 || count > MOST) return 2;
   build_request(argv[3], argc > json ? argv[json] : NULL);
   if (first) run_first(count, atoi(argv[5]));
+  else if (!strcmp(argv[1], "soak")) run_soak(count, atof(argv[5]), atof(argv[6]));
   else run(!strcmp(argv[1], "hello"), count, atof(argv[5]), atof(argv[6]));
   return 0;
 }

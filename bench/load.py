@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from select import select
 from typing import Any
 
 from bench import machine
 
 CACHE = Path.home() / ".cache" / "pilotlight-bench"
+HELD_S = 4  # as in load.c
 _SOURCE = Path(__file__).with_name("load.c")
 
 
@@ -23,22 +26,27 @@ def program() -> Path:
     CACHE.mkdir(parents=True, exist_ok=True)
     binary = CACHE / "load"
     if not binary.exists() or binary.stat().st_mtime < _SOURCE.stat().st_mtime:
-        subprocess.run(["cc", "-O2", "-o", str(binary), str(_SOURCE)], check=True)
+        subprocess.run(["cc", "-O2", "-o", str(binary), str(_SOURCE), "-lm"], check=True)
     return binary
 
 
 def hello(port: int, connections: int, seconds: float, cpu: Callable[[], float], path: str = "/") -> dict[str, Any]:
-    return _run(cpu, "hello", port, path, connections, 0.5, seconds)
+    found = _run(cpu, "hello", port, path, connections, 0.5, seconds)
+    if not found["requests"]:
+        raise LoadError(f"no answer on {connections} connections in {seconds:g} s")
+    return found
 
 
 def stream(
-    port: int, streams: int, seconds: float, cpu: Callable[[], float], path: str, body: str | None, warm: float
+    port: int, streams: int, seconds: float, cpu: Callable[[], float], path: str, body: str | None, warm: float,
+    quiet: bool = False,
 ) -> dict[str, Any]:
-    """``streams`` begun together and read on and on. Raises LoadError when one of them ended."""
+    """``streams`` begun together and read on and on; ``quiet``: each says one thing and no more. Raises LoadError when
+    one of them ended."""
     found = _run(cpu, "stream", port, path, streams, warm, seconds, *([body] if body else []))
     if found["broken"] or found["open"] < streams:
         raise LoadError(f"{streams - found['open']} of {streams} streams ended early")
-    if not found["events"]:
+    if not found["events"] and not quiet:
         raise LoadError(f"no event on {streams} streams in {seconds:g} s")
     return found
 
@@ -48,6 +56,48 @@ def first(
 ) -> dict[str, Any]:
     """Time to the first event, ``repeats`` times."""
     return _run(cpu, "first", port, path, streams, repeats, *([body] if body else []))
+
+
+class Churn:
+    """``load soak`` under way."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+
+    def wait_held(self, seconds: float) -> bool:
+        """Whether clients have stopped leaving; waits that long for it."""
+        assert self._process.stdout is not None
+        if not select([self._process.stdout], [], [], seconds)[0]:
+            return False
+        return self._line() == "held"
+
+    def found(self) -> dict[str, Any]:
+        numbers: dict[str, Any] = json.loads(self._line())
+        return numbers
+
+    def _line(self) -> str:
+        assert self._process.stdout is not None
+        assert self._process.stderr is not None
+        if line := self._process.stdout.readline():
+            return line.strip()
+        raise LoadError(self._process.stderr.read()[:500])
+
+
+@contextmanager
+def soak(port: int, streams: int, mean: float, seconds: float, path: str, body: str | None) -> Iterator[Churn]:
+    """Clients that leave after ``mean`` seconds on average and are replaced; at the end all stay for HELD_S."""
+    command = ["soak", port, path, streams, mean, seconds, *([body] if body else [])]
+    process = subprocess.Popen(
+        [str(program()), *map(str, command)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=1, text=True,
+        preexec_fn=lambda: machine.pin(machine.LOAD))  # fmt: skip
+    try:
+        churn = Churn(process)
+        if churn._line() != "begin":
+            raise LoadError("the load did not begin")
+        yield churn
+    finally:
+        process.kill()
+        process.wait()
 
 
 def source(interval_ms: float) -> tuple[subprocess.Popen[str], int]:

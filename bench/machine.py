@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Iterable
+import resource
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -15,6 +17,17 @@ SERVER, LOAD = CPUS[0], CPUS[-1]  # one CPU each; the same one where there is on
 
 def pin(cpu: int) -> None:
     os.sched_setaffinity(0, {cpu})
+
+
+def prepare(cpu: int | None) -> Callable[[], None]:
+    """For a server's first moment: as many open files as allowed, and one CPU."""
+    def at_start() -> None:
+        most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+        if cpu is not None:
+            pin(cpu)
+
+    return at_start
 
 
 def family(pid: int, without: Iterable[int] = ()) -> list[psutil.Process]:
@@ -40,12 +53,13 @@ def cpu_seconds(pid: int, without: Iterable[int] = ()) -> float:
     return total
 
 
-def pss(pid: int) -> float:
+def pss(pid: int, without: Iterable[int] = ()) -> float:
     """The family's share of physical memory, in MB: what it shares with others is divided among them."""
     total = 0
-    for process in family(pid):
-        lines = Path(f"/proc/{process.pid}/smaps_rollup").read_text().splitlines()
-        total += next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+    for process in family(pid, without):
+        with suppress(OSError):  # it has just gone
+            lines = Path(f"/proc/{process.pid}/smaps_rollup").read_text().splitlines()
+            total += next((int(line.split()[1]) for line in lines if line.startswith("Pss:")), 0)
     return total / 1000
 
 

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections import defaultdict
 from pathlib import Path
 from statistics import median
-from xml.sax.saxutils import escape
 
-from bench.figures import FIGURES, Figure, Numbers
+from bench import targets
+from bench.figures import FIGURES, Figure
+from bench.measures import Numbers
+from runtime.bench.plot import Bar, Group, bars, short
 
 Results = dict[str, dict[str, list[Numbers]]]  # figure → server → one set of numbers per round
-_BAR, _LEFT, _WIDE = 22, 210, 420
 
 
 def table(results: Results, head: list[str]) -> str:
     lines = ["# Side by side", "", *head, "", "Medians over the rounds; in brackets the lowest and the highest.", ""]
+    lines += targets.table(results)
     for figure in FIGURES:
         if figure.key in results:
             lines += [f"## {figure.title}", "", *_rows(results[figure.key]), ""]
@@ -37,39 +39,15 @@ def _cell(values: list[float]) -> str:
     return short(median(values)) + spread
 
 
-def short(value: float) -> str:
-    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
-
-
 def plot(results: Results) -> str:
-    """One group of bars per figure: the median as the bar, the spread as a line. Shorter is better everywhere."""
-    parts: list[str] = []
-    y = 20
-    for figure in FIGURES:
-        if figure.key in results:
-            y = _group(parts, figure, results[figure.key], y)
-    style = ("text{font:12px system-ui,sans-serif;fill:#333}.t{font-weight:600}.v{fill:#666}"
-             "@media(prefers-color-scheme:dark){text{fill:#ddd}.v{fill:#aaa}}")
-    size = f'width="{_LEFT + _WIDE + 150}" height="{y}" viewBox="0 0 {_LEFT + _WIDE + 150} {y}"'
-    return f'<svg xmlns="http://www.w3.org/2000/svg" {size}><style>{style}</style>{"".join(parts)}</svg>\n'
+    """One group of bars per figure. Shorter is better everywhere."""
+    return bars([_group(figure, results[figure.key]) for figure in FIGURES if figure.key in results])
 
 
-def _group(parts: list[str], figure: Figure, servers: dict[str, list[Numbers]], y: int) -> int:
+def _group(figure: Figure, servers: dict[str, list[Numbers]]) -> Group:
     found = {name: [n[figure.lead] for n in rounds if figure.lead in n] for name, rounds in servers.items()}
-    most = max((max(values) for values in found.values() if values), default=1) or 1
-    parts.append(f'<text class="t" x="10" y="{y}">{escape(figure.title)}: {escape(figure.lead)}</text>')
-    for name, values in found.items():
-        if not values:
-            continue
-        y += _BAR
-        width, low, high = (_WIDE * value / most for value in (median(values), min(values), max(values)))
-        colour = "#e4572e" if name.startswith("pilot") else "#8aa1b8"
-        parts.append(
-            f'<text x="{_LEFT - 8}" y="{y + 1}" text-anchor="end">{escape(name)}</text>'
-            f'<rect x="{_LEFT}" y="{y - 11}" width="{width:.1f}" height="15" rx="2" fill="{colour}"/>'
-            f'<line x1="{_LEFT + low:.1f}" x2="{_LEFT + high:.1f}" y1="{y - 3}" y2="{y - 3}" stroke="#333"/>'
-            f'<text class="v" x="{_LEFT + max(width, high) + 6:.1f}" y="{y + 1}">{short(median(values))}</text>')
-    return y + 40
+    return Group(f"{figure.title}: {figure.lead}",
+                 [Bar(name, values, name.startswith("pilot")) for name, values in found.items()])
 
 
 def write(folder: Path, name: str, results: Results, head: list[str]) -> tuple[Path, Path]:

@@ -1,29 +1,19 @@
-"""What is compared: ours and the servers people would pick instead. Each is started on a port, pinned to one CPU."""
+"""What is compared: ours and the servers people would pick instead."""
 
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import signal
-import socket
-import subprocess
 import sys
-import tempfile
-import time
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
 from bench import machine, model
-from bench.load import CACHE, LoadError
+from bench.load import CACHE
+from bench.running import HERE, Server
 
-HERE = Path(__file__).parent
 NODE = CACHE / "node"
+PYTHON = CACHE / "python"  # what pip put there for the comparison alone
 RUST = CACHE / "tools" / "vllm-rs"
 MODEL = "@cf/bench/paced"
 MAX_TOKENS = 60000
@@ -32,132 +22,6 @@ ENGINE_ENV = {
     "VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_NO_USAGE_STATS": "1", "VLLM_CPU_OMP_THREADS_BIND": "nobind",
     "VLLM_LOGGING_LEVEL": "WARNING", "TOKENIZERS_PARALLELISM": "false",
 }  # fmt: skip
-
-
-@dataclass
-class Running:
-    """A started server. ``cpu()`` leaves EngineCore out: the model's process is not what is compared."""
-
-    port: int
-    process: subprocess.Popen[bytes]
-    folder: Path
-    started: float = field(default_factory=time.perf_counter)
-
-    def cpu(self) -> float:
-        return machine.cpu_seconds(self.process.pid, self.core())
-
-    def core(self) -> list[int]:
-        log = self.paced_log()
-        return [int(line.split()[1]) for line in log if line.startswith("core ")]
-
-    def paced_log(self) -> list[str]:
-        path = self.folder / "paced.log"
-        return path.read_text().splitlines() if path.exists() else []
-
-    def log(self) -> str:
-        return (self.folder / "log").read_text(errors="replace")
-
-
-@dataclass(frozen=True, eq=False)
-class Server:
-    """``command`` may hold {port}, {folder} and {target} (the address of the event source)."""
-
-    name: str
-    command: tuple[str, ...]
-    prepare: Any = None
-    environment: dict[str, str] = field(default_factory=dict)
-    needs: tuple[Path, ...] = ()
-    version: str = ""
-    hello: str | None = "/"
-    proxy: str | None = None
-    tokens: str | None = None
-    body: str | None = None
-    patience: float = 30
-
-    @property
-    def missing(self) -> Path | None:
-        return next((path for path in self.needs if not path.exists()), None)
-
-    @contextmanager
-    def run(
-        self, *, interval_ms: float = 10, target: str = "", ready: bool = True, pinned: bool = True
-    ) -> Iterator[Running]:
-        folder = Path(tempfile.mkdtemp(prefix="bench-"))
-        port = free_port()
-        words = {"port": str(port), "folder": str(folder / "project"), "target": target}
-        (folder / "project").mkdir()
-        if self.prepare is not None:
-            self.prepare(folder / "project", port, target)
-        command = [part.format(**words) if "{" in part else part for part in self.command]
-        paced = {"PACED_MS": str(interval_ms), "PACED_LOG": str(folder / "paced.log")}
-        tree = {"PYTHONPATH": str(HERE.parent)}
-        with (folder / "log").open("wb") as log:
-            process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=folder / "project",
-                env={**os.environ, **tree, **self.environment, **(paced if self.tokens else {})},
-                start_new_session=True,
-                preexec_fn=(lambda: machine.pin(machine.SERVER)) if pinned else None,
-            )  # fmt: skip
-        running = Running(port, process, folder)
-        try:
-            if ready:
-                self._wait(running)
-            yield running
-        except (OSError, LoadError) as error:
-            raise LoadError(f"{error}\n{running.log()[-2000:]}") from error
-        finally:
-            stop(process)
-            shutil.rmtree(folder, ignore_errors=True)
-
-    def _wait(self, running: Running) -> None:
-        probe = self.hello or "/health"
-        until(running, probe, self.patience)
-        if self.tokens:
-            for _ in range(3):  # everything loaded, every path gone once
-                first_bytes(running.port, self.tokens, self.body)
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
-
-
-def until(running: Running, path: str, patience: float, pause: float = 0.002) -> float:
-    """Seconds from the start of the process to its first 200."""
-    while time.perf_counter() - running.started < patience:
-        with suppress(OSError):
-            with urllib.request.urlopen(f"http://127.0.0.1:{running.port}{path}", timeout=patience) as answer:
-                answer.read()
-            return time.perf_counter() - running.started
-        if running.process.poll() is not None:
-            break
-        time.sleep(pause)
-    raise RuntimeError(f"did not answer:\n{running.log()[-2000:]}")
-
-
-def first_bytes(port: int, path: str, body: str | None, size: int = 200) -> bytes:
-    """The beginning of a stream, which is then left."""
-    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", body.encode() if body else None,
-                                     {"content-type": "application/json"} if body else {})
-    with urllib.request.urlopen(request, timeout=60) as answer:
-        return bytes(answer.read(size))
-
-
-def stop(process: subprocess.Popen[bytes]) -> None:
-    """The whole family: some servers leave children behind."""
-    family = machine.family(process.pid)
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGTERM)
-    try:
-        process.wait(8)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-    for left in family:
-        with suppress(Exception):
-            left.kill()
-
 
 # Ours
 
@@ -207,7 +71,7 @@ def _distribution(name: str) -> str:
         return ""
 
 
-OURS = Server("pilot", _pilot(), _without_ai, version=_distribution("pilotlight"), proxy="/proxy")
+OURS = Server("pilot", _pilot(), _without_ai, version=_distribution("pilotlight"), proxy="/proxy", idle="/idle")
 ECHO = Server("pilot, echo engine", _pilot("--engine", "echo"), _with_ai, version=OURS.version, tokens="/tokens")
 VLLM = Server(
     "pilot", _pilot("--engine", "vllm"), _with_ai, ENGINE_ENV, tokens="/tokens", patience=180,
@@ -222,8 +86,27 @@ def _uvicorn(application: str) -> tuple[str, ...]:
             "--no-access-log", "--log-level", "warning")
 
 
-UVICORN = Server("uvicorn, raw ASGI", _uvicorn("applications:raw"), version=_distribution("uvicorn"), proxy="/events")
+def _package(name: str) -> str:
+    """The version of what the comparison alone needs."""
+    found = next(PYTHON.glob(f"{name}-*.dist-info"), None)
+    return found.name.removesuffix(".dist-info").partition("-")[2] if found else ""
+
+
+UVICORN = Server("uvicorn, raw ASGI", _uvicorn("applications:raw"), version=_distribution("uvicorn"), proxy="/events",
+                 idle="/idle")
+GRANIAN = Server(
+    "Granian, raw ASGI",
+    (sys.executable, "-m", "granian", "--interface", "asgi", "--port", "{port}", "--no-ws", "--log-level", "warning",
+     "--loop", "uvloop", "applications:raw"),
+    environment={"PYTHONPATH": f"{PYTHON}:{HERE / 'peers'}"}, needs=(PYTHON / "granian",), version=_package("granian"),
+    proxy="/events",
+)  # fmt: skip
 STARLETTE = Server("Starlette", _uvicorn("applications:starlette"), version=_distribution("starlette"), proxy="/events")
+SSE_STARLETTE = Server("sse-starlette", _uvicorn("applications:sse_starlette"), version=_distribution("sse-starlette"),
+                       hello=None, health="/events", proxy="/events")
+FASTAPI = Server("FastAPI", _uvicorn("applications:fastapi"), version=_distribution("fastapi"), proxy="/events")
+EPOLL = Server("C, epoll", (str(CACHE / "load"), "source", "{port}", "10"), version="bench/load.c", hello=None,
+               health="/", proxy="/")
 
 # Servers of workers
 
@@ -257,7 +140,7 @@ _BIN = NODE / "node_modules"
 _WORKERD = next(iter(sorted((_BIN / "@cloudflare").glob("workerd-*/bin/workerd"))), _BIN / "workerd/bin/workerd")
 WORKERD = Server(
     "workerd (JS)", (str(_WORKERD), "serve", "{folder}/config.capnp"), _workerd,
-    needs=(_WORKERD,), version=_node_version("workerd"), proxy="/proxy",
+    needs=(_WORKERD,), version=_node_version("workerd"), proxy="/proxy", idle="/idle",
 )  # fmt: skip
 MINIFLARE = Server(
     "miniflare (JS)", (node(), str(HERE / "peers" / "miniflare.mjs"), str(_BIN), "{port}", "{target}"),
@@ -289,4 +172,10 @@ VLLM_RUST = Server(
     version=_distribution("vllm-cpu"), hello=None, tokens="/v1/completions", body=_BODY, patience=180,
 )  # fmt: skip
 
+_ARGUMENTS = {"model": str(CACHE / "model"), "load_format": "dummy", "enforce_eager": True, "disable_log_stats": True,
+              "max_model_len": model.CONTEXT, "kv_cache_memory_bytes": 1 << 30, "gpu_memory_utilization": 0.1}
+BY_HAND = Server(
+    "AsyncLLM by hand", _uvicorn("by_hand:application"), None, {**ENGINE_ENV, "ENGINE_ARGS": json.dumps(_ARGUMENTS)},
+    version=_distribution("vllm-cpu"), hello=None, tokens="/", body=_BODY, patience=180,
+)  # fmt: skip
 IN_PROCESS = Server("AsyncLLM in process", (), version=_distribution("vllm-cpu"), hello=None)

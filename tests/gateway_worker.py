@@ -146,6 +146,8 @@ async def a_log_of_a_stream_stands_from_its_start(env, request):
     log = await gateway.get_log(id)
     assert (log.success, log.tokens_out) == (True, 2)
     assert log.response_head.startswith('data: {"response":"a"}\n\n')
+    assert log.response_head.endswith("data: [DONE]\n\n")
+    assert (log.response_size, log.response_head_complete) == (len(log.response_head), True)
 
 
 async def no_log_where_none_is_wanted(env, request):

@@ -56,8 +56,9 @@ async def test_files_data_packages_and_settings_travel(host: Host, tmp_path: Pat
         "        (here / 'ignored.txt').exists(), (here / '.dev.vars').exists(), hasattr(env, 'SECRET')])\n"
     )  # fmt: skip
     config = '[vars]\nTEXT = "a"\nTABLE = {a = [1]}\n'
-    files = {"data.json": '{"a": 1}', "package/__init__.py": "", "package/deep.py": "VALUE = 7", ".dev.vars": "SECRET=s",
-             "ignored.txt": "x", "kept/ignored.txt": "x", ".gitignore": "/ignored.txt\n", ".pilot/state/x.db": "x"}
+    files = {"data.json": '{"a": 1}', "package/__init__.py": "", "package/deep.py": "VALUE = 7",
+             ".dev.vars": "SECRET=s", "ignored.txt": "x", "kept/ignored.txt": "x", ".gitignore": "/ignored.txt\n",
+             ".pilot/state/x.db": "x"}
     printed = await host.cli("deploy", cwd=worker(tmp_path, entry, config, "files", **files))
     assert "SECRET" in printed.splitlines()[-1]  # that it was not sent
     assert json.loads((await host.get("files"))[1]) == [{"a": 1}, 7, "a", {"a": [1]}, False, False, False]

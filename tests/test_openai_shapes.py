@@ -199,6 +199,20 @@ def test_images_that_are_refused(image: Any, text: str) -> None:
     assert text in refused({"messages": [{"role": "user", "content": content}]}, VISION)
 
 
+@pytest.mark.parametrize("image", ["iVBORw0KGgo=", PIXEL, [137, 80, 78, 71, 13, 10, 26, 10], {"body": "iVBORw0KGgo="}])
+def test_an_image_beside_the_text(image: Any) -> None:
+    picture = {"type": "image_url", "image_url": {"url": PIXEL}}
+    content = [picture, {"type": "text", "text": "hi"}]
+    for inputs in (HI, {"prompt": "hi"}):
+        found = text_generation({**inputs, "image": image}, VISION).generate
+        assert (found.prompt, found.messages) == (None, [{"role": "user", "content": content}])
+
+
+@pytest.mark.parametrize("image", ["aGk=", [1, 2], [300], 3, ["a"]])
+def test_an_image_that_is_none(image: Any) -> None:
+    assert "/image" in refused({**HI, "image": image}, VISION)
+
+
 # OpenAI's options
 
 

@@ -1,18 +1,19 @@
 """What the Python peers serve: a greeting, and 100 events a second without end."""
 
-from __future__ import annotations
-
 import asyncio
+from collections.abc import AsyncIterable
+from functools import cache
 from typing import Any
 
 HELLO = b"Hello from Python!\n"
-EVENT = b'data: {"response":" word"}\n\n'
+DATA = '{"response":" word"}'
+EVENT = f"data: {DATA}\n\n".encode()
 HEAD = {"type": "http.response.start", "status": 200,
         "headers": [(b"content-type", b"text/plain"), (b"content-length", b"%d" % len(HELLO))]}
 STREAM = {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream")]}
 
 
-async def events() -> Any:
+async def events() -> AsyncIterable[bytes]:
     loop = asyncio.get_running_loop()
     due = loop.time()
     while True:
@@ -21,9 +22,17 @@ async def events() -> Any:
         yield EVENT
 
 
+async def idle(send: Any, receive: Any) -> None:
+    await send(STREAM)
+    await send({"type": "http.response.body", "body": EVENT, "more_body": True})
+    await _left(receive)
+
+
 async def raw(scope: Any, receive: Any, send: Any) -> None:
     if scope["type"] != "http":
         return
+    if scope["path"] == "/idle":
+        return await idle(send, receive)
     if scope["path"] != "/events":
         await send(HEAD)
         return await send({"type": "http.response.body", "body": HELLO})
@@ -44,17 +53,56 @@ async def starlette(scope: Any, receive: Any, send: Any) -> None:
     await _starlette()(scope, receive, send)
 
 
-def _starlette(made: list[Any] = []) -> Any:  # noqa: B006 (once per process)
-    if not made:
-        from starlette.applications import Starlette
-        from starlette.responses import PlainTextResponse, StreamingResponse
-        from starlette.routing import Route
+async def sse_starlette(scope: Any, receive: Any, send: Any) -> None:
+    await _sse_starlette()(scope, receive, send)
 
-        async def hello(request: Any) -> Any:
-            return PlainTextResponse(HELLO)
 
-        async def stream(request: Any) -> Any:
-            return StreamingResponse(events(), media_type="text/event-stream")
+async def fastapi(scope: Any, receive: Any, send: Any) -> None:
+    await _fastapi()(scope, receive, send)
 
-        made.append(Starlette(routes=[Route("/", hello), Route("/events", stream)]))
-    return made[0]
+
+@cache
+def _starlette() -> Any:
+    from starlette.applications import Starlette
+    from starlette.responses import PlainTextResponse, StreamingResponse
+    from starlette.routing import Route
+
+    async def hello(request: Any) -> Any:
+        return PlainTextResponse(HELLO)
+
+    async def stream(request: Any) -> Any:
+        return StreamingResponse(events(), media_type="text/event-stream")
+
+    return Starlette(routes=[Route("/", hello), Route("/events", stream)])
+
+
+@cache
+def _sse_starlette() -> Any:
+    from sse_starlette import EventSourceResponse
+    from starlette.applications import Starlette
+    from starlette.routing import Route
+
+    async def stream(request: Any) -> Any:
+        return EventSourceResponse(({"data": DATA} async for _ in events()), sep="\n")
+
+    return Starlette(routes=[Route("/events", stream)])
+
+
+@cache
+def _fastapi() -> Any:
+    import fastapi
+    from fastapi.responses import PlainTextResponse
+    from fastapi.sse import EventSourceResponse
+
+    app = fastapi.FastAPI()
+
+    async def hello() -> Any:
+        return PlainTextResponse(HELLO)
+
+    async def stream() -> AsyncIterable[dict[str, str]]:
+        async for _ in events():
+            yield {"response": " word"}
+
+    app.get("/")(hello)
+    app.get("/events", response_class=EventSourceResponse)(stream)
+    return app

@@ -6,6 +6,11 @@ export default {
       const answer = await fetch(env.TARGET);
       return new Response(answer.body, { headers: { "content-type": "text/event-stream" } });
     }
+    if (path === "/idle") {
+      const start = (controller) => controller.enqueue(new TextEncoder().encode('data: {"response":" word"}\n\n'));
+      const pull = () => new Promise((resolve) => setTimeout(resolve, 3600e3)); // with nothing to wait for it is "hung"
+      return new Response(new ReadableStream({ start, pull }), { headers: { "content-type": "text/event-stream" } });
+    }
     return new Response("Hello from JavaScript!\n");
   },
 };

@@ -1,5 +1,6 @@
 """The worker under test: each path is one way for bytes to leave."""
 
+import asyncio
 from urllib.parse import urlsplit
 
 from workers import Response
@@ -15,10 +16,17 @@ async def fetch(request, env, ctx):
         return Response(await env.AI.run(env.MODEL, ASKED), headers=EVENTS)
     if path == "/again":  # read here and written again
         return Response(again(await env.AI.run(env.MODEL, ASKED)), headers=EVENTS)
+    if path == "/idle":
+        return Response(idle(), headers=EVENTS)
     if path == "/proxy":
         answer = await outbound(env.TARGET)
         return Response(answer.body, headers=EVENTS)
     return Response("Hello from Python!\n")
+
+
+async def idle():
+    yield b'data: {"response":" word"}\n\n'
+    await asyncio.Event().wait()
 
 
 async def again(stream):

@@ -72,6 +72,7 @@ class Generate(msgspec.Struct, kw_only=True, omit_defaults=True):
     reasoning_effort: str | None = None
     chat_template_kwargs: dict[str, Any] = {}
     lora: str | None = None               # the folder of an adapter
+    trace_headers: dict[str, str] = {}    # W3C Trace Context, for an engine that traces as well
 
 
 class Extra(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -109,6 +110,7 @@ class EngineInfo(msgspec.Struct, frozen=True, kw_only=True):
     version: str                    # of the library behind it
     device: str                     # "cpu", "cuda: NVIDIA H200", "remote"
     context_window: int | None      # tokens; None when the engine does not know (openai)
+    features: frozenset[str] = frozenset()  # what it can do beside text: of ``bindings.ai.features.ALL``
 
 
 class EngineError(Exception):

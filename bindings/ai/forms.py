@@ -40,7 +40,7 @@ class Form(Protocol):
 
 def form_of(wanted: TextInput, model: Model, *, padding: bool) -> Form:
     """The form ``wanted`` asks for. OpenAI's routes have no padding (contract §7)."""
-    padding = padding and not wanted.door
+    padding = padding and wanted.padded
     if wanted.form == CLASSIC:
         return Classic(wanted.generate.json_schema, padding=padding)
     if wanted.form == CHAT:

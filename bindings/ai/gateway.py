@@ -11,7 +11,7 @@ import hashlib
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -19,10 +19,10 @@ import msgspec
 from bindings.ai import gateway_options
 from bindings.ai.answer import RunAnswer, StreamStats, TokenStream
 from bindings.ai.errors import AiError, rate_limited, timed_out
-from bindings.ai.gateway_log import Log
+from bindings.ai.gateway_log import HEAD, Log
 from bindings.ai.gateway_options import KEYED_TTL, GatewayOptions, GatewaySettings
 from bindings.ai.gateway_rate import RateLimit
-from bindings.ai.gateway_store import Cached, GatewayStore
+from bindings.ai.gateway_store import Cached, GatewayStore, Slot
 from bindings.ai.sse import DONE
 
 Make = Callable[[], Awaitable[RunAnswer]]
@@ -59,22 +59,14 @@ class Gateways:
         log = Log(self.store, call.model, call.inputs, options, _wanted(options.collect_log, settings.collect_logs))
         try:
             self._admit(options.id, settings)
-            return await self._found_or_made(call, make, options, _ttl(options, settings), log)
+            slot = self._slot(call, options, settings)
+            if slot is not None and (hit := await slot.find()) is not None:
+                return await _Passage(log, slot, hit=True).out(_replayed(hit, call))
+            return await _Passage(log, slot).out(await _attempts(make, options))
         except AiError as error:
             log.refused(error)
             error.headers = log.headers
             raise
-
-    async def _found_or_made(
-        self, call: Call, make: Make, options: GatewayOptions, ttl: int | None, log: Log
-    ) -> RunAnswer:
-        key = None if ttl is None else _key(call, options)
-        if key is not None and (hit := await self.store.find(key)) is not None:
-            return await _Passage(log, "HIT").out(_replayed(hit, call))
-        answer = await _attempts(make, options)
-        if key is None or ttl is None:
-            return await _Passage(log).out(answer)
-        return await _Passage(log, "MISS", lambda made: self.store.keep(key, ttl, made), self.store.largest).out(answer)
 
     def configure(self, settings: Mapping[str, GatewaySettings], cache_bytes: int, log_bytes: int) -> None:
         self._settings = settings
@@ -94,53 +86,55 @@ class Gateways:
         if not limit.admits(time.monotonic()):
             raise rate_limited()
 
+    def _slot(self, call: Call, options: GatewayOptions, settings: GatewaySettings) -> Slot | None:
+        """Where the answer is kept; None: look for none, and keep none."""
+        ttl = options.cache_ttl or settings.cache_ttl or (KEYED_TTL if options.cache_key else None)
+        return None if options.skip_cache or ttl is None else Slot(self.store, _key(call, options), ttl)
 
-@dataclass
+
+@dataclass(frozen=True)
 class _Passage:
-    """An answer on its way out: logged, and kept when it turns out good and whole."""
+    """An answer on its way out: logged, and kept in ``slot`` when it is new and turns out good and whole."""
 
     log: Log
-    status: str = ""                              # HIT or MISS; neither where nothing is cached
-    keep: Callable[[Cached], None] | None = None
-    largest: int = 0                              # bytes beyond which an answer is not kept
-    headers: dict[str, str] = field(default_factory=dict)
+    slot: Slot | None
+    hit: bool = False
 
     async def out(self, answer: RunAnswer) -> RunAnswer:
-        self.headers = answer.headers
-        if self.status:
-            self.log.headers["cf-aig-cache-status"] = self.status
+        if self.slot is not None:
+            self.log.headers["cf-aig-cache-status"] = "HIT" if self.hit else "MISS"
         answered = replace(answer, headers={**answer.headers, **self.log.headers})
         if answer.stream is None:
-            self.log.answered(answer.stats, msgspec.json.encode(answer.json), cached=self.status == "HIT")
-            self._keep(answer.stats, json=answer.json)
+            self.log.answered(answer.stats, msgspec.json.encode(answer.json), cached=self.hit)
+            self._keep(answer, json=answer.json)
             return answered
-        self.log.begun(cached=self.status == "HIT")
-        events = self._events(answer.stream)
+        self.log.begun(cached=self.hit)
+        events = self._events(answer, answer.stream)
         await anext(events)  # begun: from here on, closing these events closes those
         return replace(answered, stream=TokenStream(events, answer.stats))
 
-    async def _events(self, stream: TokenStream) -> AsyncGenerator[bytes, None]:
+    async def _events(self, answer: RunAnswer, stream: TokenStream) -> AsyncGenerator[bytes, None]:
         """The events as they are, remembered. The first item is empty."""
         chunks: list[bytes] = []
-        whole, size = False, 0
+        whole, size, room = False, 0, max(HEAD, self.slot.store.largest if self.slot else 0)
         try:
             async with aclosing(stream):
                 yield b""
                 async for chunk in stream:
-                    size += len(chunk)
-                    if size <= self.largest or not chunks:
+                    if size < room:
                         chunks.append(chunk)
+                    size += len(chunk)
                     yield chunk
                     whole = chunk.endswith(DONE)
         finally:
-            self.log.ended(stream.stats, chunks, size, whole)
-            if whole and size <= self.largest:
-                self._keep(stream.stats, chunks=chunks)
+            self.log.ended(answer.stats, chunks, size, whole)
+            if whole and size <= room:
+                self._keep(answer, chunks=chunks)
 
-    def _keep(self, stats: StreamStats, **content: Any) -> None:
-        if self.keep is not None:
-            kept = {name: value for name, value in self.headers.items() if name != "cf-ai-req-id"}
-            self.keep(Cached(kept, stats.tokens, stats.prompt_tokens, **content))
+    def _keep(self, answer: RunAnswer, **content: Any) -> None:
+        if self.slot is not None and not self.hit:
+            headers = {name: value for name, value in answer.headers.items() if name != "cf-ai-req-id"}
+            self.slot.keep(Cached(headers, answer.stats.tokens, answer.stats.prompt_tokens, **content))
 
 
 async def _attempts(make: Make, options: GatewayOptions) -> RunAnswer:
@@ -179,13 +173,6 @@ def _replayed(hit: Cached, call: Call) -> RunAnswer:
 async def _again(chunks: list[bytes]) -> AsyncGenerator[bytes, None]:
     for chunk in chunks:
         yield chunk
-
-
-def _ttl(options: GatewayOptions, settings: GatewaySettings) -> int | None:
-    """Seconds to keep the answer; None: do not look for one, and keep none."""
-    if options.skip_cache:
-        return None
-    return options.cache_ttl or settings.cache_ttl or (KEYED_TTL if options.cache_key else None)
 
 
 def _key(call: Call, options: GatewayOptions) -> bytes:

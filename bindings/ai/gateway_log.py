@@ -19,7 +19,7 @@ from bindings.ai.errors import AiError, bad_input
 from bindings.ai.gateway_options import METADATA, GatewayOptions, Scalar
 from bindings.ai.gateway_store import GatewayStore
 
-HEAD = 4096  # characters of a request, and of its answer, that a log shows
+HEAD = 4096  # bytes of a request, and of its answer, that a log shows
 PROVIDER = "workers-ai"
 
 
@@ -58,7 +58,7 @@ class Log:
     def ended(self, stats: StreamStats, chunks: list[bytes], size: int, whole: bool) -> None:
         """A stream, to its end or not: ``size`` bytes of it, the first of which are in ``chunks``."""
         if self._id:
-            head = b"".join(islice(chunks, HEAD))[: 4 * HEAD]
+            head = b"".join(islice(chunks, HEAD))
             self._write({"success": whole, "duration": self._duration()} | _response(head, size) | _tokens(stats))
 
     def refused(self, error: AiError) -> None:

@@ -10,6 +10,7 @@ import asyncio
 import sqlite3
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +129,21 @@ class GatewayStore:
             self._warn(f"AI Gateway goes on without its cache or logs: {error}")
 
 
+@dataclass(frozen=True)
+class Slot:
+    """The place of one answer in a cache, and the seconds it may stay there."""
+
+    store: GatewayStore
+    key: bytes
+    ttl: float
+
+    async def find(self) -> Cached | None:
+        return await self.store.find(self.key)
+
+    def keep(self, answer: Cached) -> None:
+        self.store.keep(self.key, self.ttl, answer)
+
+
 def _log(db: sqlite3.Connection, gateway: str, id: str) -> dict[str, Any] | None:
     row = db.execute("SELECT content FROM log WHERE id = ? AND gateway = ?", (id, gateway)).fetchone()
     return None if row is None else msgspec.json.decode(row[0])
@@ -139,4 +155,4 @@ def _put_log(db: sqlite3.Connection, gateway: str, id: str, content: Mapping[str
         db.execute("INSERT INTO log (id, gateway, content) VALUES (?, ?, ?)", (id, gateway, merged))
 
 
-__all__ = ["Cached", "GatewayStore"]
+__all__ = ["Cached", "GatewayStore", "Slot"]

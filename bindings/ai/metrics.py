@@ -16,9 +16,11 @@ from typing import Any, Protocol
 
 import msgspec
 
+from bindings.ai import tracing
 from bindings.ai.answer import StreamStats
-from bindings.ai.engine import Delta, EngineSpec
+from bindings.ai.engine import Delta, EngineSpec, Generate
 from runtime.metrics import Counter, Histogram, gauge
+from runtime.tracing import Span
 
 _FIRST = (0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5, 10, 20, 40, 80, 160)
 _BETWEEN = (0.001, 0.0025, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1, 2.5)
@@ -41,8 +43,8 @@ class Meter:
         self._whole = Histogram(
             "pilot_ai_request_duration_seconds", "From a request to the end of its answer.", _WHOLE, "model")
 
-    def begin(self, stats: StreamStats) -> ModelCall:
-        call = ModelCall(self, stats)
+    def begin(self, stats: StreamStats, span: Span) -> ModelCall:
+        call = ModelCall(self, stats, span)
         self._live.add(call)
         return call
 
@@ -72,9 +74,14 @@ class Meter:
 class ModelCall:
     """One request to a model. ``outcome``: the finish reason of the answer, ``aborted`` or ``error``."""
 
-    def __init__(self, meter: Meter, stats: StreamStats) -> None:
-        self.stats = stats
+    def __init__(self, meter: Meter, stats: StreamStats, span: Span) -> None:
+        self.stats, self._span = stats, span
         self._meter: Meter | None = meter
+
+    def marked(self, request: Generate) -> Generate:
+        """With the way for the engine to continue the trace, if there is one."""
+        headers = dict(self._span.headers)
+        return msgspec.structs.replace(request, trace_headers=headers) if headers else request
 
     def watch(self, deltas: AsyncGenerator[Delta, None]) -> Watched:
         """The same deltas, whose end is this call's end."""
@@ -98,6 +105,7 @@ class ModelCall:
         meter, self._meter = self._meter, None
         if meter is not None:
             meter.ended(self, outcome)
+            tracing.ended(self._span, self.stats, outcome)
 
 
 class Watched:

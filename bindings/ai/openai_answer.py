@@ -4,8 +4,9 @@
     data: {"id":…,"choices":[{"index":0,"delta":{"content":""},"finish_reason":"stop"}],"usage":{…}}
     data: [DONE]
 
-The newer models begin with the role, the classic ones do not. ``finish_reason`` is on the chunk with the usage
-only. On OpenAI's routes that chunk comes twice, the second time with ``prompt_tokens_details``.
+The first chunk has the role, ``finish_reason`` is on the chunk with the usage only. Under ``ai/v1`` it is as it was
+recorded of the service: the classic models tell no role, and the last chunk comes twice, the second time with
+``prompt_tokens_details`` and no tokens, so that who adds up and who reads the first get it right.
 """
 
 from __future__ import annotations
@@ -54,11 +55,15 @@ class Chunks:
     def end(self, usage: Usage) -> bytes:
         finals = [self._final(index, reason) for index, reason in self._reasons.items()]
         head = b"".join(self._ending([choice]) for choice in finals[:-1])
+        return head + b"".join(self._ending(finals[-1:], **more) for more in self._counts(usage)) + sse.DONE
+
+    def _counts(self, usage: Usage) -> list[dict[str, Any]]:
+        """What the last chunk says of the usage, each time it is sent."""
         if not self._wanted.include_usage:
-            return head + self._ending(finals[-1:]) + sse.DONE
-        last = self._ending(finals[-1:], usage=usage.counts() if self._twice else usage.detailed())
-        again = self._ending(finals[-1:], usage=usage.detailed()) if self._twice else b""
-        return head + last + again + sse.DONE
+            return [{}]
+        if not self._wanted.twice:
+            return [{"usage": usage.detailed()}]
+        return [{"usage": usage.counts()}, {"usage": Usage(0, 0, usage.cached).detailed()}]
 
     def failure(self, envelope: dict[str, Any]) -> bytes:
         """``error`` beside the envelope: OpenAI's clients look for it."""
@@ -69,10 +74,6 @@ class Chunks:
         found = [self._whole(index, choice) for index, choice in enumerate(choices)]
         return {"id": self._id, "object": self.kind, "created": self._created, "model": self._model.id,
                 "choices": found, "usage": usage.detailed()}
-
-    @property
-    def _twice(self) -> bool:
-        return self._wanted.door and self.kind == "chat.completion"
 
     def _plain(self, text: str) -> bytes:
         return b"%b%b%b}\n\n" % (self._before, _encode(text), self._after)
@@ -117,7 +118,7 @@ class Chat(Chunks):
         self._called: set[int] = set()
 
     def begin(self) -> bytes:
-        if not self._model.openai_style:
+        if self._wanted.twice and not self._model.openai_style:
             return b""
         first = {"delta": {"role": "assistant", "content": ""}, "logprobs": None, "finish_reason": None}
         return b"".join(self._close(self._event([{"index": index, **first}])) for index in self._reasons)

@@ -16,7 +16,7 @@ from bindings.ai.errors import AiError, bad_input
 from bindings.ai.gate import AI, Gate, Handler, encoded, failed, json_object
 from bindings.ai.models import TEXT_GENERATION, Model
 from bindings.ai.service import AIService
-from bindings.ai.shapes import CHAT, COMPLETION, RESPONSES
+from bindings.ai.shapes import CHAT, COMPLETION, RECORDED, RESPONSES
 from bindings.base import Route
 from runtime.web import Request, Response
 
@@ -54,8 +54,9 @@ class OpenAIRest:
 
         return Route(route.method, route.path, handler, self._own)
 
-    async def text(self, form: str, request: Request, request_id: str, **_: str) -> Response:
+    async def text(self, form: str, request: Request, request_id: str, **path: str) -> Response:
         """Chat completions, completions and responses."""
+        form = RECORDED if form == CHAT and "account" in path else form
         try:
             model, inputs, options = _call(await json_object(request))
             options = gateway_options.joined(options, request.headers.raw())

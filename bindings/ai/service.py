@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from bindings.ai import batch, tasks
+from bindings.ai import batch, tasks, tracing
 from bindings.ai.adapters import Adapters, NoAdapters
 from bindings.ai.answer import Answering, RunAnswer, StreamStats, headers
 from bindings.ai.catalog import EMBEDDED, Catalog, Served, automatic_engine
@@ -88,11 +88,10 @@ class AIService:
         request_id, options = request_id or new_request_id(), options or {}
         if self.batches is not None and not form and batch.concerns(inputs, options):
             return await self.batches.answer(model, inputs, options, request_id)
-        answer = partial(self.answer, model, inputs, options, request_id, form)
         if self.gateways is not None and options.get("gateway"):
             call = Call(model, inputs, options, request_id, form, lambda: self._served(model).spec)
-            return await self.gateways.run(call, answer)
-        return await answer()
+            return await self.gateways.run(call, partial(self.answer, model, inputs, options, request_id, form))
+        return await self.answer(model, inputs, options, request_id, form)
 
     async def answer(
         self, model: str, inputs: Any, options: Mapping[str, Any], request_id: str, form: str
@@ -105,9 +104,10 @@ class AIService:
             return await self._handled(handler, served, inputs, request_id)
         wanted = await self._adapted(text_generation(inputs, served.model, form), served.model)
         stats = StreamStats(served.model.id)
-        answering, call = Answering(served, wanted, request_id, stats, self._refusal), self.meter.begin(stats)
+        answering = Answering(served, wanted, request_id, stats, self._refusal)
+        call = self.meter.begin(stats, tracing.generation(served, wanted.generate, request_id))
         try:
-            deltas = call.watch(self.pool.get(served.spec).generate(wanted.generate, request_id))
+            deltas = call.watch(self.pool.get(served.spec).generate(call.marked(wanted.generate), request_id))
             return await answering.begin(deltas, padding=self.settings.padding)
         except Exception as error:
             call.end("error")
@@ -119,7 +119,7 @@ class AIService:
         client = partial(self.pool.get, served.spec)  # not before the inputs are found good: it starts a model
         try:
             job = tasks.Job(served.model, served.stand_in, client, request_id, stats, self._adapted)
-            with self.meter.begin(stats).whole():
+            with self.meter.begin(stats, tracing.task(served, request_id)).whole():
                 result = await handler(inputs, job)
             return RunAnswer(headers(served, request_id), stats, json=result)
         except Exception as error:

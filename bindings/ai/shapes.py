@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from bindings.ai import chat, checks, json_mode, responses, tools
+from bindings.ai import chat, checks, image_input, json_mode, responses, tools
 from bindings.ai.checks import Fields
 from bindings.ai.engine import Generate
 from bindings.ai.errors import bad_input
@@ -21,6 +21,7 @@ from bindings.ai.sampling import generate, truth
 
 COMPLAINTS = 8  # at most so many in one answer: a body of a million bad messages is answered briefly
 CLASSIC, CHAT, COMPLETION, RESPONSES = "classic", "chat", "completion", "responses"
+RECORDED = "recorded chat"  # a chat whose stream ends as the service's was recorded to: its last chunk comes twice
 NEEDED = {CLASSIC: ("prompt", "messages"), CHAT: ("messages",), COMPLETION: ("prompt",), RESPONSES: ("messages",)}
 
 
@@ -55,15 +56,16 @@ INSTEAD = {"functions": ": describe them in 'tools'", "function_call": ": use 't
 class TextInput:
     """A checked request: what to generate, and the form its answer is wanted in.
 
-    ``lora`` is an adapter's id or name, still to be found. ``door`` is true for OpenAI's routes, false for
-    ``run``: their streams differ a little. ``fields`` is what was asked, for answers that repeat it.
+    ``lora`` is an adapter's id or name, still to be found. ``padded``: filler may hide the lengths of its stream;
+    ``twice``: see ``RECORDED``. ``fields`` is what was asked, for answers that repeat it.
     """
 
     generate: Generate
     stream: bool
     form: str = CLASSIC
     lora: str | None = None
-    door: bool = False
+    padded: bool = True
+    twice: bool = False
     include_usage: bool = True
     fields: Fields = field(default_factory=dict, repr=False)
 
@@ -74,16 +76,16 @@ def text_generation(inputs: Any, model: Model, form: str = "") -> TextInput:
         raise bad_input(checks.mismatch("/", inputs, "object"))
     asked = {key: value for key, value in inputs.items() if value is not None}
     _drop_empty_shape(asked)
-    door, form = bool(form), form or _form(asked, model)
-    fields = responses.as_chat(asked) if form == RESPONSES else _one_prompt(asked, form)
+    route, form = form, {"": _form(asked, model), RECORDED: CHAT}.get(form, form)
+    fields = _one_shape(asked, model, form)
     _refuse_unserved(fields, form)
     if complaints := list(islice(_complaints(fields, model, form), COMPLAINTS)):
         raise bad_input("oneOf at '/' not met, 0 matches: " + ", ".join(complaints))
     if "prompt" in fields and "messages" in fields:
         raise bad_input("oneOf at '/' not met, 2 matches: prompt and messages are mutually exclusive")
     wanted = TextInput(
-        generate(fields, model, raw=form == COMPLETION), truth(fields.get("stream")), form, fields.get("lora"), door,
-        fields.get("stream_options", {}).get("include_usage") is not False, asked,
+        generate(fields, model, raw=form == COMPLETION), truth(fields.get("stream")), form, fields.get("lora"),
+        not route, route == RECORDED, fields.get("stream_options", {}).get("include_usage") is not False, asked,
     )
     if form == CLASSIC and wanted.stream and wanted.generate.json_schema is not None:
         raise bad_input("JSON Mode does not support streaming")
@@ -115,8 +117,15 @@ def _drop_empty_shape(fields: Fields) -> None:
             del fields[name]
 
 
-def _one_prompt(fields: Fields, form: str) -> Fields:
-    """OpenAI's completions take a list of prompts; one in a list is one."""
+def _one_shape(fields: Fields, model: Model, form: str) -> Fields:
+    """A chat's fields or a completion's, whichever way they were written. Raises AiError 5006, 5004.
+
+    OpenAI's completions take a list of prompts; one in a list is one.
+    """
+    if form == RESPONSES:
+        return responses.as_chat(fields)
+    if model.vision and fields.get("image"):
+        return image_input.seen(fields)
     prompt = fields.get("prompt")
     if form == COMPLETION and isinstance(prompt, list) and len(prompt) == 1:
         return {**fields, "prompt": prompt[0]}
@@ -160,4 +169,6 @@ def _logprobs(given: Any, form: str) -> Iterator[str]:
         yield from checks.boolean(given, "/logprobs")
 
 
-__all__ = ["CHAT", "CLASSIC", "COMPLETION", "RESPONSES", "TextInput", "refuse_options", "text_generation"]
+__all__ = [
+    "CHAT", "CLASSIC", "COMPLETION", "RECORDED", "RESPONSES", "TextInput", "refuse_options", "text_generation",
+]

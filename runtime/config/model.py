@@ -31,6 +31,7 @@ class PilotSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     engine: str | None = None          # which engine to run models on; None: the best that works
     openai_routes: bool | None = None  # OpenAI's routes under /v1; None: on in dev, the worker's own on a host
     engine_metrics: bool = False       # vLLM's own metrics too, beside ours; they cost time per token
+    otlp: str | None = None            # an OpenTelemetry collector (OTLP/HTTP); None: as OTEL_* variables say
     models: str = "models.yaml"        # your own models, beside the configuration
     batch_concurrency: Annotated[int, msgspec.Meta(gt=0, le=1024)] = 8  # queued requests that run at once
     gateway_cache: Bytes = 256 << 20   # bytes of answers that AI Gateways keep, or "256MiB"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from runtime.errors import RequestError
@@ -9,8 +10,6 @@ from runtime.host.fleet import Fleet, Worker
 from runtime.supervisor.app import App
 from runtime.supervisor.dispatch import Dispatch
 from runtime.supervisor.exchange import Receive, Send
-from runtime.supervisor.metrics import Requests
-from runtime.supervisor.observe.base import Observer
 
 PREFIX = "/_w/"  # /_w/NAME/rest: the worker sees /rest
 
@@ -28,8 +27,8 @@ class Nowhere:
 class Front:
     """The ASGI application of a host. ``domain``: ``NAME.<domain>`` is the worker NAME."""
 
-    def __init__(self, fleet: Fleet, app: App, domain: str, observer: Observer, requests: Requests) -> None:
-        self._fleet, self._app, self._observer, self._requests = fleet, app, observer, requests
+    def __init__(self, fleet: Fleet, app: App, domain: str, dispatch: Callable[[Worker], Dispatch]) -> None:
+        self._fleet, self._app, self._new = fleet, app, dispatch
         self._suffix = f".{domain.lower()}"
         self._dispatches: dict[Worker, Dispatch] = {}
 
@@ -63,7 +62,7 @@ class Front:
     def _dispatch(self, worker: Worker) -> Dispatch:
         dispatch = self._dispatches.get(worker)
         if dispatch is None:
-            dispatch = self._dispatches[worker] = Dispatch(worker, self._observer, self._requests, public=True)
+            dispatch = self._dispatches[worker] = self._new(worker)
         return dispatch
 
 

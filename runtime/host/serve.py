@@ -16,7 +16,7 @@ from runtime.errors import UserError
 from runtime.host.bundle import Bundles
 from runtime.host.control import account, scripts, secrets
 from runtime.host.control.base import ROOT, Call, Control, Entry
-from runtime.host.fleet import Fleet
+from runtime.host.fleet import Fleet, Worker
 from runtime.host.front import PREFIX, Front, Nowhere
 from runtime.host.registry import Registry
 from runtime.host.seal import Seal
@@ -30,6 +30,7 @@ from runtime.supervisor.observe.base import Observer
 from runtime.supervisor.process import Confinement, Parts
 from runtime.supervisor.reload import products
 from runtime.supervisor.server import Supervisor, address, bind
+from runtime.supervisor.tracing import make_tracer
 from runtime.web import Response
 
 UPLOAD = 100_000_000  # bytes of one
@@ -67,7 +68,8 @@ class HostServer(Supervisor):
         choices = {"engine": options.engine, "load_timeout": 600.0}
         house = House(data, data / "state", True, observer, url=self.url, options=choices)
         spawner = make_spawner(data, clean=True)
-        super().__init__(sock, house, spawner, observer, options.drain)
+        tracer = make_tracer("pilot-host", None, observer.warn)
+        super().__init__(sock, house, spawner, observer, tracer, options.drain)
         temp = _emptied(data / "temp")
         parts = Parts(spawner, self.outbound, observer.worker_output, isolates=options.isolates or _cores(),
                       confinement=Confinement(temp, memory=options.memory, file_size=1 << 30))
@@ -82,9 +84,13 @@ class HostServer(Supervisor):
         metrics: Entry = ("GET", PATH, "read", self._metrics)
         entries = [status, metrics, *scripts.ENTRIES, *secrets.ENTRIES, *account.ENTRIES, *account.LAST]
         own = [route for product in products() for route in product.routes(self.house)]
-        nowhere = Dispatch(Nowhere(), self.observer, self.requests, public=True)
+        nowhere = Dispatch(Nowhere(), self.observer, self.requests, self.tracer, public=True)
         app = App(nowhere, [*self._control.routes(entries), *own], UPLOAD)
-        return Front(self._fleet, app, self._options.domain, self.observer, self.requests)
+
+        def dispatch(worker: Worker) -> Dispatch:
+            return Dispatch(worker, self.observer, self.requests, self.tracer, public=True)
+
+        return Front(self._fleet, app, self._options.domain, dispatch)
 
     def listening(self) -> dict[str, Any]:
         certificate, key = self._options.certificate, self._options.key

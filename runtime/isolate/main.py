@@ -100,7 +100,8 @@ class Isolate:
         if not self._is_small(body):
             stream, body = self._lent(body), None
         try:
-            answer = await self.channel.call("fetch", method, url, headers, body, stream, request.redirect)
+            sent = (method, url, headers, body, stream, request.redirect)
+            answer = await self.channel.call("fetch", current_event.get(), *sent)
         except RemoteError as error:
             raise TypeError(error.message) from None  # what the standard calls a network error
         status, text, answered, final, redirected, handle = answer

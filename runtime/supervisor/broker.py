@@ -7,7 +7,8 @@ from typing import Any
 
 from bindings.base import Binding, HostStream
 from runtime.supervisor.exchange import Exchange
-from runtime.supervisor.outbound import Outbound
+from runtime.supervisor.outbound import Outbound, traced
+from runtime.tracing import NO_SPAN, current
 from runtime.wire import Channel
 
 
@@ -27,8 +28,10 @@ class Broker:
         raise ValueError(f"no such operation: {op!r}")
 
     async def _binding(self, event: int, name: str, method: str, args: list[Any]) -> list[Any]:
-        answer = await self._bindings[name].call(method, args)
         exchange = self.exchanges.get(event)
+        if exchange is not None:
+            current.set(exchange.span)
+        answer = await self._bindings[name].call(method, args)
         if isinstance(answer, HostStream):
             number = self.channel.offer(answer.chunks)
             if exchange is not None:
@@ -38,13 +41,16 @@ class Broker:
         return ["value", answer]
 
     async def _fetch(
-        self, method: str, url: str, headers: list[Any], body: bytes | None, stream: list[Any] | None, redirect: str
+        self, event: int, method: str, url: str, headers: list[Any], body: bytes | None, stream: list[Any] | None,
+        redirect: str,
     ) -> list[Any]:
         source: Any = body
         if stream is not None:
             owner, number = stream
             source = self.channel.adopt(number) if owner == "yours" else self.channel.read(number)
         pairs = [(bytes(name), bytes(value)) for name, value in headers]
-        answer = await self._outbound.fetch(method, url, pairs, source, redirect)
+        exchange = self.exchanges.get(event)
+        span = NO_SPAN if exchange is None else exchange.span
+        answer = await traced.fetch(span, self._outbound, method, url, pairs, source, redirect)
         handle = self.channel.offer(answer.chunks)
         return [answer.status, answer.status_text, answer.headers, answer.url, answer.redirected, handle]

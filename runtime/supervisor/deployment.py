@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -53,6 +54,7 @@ class Deployment:
 
     def __init__(self, version: int, config: Config, bindings: Sequence[Binding], parts: Parts) -> None:
         self.version, self.config, self.bindings = version, config, bindings
+        self._work, self._facts = f"worker {config.name}", {"pilot.version": version}
         starter = Starter(config, bindings, parts)
         self.slots = [Slot(starter) for _ in range(parts.isolates)]
         self._active = 0
@@ -71,11 +73,15 @@ class Deployment:
         self._active += 1
         slot.active += 1
         self._idle.clear()
+        outer = exchange.span
+        exchange.span = outer.child(self._work, attributes=self._facts)
         try:
             process = slot.process if slot.alive else await slot.serving()
             assert process is not None
             await self._exchange(process, exchange)
         finally:
+            exchange.span.end(sys.exception())
+            exchange.span = outer
             slot.active -= 1
             self._active -= 1
             if not self._active:

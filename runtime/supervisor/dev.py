@@ -20,6 +20,7 @@ from runtime.supervisor.observe.base import Observer
 from runtime.supervisor.process import Parts
 from runtime.supervisor.reload import Deployments, changes, products
 from runtime.supervisor.server import Supervisor, address, bind
+from runtime.supervisor.tracing import make_tracer
 
 
 @dataclass(frozen=True)
@@ -55,14 +56,15 @@ class DevServer(Supervisor):
         house = House(config.root, config.root / ".pilot" / "state", False, observer, url=self.url, options=choices)
         spawner = make_spawner(config.root, inline=options.inline)
         drain = pilot.drain if options.drain is None else options.drain
-        super().__init__(sock, house, spawner, observer, drain)
+        tracer = make_tracer(config.name, pilot.otlp, observer.warn)
+        super().__init__(sock, house, spawner, observer, tracer, drain)
         parts = Parts(spawner, self.outbound, observer.worker_output)
         self._deployments = Deployments(config, options.read, house, parts, observer)
 
     def application(self) -> App:
         routes = [*metrics_routes(self.house, products(), self.requests)]
         routes += [route for product in products() for route in product.routes(self.house)]
-        dispatch = Dispatch(self._deployments, self.observer, self.requests)
+        dispatch = Dispatch(self._deployments, self.observer, self.requests, self.tracer)
         return App(dispatch, routes, self._config.pilot.body_limit)
 
     async def open(self) -> None:

@@ -12,10 +12,12 @@ from runtime.supervisor import pages
 from runtime.supervisor.exchange import Exchange, Receive, Send
 from runtime.supervisor.heads import Headers
 from runtime.supervisor.observe.base import BROKE_OFF
+from runtime.tracing import current
 
 if TYPE_CHECKING:
     from runtime.supervisor.metrics import Requests
     from runtime.supervisor.observe.base import Observer
+    from runtime.supervisor.tracing import Tracer
 
 _FEW = 5  # tokens below which a speed means nothing
 
@@ -47,11 +49,14 @@ class Versions(Protocol):
 class Dispatch:
     """The ASGI application that is the worker. ``public``: an answer tells a stranger nothing of what broke."""
 
-    def __init__(self, versions: Versions, observer: Observer, requests: Requests, *, public: bool = False) -> None:
-        self._deployments, self._observer, self._requests, self._public = versions, observer, requests, public
+    def __init__(
+        self, versions: Versions, observer: Observer, requests: Requests, tracer: Tracer, *, public: bool = False
+    ) -> None:
+        self._versions, self._public = versions, public
+        self._observer, self._requests, self._tracer = observer, requests, tracer
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
-        limit = self._deployments.body_limit
+        limit = self._versions.body_limit
         try:
             exchange = Exchange(scope, receive, send, limit)
         except (RequestError, ValueError) as error:
@@ -62,6 +67,8 @@ class Dispatch:
 
     async def serve(self, exchange: Exchange, handler: Any) -> None:
         """Run ``handler(exchange)`` to its end, whatever that is."""
+        exchange.span = self._tracer.request(exchange.scope)
+        current.set(exchange.span)
         try:
             await handler(exchange)
         except asyncio.CancelledError:
@@ -82,18 +89,18 @@ class Dispatch:
         self._log(exchange)
 
     async def _worker(self, exchange: Exchange) -> None:
-        broken = self._deployments.broken
+        broken = self._versions.broken
         if pages.PROBE.encode() in dict(exchange.scope["headers"]):
             return await self._probe(exchange)
         if broken is not None and _is_browser(exchange):
             return await self._answer(exchange, 500, broken)
-        version = await self._deployments.current(exchange.scope["headers"])
+        version = await self._versions.current(exchange.scope["headers"])
         await version.fetch(exchange)
 
     async def _probe(self, exchange: Exchange) -> None:
         """An open error page asks whether what it shows is still so."""
         version = _header(exchange, pages.PROBE.encode())
-        same = version == str(self._deployments.version)
+        same = version == str(self._versions.version)
         await exchange.answer(204, [(pages.MARK.encode(), b"1")] if same else [], None)
         exchange.quiet = True
 
@@ -133,7 +140,7 @@ class Dispatch:
         title = "The worker failed" if status >= 500 else "The request was refused"
         if pages.wants_html(_header(exchange, b"accept")):
             kind, body = b"text/html; charset=utf-8", pages.error_page(
-                title, error, trace, request_id, version=self._deployments.version
+                title, error, trace, request_id, version=self._versions.version
             )
         else:
             kind = b"text/plain; charset=utf-8"
@@ -143,6 +150,8 @@ class Dispatch:
         await exchange.answer(status, [*headers, (pages.MARK.encode(), b"1")], body)
 
     def _log(self, exchange: Exchange) -> None:
+        exchange.span.set({"http.response.status_code": exchange.status or None, "pilot.note": exchange.note})
+        exchange.span.end(str(exchange.status) if exchange.status >= 500 or exchange.note == BROKE_OFF else None)
         if exchange.quiet:
             return
         now, stats = time.perf_counter(), exchange.stats if exchange.status < 500 else None

@@ -11,6 +11,7 @@ from typing import Any
 
 from runtime.errors import RequestError
 from runtime.supervisor.heads import NO_BODY, Headers, head
+from runtime.tracing import NO_SPAN
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -94,6 +95,7 @@ class Exchange:
         self.note: str | None = None
         self.left = False
         self.quiet = False                  # no line in the log
+        self.span = NO_SPAN                 # the innermost one
         self._task: asyncio.Task[Any] | None = None
         self._watch: asyncio.TimerHandle | asyncio.Task[None] | None = None
 

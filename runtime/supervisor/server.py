@@ -26,6 +26,7 @@ from runtime.supervisor.observe.base import Observer
 from runtime.supervisor.outbound import Outbound
 from runtime.supervisor.protocol import Protocol
 from runtime.supervisor.reload import products
+from runtime.supervisor.tracing import Tracer
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -57,8 +58,10 @@ class _Server(uvicorn.Server):
 class Supervisor(ABC):
     """Owns the socket, the stores, the routes and the children. Runs no user code."""
 
-    def __init__(self, sock: socket.socket, house: House, spawner: Spawner, observer: Observer, drain: float) -> None:
-        self.house, self.observer = house, observer
+    def __init__(
+        self, sock: socket.socket, house: House, spawner: Spawner, observer: Observer, tracer: Tracer, drain: float
+    ) -> None:
+        self.house, self.observer, self.tracer = house, observer, tracer
         self.outbound, self.requests = Outbound(), Requests()
         self._socket, self._spawner, self._drain = sock, spawner, drain
         self._stopped, self._status = 0.0, 0
@@ -92,6 +95,7 @@ class Supervisor(ABC):
         await self._spawner.start()
         async with contextlib.AsyncExitStack() as stack:
             stack.push_async_callback(self._spawner.aclose)
+            stack.push_async_callback(self.tracer.aclose)
             stack.push_async_callback(self.outbound.aclose)
             for product in products():
                 await product.start(self.house)

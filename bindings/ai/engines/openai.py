@@ -81,7 +81,7 @@ class OpenAIEngine:
         path, body = self._request(request)
         self.live += 1
         try:
-            async with _upstream(self._host), await self._post(path, body) as response:
+            async with _upstream(self._host), await self._post(path, body, request.trace_headers) as response:
                 if response.status != 200:
                     raise _refusal(response.status, await response.text(errors="replace"))
                 async with aclosing(_deltas(response.content)) as deltas:
@@ -90,14 +90,14 @@ class OpenAIEngine:
         finally:
             self.live -= 1
 
-    async def _post(self, path: str, body: dict[str, Any]) -> Any:
+    async def _post(self, path: str, body: dict[str, Any], headers: dict[str, str]) -> Any:
         """Once more if the connection was a kept one that the server has just closed: it saw no request."""
         import aiohttp
 
         try:
-            return await self._session.post(self._base + path, json=body)
+            return await self._session.post(self._base + path, json=body, headers=headers)
         except aiohttp.ServerDisconnectedError:
-            return await self._session.post(self._base + path, json=body)
+            return await self._session.post(self._base + path, json=body, headers=headers)
 
     async def aclose(self) -> None:
         await self._session.close()

@@ -1,0 +1,160 @@
+"""How each figure is measured. A measurement returns plain numbers by column name."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+from bench import load, machine, servers
+from bench.running import HERE, Running, Server, first_bytes, until
+
+Numbers = dict[str, float]
+STREAMS, INTERVAL_MS = 256, 10.0
+
+
+@dataclass(frozen=True)
+class Length:
+    """How long to look: seconds per window, repeats of single events."""
+
+    seconds: float
+    repeats: int
+    soak: float = 60
+
+
+def hello(server: Server, running: Running, length: Length) -> Numbers:
+    many = load.hello(running.port, 64, length.seconds, running.cpu)
+    one = load.hello(running.port, 1, length.seconds / 2, running.cpu)
+    return {"CPU/request µs": per(many, "requests"), "req/s": many["requests"] / many["elapsed_us"] * 1e6,
+            "p50 at 1 µs": one["p50"], "p99 at 64 ms": many["p99"] / 1000, "load busy %": 100 * many["load_busy"]}
+
+
+def proxied(server: Server, running: Running, length: Length) -> Numbers:
+    assert server.proxy is not None
+    return _stream(running, length, server.proxy, None, 2.5)
+
+
+def tokens(server: Server, running: Running, length: Length) -> Numbers:
+    assert server.tokens is not None
+    return _stream(running, length, server.tokens, server.body, 4)
+
+
+def tokens_again(server: Server, running: Running, length: Length) -> Numbers:
+    return _stream(running, length, "/again", None, 4)
+
+
+def _stream(running: Running, length: Length, path: str, body: str | None, warm: float) -> Numbers:
+    found = load.stream(running.port, STREAMS, length.seconds, running.cpu, path, body, warm)
+    return {"CPU/event µs": per(found, "events"), "events/s": found["events"] / found["elapsed_us"] * 1e6,
+            "ITL p50 ms": found["p50"] / 1000, "ITL p99 ms": found["p99"] / 1000,
+            "load busy %": 100 * found["load_busy"]}
+
+
+def first(server: Server, running: Running, length: Length) -> Numbers:
+    assert server.tokens is not None
+    rounds = max(3, length.repeats // 4)
+    one = load.first(running.port, 1, 3 * length.repeats, running.cpu, server.tokens, server.body)
+    many = load.first(running.port, 64, rounds, running.cpu, server.tokens, server.body)
+    return {"TTFT p50 at 64 ms": many["first_p50"] / 1000, "TTFT p99 at 64 ms": many["first_p99"] / 1000,
+            "TTFT p50 at 1 ms": one["first_p50"] / 1000, "CPU/request µs": many["server_s"] / 64 / rounds * 1e6}
+
+
+def in_process(kind: str) -> Callable[..., Numbers]:
+    def measure(server: Server, length: Length) -> Numbers:
+        if kind == "stream":
+            found = _in_process("stream", STREAMS, 4, length.seconds)
+            return {"CPU/event µs": per(found, "events"), "events/s": found["events"] / found["elapsed_us"] * 1e6}
+        one, many = _in_process("first", 1, 3 * length.repeats), _in_process("first", 64, max(3, length.repeats // 4))
+        return {"TTFT p50 at 64 ms": many["first_p50"] / 1000, "TTFT p99 at 64 ms": many["first_p99"] / 1000,
+                "TTFT p50 at 1 ms": one["first_p50"] / 1000}
+
+    return measure
+
+
+def _in_process(*arguments: object) -> dict[str, Any]:
+    script = str(HERE / "peers" / "in_process.py")
+    command = [sys.executable, script, str(load.CACHE / "model"), *map(str, arguments)]
+    found = subprocess.run(
+        command, env={**os.environ, **servers.ENGINE_ENV, "PACED_MS": str(INTERVAL_MS)}, capture_output=True, text=True,
+        preexec_fn=lambda: machine.pin(machine.SERVER), start_new_session=True, timeout=300, check=False)  # fmt: skip
+    line = next((line for line in found.stdout.splitlines() if line.startswith('{"')), None)
+    if line is None:
+        raise load.LoadError(found.stderr[-1000:])
+    numbers: dict[str, Any] = json.loads(line)
+    return numbers
+
+
+def launch(server: Server, length: Length) -> Numbers:
+    times = []
+    for _ in range(max(3, length.repeats // 2)):
+        with server.run(ready=False, pinned=False) as running:  # as a person starts it
+            times.append(until(running, server.hello or "/", server.patience))
+    return {"launch s": median(times), "worst s": max(times)}
+
+
+def memory(server: Server, running: Running, length: Length) -> Numbers:
+    load.hello(running.port, 8, 0.5, running.cpu)
+    return {"PSS MB": machine.pss(running.process.pid), "processes": len(machine.family(running.process.pid))}
+
+
+def save(server: Server, running: Running, length: Length) -> Numbers:
+    """From the end of the write to the first answer of the new code."""
+    script = running.folder / "project" / ("worker.py" if server is servers.OURS else "worker.js")
+    source, times = script.read_text(), []
+    for number in range(3 * length.repeats):
+        text = re.sub(r"Hello from \w+", f"Hello from v{number}", source)
+        script.write_text(text)
+        saved = time.perf_counter()
+        while f"v{number}".encode() not in _get(running.port) and time.perf_counter() - saved < 10:
+            time.sleep(0.001)
+        times.append((time.perf_counter() - saved) * 1000)
+        time.sleep(0.1 + 0.013 * (number % 7))
+    return {"save to answer p50 ms": median(times), "p99 ms": sorted(times)[len(times) * 99 // 100],
+            "worst ms": max(times)}
+
+
+def _get(port: int) -> bytes:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=10) as answer:
+        return bytes(answer.read())
+
+
+def abort(server: Server, running: Running, length: Length) -> Numbers:
+    """From the client's closing of its socket to EngineCore's hearing of it; other streams keep running."""
+    assert server.tokens is not None
+    times = []
+    for _ in range(2 * length.repeats):
+        before = _aborts(running)
+        first_bytes(running.port, server.tokens, server.body)
+        left = time.monotonic()
+        while len(found := _aborts(running)) <= len(before) and time.monotonic() - left < 5:
+            time.sleep(0.002)
+        times.append((found[-1] - left) * 1000 if len(found) > len(before) else 5000.0)
+    return {"abort p50 ms": median(times), "worst ms": max(times)}
+
+
+def _aborts(running: Running) -> list[float]:
+    return [float(line.split()[2]) for line in running.paced_log() if line.startswith("abort ")]
+
+
+def per(found: dict[str, Any], what: str) -> float:
+    return float(found["server_s"] / max(1, found[what]) * 1e6)
+
+
+@contextmanager
+def event_source(interval_ms: float = INTERVAL_MS) -> Iterator[str]:
+    """The address of a server of endless event streams."""
+    process, port = load.source(interval_ms)
+    try:
+        yield f"http://127.0.0.1:{port}/"
+    finally:
+        process.kill()
+        process.wait()

@@ -1,0 +1,101 @@
+"""What the figures are meant to be, beside what they are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from statistics import median
+
+from bench.measures import Numbers
+from runtime.bench.plot import short
+
+Found = Mapping[str, Mapping[str, list[Numbers]]]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A figure, a server and a column of its table."""
+
+    figure: str
+    column: str
+    server: str = "pilot"
+
+    def median(self, found: Found) -> float | None:
+        rounds = found.get(self.figure, {}).get(self.server, [])
+        values = [numbers[self.column] for numbers in rounds if self.column in numbers]
+        return median(values) if values else None
+
+
+@dataclass(frozen=True)
+class Bound:
+    """At most ``limit``, or ``limit`` times ``of``, or ``of`` plus ``limit``; or at least ``limit``."""
+
+    limit: float
+    of: Cell | None = None
+    plus: bool = False
+    least: bool = False
+
+    def verdict(self, value: float, found: Found) -> str:
+        base = self.of.median(found) if self.of else None
+        if self.of and base is None:
+            return f"{self} (not measured)"
+        limit = self.limit if base is None else base + self.limit if self.plus else base * self.limit
+        met = value >= limit if self.least else value <= limit
+        ratio = "" if base is None else f": {value - base:+.2f}" if self.plus else f": × {value / base:.2f}"
+        return f"{self}{ratio} **{'met' if met else 'not met'}**"
+
+    def __str__(self) -> str:
+        if self.of is None:
+            return f"{'≥' if self.least else '≤'} {self.limit:,g}"
+        whose = self.of.server if self.of.server != "pilot" else "unread"
+        return f"≤ {whose} + {self.limit:g}" if self.plus else f"≤ {self.limit:g} × {whose}"
+
+
+@dataclass(frozen=True)
+class Target:
+    what: str
+    value: Cell
+    must: Bound
+    aim: Bound | None = None
+
+
+_TOKEN, _FIRST, _HELLO = "CPU/event µs", "TTFT p50 at 64 ms", "CPU/request µs"
+_ONE = "TTFT p50 at 1 ms"
+_SERVE, _RUST, _WORKERD = "vllm serve", "vLLM's Rust frontend", "workerd (JS)"
+
+TARGETS = (
+    Target("CPU per streamed token, µs", Cell("tokens", _TOKEN), Bound(0.65, Cell("tokens", _TOKEN, _SERVE)),
+           Bound(1, Cell("tokens", _TOKEN, _RUST))),
+    Target("256 streams, tokens/s", Cell("tokens", "events/s"), Bound(25_000, least=True)),
+    Target("256 streams, ITL p99, ms", Cell("tokens", "ITL p99 ms"), Bound(16)),
+    Target("TTFT p50, 64 streams, ms", Cell("first", _FIRST), Bound(1, Cell("first", _FIRST, _SERVE)),
+           Bound(1.2, Cell("first", _FIRST, _RUST))),
+    Target("TTFT, 1 stream, over AsyncLLM in process, ms", Cell("first", _ONE),
+           Bound(2, Cell("first floor", _ONE, "AsyncLLM in process"), plus=True),
+           Bound(1, Cell("first floor", _ONE, "AsyncLLM in process"), plus=True)),
+    Target("CPU per token read and written again, µs", Cell("again", _TOKEN),
+           Bound(1, Cell("tokens", _TOKEN, _SERVE)), Bound(2, Cell("tokens", _TOKEN))),
+    Target("hello, CPU per request, µs", Cell("hello", _HELLO), Bound(1.5, Cell("hello", _HELLO, _WORKERD)),
+           Bound(1, Cell("hello", _HELLO, _WORKERD))),
+    Target("hello, 1 connection, p50, µs", Cell("hello", "p50 at 1 µs"), Bound(400), Bound(200)),
+    Target("launch to first 200, echo engine, s", Cell("launch", "launch s", "pilot, echo engine"), Bound(0.6),
+           Bound(0.3)),
+    Target("save to new code answering, median, ms", Cell("save", "save to answer p50 ms"), Bound(50), Bound(25)),
+    Target("supervisor, zygote and isolate, PSS, MB", Cell("memory", "PSS MB"), Bound(120), Bound(70)),
+    Target("2,000 idle streams, KB each", Cell("idle", "KB/stream"), Bound(60), Bound(30)),
+    Target("2,000 idle streams, CPU, %", Cell("idle", "CPU %"),
+           Bound(1, Cell("idle", "CPU % without them"), plus=True)),
+    Target("soak, growth of memory, MB/min", Cell("soak", "growth MB/min"), Bound(1)),
+    Target("soak, live requests less open streams", Cell("soak", "live, less open"), Bound(0)),
+    Target("soak, live after all left", Cell("soak", "live after all left"), Bound(0)),
+)  # fmt: skip
+
+
+def table(found: Found) -> list[str]:
+    """Lines of Markdown; only what was measured."""
+    lines = []
+    for target in TARGETS:
+        if (value := target.value.median(found)) is not None:
+            aim = target.aim.verdict(value, found) if target.aim else ""
+            lines.append(f"| {target.what} | {short(value)} | {target.must.verdict(value, found)} | {aim} |")
+    return ["## Targets", "", "| | pilot | must | aim |", "|---|---:|---|---|", *lines, ""] if lines else []

@@ -1,0 +1,47 @@
+"""Spans: what a request caused, where traces are on; ``NO_SPAN`` where they are not, which costs nothing.
+
+The supervisor begins a request's span (``runtime.supervisor.tracing``) and whoever works for the request makes
+children of it. ``current`` is the span that the code at hand works for. A span is ended by who made it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextvars import ContextVar
+from typing import Any, Literal, Protocol
+
+Kind = Literal["server", "client", "internal"]
+
+
+class Span(Protocol):
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """``traceparent``, and ``tracestate`` if there is one, for a server that is asked (W3C Trace Context)."""
+
+    def child(self, name: str, kind: Kind = "internal", attributes: Mapping[str, Any] | None = None) -> Span: ...
+
+    def set(self, attributes: Mapping[str, Any]) -> None: ...
+
+    def end(self, failure: BaseException | str | None = None) -> None:
+        """Once. ``failure``: what made it fail."""
+
+
+class NoSpan:
+    """Nothing is traced."""
+
+    headers: Mapping[str, str] = {}
+
+    def child(self, name: str, kind: Kind = "internal", attributes: Mapping[str, Any] | None = None) -> Span:
+        return self
+
+    def set(self, attributes: Mapping[str, Any]) -> None:
+        pass
+
+    def end(self, failure: BaseException | str | None = None) -> None:
+        pass
+
+
+NO_SPAN: Span = NoSpan()
+current: ContextVar[Span] = ContextVar("current_span", default=NO_SPAN)
+
+__all__ = ["NO_SPAN", "Kind", "Span", "current"]
