@@ -22,7 +22,7 @@ def make(folder: Path) -> Path:
     trainer = trainers.BpeTrainer(
         vocab_size=2048, show_progress=False, special_tokens=["<|im_start|>", "<|im_end|>"],
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet())
-    tokenizer.train_from_iterator([_text()], trainer)
+    tokenizer.train_from_iterator([text()], trainer)
     tokenizer.save(str(folder / "tokenizer.json"))
     size = tokenizer.get_vocab_size()
     (folder / "config.json").write_text(json.dumps({
@@ -35,7 +35,7 @@ def make(folder: Path) -> Path:
     return folder
 
 
-def _text() -> str:
+def text() -> str:
     """Two thousand words of three syllables: what the tokenizer learns from."""
     parts = ["ba", "de", "fi", "go", "lu", "ma", "ne", "pi", "ro", "su", "ta", "ve", "wo"]
     return " ".join(a + b + c for a in parts for b in parts for c in parts)

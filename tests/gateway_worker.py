@@ -3,7 +3,7 @@
 import asyncio
 import json
 
-from workers import URL, Response
+from workers import URL, AbortController, Response
 
 INT8 = "@cf/meta/llama-2-7b-chat-int8"
 NEW_YORK = {"prompt": "New York"}
@@ -201,6 +201,14 @@ async def the_universal_endpoint(env, request):
     response = await gateway.run(other)
     assert response.status == 400
     assert (await response.json())["errors"][0]["code"] == 2008
+
+
+async def a_signal_aborts_a_universal_request(env, request):
+    gateway, controller = env.AI.gateway("universal"), AbortController()
+    asyncio.get_running_loop().call_later(0.05, controller.abort)
+    query = {"provider": "workers-ai", "endpoint": "slow", "headers": {}, "query": NEW_YORK}
+    error = await failure(gateway.run(query, {"signal": controller.signal}))
+    assert error.name == "AbortError", error
 
 
 async def its_address(env, request):

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from serving import Served, serving, write
+from upstream import upstream
 
 from bindings.ai.batch_store import BatchStore, Outcome, QueueFull
 from bindings.ai.database import StoreError
@@ -81,7 +82,7 @@ async def until(pilot: Served, id: str, model: str, wanted: str) -> None:
 async def test_a_batch(pilot: Served) -> None:
     requests = [
         {"prompt": "where is new york?", "external_reference": "first"},
-        {"messages": [{"role": "user", "content": "a b c"}], "max_tokens": 2},
+        {"messages": [{"role": "user", "content": "a b c"}], "max_tokens": 2, "user": 10**30},
         {"prompt": 3, "external_reference": "wrong"},
     ]
     found = await outcome(pilot, await queue(pilot, requests))
@@ -204,6 +205,20 @@ async def test_what_waits_survives_a_restart(tmp_path: Path) -> None:
         answers = (await outcome(second, id, "slow"))["responses"]
         texts = [answer["result"]["response"].split()[:2] for answer in answers]
         assert texts == [["number", str(n)] for n in range(6)]
+
+
+async def test_a_model_that_is_busy_is_asked_again(tmp_path: Path) -> None:
+    async with upstream() as server:
+        models = f"remote: {{engine: openai, model: acme, options: {{base_url: '{server.url}', api_key: k}}}}\n"
+        write(tmp_path, ENTRY, CONFIG, {"models.yaml": models})
+        async with serving(tmp_path) as pilot:
+            server.refusals[:] = [429, 400]
+            id = await queue(pilot, [{"prompt": "a"}], "remote")
+            [found] = (await outcome(pilot, id, "remote"))["responses"]
+            assert (found["success"], len(server.asked)) == (False, 2)  # busy, then refused: that is final
+            id = await queue(pilot, [{"prompt": "a"}], "remote")
+            [found] = (await outcome(pilot, id, "remote"))["responses"]
+            assert found["result"]["response"] == " word word word"
 
 
 async def test_a_broken_disk_stops_the_queue_alone(tmp_path: Path) -> None:

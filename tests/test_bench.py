@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -11,6 +13,11 @@ from xml.etree import ElementTree
 import pytest
 
 ROOT = Path(__file__).parent.parent
+sys.path.append(str(ROOT))  # bench/ is not installed
+
+from bench import gpu, gpu_model, targets  # noqa: E402
+from bench.figures import FIGURES  # noqa: E402
+
 SMALL = ("--seconds", "0.3", "--repeats", "1", "--rounds", "2")
 
 
@@ -42,3 +49,62 @@ async def test_what_is_not_there_is_named(tmp_path: Path) -> None:
     status, said = await bench("--only", "hello", "--servers", "nothing of that name", "--out", str(tmp_path))
     assert status == 2
     assert "nothing of that name" in said
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="the load generator is compiled on first use")
+async def test_the_soak_ends_with_every_stream_open(tmp_path: Path) -> None:
+    """Clients leave and come again for two seconds; the table says what became of memory and streams."""
+    arguments = ("--only", "soak", "--servers", "pilot, echo engine", "--rounds", "1", "--soak", "2")
+    status, said = await bench(*arguments, "--out", str(tmp_path), "--name", "soak")
+    assert status == 0, said
+    heads, _, row = re.findall(r"^\|.*\|$", (tmp_path / "soak.md").read_text(), re.MULTILINE)
+    found = dict(zip(cells(heads), cells(row), strict=True))
+    assert found["open at the end"] == "256", said
+    assert float(found["left by client"]) > 20
+    assert found["broken"] == "0.00"
+    assert float(found["MB at 100 %"]) > 10
+
+
+def cells(line: str) -> list[str]:
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def test_a_target_is_met_or_not() -> None:
+    """Against a limit, a multiple of another server's figure, or that figure and some more."""
+    rounds = {"hello": {"pilot": [{"µs": 30.0}, {"µs": 50.0}, {"µs": 40.0}], "peer": [{"µs": 50.0}]}}
+    peer = targets.Cell("hello", "µs", "peer")
+    assert targets.Cell("hello", "µs").median(rounds) == 40
+    for bound, verdict in (
+        (targets.Bound(40), "≤ 40 **met**"),
+        (targets.Bound(39), "≤ 39 **not met**"),
+        (targets.Bound(41, least=True), "≥ 41 **not met**"),
+        (targets.Bound(0.8, peer), "≤ 0.8 × peer: × 0.80 **met**"),
+        (targets.Bound(0.7, peer), "≤ 0.7 × peer: × 0.80 **not met**"),
+        (targets.Bound(-11, peer, plus=True), "≤ peer + -11: -10.00 **not met**"),
+        (targets.Bound(1, targets.Cell("hello", "µs", "nobody")), "≤ 1 × nobody (not measured)"),
+    ):
+        assert bound.verdict(40, rounds) == verdict
+
+
+def test_every_target_is_a_figure_of_its_server() -> None:
+    known = {(figure.key, server.name) for figure in FIGURES for server in figure.servers}
+    for target in targets.TARGETS:
+        bases = [bound.of for bound in (target.must, target.aim) if bound and bound.of]
+        assert {(cell.figure, cell.server) for cell in (target.value, *bases)} <= known, target.what
+
+
+def test_every_token_of_the_gpu_model_says_something(tmp_path: Path) -> None:
+    tokenizers = pytest.importorskip("tokenizers", reason="comes with vLLM")
+    size = json.loads((gpu_model.make("tiny", tmp_path) / "config.json").read_text())["vocab_size"]
+    tokenizer = tokenizers.Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
+    assert tokenizer.get_vocab_size() == size
+    assert all(tokenizer.decode([token]) for token in range(size))
+    assert tokenizer.decode(tokenizer.encode("bade fi").ids) == "bade fi"
+
+
+def test_engine_arguments_are_the_same_for_both() -> None:
+    arguments = {"model": "m", "load_format": "dummy", "enforce_eager": True, "enable_prefix_caching": False,
+                 "max_model_len": 8}
+    assert gpu.flags(arguments) == ["--load-format", "dummy", "--enforce-eager", "--no-enable-prefix-caching",
+                                    "--max-model-len", "8"]
+    assert dict(map(gpu.engine_argument, ["a=1", "b=text", "c=false"])) == {"a": 1, "b": "text", "c": False}

@@ -81,7 +81,7 @@ async def test_an_item_is_upstreams(pilot: Served) -> None:
     assert properties["context_window"] == "8192"
     assert properties["planned_deprecation_date"] == "2026-05-30"
     assert {"unit": "per M input tokens", "price": 0, "currency": "USD"} in properties["price"]
-    assert body["result_info"] == {"count": 1, "page": 1, "per_page": 100, "total_count": 1, "total_pages": 1}
+    assert body["result_info"] == {"count": 1, "page": 1, "per_page": 1000, "total_count": 1, "total_pages": 1}
 
 
 async def test_property_values_are_strings_but_for_the_price(pilot: Served) -> None:
@@ -115,7 +115,8 @@ async def test_pages_are_disjoint_and_end(pilot: Served) -> None:
     """Wrangler asks for 50 at a time and stops at a page that is shorter."""
     first = await names(pilot, "per_page=50&page=1&include_deprecated=true")
     second = await names(pilot, "per_page=50&page=2&include_deprecated=true")
-    assert len(first) == 50 > len(second) > 0
+    third = await names(pilot, "per_page=50&page=3&include_deprecated=true")
+    assert len(first) == len(second) == 50 > len(third) > 0
     assert not set(first) & set(second)
     status, past = await get(pilot, "models/search?per_page=50&page=99999999999999999999&include_deprecated=true")
     assert (status, past["result"], past["result_info"]["count"]) == (200, [], 0)

@@ -7,16 +7,21 @@ import re
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, closing
+from contextlib import AsyncExitStack, closing, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
+from hypothesis import given
+from hypothesis import settings as tried
+from hypothesis import strategies as st
 from serving import Served, serving, write
 from upstream import upstream
 
-from bindings.ai.gateway_options import Retries, settings
+from bindings.ai import gateway_options
+from bindings.ai.errors import AiError
+from bindings.ai.gateway_options import GatewayOptions, Retries, settings
 from bindings.ai.gateway_rate import RateLimit
 from runtime.config import load
 from runtime.errors import ConfigError
@@ -160,6 +165,13 @@ async def test_workers_ai_at_a_gateways_own_address(pilot: Served) -> None:
     assert (await post(pilot, chat, f"{base}/v1/none")).status == 404
 
 
+async def test_numbers_beyond_64_bits(pilot: Served) -> None:
+    body = {"prompt": "a", "user": 10**30, "metadata": {"a": -(2**70)}}
+    for status in ("MISS", "HIT"):
+        answer = await post(pilot, body, gateway_id="big", cache_ttl="60")
+        assert (answer.status, answer.headers["cf-aig-cache-status"]) == (200, status), answer.body
+
+
 # Retries
 
 
@@ -181,6 +193,23 @@ async def test_retries(start: Start, tmp_path: Path) -> None:
         assert "error" in await ask([503])  # one attempt unless more are asked for
         assert len(server.asked) == 6
         server.refusals[:] = []
+
+
+@pytest.mark.parametrize("caching", [{}, {"cf-aig-cache-ttl": "60"}])
+async def test_a_client_that_leaves_ends_it_at_the_upstream_server(
+    start: Start, tmp_path: Path, caching: dict[str, str]
+) -> None:
+    async with upstream(tokens=2000, pause=0.02) as server:
+        models = f"remote: {{engine: openai, model: acme, options: {{base_url: '{server.url}', api_key: k}}}}\n"
+        pilot = await start(tmp_path, models)
+        body = json.dumps({"prompt": "a", "stream": True})
+        headers = {**BEARER, "cf-aig-gateway-id": "g", **caching}
+        url = f"{pilot.url}/client/v4/accounts/a/ai/run/remote"
+        async with pilot.http.post(url, data=body, headers=headers) as response:
+            assert await response.content.readuntil(b"\n\n") == b'data: {"response":" word"}\n\n'
+            assert server.live == 1
+            response.close()
+        await server.until_live(0)
 
 
 async def test_the_pauses_between_attempts() -> None:
@@ -274,3 +303,24 @@ async def test_settings_that_cannot_be_meant(tmp_path: Path, table: str, words: 
     with pytest.raises(ConfigError) as caught:
         settings(load(tmp_path / "wrangler.toml"))
     assert words in str(caught.value)
+
+
+def nested(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3)
+
+
+JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(), nested, max_leaves=5)
+FIELDS = st.sampled_from([*GatewayOptions.__struct_encode_fields__, "unknown"])
+HEADERS = st.sampled_from([*gateway_options._PLACES, b"cf-aig-authorization", b"cf-aig-unknown"])
+
+
+@tried(deadline=None, database=None)
+@given(JSON | st.dictionaries(FIELDS, JSON), st.dictionaries(HEADERS, st.binary(max_size=40)))
+async def test_any_options_and_headers_are_taken_or_refused(value: Any, headers: dict[bytes, bytes]) -> None:
+    with suppress(AiError):
+        assert re.fullmatch("[A-Za-z0-9_-]+", gateway_options.parse(value).id)
+    with suppress(AiError):
+        asked = gateway_options.from_headers(headers.items())
+        assert (asked is None) == (not headers)
+        if asked is not None:
+            gateway_options.parse(asked)

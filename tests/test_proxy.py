@@ -51,13 +51,20 @@ class Answer:
         return json.loads(self.body)
 
 
-async def ask(pilot: Served, meant: str, body: Any = None, model: str = INT8, **headers: str) -> Answer:
-    """As Wrangler's: always POST, chunked, whatever the binding's own request was."""
+async def ask(
+    pilot: Served, meant: str, body: Any = None, model: str = INT8, method: str = "POST", **headers: str
+) -> Answer:
+    """As Wrangler's: chunked, with the binding's own URL in a header."""
     data = body if isinstance(body, bytes | None) else json.dumps(body).encode()
     sent = {"Authorization": "Bearer right", "X-Forwarded": meant, "cf-consn-sdk-version": "2.0.0", **headers}
     sent |= {"cf-consn-model-id": model} if model else {}
-    async with pilot.http.post(pilot.url + PROXY, data=None if data is None else _chunks(data), headers=sent) as got:
+    chunks = None if data is None else _chunks(data)
+    async with pilot.http.request(method, pilot.url + PROXY, data=chunks, headers=sent) as got:
         return Answer(got.status, got.headers, await got.read())
+
+
+async def get(pilot: Served, meant: str) -> Answer:
+    return await ask(pilot, meant, model="", method="GET")
 
 
 async def _chunks(data: bytes) -> AsyncIterator[bytes]:
@@ -140,8 +147,8 @@ async def test_credentials_and_methods(pilot: Served) -> None:
     async with pilot.http.post(pilot.url + PROXY + "/", json={"inputs": PROMPT}, headers=headers) as response:
         assert (response.status, (await response.json())["errors"][0]["code"]) == (401, 10000)
     headers["Authorization"] = "Bearer right"
-    async with pilot.http.get(pilot.url + PROXY, headers=headers) as response:
-        assert (response.status, response.headers["allow"]) == (405, "POST")
+    async with pilot.http.put(pilot.url + PROXY, headers=headers) as response:
+        assert (response.status, response.headers["allow"]) == (405, "POST, GET, PATCH")
 
 
 async def test_the_old_sdk_gets_its_json_in_gzip(pilot: Served) -> None:
@@ -155,9 +162,9 @@ async def test_the_old_sdk_gets_its_json_in_gzip(pilot: Served) -> None:
 
 async def test_models(pilot: Served) -> None:
     url = "https://workers-binding.ai/ai-api/models/search"
-    answer = await ask(pilot, f"{url}?search=bge-base&per_page=1", model="")
+    answer = await get(pilot, f"{url}?search=bge-base&per_page=1")
     assert [item["name"] for item in answer.json["result"]] == ["@cf/baai/bge-base-en-v1.5"]
-    refused = await ask(pilot, f"{url}?page=0", model="")
+    refused = await get(pilot, f"{url}?page=0")
     assert (refused.status, refused.json["errors"][0]["code"]) == (400, 5006)
 
 
@@ -167,7 +174,7 @@ async def test_markdown(pilot: Served) -> None:
     answer = await ask(pilot, url + "transformer", {"files": files, "options": {}}, model="")
     [found] = answer.json["result"]
     assert (found["format"], found["data"].strip()) == ("markdown", "# Hi")
-    supported = await ask(pilot, url + "supported", model="")
+    supported = await get(pilot, url + "supported")
     assert ".html" in [kind["extension"] for kind in supported.json["result"]]
     assert (await ask(pilot, url + "transformer", {"files": "x"}, model="")).status == 400
 
@@ -177,12 +184,12 @@ async def test_a_gateway_and_its_log(pilot: Served) -> None:
     answer = await run(pilot, PROMPT, options, meant=THROUGH)
     assert answer.body == ANSWER
     log = f"https://workers-binding.ai/ai-gateway/gateways/g/logs/{answer.headers['cf-aig-log-id']}"
-    assert (await ask(pilot, log, model="")).json["result"]["model"] == INT8
-    assert (await ask(pilot, log, {"feedback": 1}, model="")).status == 200
-    assert (await ask(pilot, log, model="")).json["result"]["feedback"] == 1
-    unknown = await ask(pilot, log[:-36] + "none", model="")
+    assert (await get(pilot, log)).json["result"]["model"] == INT8
+    assert (await ask(pilot, log, {"feedback": 1}, "", "PATCH")).status == 200
+    assert (await get(pilot, log)).json["result"]["feedback"] == 1
+    unknown = await get(pilot, log[:-36] + "none")
     assert (unknown.status, unknown.json["success"]) == (404, False)
-    url = await ask(pilot, "https://workers-binding.ai/ai-gateway/gateways/g/url/workers-ai", model="")
+    url = await get(pilot, "https://workers-binding.ai/ai-gateway/gateways/g/url/workers-ai")
     assert url.json["result"]["url"].startswith(pilot.url)
 
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
+import re
+import wave
 from collections.abc import AsyncIterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,8 +16,11 @@ import aiohttp
 import pytest
 import pytest_asyncio
 from conftest import Pilot
+from prometheus_client.parser import text_string_to_metric_families
 from serving import serving, write
-from task_models import pooled_by_cls, tiny_bert
+from task_models import greedy, pooled_by_cls, tiny_bert, tiny_whisper
+
+from runtime.supervisor.metrics import PATH
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(400),
@@ -22,6 +29,7 @@ pytestmark = [
 
 BGE, M3 = "@cf/baai/bge-small-en-v1.5", "@cf/baai/bge-m3"
 RERANKER, SENTIMENT = "@cf/baai/bge-reranker-base", "@cf/huggingface/distilbert-sst-2-int8"
+WHISPER, TURBO = "@cf/openai/whisper", "@cf/openai/whisper-large-v3-turbo"
 TEXTS = ["the sun is hot", "people swim in the sea in july"]
 LABELS = {0: "NEGATIVE", 1: "POSITIVE"}
 
@@ -34,10 +42,12 @@ class Models:
         pooled_by_cls(folder / "encoder")
         self.judge = tiny_bert(folder / "judge", "BertForSequenceClassification", id2label=LABELS,
                                label2id={name: number for number, name in LABELS.items()})
-        encoder, judge = (f"engine: vllm, vllm: {{model: {folder}/{name}, dtype: float32}}"
-                          for name in ("encoder", "judge"))
+        self.listener = tiny_whisper(folder / "listener")
+        encoder, judge, listener = (f"engine: vllm, vllm: {{model: {folder}/{name}, dtype: float32}}"
+                                    for name in ("encoder", "judge", "listener"))
         self.rows = (f'"{BGE}": {{{encoder}}}\n"{M3}": {{{encoder}, pooling: mean}}\n'
-                     f'"{RERANKER}": {{{judge}}}\n"{SENTIMENT}": {{{judge}}}\n')
+                     f'"{RERANKER}": {{{judge}}}\n"{SENTIMENT}": {{{judge}}}\n'
+                     f'"{WHISPER}": {{{listener}}}\n"{TURBO}": {{{listener}}}\n')
 
     def vectors(self, text: str) -> Any:
         """One row per token, as tensors."""
@@ -64,9 +74,23 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Models:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def pilot(models: Models, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Pilot]:
     folder = tmp_path_factory.mktemp("worker")
-    write(folder, "async def fetch(request, env, ctx): ...", '[ai]\nbinding = "AI"\n', {"models.yaml": models.rows})
+    config = '[ai]\nbinding = "AI"\n[pilot]\nengine_metrics = true\n'
+    write(folder, "async def fetch(request, env, ctx): ...", config, {"models.yaml": models.rows})
     async with serving(folder) as pilot:
         yield pilot
+
+
+def recording(seconds: float) -> tuple[bytes, Any]:
+    """A WAV file of a tone that swells, and its samples."""
+    import numpy as np
+
+    time = np.arange(int(seconds * 16_000))
+    waves = (8000 * np.sin(time * 0.1) * np.sin(time / 900)).astype("<i2")
+    file = io.BytesIO()
+    with wave.open(file, "wb") as written:
+        written.setparams((1, 2, 16_000, 0, "NONE", ""))
+        written.writeframes(waves.tobytes())
+    return file.getvalue(), waves.astype(np.float32) / 32768
 
 
 async def run(pilot: Pilot, model: str, inputs: Any) -> tuple[int, dict[str, Any]]:
@@ -125,7 +149,56 @@ async def test_contexts_are_ranked(pilot: Pilot, models: Models) -> None:
         {"id": row["id"], "score": pytest.approx(row["score"], abs=1e-5)} for row in found[:2]]
 
 
+def timed(tokens: list[str], end: float) -> list[dict[str, Any]]:
+    """Segments by hand: what is said between time stamps, none later than the end."""
+    text, *others = re.split(r"<\|([0-9.]+)\|>", "".join(tokens).removesuffix("<|endoftext|>"))
+    found, start = [], 0.0
+    for stamp, after in zip([*others[::2], str(end)], [*others[1::2], ""], strict=True):
+        time = min(float(stamp), end)
+        if text:
+            found.append({"start": start, "end": max(start, time), "text": text})
+        text, start = after, time
+    return found
+
+
+@pytest.mark.skipif(find_spec("av") is None, reason="PyAV is not installed")
+async def test_a_recording_is_written_down(pilot: Pilot, models: Models) -> None:
+    """As transformers writes it down; the recording comes as a body, as numbers and as base64."""
+    file, samples = recording(10)
+    before = ["<|startoftranscript|>", "<|en|>", "<|transcribe|>", "<|0.00|>"]
+    said = timed(greedy(models.listener, samples, before), 10.0)
+    assert len(said) > 1
+    text = " ".join(each["text"] for each in said)
+    asked = {"audio": base64.b64encode(file).decode(), "language": "en"}
+    found = await result(pilot, TURBO, asked)
+    assert [{name: each[name] for name in ("start", "end", "text")} for each in found["segments"]] == said
+    assert (found["text"], found["word_count"]) == (text, len(text.split()))
+    assert found["transcription_info"] == {"language": "en", "duration": 10.0}
+    assert list(found) == ["transcription_info", "text", "word_count", "segments", "vtt"]
+    plain = await result(pilot, WHISPER, {"audio": list(file), "language": "en"})
+    assert plain == {"text": text, "word_count": len(text.split()), "vtt": found["vtt"]}
+    assert plain["vtt"].startswith(f"WEBVTT\n\n00:00:00.000 --> 00:00:{said[0]['end']:06.3f}\n{said[0]['text']}\n")
+    heard = await result(pilot, WHISPER, file)  # whose language is found out
+    assert heard["word_count"] == len(heard["text"].split())
+
+
+@pytest.mark.skipif(find_spec("av") is None, reason="PyAV is not installed")
+async def test_a_long_recording_is_heard_to_its_end(pilot: Pilot) -> None:
+    file, _ = recording(65)
+    asked = {"audio": {"body": base64.b64encode(file).decode(), "contentType": "audio/wav"}, "task": "translate"}
+    found = await result(pilot, TURBO, {**asked, "language": "de", "initial_prompt": "a b"})
+    assert found["transcription_info"] == {"language": "de", "duration": 65.0}
+    assert max(each["start"] for each in found["segments"]) > 58
+    assert all(0 <= each["start"] <= each["end"] <= 65 for each in found["segments"])
+
+
 @pytest.mark.parametrize(("model", "inputs", "text"), [
+    (TURBO, {}, "required properties at '/' are 'audio'"),
+    (TURBO, {"audio": "UklGRg==", "task": "sing"}, "'/task' must be one of 'transcribe,translate'"),
+    (TURBO, {"audio": "UklGRg==", "vad_filter": True}, "'/vad_filter' is not served here"),
+    (TURBO, {"audio": "UklGRg==", "language": "tlh"}, "'/language' 'tlh' is not one of the model's"),
+    (WHISPER, b"nothing but noise", "'/audio' cannot be read"),
+    (WHISPER, {"audio": [1, 2, 3]}, "'/audio' cannot be read"),
     (RERANKER, {"query": "a"}, "required properties at '/' are 'contexts'"),
     (RERANKER, {"query": "", "contexts": []}, "Length of '/query' must be >= 1, Length of '/contexts' must be >= 1"),
     (RERANKER, {"query": "a", "contexts": [{"text": "a"}], "top_k": 0}, "'/top_k' must be >= 1"),
@@ -138,3 +211,16 @@ async def test_bad_inputs_are_5006(pilot: Pilot, model: str, inputs: Any, text: 
     status, body = await run(pilot, model, inputs)
     assert (status, body["errors"][0]["code"]) == (400, 5006)
     assert text in body["errors"][0]["message"]
+
+
+async def test_vllms_own_metrics_are_passed_on(pilot: Pilot) -> None:
+    """Two engines, each under the model it was first asked for; the families of both as one."""
+    for model, inputs in ((BGE, {"text": "a"}), (RERANKER, {"query": "a", "contexts": [{"text": "b"}]})):
+        assert (await run(pilot, model, inputs))[0] == 200
+    async with aiohttp.request("GET", pilot.url + PATH) as response:
+        families = {family.name: family for family in text_string_to_metric_families(await response.text())}
+    samples = [each for each in families["vllm:prompt_tokens"].samples if each.name == "vllm:prompt_tokens_total"]
+    assert {Path(each.labels["model_name"]).name for each in samples} == {"encoder", "judge"}
+    assert all(each.value > 0 for each in samples)
+    assert {each.labels["model"] for each in samples} <= {BGE, M3, RERANKER, SENTIMENT}
+    assert "pilot_ai_requests" in families

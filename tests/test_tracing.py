@@ -41,6 +41,10 @@ async def passed_on(request, env):
 async def its_own(env):
     return await get(env.ELSEWHERE + "/seen", headers={"traceparent": "00-" + "1" * 32 + "-" + "2" * 16 + "-01"})
 
+async def key():
+    import os
+    return Response(str("OTEL_EXPORTER_OTLP_HEADERS" in os.environ))
+
 async def broken():
     raise ValueError("the client's own words")
 """
@@ -55,10 +59,12 @@ class Collector:
         self.url = ""
         self.spans: list[Any] = []
         self.services: set[str] = set()
+        self.keys: set[str] = set()
         self.asked: list[tuple[str, str]] = []  # (path, traceparent)
         self._more = asyncio.Condition()
 
     async def receive(self, request: web.Request) -> web.Response:
+        self.keys.add(request.headers.get("x-key", ""))
         told = ExportTraceServiceRequest.FromString(await request.read())
         for resource in told.resource_spans:
             self.services |= {each.value.string_value for each in resource.resource.attributes
@@ -126,7 +132,8 @@ def written(folder: Path, elsewhere: str, settings: str = "") -> Path:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def pilot(collector: Collector, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Served]:
     folder = written(tmp_path_factory.mktemp("traced"), collector.url, f'[pilot]\notlp = "{collector.url}"\n')
-    async with serving(folder, env={"OTEL_BSP_SCHEDULE_DELAY": "50"}) as pilot:
+    env = {"OTEL_BSP_SCHEDULE_DELAY": "50", "OTEL_EXPORTER_OTLP_HEADERS": "x-key=s3cret"}
+    async with serving(folder, env=env) as pilot:
         yield pilot
 
 
@@ -217,6 +224,13 @@ async def test_the_trace_goes_on_in_an_openai_server(pilot: Served, collector: C
     asked = next(context for path, context in collector.asked if path == "/v1/chat/completions")
     assert asked.split("-")[1:3] == [trace, model.span_id.hex()]
     assert facts(model)["gen_ai.response.model"] == "far"
+
+
+async def test_the_collectors_key_is_not_the_workers(pilot: Served, collector: Collector) -> None:
+    headers, trace = parent(60)
+    assert await pilot.ask("/key", headers=headers) == (200, "False")
+    await collector.trace(trace, 2)
+    assert collector.keys == {"s3cret"}
 
 
 async def test_failures_are_marked_and_not_quoted(pilot: Served, collector: Collector) -> None:

@@ -16,6 +16,8 @@ async def fetch(request, env, ctx):
         return Response(await env.AI.run(env.MODEL, ASKED), headers=EVENTS)
     if path == "/again":  # read here and written again
         return Response(again(await env.AI.run(env.MODEL, ASKED)), headers=EVENTS)
+    if path == "/ask":  # the same, and the client says what for
+        return Response(await env.AI.run(env.MODEL, await request.json()), headers=EVENTS)
     if path == "/idle":
         return Response(idle(), headers=EVENTS)
     if path == "/proxy":

@@ -23,18 +23,19 @@ LIMIT = 512 << 20  # bytes of the whole file: requests that wait and answers tha
 STEPS = [
     """
     CREATE TABLE batch (
-      id TEXT PRIMARY KEY, model TEXT NOT NULL, options BLOB NOT NULL, created REAL NOT NULL, ended REAL
+      id TEXT PRIMARY KEY, model TEXT NOT NULL, options BLOB NOT NULL, created REAL NOT NULL, started REAL, ended REAL
     );
     CREATE TABLE request (
       seq INTEGER PRIMARY KEY, batch TEXT NOT NULL REFERENCES batch ON DELETE CASCADE, number INTEGER NOT NULL,
       state INTEGER NOT NULL, inputs BLOB, outcome BLOB, prompt_tokens INTEGER, tokens INTEGER
     );
     CREATE INDEX waiting ON request (seq) WHERE state = 0;
+    CREATE INDEX unended ON request (batch) WHERE state < 2;
     CREATE INDEX of_batch ON request (batch, number)
     """
 ]
 
-_encode, _decode = msgspec.msgpack.encode, msgspec.msgpack.decode
+_encode, _decode = msgspec.json.encode, msgspec.json.decode  # msgpack has no numbers beyond 64 bits
 
 
 class QueueFull(Exception):
@@ -88,7 +89,7 @@ class BatchStore:
         rows = [(id, number, _encode(inputs)) for number, inputs in enumerate(requests)]
 
         def work(db: sqlite3.Connection) -> None:
-            db.execute("INSERT INTO batch VALUES (?, ?, ?, ?, NULL)", (id, model, _encode(options), time.time()))
+            db.execute("INSERT INTO batch VALUES (?, ?, ?, ?, NULL, NULL)", (id, model, _encode(options), time.time()))
             db.executemany("INSERT INTO request (batch, number, state, inputs) VALUES (?, ?, 0, ?)", rows)
             self._make_room(db)
 
@@ -102,6 +103,7 @@ class BatchStore:
                 " WHERE state = 0 ORDER BY seq LIMIT 1").fetchone()
             if row is not None:
                 db.execute("UPDATE request SET state = 1 WHERE seq = ?", row[:1])
+                db.execute("UPDATE batch SET started = ? WHERE id = ? AND started IS NULL", (time.time(), row[1]))
             return row
 
         row = await self._database.do(work)
@@ -143,11 +145,12 @@ class BatchStore:
 
 
 def _progress(db: sqlite3.Connection, id: str, model: str) -> Progress | None:
-    if db.execute("SELECT 1 FROM batch WHERE id = ? AND model = ?", (id, model)).fetchone() is None:
+    found = db.execute("SELECT started, ended FROM batch WHERE id = ? AND model = ?", (id, model)).fetchone()
+    if found is None:
         return None
-    states = {state for [state] in db.execute("SELECT DISTINCT state FROM request WHERE batch = ?", (id,))}
-    if states != {2}:
-        return Progress("queued" if states == {0} else "running")
+    started, ended = found
+    if ended is None:
+        return Progress("queued" if started is None else "running")
     rows = db.execute("SELECT outcome, prompt_tokens, tokens FROM request WHERE batch = ? ORDER BY number", (id,))
     outcomes, prompt_tokens, tokens = zip(*rows, strict=True)
     return Progress("completed", [_decode(outcome) for outcome in outcomes], sum(prompt_tokens), sum(tokens))

@@ -25,6 +25,16 @@ TASKS = {  # upstream's name → its id (contract §4) and what the task is
     "Image Classification": ("00cd182b-bf30-4fc4-8481-84a3ab349657", "Gives an image labels."),
     "Object Detection": ("9c178979-90d9-49d8-9e2c-0f1cf01815d4", "Finds objects in an image."),
     "Sentence Similarity": ("69bf4e84-441e-401a-bdfc-256fd54d0fff", "Compares texts by their meaning."),
+    "Text-to-Speech": ("", "Reads a text out."),  # upstream's id is not known
+}
+MODALITIES = {  # what goes in and what comes out, where either is not text
+    "Text Embeddings": (["text"], ["embeddings"]),
+    "Text-to-Image": (["text"], ["image"]),
+    "Text-to-Speech": (["text"], ["audio"]),
+    "Automatic Speech Recognition": (["audio"], ["text"]),
+    "Image-to-Text": (["image", "text"], ["text"]),
+    "Image Classification": (["image"], ["text"]),
+    "Object Detection": (["image"], ["text"]),
 }
 FLAGS = ("lora", "function_calling", "reasoning", "vision", "async_queue", "beta", "require_workers_paid")
 NUMBERS = {  # property → the model's field
@@ -55,6 +65,7 @@ def item(model: Model) -> Item:
 def openrouter(model: Model) -> Item:
     """The same in the marketplace's format, for ``format=openrouter``."""
     text = model.task == TEXT_GENERATION
+    inputs, outputs = MODALITIES.get(model.task, (["text", "image"] if model.vision else ["text"], ["text"]))
     features = {"tools": model.function_calling, "reasoning": model.reasoning, "json_mode": model.json_mode}
     return {
         "id": model.id,
@@ -63,8 +74,8 @@ def openrouter(model: Model) -> Item:
         "hugging_face_id": weights(model),
         "context_length": model.context_window,
         "max_output_length": model.max_output_tokens,
-        "input_modalities": ["text", "image"] if model.vision else ["text"],
-        "output_modalities": ["text"] if text else ["embeddings"],
+        "input_modalities": inputs,
+        "output_modalities": outputs,
         "pricing": {"prompt": "0", "completion": "0"},
         "supported_sampling_parameters": list(SAMPLING) if text else [],
         "supported_features": [name for name, has in features.items() if has],

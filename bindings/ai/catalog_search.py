@@ -13,8 +13,7 @@ from bindings.ai.errors import bad_input
 from bindings.ai.models import Model
 
 Number = Annotated[int, msgspec.Meta(ge=1)]
-PER_PAGE = 100  # upstream's own default is not documented
-MOST = 1000
+MOST = 1000  # on a page; upstream's own default is not documented, and here everything fits on one
 
 
 class Query(msgspec.Struct, frozen=True):
@@ -24,7 +23,7 @@ class Query(msgspec.Struct, frozen=True):
     hide_experimental: bool = False
     include_deprecated: bool = False
     page: Number = 1
-    per_page: Number = PER_PAGE
+    per_page: Number = MOST
     search: str | None = None
     source: float | None = None
     task: str | None = None

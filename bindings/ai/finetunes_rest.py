@@ -10,7 +10,7 @@ import msgspec
 from bindings.ai.catalog_rest import query
 from bindings.ai.errors import bad_input
 from bindings.ai.finetunes import LIMIT, ORDERS, Finetunes, shown
-from bindings.ai.gate import AI, Gate, json_object, succeeded
+from bindings.ai.gate import AI, Gate, Handler, json_object, succeeded
 from bindings.ai.service import AIService
 from bindings.base import Route
 from runtime.web import Request, Response
@@ -34,7 +34,7 @@ class FinetunesRest:
         self._service, self._finetunes, self._gate = service, service.adapters, gate
 
     def routes(self) -> list[Route]:
-        handlers: dict[str, dict[str, Any]] = {
+        handlers: dict[str, dict[str, Handler]] = {
             "": {"GET": self.list, "POST": self.create},
             "/public": {"GET": self.public},
             "/{id}": {"GET": self.get, "DELETE": self.delete},
@@ -43,7 +43,7 @@ class FinetunesRest:
         uploads = [f"{PATH}/{{id}}/finetune-assets{slash}" for slash in ("", "/")]
         return [
             *(route for path, methods in paths for route in self._gate.routes(path, **methods)),
-            *(route for path in uploads for route in self._gate.routes(path, body_limit=FORM, POST=self.upload)),
+            *(route for path in uploads for route in self._gate.routes(path, FORM, POST=self.upload)),
         ]
 
     async def create(self, request: Request, request_id: str, account: str) -> Response:

@@ -35,7 +35,7 @@ class Gate:
     token: str | None = None
     admits: Callable[[str], bool] | None = None
 
-    def routes(self, path: str, *, body_limit: int | None = None, **handlers: Handler) -> list[Route]:
+    def routes(self, path: str, body_limit: int | None = None, /, **handlers: Handler) -> list[Route]:
         """Guarded routes for ``path``, by method: ``GET=…, POST=…``; any other method is told which there are."""
         served = [Route(method, path, self.guarded(handler), body_limit=body_limit)
                   for method, handler in handlers.items()]

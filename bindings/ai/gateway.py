@@ -105,8 +105,9 @@ class _Passage:
             self.log.headers["cf-aig-cache-status"] = "HIT" if self.hit else "MISS"
         answered = replace(answer, headers={**answer.headers, **self.log.headers})
         if answer.stream is None:
-            self.log.answered(answer.stats, msgspec.json.encode(answer.json), cached=self.hit)
-            self._keep(answer, json=answer.json)
+            content = msgspec.json.encode(answer.json)
+            self.log.answered(answer.stats, content, cached=self.hit)
+            self._keep(answer, json=content)
             return answered
         self.log.begun(cached=self.hit)
         events = self._events(answer, answer.stream)
@@ -166,7 +167,7 @@ def _replayed(hit: Cached, call: Call) -> RunAnswer:
     stats = StreamStats(call.model, tokens=hit.tokens, prompt_tokens=hit.prompt_tokens, finish_reason="stop")
     headers = {**hit.headers, "cf-ai-req-id": call.request_id}
     if hit.chunks is None:
-        return RunAnswer(headers, stats, json=hit.json)
+        return RunAnswer(headers, stats, json=msgspec.json.decode(hit.json))
     return RunAnswer(headers, stats, stream=TokenStream(_again(hit.chunks), stats))
 
 
@@ -186,7 +187,7 @@ def _key(call: Call, options: GatewayOptions) -> bytes:
     else:
         alike = [options.cache_key, isinstance(call.inputs, dict) and call.inputs.get("stream") in (True, "true")]
     content = [options.id, call.model, call.form, call.identity(), options.cache_key is None, alike]
-    return hashlib.sha256(msgspec.msgpack.encode(content, order="deterministic")).digest()
+    return hashlib.sha256(msgspec.json.encode(content, order="deterministic")).digest()
 
 
 def _wanted(asked: bool | None, usual: bool) -> bool:

@@ -25,12 +25,15 @@ LOGS = [
 
 
 class Cached(msgspec.Struct, frozen=True):
-    """A whole good answer: ``json`` or the ``chunks`` of its stream, and what they cost to make."""
+    """A whole good answer: the ``chunks`` of its stream, or else its ``json``, and what it cost to make.
+
+    The JSON stays a text: it may hold numbers that msgpack cannot.
+    """
 
     headers: dict[str, str]
     tokens: int
     prompt_tokens: int
-    json: Any = None
+    json: bytes = b""
     chunks: list[bytes] | None = None
 
 

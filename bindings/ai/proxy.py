@@ -1,9 +1,9 @@
 """``POST …/ai/run/proxy``: the wire of Workers AI's own binding, by which a local Wrangler's ``env.AI`` speaks to us.
 
-Every request of the binding (contract §3.1) arrives as a POST here, whatever it was; the header ``X-Forwarded``
-has the URL that was meant, ``https://workers-binding.ai/run?version=3``, and its path names the operation. The
-answers are the binding's: ``run`` gives the bare result, under exactly ``application/json``, and its errors are
-``{internalCode, message, name, description}``; the other operations answer in REST's envelope.
+Every request of the binding (contract §3.1) arrives here; the header ``X-Forwarded`` has the URL that was meant,
+``https://workers-binding.ai/run?version=3``, and its path names the operation. ``run`` gives the bare result under
+exactly ``application/json``, and its errors are ``{internalCode, message, name, description}``; the other operations
+answer in REST's envelope.
 """
 
 from __future__ import annotations
@@ -49,7 +49,8 @@ class Proxy:
         ]
 
     def routes(self) -> list[Route]:
-        return [route for slash in ("", "/") for route in self._gate.routes(f"{AI}/run/proxy{slash}", POST=self.answer)]
+        methods = dict.fromkeys(("POST", "GET", "PATCH"), self.answer)
+        return [route for slash in ("", "/") for route in self._gate.routes(f"{AI}/run/proxy{slash}", None, **methods)]
 
     async def answer(self, request: Request, request_id: str, account: str) -> Response:
         url = _meant(request)
@@ -119,11 +120,9 @@ class Proxy:
         return _handed_over(await self._gateways.run(request_id, gateway, requests, headers=own))
 
     async def _log(self, request: Request, request_id: str, url: URL, gateway: str, log: str) -> Response:
-        """A GET has no body, and a PATCH has one: the method itself was lost on the way."""
-        changes = await read(request)
-        if not changes:
+        if request.method != "PATCH":
             return succeeded(await self._gateways.read_log(request_id, gateway, log))
-        await self._gateways.patch_log(request_id, gateway, log, decoded(changes))
+        await self._gateways.patch_log(request_id, gateway, log, decoded(await read(request)))
         return succeeded({})
 
     async def _url(self, request: Request, request_id: str, url: URL, gateway: str, provider: str) -> Response:

@@ -114,9 +114,13 @@ HANDLERS = {
     "Text Classification": "bindings.ai.ranking:classify",
     "Guard": "bindings.ai.guard:answer",
     "Image-to-Text": "bindings.ai.pictures:answer",
+    "Automatic Speech Recognition": "bindings.ai.speech:answer",
 }
 ENGINES_BY_RUNNER = {
     ("vllm", "pooling"): "bindings.ai.engines.vllm_pooling:VLLMPooling",
+    ("vllm", "speech"): "bindings.ai.engines.vllm_speech:VLLMSpeech",
+    ("openai", "pooling"): "bindings.ai.engines.openai_tasks:OpenAITasks",
+    ("openai", "speech"): "bindings.ai.engines.openai_tasks:OpenAITasks",
     ("llamacpp", "pooling"): "bindings.ai.engines.llamacpp_embed:LlamaCppEmbedding",
 }
 

@@ -15,6 +15,7 @@ FIGURES: dict[str, tuple[str, bool]] = {
     "requests_per_s": ("req/s", True),
     "latency_p50_ms": ("p50 ms", False),
     "latency_p99_ms": ("p99 ms", False),
+    "gpu_idle_percent": ("GPU idle %", False),
 }
 
 

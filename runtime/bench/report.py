@@ -114,15 +114,19 @@ def machine() -> str:
            f"Python {platform.python_version()}"
 
 
-def write(folder: Path, rows: Sequence[Row], targets: Sequence[Target], plan: Plan) -> list[Path]:
-    """bench.md, bench.svg and bench.json."""
+def write(
+    folder: Path, rows: Sequence[Row], targets: Sequence[Target], plan: Plan, name: str = "bench",
+    remarks: Sequence[str] = (),
+) -> list[Path]:
+    """NAME.md, NAME.svg and NAME.json."""
     folder.mkdir(parents=True, exist_ok=True)
     data = document(rows, targets, plan)
     head = [f"Pilotlight {data['pilotlight']}, {data['when']}. {data['machine']}. {plan.rounds} rounds of "
-            f"{plan.seconds:g} s; medians, in brackets the lowest and the highest.", "", "![](bench.svg)", "",
+            f"{plan.seconds:g} s; medians, in brackets the lowest and the highest.", "", *remarks, "",
+            f"![]({name}.svg)", "",
             *(f"* {target['name']}: {target['method']} {target['url']}" for target in data["targets"])]
-    texts = {"bench.md": markdown(rows, head), "bench.svg": svg(rows),
-             "bench.json": msgspec.json.format(msgspec.json.encode(data)).decode()}
-    for name, text in texts.items():
-        (folder / name).write_text(text)
-    return [folder / name for name in texts]
+    texts = {f"{name}.md": markdown(rows, head), f"{name}.svg": svg(rows),
+             f"{name}.json": msgspec.json.format(msgspec.json.encode(data)).decode()}
+    for file, text in texts.items():
+        (folder / file).write_text(text)
+    return [folder / file for file in texts]

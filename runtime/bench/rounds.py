@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from statistics import median
 
@@ -60,17 +60,23 @@ class Row:
 
 
 Say = Callable[[str], None]
+Beside = Callable[[], AbstractContextManager[dict[str, float]]]
 
 
-async def measure(targets: Sequence[Target], plan: Plan, rows: dict[tuple[str, int], Row], say: Say) -> None:
-    """Fills ``rows``, which is worth showing at any time, also when this is cancelled."""
+async def measure(
+    targets: Sequence[Target], plan: Plan, rows: dict[tuple[str, int], Row], say: Say, beside: Beside | None = None
+) -> None:
+    """Fills ``rows``, which is worth showing at any time, also when this is cancelled. What ``beside`` yields around
+    a window has figures of its own to add once it is over."""
     for number in range(plan.rounds + 1):
         warming = number == 0
         if warming and not plan.warm:
             continue
         for streams in plan.streams:
             for target in targets if number % 2 else reversed(targets):
-                found = await window(target, streams, plan.warm if warming else plan.seconds, plan.cpu)
+                with beside() if beside else nullcontext(dict[str, float]()) as more:
+                    found = await window(target, streams, plan.warm if warming else plan.seconds, plan.cpu)
+                found = msgspec.structs.replace(found, figures={**found.figures, **more})
                 if not warming:
                     rows.setdefault((target.name, streams), Row(target.name, streams)).rounds.append(found)
                 say(_line("warm-up" if warming else f"round {number}/{plan.rounds}", target, streams, found))

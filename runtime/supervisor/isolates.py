@@ -29,7 +29,7 @@ Tell = Callable[[str, str], None]   # (stream, line)
 Rules = dict[str, Any] | None       # runtime.isolate.sandbox.Rules, as they travel; None: no sandbox
 GRACE = 2.0                         # seconds between asking an isolate to end and killing it
 _LOOK = 0.1                         # seconds between two looks at a process that is not a fork of the zygote
-_PRIVATE = re.compile(r"TOKEN|SECRET|PASSWORD|CREDENTIAL|_KEY$")  # the operator's; a worker's own are in its env
+_PRIVATE = re.compile(r"TOKEN|SECRET|PASSWORD|CREDENTIAL|_KEY$|_HEADERS$")  # the operator's; a worker's are in its env
 
 
 class Child(Protocol):

@@ -1,0 +1,160 @@
+"""Speech to text by Whisper on vLLM.
+
+A recording is decoded to 16 kHz mono, cut at quiet places into pieces of at most 30 s, and each piece is written down
+on its own, with the times of its segments. The decoder's prompt follows Whisper's own: what was said before, the
+language (found out from the first piece where nobody says it), the task, and the first time stamp.
+
+Formats: what PyAV (FFmpeg) reads. Options are the fields of ``AsyncEngineArgs``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from contextlib import aclosing
+from importlib import import_module
+from typing import Any
+
+from bindings.ai import hub
+from bindings.ai.engine import EngineError, EngineInfo, EngineSpec, Progress
+from bindings.ai.engines import vllm
+from bindings.ai.tasks import Segment, Task, Transcribe, Transcribed
+
+RATE = 16_000     # samples a second
+PIECE = 30.0      # seconds that Whisper hears at a time
+STEP = 0.02       # seconds between two time stamps
+LONGEST = 4 * 3600.0  # seconds; a small file may hold days of silence
+
+
+class VLLMSpeech:
+    def __init__(self, llm: Any, info: EngineInfo) -> None:
+        self.info, self.live = info, 0
+        self._llm, self._errors = llm, vllm._Errors()
+        self._words = _Words(llm)
+
+    @classmethod
+    async def open(cls, spec: EngineSpec, progress: Progress) -> VLLMSpeech:
+        """Load the model; tens of seconds. Raises UserError with a remedy."""
+        await asyncio.to_thread(hub.settle, spec.model)
+        progress("load", None)
+        llm = await asyncio.to_thread(vllm._load, spec.model, dict(spec.options))
+        return cls(llm, vllm._describe(llm, spec.model))
+
+    @property
+    def alive(self) -> bool:
+        return not self._llm.errored
+
+    async def perform(self, task: Task, request_id: str) -> Transcribed:
+        """Raises EngineError: 5006 for what is no recording or no language, 5007 for any other task."""
+        if not isinstance(task, Transcribe):
+            raise EngineError(5007, 400, f"{self.info.model} writes down speech and nothing else", "No such model")
+        self.live += 1
+        try:
+            with self._errors.told():
+                return await self._transcribe(task, request_id)
+        finally:
+            self.live -= 1
+
+    async def _transcribe(self, task: Transcribe, request_id: str) -> Transcribed:
+        language = self._words.checked(task.language)
+        samples = await asyncio.to_thread(_samples, task.audio)
+        pieces = await asyncio.to_thread(_pieces, samples)
+        language = language or await self._language(pieces[0], request_id)
+        found, start = Transcribed(segments=[], language=language, duration=len(samples) / RATE), 0.0
+        for number, piece in enumerate(pieces):
+            prompt = self._words.prompt(language, task)
+            tokens = await self._decode(piece, prompt, f"{request_id}-{number}")
+            found.segments += self._words.segments(tokens, start, len(piece) / RATE)
+            start += len(piece) / RATE
+        return found
+
+    async def _language(self, piece: Any, request_id: str) -> str:
+        """The likeliest, by the first token after the start."""
+        words = self._words
+        if not words.languages:
+            return "en"
+        (token,) = await self._decode(piece, [words.start], f"{request_id}-language", max_tokens=1,
+                                      allowed_token_ids=list(words.languages))
+        return words.languages[token]
+
+    async def _decode(self, piece: Any, prompt: list[int], request_id: str, **params: Any) -> list[int]:
+        """The tokens that follow ``prompt``."""
+        limit = {"max_tokens": self.info.context_window - len(prompt), **params} if self.info.context_window else params
+        wanted = vllm._vllm().SamplingParams(temperature=0, skip_special_tokens=False, **limit)
+        heard = {"prompt": "", "multi_modal_data": {"audio": (piece, RATE)}}
+        (ready,) = await self._llm.renderer.render_cmpl_async(
+            [{"encoder_prompt": heard, "decoder_prompt": {"prompt_token_ids": prompt}}])
+        tokens: list[int] = []
+        async with aclosing(self._llm.generate(ready, wanted, request_id)) as outputs:
+            async for output in outputs:
+                tokens = list(output.outputs[0].token_ids)
+        return tokens
+
+    async def aclose(self) -> None:
+        if self._llm.output_handler is not None:
+            self._llm.output_handler.cancel()  # or it would report the end as a crash
+        await asyncio.to_thread(self._llm.shutdown, 3.0)
+
+
+class _Words:
+    """Whisper's vocabulary: its special tokens, and what tokens say."""
+
+    def __init__(self, llm: Any) -> None:
+        self._tokenizer = llm.get_tokenizer()
+        self.start, self._zero = self._id("<|startoftranscript|>"), self._id("<|0.00|>")
+        config = llm.model_config.try_get_generation_config()
+        known = import_module("vllm.model_executor.models.whisper").ISO639_1_SUPPORTED_LANGS
+        ids: dict[int, str] = {self._tokenizer.convert_tokens_to_ids(f"<|{code}|>"): code for code in known}
+        ids.pop(self._tokenizer.unk_token_id, None)
+        self.languages = ids if config.get("is_multilingual", True) else {}
+
+    def _id(self, token: str) -> int:
+        return int(self._tokenizer.convert_tokens_to_ids(token))
+
+    def checked(self, language: str | None) -> str | None:
+        if language is None or language in self.languages.values() or (language == "en" and not self.languages):
+            return language
+        raise EngineError(5006, 400, f"Error: '/language' {language[:16]!r} is not one of the model's", "Bad input")
+
+    def prompt(self, language: str, task: Transcribe) -> list[int]:
+        """What the decoder is given before the first word. The text before is kept to half of the decoder's room."""
+        before = self._tokenizer.encode(" " + task.prompt.strip(), add_special_tokens=False) if task.prompt else []
+        head = [self._id("<|startofprev|>"), *before[-200:]] if before else []
+        kind = "<|translate|>" if task.translate else "<|transcribe|>"
+        said = [self._id(f"<|{language}|>"), self._id(kind)] if self.languages else []
+        return [*head, self.start, *said, self._zero]
+
+    def segments(self, tokens: list[int], offset: float, duration: float) -> list[Segment]:
+        """A segment lies between two time stamps; the last may lack its second one."""
+        found, start, words = [], 0.0, list[int]()
+        for token in [*tokens, None]:
+            if token is not None and token < self._zero:
+                words.append(token)
+                continue
+            time = duration if token is None else min((token - self._zero) * STEP, duration)
+            if text := self._tokenizer.decode(words, skip_special_tokens=True).strip():
+                found.append(Segment(round(offset + start, 2), round(offset + max(start, time), 2), text))
+            start, words = time, []
+        return found
+
+
+def _samples(audio: bytes) -> Any:
+    """The recording as float32 at 16 kHz, one channel."""
+    load = import_module("vllm.multimodal.media.audio").load_audio_pyav
+    try:
+        samples, _ = load(io.BytesIO(audio), sr=RATE, mono=True, max_duration_s=LONGEST)
+    except ImportError as error:
+        raise EngineError(3043, 500, f"Recordings cannot be read here: {error}; pip install av") from None
+    except Exception as error:
+        raise EngineError(5006, 400, f"Error: '/audio' cannot be read: {error}", "Bad input") from None
+    if not len(samples):
+        raise EngineError(5006, 400, "Error: '/audio' holds no sound", "Bad input")
+    return samples
+
+
+def _pieces(samples: Any) -> list[Any]:
+    if len(samples) <= PIECE * RATE:
+        return [samples]
+    split = import_module("vllm.multimodal.audio").split_audio
+    pieces: list[Any] = split(samples, RATE, PIECE, 1.0, RATE // 10)
+    return pieces
