@@ -56,6 +56,7 @@ class House:
     say: Any                       # observe.Observer: say.note(text), say.warn(text), say.progress(...)
     shared: dict[str, Any] = field(default_factory=dict)  # product key → what outlives reloads
     url: str = ""                  # where the supervisor answers, without a slash at the end
+    admits: Callable[[str], bool] | None = None  # on a host: whether this token may use the models
     options: Mapping[str, Any] = field(default_factory=dict)  # command-line choices, e.g. {"engine": "echo"}
 
 
@@ -102,6 +103,11 @@ class Product:
     @classmethod
     def remarks(cls, house: House) -> Sequence[str]:
         """Lines for the banner, once the configuration is parsed."""
+        return ()
+
+    @classmethod
+    def engines(cls, house: House) -> Sequence[Mapping[str, Any]]:
+        """The models it keeps, for a host's status: ``{"name", "state", "live", "device"}``."""
         return ()
 
     @classmethod

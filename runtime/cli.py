@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,26 @@ from runtime.errors import Fault, UserError
 LEVELS = ("debug", "info", "warning", "error")
 
 
+# Commands that have a module of their own, imported on use.
+ELSEWHERE = {
+    "host": "runtime.host.commands:host",
+    **{name: f"runtime.deploy.commands:{name}"
+       for name in ("deploy", "versions", "deployments", "rollback", "secret", "delete", "status")},
+}  # fmt: skip
+
+
 class _Command(click.Group):
     """Exit codes: 0, 1 a fault of ours, 2 usage, 3 cannot start."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*super().list_commands(ctx), *ELSEWHERE]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in ELSEWHERE:
+            return super().get_command(ctx, cmd_name)
+        module, _, name = ELSEWHERE[cmd_name].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), name)
+        return command
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -50,9 +69,9 @@ def main() -> None:
 def dev(script: Path | None, log_level: str, log_format: Any, variables: tuple[str, ...], **options: Any) -> None:
     """Serve a worker here, reloading it on every save. SCRIPT is needed only without a configuration."""
     from runtime.config import parse_variable
+    from runtime.supervisor.dev import Options
+    from runtime.supervisor.dev import dev as serve
     from runtime.supervisor.observe import make_observer
-    from runtime.supervisor.server import Options
-    from runtime.supervisor.server import dev as serve
 
     options["config"] = script or options["config"]
     serve(Options(variables=dict(map(parse_variable, variables)), **options), make_observer(log_format, log_level))

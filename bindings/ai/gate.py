@@ -30,10 +30,10 @@ Failure = Callable[[AiError, str], Response]
 
 @dataclass(frozen=True)
 class Gate:
-    """Who may come in. ``token``: the only one accepted (None: any); ``closed``: none is, nobody has set one."""
+    """Who may come in. ``token``: the only one accepted (None: any). ``admits``: a host's tokens, which count alone."""
 
     token: str | None = None
-    closed: bool = False
+    admits: Callable[[str], bool] | None = None
 
     def routes(self, path: str, body_limit: int | None = None, /, **handlers: Handler) -> list[Route]:
         """Guarded routes for ``path``, by method: ``GET=…, POST=…``; any other method is told which there are."""
@@ -58,8 +58,10 @@ class Gate:
     def check(self, headers: Headers) -> None:
         """Raises GatewayError: no credentials (9106), malformed ones (6003), the wrong ones (10000)."""
         given = credentials(headers)
-        if self.closed:
-            raise errors.wrong_token()
+        if self.admits is not None:
+            if not self.admits(given):
+                raise errors.wrong_token()
+            return
         # A header is bytes, read as latin-1; the token came from the environment, as UTF-8.
         if self.token is not None and not hmac.compare_digest(given.encode("latin-1"), os.fsencode(self.token)):
             raise errors.wrong_token()

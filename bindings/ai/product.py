@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -49,6 +49,8 @@ class AI(Product):
         pool = EnginePool(house.say, load_timeout=load_timeout, log=house.say.debug, metrics=own)
         service = AIService(pool, Catalog(), _settings(house, None), house.say)
         keeping.lend(service, house.state, house.say.warn)
+        if house.on_host:
+            service.reconfigure(Catalog.load(house.root / "models.yaml"), service.settings, preload=True)
         house.shared[cls.key] = service
 
     @classmethod
@@ -58,11 +60,12 @@ class AI(Product):
 
     @classmethod
     def parse(cls, config: Config, house: House) -> Sequence[Binding]:
-        catalog = Catalog.load(config.root / config.pilot.models)
         service: AIService = house.shared[cls.key]
         bound = cls.key in config.products
-        service.reconfigure(catalog, _settings(house, config), preload=bound)
-        keeping.configure(service, config)
+        if not house.on_host:  # there the models are the host's, whatever a worker's folder says
+            catalog = Catalog.load(config.root / config.pilot.models)
+            service.reconfigure(catalog, _settings(house, config), preload=bound)
+            keeping.configure(service, config)
         return [AIBinding(config.typed(cls.key, Table).binding, service, house.url)] if bound else []
 
     @classmethod
@@ -73,11 +76,14 @@ class AI(Product):
         return [f"{EMBEDDED_NAME} stands in for every model; name your own weights in models.yaml"]
 
     @classmethod
+    def engines(cls, house: House) -> Sequence[Mapping[str, Any]]:
+        service: AIService = house.shared[cls.key]
+        return [{"name": client.name, "state": client.state, "live": client.live,
+                 "device": client.info.device if client.info else None} for client in service.pool.clients]
+
+    @classmethod
     def routes(cls, house: House) -> Sequence[Route]:
-        token = os.environ.get("PILOT_API_TOKEN") or None
-        if house.on_host and token is None:
-            house.say.warn("PILOT_API_TOKEN is not set: the REST API refuses every request")
-        gate = Gate(token, closed=house.on_host and token is None)
+        gate = Gate(os.environ.get("PILOT_API_TOKEN") or None, house.admits)
         service: AIService = house.shared[cls.key]
         openai = OpenAIRest(service, gate, lambda: service.settings.openai_routes, house.say.note)
         door, rest = GatewayDoor(service, house.url), Rest(service, gate)

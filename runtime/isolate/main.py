@@ -52,8 +52,6 @@ class Isolate:
 
     async def _load(self, boot: dict[str, Any]) -> list[str]:
         root = Path(boot["root"])
-        if "sandbox" in boot:
-            _confine(boot["sandbox"])
         self._tasks = Tasks(boot["wait_until"])
         self._env = environment.build(boot["bindings"], self.channel)
         web.set_transport(self._outbound)
@@ -120,7 +118,8 @@ class Isolate:
         return ["mine", self.channel.offer(pieces(body) if isinstance(body, bytes) else chunks(body))]
 
 
-def _confine(wanted: dict[str, Any]) -> None:
+def confine(wanted: dict[str, Any]) -> None:
+    """Before the event loop is made: libuv would otherwise count on what is taken away."""
     from runtime.isolate import sandbox  # dev has no use for it
 
     rules = msgspec.convert(wanted, sandbox.Rules)
@@ -178,4 +177,6 @@ def _end_with(sock: socket.socket) -> None:
 if __name__ == "__main__":
     channel = socket.socket(fileno=int(sys.argv[1]))
     threading.Thread(target=_end_with, args=[channel.dup()], daemon=True).start()
+    if len(sys.argv) > 2:
+        confine(msgspec.json.decode(sys.argv[2]))
     run(channel)

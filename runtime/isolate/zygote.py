@@ -2,7 +2,8 @@
 
 It reads messages from the supervisor on a Unix socket (length + msgpack, descriptors beside it):
 
-* ``["fork", number]`` with three descriptors (channel, stdout, stderr) → ``["forked", number, pid]``
+* ``["fork", number, the sandbox's rules or None]`` with three descriptors (channel, stdout, stderr)
+  → ``["forked", number, pid]``
 * ``["preload", paths, modules]``: import third-party packages before the next fork → ``["unsafe", module]`` for one
   that starts a thread, which is left to the isolates
 * an isolate's end → ``["exited", pid, status]``; a negative status is the signal that killed it
@@ -60,7 +61,7 @@ def _obey(control: socket.socket, message: list[Any], descriptors: list[int]) ->
     if message[0] == "fork":
         pid = os.fork()
         if pid == 0:
-            _become_isolate(control, descriptors)
+            _become_isolate(control, descriptors, message[2])
         _children.add(pid)
         _tell(control, ["forked", message[1], pid])
         for descriptor in descriptors:
@@ -69,7 +70,7 @@ def _obey(control: socket.socket, message: list[Any], descriptors: list[int]) ->
         _preload(control, message[1], message[2])
 
 
-def _become_isolate(control: socket.socket, descriptors: list[int]) -> NoReturn:
+def _become_isolate(control: socket.socket, descriptors: list[int], rules: dict[str, Any] | None) -> NoReturn:
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     _children.clear()
@@ -77,11 +78,19 @@ def _become_isolate(control: socket.socket, descriptors: list[int]) -> NoReturn:
     channel, out, err = descriptors
     os.dup2(out, 1)
     os.dup2(err, 2)
-    os.close(out)
-    os.close(err)
     control.close()
+    _close_others(channel)
+    if rules is not None:
+        runtime.isolate.main.confine(rules)
     runtime.isolate.main.run(socket.socket(fileno=channel))
     os._exit(1)
+
+
+def _close_others(channel: int) -> None:
+    """What the zygote, or a package it has imported, holds open is nothing to the worker."""
+    if channel > 3:  # an empty range would be all of them
+        os.closerange(3, channel)
+    os.closerange(channel + 1, os.sysconf("SC_OPEN_MAX"))
 
 
 def _preload(control: socket.socket, paths: list[str], modules: list[str]) -> None:

@@ -40,7 +40,7 @@ class App:
             return await self._dispatch(scope, receive, send)  # which refuses it
 
         async def run(exchange: Exchange) -> None:
-            request = web.Request.from_parts(scope["method"], _url(scope), scope["headers"], body)
+            request = web.Request.from_parts(scope["method"], _url(scope), scope["headers"], body, cf=_caller(scope))
             exchange.watch()
             try:
                 response = await route.handler(request, **params)
@@ -67,6 +67,11 @@ class App:
 async def _failing(error: Exception) -> AsyncIterator[bytes]:
     raise error
     yield b""  # type: ignore[unreachable]  # which makes this a generator
+
+
+def _caller(scope: Any) -> dict[str, str]:
+    """Who asks: ``peer`` is their address."""
+    return {"peer": scope["client"][0]} if scope.get("client") else {}
 
 
 def _url(scope: Any) -> str:

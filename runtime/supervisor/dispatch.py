@@ -5,31 +5,58 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from runtime.errors import RequestError, ScriptError, UserError
 from runtime.supervisor import pages
 from runtime.supervisor.exchange import Exchange, Receive, Send
+from runtime.supervisor.heads import Headers
 from runtime.supervisor.observe.base import BROKE_OFF
 from runtime.tracing import current
 
 if TYPE_CHECKING:
     from runtime.supervisor.metrics import Requests
     from runtime.supervisor.observe.base import Observer
-    from runtime.supervisor.reload import Deployments
     from runtime.supervisor.tracing import Tracer
 
 _FEW = 5  # tokens below which a speed means nothing
 
 
-class Dispatch:
-    """The ASGI application that is the worker."""
+class Version(Protocol):
+    """What answers one request."""
 
-    def __init__(self, deployments: Deployments, observer: Observer, requests: Requests, tracer: Tracer) -> None:
-        self._deployments, self._observer, self._requests, self._tracer = deployments, observer, requests, tracer
+    async def fetch(self, exchange: Exchange) -> None: ...
+
+
+class Versions(Protocol):
+    """Which version answers."""
+
+    @property
+    def version(self) -> int:
+        """Of what an error page shows."""
+
+    @property
+    def broken(self) -> UserError | None:
+        """Why the newest code does not answer."""
+
+    @property
+    def body_limit(self) -> int: ...
+
+    async def current(self, headers: Headers) -> Version:
+        """The version for a request with these headers. Raises ``UserError`` when there is none."""
+
+
+class Dispatch:
+    """The ASGI application that is the worker. ``public``: an answer tells a stranger nothing of what broke."""
+
+    def __init__(
+        self, versions: Versions, observer: Observer, requests: Requests, tracer: Tracer, *, public: bool = False
+    ) -> None:
+        self._versions, self._public = versions, public
+        self._observer, self._requests, self._tracer = observer, requests, tracer
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
-        limit = self._deployments.config.pilot.body_limit
+        limit = self._versions.body_limit
         try:
             exchange = Exchange(scope, receive, send, limit)
         except (RequestError, ValueError) as error:
@@ -52,6 +79,8 @@ class Dispatch:
             return await self._refuse(exchange, error.status, error)
         except UserError as error:
             self._tell(error)
+            if self._public:
+                return await self._refuse_in_public(exchange)
             return await self._refuse(exchange, 500, error)
         except ConnectionError:
             exchange.note = "client left"
@@ -60,18 +89,18 @@ class Dispatch:
         self._log(exchange)
 
     async def _worker(self, exchange: Exchange) -> None:
-        broken = self._deployments.broken
+        broken = self._versions.broken
         if pages.PROBE.encode() in dict(exchange.scope["headers"]):
             return await self._probe(exchange)
         if broken is not None and _is_browser(exchange):
             return await self._answer(exchange, 500, broken)
-        deployment = await self._deployments.current()
-        await deployment.fetch(exchange)
+        version = await self._versions.current(exchange.scope["headers"])
+        await version.fetch(exchange)
 
     async def _probe(self, exchange: Exchange) -> None:
         """An open error page asks whether what it shows is still so."""
         version = _header(exchange, pages.PROBE.encode())
-        same = version == str(self._deployments.version)
+        same = version == str(self._versions.version)
         await exchange.answer(204, [(pages.MARK.encode(), b"1")] if same else [], None)
         exchange.quiet = True
 
@@ -96,12 +125,22 @@ class Dispatch:
             await self._answer(exchange, status, error)
         self._log(exchange)
 
+    async def _refuse_in_public(self, exchange: Exchange) -> None:
+        """The log has the error; the client gets an id to ask after it."""
+        if exchange.status:
+            exchange.note = BROKE_OFF
+        else:
+            request_id = str(uuid.uuid4())
+            self._observer.note(f"request {request_id}: the error above")
+            await self._answer(exchange, 500, "The worker threw an exception.", request_id)
+        self._log(exchange)
+
     async def _answer(self, exchange: Exchange, status: int, error: UserError | str, request_id: str = "") -> None:
         trace = getattr(error, "trace", "")
         title = "The worker failed" if status >= 500 else "The request was refused"
         if pages.wants_html(_header(exchange, b"accept")):
             kind, body = b"text/html; charset=utf-8", pages.error_page(
-                title, error, trace, request_id, version=self._deployments.version
+                title, error, trace, request_id, version=self._versions.version
             )
         else:
             kind = b"text/plain; charset=utf-8"

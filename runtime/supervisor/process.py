@@ -95,36 +95,39 @@ class Starter:
 
     async def begin(self) -> Process:
         """A process with the code loaded. Raises ``ScriptError`` when the script does not load."""
-        process, temp = await self._start()
+        process = await self._start()
         try:
             async with asyncio.timeout(_LOADING):
-                packages = await process.channel.call("load", self._boot(temp))
+                packages = await process.channel.call("load", self._boot())
         except BaseException as error:
             raise self._not_loaded(error, await process.kill()) from None
         self._parts.spawner.preload([str(self._config.root / "python_modules")], packages)
         return process
 
-    async def _start(self) -> tuple[Process, str | None]:
+    async def _start(self) -> Process:
         ours, theirs = socket.socketpair()
         broker = Broker({binding.name: binding for binding in self._bindings}, self._parts.outbound)
         confined = self._parts.confinement
         temp = tempfile.mkdtemp(prefix="isolate-", dir=confined.temp) if confined else None
         try:
-            child = await self._parts.spawner.spawn(theirs, self._tell)
+            child = await self._parts.spawner.spawn(theirs, self._tell, self._rules(temp))
         except BaseException:
             ours.close()  # if a process began all the same, this ends it
             raise
         channel = broker.channel = await Channel.open(ours, broker)
-        return Process(child, channel, broker, temp), temp
+        return Process(child, channel, broker, temp)
 
-    def _boot(self, temp: str | None) -> dict[str, Any]:
+    def _boot(self) -> dict[str, Any]:
         table = [[binding.name, binding.client, dict(binding.client_args)] for binding in self._bindings]
         main, root = str(self._config.main), str(self._config.root)
-        boot = {"main": main, "root": root, "bindings": table, "wait_until": self._config.pilot.wait_until}
-        if (confined := self._parts.confinement) is not None:
-            limits = {"memory": confined.memory, "file_size": confined.file_size}
-            boot["sandbox"] = {"read": [root], "temp": temp, **limits}
-        return boot
+        return {"main": main, "root": root, "bindings": table, "wait_until": self._config.pilot.wait_until}
+
+    def _rules(self, temp: str | None) -> dict[str, Any] | None:
+        confined = self._parts.confinement
+        if confined is None:
+            return None
+        limits = {"memory": confined.memory, "file_size": confined.file_size}
+        return {"read": [str(self._config.root)], "temp": temp, **limits}
 
     def _not_loaded(self, error: BaseException, ended: str) -> BaseException:
         if isinstance(error, RemoteError):

@@ -14,16 +14,17 @@ from bindings.base import Binding, House, Product
 from runtime.config import Config, watched
 from runtime.errors import ScriptError, UserError
 from runtime.supervisor.deployment import Deployment
+from runtime.supervisor.heads import Headers
 from runtime.supervisor.observe.base import Observer
 from runtime.supervisor.process import Parts
 
-_IGNORED = {
+IGNORED = {
     ".git", ".hg", ".venv", "venv", "node_modules", "__pycache__", ".pilot", ".wrangler", ".mypy_cache",
     ".pytest_cache", ".ruff_cache", ".idea", ".vscode", "python_modules", "dist", "build",
 }  # fmt: skip
 
 # Editors' and programs' own files: a worker that writes a log or a database must not reload itself for ever.
-_PASSING = {
+PASSING = {
     ".pyc", ".swp", ".swx", ".tmp", ".log", ".lock", ".db", ".db-wal", ".db-shm", ".db-journal",
     ".sqlite", ".sqlite3", ".sqlite-wal", ".sqlite-shm", ".sqlite-journal",
 }  # fmt: skip
@@ -64,7 +65,11 @@ class Deployments:
     def bindings(self) -> Sequence[Binding]:
         return self._bindings or []
 
-    async def current(self) -> Deployment:
+    @property
+    def body_limit(self) -> int:
+        return self.config.pilot.body_limit
+
+    async def current(self, headers: Headers) -> Deployment:
         """The deployment that answers now. Raises what broke when there has not been a working one yet."""
         await self._tried.wait()
         if self._current is None:
@@ -250,7 +255,7 @@ def _places(config: Config) -> tuple[list[Path], list[Path]]:
     base = config.main.parent
     shallow = [path for path in sorted({config.root, base}) if path.is_dir()]
     entries = base.iterdir() if base.is_dir() else ()
-    return shallow, sorted(entry for entry in entries if entry.is_dir() and entry.name not in _IGNORED)
+    return shallow, sorted(entry for entry in entries if entry.is_dir() and entry.name not in IGNORED)
 
 
 def _is_being_written(file: Path) -> bool:
@@ -266,7 +271,7 @@ def _below(folder: Path) -> set[Path]:
     found = os.walk(folder)
     files: set[Path] = set()
     for path, folders, names in found:
-        folders[:] = [name for name in folders if name not in _IGNORED]
+        folders[:] = [name for name in folders if name not in IGNORED]
         files |= {Path(path, name) for name in names}
     return files
 
@@ -275,11 +280,11 @@ def _matters(path: Path, config: Config) -> bool:
     if path in watched(config):
         return True
     base = config.main.parent
-    if not path.is_relative_to(base) or path.suffix in _PASSING or path.is_dir():
+    if not path.is_relative_to(base) or path.suffix in PASSING or path.is_dir():
         return False
     if path.name.endswith("~") or path.name.startswith((".#", "#")):
         return False
-    return not any(part in _IGNORED for part in path.relative_to(base).parts)
+    return not any(part in IGNORED for part in path.relative_to(base).parts)
 
 
 async def _all_cancelled(tasks: Iterable[asyncio.Task[None]]) -> None:

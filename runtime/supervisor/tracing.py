@@ -14,7 +14,6 @@ from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from typing import Any, Protocol
 
-from runtime.config import Config
 from runtime.tracing import NO_SPAN, Kind, Span
 
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
@@ -36,16 +35,15 @@ class NoTracer:
         """Nothing to send."""
 
 
-def make_tracer(config: Config, warn: Callable[[str], None]) -> Tracer:
-    """As the configuration and the environment say."""
-    endpoint = config.pilot.otlp
+def make_tracer(name: str, endpoint: str | None, warn: Callable[[str], None]) -> Tracer:
+    """To ``endpoint``, else to where the environment says. ``name`` is the service's."""
     wanted = endpoint or any(os.environ.get(name) for name in _ENDPOINTS)
     if not wanted or os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
         return NoTracer()
     if find_spec("opentelemetry") is None or find_spec("opentelemetry.exporter.otlp.proto.http") is None:
         warn("traces are wanted, and OpenTelemetry is not installed; no span is sent\npip install 'pilotlight[otel]'")
         return NoTracer()
-    return OpenTelemetry(config.name, endpoint)
+    return OpenTelemetry(name, endpoint)
 
 
 class OpenTelemetry:

@@ -1,0 +1,82 @@
+"""A host as the command line speaks to it: Cloudflare's deploy API over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+import msgspec
+
+from runtime.errors import UserError
+
+DEFAULT = "http://127.0.0.1:8788"
+_PIECE = 64 * 1024
+_PATIENCE = 300.0  # seconds for one call: a host builds dependencies and opens isolates in it
+
+Sent = Callable[[int, int], None]  # (bytes so far, bytes in all)
+
+
+@dataclass(frozen=True)
+class Host:
+    """``url`` without a slash at its end. The token is never printed."""
+
+    url: str
+    token: str
+
+    @classmethod
+    def chosen(cls, url: str | None) -> Host:
+        """From ``--host``, PILOT_HOST and PILOT_API_TOKEN. Raises UserError."""
+        url = (url or os.environ.get("PILOT_HOST") or DEFAULT).rstrip("/")
+        if not url.startswith(("http://", "https://")):
+            raise UserError(f"{url!r} is not a URL", where="--host", remedy=f"Write:  --host {DEFAULT}")
+        return cls(url, os.environ.get("PILOT_API_TOKEN") or os.environ.get("CLOUDFLARE_API_TOKEN") or "")
+
+    def call(self, method: str, path: str, body: Any = None, form: tuple[bytes, str] | None = None,
+             sent: Sent | None = None) -> Any:
+        """The result of one call below ``accounts/host/workers``. Raises UserError with what the host says."""
+        return asyncio.run(self._call(method, path, body, form, sent))
+
+    async def _call(
+        self, method: str, path: str, body: Any, form: tuple[bytes, str] | None, sent: Sent | None
+    ) -> Any:
+        url = path if path.startswith("http") else f"{self.url}/client/v4/accounts/host/workers/{path}"
+        headers = {"user-agent": "pilot/1"} | ({"authorization": f"Bearer {self.token}"} if self.token else {})
+        data: Any = None if body is None else msgspec.json.encode(body)
+        if form is not None:
+            data, headers["content-type"] = _pieces(form[0], sent), form[1]
+            headers["content-length"] = str(len(form[0]))
+        timeout = aiohttp.ClientTimeout(total=_PATIENCE, connect=10)
+        try:
+            async with aiohttp.ClientSession(timeout=timeout) as session, session.request(
+                method, url, data=data, headers=headers
+            ) as response:
+                return self._result(response.status, await response.read())
+        except (aiohttp.ClientError, TimeoutError) as error:
+            what = f"no answer: {error or type(error).__name__}"
+            raise UserError(what, where=self.url, remedy="Is the host running?  pilot host\nElse name it:  --host URL"
+                            ) from None
+
+    def _result(self, status: int, content: bytes) -> Any:
+        try:
+            answer = msgspec.json.decode(content)
+            if answer["success"]:
+                return answer["result"]
+            what = "\n".join(f"{error['message']}" for error in answer["errors"])
+        except (msgspec.DecodeError, KeyError, TypeError):
+            what = f"answered {status}, and not as a host does: {content[:200].decode('utf-8', 'replace')}"
+        remedy = "Set the token:  export PILOT_API_TOKEN=..." if status in (400, 401, 403) and "uthenti" in what else ""
+        raise UserError(what, where=self.url, remedy=remedy)
+
+
+async def _pieces(content: bytes, sent: Sent | None) -> AsyncIterator[bytes]:
+    for at in range(0, len(content), _PIECE):
+        yield content[at : at + _PIECE]
+        if sent is not None:
+            sent(min(at + _PIECE, len(content)), len(content))
+
+
+__all__ = ["DEFAULT", "Host"]

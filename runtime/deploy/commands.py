@@ -1,0 +1,196 @@
+"""``pilot deploy`` and what goes with it: parse, call, print."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from runtime.deploy.api import DEFAULT, Host
+from runtime.errors import UserError
+
+HOST = click.option("--host", metavar="URL", help=f"Default: PILOT_HOST, then {DEFAULT}. Token: PILOT_API_TOKEN.")
+CONFIG = click.option("-c", "--config", type=click.Path(path_type=Path), help="wrangler.toml, .jsonc or .json.")
+ENV = click.option("-e", "--env", "environment", envvar="CLOUDFLARE_ENV", help="[env.NAME] of the configuration.")
+NAME = click.option("--name", help="The worker. Default: the configuration's.")
+AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def _worker(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that name a worker on a host."""
+    for option in (NAME, ENV, CONFIG, HOST):
+        command = option(command)
+    return command
+
+
+def _named(name: str | None, config: Path | None, environment: str | None) -> str:
+    from runtime.config import load
+
+    return name or load(config, environment=environment).name
+
+
+@click.command()
+@HOST
+@CONFIG
+@ENV
+@click.option("--var", "variables", multiple=True, metavar="K:V", help="Set or override a variable.")
+@click.option("-m", "--message", default="", help="What this version is about.")
+@click.option("--tag", default="", help="A label for this version.")
+@click.option("--dry-run", is_flag=True, help="Show what would be sent, and send nothing.")
+def deploy(
+    host: str | None, config: Path | None, environment: str | None, variables: tuple[str, ...], message: str, tag: str,
+    dry_run: bool,
+) -> None:
+    """Send this worker to a host, where it takes the place of its last version once it has been seen to load."""
+    from runtime.config import load, parse_variable
+    from runtime.deploy import show, tree
+    from runtime.web.blobs import File
+    from runtime.web.forms import FormData, encode
+
+    read = load(config, environment=environment, variables=dict(map(parse_variable, variables)))
+    files = tree.files(read)
+    show.sizes(read.name, files)
+    if dry_run:
+        return
+    form = FormData({"metadata": tree.encoded(tree.metadata(read, message, tag)).decode()})
+    for name, content in files.items():
+        form.append(name, File([content], name, type=_type(name)))
+    target = Host.chosen(host)
+    with show.progress(read.name) as sent:
+        result = target.call("PUT", f"scripts/{read.name}", form=encode(form), sent=sent)
+    show.deployed(read.name, result, target.url)
+    if read.secrets and (missing := set(read.secrets) - {row["name"] for row in _secrets(target, read.name)}):
+        click.echo(f"  not sent: the secrets {', '.join(sorted(missing))}.  pilot secret put NAME")
+
+
+@click.command()
+@_worker
+@AS_JSON
+def versions(host: str | None, as_json: bool, **worker: Any) -> None:
+    """The worker's versions, the newest first."""
+    from runtime.deploy import show
+
+    items = Host.chosen(host).call("GET", f"scripts/{_named(**worker)}/versions")["items"]
+    show.versions(items, as_json)
+
+
+@click.command()
+@_worker
+@AS_JSON
+def deployments(host: str | None, as_json: bool, **worker: Any) -> None:
+    """Which versions answered when, the newest first."""
+    from runtime.deploy import show
+
+    rows = Host.chosen(host).call("GET", f"scripts/{_named(**worker)}/deployments")["deployments"]
+    show.deployments(rows, as_json)
+
+
+@click.command()
+@click.argument("version", required=False)
+@_worker
+@click.option("-m", "--message", default="", help="Why.")
+def rollback(version: str | None, host: str | None, message: str, **worker: Any) -> None:
+    """Make an earlier VERSION answer again; without one, the version before the one in force."""
+    name, target = _named(**worker), Host.chosen(host)
+    wanted = version or _previous(target, name)
+    share = [{"version_id": wanted, "percentage": 100}]
+    notes = {"workers/message": message or f"rollback to {wanted}"}
+    target.call("POST", f"scripts/{name}/deployments", {"versions": share, "annotations": notes})
+    click.echo(f"{name}: version {wanted} answers")
+
+
+@click.command()
+@_worker
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+def delete(host: str | None, yes: bool, **worker: Any) -> None:
+    """Take the worker off the host, with its versions and secrets."""
+    name = _named(**worker)
+    if not yes:
+        click.confirm(f"Delete {name} with all its versions and secrets?", abort=True)
+    Host.chosen(host).call("DELETE", f"services/{name}")
+    click.echo(f"{name} is deleted")
+
+
+@click.command()
+@HOST
+@AS_JSON
+def status(host: str | None, as_json: bool) -> None:
+    """What the host serves, and how it fares."""
+    from runtime.deploy import show
+
+    target = Host.chosen(host)
+    show.status(target.call("GET", f"{target.url}/client/v4/pilot/status"), target.url, as_json)
+
+
+@click.group()
+def secret() -> None:
+    """A worker's secrets: set on the host, sealed there, never shown again."""
+
+
+@secret.command("put")
+@click.argument("key")
+@_worker
+def secret_put(key: str, host: str | None, **worker: Any) -> None:
+    """Set KEY. The value is asked for, or read from standard input."""
+    text = click.prompt(f"{key}", hide_input=True) if sys.stdin.isatty() else sys.stdin.read().rstrip("\n")
+    name, target = _named(**worker), Host.chosen(host)
+    target.call("PUT", f"scripts/{name}/secrets", {"name": key, "text": text, "type": "secret_text"})
+    click.echo(f"{name}: {key} is set")
+
+
+@secret.command("list")
+@_worker
+def secret_list(host: str | None, **worker: Any) -> None:
+    """Their names."""
+    for row in _secrets(Host.chosen(host), _named(**worker)):
+        click.echo(row["name"])
+
+
+@secret.command("delete")
+@click.argument("key")
+@_worker
+def secret_delete(key: str, host: str | None, **worker: Any) -> None:
+    """Take KEY away."""
+    name = _named(**worker)
+    Host.chosen(host).call("DELETE", f"scripts/{name}/secrets/{key}")
+    click.echo(f"{name}: {key} is gone")
+
+
+@secret.command("bulk")
+@click.argument("file", type=click.File("rb"), default="-")
+@_worker
+def secret_bulk(file: Any, host: str | None, **worker: Any) -> None:
+    """Set all of FILE, a JSON object NAME → text (null takes one away), in one new version."""
+    import msgspec
+
+    try:
+        given = msgspec.json.decode(file.read(), type=dict[str, str | None])
+    except msgspec.DecodeError as error:
+        raise UserError(f"is not a JSON object of texts: {error}", where=file.name) from None
+    secrets = {key: None if text is None else {"name": key, "text": text, "type": "secret_text"}
+               for key, text in given.items()}
+    name = _named(**worker)
+    Host.chosen(host).call("PATCH", f"scripts/{name}/secrets-bulk", {"secrets": secrets})
+    click.echo(f"{name}: {len(given)} secrets")
+
+
+def _secrets(target: Host, name: str) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = target.call("GET", f"scripts/{name}/secrets")
+    return rows
+
+
+def _previous(target: Host, name: str) -> str:
+    rows = target.call("GET", f"scripts/{name}/deployments")["deployments"]
+    in_force = {item["version_id"] for item in rows[0]["versions"]} if rows else set()
+    for row in rows[1:]:
+        id = max(row["versions"], key=lambda item: item["percentage"])["version_id"]
+        if id not in in_force:
+            return str(id)
+    raise UserError("there is no earlier version to go back to", where=name, remedy="pilot versions")
+
+
+def _type(name: str) -> str:
+    return "text/x-python" if name.endswith(".py") else "application/octet-stream"

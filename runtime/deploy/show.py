@@ -1,0 +1,105 @@
+"""What the deploy commands print."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import click
+import msgspec
+
+from runtime.deploy.api import Sent
+
+_LARGE = 5  # files named by their size
+
+
+def sizes(name: str, files: Mapping[str, bytes]) -> None:
+    """How much is sent, and what of it is large."""
+    click.echo(f"{name}: {len(files)} files, {_size(sum(map(len, files.values())))}")
+    if len(files) > 1:
+        for path in sorted(files, key=lambda path: -len(files[path]))[:_LARGE]:
+            click.echo(f"  {_size(len(files[path])):>9}  {path}")
+
+
+@contextmanager
+def progress(name: str) -> Iterator[Sent]:
+    """A bar on a terminal, nothing elsewhere."""
+    if not sys.stderr.isatty():
+        yield lambda done, whole: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(f"uploading {name}")
+        yield lambda done, whole: bar.update(
+            task, completed=done, total=whole,
+            description=f"uploading {name}" if done < whole else f"opening {name}")
+
+
+def deployed(name: str, result: Mapping[str, Any], host: str) -> None:
+    urls = result.get("urls") or [f"{host}/_w/{name}/"]
+    click.echo(f"{click.style('deployed', fg='green')} {name} in {result['startup_time_ms']} ms")
+    for url in urls:
+        click.echo(f"  {url}")
+    click.echo(f"  version {_uuid(result['deployment_id'])}")
+
+
+def versions(items: Sequence[Mapping[str, Any]], as_json: bool) -> None:
+    if as_json:
+        return _json(items)
+    rows = [[str(item["number"]), item["id"], item["metadata"]["created_on"][:19], item["metadata"]["author_email"],
+             item["annotations"].get("workers/tag", ""), item["annotations"].get("workers/message", "")]
+            for item in items]
+    _table(["#", "version", "created", "by", "tag", "message"], rows)
+
+
+def deployments(rows: Sequence[Mapping[str, Any]], as_json: bool) -> None:
+    if as_json:
+        return _json(rows)
+    lines = [[row["created_on"][:19], " + ".join(map(_share, row["versions"])), row["author_email"],
+              row["annotations"].get("workers/message", "")] for row in rows]
+    _table(["since", "versions", "by", "message"], lines)
+
+
+def status(report: Mapping[str, Any], url: str, as_json: bool) -> None:
+    if as_json:
+        return _json(report)
+    click.echo(f"{url}   pilot {report['version']}, up {report['up_s']:.0f} s")
+    rows = [[row["name"], row["state"], str(row["version"]), str(row["isolates"]), str(row["requests"]),
+             str(row["failed"]), row["url"]] for row in report["workers"]]
+    _table(["worker", "state", "version", "isolates", "requests", "failed", "url"], rows)
+    _table(["model", "state", "running", "device"], [
+        [row["name"], row["state"], str(row["live"]), row["device"] or ""] for row in report["engines"]])
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*heads, box=box.SIMPLE_HEAD, pad_edge=False)
+    for row in rows:
+        table.add_row(*row)
+    Console(width=None if sys.stdout.isatty() else 200, markup=False).print(table)
+
+
+def _json(value: Any) -> None:
+    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+
+
+def _share(item: Mapping[str, Any]) -> str:
+    return f"{item['version_id']} {item['percentage']:g}%"
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:.1f} MB" if count >= 1e6 else f"{count / 1e3:.1f} kB"
+
+
+def _uuid(compact: str) -> str:
+    import uuid
+
+    return str(uuid.UUID(compact))

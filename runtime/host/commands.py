@@ -1,0 +1,90 @@
+"""``pilot host``: parse, call, print."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+DATA = click.option("--data", type=click.Path(path_type=Path, file_okay=False), default=Path("~/.pilot-host"),
+                    envvar="PILOT_DATA", show_default=True, help="Everything the host keeps.")
+
+
+@click.group(invoke_without_command=True)
+@DATA
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("-p", "--port", type=click.IntRange(0, 65535), default=8788, show_default=True, help="0: a free one.")
+@click.option("--domain", default="localhost", show_default=True, help="NAME.DOMAIN is the worker NAME.")
+@click.option("--engine", help="vllm, llamacpp, openai or echo. Default: the best that works here.")
+@click.option("--isolates", type=click.IntRange(0, 64), default=0, help="Per version. Default: cores, up to 4.")
+@click.option("--drain", type=click.FloatRange(min=0, max=86400), default=30, show_default=True, help="Seconds.")
+@click.option("--certificate", type=click.Path(path_type=Path, dir_okay=False, exists=True), help="TLS: PEM file.")
+@click.option("--key", type=click.Path(path_type=Path, dir_okay=False, exists=True), help="TLS: its private key.")
+@click.option("--log-level", type=click.Choice(("debug", "info", "warning", "error")), default="info")
+@click.option("--log-format", type=click.Choice(("pretty", "json")), default=None, help="Default pretty.")
+@click.pass_context
+def host(ctx: click.Context, /, log_level: str, log_format: Any, **options: Any) -> None:
+    """Serve the workers that are deployed here, each in its own sandbox, next to the models."""
+    ctx.obj = options["data"].expanduser()
+    if ctx.invoked_subcommand is not None:
+        return
+    from runtime.host.serve import Options
+    from runtime.host.serve import host as serve
+    from runtime.supervisor.observe import make_observer
+
+    serve(Options(**options), make_observer(log_format, log_level))
+
+
+@host.group()
+def token() -> None:
+    """Who may deploy, read or use the models."""
+
+
+@token.command("create")
+@click.argument("name")
+@click.option("--scope", "scopes", multiple=True, default=("deploy", "read", "ai"), show_default=True)
+@click.pass_obj
+def token_create(data: Path, name: str, scopes: tuple[str, ...]) -> None:
+    """Make a token called NAME. It is printed once and kept only as a hash."""
+    from runtime.host import tokens
+
+    row, text = tokens.create(_registry(data), name, scopes)
+    click.echo(f"{row.name} ({row.id}): {', '.join(row.scopes)}", err=True)
+    click.echo(text)
+
+
+@token.command("list")
+@click.pass_obj
+def token_list(data: Path) -> None:
+    """The tokens' names and scopes."""
+    for row in _registry(data).tokens():
+        click.echo(f"{row.id}  {row.name}  {','.join(row.scopes)}  {row.created[:19]}"
+                   + (f"  revoked {row.revoked[:19]}" if row.revoked else ""))
+
+
+@token.command("revoke")
+@click.argument("name")
+@click.pass_obj
+def token_revoke(data: Path, name: str) -> None:
+    """Refuse the token NAME (or its id) from now on."""
+    from runtime.host import tokens
+
+    row = tokens.revoke(_registry(data), name)
+    click.echo(f"{row.name} ({row.id}) is revoked")
+
+
+@host.command()
+@click.option("--limit", type=click.IntRange(1, 100_000), default=50, show_default=True)
+@click.pass_obj
+def audit(data: Path, limit: int) -> None:
+    """The last calls that changed something, or tried to."""
+    for row in reversed(_registry(data).audited(limit)):
+        click.echo(f"{row.at[:19]}  {row.status}  {row.method:6}  {row.path}  {row.token or '-'}  {row.peer}")
+
+
+def _registry(data: Path) -> Any:
+    from runtime.host.registry import Registry
+
+    data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return Registry(data / "host.db")

@@ -1,0 +1,157 @@
+"""What every call of the control API has in common: credentials, envelope, errors, the audit log."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from bindings.base import Route
+from runtime.errors import RequestError, ScriptError, UserError
+from runtime.host import tokens
+from runtime.host.fleet import Fleet
+from runtime.host.rows import AuditRow, TokenRow, now
+from runtime.host.tokens import Gate, Scope
+from runtime.supervisor.observe.base import Observer
+from runtime.web import Request, Response
+
+ROOT = "/client/v4"
+ACCOUNT = ROOT + "/accounts/{account}"
+WORKERS = ACCOUNT + "/workers"
+
+NO_SERVICE, NO_SCRIPT, INVALID, NOT_ALLOWED, FULL = 10090, 10007, 10021, 10000, 10500
+
+
+class Refused(Exception):
+    """An answer with an error ``code`` of Cloudflare's API and an HTTP ``status``."""
+
+    def __init__(self, status: int, code: int, message: str) -> None:
+        self.status, self.code, self.message = status, code, message
+        super().__init__(message)
+
+
+@dataclass(frozen=True)
+class Call:
+    """One authenticated call. ``author`` is the token's name."""
+
+    request: Request
+    fleet: Fleet
+    author: str
+    peer: str
+
+    async def json(self) -> Any:
+        """The body, whatever its content type says. Raises Refused."""
+        try:
+            return msgspec.json.decode(await self.request.bytes() or b"{}")
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise Refused(400, 10026, f"the body is not valid JSON: {error}") from None
+
+
+Handler = Callable[..., Awaitable[Any]]  # (call, **path) → the result, or a Response
+Entry = tuple[str, str, Scope | None, Handler]  # method, path, scope (None: any valid token), handler
+
+
+class Control:
+    """Turns entries into routes. Every call is checked, answered in the envelope and written down."""
+
+    def __init__(self, fleet: Fleet, observer: Observer) -> None:
+        self._fleet, self._observer = fleet, observer
+        self._gate = Gate(fleet.registry)
+
+    def routes(self, entries: Iterable[Entry]) -> list[Route]:
+        return [Route(method, path, self._guarded(scope, handler)) for method, path, scope, handler in entries]
+
+    def authorize(self, request: Request, scope: Scope | None) -> TokenRow | None:
+        """Whose token it is; None where no token has been made yet. Raises Refused."""
+        peer = _peer(request)
+        if self._gate.blocked(peer):
+            raise Refused(429, 10429, "Too many wrong tokens; wait a minute")
+        if self._gate.open():
+            return None
+        token = _bearer(request)
+        if not token:
+            raise Refused(400, 9106, "Missing X-Auth-Key, X-Auth-Email or Authorization headers")
+        row = self._gate.holder(token)
+        if row is None:
+            self._gate.failed(peer)
+            raise Refused(403, NOT_ALLOWED, "Authentication error")
+        if scope is not None and not tokens.allows(row, scope):
+            raise Refused(403, NOT_ALLOWED, f"Authentication error: the token {row.name!r} has no scope {scope!r}")
+        return row
+
+    def admits(self, token: str) -> bool:
+        """Whether it may use the models."""
+        if self._gate.open():
+            return True
+        row = self._gate.holder(token)
+        return row is not None and tokens.allows(row, "ai")
+
+    def _guarded(self, scope: Scope | None, handler: Handler) -> Any:
+        async def guarded(request: Request, **path: str) -> Response:
+            who, response = "", None
+            try:
+                row = self.authorize(request, scope)
+                who = row.name if row else "anyone"
+                done = await handler(Call(request, self._fleet, who, _peer(request)), **path)
+                response = done if isinstance(done, Response) else ok(done)
+            except Exception as error:
+                response = self._answer(error)
+            await self._write_down(request, who, response.status)
+            return response
+
+        return guarded
+
+    def _answer(self, error: Exception) -> Response:
+        if isinstance(error, Refused):
+            return refused(error.status, error.code, error.message)
+        if isinstance(error, ScriptError):
+            return refused(400, INVALID, "\n".join(filter(None, [str(error), error.trace])))
+        if isinstance(error, RequestError):
+            return refused(error.status, INVALID, str(error))
+        if isinstance(error, UserError):
+            return refused(400, INVALID, str(error))
+        if isinstance(error, OSError | sqlite3.Error):
+            self._observer.error(f"the host's data cannot be written: {error}")
+            return refused(507, FULL, f"The host cannot write its data: {error}. Nothing was changed")
+        self._observer.fault(error)
+        return refused(500, FULL, "Something went wrong on the host; its log says more")
+
+    async def _write_down(self, request: Request, who: str, status: int) -> None:
+        if request.method in ("GET", "HEAD") and status < 400:
+            return
+        path = request.url.partition("://")[2].partition("/")[2].partition("?")[0]
+        row = AuditRow(at=now(), token=who, method=request.method, path="/" + path, status=status, peer=_peer(request))
+        try:
+            await asyncio.to_thread(self._fleet.registry.audit, row)
+        except sqlite3.Error as error:
+            self._observer.error(f"the audit log cannot be written: {error}")
+
+
+def ok(result: Any, status: int = 200, **more: Any) -> Response:
+    """Cloudflare's envelope of a success; ``more`` stands beside the result (``result_info``)."""
+    return _json({"result": result, "success": True, "errors": [], "messages": [], **more}, status)
+
+
+def refused(status: int, code: int, message: str) -> Response:
+    errors = [{"code": code, "message": message}]
+    return _json({"result": None, "success": False, "errors": errors, "messages": []}, status)
+
+
+def _json(body: Any, status: int) -> Response:
+    return Response(msgspec.json.encode(body), status=status, headers={"content-type": "application/json"})
+
+
+def _bearer(request: Request) -> str:
+    scheme, _, token = (request.headers.get("authorization") or "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else request.headers.get("x-auth-key") or ""
+
+
+def _peer(request: Request) -> str:
+    return str((request.cf or {}).get("peer", ""))
+
+
+__all__ = ["ACCOUNT", "ROOT", "WORKERS", "Call", "Control", "Entry", "Refused", "ok", "refused"]

@@ -1,0 +1,201 @@
+"""Uploads, versions and deployments: Cloudflare's ``workers/scripts`` and ``workers/services``."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from typing import Any
+
+from runtime.host import rollout, upload
+from runtime.host.control.base import NO_SCRIPT, NO_SERVICE, WORKERS, Call, Entry, Refused
+from runtime.host.rows import DeploymentRow, VersionRow, now
+
+SCRIPT = WORKERS + "/scripts/{name}"
+_KEPT_OPEN = 30.0  # seconds that a version which is uploaded alone waits for its deployment
+_NAME = "abcdefghijklmnopqrstuvwxyz0123456789_-"
+
+
+async def put(call: Call, account: str, name: str) -> Any:
+    """Upload and deploy in one, as a first deploy does."""
+    row, ms = await uploaded(call, name)
+    if row is None:
+        return {}  # the empty script that a secret comes before
+    deployment = await deploy(call, name, [(row, 100.0)])
+    return {"id": name, "deployment_id": row.id.replace("-", ""), "etag": row.bundle, "startup_time_ms": ms,
+            "deployment": deployment.id}
+
+
+async def upload_version(call: Call, account: str, name: str) -> Any:
+    row, ms = await uploaded(call, name)
+    if row is None:
+        raise Refused(400, 10021, "the script is not Python")
+    asyncio.get_running_loop().call_later(_KEPT_OPEN, call.fleet.let_go, row.id)
+    return {**shown(row), "startup_time_ms": ms}
+
+
+async def uploaded(call: Call, name: str) -> tuple[VersionRow | None, int]:
+    """(the new version, milliseconds it took to start): it is kept only once it has been seen to load."""
+    if not name or len(name) > 63 or set(name) - set(_NAME):
+        raise Refused(400, 10016, f"{name!r} is not a worker's name: lower-case letters, digits, - and _ alone")
+    fleet, before = call.fleet, latest(call, name)
+    new = upload.read(await _form(call), before)
+    if not new.script:
+        await asyncio.to_thread(fleet.registry.change, name)
+        return None, 0
+    await asyncio.to_thread(fleet.bundles.keep, new.bundle)
+    notes = new.metadata.get("annotations") or {}
+    pending = (fleet.registry.settings(name) or {}).get("secrets", {}) if before is None else {}
+    sealed = {key: fleet.seal.close(name, key, text) for key, text in new.secrets.items()}
+    row = VersionRow(
+        id=str(uuid.uuid4()), worker=name, number=0, bundle=new.bundle.digest, main=new.bundle.main,
+        metadata=new.metadata, secrets={**pending, **new.carried, **sealed}, created=now(), source=_source(call),
+        author=call.author, message=str(notes.get("workers/message", "")), tag=str(notes.get("workers/tag", "")),
+    )
+    return await opened(call, row)
+
+
+async def opened(call: Call, row: VersionRow) -> tuple[VersionRow, int]:
+    """The version, seen to load and then kept, with its number."""
+    began = time.monotonic()
+    await call.fleet.prepare(row)
+    ms = round((time.monotonic() - began) * 1000)
+    try:
+        return await asyncio.to_thread(call.fleet.registry.add_version, row), ms
+    except BaseException:
+        call.fleet.let_go(row.id)
+        raise
+
+
+async def deploy(call: Call, name: str, versions: list[tuple[VersionRow, float]], message: str = "") -> DeploymentRow:
+    return await call.fleet.deploy(name, versions, source=_source(call), author=call.author, message=message)
+
+
+async def create_deployment(call: Call, account: str, name: str) -> Any:
+    body = await call.json()
+    try:
+        pairs = rollout.checked(body.get("versions") if isinstance(body, dict) else None)
+    except ValueError as error:
+        raise Refused(400, 10208, str(error)) from None
+    versions = [(_version(call, name, id), share) for id, share in pairs]
+    notes = body.get("annotations") or {}
+    message = str(notes.get("workers/message", "")) if isinstance(notes, dict) else ""
+    return _deployment(await deploy(call, name, versions, message))
+
+
+async def deployments(call: Call, account: str, name: str) -> Any:
+    _existing(call, name)
+    return {"deployments": [_deployment(row) for row in call.fleet.registry.deployments(name)]}
+
+
+async def versions(call: Call, account: str, name: str) -> Any:
+    """Paged as ``page`` and ``per_page`` say; the newest first."""
+    _existing(call, name)
+    rows = call.fleet.registry.versions(name)
+    return {"items": [shown(row) for row in rows]}
+
+
+async def version(call: Call, account: str, name: str, id: str) -> Any:
+    return shown(_version(call, name, id))
+
+
+async def settings(call: Call, account: str, name: str) -> Any:
+    _existing(call, name)
+    row = latest(call, name)
+    kept = call.fleet.registry.settings(name) or {}
+    bindings = [] if row is None else shown(row)["resources"]["bindings"]
+    return {"bindings": bindings, "tags": kept.get("tags") or [], "logpush": False}
+
+
+async def change_settings(call: Call, account: str, name: str) -> Any:
+    _existing(call, name)
+    body = await call.json()
+    if isinstance(body, dict):
+        await asyncio.to_thread(lambda: call.fleet.registry.change(name, tags=body.get("tags") or []))
+    return body
+
+
+async def service(call: Call, account: str, name: str) -> Any:
+    if call.fleet.registry.settings(name) is None:
+        raise Refused(404, NO_SERVICE, "This Worker does not exist on this host.")
+    script = {"tag": name, "last_deployed_from": "wrangler", "id": name}
+    return {"id": name, "default_environment": {"environment": "production", "script": script}}
+
+
+async def delete(call: Call, account: str, name: str) -> Any:
+    if call.fleet.registry.settings(name) is None:
+        raise Refused(404, NO_SERVICE, "This Worker does not exist on this host.")
+    await call.fleet.delete(name)
+    wanted = await asyncio.to_thread(call.fleet.registry.bundles)
+    await asyncio.to_thread(call.fleet.bundles.sweep, wanted)
+    return None
+
+
+def latest(call: Call, name: str) -> VersionRow | None:
+    return next(iter(call.fleet.registry.versions(name, 1)), None)
+
+
+def shown(row: VersionRow) -> dict[str, Any]:
+    """A version as Cloudflare's API shows it; secrets by name alone."""
+    when = {"created_on": row.created, "modified_on": row.created, "author_email": row.author, "source": row.source}
+    notes = {"workers/message": row.message, "workers/tag": row.tag, "workers/triggered_by": row.triggered_by}
+    secrets = [{"name": name, "type": "secret_text"} for name in row.secrets]
+    runtime = {key: row.metadata.get(key) for key in ("compatibility_date", "compatibility_flags", "limits")}
+    return {
+        "id": row.id, "number": row.number, "metadata": when,
+        "annotations": {key: value for key, value in notes.items() if value},
+        "resources": {
+            "script": {"etag": row.bundle, "handlers": ["fetch"]},
+            "script_runtime": {key: value for key, value in runtime.items() if value},
+            "bindings": [*row.metadata.get("bindings", []), *secrets],
+        },
+    }
+
+
+def _deployment(row: DeploymentRow) -> dict[str, Any]:
+    notes = {"workers/message": row.message or row.note}
+    return {
+        "id": row.id, "source": row.source, "strategy": "percentage", "author_email": row.author,
+        "annotations": {key: value for key, value in notes.items() if value}, "created_on": row.created,
+        "versions": [{"version_id": id, "percentage": share} for id, share in row.versions],
+    }
+
+
+async def _form(call: Call) -> Any:
+    try:
+        return await call.request.form_data()
+    except TypeError as error:
+        raise Refused(400, 10021, str(error)) from None
+
+
+def _version(call: Call, name: str, id: str) -> VersionRow:
+    row = call.fleet.registry.version(id)
+    if row is None or row.worker != name:
+        raise Refused(404, NO_SCRIPT, f"the worker {name!r} has no version {id}")
+    return row
+
+
+def _existing(call: Call, name: str) -> None:
+    if call.fleet.registry.settings(name) is None:
+        raise Refused(404, NO_SCRIPT, "This Worker does not exist on this host.")
+
+
+def _source(call: Call) -> str:
+    agent = (call.request.headers.get("user-agent") or "").partition("/")[0].lower()
+    return agent if agent in ("wrangler", "pilot") else "api"
+
+
+ENTRIES: list[Entry] = [
+    ("PUT", SCRIPT, "deploy", put),
+    ("DELETE", SCRIPT, "deploy", delete),
+    ("POST", SCRIPT + "/versions", "deploy", upload_version),
+    ("GET", SCRIPT + "/versions", "read", versions),
+    ("GET", SCRIPT + "/versions/{id}", "read", version),
+    ("POST", SCRIPT + "/deployments", "deploy", create_deployment),
+    ("GET", SCRIPT + "/deployments", "read", deployments),
+    ("GET", SCRIPT + "/settings", "read", settings),
+    ("PATCH", SCRIPT + "/settings", "deploy", change_settings),
+    ("PATCH", SCRIPT + "/script-settings", "deploy", change_settings),
+    ("GET", WORKERS + "/services/{name}", "read", service),
+    ("DELETE", WORKERS + "/services/{name}", "deploy", delete),
+]

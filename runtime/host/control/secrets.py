@@ -1,0 +1,84 @@
+"""Secrets. As on Cloudflare they belong to a version: setting one makes and deploys a new version of the same code."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from runtime.host.control import scripts
+from runtime.host.control.base import NO_SCRIPT, Call, Entry, Refused
+from runtime.host.rows import now
+
+PATH = scripts.SCRIPT + "/secrets"
+
+
+async def list_(call: Call, account: str, name: str) -> Any:
+    row, kept = scripts.latest(call, name), call.fleet.registry.settings(name)
+    if kept is None:
+        raise Refused(404, NO_SCRIPT, "This Worker does not exist on this host.")
+    names = row.secrets if row is not None else kept.get("secrets", {})
+    return [{"name": secret, "type": "secret_text"} for secret in sorted(names)]
+
+
+async def put(call: Call, account: str, name: str) -> Any:
+    body = await call.json()
+    secret, text = _secret(body)
+    await change(call, name, {secret: text})
+    return {"name": secret, "type": "secret_text"}
+
+
+async def delete(call: Call, account: str, name: str, secret: str) -> Any:
+    row = scripts.latest(call, name)
+    if row is not None and secret not in row.secrets:
+        raise Refused(404, 10056, f"there is no secret {secret!r}")
+    await change(call, name, {secret: None})
+    return None
+
+
+async def bulk(call: Call, account: str, name: str) -> Any:
+    """``{"secrets": {NAME: {"name", "text", "type"} or null}}``: all of them in one new version."""
+    body = await call.json()
+    given = body.get("secrets") if isinstance(body, dict) else None
+    if not isinstance(given, dict):
+        raise Refused(400, 10026, "the body needs an object 'secrets'")
+    texts = {key: None if item is None else _secret({"name": key, **item})[1] for key, item in given.items()}
+    await change(call, name, texts)
+    return await list_(call, account, name)
+
+
+async def change(call: Call, name: str, texts: Mapping[str, str | None]) -> None:
+    """Set these, and take those away that are None."""
+    fleet, row = call.fleet, scripts.latest(call, name)
+    kept = fleet.registry.settings(name)
+    if kept is None:
+        raise Refused(404, NO_SCRIPT, "This Worker does not exist on this host.")
+    new = {key: fleet.seal.close(name, key, text) for key, text in texts.items() if text is not None}
+    if row is None:  # they wait for the first version
+        pending = {key: text for key, text in kept.get("secrets", {}).items() if key not in texts}
+        await asyncio.to_thread(lambda: fleet.registry.change(name, secrets={**pending, **new}))
+        return
+    secrets = {**{key: text for key, text in row.secrets.items() if key not in texts}, **new}
+    next_ = msgspec.structs.replace(
+        row, id=str(uuid.uuid4()), number=0, secrets=secrets, created=now(), author=call.author,
+        message="", tag="", triggered_by="secret")
+    added, _ = await scripts.opened(call, next_)
+    await scripts.deploy(call, name, [(added, 100.0)], f"secrets: {', '.join(sorted(texts))}")
+
+
+def _secret(body: Any) -> tuple[str, str]:
+    name, text = (body.get("name"), body.get("text")) if isinstance(body, dict) else (None, None)
+    if not isinstance(name, str) or not name or not isinstance(text, str):
+        raise Refused(400, 10026, "a secret needs a 'name' and a 'text'")
+    return name, text
+
+
+ENTRIES: list[Entry] = [
+    ("GET", PATH, "deploy", list_),
+    ("PUT", PATH, "deploy", put),
+    ("DELETE", PATH + "/{secret}", "deploy", delete),
+    ("PATCH", scripts.SCRIPT + "/secrets-bulk", "deploy", bulk),
+]

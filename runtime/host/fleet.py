@@ -1,0 +1,188 @@
+"""Every worker of a host: which versions are open, which of them answers, and how one takes another's place.
+
+Theory of operation
+-------------------
+The registry says what *should* run: a worker's newest deployment. The fleet makes it so: it opens the versions that
+the deployment names (each once, however many deployments name it), writes the deployment down, swaps the pointer, and
+retires the versions that nothing names any more: their requests and streams finish first. Until the row is written
+nothing has changed for anybody; once it is, a restart leads to the same place. Deploys of one worker take turns.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+from bindings.base import House
+from runtime.config import Config, PilotSettings
+from runtime.errors import UserError
+from runtime.host.bundle import Bundles
+from runtime.host.registry import Registry
+from runtime.host.rollout import Arm, Rollout
+from runtime.host.rows import DeploymentRow, VersionRow, now
+from runtime.host.seal import Seal
+from runtime.host.upload import config_of
+from runtime.supervisor.deployment import Deployment
+from runtime.supervisor.observe.base import Observer
+from runtime.supervisor.process import Parts
+from runtime.supervisor.reload import parse_bindings
+
+
+class NotDeployed(UserError):
+    """No version of this worker answers."""
+
+
+class Worker:
+    """One worker by name; what ``Dispatch`` serves."""
+
+    broken: UserError | None = None
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.rollout: Rollout | None = None
+        self.lock = asyncio.Lock()
+        self.opened = asyncio.Event()   # or it is known why not
+        self.domains: frozenset[str] = frozenset()
+        self._pilot = PilotSettings()
+
+    @property
+    def version(self) -> int:
+        return self.rollout.arms[0].row.number if self.rollout else 0
+
+    @property
+    def body_limit(self) -> int:
+        return self.rollout.arms[0].deployment.config.pilot.body_limit if self.rollout else self._pilot.body_limit
+
+    async def current(self, headers: Sequence[tuple[bytes, bytes]]) -> Arm:
+        """The version for a request with these headers."""
+        if self.rollout is None:
+            await self.opened.wait()
+        if self.rollout is None:
+            raise self.broken or NotDeployed(f"the worker {self.name!r} has no deployment")
+        return self.rollout.choose(self.name, headers)
+
+
+class Fleet:
+    """The workers. ``open`` brings back what the registry says; ``deploy`` changes it."""
+
+    def __init__(
+        self, registry: Registry, bundles: Bundles, seal: Seal, house: House, parts: Parts, observer: Observer
+    ) -> None:
+        self.registry, self.bundles, self.seal = registry, bundles, seal
+        self.workers: dict[str, Worker] = {}
+        self._house, self._parts, self._observer = house, parts, observer
+        self._open: dict[str, Deployment] = {}    # by version id
+        self._retiring: set[asyncio.Task[None]] = set()
+
+    async def open(self) -> None:
+        """Everything the registry has; one worker that fails does not keep the others."""
+        for name in self.registry.workers():
+            self.workers[name] = Worker(name)
+        await asyncio.gather(*map(self._restore, list(self.workers.values())))
+
+    def worker(self, name: str) -> Worker:
+        return self.workers.setdefault(name, Worker(name))
+
+    async def prepare(self, row: VersionRow) -> Deployment:
+        """The version, opened. Raises ``ScriptError`` when it does not load, RequestError for its metadata."""
+        if (running := self._open.get(row.id)) is not None:
+            return running
+        config = self.config(row)
+        deployment = Deployment(row.number, config, parse_bindings(config, self._house), self._parts)
+        try:
+            await deployment.open()
+        except BaseException:
+            await deployment.aclose()
+            raise
+        return self._open.setdefault(row.id, deployment)
+
+    def config(self, row: VersionRow) -> Config:
+        folder = self.bundles.path(row.bundle)
+        return config_of(row, folder, lambda name, sealed: self.seal.open(row.worker, name, sealed))
+
+    async def deploy(self, name: str, versions: Sequence[tuple[VersionRow, float]], **about: Any) -> DeploymentRow:
+        """Make these answer. Raises what ``prepare`` raises, and then nothing has changed."""
+        worker = self.worker(name)
+        async with worker.lock:
+            arms = [Arm(row, await self.prepare(row), share) for row, share in versions]
+            shares = [(row.id, share) for row, share in versions]
+            row = DeploymentRow(id=str(uuid.uuid4()), worker=name, versions=shares, created=now(), **about)
+            await asyncio.to_thread(self.registry.add_deployment, row)
+            self._swap(worker, Rollout(row, arms))
+        return row
+
+    async def delete(self, name: str) -> None:
+        worker = self.workers.pop(name, None)
+        await asyncio.to_thread(self.registry.delete, name)
+        if worker is not None:
+            worker.rollout, old = None, worker.rollout
+            worker.broken = NotDeployed(f"the worker {name!r} was deleted")
+            worker.opened.set()
+            self._retire_unused([arm.row.id for arm in old.arms] if old else [])
+
+    def let_go(self, id: str) -> None:
+        """A version that was opened to see whether it loads, and is not deployed."""
+        self._retire_unused([id])
+
+    def report(self, prefix: str) -> list[dict[str, Any]]:
+        """One row per worker, for a status."""
+        return [_report(worker, f"{prefix}{worker.name}/") for worker in self.workers.values()]
+
+    async def aclose(self, drain: float) -> None:
+        self._retire_unused(list(self._open), wanted=set())
+        if self._retiring:
+            _, late = await asyncio.wait(self._retiring, timeout=drain)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    async def _restore(self, worker: Worker) -> None:
+        try:
+            newest = next(iter(self.registry.deployments(worker.name, 1)), None)
+            if newest is not None:
+                rows = [(self.registry.version(id), share) for id, share in newest.versions]
+                arms = [Arm(row, await self.prepare(row), share) for row, share in rows if row is not None]
+                self._swap(worker, Rollout(newest, arms))
+        except UserError as error:
+            worker.broken = error
+            self._observer.error(f"{worker.name} does not start: {error}")
+        finally:
+            worker.opened.set()
+
+    def _swap(self, worker: Worker, rollout: Rollout) -> None:
+        old, worker.rollout, worker.broken = worker.rollout, rollout, None
+        worker.opened.set()
+        self._retire_unused([arm.row.id for arm in old.arms] if old else [])
+
+    def _retire_unused(self, ids: Sequence[str], wanted: set[str] | None = None) -> None:
+        if wanted is None:
+            rollouts = [worker.rollout for worker in self.workers.values() if worker.rollout]
+            wanted = {arm.row.id for rollout in rollouts for arm in rollout.arms}
+        for id in set(ids) - wanted:
+            if (deployment := self._open.pop(id, None)) is not None:
+                task = asyncio.create_task(_retire(deployment))
+                self._retiring.add(task)
+                task.add_done_callback(self._retiring.discard)
+
+
+def _report(worker: Worker, url: str) -> dict[str, Any]:
+    arms = worker.rollout.arms if worker.rollout else ()
+    state = "serving" if arms else "broken" if worker.broken else "empty"
+    return {
+        "name": worker.name, "state": state, "url": url, "version": worker.version,
+        "isolates": sum(slot.alive for arm in arms for slot in arm.deployment.slots),
+        "requests": sum(arm.answered for arm in arms), "failed": sum(arm.failed for arm in arms),
+    }
+
+
+async def _retire(deployment: Deployment) -> None:
+    try:
+        await deployment.retire()
+    except asyncio.CancelledError:
+        await deployment.aclose()
+        raise
+
+
+__all__ = ["Fleet", "NotDeployed", "Worker"]

@@ -1,0 +1,69 @@
+"""A request's way to its worker: by hostname, by a path prefix for a bare address, else the host's own routes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from runtime.errors import RequestError
+from runtime.host.fleet import Fleet, Worker
+from runtime.supervisor.app import App
+from runtime.supervisor.dispatch import Dispatch
+from runtime.supervisor.exchange import Receive, Send
+
+PREFIX = "/_w/"  # /_w/NAME/rest: the worker sees /rest
+
+
+class Nowhere:
+    """What ``Dispatch`` serves where no worker is meant."""
+
+    broken, version = None, 0
+    body_limit = 1 << 20
+
+    async def current(self, headers: Any) -> Any:
+        raise RequestError(404, "no worker answers here", remedy=f"Its own hostname, or:  {PREFIX}NAME/")
+
+
+class Front:
+    """The ASGI application of a host. ``domain``: ``NAME.<domain>`` is the worker NAME."""
+
+    def __init__(self, fleet: Fleet, app: App, domain: str, dispatch: Callable[[Worker], Dispatch]) -> None:
+        self._fleet, self._app, self._new = fleet, app, dispatch
+        self._suffix = f".{domain.lower()}"
+        self._dispatches: dict[Worker, Dispatch] = {}
+
+    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        worker = self._by_hostname(scope)
+        if worker is None and scope["path"].startswith(PREFIX):
+            scope, worker = self._by_prefix(scope)
+        if worker is None:
+            return await self._app(scope, receive, send)
+        await self._dispatch(worker)(scope, receive, send)
+
+    def _by_hostname(self, scope: Any) -> Worker | None:
+        host = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"host"), "")
+        host = host.rpartition(":")[0].lower() if host.rpartition(":")[2].isdigit() else host.lower()
+        name = host.removesuffix(self._suffix)
+        if name != host:
+            return self._fleet.workers.get(name)
+        return next((worker for worker in self._fleet.workers.values() if host in worker.domains), None)
+
+    def _by_prefix(self, scope: Any) -> tuple[Any, Worker | None]:
+        """The scope without the prefix. A worker's name needs no decoding."""
+        name, _, rest = scope["path"].removeprefix(PREFIX).partition("/")
+        worker = self._fleet.workers.get(name)
+        if worker is None:
+            return scope, None
+        raw = scope["raw_path"].removeprefix(PREFIX.encode() + name.encode())
+        return {**scope, "path": "/" + rest, "raw_path": raw or b"/", "root_path": PREFIX + name}, worker
+
+    def _dispatch(self, worker: Worker) -> Dispatch:
+        dispatch = self._dispatches.get(worker)
+        if dispatch is None:
+            dispatch = self._dispatches[worker] = self._new(worker)
+        return dispatch
+
+
+__all__ = ["PREFIX", "Front", "Nowhere"]

@@ -1,0 +1,92 @@
+"""Which version answers a request: a deployment's one or two versions, by their shares.
+
+https://developers.cloudflare.com/workers/configuration/versions-and-deployments/gradual-deployments/
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from runtime.host.rows import DeploymentRow, VersionRow
+from runtime.supervisor.deployment import Deployment
+from runtime.supervisor.exchange import Exchange
+
+KEY = b"cloudflare-workers-version-key"
+OVERRIDES = b"cloudflare-workers-version-overrides"
+_OVERRIDE = re.compile(r'\s*([a-z0-9_-]+)\s*=\s*"([0-9a-fA-F-]{1,64})"\s*(?:,|$)')
+
+
+@dataclass
+class Arm:
+    """One version of a rollout, and how it has fared since."""
+
+    row: VersionRow
+    deployment: Deployment
+    share: float          # per cent
+    answered: int = 0
+    failed: int = 0
+
+    async def fetch(self, exchange: Exchange) -> None:
+        self.answered += 1
+        try:
+            await self.deployment.fetch(exchange)
+        except Exception:
+            self.failed += not exchange.left
+            raise
+        self.failed += exchange.status >= 500
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """A deployment in force."""
+
+    row: DeploymentRow
+    arms: Sequence[Arm]
+
+    def choose(self, worker: str, headers: Sequence[tuple[bytes, bytes]]) -> Arm:
+        """The override's version where it is one of the two, else by the key's hash, else by chance."""
+        if len(self.arms) == 1:
+            return self.arms[0]
+        given = {name: value.decode("latin-1") for name, value in headers if name in (KEY, OVERRIDES)}
+        wanted = dict(_OVERRIDE.findall(given.get(OVERRIDES, ""))).get(worker)
+        for arm in self.arms:
+            if arm.row.id == wanted:
+                return arm
+        return self._at(_place(given[KEY]) if KEY in given else random.random() * 100)
+
+    def _at(self, place: float) -> Arm:
+        for arm in self.arms:
+            place -= arm.share
+            if place < 0:
+                return arm
+        return self.arms[-1]
+
+
+def _place(key: str) -> float:
+    """0 to 100, the same for the same key: a client stays with its version while shares only grow."""
+    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:4]) / 2**32 * 100
+
+
+def checked(versions: Any) -> list[tuple[str, float]]:
+    """``[{"version_id", "percentage"}]`` of a request. Raises ValueError with what is wrong."""
+    if not isinstance(versions, list) or not 1 <= len(versions) <= 2:
+        raise ValueError("a deployment has one or two versions")
+    pairs = []
+    for item in versions:
+        id, share = (item.get("version_id"), item.get("percentage")) if isinstance(item, dict) else (None, None)
+        if not isinstance(id, str) or isinstance(share, bool) or not isinstance(share, int | float):
+            raise ValueError("each version needs a 'version_id' and a 'percentage'")
+        pairs.append((id, float(share)))
+    if len({id for id, _ in pairs}) < len(pairs):
+        raise ValueError("a version stands there twice")
+    if any(not 0 <= share <= 100 for _, share in pairs) or abs(sum(share for _, share in pairs) - 100) > 0.01:
+        raise ValueError("the percentages must add up to 100")
+    return pairs
+
+
+__all__ = ["Arm", "Rollout", "checked"]

@@ -1,0 +1,165 @@
+"""``pilot host``: the process tree of ``pilot dev`` with the sandbox on, for many workers that are deployed to it."""
+
+from __future__ import annotations
+
+import fcntl
+import ipaddress
+import os
+import time
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from bindings.base import House
+from runtime.errors import UserError
+from runtime.host.bundle import Bundles
+from runtime.host.control import account, scripts, secrets
+from runtime.host.control.base import ROOT, Call, Control, Entry
+from runtime.host.fleet import Fleet, Worker
+from runtime.host.front import PREFIX, Front, Nowhere
+from runtime.host.registry import Registry
+from runtime.host.seal import Seal
+from runtime.isolate import sandbox
+from runtime.supervisor import server
+from runtime.supervisor.app import App
+from runtime.supervisor.dispatch import Dispatch
+from runtime.supervisor.isolates import make_spawner
+from runtime.supervisor.metrics import PATH, Metrics
+from runtime.supervisor.observe.base import Observer
+from runtime.supervisor.process import Confinement, Parts
+from runtime.supervisor.reload import products
+from runtime.supervisor.server import Supervisor, address, bind
+from runtime.supervisor.tracing import make_tracer
+from runtime.web import Response
+
+UPLOAD = 100_000_000  # bytes of one
+
+
+@dataclass(frozen=True)
+class Options:
+    """The command line of ``pilot host``."""
+
+    data: Path
+    host: str = "127.0.0.1"
+    port: int = 8788
+    domain: str = "localhost"
+    engine: str | None = None
+    isolates: int = 0                # per version; 0: as many as there are cores, four at most
+    memory: int = 2 << 30            # bytes of one isolate
+    drain: float = 30
+    certificate: Path | None = None
+    key: Path | None = None
+
+
+class HostServer(Supervisor):
+    """Everything under one data directory, which one host at a time may have."""
+
+    def __init__(self, options: Options, observer: Observer) -> None:
+        self._options = options
+        data = options.data.expanduser().absolute()
+        self._lock = _own(data)
+        self._registry = Registry(data / "host.db")
+        if not _is_loopback(options.host) and not any(row.revoked is None for row in self._registry.tokens()):
+            raise UserError(f"{options.host} can be reached by others, and there is no token yet", where="--host",
+                            remedy=f"pilot host token create NAME --data {options.data}")
+        sock = bind(options.host, options.port)
+        self.url = address("https" if options.certificate else "http", options.host, sock)
+        choices = {"engine": options.engine, "load_timeout": 600.0}
+        house = House(data, data / "state", True, observer, url=self.url, options=choices)
+        spawner = make_spawner(data, clean=True)
+        tracer = make_tracer("pilot-host", None, observer.warn)
+        super().__init__(sock, house, spawner, observer, tracer, options.drain)
+        temp = _emptied(data / "temp")
+        parts = Parts(spawner, self.outbound, observer.worker_output, isolates=options.isolates or _cores(),
+                      confinement=Confinement(temp, memory=options.memory, file_size=1 << 30))
+        seal = Seal.of(data / "secrets.key")
+        self._fleet = Fleet(self._registry, Bundles(data / "bundles"), seal, house, parts, observer)
+        self._control = Control(self._fleet, observer)
+        self._began = time.monotonic()
+        house.admits = self._control.admits
+
+    def application(self) -> Front:
+        status: Entry = ("GET", ROOT + "/pilot/status", "read", self.status)
+        metrics: Entry = ("GET", PATH, "read", self._metrics)
+        entries = [status, metrics, *scripts.ENTRIES, *secrets.ENTRIES, *account.ENTRIES, *account.LAST]
+        own = [route for product in products() for route in product.routes(self.house)]
+        nowhere = Dispatch(Nowhere(), self.observer, self.requests, self.tracer, public=True)
+        app = App(nowhere, [*self._control.routes(entries), *own], UPLOAD)
+
+        def dispatch(worker: Worker) -> Dispatch:
+            return Dispatch(worker, self.observer, self.requests, self.tracer, public=True)
+
+        return Front(self._fleet, app, self._options.domain, dispatch)
+
+    def listening(self) -> dict[str, Any]:
+        certificate, key = self._options.certificate, self._options.key
+        return {"ssl_certfile": certificate, "ssl_keyfile": key} if certificate else {}
+
+    async def open(self) -> None:
+        for line in sandbox.available():
+            self.observer.warn(line)
+        await self._fleet.open()
+
+    def announce(self) -> None:
+        names = [worker.name for worker in self._fleet.workers.values() if worker.rollout]
+        rows = [(name, f"version {self._fleet.workers[name].version}", f"{self.url}{PREFIX}{name}/") for name in names]
+        self.observer.banner(
+            version=version("pilotlight"), url=self.url, name="host", config_path=str(self._options.data),
+            bindings=rows, engine_lines=[], warnings=[],
+        )  # fmt: skip
+        self.observer.ready(self.url)
+
+    async def status(self, call: Call) -> dict[str, Any]:
+        """What ``pilot status`` shows."""
+        engines = [engine for product in products() for engine in product.engines(self.house)]
+        return {"version": version("pilotlight"), "up_s": time.monotonic() - self._began,
+                "workers": self._fleet.report(f"{self.url}{PREFIX}"), "engines": engines}
+
+    async def _metrics(self, call: Call) -> Response:
+        return await Metrics(self.house, products(), self.requests, None).show(call.request)
+
+    async def close(self, left: float) -> None:
+        await self._fleet.aclose(left)
+        self._registry.close()
+        os.close(self._lock)
+
+
+def _own(data: Path) -> int:
+    """A lock on the data directory for as long as this process lives. Raises UserError."""
+    try:
+        data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = os.open(data / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise UserError(f"cannot be used: {error.strerror}", where=str(data), remedy="--data FOLDER") from None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(lock)
+        raise UserError("another host serves from it", where=str(data), remedy="--data FOLDER") from None
+    return lock
+
+
+def _emptied(folder: Path) -> Path:
+    """What isolates of an earlier life left behind is gone."""
+    import shutil
+
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700)
+    return folder
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _cores() -> int:
+    return min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, 4)
+
+
+def host(options: Options, observer: Observer) -> None:
+    """Blocks until stopped. Raises ``UserError`` when it cannot start."""
+    server.run(HostServer(options, observer))

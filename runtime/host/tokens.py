@@ -1,0 +1,88 @@
+"""API tokens: made once, shown once, kept as hashes, compared in constant time, revoked at any moment."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+import time
+import uuid
+from collections.abc import Sequence
+from typing import Literal, get_args
+
+import msgspec
+
+from runtime.errors import UserError
+from runtime.host.registry import Registry
+from runtime.host.rows import TokenRow, now
+
+Scope = Literal["deploy", "read", "ai"]
+SCOPES: tuple[Scope, ...] = get_args(Scope)
+PREFIX = "pilot_"
+_ATTEMPTS, _WINDOW = 20, 60.0  # wrong tokens from one address in so many seconds
+_ADDRESSES = 10_000            # remembered
+
+
+def create(registry: Registry, name: str, scopes: Sequence[str]) -> tuple[TokenRow, str]:
+    """(the row, the token itself, which nobody can show again). ``deploy`` includes ``read``."""
+    for scope in scopes:
+        if scope not in SCOPES:
+            raise UserError(f"there is no scope {scope!r}", where="--scope", remedy=f"Use: {', '.join(SCOPES)}")
+    token = PREFIX + secrets.token_urlsafe(32)
+    row = TokenRow(id=uuid.uuid4().hex[:12], name=name, hash=_hash(token), scopes=sorted(set(scopes)), created=now())
+    registry.add_token(row)
+    return row, token
+
+
+def revoke(registry: Registry, wanted: str) -> TokenRow:
+    """By id or by name. Raises UserError when none, or more than one, is called so."""
+    found = [row for row in registry.tokens() if wanted in (row.id, row.name) and row.revoked is None]
+    if len(found) != 1:
+        what = f"{len(found)} tokens are called {wanted!r}" if found else f"no valid token is called {wanted!r}"
+        raise UserError(what, remedy="pilot host token list")
+    row = msgspec.structs.replace(found[0], revoked=now())
+    registry.add_token(row)
+    return row
+
+
+class Gate:
+    """Who may do what. Looks at the registry each time: a token revoked by another process is refused at once."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self._failures: dict[str, list[float]] = {}
+
+    def open(self) -> bool:
+        """Whether nobody has made a token yet: then whoever reaches this (loopback) address may do everything."""
+        return not any(row.revoked is None for row in self._registry.tokens())
+
+    def holder(self, token: str) -> TokenRow | None:
+        """The valid token this is. Takes the same time whichever it is."""
+        wanted, found = _hash(token), None
+        for row in self._registry.tokens():
+            if hmac.compare_digest(row.hash, wanted) and row.revoked is None:
+                found = row
+        return found
+
+    def blocked(self, address: str) -> bool:
+        """Too many wrong tokens came from there."""
+        since = time.monotonic() - _WINDOW
+        return sum(at > since for at in self._failures.get(address, ())) >= _ATTEMPTS
+
+    def failed(self, address: str) -> None:
+        recent = [at for at in self._failures.pop(address, []) if at > time.monotonic() - _WINDOW]
+        self._failures[address] = [*recent[-_ATTEMPTS:], time.monotonic()]
+        while len(self._failures) > _ADDRESSES:
+            del self._failures[next(iter(self._failures))]  # the one that failed longest ago
+
+
+def allows(row: TokenRow, scope: Scope) -> bool:
+    return scope in row.scopes or (scope == "read" and "deploy" in row.scopes)
+
+
+def _hash(token: str) -> str:
+    """Plain SHA-256 is enough: a token has 256 bits of chance in it, there is nothing to guess."""
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+__all__ = ["PREFIX", "SCOPES", "Gate", "Scope", "allows", "create", "revoke"]

@@ -1,0 +1,135 @@
+"""An upload of Cloudflare's API: a multipart form whose part ``metadata`` is JSON and whose other parts are modules.
+
+What the metadata's bindings mean here: https://developers.cloudflare.com/workers/configuration/multipart-upload-metadata/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from runtime.config import Config, PilotSettings
+from runtime.config.secrets import Hidden
+from runtime.errors import RequestError
+from runtime.host.bundle import Bundle, bundle
+from runtime.host.rows import VersionRow
+from runtime.web import File, FormData
+
+INHERITED = {"secret_text", "plain_text", "json"}  # kinds that keep_bindings may name
+_LARGEST = 1 << 20                                 # bytes of metadata
+
+Binding = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Upload:
+    """Checked. ``metadata`` has no secret in it any more; ``secrets`` are by name."""
+
+    bundle: Bundle
+    metadata: dict[str, Any]
+    secrets: Mapping[str, str] = field(repr=False)
+    carried: Mapping[str, str] = field(default_factory=dict)  # sealed ones, from the version before
+    script: bool = True  # False: the empty JavaScript that `wrangler secret put` makes before there is a worker
+
+
+def read(form: FormData, before: VersionRow | None) -> Upload:
+    """``before``: the worker's latest version, from which bindings may be inherited. Raises RequestError."""
+    metadata = _metadata(form)
+    files = [(part.name, bytes(part)) for _, part in form.items() if isinstance(part, File)]
+    main = metadata.get("main_module") or metadata.get("body_part")
+    if not isinstance(main, str):
+        raise RequestError(400, "the metadata names no main_module")
+    bindings, secrets = _bindings(metadata, before)
+    kept = {**metadata, "bindings": bindings}
+    over = kept_secrets(metadata, before)
+    script = main.endswith(".py") or not all(kind == "application/javascript+module" for kind in _types(form))
+    return Upload(bundle(main, files), kept, secrets, over, script)
+
+
+def kept_secrets(metadata: Mapping[str, Any], before: VersionRow | None) -> dict[str, str]:
+    """The sealed secrets that go over from the version ``before``: kept as a kind, or inherited by name."""
+    if before is None:
+        return {}
+    named = {item["name"] for item in metadata.get("bindings") or [] if item["type"] == "inherit"}
+    whole = "secret_text" in (metadata.get("keep_bindings") or ())
+    return {name: sealed for name, sealed in before.secrets.items() if whole or name in named}
+
+
+def config_of(row: VersionRow, folder: Path, open_secret: Callable[[str, str], str]) -> Config:
+    """The configuration that a version's isolates run with. Raises RequestError for what is not served here."""
+    if not row.main.endswith(".py"):
+        raise RequestError(400, f"{row.main} is not Python: workers here are .py files")
+    values: dict[str, Any] = {}
+    products: dict[str, Any] = {}
+    for binding in row.metadata.get("bindings", []):
+        _take(binding, row, values, products)
+    secrets = {name: open_secret(name, sealed) for name, sealed in row.secrets.items()}
+    flags = row.metadata.get("compatibility_flags") or ()
+    return Config(
+        path=None, root=folder, name=row.worker, main=folder / row.main, vars=values, secrets=Hidden(secrets),
+        compatibility_date=row.metadata.get("compatibility_date"), compatibility_flags=tuple(flags),
+        products=products, pilot=_settings(row.metadata),
+    )
+
+
+def _metadata(form: FormData) -> dict[str, Any]:
+    part = form.get("metadata")
+    text = bytes(part) if isinstance(part, File) else str(part or "").encode()
+    if len(text) > _LARGEST:
+        raise RequestError(413, f"the metadata is over {_LARGEST} bytes")
+    try:
+        return msgspec.json.decode(text, type=dict[str, Any])
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise RequestError(400, f"the part 'metadata' is not a JSON object: {error}") from None
+
+
+def _types(form: FormData) -> list[str]:
+    return [part.type for _, part in form.items() if isinstance(part, File)]
+
+
+def _bindings(metadata: dict[str, Any], before: VersionRow | None) -> tuple[list[Binding], dict[str, str]]:
+    """(bindings without secrets, new secrets)."""
+    given = metadata.get("bindings") or []
+    if not isinstance(given, list) or not all(_is_binding(item) for item in given):
+        raise RequestError(400, "every binding in the metadata needs a 'name' and a 'type'")
+    secrets = {item["name"]: str(item.get("text", "")) for item in given if item["type"] == "secret_text"}
+    plain = [item for item in given if item["type"] not in ("secret_text", "inherit")]
+    names = {item["name"] for item in given if item["type"] != "inherit"}
+    old = {item["name"]: item for item in (before.metadata.get("bindings", []) if before else [])}
+    plain += [old[item["name"]] for item in given if item["type"] == "inherit" and item["name"] in old]
+    keep = set(metadata.get("keep_bindings") or ()) & INHERITED
+    plain += [item for name, item in old.items() if name not in names and item["type"] in keep]
+    return plain, secrets
+
+
+def _is_binding(item: Any) -> bool:
+    return isinstance(item, dict) and isinstance(item.get("name"), str) and isinstance(item.get("type"), str)
+
+
+def _take(binding: Binding, row: VersionRow, values: dict[str, Any], products: dict[str, Any]) -> None:
+    name, kind = binding["name"], binding["type"]
+    if kind == "plain_text":
+        values[name] = str(binding.get("text", ""))
+    elif kind == "json":
+        values[name] = binding.get("json")
+    elif kind == "version_metadata":
+        values[name] = {"id": row.id, "tag": row.tag, "timestamp": row.created}
+    elif kind == "ai":
+        products["ai"] = {"binding": name}
+    else:
+        raise RequestError(400, f"the binding {name!r} is of the type {kind}, which this host does not serve")
+
+
+def _settings(metadata: dict[str, Any]) -> PilotSettings:
+    """``[pilot]`` travels in the metadata's key of that name; Cloudflare knows none."""
+    try:
+        return msgspec.convert(metadata.get("pilot") or {}, PilotSettings)
+    except msgspec.ValidationError as error:
+        raise RequestError(400, f"[pilot]: {error}") from None
+
+
+__all__ = ["Upload", "config_of", "read"]

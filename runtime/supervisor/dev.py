@@ -1,0 +1,104 @@
+"""``pilot dev``: one worker, from a folder that is watched."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from bindings.base import House
+from runtime import config as configuration
+from runtime.config import Config
+from runtime.supervisor import server
+from runtime.supervisor.app import App
+from runtime.supervisor.dispatch import Dispatch
+from runtime.supervisor.isolates import make_spawner
+from runtime.supervisor.metrics import metrics_routes
+from runtime.supervisor.observe.base import Observer
+from runtime.supervisor.process import Parts
+from runtime.supervisor.reload import Deployments, changes, products
+from runtime.supervisor.server import Supervisor, address, bind
+from runtime.supervisor.tracing import make_tracer
+
+
+@dataclass(frozen=True)
+class Options:
+    """The command line of ``pilot dev``; None means: as the configuration says."""
+
+    config: Path | None = None
+    environment: str | None = None
+    host: str | None = None
+    port: int | None = None
+    engine: str | None = None
+    inline: bool = False
+    drain: float | None = None
+    variables: dict[str, str] = field(default_factory=dict)
+
+    def read(self) -> Config:
+        return configuration.load(self.config, environment=self.environment, variables=self.variables)
+
+
+class DevServer(Supervisor):
+    """Reads the configuration at once: what is wrong in it is said before anything runs."""
+
+    def __init__(self, options: Options, observer: Observer) -> None:
+        self._config = config = options.read()
+        host = options.host or config.dev.ip or "127.0.0.1"
+        port = next(port for port in (options.port, config.dev.port, 8787) if port is not None)
+        sock = bind(host, port)
+        self.url = address("http", host, sock)
+        pilot = config.pilot
+        choices = {
+            "engine": options.engine, "load_timeout": pilot.load_timeout, "engine_metrics": pilot.engine_metrics,
+        }  # fmt: skip
+        house = House(config.root, config.root / ".pilot" / "state", False, observer, url=self.url, options=choices)
+        spawner = make_spawner(config.root, inline=options.inline)
+        drain = pilot.drain if options.drain is None else options.drain
+        tracer = make_tracer(config.name, pilot.otlp, observer.warn)
+        super().__init__(sock, house, spawner, observer, tracer, drain)
+        parts = Parts(spawner, self.outbound, observer.worker_output)
+        self._deployments = Deployments(config, options.read, house, parts, observer)
+
+    def application(self) -> App:
+        routes = [*metrics_routes(self.house, products(), self.requests)]
+        routes += [route for product in products() for route in product.routes(self.house)]
+        dispatch = Dispatch(self._deployments, self.observer, self.requests, self.tracer)
+        return App(dispatch, routes, self._config.pilot.body_limit)
+
+    async def open(self) -> None:
+        await self._deployments.open()
+
+    def announce(self) -> None:
+        config = self._deployments.config
+        rows = [(binding.name, *binding.describe()) for binding in self._deployments.bindings]
+        remarks = [remark for product in products() for remark in product.remarks(self.house)]
+        self.observer.banner(
+            version=version("pilotlight"), url=self.url, name=config.name,
+            config_path=_near(config.path or config.main), bindings=rows, engine_lines=remarks,
+            warnings=config.warnings,
+        )  # fmt: skip
+        self.observer.ready(self.url)
+        if self._deployments.broken is not None:
+            self.observer.warn("every request answers 500 until the error above is mended and saved")
+
+    def background(self) -> list[Coroutine[Any, Any, None]]:
+        return [self._follow()]
+
+    async def close(self, left: float) -> None:
+        await self._deployments.aclose(left)
+
+    async def _follow(self) -> None:
+        async for files in changes(lambda: self._deployments.config):
+            await self._deployments.reload(files)
+
+
+def _near(path: Path) -> str:
+    """A path as a person would type it here."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+def dev(options: Options, observer: Observer) -> None:
+    """Blocks until stopped. Raises ``UserError`` when it cannot start."""
+    server.run(DevServer(options, observer))
