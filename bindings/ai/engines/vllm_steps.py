@@ -60,6 +60,8 @@ class Steps:
 
     async def add(self, stream: Stream, prompt: Any, params: Any, request_id: str, **more: Any) -> None:
         """Give the request to the model; from here on its steps go to the stream."""
+        if hasattr(params, "skip_clone"):
+            params.skip_clone = True  # they are this request's own; a deep copy takes 60 µs
         name = f"{request_id}.{next(_numbers)}"
         self._awaited[name] = stream
         try:
