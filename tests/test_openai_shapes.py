@@ -92,6 +92,33 @@ def test_a_pattern_of_the_schema_cannot_hold_the_server_up() -> None:
         json_mode.value('{"a": "' + "a" * 64 + '!"}', {"properties": {"a": {"pattern": r"^(?=a)(a+)+\1$"}}})
 
 
+def doubling(levels: int) -> Any:
+    """Each definition names the next one twice: twice as many steps with every level."""
+    steps = {f"a{n}": {"anyOf": [{"$ref": f"#/$defs/a{n + 1}"}] * 2} for n in range(levels)}
+    return {"$defs": {**steps, f"a{levels}": {"type": "string"}}, "$ref": "#/$defs/a0"}
+
+
+TREE = {"type": "object", "properties": {"left": {"$ref": "#"}, "right": {"$ref": "#"}, "n": {"type": "integer"}}}
+
+
+def test_a_schema_without_end_is_left_to_the_engine() -> None:
+    for hidden in (doubling(60), {**doubling(60), "$ref": "#/properties/const", "properties": {
+            "const": {"$ref": "#/$defs/a0"}}}, {"$defs": doubling(60)["$defs"], "$ref": "#/%24defs/a0"}):  # fmt: skip
+        assert json_mode.value("{}", hidden) == {}
+    with pytest.raises(AiError, match="5024"):
+        json_mode.value("{}", doubling(5))
+    twice = {"anyOf": [{"properties": {"a": {"$ref": "#"}}, "required": ["b"]}] * 2 + [{"type": "object"}]}
+    deep = '{"a":' * 60 + "1" + "}" * 60
+    assert json_mode.value(deep, twice)["a"]
+    assert "it is larger than 100000 bytes" in refused({**HI, "guided_json": {"description": "x" * 100_000}})
+
+
+def test_a_recursive_schema_is_kept_to() -> None:
+    assert json_mode.value('{"left": {"n": 1}, "right": {"left": {}}}', TREE)["left"] == {"n": 1}
+    with pytest.raises(AiError, match="5024"):
+        json_mode.value('{"left": {"right": {"n": "one"}}}', TREE)
+
+
 # Tools
 
 

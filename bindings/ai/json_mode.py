@@ -9,8 +9,10 @@ import msgspec
 
 from bindings.ai.checks import Fields, mismatch, required
 from bindings.ai.errors import AiError
+from bindings.ai.schema_cost import bounded
 
 KINDS = ("text", "json_object", "json_schema")
+LARGEST = 100_000  # bytes of a schema
 STEPS = 100_000  # of backtracking in a pattern of the schema: an expression may not hold the server up
 
 
@@ -39,12 +41,17 @@ def schema(fields: Fields) -> Fields | None:
 
 
 def value(answer: str, schema: Fields) -> Any:
-    """The answer as JSON. Raises AiError 5024 when it is none, or does not match."""
+    """The answer as JSON. Raises AiError 5024 when it is none, or does not match.
+
+    A schema that would take too long is the engine's alone to keep to.
+    """
     try:
         found = msgspec.json.decode(answer)
-        _validator(schema or {"type": "object"}).validate(found)
+        met = not bounded(schema, found) or _validator(schema or {"type": "object"}).is_valid(found)
     except (ValueError, RecursionError):  # both libraries' errors are ValueErrors
-        raise AiError(5024, 400, "AiError", "JSON Mode couldn't be met") from None
+        met = False
+    if not met:
+        raise AiError(5024, 400, "AiError", "JSON Mode couldn't be met")
     return found
 
 
@@ -53,6 +60,8 @@ def _schema(given: Any, at: str) -> Iterator[str]:
         yield mismatch(at, given, "object")
         return
     try:
+        if len(msgspec.json.encode(given)) > LARGEST:
+            raise ValueError(f"it is larger than {LARGEST} bytes")
         _validator(_bare(given))
     except (ValueError, RecursionError) as error:
         yield f"'{at}' is no schema that can be used: {str(error).partition(chr(10))[0][:200]}"
