@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import io
 import json
-import math
 import struct
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 import aiohttp
 import pytest
 import pytest_asyncio
+from adapter_support import ADAPTER, GOOD, LORA_A, LORA_B, safetensors
 from cloudflare import APIStatusError, AsyncCloudflare
 from serving import Served, serving
 
@@ -24,24 +24,8 @@ ROOT = f"/client/v4/accounts/{ACCOUNT}/ai/finetunes"
 BEARER = {"Authorization": "Bearer right"}
 BASE = "@cf/mistral/mistral-7b-instruct-v0.2-lora"
 PLAIN = "@cf/meta/llama-2-7b-chat-int8"
-GOOD = {"peft_type": "LORA", "r": 8, "model_type": "mistral", "base_model_name_or_path": "mistralai/Mistral-7B"}
-LORA_A, LORA_B = "base_model.model.layers.0.q_proj.lora_A.weight", "base_model.model.layers.0.q_proj.lora_B.weight"
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-def safetensors(shapes: dict[str, list[int]], *, spare: bytes = b"", **changes: Any) -> bytes:
-    """A file of these tensors, all zeros; ``changes`` to each one's header entry."""
-    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
-    end = 0
-    for name, shape in shapes.items():
-        start, end = end, end + 2 * math.prod(shape)
-        header[name] = {"dtype": "F16", "shape": shape, "data_offsets": [start, end], **changes}
-    text = json.dumps(header).encode()
-    return struct.pack("<Q", len(text)) + text + bytes(end) + spare
-
-
-ADAPTER = safetensors({LORA_A: [8, 64], LORA_B: [64, 8]})
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
