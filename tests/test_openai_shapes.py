@@ -103,7 +103,8 @@ TREE = {"type": "object", "properties": {"left": {"$ref": "#"}, "right": {"$ref"
 
 def test_a_schema_without_end_is_left_to_the_engine() -> None:
     for hidden in (doubling(60), {**doubling(60), "$ref": "#/properties/const", "properties": {
-            "const": {"$ref": "#/$defs/a0"}}}, {"$defs": doubling(60)["$defs"], "$ref": "#/%24defs/a0"}):  # fmt: skip
+            "const": {"$ref": "#/$defs/a0"}}}, {"$defs": doubling(60)["$defs"], "$ref": "#/%24defs/a0"},
+            {"$defs": doubling(60)["$defs"], "$dynamicRef": "#/$defs/a0"}):  # fmt: skip
         assert json_mode.value("{}", hidden) == {}
     with pytest.raises(AiError, match="5024"):
         json_mode.value("{}", doubling(5))
