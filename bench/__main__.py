@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Generator
+from contextlib import ExitStack, closing
 from itertools import product
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from runtime.bench.plot import short
 
 RESULTS = Path(__file__).parent / "results"
 SHORT = ["pilot", "workerd (JS)", "uvicorn, raw ASGI", "vllm serve"]  # what a quick run starts
-QUICK, WHOLE = Length(2, 6), Length(3, 8)
+QUICK, WHOLE = Length(2, 6), Length(2.5, 6)
 
 
 def main() -> None:
@@ -29,11 +30,11 @@ def main() -> None:
     chosen = wanted_figures(options)
     present = available(chosen, options.servers or (SHORT if options.quick and not options.only else None))
     length = wanted_length(options)
-    results = report.empty()
-    began = time.perf_counter()
+    results, began = report.empty(), time.perf_counter()
     count = options.rounds or (1 if options.quick else 3)
-    for _ in rounds(count, chosen, present, length, results):
-        paths = report.write(Path(options.out), options.name, results, head(present))
+    with closing(rounds(count, began + 60 * options.minutes, chosen, present, length, results)) as done:
+        for number in done:
+            paths = report.write(Path(options.out), options.name, results, head(present, number))
     say(f"{time.perf_counter() - began:.0f} s; {paths[0]}, {paths[1]}")
     print(paths[0].read_text())
 
@@ -43,6 +44,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench ARGS=...", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one short round")
     parser.add_argument("--rounds", type=int, help="default 3, with --quick 1")
+    parser.add_argument("--minutes", type=float, default=10, help="begin no round that would end after these (10)")
     parser.add_argument("--only", nargs="*", choices=[figure.key for figure in FIGURES], help="these figures")
     parser.add_argument("--servers", nargs="*", metavar="NAME", help="these alone", choices=names)
     parser.add_argument("--seconds", type=float, help="of every measured window")
@@ -78,10 +80,11 @@ def available(chosen: list[Figure], names: list[str] | None) -> list[Server]:
 
 
 def rounds(
-    count: int, chosen: list[Figure], present: list[Server], length: Length, results: report.Results
-) -> Iterator[int]:
+    count: int, end: float, chosen: list[Figure], present: list[Server], length: Length, results: report.Results
+) -> Generator[int]:
     """Every server is started once; then each round goes through all figures and, at each, back and forth through the
-    servers. What starts its own servers comes first, once: it repeats by itself."""
+    servers. What starts its own servers comes first, once: it repeats by itself. No round is begun that would be
+    over after ``end``."""
     with measures.event_source() as target, ExitStack() as stack:
         for figure, server in product([f for f in chosen if f.alone], present):
             if server in figure.servers:
@@ -89,11 +92,14 @@ def rounds(
         started = [(server, running) for server in present if (running := start(stack, server, chosen, target))]
         for number in range(1, count + 1):
             say(f"round {number} of {count}")
+            began = time.perf_counter()
             for figure in chosen:
                 for server, running in started if number % 2 else reversed(started):
                     if server in figure.servers and not figure.alone:
                         take(results, figure, server, lambda f=figure, s=server, r=running: f.measure(s, r, length))
             yield number
+            if number < count and 2 * time.perf_counter() - began > end:
+                return say(f"no time for round {number + 1}: see --minutes")
 
 
 def start(stack: ExitStack, server: Server, chosen: list[Figure], target: str) -> Running | None:
@@ -116,10 +122,12 @@ def take(results: report.Results, figure: Figure, server: Server, measure: objec
     say(f"{figure.key:12} {server.name:24} {columns}")
 
 
-def head(present: list[Server]) -> list[str]:
+def head(present: list[Server], rounds: int) -> list[str]:
     versions = ", ".join(f"{server.name} {server.version}" for server in present)
     pinned = f"server on CPU {machine.SERVER}, load, event source and EngineCore on CPU {machine.LOAD}"
-    return [f"{time.strftime('%Y-%m-%d')}. {machine.describe()}; {pinned}.", "", f"{versions}."]
+    busy = f"load average {os.getloadavg()[0]:.1f} at the end"
+    today = time.strftime("%Y-%m-%d")
+    return [f"{today}. {machine.describe()}; {pinned}; {rounds} rounds; {busy}.", "", f"{versions}."]
 
 
 def say(text: str) -> None:
@@ -127,4 +135,8 @@ def say(text: str) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    machine.ends_tidily()
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit("interrupted")

@@ -21,7 +21,7 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
-from bench import gpu_model, model, servers
+from bench import gpu_model, machine, model, servers
 from bench.load import CACHE, LoadError
 from bench.running import HERE, Server
 from runtime.bench import report
@@ -190,4 +190,8 @@ def say(text: str) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    machine.ends_tidily()
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit("interrupted")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import platform
 import resource
+import signal
+import sys
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -13,6 +15,11 @@ import psutil
 
 CPUS = sorted(os.sched_getaffinity(0))
 SERVER, LOAD = CPUS[0], CPUS[-1]  # one CPU each; the same one where there is only one
+
+
+def ends_tidily() -> None:
+    """SIGTERM unwinds like Ctrl-C does, so that what was started is ended."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
 
 def pin(cpu: int) -> None:

@@ -9,9 +9,10 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from statistics import median
 from typing import Any
 
@@ -20,6 +21,7 @@ from bench.running import HERE, Running, Server, first_bytes, until
 
 Numbers = dict[str, float]
 STREAMS, INTERVAL_MS = 256, 10.0
+WARM = 1.5  # seconds before a window, once every stream has begun
 
 
 @dataclass(frozen=True)
@@ -40,16 +42,16 @@ def hello(server: Server, running: Running, length: Length) -> Numbers:
 
 def proxied(server: Server, running: Running, length: Length) -> Numbers:
     assert server.proxy is not None
-    return _stream(running, length, server.proxy, None, 2.5)
+    return _stream(running, length, server.proxy, None, WARM)
 
 
 def tokens(server: Server, running: Running, length: Length) -> Numbers:
     assert server.tokens is not None
-    return _stream(running, length, server.tokens, server.body, 4)
+    return _stream(running, length, server.tokens, server.body, WARM)
 
 
 def tokens_again(server: Server, running: Running, length: Length) -> Numbers:
-    return _stream(running, length, "/again", None, 4)
+    return _stream(running, length, "/again", None, WARM)
 
 
 def _stream(running: Running, length: Length, path: str, body: str | None, warm: float) -> Numbers:
@@ -68,21 +70,23 @@ def first(server: Server, running: Running, length: Length) -> Numbers:
             "TTFT p50 at 1 ms": one["first_p50"] / 1000, "CPU/request µs": many["server_s"] / 64 / rounds * 1e6}
 
 
-def in_process(kind: str) -> Callable[..., Numbers]:
-    def measure(server: Server, length: Length) -> Numbers:
-        if kind == "stream":
-            found = _in_process("stream", STREAMS, 4, length.seconds)
-            return {"CPU/event µs": per(found, "events"), "events/s": found["events"] / found["elapsed_us"] * 1e6}
-        one, many = _in_process("first", 1, 3 * length.repeats), _in_process("first", 64, max(3, length.repeats // 4))
-        return {"TTFT p50 at 64 ms": many["first_p50"] / 1000, "TTFT p99 at 64 ms": many["first_p99"] / 1000,
-                "TTFT p50 at 1 ms": one["first_p50"] / 1000}
-
-    return measure
+def floor(server: Server, length: Length) -> Numbers:
+    found = _in_process(length.seconds, length.repeats)["stream"]
+    return {"CPU/event µs": per(found, "events"), "events/s": found["events"] / found["elapsed_us"] * 1e6}
 
 
-def _in_process(*arguments: object) -> dict[str, Any]:
+def first_floor(server: Server, length: Length) -> Numbers:
+    found = _in_process(length.seconds, length.repeats)
+    one, many = found["one"], found["many"]
+    return {"TTFT p50 at 64 ms": many["first_p50"] / 1000, "TTFT p99 at 64 ms": many["first_p99"] / 1000,
+            "TTFT p50 at 1 ms": one["first_p50"] / 1000}
+
+
+@cache
+def _in_process(seconds: float, repeats: int) -> dict[str, Any]:
+    """One process has the numbers of both figures."""
     script = str(HERE / "peers" / "in_process.py")
-    command = [sys.executable, script, str(load.CACHE / "model"), *map(str, arguments)]
+    command = [sys.executable, script, str(load.CACHE / "model"), str(STREAMS), str(seconds), str(repeats)]
     found = subprocess.run(
         command, env={**os.environ, **servers.ENGINE_ENV, "PACED_MS": str(INTERVAL_MS)}, capture_output=True, text=True,
         preexec_fn=lambda: machine.pin(machine.SERVER), start_new_session=True, timeout=300, check=False)  # fmt: skip

@@ -1,8 +1,9 @@
 """AsyncLLM alone, consumed in its own process without HTTP: the floor of vLLM's own output path.
 
-    in_process.py MODEL stream STREAMS WARM_S SECONDS      |      in_process.py MODEL first STREAMS REPEATS
+    in_process.py MODEL STREAMS SECONDS REPEATS
 
-Prints the same line of JSON as ``load.c``; ``server_s`` is this process's CPU time (EngineCore is another process).
+Prints a line of JSON, ``{"stream": …, "one": …, "many": …}``: a window of STREAMS streams and the time to the first
+token of 1 and of 64, each as ``load.c`` has it. ``server_s`` is this process's CPU time; EngineCore is another.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ ASKED = "Where is New York?"
 MAX_TOKENS = 60000
 
 
-async def main(model: str, kind: str, streams: int, *numbers: float) -> None:
+async def main(model: str, streams: int, seconds: float, repeats: int) -> None:
     from vllm import AsyncEngineArgs
     from vllm.v1.engine.async_llm import AsyncLLM
 
@@ -27,8 +28,8 @@ async def main(model: str, kind: str, streams: int, *numbers: float) -> None:
         model=model, load_format="dummy", enforce_eager=True, max_model_len=65536, kv_cache_memory_bytes=1 << 30,
         gpu_memory_utilization=0.1, disable_log_stats=True))
     await run(llm, 1, 1.0)
-    work = run(llm, streams, numbers[0], numbers[1]) if kind == "stream" else first(llm, streams, int(numbers[0]))
-    found = await work
+    found = {"one": await first(llm, 1, 3 * repeats), "many": await first(llm, 64, max(3, repeats // 4)),
+             "stream": await run(llm, streams, 3.0, seconds)}
     print(json.dumps(found), flush=True)
     os.killpg(0, signal.SIGKILL)  # EngineCore too: there is nothing to save
 
@@ -94,4 +95,4 @@ def percentiles(firsts: list[float]) -> dict[str, float]:
 if __name__ == "__main__":
     import uvloop
 
-    uvloop.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3]), *map(float, sys.argv[4:])))
+    uvloop.run(main(sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4])))
