@@ -45,6 +45,7 @@ def metadata(config: Config, message: str = "", tag: str = "") -> dict[str, Any]
     return {
         "main_module": config.main.name, "bindings": bindings, "keep_bindings": ["secret_text"],
         "compatibility_date": config.compatibility_date, "compatibility_flags": list(config.compatibility_flags),
+        "limits": dict(config.limits) or None,
         "annotations": {key: value for key, value in notes.items() if value},
         "pilot": {field: value for field, value in changed.items() if field not in ("models", "engine")},
     }

@@ -18,6 +18,8 @@ DATA = click.option("--data", type=click.Path(path_type=Path, file_okay=False), 
 @click.option("--domain", default="localhost", show_default=True, help="NAME.DOMAIN is the worker NAME.")
 @click.option("--engine", help="vllm, llamacpp, openai or echo. Default: the best that works here.")
 @click.option("--isolates", type=click.IntRange(0, 64), default=0, help="Per version. Default: cores, up to 4.")
+@click.option("--allow", multiple=True, metavar="NETWORK", help="Workers may reach it; public ones always.")
+@click.option("--limit", "limits", multiple=True, metavar="NAME=NUMBER", help="cpu_ms, memory_mb, wall_s, stall_s, ...")
 @click.option("--drain", type=click.FloatRange(min=0, max=86400), default=30, show_default=True, help="Seconds.")
 @click.option("--certificate", type=click.Path(path_type=Path, dir_okay=False, exists=True), help="TLS: PEM file.")
 @click.option("--key", type=click.Path(path_type=Path, dir_okay=False, exists=True), help="TLS: its private key.")
@@ -33,7 +35,25 @@ def host(ctx: click.Context, /, log_level: str, log_format: Any, **options: Any)
     from runtime.host.serve import host as serve
     from runtime.supervisor.observe import make_observer
 
+    options["limits"] = _limits(options["limits"])
     serve(Options(**options), make_observer(log_format, log_level))
+
+
+def _limits(given: tuple[str, ...]) -> Any:
+    """``("cpu_ms=50",)`` over the defaults."""
+    import msgspec
+
+    from runtime.errors import UserError
+    from runtime.supervisor.limits import Limits
+
+    try:
+        wanted = {name: int(number) for name, _, number in (text.partition("=") for text in given)}
+        if unknown := wanted.keys() - set(Limits.__struct_fields__):
+            raise ValueError(f"there is no limit {sorted(unknown)[0]!r}")
+        return msgspec.convert(wanted, Limits)
+    except (ValueError, msgspec.ValidationError) as error:
+        names = ", ".join(Limits.__struct_fields__)
+        raise UserError(str(error), where="--limit", remedy=f"Write:  --limit cpu_ms=50\nThere are: {names}") from None
 
 
 @host.group()

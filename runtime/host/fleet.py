@@ -11,9 +11,12 @@ nothing has changed for anybody; once it is, a restart leads to the same place. 
 from __future__ import annotations
 
 import asyncio
+import time
 import uuid
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Coroutine, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any, NamedTuple
 
 from bindings.base import House
 from runtime.config import Config, PilotSettings
@@ -23,15 +26,30 @@ from runtime.host.registry import Registry
 from runtime.host.rollout import Arm, Rollout
 from runtime.host.rows import DeploymentRow, VersionRow, now
 from runtime.host.seal import Seal
-from runtime.host.upload import config_of
+from runtime.host.upload import config_of, limits_of
 from runtime.supervisor.deployment import Deployment
+from runtime.supervisor.exchange import Exchange
 from runtime.supervisor.observe.base import Observer
 from runtime.supervisor.process import Parts
 from runtime.supervisor.reload import parse_bindings
 
+_TRIAL = 300.0     # seconds in which a new deployment is watched
+_ANSWERS = 20      # requests it must have had
+_FAILING = 0.25    # share of failing ones that is too many, unless the one before was like that
+
 
 class NotDeployed(UserError):
     """No version of this worker answers."""
+
+
+class Chosen(NamedTuple):
+    """The version for one request."""
+
+    rollout: Rollout
+    arm: Arm
+
+    async def fetch(self, exchange: Exchange) -> None:
+        await self.rollout.fetch(self.arm, exchange)
 
 
 class Worker:
@@ -55,13 +73,13 @@ class Worker:
     def body_limit(self) -> int:
         return self.rollout.arms[0].deployment.config.pilot.body_limit if self.rollout else self._pilot.body_limit
 
-    async def current(self, headers: Sequence[tuple[bytes, bytes]]) -> Arm:
+    async def current(self, headers: Sequence[tuple[bytes, bytes]]) -> Chosen:
         """The version for a request with these headers."""
         if self.rollout is None:
             await self.opened.wait()
         if self.rollout is None:
             raise self.broken or NotDeployed(f"the worker {self.name!r} has no deployment")
-        return self.rollout.choose(self.name, headers)
+        return Chosen(self.rollout, self.rollout.choose(self.name, headers))
 
 
 class Fleet:
@@ -90,7 +108,8 @@ class Fleet:
         if (running := self._open.get(row.id)) is not None:
             return running
         config = self.config(row)
-        deployment = Deployment(row.number, config, parse_bindings(config, self._house), self._parts)
+        parts = replace(self._parts, limits=limits_of(row, self._parts.limits))
+        deployment = Deployment(row.number, config, parse_bindings(config, self._house), parts)
         try:
             await deployment.open()
         except BaseException:
@@ -106,11 +125,13 @@ class Fleet:
         """Make these answer. Raises what ``prepare`` raises, and then nothing has changed."""
         worker = self.worker(name)
         async with worker.lock:
+            before = worker.rollout.failing if worker.rollout else None
             arms = [Arm(row, await self.prepare(row), share) for row, share in versions]
             shares = [(row.id, share) for row, share in versions]
             row = DeploymentRow(id=str(uuid.uuid4()), worker=name, versions=shares, created=now(), **about)
             await asyncio.to_thread(self.registry.add_deployment, row)
-            self._swap(worker, Rollout(row, arms))
+            judge = None if before is None else partial(self._judge, worker, before)
+            self._swap(worker, Rollout(row, arms, judge))
         return row
 
     async def delete(self, name: str) -> None:
@@ -121,6 +142,42 @@ class Fleet:
             worker.broken = NotDeployed(f"the worker {name!r} was deleted")
             worker.opened.set()
             self._retire_unused([arm.row.id for arm in old.arms] if old else [])
+
+    def deployments(self) -> list[Deployment]:
+        """Every version that is open."""
+        return list(self._open.values())
+
+    def give_up(self, deployment: Deployment, why: str) -> None:
+        """Traffic returns to what answered before; without anything before, it stays and keeps being begun again."""
+        worker = self.workers.get(deployment.config.name)
+        if worker is not None and worker.rollout is not None:
+            self._spawn(self._return(worker, worker.rollout, why))
+
+    def _judge(self, worker: Worker, before: float, rollout: Rollout) -> None:
+        """A new deployment fails: far more often than the one before, in its first minutes?"""
+        young = time.monotonic() - rollout.began < _TRIAL
+        enough = sum(arm.answered for arm in rollout.arms) >= _ANSWERS
+        if young and enough and rollout.failing > max(_FAILING, 4 * before) and rollout.give_up():
+            self._spawn(self._return(worker, rollout, f"{rollout.failing:.0%} of its requests fail"))
+
+    async def _return(self, worker: Worker, rollout: Rollout, why: str) -> None:
+        """To the newest earlier deployment that names none of these versions."""
+        failing = {arm.row.id for arm in rollout.arms}
+        earlier = await asyncio.to_thread(self.registry.deployments, worker.name, 20)
+        before = next((row for row in earlier if not failing & {id for id, _ in row.versions}), None)
+        told = f"{worker.name} version {worker.version}: {why}"
+        rows = [(self.registry.version(id), share) for id, share in before.versions] if before else []
+        versions = [(row, share) for row, share in rows if row is not None]
+        if not versions:
+            return self._observer.error(f"{told}; there is no earlier version to go back to")
+        if worker.rollout is rollout:
+            await self.deploy(worker.name, versions, source="host", note=f"went back: {why}")
+            self._observer.error(f"{told}; version {worker.version} answers again")
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._retiring.add(task)
+        task.add_done_callback(self._retiring.discard)
 
     def let_go(self, id: str) -> None:
         """A version that was opened to see whether it loads, and is not deployed."""
@@ -162,9 +219,7 @@ class Fleet:
             wanted = {arm.row.id for rollout in rollouts for arm in rollout.arms}
         for id in set(ids) - wanted:
             if (deployment := self._open.pop(id, None)) is not None:
-                task = asyncio.create_task(_retire(deployment))
-                self._retiring.add(task)
-                task.add_done_callback(self._retiring.discard)
+                self._spawn(_retire(deployment))
 
 
 def _report(worker: Worker, url: str) -> dict[str, Any]:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import hashlib
 import random
 import re
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,22 +32,40 @@ class Arm:
     answered: int = 0
     failed: int = 0
 
-    async def fetch(self, exchange: Exchange) -> None:
-        self.answered += 1
-        try:
-            await self.deployment.fetch(exchange)
-        except Exception:
-            self.failed += not exchange.left
-            raise
-        self.failed += exchange.status >= 500
 
-
-@dataclass(frozen=True)
 class Rollout:
-    """A deployment in force."""
+    """A deployment in force. ``judge`` is asked after each failure whether it should stay so."""
 
-    row: DeploymentRow
-    arms: Sequence[Arm]
+    def __init__(self, row: DeploymentRow, arms: Sequence[Arm], judge: Callable[[Rollout], None] | None = None) -> None:
+        self.row, self.arms, self.began = row, arms, time.monotonic()
+        self._judge = judge
+
+    @property
+    def failing(self) -> float:
+        """The share of requests that failed."""
+        return sum(arm.failed for arm in self.arms) / max(1, sum(arm.answered for arm in self.arms))
+
+    def give_up(self) -> bool:
+        """True the first time: nobody need judge it again."""
+        judged, self._judge = self._judge is not None, None
+        return judged
+
+    async def fetch(self, arm: Arm, exchange: Exchange) -> None:
+        """Through one of the arms, and see how it goes."""
+        arm.answered += 1
+        try:
+            await arm.deployment.fetch(exchange)
+        except Exception:
+            if not exchange.left:
+                self._failed(arm)
+            raise
+        if exchange.status >= 500:
+            self._failed(arm)
+
+    def _failed(self, arm: Arm) -> None:
+        arm.failed += 1
+        if self._judge is not None:
+            self._judge(self)
 
     def choose(self, worker: str, headers: Sequence[tuple[bytes, bytes]]) -> Arm:
         """The override's version where it is one of the two, else by the key's hash, else by chance."""

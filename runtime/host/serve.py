@@ -6,18 +6,21 @@ import fcntl
 import ipaddress
 import os
 import time
-from dataclasses import dataclass
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from bindings.base import House
 from runtime.errors import UserError
+from runtime.host.addresses import rule
 from runtime.host.bundle import Bundles
 from runtime.host.control import account, scripts, secrets
 from runtime.host.control.base import ROOT, Call, Control, Entry
 from runtime.host.fleet import Fleet, Worker
 from runtime.host.front import PREFIX, Front, Nowhere
+from runtime.host.keeper import Keeper
 from runtime.host.registry import Registry
 from runtime.host.seal import Seal
 from runtime.isolate import sandbox
@@ -25,6 +28,7 @@ from runtime.supervisor import server
 from runtime.supervisor.app import App
 from runtime.supervisor.dispatch import Dispatch
 from runtime.supervisor.isolates import make_spawner
+from runtime.supervisor.limits import Limits
 from runtime.supervisor.metrics import PATH, Metrics
 from runtime.supervisor.observe.base import Observer
 from runtime.supervisor.process import Confinement, Parts
@@ -46,7 +50,8 @@ class Options:
     domain: str = "localhost"
     engine: str | None = None
     isolates: int = 0                # per version; 0: as many as there are cores, four at most
-    memory: int = 2 << 30            # bytes of one isolate
+    limits: Limits = field(default_factory=Limits)
+    allow: tuple[str, ...] = ()      # networks that workers may reach besides public addresses
     drain: float = 30
     certificate: Path | None = None
     key: Path | None = None
@@ -69,12 +74,13 @@ class HostServer(Supervisor):
         house = House(data, data / "state", True, observer, url=self.url, options=choices)
         spawner = make_spawner(data, clean=True)
         tracer = make_tracer("pilot-host", None, observer.warn)
-        super().__init__(sock, house, spawner, observer, tracer, options.drain)
+        super().__init__(sock, house, spawner, observer, tracer, options.drain, rule(options.allow))
         temp = _emptied(data / "temp")
         parts = Parts(spawner, self.outbound, observer.worker_output, isolates=options.isolates or _cores(),
-                      confinement=Confinement(temp, memory=options.memory, file_size=1 << 30))
+                      confinement=Confinement(temp, file_size=1 << 30), limits=options.limits)
         seal = Seal.of(data / "secrets.key")
         self._fleet = Fleet(self._registry, Bundles(data / "bundles"), seal, house, parts, observer)
+        self._keeper = Keeper(options.limits, observer, self._fleet.give_up)
         self._control = Control(self._fleet, observer)
         self._began = time.monotonic()
         house.admits = self._control.admits
@@ -91,6 +97,9 @@ class HostServer(Supervisor):
             return Dispatch(worker, self.observer, self.requests, self.tracer, public=True)
 
         return Front(self._fleet, app, self._options.domain, dispatch)
+
+    def background(self) -> list[Coroutine[Any, Any, None]]:
+        return [self._keeper.keep(self._fleet.deployments)]
 
     def listening(self) -> dict[str, Any]:
         certificate, key = self._options.certificate, self._options.key

@@ -17,6 +17,7 @@ from runtime.config.secrets import Hidden
 from runtime.errors import RequestError
 from runtime.host.bundle import Bundle, bundle
 from runtime.host.rows import VersionRow
+from runtime.supervisor.limits import Limits
 from runtime.web import File, FormData
 
 INHERITED = {"secret_text", "plain_text", "json"}  # kinds that keep_bindings may name
@@ -74,6 +75,19 @@ def config_of(row: VersionRow, folder: Path, open_secret: Callable[[str, str], s
         compatibility_date=row.metadata.get("compatibility_date"), compatibility_flags=tuple(flags),
         products=products, pilot=_settings(row.metadata),
     )
+
+
+def limits_of(row: VersionRow, most: Limits | None) -> Limits | None:
+    """What the version asks for (``[limits]`` of its configuration), at most the host's. Raises RequestError."""
+    asked = row.metadata.get("limits") or {}
+    if most is None or not asked:
+        return most
+    try:
+        wanted = msgspec.convert(asked, Limits, strict=False)
+    except msgspec.ValidationError as error:
+        raise RequestError(400, f"[limits]: {error}") from None
+    named = [name for name in Limits.__struct_fields__ if name in asked]
+    return msgspec.structs.replace(most, **{name: min(getattr(wanted, name), getattr(most, name)) for name in named})
 
 
 def _metadata(form: FormData) -> dict[str, Any]:

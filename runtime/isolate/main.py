@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 import uvloop
@@ -35,6 +35,13 @@ INLINE_LIMIT = 1024 * 1024  # a larger body travels as a stream
 _GRACE = 2.0  # seconds from the supervisor's end to this process's
 
 
+class _Exceeded(Exception):
+    """The limit on CPU time, on its way to the supervisor."""
+
+    name = "CpuExceeded"
+    fields: ClassVar[dict[str, Any]] = {}
+
+
 class Isolate:
     """Serves the supervisor's calls."""
 
@@ -44,7 +51,7 @@ class Isolate:
         self._handler: handlers.Fetch
         self._tasks: Tasks
         self._operations: dict[str, Callable[..., Awaitable[Any]]] = {
-            "load": self._load, "fetch": self._fetch, "drain": self._drain,
+            "load": self._load, "fetch": self._fetch, "drain": self._drain, "beat": self._beat,
         }
 
     async def __call__(self, op: str, args: list[Any]) -> Any:
@@ -53,6 +60,7 @@ class Isolate:
     async def _load(self, boot: dict[str, Any]) -> list[str]:
         root = Path(boot["root"])
         self._tasks = Tasks(boot["wait_until"])
+        self._cpu_ms = boot.get("cpu_ms")
         self._env = environment.build(boot["bindings"], self.channel)
         web.set_transport(self._outbound)
         current_env.set(self._env)  # for code that runs while it is imported
@@ -72,13 +80,27 @@ class Isolate:
         current_env.set(self._env)
         current_ctx.set(ctx)
         try:
-            return self._sent(await self._handler(request, self._env, ctx), ctx)
+            return self._sent(await self._handled(request, ctx), ctx)
         except BaseException as error:
             ctx.responded()
-            if is_ours(error):
+            if is_ours(error) or isinstance(error, _Exceeded):
                 leaving.abort()
                 raise
             raise carried(error) from None
+
+    async def _handled(self, request: web.Request, ctx: Context) -> web.Response:
+        if self._cpu_ms is None:
+            return await self._handler(request, self._env, ctx)
+        from runtime.isolate.meter import CpuExceeded, metered
+
+        async def work() -> web.Response:
+            return await self._handler(request, self._env, ctx)
+
+        try:
+            response: web.Response = await metered(work(), self._cpu_ms)
+            return response
+        except CpuExceeded:
+            raise _Exceeded from None
 
     def _sent(self, response: web.Response, ctx: Context) -> list[Any]:
         """[status, status text, headers, body]; a body is bytes, None, or ["mine" | "yours", stream number]."""
@@ -90,6 +112,9 @@ class Isolate:
 
     def _is_small(self, body: Any) -> bool:
         return body is None or (isinstance(body, bytes) and len(body) <= INLINE_LIMIT)
+
+    async def _beat(self) -> None:
+        """The loop turns."""
 
     async def _drain(self) -> None:
         await self._tasks.drain()

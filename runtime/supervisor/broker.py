@@ -7,6 +7,7 @@ from typing import Any
 
 from bindings.base import Binding, HostStream
 from runtime.supervisor.exchange import Exchange
+from runtime.supervisor.limits import too_many_subrequests
 from runtime.supervisor.outbound import Outbound, traced
 from runtime.tracing import NO_SPAN, current
 from runtime.wire import Channel
@@ -15,10 +16,10 @@ from runtime.wire import Channel
 class Broker:
     """Serves the calls of one isolate. Everything that arrives is checked: the other end runs user code."""
 
-    def __init__(self, bindings: Mapping[str, Binding], outbound: Outbound) -> None:
+    def __init__(self, bindings: Mapping[str, Binding], outbound: Outbound, subrequests: int | None = None) -> None:
         self.channel: Channel
         self.exchanges: dict[int, Exchange] = {}
-        self._bindings, self._outbound = bindings, outbound
+        self._bindings, self._outbound, self._subrequests = bindings, outbound, subrequests
 
     async def __call__(self, op: str, args: list[Any]) -> Any:
         if op == "binding":
@@ -28,7 +29,7 @@ class Broker:
         raise ValueError(f"no such operation: {op!r}")
 
     async def _binding(self, event: int, name: str, method: str, args: list[Any]) -> list[Any]:
-        exchange = self.exchanges.get(event)
+        exchange = self._counted(event)
         if exchange is not None:
             current.set(exchange.span)
         answer = await self._bindings[name].call(method, args)
@@ -40,16 +41,25 @@ class Broker:
             return ["stream", number, dict(answer.meta)]
         return ["value", answer]
 
+    def _counted(self, event: int) -> Exchange | None:
+        """The request that asks. Raises LimitExceeded: it has asked too often."""
+        exchange = self.exchanges.get(event)
+        if exchange is not None:
+            exchange.subrequests += 1
+            if self._subrequests is not None and exchange.subrequests > self._subrequests:
+                raise too_many_subrequests(self._subrequests)
+        return exchange
+
     async def _fetch(
         self, event: int, method: str, url: str, headers: list[Any], body: bytes | None, stream: list[Any] | None,
         redirect: str,
     ) -> list[Any]:
+        exchange = self._counted(event)
         source: Any = body
         if stream is not None:
             owner, number = stream
             source = self.channel.adopt(number) if owner == "yours" else self.channel.read(number)
         pairs = [(bytes(name), bytes(value)) for name, value in headers]
-        exchange = self.exchanges.get(event)
         span = NO_SPAN if exchange is None else exchange.span
         answer = await traced.fetch(span, self._outbound, method, url, pairs, source, redirect)
         handle = self.channel.offer(answer.chunks)

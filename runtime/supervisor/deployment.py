@@ -13,6 +13,7 @@ from runtime.errors import ScriptError
 from runtime.supervisor.exchange import INLINE_LIMIT, Exchange
 from runtime.supervisor.heads import check_size, host
 from runtime.supervisor.isolates import GRACE
+from runtime.supervisor.limits import IsolateLost, bounded, cpu_exceeded, too_many, within
 from runtime.supervisor.outbound import FetchError
 from runtime.supervisor.process import Parts, Process, Starter, script_error
 from runtime.wire import ChannelClosed, RemoteError
@@ -24,20 +25,35 @@ class Slot:
     def __init__(self, starter: Starter) -> None:
         self._starter, self._lock = starter, asyncio.Lock()
         self.process: Process | None = None
-        self.active = 0  # requests
+        self.active = 0            # requests
+        self.rests = False         # it has died too often: its keeper says when it may begin again
 
     @property
     def alive(self) -> bool:
         return self.process is not None and self.process.alive
 
+    @property
+    def pid(self) -> int | None:
+        return self.process.child.pid if self.process is not None else None
+
     async def serving(self) -> Process:
         """The process; a new one with the same code if it has died. Raises ``ScriptError``."""
         if self.process is not None and self.process.alive:
             return self.process
+        if self.rests:
+            raise IsolateLost("the worker's process has ended again and again; it begins again in a while")
         async with self._lock:
             if self.process is None or not self.process.alive:
                 self.process = await self._starter.begin()
             return self.process
+
+    async def replace(self, within: float) -> None:
+        """A new process takes its place, before the old one is let go."""
+        new = await self._starter.begin()
+        old, self.process = self.process, new
+        if old is not None:
+            await old.drain(within)
+            await old.aclose()
 
     async def retire(self, within: float) -> None:
         if self.process is not None and self.process.alive:
@@ -55,6 +71,7 @@ class Deployment:
     def __init__(self, version: int, config: Config, bindings: Sequence[Binding], parts: Parts) -> None:
         self.version, self.config, self.bindings = version, config, bindings
         self._work, self._facts = f"worker {config.name}", {"pilot.version": version}
+        self._limits = parts.limits
         starter = Starter(config, bindings, parts)
         self.slots = [Slot(starter) for _ in range(parts.isolates)]
         self._active = 0
@@ -69,6 +86,14 @@ class Deployment:
 
     async def fetch(self, exchange: Exchange) -> None:
         """Serve one request, start to end."""
+        if self._limits is None:
+            return await self._fetch(exchange)
+        if self._active >= self._limits.concurrent:
+            raise too_many(self._limits.concurrent)
+        async with within(self._limits.wall_s):
+            await self._fetch(exchange)
+
+    async def _fetch(self, exchange: Exchange) -> None:
         slot = self._slot()
         self._active += 1
         slot.active += 1
@@ -113,11 +138,11 @@ class Deployment:
         exchange.watch()
         try:
             answer = await process.channel.call("fetch", *_event(exchange), body, handle, {})
-            await exchange.answer(answer[0], _pairs(answer[2]), _body(process, answer[3], exchange))
+            await exchange.answer(answer[0], _pairs(answer[2]), self._body(process, answer[3], exchange))
         except ChannelClosed:
             raise await self._died(process) from None
         except RemoteError as error:
-            raise (inbound.lost() or script_error(error)) from None
+            raise (inbound.lost() or self._failure(error)) from None
         except FetchError as error:  # a fetched answer that passed through broke off
             raise ScriptError(f"{error}, half-way") from None
         except asyncio.CancelledError:
@@ -128,9 +153,20 @@ class Deployment:
             exchange.unwatch()
             del process.broker.exchanges[exchange.number]
 
+    def _failure(self, error: RemoteError) -> ScriptError:
+        if error.name == "CpuExceeded" and self._limits is not None:
+            return cpu_exceeded(self._limits.cpu_ms)
+        return script_error(error)
+
+    def _body(self, process: Process, body: Any, exchange: Exchange) -> Any:
+        found = _body(process, body, exchange)
+        if self._limits is None or body is None or isinstance(body, bytes) or body[0] != "mine":
+            return found
+        return bounded(found, self._limits.response_bytes)
+
     async def _died(self, process: Process) -> ScriptError:
         how = await process.aclose()
-        return ScriptError(f"the worker's process ended: {how}. The next request starts a new one")
+        return IsolateLost(f"the worker's process ended: {how}. The next request starts a new one")
 
 
 def _event(exchange: Exchange) -> tuple[int, str, str, Any]:

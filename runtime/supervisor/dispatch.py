@@ -11,6 +11,7 @@ from runtime.errors import RequestError, ScriptError, UserError
 from runtime.supervisor import pages
 from runtime.supervisor.exchange import Exchange, Receive, Send
 from runtime.supervisor.heads import Headers
+from runtime.supervisor.limits import IsolateLost, LimitExceeded
 from runtime.supervisor.observe.base import BROKE_OFF
 from runtime.tracing import current
 
@@ -80,7 +81,7 @@ class Dispatch:
         except UserError as error:
             self._tell(error)
             if self._public:
-                return await self._refuse_in_public(exchange)
+                return await self._refuse_in_public(exchange, error)
             return await self._refuse(exchange, 500, error)
         except ConnectionError:
             exchange.note = "client left"
@@ -89,11 +90,12 @@ class Dispatch:
         self._log(exchange)
 
     async def _worker(self, exchange: Exchange) -> None:
-        broken = self._versions.broken
-        if pages.PROBE.encode() in dict(exchange.scope["headers"]):
-            return await self._probe(exchange)
-        if broken is not None and _is_browser(exchange):
-            return await self._answer(exchange, 500, broken)
+        if not self._public:
+            broken = self._versions.broken
+            if pages.PROBE.encode() in dict(exchange.scope["headers"]):
+                return await self._probe(exchange)
+            if broken is not None and _is_browser(exchange):
+                return await self._answer(exchange, 500, broken)
         version = await self._versions.current(exchange.scope["headers"])
         await version.fetch(exchange)
 
@@ -125,14 +127,14 @@ class Dispatch:
             await self._answer(exchange, status, error)
         self._log(exchange)
 
-    async def _refuse_in_public(self, exchange: Exchange) -> None:
+    async def _refuse_in_public(self, exchange: Exchange, error: UserError) -> None:
         """The log has the error; the client gets an id to ask after it."""
         if exchange.status:
             exchange.note = BROKE_OFF
         else:
             request_id = str(uuid.uuid4())
             self._observer.note(f"request {request_id}: the error above")
-            await self._answer(exchange, 500, "The worker threw an exception.", request_id)
+            await self._answer(exchange, *_in_public(error), request_id)
         self._log(exchange)
 
     async def _answer(self, exchange: Exchange, status: int, error: UserError | str, request_id: str = "") -> None:
@@ -165,6 +167,15 @@ class Dispatch:
             exchange.method, exchange.scope["path"], exchange.status or 499, (now - exchange.started) * 1000,
             first_ms=first, tokens=tokens, tokens_per_s=speed, note=exchange.note,
         )  # fmt: skip
+
+
+def _in_public(error: UserError) -> tuple[int, str]:
+    """(status, what a stranger is told): Cloudflare's own numbers."""
+    if isinstance(error, LimitExceeded):
+        return 503, f"Error {error.code}: the worker exceeded a limit."
+    if isinstance(error, IsolateLost):
+        return 503, "The worker is being restarted, please try again."
+    return 500, "Error 1101: the worker threw an exception."
 
 
 def _header(exchange: Exchange, wanted: bytes) -> str:

@@ -94,6 +94,7 @@ class Exchange:
         self.lent: list[int] = []           # streams its worker was given
         self.note: str | None = None
         self.left = False
+        self.subrequests = 0
         self.quiet = False                  # no line in the log
         self.span = NO_SPAN                 # the innermost one
         self._task: asyncio.Task[Any] | None = None

@@ -17,6 +17,7 @@ from runtime.config import Config
 from runtime.errors import ScriptError
 from runtime.supervisor.broker import Broker
 from runtime.supervisor.isolates import GRACE, Child, Spawner
+from runtime.supervisor.limits import Limits
 from runtime.supervisor.outbound import Outbound
 from runtime.wire import Channel, ChannelClosed, RemoteError
 
@@ -28,7 +29,6 @@ class Confinement:
     """What a host shuts an isolate into; sizes are bytes."""
 
     temp: Path                       # folder of the isolates' private temporary folders
-    memory: int | None = None
     file_size: int | None = None
 
 
@@ -41,6 +41,7 @@ class Parts:
     tell: Any                                # Callable[[worker, "stdout" or "stderr", line], None]
     isolates: int = 1                        # processes per version
     confinement: Confinement | None = None   # none in dev: it is the person's own code on their own machine
+    limits: Limits | None = None             # none in dev
 
 
 class Process:
@@ -106,7 +107,9 @@ class Starter:
 
     async def _start(self) -> Process:
         ours, theirs = socket.socketpair()
-        broker = Broker({binding.name: binding for binding in self._bindings}, self._parts.outbound)
+        table = {binding.name: binding for binding in self._bindings}
+        limits = self._parts.limits
+        broker = Broker(table, self._parts.outbound, limits.subrequests if limits else None)
         confined = self._parts.confinement
         temp = tempfile.mkdtemp(prefix="isolate-", dir=confined.temp) if confined else None
         try:
@@ -120,14 +123,15 @@ class Starter:
     def _boot(self) -> dict[str, Any]:
         table = [[binding.name, binding.client, dict(binding.client_args)] for binding in self._bindings]
         main, root = str(self._config.main), str(self._config.root)
-        return {"main": main, "root": root, "bindings": table, "wait_until": self._config.pilot.wait_until}
+        boot = {"main": main, "root": root, "bindings": table, "wait_until": self._config.pilot.wait_until}
+        return boot if self._parts.limits is None else {**boot, "cpu_ms": self._parts.limits.cpu_ms}
 
     def _rules(self, temp: str | None) -> dict[str, Any] | None:
         confined = self._parts.confinement
         if confined is None:
             return None
-        limits = {"memory": confined.memory, "file_size": confined.file_size}
-        return {"read": [str(self._config.root)], "temp": temp, **limits}
+        memory = self._parts.limits.memory_mb << 20 if self._parts.limits else None
+        return {"read": [str(self._config.root)], "temp": temp, "memory": memory, "file_size": confined.file_size}
 
     def _not_loaded(self, error: BaseException, ended: str) -> BaseException:
         if isinstance(error, RemoteError):

@@ -23,7 +23,7 @@ from runtime.errors import UserError
 from runtime.supervisor.isolates import Spawner
 from runtime.supervisor.metrics import Requests
 from runtime.supervisor.observe.base import Observer
-from runtime.supervisor.outbound import Outbound
+from runtime.supervisor.outbound import Allow, Outbound
 from runtime.supervisor.protocol import Protocol
 from runtime.supervisor.reload import products
 from runtime.supervisor.tracing import Tracer
@@ -59,10 +59,11 @@ class Supervisor(ABC):
     """Owns the socket, the stores, the routes and the children. Runs no user code."""
 
     def __init__(
-        self, sock: socket.socket, house: House, spawner: Spawner, observer: Observer, tracer: Tracer, drain: float
+        self, sock: socket.socket, house: House, spawner: Spawner, observer: Observer, tracer: Tracer, drain: float,
+        allow: Allow | None = None,
     ) -> None:
         self.house, self.observer, self.tracer = house, observer, tracer
-        self.outbound, self.requests = Outbound(), Requests()
+        self.outbound, self.requests = Outbound(allow=allow), Requests()
         self._socket, self._spawner, self._drain = sock, spawner, drain
         self._stopped, self._status = 0.0, 0
 

@@ -28,7 +28,7 @@ from runtime.supervisor.outbound.rules import (
 if TYPE_CHECKING:
     import aiohttp
 
-__all__ = ["Chunks", "FetchError", "Outbound", "OutboundAnswer"]
+__all__ = ["Allow", "Chunks", "FetchError", "Outbound", "OutboundAnswer"]
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Allow = Callable[[Address], bool]

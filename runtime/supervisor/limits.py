@@ -1,0 +1,94 @@
+"""What one worker may use. A host has defaults; a version may ask for less, or for more within the host's bounds."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import Annotated
+
+import msgspec
+
+from runtime.errors import ScriptError
+
+Positive = Annotated[int, msgspec.Meta(ge=1)]
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """The defaults of a host. ``cpu_ms`` and ``subrequests`` are Cloudflare's names."""
+
+    cpu_ms: Positive = 30_000           # of one request, at its own steps; a loop that never awaits: see stall_s
+    subrequests: Positive = 1_000       # calls of bindings and fetches, of one request
+    wall_s: Positive = 3_600            # from a request's head to its answer's last byte
+    concurrent: Positive = 1_000        # requests in one version
+    response_bytes: Positive = 1 << 30  # that the worker itself makes; what passes through it does not count
+    memory_mb: Positive = 2_048         # of one isolate; from 80 % on it is replaced, beyond it is killed
+    stall_s: Positive = 10              # seconds without a heartbeat until an isolate is killed
+
+
+class LimitExceeded(ScriptError):
+    """A limit, with the number a client is told (Cloudflare's where it has one)."""
+
+    def __init__(self, code: int, what: str) -> None:
+        self.code = code
+        super().__init__(what)
+
+
+class IsolateLost(ScriptError):
+    """The process that served the request is gone; another takes its place."""
+
+
+def cpu_exceeded(limit: int) -> LimitExceeded:
+    return LimitExceeded(1102, f"a request used more than {limit} ms of CPU time (cpu_ms)")
+
+
+def wall_exceeded(limit: int) -> LimitExceeded:
+    return LimitExceeded(1102, f"a request took more than {limit} s (wall_s)")
+
+
+def too_many(limit: int) -> LimitExceeded:
+    return LimitExceeded(1015, f"the version has {limit} requests in hand (concurrent)")
+
+
+def too_large(limit: int) -> LimitExceeded:
+    return LimitExceeded(1102, f"an answer is over {limit} bytes (response_bytes)")
+
+
+def too_many_subrequests(limit: int) -> LimitExceeded:
+    return LimitExceeded(1102, f"too many subrequests: more than {limit} of one request (subrequests)")
+
+
+async def bounded(chunks: AsyncIterator[bytes], limit: int) -> AsyncIterator[bytes]:
+    """The chunks, until there are too many bytes of them."""
+    left = limit
+    async with aclosing(chunks) as source:  # type: ignore[type-var]
+        async for chunk in source:
+            left -= len(chunk)
+            if left < 0:
+                raise too_large(limit)
+            yield chunk
+
+
+class within:
+    """``async with within(seconds)``: LimitExceeded when it takes longer."""
+
+    def __init__(self, seconds: int) -> None:
+        self._seconds = seconds
+        self._timeout = asyncio.timeout(seconds)
+
+    async def __aenter__(self) -> None:
+        await self._timeout.__aenter__()
+
+    async def __aexit__(self, *raised: object) -> None:
+        try:
+            await self._timeout.__aexit__(*raised)  # type: ignore[arg-type]
+        except TimeoutError:
+            if self._timeout.expired():
+                raise wall_exceeded(self._seconds) from None
+            raise
+
+
+__all__ = [
+    "IsolateLost", "LimitExceeded", "Limits", "bounded", "cpu_exceeded", "too_large", "too_many",
+    "too_many_subrequests", "wall_exceeded", "within",
+]
