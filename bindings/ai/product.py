@@ -89,7 +89,7 @@ class AI(Product):
         door, rest = GatewayDoor(service, house.url), Rest(service, gate)
         parts = (  # in the order in which they are matched: a path that takes all comes last
             CatalogRest(service, gate), FinetunesRest(service, gate), MarkdownRest(service.markdown, gate), openai,
-            GatewayRest(door, gate, rest.run, openai.handlers), Proxy(service, gate, door), rest,
+            GatewayRest(door, gate, rest.run, openai.handlers, openai.own), Proxy(service, gate, door), rest,
         )  # fmt: skip
         return [route for part in parts for route in part.routes()]
 
