@@ -73,7 +73,7 @@ class AI(Product):
         service: AIService = house.shared[cls.key]
         if EMBEDDED not in service.preloaded:
             return ()
-        return [f"{EMBEDDED_NAME} stands in for every model; name your own weights in models.yaml"]
+        return [f"{EMBEDDED_NAME} stands in for every text model; name your own weights in models.yaml"]
 
     @classmethod
     def engines(cls, house: House) -> Sequence[Mapping[str, Any]]:
