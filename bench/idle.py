@@ -12,7 +12,8 @@ STREAMS = 2000
 
 
 def idle(server: Server, length: Length) -> Numbers:
-    """A fresh server's memory before and with all streams open, each after its first event; then its CPU time."""
+    """A fresh server's memory before and with all streams open, each after its first event; then its CPU time. With the
+    echo engine it is a model's stream, passed through; else the worker's own."""
     assert server.idle is not None
     with server.run() as running:
         load.hello(running.port, 64, 1, running.cpu)  # what the first requests allocate is not the streams'

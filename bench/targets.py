@@ -47,7 +47,7 @@ class Bound:
     def __str__(self) -> str:
         if self.of is None:
             return f"{'≥' if self.least else '≤'} {self.limit:,g}"
-        whose = self.of.server if self.of.server != "pilot" else "unread"
+        whose = {"pilot": "unread", "pilot, echo engine": "none"}.get(self.of.server, self.of.server)
         return f"≤ {whose} + {self.limit:g}" if self.plus else f"≤ {self.limit:g} × {whose}"
 
 
@@ -60,7 +60,7 @@ class Target:
 
 
 _TOKEN, _FIRST, _HELLO = "CPU/event µs", "TTFT p50 at 64 ms", "CPU/request µs"
-_ONE = "TTFT p50 at 1 ms"
+_ONE, _ECHO = "TTFT p50 at 1 ms", "pilot, echo engine"
 _SERVE, _RUST, _WORKERD = "vllm serve", "vLLM's Rust frontend", "workerd (JS)"
 
 TARGETS = (
@@ -78,13 +78,14 @@ TARGETS = (
     Target("hello, CPU per request, µs", Cell("hello", _HELLO), Bound(1.5, Cell("hello", _HELLO, _WORKERD)),
            Bound(1, Cell("hello", _HELLO, _WORKERD))),
     Target("hello, 1 connection, p50, µs", Cell("hello", "p50 at 1 µs"), Bound(400), Bound(200)),
-    Target("launch to first 200, echo engine, s", Cell("launch", "launch s", "pilot, echo engine"), Bound(0.6),
+    Target("launch to first 200, echo engine, s", Cell("launch", "launch s", _ECHO), Bound(0.6),
            Bound(0.3)),
     Target("save to new code answering, median, ms", Cell("save", "save to answer p50 ms"), Bound(50), Bound(25)),
     Target("supervisor, zygote and isolate, PSS, MB", Cell("memory", "PSS MB"), Bound(120), Bound(70)),
-    Target("2,000 idle streams, KB each", Cell("idle", "KB/stream"), Bound(60), Bound(30)),
-    Target("2,000 idle streams, CPU, %", Cell("idle", "CPU %"),
-           Bound(1, Cell("idle", "CPU % without them"), plus=True)),
+    Target("2,000 idle streams of the worker, KB each", Cell("idle", "KB/stream"), Bound(60), Bound(30)),
+    Target("2,000 idle streams of a model, KB each", Cell("idle", "KB/stream", _ECHO), Bound(60), Bound(30)),
+    Target("2,000 idle streams of a model, CPU, %", Cell("idle", "CPU %", _ECHO),
+           Bound(1, Cell("idle", "CPU % without them", _ECHO), plus=True)),
     Target("soak, growth of memory, MB/min", Cell("soak", "growth MB/min"), Bound(1)),
     Target("soak, live requests less open streams", Cell("soak", "live, less open"), Bound(0)),
     Target("soak, live after all left", Cell("soak", "live after all left"), Bound(0)),

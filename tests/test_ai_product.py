@@ -157,7 +157,7 @@ async def run(rest: Rest, request: Request) -> Response:
 
 
 async def test_a_host_without_a_token_lets_nobody_in() -> None:
-    response = await run(Rest(serve(await echo()), Gate(closed=True)), post({"prompt": "hi"}))
+    response = await run(Rest(serve(await echo()), Gate(admits=lambda token: False)), post({"prompt": "hi"}))
     assert response.status == 401
 
 

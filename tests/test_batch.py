@@ -277,6 +277,19 @@ async def test_ended_batches_are_kept_for_a_day(tmp_path: Path) -> None:
     await store.aclose()
 
 
+async def test_nothing_is_kept_after_the_end(tmp_path: Path) -> None:
+    store = BatchStore(tmp_path / "batch.sqlite")
+    adding = asyncio.create_task(store.add("first", "m", {}, [{"prompt": "a"}]))
+    await asyncio.sleep(0)
+    await store.aclose()
+    await adding  # asked for before the end, it was done
+    with pytest.raises(StoreError, match="closed"):
+        await store.progress("first", "m")
+    again = BatchStore(tmp_path / "batch.sqlite")
+    assert await again.progress("first", "m") is not None
+    await again.aclose()
+
+
 async def test_a_full_disk_is_an_error_and_then_it_works_again(tmp_path: Path) -> None:
     """SQLite is told that it may have no more pages, which is how it meets a full disk."""
     store = BatchStore(tmp_path / "batch.sqlite")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 import pytest_asyncio
 from feature_models import CALL, adapter, talking_llama
 from models_support import Said, ask, text_of, tokens_of
-from test_engines import Engines, collect, live
+from test_engines import Engines, collect, live, until_live
 
 from bindings.ai.client import EngineClient
 from bindings.ai.engine import Delta, EngineError, EngineSpec
@@ -234,3 +235,56 @@ async def test_vllm_refuses_images_for_a_model_that_sees_none(engines: Featured)
     code, status, text = await refused(await engines.get("vllm"), messages=[{"role": "user", "content": [image]}])
     assert (code, status) == (5006, 400)
     assert "image_url" in text
+
+
+# llama.cpp
+
+async def test_llamacpp_is_told_of_tools_in_words(engines: Featured) -> None:
+    engine = await engines.get("llamacpp")
+    plain, taught = [(await collect(engine, ask("Weather?", max_tokens=1, **more)))[0].prompt_tokens
+                     for more in ({}, {"tools": [TOOL]})]
+    assert taught - plain > 50
+
+
+async def test_llamacpp_knows_what_was_called_before(engines: Featured) -> None:
+    call = {"id": "c1", "type": "function", "function": {"name": "get_weather", "arguments": '{"city": "Paris"}'}}
+    messages = [{"role": "user", "content": "Weather in Paris?"},
+                {"role": "assistant", "content": None, "tool_calls": [call]},
+                {"role": "tool", "tool_call_id": "c1", "content": "18 degrees, sunny"}]
+    deltas = await collect(await engines.get("llamacpp"), ask(messages=messages, tools=[TOOL], max_tokens=24))
+    assert text_of(deltas).strip()
+
+
+async def test_llamacpp_bans_a_token(engines: Featured) -> None:
+    engine = await engines.get("llamacpp")
+    first = text_of(await collect(engine, ask("Say: Paris", max_tokens=1)))
+    asked = {"content": first, "add_special": False}
+    [number, *_] = (await engine._ask("/tokenize", asked))["tokens"]
+    assert not text_of(await collect(engine, ask("Say: Paris", logit_bias={str(number): -100}))).startswith(first)
+    assert (await refused(engine, logit_bias={"999999": 1}))[:2] == (8007, 400)
+
+
+async def test_llamacpp_goes_on_past_the_end(engines: Featured) -> None:
+    engine = await engines.get("llamacpp")
+    deltas = await collect(engine, ask("Say: Paris", ignore_eos=True, max_tokens=60))
+    assert (tokens_of(deltas), deltas[-1].finish_reason) == (60, "length")
+
+
+async def test_llamacpp_has_no_adapters(engines: Featured, tmp_path: Path) -> None:
+    code, status, text = await refused(await engines.get("llamacpp"), lora=str(tmp_path))
+    assert (code, status) == (5005, 405)
+    assert "does not support LoRa inference" in text
+
+
+async def test_llamacpp_sees_no_images(engines: Featured) -> None:
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,aGk="}}
+    code, status, text = await refused(await engines.get("llamacpp"), messages=[{"role": "user", "content": [image]}])
+    assert (code, status) == (5006, 400)
+    assert text == "Error: option 'image_url' is not served by the engine llamacpp"
+
+
+async def test_llamacpp_leaving_ends_all_answers(engines: Featured) -> None:
+    engine = await engines.get("llamacpp")
+    async with aclosing(engine.generate(ask("count", n=3, temperature=1.0, max_tokens=150), "left")) as deltas:
+        await anext(deltas)
+    await until_live(engine, 0)

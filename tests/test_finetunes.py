@@ -6,7 +6,7 @@ import asyncio
 import io
 import json
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,12 @@ import pytest
 import pytest_asyncio
 from adapter_support import ADAPTER, GOOD, LORA_A, LORA_B, safetensors
 from cloudflare import APIStatusError, AsyncCloudflare
+from service_support import Scripted, serve
 from serving import Served, serving
 
 from bindings.ai.adapter import CONFIG, WEIGHTS
+from bindings.ai.engine import Delta, Generate
+from bindings.ai.finetunes import Finetunes
 
 ACCOUNT = "0123456789abcdef"
 ROOT = f"/client/v4/accounts/{ACCOUNT}/ai/finetunes"
@@ -255,6 +258,39 @@ async def test_unknown_ones_and_wrong_models(pilot: Served, made: str) -> None:
 async def test_a_public_list_that_cannot_be_read_is_refused(pilot: Served, query: str) -> None:
     status, body = await ask(pilot, "GET", f"/public?{query}")
     assert (status, body["errors"][0]["code"]) == (400, 5006)
+
+
+class Asked(Scripted):
+    """Keeps the request."""
+
+    async def generate(self, request: Generate, request_id: str) -> AsyncGenerator[Delta, None]:
+        self.request = request
+        async for delta in super().generate(request, request_id):
+            yield delta
+
+
+async def test_an_engine_is_given_the_folder_of_the_newest_version(tmp_path: Path) -> None:
+    engine = Asked([Delta("hi", 1, finish_reason="stop")])
+    service, finetunes = serve(engine), Finetunes(tmp_path)
+    service.adapters = finetunes
+    row = await finetunes.create(service.catalog.model(BASE), {"name": "mine"})
+    folders = []
+    for content in (GOOD, {**GOOD, "r": 16}):
+        for name, data in ((CONFIG, json.dumps(content).encode()), (WEIGHTS, ADAPTER)):
+            await finetunes.receive(row["id"], form(name, data), MULTIPART)
+        await service.run(BASE, {"prompt": "hi", "lora": "mine"})
+        folders.append(Path(engine.request.lora or ""))
+        assert json.loads((folders[-1] / CONFIG).read_text()) == content
+        assert (folders[-1] / WEIGHTS).read_bytes() == ADAPTER
+    assert folders[0] != folders[1]  # an engine that has loaded the first knows that this is another
+    await finetunes.aclose()
+
+
+async def form(name: str, content: bytes) -> AsyncIterator[bytes]:
+    """In pieces of three bytes: a boundary may be cut anywhere."""
+    whole = PART % (b"file_name", name.encode()) + PART % (b"file", content) + b"--x--\r\n"
+    for start in range(0, len(whole), 3):
+        yield whole[start : start + 3]
 
 
 async def test_what_was_made_is_there_after_a_restart(tmp_path: Path) -> None:

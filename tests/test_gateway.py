@@ -163,6 +163,13 @@ async def test_workers_ai_at_a_gateways_own_address(pilot: Served) -> None:
     answer = await post(pilot, chat, f"{base}/v1/chat/completions")
     assert json.loads(answer.body)["choices"][0]["message"]["content"] == "hi"
     assert (await post(pilot, chat, f"{base}/v1/none")).status == 404
+    for path in (f"{LOGS}/usual/compat/chat/completions", "/v1/account/usual/compat/chat/completions"):
+        answer = await post(pilot, {**chat, "model": f"workers-ai/{INT8}"}, path)
+        assert answer.headers["cf-aig-cache-status"] == "HIT"
+    answer = await post(pilot, {**chat, "model": "openai/gpt"}, path)
+    assert (answer.status, json.loads(answer.body)["errors"][0]["code"]) == (400, 5006)
+    answer = await post(pilot, {"prompt": "at its address"}, f"/v1/account/usual/workers-ai/{INT8}")
+    assert answer.headers["cf-aig-cache-status"] == "HIT"
 
 
 async def test_numbers_beyond_64_bits(pilot: Served) -> None:

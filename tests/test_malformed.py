@@ -19,10 +19,17 @@ CLASSIC, NEWER, BGE = "@cf/meta/llama-2-7b-chat-int8", "@cf/openai/gpt-oss-20b",
 VISION = "@cf/google/gemma-4-26b-a4b-it"
 ROUTES = [
     f"{AI}/run/{CLASSIC}", f"{AI}/run/{NEWER}", f"{AI}/run/{BGE}", f"{AI}/run", "/v1/chat/completions",
-    "/v1/completions", "/v1/responses", "/v1/embeddings", f"{AI}/finetunes", f"{AI}/tomarkdown",
+    "/v1/completions", "/v1/responses", "/v1/embeddings", f"{AI}/finetunes", f"{AI}/finetunes/x/finetune-assets",
+    f"{AI}/tomarkdown", f"{AI}/run/@cf/baai/bge-m3", f"{AI}/run/@cf/baai/bge-reranker-base",
+    f"{AI}/run/@cf/huggingface/distilbert-sst-2-int8", f"{AI}/run/@cf/meta/llama-guard-3-8b",
+    f"{AI}/run/@cf/openai/whisper", f"{AI}/run/@cf/llava-hf/llava-1.5-7b-hf",
+    "/client/v4/accounts/a/ai-gateway/gateways/g/workers-ai/v1/chat/completions",
 ]  # fmt: skip
+BINDING = ["run", "ai-gateway/run", "to-everything/markdown/transformer", "ai-gateway/universal/run/g"]
+LISTS = [f"{AI}/models/search", f"{AI}/models/schema", f"{AI}/tasks/search", f"{AI}/authors/search",
+         f"{AI}/finetunes", f"{AI}/finetunes/public", "/v1/models", f"{AI}/tomarkdown/supported"]  # fmt: skip
 WORKER = "from workers import Response\n\ndef fetch(request):\n    return Response('hello')\n"
-BOUNDED = settings(max_examples=80, derandomize=True, deadline=None, database=None,
+BOUNDED = settings(max_examples=50, derandomize=True, deadline=None, database=None,
                    suppress_health_check=list(HealthCheck))  # fmt: skip
 
 LEAVES = st.one_of(
@@ -72,24 +79,52 @@ def check(response: httpx.Response, route: str) -> None:
     body = response.json()
     if route.endswith("/responses"):
         assert set(body["error"]) == {"code", "message"}
+    elif "internalCode" in body:
+        assert isinstance(body["internalCode"], int)
+        assert "proxy" in route
     else:
         assert (body["success"], list(map(type, body["errors"]))) == (False, [dict])
         assert isinstance(body["errors"][0]["code"], int)
     assert len(response.text) < 3000
 
 
-@pytest.mark.parametrize("route", ROUTES)
-async def test_any_body_is_answered_or_refused(pilot: Served, route: str) -> None:
+async def hammer(pilot: Served, route: str, requests: Any, **headers: str) -> set[int]:
+    """The statuses of what ``route`` answers to every request that ``requests`` draws."""
     codes: set[int] = set()
-    with httpx.Client(base_url=pilot.url, headers={"Authorization": "Bearer any"}, timeout=60) as client:
+    headers["Authorization"] = "Bearer any"
+    with httpx.Client(base_url=pilot.url, headers=headers, timeout=60) as client:
 
         @BOUNDED
-        @given(BODIES)
-        def post(body: bytes) -> None:
-            response = client.post(route, content=body)
+        @given(requests)
+        def send(request: dict[str, Any]) -> None:
+            response = client.request(url=route, **request)
             check(response, route)
             codes.add(response.status_code)
 
-        await asyncio.to_thread(post)  # the server's log is read meanwhile
-    assert 400 in codes
+        await asyncio.to_thread(send)  # the server's log is read meanwhile
     assert not [event for event in pilot.events if event["event"] == "fault"], pilot.log()
+    return codes
+
+
+POSTS = BODIES.map(lambda body: {"method": "POST", "content": body})
+NUMBERS = st.sampled_from(["-1", "0", "1", "9" * 40, "NaN", "true", "x", ""])
+QUERIES = st.dictionaries(
+    st.sampled_from(["page", "per_page", "search", "task", "author", "source", "format", "model", "limit", "offset",
+                     "orderBy", "hide_experimental", "include_deprecated"]), NUMBERS | st.text(max_size=5))  # fmt: skip
+GETS = QUERIES.map(lambda query: {"method": "GET", "params": query})
+
+
+@pytest.mark.parametrize("route", ROUTES)
+async def test_any_body_is_answered_or_refused(pilot: Served, route: str) -> None:
+    assert await hammer(pilot, route, POSTS) & {400, 404}
+
+
+@pytest.mark.parametrize("operation", BINDING)
+async def test_any_body_of_a_binding(pilot: Served, operation: str) -> None:
+    meant = {"X-Forwarded": f"https://workers-binding.ai/{operation}?version=3", "cf-consn-model-id": CLASSIC}
+    assert 400 in await hammer(pilot, f"{AI}/run/proxy", POSTS, **meant)
+
+
+@pytest.mark.parametrize("route", LISTS)
+async def test_any_query_is_answered_or_refused(pilot: Served, route: str) -> None:
+    assert await hammer(pilot, route, GETS) <= {200, 400}

@@ -169,7 +169,8 @@ async def test_a_hostile_file_harms_itself_alone(pilot: Served) -> None:
     """Memory without end (two ways), no document at all, a document cut short, nesting without end."""
     wide = b"," * 50_000 + b"\n" + b"a\n" * 10_000  # half a billion cells, in 70 KB
     deep = b"<div>" * 5_000 + b"at the bottom"
-    bomb = docx("<w:p><w:r><w:t>" + " " * 500_000_000 + "</w:t></w:r></w:p>")
+    # in a thread: seconds, in which the loop must see that the server closes an idle connection
+    bomb = await asyncio.to_thread(lambda: docx("<w:p><w:r><w:t>" + " " * 500_000_000 + "</w:t></w:r></w:p>"))
     files = {"wide.csv": wide, "bomb.docx": bomb, "not.docx": b"PK\x03\x04 nonsense", "cut.pdf": pdf("x")[:60],
              "deep.html": deep, "movie.mkv": b"?", "fine.md": b"# fine"}
     found = {item["name"]: item for item in await convert(pilot, files)}

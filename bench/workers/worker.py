@@ -20,6 +20,8 @@ async def fetch(request, env, ctx):
         return Response(await env.AI.run(env.MODEL, await request.json()), headers=EVENTS)
     if path == "/idle":
         return Response(idle(), headers=EVENTS)
+    if path == "/quiet":  # a model that says one word every ten seconds
+        return Response(await env.AI.run("@cf/bench/quiet", ASKED), headers=EVENTS)
     if path == "/proxy":
         answer = await outbound(env.TARGET)
         return Response(answer.body, headers=EVENTS)

@@ -32,16 +32,23 @@ class Database:
         self.path, self._steps = path, steps
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"sqlite {path.name}")
         self._connection: sqlite3.Connection | None = None
+        self._closed = False
 
     def do(self, work: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
         """The result of ``work(connection)``, committed. Raises StoreError; whatever else it raises undoes it.
 
         It is asked for at once, awaited or not; and done, even when whoever asked for it has left.
         """
-        return asyncio.shield(asyncio.get_running_loop().run_in_executor(self._thread, self._transact, work))
+        loop = asyncio.get_running_loop()
+        if not self._closed:
+            return asyncio.shield(loop.run_in_executor(self._thread, self._transact, work))
+        late: asyncio.Future[T] = loop.create_future()  # a stream may end after its supervisor's last word
+        late.set_exception(StoreError(f"{self.path.name}: closed"))
+        return late
 
     async def aclose(self) -> None:
         """Finish what was asked for, and close the file."""
+        self._closed = True
         await asyncio.get_running_loop().run_in_executor(self._thread, self._close)
         self._thread.shutdown(wait=False)
 

@@ -20,6 +20,7 @@ from bindings.ai.gateway_store import GatewayStore
 from bindings.ai.service import AIService
 from bindings.base import CallError, HostStream
 
+COMPAT = "compat"  # OpenAI's routes, whoever the provider is
 MOST = 10  # requests of one universal run
 
 
@@ -72,10 +73,10 @@ class GatewayDoor:
 
     async def url(self, request_id: str, gateway: Any, provider: Any = None) -> str:
         """Where ``provider`` answers behind this gateway. Raises CallError for another than Workers AI."""
-        if provider != PROVIDER:
+        if provider not in (PROVIDER, COMPAT):
             text = f"getUrl: the only provider served here is {PROVIDER!r}, not {provider!r:.60}"
             raise CallError("AiGatewayInternalError", text, status=400)
-        return f"{self._url}/client/v4/accounts/local/ai-gateway/gateways/{quote(str(gateway), safe='')}/{PROVIDER}"
+        return f"{self._url}/client/v4/accounts/local/ai-gateway/gateways/{quote(str(gateway), safe='')}/{provider}"
 
     async def _step(self, shared: dict[str, Any], request: Any, request_id: str) -> RunAnswer:
         if not isinstance(request, dict):

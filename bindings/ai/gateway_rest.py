@@ -3,12 +3,18 @@
     …/ai-gateway/gateways/{gateway}/logs/{log}              GET, PATCH
     …/ai-gateway/gateways/{gateway}/workers-ai/{model}      POST, as ai/run; also run/{model}
     …/ai-gateway/gateways/{gateway}/workers-ai/v1/{route}   POST, as ai/v1
+    …/ai-gateway/gateways/{gateway}/compat/{route}          POST, the same, with models named "workers-ai/@cf/…"
+
+The last three also answer under ``/v1/{account}/{gateway}``, as on gateway.ai.cloudflare.com.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
+
+import msgspec
 
 from bindings.ai import errors
 from bindings.ai.gate import ROOT, Gate, Handler, encoded, json_object, succeeded
@@ -19,19 +25,27 @@ from runtime.web import URL, Request, Response
 
 GATEWAYS = "/accounts/{account}/ai-gateway/gateways"
 GATEWAY = ROOT + GATEWAYS + "/{gateway}"
+UPSTREAM = "/v1/{account}/{gateway}"
 
 
 class GatewayRest:
-    """``run`` and ``openai`` (by route: ``chat/completions`` …) are the handlers of the plain REST routes."""
+    """``run`` and ``openai`` (by route: ``/chat/completions`` …) are the handlers of the plain REST routes;
+    ``own``: whether ``/v1`` is answered here."""
 
-    def __init__(self, door: GatewayDoor, gate: Gate, run: Handler, openai: Mapping[str, Handler]) -> None:
-        self._door, self._gate, self._run, self._openai = door, gate, run, openai
+    def __init__(
+        self, door: GatewayDoor, gate: Gate, run: Handler, openai: Mapping[str, Handler], own: Callable[[], bool]
+    ) -> None:
+        self._door, self._gate, self._run, self._openai, self._own = door, gate, run, openai, own
 
     def routes(self) -> list[Route]:
-        passing = f"{GATEWAY}/{PROVIDER}/{{path:path}}"
+        logs = self._gate.routes(GATEWAY + "/logs/{log}", GET=self.read, PATCH=self.patch)
+        shared = [replace(route, when=self._own) for route in self._passing(UPSTREAM)]
+        return [*logs, *self._passing(GATEWAY), *shared]
+
+    def _passing(self, base: str) -> list[Route]:
         return [
-            *self._gate.routes(GATEWAY + "/logs/{log}", GET=self.read, PATCH=self.patch),
-            *self._gate.routes(passing, POST=self.run),
+            *self._gate.routes(f"{base}/{PROVIDER}/{{path:path}}", POST=self.run),
+            *self._gate.routes(f"{base}/compat/{{path:path}}", POST=self.compat),
         ]
 
     async def read(self, request: Request, request_id: str, account: str, gateway: str, log: str) -> Response:
@@ -51,10 +65,23 @@ class GatewayRest:
         """The request as if the header named the gateway."""
         named = Request(request, headers={**dict(request.headers.items()), "cf-aig-gateway-id": gateway})
         if path.startswith("v1/"):
-            if (handler := self._openai.get(path.removeprefix("v1").rstrip("/"))) is None:
-                raise errors.no_route(URL(request.url).pathname)
-            return await handler(named, request_id, account=account)
+            return await self._as_openai(named, request_id, path.removeprefix("v1"), account)
         return await self._run(named, request_id, account=account, model=path.removeprefix("run/"))
+
+    async def compat(self, request: Request, request_id: str, account: str, gateway: str, path: str) -> Response:
+        """One route for all providers upstream: the model's name begins with the provider's."""
+        body = await json_object(request)
+        if not str(body.get("model")).startswith(PROVIDER + "/"):
+            raise errors.bad_input(f"the model must be '{PROVIDER}/' and its id: no other provider is served here")
+        content = msgspec.json.encode({**body, "model": body["model"].removeprefix(PROVIDER + "/")})
+        headers = {**dict(request.headers.items()), "cf-aig-gateway-id": gateway}
+        named = Request(request.url, method="POST", headers=headers, body=content)
+        return await self._as_openai(named, request_id, "/" + path, account)
+
+    async def _as_openai(self, request: Request, request_id: str, path: str, account: str) -> Response:
+        if (handler := self._openai.get(path.rstrip("/"))) is None:
+            raise errors.no_route(URL(request.url).pathname)
+        return await handler(request, request_id, account=account)
 
 
 def call_failed(error: CallError) -> Response:

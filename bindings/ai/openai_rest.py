@@ -29,7 +29,7 @@ class OpenAIRest:
     """``own``: whether ``/v1`` is answered here. ``note`` tells the person at the terminal so, once."""
 
     def __init__(self, service: AIService, gate: Gate, own: Callable[[], bool], note: Callable[[str], None]) -> None:
-        self._service, self._gate, self._own, self._note = service, gate, own, note
+        self._service, self._gate, self.own, self._note = service, gate, own, note
         self._noted = False
         texts: dict[str, Handler] = {path: partial(self.text, form) for path, form in FORMS.items()}
         self.handlers: dict[str, Handler] = {**texts, "/embeddings": self.embeddings}  # of POST, by path
@@ -52,7 +52,7 @@ class OpenAIRest:
             response: Response = await route.handler(request, **path)
             return response
 
-        return Route(route.method, route.path, handler, self._own)
+        return Route(route.method, route.path, handler, self.own)
 
     async def text(self, form: str, request: Request, request_id: str, **path: str) -> Response:
         """Chat completions, completions and responses."""

@@ -73,7 +73,7 @@ class AI(Product):
         service: AIService = house.shared[cls.key]
         if EMBEDDED not in service.preloaded:
             return ()
-        return [f"{EMBEDDED_NAME} stands in for every model; name your own weights in models.yaml"]
+        return [f"{EMBEDDED_NAME} stands in for every text model; name your own weights in models.yaml"]
 
     @classmethod
     def engines(cls, house: House) -> Sequence[Mapping[str, Any]]:
@@ -89,7 +89,7 @@ class AI(Product):
         door, rest = GatewayDoor(service, house.url), Rest(service, gate)
         parts = (  # in the order in which they are matched: a path that takes all comes last
             CatalogRest(service, gate), FinetunesRest(service, gate), MarkdownRest(service.markdown, gate), openai,
-            GatewayRest(door, gate, rest.run, openai.handlers), Proxy(service, gate, door), rest,
+            GatewayRest(door, gate, rest.run, openai.handlers, openai.own), Proxy(service, gate, door), rest,
         )  # fmt: skip
         return [route for part in parts for route in part.routes()]
 

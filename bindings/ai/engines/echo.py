@@ -13,7 +13,7 @@ with single spaces; one word is one token. Options:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterable, Iterator
 from itertools import cycle, islice
 from typing import Any
 
@@ -88,15 +88,16 @@ def _text(content: Any) -> str:
 
 
 def _answer(request: Generate, tokens: int | None) -> Iterator[tuple[str, str | None]]:
-    """The (text, finish_reason) of every delta; only the last has a reason."""
+    """The (text, finish_reason) of every delta, made as it is asked for; only the last has a reason."""
     words = [*_texts(request)][-1].split() or [""]
     wanted = len(words) if tokens is None else tokens
-    pieces = [word if n == 0 else " " + word for n, word in enumerate(islice(cycle(words), wanted))]
-    kept = pieces[: request.max_tokens]
-    finish = "length" if len(kept) < len(pieces) else "stop"
-    pieces, stopped = _cut(kept, request.stop)
+    made = min(wanted, request.max_tokens)
+    pieces: Iterable[str] = (word if n == 0 else " " + word for n, word in enumerate(islice(cycle(words), made)))
+    stopped = False
+    if request.stop:
+        pieces, stopped = _cut([*pieces], request.stop)
     yield from ((piece, None) for piece in pieces)
-    yield "", "stop" if stopped else finish
+    yield "", "stop" if stopped or made == wanted else "length"
 
 
 def _cut(pieces: list[str], stop: list[str]) -> tuple[list[str], bool]:

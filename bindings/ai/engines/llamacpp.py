@@ -12,6 +12,10 @@ Chat templates and the tokenizer are not in the library's interface, only in its
 on a Unix socket in a private folder; we send it what it needs and then generate from token ids, so the
 number that the limits are checked against is exact.
 
+Tools are told in words and found again in the answer (``tool_prompt``): llama.cpp's own way depends on the template,
+and leaves a forced call to the model's good will where it does not understand it. A call that is forced, and an answer
+that must match a schema, are kept to by a grammar. Several answers (``n``) are as many completions.
+
 Options: ``n_ctx`` (tokens per request; default 8192, or less if the model was trained for less),
 ``n_parallel`` (default 4), ``n_threads`` and ``n_threads_batch`` (default: the physical cores that are ours;
 for the tokens of a small model, one), and any field of ``xllamacpp.CommonParams``.
@@ -22,91 +26,143 @@ Equal seeds give equal text while a request runs alone; in company, rounding may
 from __future__ import annotations
 
 import asyncio
-import os
 import tempfile
 from collections.abc import AsyncGenerator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack
-from difflib import get_close_matches
-from importlib import import_module
-from pathlib import Path
-from typing import Any
+from contextlib import AsyncExitStack, aclosing
+from typing import Any, NamedTuple
 
-from bindings.ai import cores, weights
+from bindings.ai import features, weights
 from bindings.ai.engine import Delta, EngineError, EngineInfo, EngineSpec, Generate, Progress, check_limits
-from runtime.errors import ConfigError, UserError
+from bindings.ai.engines import tool_prompt
+from bindings.ai.engines.llamacpp_ask import body, is_kept_to_a_grammar, offered, template_options
+from bindings.ai.engines.llamacpp_load import EMBEDDED, existing, gpus, library, load
+from bindings.ai.engines.llamacpp_read import Completion, Reader, refusal
+from bindings.ai.engines.thoughts import END, Thoughts
 
-EMBEDDED = "embedded"  # the model's name for weights.embedded_model
+FEATURES = frozenset(features.ALL) - {"image_url", "lora"}
 _DEFAULTS = {"n_ctx": 8192, "n_parallel": 4, "verbosity": 1, "ui": False}
-_THREADS = {"n_threads": "cpuparams", "n_threads_batch": "cpuparams_batch"}
-_SMALL = 256 << 20  # bytes
+
+
+class _Model(NamedTuple):
+    """``thinks``: its chat template knows of thoughts. ``words``: how many tokens there are."""
+
+    window: int
+    thinks: bool
+    words: int
+
+
+class _Prompt(NamedTuple):
+    text: str
+    tokens: list[int]
 
 
 class LlamaCppEngine:
     alive = True
 
-    def __init__(self, server: Any, http: Any, info: EngineInfo, slots: int, stack: AsyncExitStack) -> None:
+    def __init__(self, server: Any, http: Any, model: _Model, info: EngineInfo, slots: int,
+                 stack: AsyncExitStack) -> None:
         self.info, self.live = info, 0
-        self._server, self._http, self._stack = server, http, stack
+        self._server, self._http, self._model, self._stack = server, http, model, stack
         self._slots = asyncio.Semaphore(slots)
         self._threads = ThreadPoolExecutor(slots, "llama.cpp")
-        self._running: set[_Completion] = set()
+        self._running: set[Completion] = set()
 
     @classmethod
     async def open(cls, spec: EngineSpec, progress: Progress) -> LlamaCppEngine:
         """Fetch the embedded model if that is the one, and load. Raises UserError with a remedy."""
-        path = await weights.embedded_model(progress) if spec.model == EMBEDDED else _existing(spec.model)
+        path = await weights.embedded_model(progress) if spec.model == EMBEDDED else existing(spec.model)
         progress("load", None)
         async with AsyncExitStack() as stack:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="pilot-"))
             options = {**_DEFAULTS, **spec.options}
-            server = await asyncio.to_thread(_load, path, options, f"{folder}/llama.sock")
-            http = await stack.enter_async_context(_session(f"{folder}/llama.sock"))
-            info = await _describe(http, path)
-            return cls(server, http, info, options["n_parallel"], stack.pop_all())
+            server = await asyncio.to_thread(load, path, options, f"{folder}/llama.sock")
+            http = await stack.enter_async_context(session(f"{folder}/llama.sock"))
+            model = await _look(http)
+            info = _describe(path.name, model)
+            return cls(server, http, model, info, options["n_parallel"], stack.pop_all())
         raise AssertionError("unreachable")
 
     async def generate(self, request: Generate, request_id: str) -> AsyncGenerator[Delta, None]:
-        prompt = await self._tokens(request)
-        check_limits(request, len(prompt), self.info.context_window)
-        await self._slots.acquire()
-        completion = self._start(_body(request, prompt))
-        try:
-            async for delta in completion.deltas(len(prompt)):
+        features.check(request, self.info)
+        self._check_bias(request)
+        prompt = await self._prompt(request)
+        check_limits(request, len(prompt.tokens), self.info.context_window)
+        answers = [self._answer(request, prompt, number) for number in range(request.n)]
+        async with aclosing(answers[0] if request.n == 1 else _together(answers)) as deltas:
+            async for delta in deltas:
                 yield delta
+
+    async def _answer(self, request: Generate, prompt: _Prompt, number: int) -> AsyncGenerator[Delta, None]:
+        reader = self._reader(request, prompt, number)
+        await self._slots.acquire()
+        completion = self._start(body(request, prompt.tokens, number))
+        try:
+            async for chunk in completion.chunks():
+                if (delta := reader.read(chunk)) is not None:
+                    yield delta
         finally:
             completion.left = True
 
-    def _start(self, body: dict[str, Any]) -> _Completion:
+    def _reader(self, request: Generate, prompt: _Prompt, number: int) -> Reader:
+        forced = tool_prompt.forced(request)
+        calls = tool_prompt.Calls(bare=forced) if offered(request) else None
+        thinks = self._model.thinks and not request.raw and not is_kept_to_a_grammar(request)
+        return Reader(number, len(prompt.tokens), request.logprobs, calls, Thoughts(prompt.text) if thinks else None)
+
+    def _check_bias(self, request: Generate) -> None:
+        """llama.cpp would pass over a token that there is not."""
+        for number in request.logit_bias:
+            if not 0 <= int(number) < self._model.words:
+                raise EngineError(8007, 400, f"logit_bias: the model has no token {number}")
+
+    def _start(self, asked: dict[str, Any]) -> Completion:
         """Run one completion in a thread; its slot is free again when llama.cpp has let go of it."""
-        completion = _Completion(asyncio.get_running_loop())
+        completion = Completion(asyncio.get_running_loop())
         self.live += 1
         self._running.add(completion)
         future = completion.loop.run_in_executor(
-            self._threads, self._server.handle_completions, body, completion.arrived)
+            self._threads, self._server.handle_completions, asked, completion.arrived)
         future.add_done_callback(lambda done: self._ended(completion, done))
         return completion
 
-    def _ended(self, completion: _Completion, done: asyncio.Future[None]) -> None:
+    def _ended(self, completion: Completion, done: asyncio.Future[None]) -> None:
         self.live -= 1
         self._running.discard(completion)
         self._slots.release()
         completion.queue.put_nowait(None if done.cancelled() else done.exception())
 
-    async def _tokens(self, request: Generate) -> list[int]:
+    async def _prompt(self, request: Generate) -> _Prompt:
         text = request.prompt or ""
         if request.messages is not None or not request.raw:
-            messages = request.messages or [{"role": "user", "content": text}]
-            text = (await self._ask("/apply-template", {"messages": messages}))["prompt"]
+            text = await self._templated(request, request.messages or [{"role": "user", "content": text}])
         asked = {"content": text, "add_special": True, "parse_special": True}
-        tokens: list[int] = (await self._ask("/tokenize", asked))["tokens"]
-        return tokens
+        return _Prompt(text, (await self._ask("/tokenize", asked))["tokens"])
 
-    async def _ask(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        async with self._http.post(path, json=body) as response:
+    async def _templated(self, request: Generate, messages: list[dict[str, Any]]) -> str:
+        """The messages, through the chat template."""
+        if offered(request) or tool_prompt.concerns(messages):
+            messages = tool_prompt.taught(messages, offered(request))
+        asked: dict[str, Any] = {"messages": messages}
+        if told := template_options(request):
+            asked["chat_template_kwargs"] = told
+        text: str = (await self._ask("/apply-template", asked))["prompt"]
+        if request.json_schema is not None:
+            await self._check_schema(asked, request.json_schema)
+        return text
+
+    async def _check_schema(self, asked: dict[str, Any], schema: dict[str, Any]) -> None:
+        """Raises EngineError 5024: a completion would go on without the grammar."""
+        try:
+            await self._ask("/apply-template", {**asked, "json_schema": schema or {"type": "object"}})
+        except EngineError:
+            raise features.no_json() from None
+
+    async def _ask(self, path: str, asked: dict[str, Any]) -> dict[str, Any]:
+        async with self._http.post(path, json=asked) as response:
             answer: dict[str, Any] = await response.json()
         if "error" in answer:
-            raise _refusal(answer["error"])
+            raise refusal(answer["error"])
         return answer
 
     async def aclose(self) -> None:
@@ -121,123 +177,37 @@ class LlamaCppEngine:
         self._server = None
 
 
-class _Completion:
-    """One request inside llama.cpp. Setting ``left`` ends it at the next call back."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.loop, self.left = loop, False
-        self.queue: asyncio.Queue[Any] = asyncio.Queue()
-
-    def arrived(self, chunk: dict[str, Any]) -> bool:
-        """Called in llama.cpp's thread."""
-        if not self.left:
-            self.loop.call_soon_threadsafe(self.queue.put_nowait, chunk)
-        return self.left
-
-    async def deltas(self, prompt_tokens: int) -> AsyncGenerator[Delta, None]:
-        """``timings.predicted_n`` counts the tokens so far, those held back for half a character too."""
-        seen = 0
-        while isinstance(chunk := await self.queue.get(), dict):
-            if "error" in chunk:
-                raise _refusal(chunk["error"])
-            choice, total = chunk["choices"][0], chunk["timings"]["predicted_n"]
-            if choice["text"] or choice["finish_reason"]:
-                yield Delta(choice["text"], total - seen, prompt_tokens, choice["finish_reason"])
-                seen = total
-        if chunk is not None:
-            raise chunk
-
-
-def _body(request: Generate, prompt: list[int]) -> dict[str, Any]:
-    """The request in llama.cpp's words. What is not asked for keeps llama.cpp's own defaults."""
-    wanted = {
-        "temperature": request.temperature, "top_p": request.top_p, "top_k": request.top_k,
-        "repeat_penalty": request.repetition_penalty, "frequency_penalty": request.frequency_penalty,
-        "presence_penalty": request.presence_penalty, "stop": request.stop or None,
-        "seed": None if request.seed is None else request.seed % 0xFFFFFFFF,  # the last one means "random"
-    }
-    repeatable = request.seed is not None or request.temperature == 0
-    return {
-        "prompt": prompt, "max_tokens": request.max_tokens, "stream": True,
-        "return_progress": True, "timings_per_token": True,
-        "cache_prompt": not repeatable,  # what is cached was computed in other batches: other rounding
-        "repeat_last_n": len(prompt) + request.max_tokens,  # penalties look at the whole text, as vLLM's do
-        **{key: value for key, value in wanted.items() if value is not None},
-    }
-
-
-def _load(path: Path, options: dict[str, Any], socket: str) -> Any:
-    xllamacpp = _library()
-    params = xllamacpp.CommonParams()
-    params.model.path = str(path)
-    params.hostnames = [socket]
-    total = options["n_ctx"] * options["n_parallel"]
-    for name, value in {**_tuning(path, bool(_gpus())), **options, "n_ctx": total}.items():
-        _set(params, name, value)
+async def _together(answers: list[AsyncGenerator[Delta, None]]) -> AsyncGenerator[Delta, None]:
+    """What several answers bring, as it comes. Leaving ends them all."""
+    arrived: asyncio.Queue[Delta | Exception | None] = asyncio.Queue()
+    tasks = [asyncio.create_task(_hand_on(answer, arrived)) for answer in answers]
     try:
-        return xllamacpp.Server(params)
-    except RuntimeError as error:
-        raise UserError(
-            f"llama.cpp cannot load it: {error}", where=str(path),
-            remedy="Is it a complete GGUF file? If memory is short, lower n_ctx or n_parallel.",
-        ) from None
+        running = len(tasks)
+        while running:
+            item = await arrived.get()
+            if isinstance(item, Exception):
+                raise item
+            if item is None:
+                running -= 1
+            else:
+                yield item
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _library() -> Any:
-    """xllamacpp, imported so that its threads sleep while they wait for each other.
-
-    By default they spin. Where anything else wants a core (a browser, a compiler) each step then waits for a
-    thread that is not running: measured on 2 cores with one busy neighbour, 1 token/s instead of 44.
-    """
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+async def _hand_on(answer: AsyncGenerator[Delta, None], arrived: asyncio.Queue[Delta | Exception | None]) -> None:
     try:
-        return import_module("xllamacpp")
-    except ImportError as error:
-        raise UserError(f"llama.cpp cannot be used here: {error}", where="engine: llamacpp",
-                        remedy="libgomp comes with:  apt install libgomp1   (dnf install libgomp)"
-                               if "libgomp" in str(error) else "pip install xllamacpp") from None
+        async with aclosing(answer):
+            async for delta in answer:
+                arrived.put_nowait(delta)
+        arrived.put_nowait(None)
+    except Exception as error:
+        arrived.put_nowait(error)
 
 
-def _set(params: Any, name: str, value: Any) -> None:
-    if name in _THREADS:
-        params, name = getattr(params, _THREADS[name]), "n_threads"
-    known = [field for field in dir(params) if not field.startswith("_")]
-    if name not in known:
-        close = get_close_matches(name, [*known, *_THREADS], 3)
-        raise ConfigError(f"unknown option {name!r}", where="llamacpp: options",
-                          remedy=f"Did you mean {' or '.join(close)}?" if close else "")
-    try:
-        setattr(params, name, value)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise ConfigError(f"{value!r} will not do: {error}", where=f"llamacpp: options: {name}") from None
-
-
-def _existing(name: str) -> Path:
-    path = Path(name).expanduser()
-    if path.is_file():
-        return path
-    raise UserError(f"there is no file {path}", where="llamacpp: model",
-                    remedy=f"Give the path of a GGUF file, or {EMBEDDED!r} for the built-in model.")
-
-
-def _tuning(path: Path, gpu: bool) -> dict[str, int]:
-    """How many threads, and how much of a prompt at a time: a batch is how long leaving may take.
-
-    Reading a prompt gains from every core. Making a token of a small model does not: its hundreds of steps
-    are shorter than the time that sleeping threads take to meet (95 tokens/s with 1 thread, 50 to 70 with 2).
-    """
-    small, count = path.stat().st_size < _SMALL, cores.usable()
-    threads = {"n_threads": 1 if small else count, "n_threads_batch": count}
-    batch = 16 if small else 64
-    return threads if gpu else {**threads, "n_batch": batch, "n_ubatch": batch}
-
-
-def _gpus() -> list[str]:
-    devices = _library().get_device_info()
-    return [device["description"] for device in devices if "GPU" in str(device["type"])]
-
-
-def _session(socket: str) -> Any:
+def session(socket: str) -> Any:
     import aiohttp
 
     # A connection for every question: the server closes kept ones when it likes, under a question too.
@@ -245,13 +215,18 @@ def _session(socket: str) -> Any:
     return aiohttp.ClientSession("http://llama.cpp", connector=connector, timeout=aiohttp.ClientTimeout(total=60))
 
 
-async def _describe(http: Any, path: Path) -> EngineInfo:
+async def _look(http: Any) -> _Model:
     async with http.get("/props") as response:
-        window = (await response.json())["default_generation_settings"]["n_ctx"]
-    gpus = _gpus()
-    return EngineInfo(engine="llamacpp", model=path.name, version=_library().__version__,
-                      device=f"gpu: {gpus[0]}" if gpus else "cpu", context_window=window)
+        props = await response.json()
+    async with http.get("/v1/models") as response:
+        words = (await response.json())["data"][0]["meta"]["n_vocab"]
+    return _Model(props["default_generation_settings"]["n_ctx"], END in props["chat_template"], words)
 
 
-def _refusal(error: dict[str, Any]) -> EngineError:
-    return EngineError(8007, 400, str(error.get("message", error)))
+def _describe(name: str, model: _Model) -> EngineInfo:
+    found = gpus()
+    return EngineInfo(engine="llamacpp", model=name, version=library().__version__, features=FEATURES,
+                      device=f"gpu: {found[0]}" if found else "cpu", context_window=model.window)
+
+
+__all__ = ["FEATURES", "LlamaCppEngine", "session"]

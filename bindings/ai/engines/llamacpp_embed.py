@@ -21,7 +21,8 @@ from typing import Any
 
 from bindings.ai import weights
 from bindings.ai.engine import EngineError, EngineInfo, EngineSpec, Progress
-from bindings.ai.engines import llamacpp
+from bindings.ai.engines import llamacpp, llamacpp_load
+from bindings.ai.engines.llamacpp_read import refusal
 from bindings.ai.tasks import Embed, Embedded, Task, TextTooLong
 
 _MINILM = {"n_ctx": 256}  # what sentence-transformers reads with it, although it has 512 positions
@@ -51,14 +52,15 @@ class LlamaCppEmbedding:
         self.live, self._path, self._options, self._own = 0, path, options, own
         self._servers: dict[str, _Server] = {}
         self._stack, self._opening = AsyncExitStack(), asyncio.Lock()
-        self.info = EngineInfo(engine="llamacpp", model=path.name, version=llamacpp._library().__version__,
+        self.info = EngineInfo(engine="llamacpp", model=path.name, version=llamacpp_load.library().__version__,
                                device="cpu", context_window=options["n_ctx"])
 
     @classmethod
     async def open(cls, spec: EngineSpec, progress: Progress) -> LlamaCppEmbedding:
         """Fetch the embedded model if that is the one, and load. Raises UserError with a remedy."""
-        embedded = spec.model == llamacpp.EMBEDDED
-        path = await weights.embedded_model(progress, weights.MINILM) if embedded else llamacpp._existing(spec.model)
+        embedded = spec.model == llamacpp_load.EMBEDDED
+        path = (await weights.embedded_model(progress, weights.MINILM) if embedded
+                else llamacpp_load.existing(spec.model))
         progress("load", None)
         options = {**_DEFAULTS, **(_MINILM if embedded else {}), **spec.options}
         options = {"n_batch": options["n_ctx"], "n_ubatch": options["n_ctx"], **options}  # a text is read whole
@@ -100,11 +102,11 @@ class LlamaCppEmbedding:
         return self._servers[pooling]
 
     async def _start(self, pooling: str) -> _Server:
-        kind = getattr(llamacpp._library().llama_pooling_type, f"LLAMA_POOLING_TYPE_{pooling.upper()}")
+        kind = getattr(llamacpp_load.library().llama_pooling_type, f"LLAMA_POOLING_TYPE_{pooling.upper()}")
         socket = f"{self._stack.enter_context(tempfile.TemporaryDirectory(prefix='pilot-'))}/llama.sock"
         options = {**self._options, "pooling_type": kind}
-        library = await asyncio.to_thread(llamacpp._load, self._path, options, socket)
-        http = await self._stack.enter_async_context(llamacpp._session(socket))
+        library = await asyncio.to_thread(llamacpp_load.load, self._path, options, socket)
+        http = await self._stack.enter_async_context(llamacpp.session(socket))
         return _Server(library, http, pooling)
 
     async def aclose(self) -> None:
@@ -115,7 +117,7 @@ class LlamaCppEmbedding:
 async def _embed(server: _Server, texts: list[str | list[int]], found: Embedded) -> None:
     answer = await asyncio.to_thread(server.library.handle_embeddings, {"input": texts})
     if "error" in answer:
-        raise llamacpp._refusal(answer["error"])
+        raise refusal(answer["error"])
     found.vectors += [entry["embedding"] for entry in sorted(answer["data"], key=lambda entry: entry["index"])]
     found.tokens += answer["usage"]["prompt_tokens"]
 

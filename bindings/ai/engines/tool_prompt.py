@@ -70,14 +70,14 @@ class Calls:
         at = self._held.find(START)
         self._calling = at >= 0
         if not self._calling:
-            at = len(self._held) - (0 if last else _overlap(self._held))
+            at = len(self._held) - (0 if last else overlap(self._held, START))
         shown, self._held = self._held[:at], self._held[at:]
         return shown
 
 
-def _overlap(text: str) -> int:
-    """How many of the last characters may be the beginning of a call."""
-    return next((size for size in range(len(START) - 1, 0, -1) if text.endswith(START[:size])), 0)
+def overlap(text: str, tag: str) -> int:
+    """How many of the last characters of ``text`` may be the beginning of ``tag``."""
+    return next((size for size in range(min(len(tag) - 1, len(text)), 0, -1) if text.endswith(tag[:size])), 0)
 
 
 def _found(text: str) -> Iterator[Json]:
@@ -123,4 +123,4 @@ def _in_words(message: Message) -> Message:
     return {"role": message["role"], "content": "\n".join(filter(None, [content, *said]))}
 
 
-__all__ = ["Calls", "call_schema", "concerns", "forced", "taught"]
+__all__ = ["Calls", "call_schema", "concerns", "forced", "overlap", "taught"]

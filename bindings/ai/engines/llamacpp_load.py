@@ -1,0 +1,90 @@
+"""How every use of llama.cpp here begins: the library imported, options checked and set, the model loaded."""
+
+from __future__ import annotations
+
+import os
+from difflib import get_close_matches
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from bindings.ai import cores
+from runtime.errors import ConfigError, UserError
+
+EMBEDDED = "embedded"  # the model's name for weights.embedded_model
+_THREADS = {"n_threads": "cpuparams", "n_threads_batch": "cpuparams_batch"}
+_SMALL = 256 << 20  # bytes
+
+
+def load(path: Path, options: dict[str, Any], socket: str) -> Any:
+    xllamacpp = library()
+    params = xllamacpp.CommonParams()
+    params.model.path = str(path)
+    params.hostnames = [socket]
+    total = options["n_ctx"] * options["n_parallel"]
+    for name, value in {**_tuning(path, bool(gpus())), **options, "n_ctx": total}.items():
+        _set(params, name, value)
+    try:
+        return xllamacpp.Server(params)
+    except RuntimeError as error:
+        raise UserError(
+            f"llama.cpp cannot load it: {error}", where=str(path),
+            remedy="Is it a complete GGUF file? If memory is short, lower n_ctx or n_parallel.",
+        ) from None
+
+
+def library() -> Any:
+    """xllamacpp, imported so that its threads sleep while they wait for each other.
+
+    By default they spin. Where anything else wants a core (a browser, a compiler) each step then waits for a
+    thread that is not running: measured on 2 cores with one busy neighbour, 1 token/s instead of 44.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    try:
+        return import_module("xllamacpp")
+    except ImportError as error:
+        raise UserError(f"llama.cpp cannot be used here: {error}", where="engine: llamacpp",
+                        remedy="libgomp comes with:  apt install libgomp1   (dnf install libgomp)"
+                               if "libgomp" in str(error) else "pip install xllamacpp") from None
+
+
+def _set(params: Any, name: str, value: Any) -> None:
+    if name in _THREADS:
+        params, name = getattr(params, _THREADS[name]), "n_threads"
+    known = [field for field in dir(params) if not field.startswith("_")]
+    if name not in known:
+        close = get_close_matches(name, [*known, *_THREADS], 3)
+        raise ConfigError(f"unknown option {name!r}", where="llamacpp: options",
+                          remedy=f"Did you mean {' or '.join(close)}?" if close else "")
+    try:
+        setattr(params, name, value)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ConfigError(f"{value!r} will not do: {error}", where=f"llamacpp: options: {name}") from None
+
+
+def existing(name: str) -> Path:
+    path = Path(name).expanduser()
+    if path.is_file():
+        return path
+    raise UserError(f"there is no file {path}", where="llamacpp: model",
+                    remedy=f"Give the path of a GGUF file, or {EMBEDDED!r} for the built-in model.")
+
+
+def _tuning(path: Path, gpu: bool) -> dict[str, int]:
+    """How many threads, and how much of a prompt at a time: a batch is how long leaving may take.
+
+    Reading a prompt gains from every core. Making a token of a small model does not: its hundreds of steps
+    are shorter than the time that sleeping threads take to meet (95 tokens/s with 1 thread, 50 to 70 with 2).
+    """
+    small, count = path.stat().st_size < _SMALL, cores.usable()
+    threads = {"n_threads": 1 if small else count, "n_threads_batch": count}
+    batch = 16 if small else 64
+    return threads if gpu else {**threads, "n_batch": batch, "n_ubatch": batch}
+
+
+def gpus() -> list[str]:
+    devices = library().get_device_info()
+    return [device["description"] for device in devices if "GPU" in str(device["type"])]
+
+
+__all__ = ["EMBEDDED", "existing", "gpus", "library", "load"]
