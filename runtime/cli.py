@@ -18,7 +18,7 @@ LEVELS = ("debug", "info", "warning", "error")
 ELSEWHERE = {
     "host": "runtime.host.commands:host",
     **{name: f"runtime.deploy.commands:{name}"
-       for name in ("deploy", "versions", "deployments", "rollback", "secret", "delete", "status")},
+       for name in ("deploy", "versions", "deployments", "rollback", "secret", "delete", "status", "tail")},
 }  # fmt: skip
 
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -358,3 +359,39 @@ async def test_no_open_door_to_others(tmp_path: Path) -> None:
         other = ["--data", str(tmp_path / "other"), "--host", "0.0.0.0", "--port", "0"]
         error = await host.cli("host", *other, fails=True)
         assert "no token yet" in error
+
+
+async def test_tails(host: Host, tmp_path: Path) -> None:
+    entry = (
+        "import sys\nfrom workers import Response, URL\n"
+        "def fetch(request):\n    print('seen', URL(request.url).pathname)\n"
+        "    if 'fails' in request.url: raise ValueError('on purpose')\n    return Response('x')\n"
+    )  # fmt: skip
+    folder = worker(tmp_path, entry, name="tailed")
+    await host.deploy(folder)
+    tail = await asyncio.create_subprocess_exec(
+        sys.executable, "-P", "-m", "runtime.cli", "tail", "--format", "json", cwd=folder, limit=1 << 20,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env={**os.environ, "PILOT_HOST": host.url},
+    )  # fmt: skip
+    assert tail.stdout is not None
+    assert tail.stderr is not None
+    async with asyncio.timeout(60):
+        assert b"tailing" in await tail.stderr.readline()
+        await host.get("tailed", "/good", headers={"authorization": "Bearer hidden"})
+        await host.get("tailed", "/fails")
+        events, lines = [], []
+        while len(events) < 2 or len(lines) < 2:
+            event = json.loads(await tail.stdout.readline())
+            events += [event] if event["event"] else []
+            lines += [line["message"][0] for line in event["logs"]]
+    assert lines == ["seen /good", "seen /fails"]
+    assert [event["outcome"] for event in events] == ["ok", "exception"]
+    assert events[0]["event"]["request"]["method"] == "GET"
+    assert events[0]["event"]["response"]["status"] == 200
+    assert "hidden" not in str(events)
+    assert events[1]["exceptions"][0]["name"] == "ValueError"
+    assert events[1]["exceptions"][0]["message"] == "on purpose"
+    tail.send_signal(signal.SIGINT)
+    async with asyncio.timeout(30):
+        await tail.communicate()
+    assert "does not exist" in await host.cli("tail", "--name", "nobody", fails=True)

@@ -125,6 +125,28 @@ def status(host: str | None, as_json: bool) -> None:
     show.status(target.call("GET", f"{target.url}/client/v4/pilot/status"), target.url, as_json)
 
 
+@click.command()
+@_worker
+@click.option("--format", "form", type=click.Choice(("pretty", "json")), default="pretty", show_default=True)
+@click.option("--status", "outcomes", multiple=True, type=click.Choice(("ok", "error", "canceled")))
+@click.option("--method", "methods", multiple=True, help="GET, POST ...")
+@click.option("--search", help="Only what prints this text.")
+@click.option("--sampling-rate", type=click.FloatRange(0, 1), help="Only this share of the requests.")
+def tail(
+    host: str | None, form: str, outcomes: tuple[str, ...], methods: tuple[str, ...], search: str | None,
+    sampling_rate: float | None, **worker: Any,
+) -> None:
+    """Watch the worker's requests, prints and exceptions as they happen."""
+    from runtime.deploy.tail import follow
+
+    wanted = [name for outcome in outcomes for name in (("exception",) if outcome == "error" else (outcome,))]
+    filters: dict[str, Any] = {"outcome": wanted, "method": [name.upper() for name in methods], "query": search}
+    chosen = [{name: value} for name, value in filters.items() if value]
+    if sampling_rate is not None:
+        chosen.append({"sampling_rate": sampling_rate})
+    follow(Host.chosen(host), _named(**worker), chosen, form == "json")
+
+
 @click.group()
 def secret() -> None:
     """A worker's secrets: set on the host, sealed there, never shown again."""

@@ -26,6 +26,7 @@ from runtime.host.registry import Registry
 from runtime.host.rollout import Arm, Rollout
 from runtime.host.rows import DeploymentRow, VersionRow, now
 from runtime.host.seal import Seal
+from runtime.host.tails import Tails
 from runtime.host.upload import config_of, limits_of
 from runtime.supervisor.deployment import Deployment
 from runtime.supervisor.exchange import Exchange
@@ -45,11 +46,21 @@ class NotDeployed(UserError):
 class Chosen(NamedTuple):
     """The version for one request."""
 
+    worker: Worker
     rollout: Rollout
     arm: Arm
 
     async def fetch(self, exchange: Exchange) -> None:
-        await self.rollout.fetch(self.arm, exchange)
+        tell = self.worker.tails.answered
+        try:
+            await self.rollout.fetch(self.arm, exchange)
+        except asyncio.CancelledError:
+            tell(self.worker.name, exchange, 499, None)
+            raise
+        except Exception as error:
+            tell(self.worker.name, exchange, exchange.status or 500, error)
+            raise
+        tell(self.worker.name, exchange, exchange.status, None)
 
 
 class Worker:
@@ -57,8 +68,8 @@ class Worker:
 
     broken: UserError | None = None
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    def __init__(self, name: str, tails: Tails) -> None:
+        self.name, self.tails = name, tails
         self.rollout: Rollout | None = None
         self.lock = asyncio.Lock()
         self.opened = asyncio.Event()   # or it is known why not
@@ -79,29 +90,31 @@ class Worker:
             await self.opened.wait()
         if self.rollout is None:
             raise self.broken or NotDeployed(f"the worker {self.name!r} has no deployment")
-        return Chosen(self.rollout, self.rollout.choose(self.name, headers))
+        return Chosen(self, self.rollout, self.rollout.choose(self.name, headers))
 
 
 class Fleet:
     """The workers. ``open`` brings back what the registry says; ``deploy`` changes it."""
 
     def __init__(
-        self, registry: Registry, bundles: Bundles, seal: Seal, house: House, parts: Parts, observer: Observer
+        self, registry: Registry, bundles: Bundles, seal: Seal, house: House, parts: Parts, observer: Observer,
+        tails: Tails,
     ) -> None:
         self.registry, self.bundles, self.seal = registry, bundles, seal
         self.workers: dict[str, Worker] = {}
-        self._house, self._parts, self._observer = house, parts, observer
+        self._house, self._parts, self._observer, self._tails = house, parts, observer, tails
         self._open: dict[str, Deployment] = {}    # by version id
         self._retiring: set[asyncio.Task[None]] = set()
 
     async def open(self) -> None:
         """Everything the registry has; one worker that fails does not keep the others."""
         for name in self.registry.workers():
-            self.workers[name] = Worker(name)
+            settings = self.registry.settings(name) or {}
+            self.worker(name).domains = frozenset(settings.get("domains", ()))
         await asyncio.gather(*map(self._restore, list(self.workers.values())))
 
     def worker(self, name: str) -> Worker:
-        return self.workers.setdefault(name, Worker(name))
+        return self.workers.setdefault(name, Worker(name, self._tails))
 
     async def prepare(self, row: VersionRow) -> Deployment:
         """The version, opened. Raises ``ScriptError`` when it does not load, RequestError for its metadata."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import ipaddress
 import os
+import ssl
 import time
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
@@ -16,13 +17,14 @@ from bindings.base import House
 from runtime.errors import UserError
 from runtime.host.addresses import rule
 from runtime.host.bundle import Bundles
-from runtime.host.control import account, scripts, secrets
+from runtime.host.control import account, scripts, secrets, tails
 from runtime.host.control.base import ROOT, Call, Control, Entry
 from runtime.host.fleet import Fleet, Worker
 from runtime.host.front import PREFIX, Front, Nowhere
 from runtime.host.keeper import Keeper
 from runtime.host.registry import Registry
 from runtime.host.seal import Seal
+from runtime.host.tails import Tails
 from runtime.isolate import sandbox
 from runtime.supervisor import server
 from runtime.supervisor.app import App
@@ -76,10 +78,11 @@ class HostServer(Supervisor):
         tracer = make_tracer("pilot-host", None, observer.warn)
         super().__init__(sock, house, spawner, observer, tracer, options.drain, rule(options.allow))
         temp = _emptied(data / "temp")
-        parts = Parts(spawner, self.outbound, observer.worker_output, isolates=options.isolates or _cores(),
+        self._tails = Tails(options.host, _context(options))
+        parts = Parts(spawner, self.outbound, self._tell, isolates=options.isolates or _cores(),
                       confinement=Confinement(temp, file_size=1 << 30), limits=options.limits)
         seal = Seal.of(data / "secrets.key")
-        self._fleet = Fleet(self._registry, Bundles(data / "bundles"), seal, house, parts, observer)
+        self._fleet = Fleet(self._registry, Bundles(data / "bundles"), seal, house, parts, observer, self._tails)
         self._keeper = Keeper(options.limits, observer, self._fleet.give_up)
         self._control = Control(self._fleet, observer)
         self._began = time.monotonic()
@@ -88,7 +91,8 @@ class HostServer(Supervisor):
     def application(self) -> Front:
         status: Entry = ("GET", ROOT + "/pilot/status", "read", self.status)
         metrics: Entry = ("GET", PATH, "read", self._metrics)
-        entries = [status, metrics, *scripts.ENTRIES, *secrets.ENTRIES, *account.ENTRIES, *account.LAST]
+        entries = [status, metrics, *scripts.ENTRIES, *secrets.ENTRIES, *account.ENTRIES,
+                   *tails.entries(self._tails, self.url), *account.LAST]
         own = [route for product in products() for route in product.routes(self.house)]
         nowhere = Dispatch(Nowhere(), self.observer, self.requests, self.tracer, public=True)
         app = App(nowhere, [*self._control.routes(entries), *own], UPLOAD)
@@ -119,6 +123,10 @@ class HostServer(Supervisor):
         )  # fmt: skip
         self.observer.ready(self.url)
 
+    def _tell(self, worker: str, stream: Any, line: str) -> None:
+        self.observer.worker_output(worker, stream, line)
+        self._tails.printed(worker, stream, line)
+
     async def status(self, call: Call) -> dict[str, Any]:
         """What ``pilot status`` shows."""
         engines = [engine for product in products() for engine in product.engines(self.house)]
@@ -129,6 +137,7 @@ class HostServer(Supervisor):
         return await Metrics(self.house, products(), self.requests, None).show(call.request)
 
     async def close(self, left: float) -> None:
+        await self._tails.aclose()
         await self._fleet.aclose(left)
         self._registry.close()
         os.close(self._lock)
@@ -147,6 +156,14 @@ def _own(data: Path) -> int:
         os.close(lock)
         raise UserError("another host serves from it", where=str(data), remedy="--data FOLDER") from None
     return lock
+
+
+def _context(options: Options) -> ssl.SSLContext | None:
+    if options.certificate is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(options.certificate, options.key)
+    return context
 
 
 def _emptied(folder: Path) -> Path:

@@ -1,0 +1,58 @@
+"""``pilot tail``: a worker's requests, prints and exceptions as they happen."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+import click
+import msgspec
+
+from runtime.deploy.api import Host
+from runtime.errors import UserError
+
+
+def follow(host: Host, name: str, filters: Sequence[dict[str, Any]], as_json: bool) -> None:
+    """Until Ctrl-C."""
+    tail = host.call("POST", f"scripts/{name}/tails", {"filters": list(filters)})
+    try:
+        with suppress(KeyboardInterrupt):
+            asyncio.run(_print(tail["url"], name, as_json))
+    finally:
+        host.call("DELETE", f"scripts/{name}/tails/{tail['id']}")
+
+
+async def _print(url: str, name: str, as_json: bool) -> None:
+    import aiohttp
+
+    try:
+        async with aiohttp.ClientSession() as session, session.ws_connect(
+            url, protocols=("trace-v1",), heartbeat=30, max_msg_size=16 << 20
+        ) as socket:
+            click.echo(f"tailing {name}; Ctrl-C stops", err=True)
+            async for message in socket:
+                if message.type in (aiohttp.WSMsgType.BINARY, aiohttp.WSMsgType.TEXT):
+                    event = msgspec.json.decode(message.data)
+                    click.echo(msgspec.json.encode(event).decode() if as_json else pretty(event))
+    except aiohttp.ClientError as error:
+        raise UserError(f"the tail cannot be read: {error}", where=url.partition("/tails/")[0]) from None
+
+
+def pretty(event: dict[str, Any]) -> str:
+    """One line for the request, and one for each thing printed or raised."""
+    at = datetime.datetime.fromtimestamp(event["eventTimestamp"] / 1000).strftime("%H:%M:%S")
+    about = event["event"] or {}
+    lines = []
+    if "request" in about:
+        colour = {"ok": "green", "canceled": "yellow"}.get(event["outcome"], "red")
+        request, status = about["request"], about["response"]["status"]
+        lines.append(f"{at}  {request['method']:6} {request['url']}  {click.style(str(status), fg=colour)}")
+    lines += [f"{at}  {item['level']:5}  {' '.join(map(str, item['message']))}" for item in event["logs"]]
+    lines += [f"{at}  {click.style(item['name'], fg='red')}: {item['message']}" for item in event["exceptions"]]
+    return "\n".join(lines)
+
+
+__all__ = ["follow", "pretty"]

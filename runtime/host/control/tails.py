@@ -1,0 +1,35 @@
+"""Tails: ``wrangler tail`` and ``pilot tail`` ask here where to listen."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from runtime.host.control.base import NO_SCRIPT, Call, Entry, Refused
+from runtime.host.control.scripts import SCRIPT
+from runtime.host.tails import Tails
+
+
+def entries(tails: Tails, url: str) -> list[Entry]:
+    """``url``: the host's own address, whose scheme tells whether tails are encrypted too."""
+    scheme = "wss" if url.startswith("https") else "ws"
+
+    async def create(call: Call, account: str, name: str) -> Any:
+        if call.fleet.registry.settings(name) is None:
+            raise Refused(404, NO_SCRIPT, "This Worker does not exist on this host.")
+        body = await call.json()
+        filters = body.get("filters") if isinstance(body, dict) else None
+        if filters is not None and not (isinstance(filters, list) and all(isinstance(item, dict) for item in filters)):
+            raise Refused(400, 10026, "'filters' must be a list of objects")
+        id = await tails.open(name, filters or [])
+        asked = urlsplit(f"//{call.request.headers.get('host') or ''}").hostname or "127.0.0.1"
+        host = f"[{asked}]" if ":" in asked else asked
+        expires = datetime.datetime.now(datetime.UTC) + datetime.timedelta(hours=1)
+        return {"id": id, "url": f"{scheme}://{host}:{tails.port}/tails/{id}", "expires_at": expires.isoformat()}
+
+    async def delete(call: Call, account: str, name: str, id: str) -> Any:
+        tails.close(id)
+
+    path = SCRIPT + "/tails"
+    return [("POST", path, "read", create), ("DELETE", path + "/{id}", "read", delete)]

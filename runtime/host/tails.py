@@ -1,0 +1,194 @@
+"""Live logs: who tails a worker gets an event per request, with what the worker printed and raised meanwhile.
+
+The events are Cloudflare's (``trace-v1``), over a WebSocket of a server of its own: wrangler sends its first message
+unmasked, which strict servers refuse and aiohttp takes. A tail's address has a secret in it and is good for an hour.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import secrets
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from runtime.supervisor.exchange import Exchange
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+_LIFE = 3600.0       # seconds a tail's address is good for
+_WAITING = 1_000     # events that a slow reader may have waiting; older ones go
+_LINES = 256         # printed lines that wait for the request they belong to
+_LOOSE = 1.0         # seconds until lines that no request claims go by themselves
+
+_PRIVATE = {"authorization", "cookie", "x-auth-key"}  # of a request's headers
+
+Event = dict[str, Any]
+
+
+@dataclass
+class Tail:
+    """One reader of one worker's events."""
+
+    worker: str
+    filters: Sequence[Mapping[str, Any]]
+    expires: float = field(default_factory=lambda: time.monotonic() + _LIFE)
+    events: deque[Event] = field(default_factory=lambda: deque(maxlen=_WAITING))
+    more: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def offer(self, event: Event) -> None:
+        if all(_passes(event, condition) for condition in self.filters):
+            self.events.append(event)
+            self.more.set()
+
+
+class Tails:
+    """The readers, and the server they read from. It starts with the first of them."""
+
+    def __init__(self, host: str, tls: Any = None) -> None:
+        self._host, self._tls = host, tls
+        self._tails: dict[str, Tail] = {}
+        self._lines: dict[str, list[Event]] = {}
+        self._runner: web.AppRunner | None = None
+        self._starting = asyncio.Lock()
+        self.port = 0
+
+    async def open(self, worker: str, filters: Sequence[Mapping[str, Any]]) -> str:
+        """A new tail's id."""
+        await self._serve()
+        for id in [id for id, tail in self._tails.items() if tail.expires < time.monotonic()]:
+            self.close(id)
+        id = secrets.token_urlsafe(24)
+        self._tails[id] = Tail(worker, filters)
+        return id
+
+    def close(self, id: str) -> None:
+        if (tail := self._tails.pop(id, None)) is not None:
+            tail.expires = 0
+            tail.more.set()
+
+    def printed(self, worker: str, stream: str, line: str) -> None:
+        """A line of a worker: it waits for the request it belongs to, for a moment."""
+        if not self._wanted(worker):
+            return
+        waiting = self._lines.setdefault(worker, [])
+        if not waiting:
+            asyncio.get_running_loop().call_later(_LOOSE, self._flush, worker)
+        if len(waiting) < _LINES:
+            level = "log" if stream == "stdout" else "error"
+            waiting.append({"message": [line], "level": level, "timestamp": _now()})
+
+    def answered(self, worker: str, exchange: Exchange, status: int, error: Exception | None) -> None:
+        """A request is over, with its ``error`` or its ``status``; 499: the client has left."""
+        if not self._wanted(worker):
+            return
+        outcome = "exception" if error is not None else "canceled" if status == 499 else "ok"
+        event = _event(worker, outcome, {"request": _request(exchange), "response": {"status": status}})
+        if error is not None:
+            name, _, what = str(getattr(error, "what", error)).partition(": ")
+            name, what = (name, what) if name.isidentifier() else (type(error).__name__, f"{name}: {what}".strip(": "))
+            event["exceptions"] = [{"name": name, "message": what, "timestamp": _now()}]
+        self._tell(worker, event)
+
+    async def aclose(self) -> None:
+        for id in list(self._tails):
+            self.close(id)
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    def _wanted(self, worker: str) -> bool:
+        return any(tail.worker == worker for tail in self._tails.values())
+
+    def _flush(self, worker: str) -> None:
+        if self._lines.get(worker):
+            self._tell(worker, _event(worker, "ok", None))
+
+    def _tell(self, worker: str, event: Event) -> None:
+        event["logs"] = self._lines.pop(worker, [])
+        for tail in self._tails.values():
+            if tail.worker == worker:
+                tail.offer(event)
+
+    async def _serve(self) -> None:
+        async with self._starting:
+            if self._runner is not None:
+                return
+            from aiohttp import web
+
+            app = web.Application()
+            app.router.add_get("/tails/{id}", self._read)
+            self._runner = web.AppRunner(app, access_log=None)
+            await self._runner.setup()
+            site = web.TCPSite(self._runner, self._host, 0, ssl_context=self._tls)
+            await site.start()
+            self.port = self._runner.addresses[0][1]
+
+    async def _read(self, request: web.Request) -> web.StreamResponse:
+        from aiohttp import web
+
+        tail = self._tails.get(request.match_info["id"])
+        if tail is None:
+            return web.Response(status=404, text="there is no such tail")
+        socket = web.WebSocketResponse(protocols=("trace-v1",), heartbeat=30, max_msg_size=64 * 1024)
+        await socket.prepare(request)
+        listening = asyncio.create_task(_listen(socket, tail))
+        try:
+            while tail.expires > time.monotonic() and not socket.closed:
+                await asyncio.wait_for(tail.more.wait(), max(0.1, tail.expires - time.monotonic()))
+                tail.more.clear()
+                while tail.events and not socket.closed:
+                    await socket.send_bytes(msgspec.json.encode(tail.events.popleft()))
+        except (TimeoutError, ConnectionError):
+            pass
+        finally:
+            listening.cancel()
+            await socket.close()
+        return socket
+
+
+async def _listen(socket: Any, tail: Tail) -> None:
+    """What a reader says is of no account; that it leaves is."""
+    async for _ in socket:
+        pass
+    tail.expires = 0
+    tail.more.set()
+
+
+def _event(worker: str, outcome: str, about: Any) -> Event:
+    return {"outcome": outcome, "scriptName": worker, "event": about, "eventTimestamp": _now(), "logs": [],
+            "exceptions": [], "diagnosticsChannelEvents": []}
+
+
+def _request(exchange: Exchange) -> Event:
+    scope = exchange.scope
+    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+    url = f"{scope['scheme']}://{headers.get('host', '')}{scope['raw_path'].decode('latin-1')}"
+    return {"url": url, "method": exchange.method,
+            "headers": {name: "REDACTED" if name in _PRIVATE else value for name, value in headers.items()}}
+
+
+def _now() -> int:
+    return int(time.time() * 1000)
+
+
+def _passes(event: Event, condition: Mapping[str, Any]) -> bool:
+    """Cloudflare's filters; one nobody knows lets everything through."""
+    request = (event["event"] or {}).get("request") or {}
+    if "sampling_rate" in condition:
+        return random.random() < float(condition["sampling_rate"])
+    if "outcome" in condition:
+        return event["outcome"] in condition["outcome"]
+    if "method" in condition:
+        return request.get("method") in condition["method"]
+    if "query" in condition:
+        return str(condition["query"]) in msgspec.json.encode(event["logs"]).decode()
+    return True
+
+
+__all__ = ["Tails"]
