@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import resource
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -185,3 +186,18 @@ async def test_ctrl_c_shows_what_there_is(server: Callable[[bytes], str]) -> Non
     assert len(json.loads(out)["results"][0]["rounds"]) >= 2
     assert b"interrupted" in said
     assert b"Traceback" not in said
+
+
+async def test_more_streams_than_open_files_are_usually_allowed(project: Callable[..., Path]) -> None:
+    """Both the worker's server and the load ask for what the system grants."""
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if most[1] < 1000:
+        pytest.skip("the hard limit is too low")
+    folder = project("from workers import Response\n\ndef fetch():\n    return Response('hello')\n")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (250, most[1]))
+    try:
+        found = await figures("--streams", "400", "--rounds", "1", "--warm-up", "0", "--duration", "1", folder=folder)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, most)
+    assert found["results"][0]["failed"] == 0
+    assert found["results"][0]["rounds"][0]["requests"] >= 400
