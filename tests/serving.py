@@ -87,6 +87,12 @@ async def serving(folder: Path, *args: str, env: dict[str, str] | None = None) -
         await pilot.stop()
 
 
+def without(folder: Path, *modules: str) -> dict[str, str]:
+    """The environment of a Python in which these modules cannot be found, as if they were not installed."""
+    (folder / "sitecustomize.py").write_text(f"import sys\nsys.modules.update(dict.fromkeys({modules}))\n")
+    return {"PYTHONPATH": str(folder)}
+
+
 async def raw(pilot: Served, request: bytes, *, end: bool = False) -> bytes:
     """Everything the server says to these very bytes before it closes the connection."""
     reader, writer = await connect(pilot)

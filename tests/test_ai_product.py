@@ -250,7 +250,8 @@ async def test_an_engine_on_the_command_line_that_there_is_not(tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    ("on_host", "asked", "padding"), [(False, "", False), (True, "", True), (True, "padding = false", False)]
+    ("on_host", "asked", "padding"), [(False, "", False), (True, "", True), (False, "padding = true", True),
+                                      (True, "padding = false", True)]  # a worker does not decide for its host
 )
 async def test_padding_is_on_for_a_host(tmp_path: Path, on_host: bool, asked: str, padding: bool) -> None:
     house = replace(lent(tmp_path, engine="echo"), on_host=on_host)

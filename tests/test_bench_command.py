@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
+import resource
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -13,6 +15,8 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+
+import runtime.cli
 
 ROOT = Path(__file__).parent.parent
 BRIEF = ("--duration", "0.3", "--rounds", "2", "--warm-up", "0.2", "--streams", "1,4")
@@ -185,3 +189,27 @@ async def test_ctrl_c_shows_what_there_is(server: Callable[[bytes], str]) -> Non
     assert len(json.loads(out)["results"][0]["rounds"]) >= 2
     assert b"interrupted" in said
     assert b"Traceback" not in said
+
+
+async def test_more_streams_than_open_files_are_usually_allowed(project: Callable[..., Path]) -> None:
+    """Both the worker's server and the load ask for what the system grants."""
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if most[1] < 1000:
+        pytest.skip("the hard limit is too low")
+    folder = project("from workers import Response\n\ndef fetch():\n    return Response('hello')\n")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (250, most[1]))
+    try:
+        found = await figures("--streams", "400", "--rounds", "1", "--warm-up", "0", "--duration", "1", folder=folder)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, most)
+    assert found["results"][0]["failed"] == 0
+    assert found["results"][0]["rounds"][0]["requests"] >= 400
+
+
+def test_the_readme_shows_what_there_is() -> None:
+    """Every flag in its examples is one of the command's."""
+    section = (ROOT / "README.md").read_text("utf-8").partition("## Measuring\n")[2].partition("\n## ")[0]
+    shown = set(re.findall(r"(?<!\w)--?[a-z][a-z-]*", section.partition("`make bench`")[0]))
+    assert {"--against", "-d"} <= shown
+    known = {flag for param in runtime.cli.main.commands["bench"].params for flag in param.opts}
+    assert shown - known <= {"--help"}

@@ -22,7 +22,7 @@ HEAVY = {"gguf", "ray", "torch", "transformers", "vllm", "xllamacpp"}
 SDK = {"asgi", "cloudflare_ai", "js", "pyodide", "workers"}
 LONGEST = {"runtime": 300, "bindings": 300, "workers": 300, "tests": 450}  # lines; look again well before
 NOT_IN_START_UP = ["torch", "transformers", "vllm", "xllamacpp", "aiohttp", "rich", "prometheus_client",
-                   "opentelemetry", "markitdown", "ctypes"]
+                   "jsonschema_rs", "opentelemetry", "markitdown", "ctypes"]
 
 
 def sources(*folders: str) -> list[Path]:

@@ -15,7 +15,7 @@ from typing import Any
 import aiohttp
 import pytest
 import pytest_asyncio
-from serving import ROUTER, Served, serving
+from serving import ROUTER, Served, serving, without, write
 
 PATH = "/client/v4/accounts/acc/ai/tomarkdown"
 BEARER = {"Authorization": "Bearer any"}
@@ -202,6 +202,16 @@ async def test_from_a_worker(pilot: Served) -> None:
     two = json.loads((await pilot.ask("/two", timeout=PATIENCE))[1])
     assert [item["data"] for item in two] == ["there", "| a | b |\n| --- | --- |"]
     assert "'blob': Blob" in (await pilot.ask("/refused"))[1]
+
+
+async def test_where_the_library_is_not_installed(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    write(tmp_path, WORKER, '[ai]\nbinding = "AI"\n')
+    async with serving(tmp_path, env=without(tmp_path_factory.mktemp("site"), "markitdown")) as bare:
+        status, text = await bare.ask(PATH + "/supported", headers=BEARER)
+        error = json.loads(text)["errors"][0]
+        assert (status, error["code"]) == (500, 3043)
+        assert "pip install 'pilotlight[markdown]'" in error["message"]
+        assert "pip install" in (await bare.ask("/one"))[1]
 
 
 @pytest.mark.parametrize("attempt", [

@@ -89,6 +89,14 @@ async def test_json_mode_that_could_not_be_met(form: str) -> None:
         {"message": "AiError: AiError: JSON Mode couldn't be met (id)", "code": 5024}]
 
 
+async def test_an_answer_that_ran_out_is_given_as_it_is() -> None:
+    cut = [Delta('{"name', 1, 5, "length")]
+    wanted = {"response_format": {"type": "json_object"}}
+    assert (await whole(cut, CHAT, **wanted))["choices"][0]["message"]["content"] == '{"name'
+    with pytest.raises(AiError, match="5024"):
+        await whole(TEXT, COMPLETION, messages=None, prompt="JSON!", **wanted)
+
+
 async def test_a_tool_call_is_not_held_to_the_schema() -> None:
     assert (await whole(CALLED, **TOOLS, response_format={"type": "json_object"}))["response"] is None
 

@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from serving import ROUTER, Served, serving
+from serving import ROUTER, Served, serving, without
 
 INT8 = "@cf/meta/llama-2-7b-chat-int8"
 RUN = "/client/v4/accounts/acc/ai/run/"
@@ -262,6 +262,16 @@ async def test_a_collector_that_is_gone_keeps_nobody_waiting(tmp_path: Path) -> 
     async with serving(folder, env={"OTEL_BSP_SCHEDULE_DELAY": "50"}) as pilot:
         assert (await pilot.ask("/chat"))[0] == 200
     assert pilot.process.returncode == 0
+
+
+async def test_where_the_libraries_are_not_installed(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, collector: Collector
+) -> None:
+    env = without(tmp_path_factory.mktemp("site"), "opentelemetry")
+    folder = written(tmp_path, collector.url, f'[pilot]\notlp = "{collector.url}"\n')
+    async with serving(folder, env=env) as pilot:
+        await pilot.says("pip install 'pilotlight[otel]'")
+        assert (await pilot.ask("/chat"))[0] == 200
 
 
 async def test_no_trace_where_none_is_wanted(tmp_path: Path, collector: Collector) -> None:

@@ -13,6 +13,7 @@ from bindings.ai.gateway import Gateways
 from bindings.ai.gateway_store import GatewayStore
 from bindings.ai.service import AIService
 from runtime.config import Config
+from runtime.config.model import PilotSettings
 
 
 def lend(service: AIService, folder: Path, warn: Callable[[str], None]) -> None:
@@ -25,9 +26,10 @@ def lend(service: AIService, folder: Path, warn: Callable[[str], None]) -> None:
     service.adapters = Finetunes(folder / "finetunes")
 
 
-def configure(service: AIService, config: Config) -> None:
-    """What ``[pilot]`` says of both. Raises ConfigError."""
-    own, settings = config.pilot, gateway_options.settings(config)
+def configure(service: AIService, config: Config | None = None) -> None:
+    """What ``[pilot]`` says of both, or the defaults; queued batches go on from here. Raises ConfigError."""
+    own = PilotSettings() if config is None else config.pilot
+    settings = {} if config is None else gateway_options.settings(config)
     if service.gateways is not None:
         service.gateways.configure(settings, own.gateway_cache, own.gateway_logs)
     if service.batches is not None:

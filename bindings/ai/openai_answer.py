@@ -72,8 +72,16 @@ class Chunks:
 
     def whole(self, choices: Sequence[Choice], usage: Usage) -> dict[str, Any]:
         found = [self._whole(index, choice) for index, choice in enumerate(choices)]
+        for choice in choices:
+            self._check(choice)
         return {"id": self._id, "object": self.kind, "created": self._created, "model": self._model.id,
                 "choices": found, "usage": usage.detailed()}
+
+    def _check(self, choice: Choice) -> None:
+        """What was to be JSON, unless it was cut short: then its reader sees that. Raises AiError 5024."""
+        schema = self._wanted.generate.json_schema
+        if schema is not None and choice.finish_reason == "stop":
+            json_mode.value(choice.text, schema)
 
     def _plain(self, text: str) -> bytes:
         return b"%b%b%b}\n\n" % (self._before, _encode(text), self._after)
@@ -154,8 +162,6 @@ class Chat(Chunks):
         if choice.calls:
             message["content"] = choice.text or None
             message["tool_calls"] = [call.openai() for call in choice.calls.values()]
-        elif self._wanted.generate.json_schema is not None and choice.finish_reason == "stop":
-            json_mode.value(choice.text, self._wanted.generate.json_schema)
         logprobs = None if self._wanted.generate.logprobs is None else {"content": choice.logprobs}
         return {"index": index, "message": message, "finish_reason": choice.finish_reason, "logprobs": logprobs}
 

@@ -51,6 +51,7 @@ class AI(Product):
         keeping.lend(service, house.state, house.say.warn)
         if house.on_host:
             service.reconfigure(Catalog.load(house.root / "models.yaml"), service.settings, preload=True)
+            keeping.configure(service)
         house.shared[cls.key] = service
 
     @classmethod

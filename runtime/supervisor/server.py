@@ -20,6 +20,7 @@ import uvicorn
 
 from bindings.base import House
 from runtime.errors import UserError
+from runtime.limits import allow_open_files
 from runtime.supervisor.isolates import Spawner
 from runtime.supervisor.metrics import Requests
 from runtime.supervisor.observe.base import Observer
@@ -155,6 +156,7 @@ class Supervisor(ABC):
 
 def run(supervisor: Supervisor) -> None:
     """Blocks until stopped."""
+    allow_open_files()
     runner: Callable[..., Any] = asyncio.run
     if sys.platform != "win32":
         import uvloop
