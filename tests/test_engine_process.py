@@ -269,3 +269,26 @@ async def test_the_real_model_dies_and_comes_back(pool: EnginePool) -> None:
     with pytest.raises(EngineLost):
         await collect(client, ask())
     assert text_of(await collect(client, ask())) == before
+
+
+async def test_a_pool_that_is_full_lets_the_longest_unused_go() -> None:
+    said = Said()
+    pool = EnginePool(said, most=2)
+    specs = [EngineSpec(engine="echo", model=f"e{number}") for number in range(3)]
+    pool.keep(specs[:1])
+    try:
+        clients = [pool.get(spec) for spec in specs[:2]]
+        await asyncio.gather(*(client.ready() for client in clients))
+        async with aclosing(clients[1].generate(ASK, "read")) as deltas:
+            await anext(deltas)
+            third = pool.get(specs[2])
+            loading = asyncio.create_task(third.ready())
+            await asyncio.sleep(0.3)
+            assert not loading.done(), "the second is read from, the first is kept: there is no room"
+        await loading
+        assert [client.spec.model for client in pool.clients] == ["e0", "e2"]
+        assert "makes room" in str(said.notes)
+        await pool.get(specs[1]).ready()
+        assert [client.spec.model for client in pool.clients] == ["e0", "e1"]
+    finally:
+        await pool.aclose()

@@ -12,7 +12,7 @@ error is every request's answer until the pause is over, and the first request a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any, Protocol
 
 import msgspec
@@ -52,12 +52,14 @@ class EngineClient:
     """``state``: idle, loading, ready, restarting, failed or closed. ``live``: the streams being read."""
 
     def __init__(
-        self, spec: EngineSpec, say: Say, *, load_timeout: float = 600.0, log: Log | None = None, metrics: bool = False
+        self, spec: EngineSpec, say: Say, *, load_timeout: float = 600.0, log: Log | None = None, metrics: bool = False,
+        after: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self.spec, self._say, self._load_timeout = spec, say, load_timeout
         self._opened = with_metrics(spec) if metrics else spec
         self._log: Log = log or (lambda line: None)
         self.state, self.live = "idle", 0
+        self._waiting, self._after = 0, after    # requests that wait; what there must be room for first
         self.info: EngineInfo | None = None
         self.error: UserError | None = None      # why the state is "failed"
         self._process: EngineProcess | None = None
@@ -68,6 +70,11 @@ class EngineClient:
     @property
     def name(self) -> str:
         return f"{self.spec.engine}: {self.spec.model}"
+
+    @property
+    def wanted(self) -> bool:
+        """Somebody reads from it, or waits for it."""
+        return self.live + self._waiting > 0
 
     @property
     def pid(self) -> int | None:
@@ -147,17 +154,22 @@ class EngineClient:
 
     async def _serving(self) -> EngineProcess:
         self.start()
+        self._waiting += 1
         try:
             async with asyncio.timeout(self._load_timeout):
                 await self._settled.wait()
         except TimeoutError:
             raise StillLoading(self.name, self._load_timeout) from None
+        finally:
+            self._waiting -= 1
         if self._process is not None:
             return self._process
         raise ModelUnavailable(str(self.error or f"{self.name} is closed"))
 
     async def _keep(self) -> None:
         """Keep a process serving, until the model cannot be loaded or ``aclose`` cancels."""
+        if self._after is not None:
+            await self._after()
         while True:
             began = asyncio.get_running_loop().time()
             process = await EngineProcess.start(self._log)

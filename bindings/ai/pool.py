@@ -19,11 +19,15 @@ class EnginePool:
     """``get`` starts what is missing; ``reconcile`` ends what no configuration asks for any more."""
 
     def __init__(
-        self, say: Say, *, load_timeout: float = 600.0, log: Log | None = None, metrics: bool = False
+        self, say: Say, *, load_timeout: float = 600.0, log: Log | None = None, metrics: bool = False,
+        most: int | None = None,
     ) -> None:
         self._say, self._load_timeout, self._log = say, load_timeout, log
         self._metrics = metrics  # have engines keep their own
-        self._clients: dict[bytes, EngineClient] = {}
+        self._most = most        # engines at a time; None: as many as are asked for
+        self._clients: dict[bytes, EngineClient] = {}  # the one asked for last is the last
+        self._kept: set[bytes] = set()
+        self._room = asyncio.Lock()
         self._leaving: set[asyncio.Task[None]] = set()
         self._closing = False
 
@@ -33,13 +37,35 @@ class EnginePool:
 
     def get(self, spec: EngineSpec) -> EngineClient:
         """The engine for ``spec``, which begins to load if it is new."""
-        client = self._clients.get(_key(spec))
-        if client is None:
-            client = EngineClient(
-                spec, self._say, load_timeout=self._load_timeout, log=self._log, metrics=self._metrics)
-            self._clients[_key(spec)] = client
+        key = _key(spec)
+        client = self._clients.pop(key, None) or self._new(spec)
+        self._clients[key] = client
         client.start()
         return client
+
+    def keep(self, specs: Iterable[EngineSpec]) -> None:
+        """These never make room for others."""
+        self._kept = {_key(spec) for spec in specs}
+
+    def _new(self, spec: EngineSpec) -> EngineClient:
+        room = None if self._most is None or len(self._clients) < self._most else self._make_room
+        return EngineClient(
+            spec, self._say, load_timeout=self._load_timeout, log=self._log, metrics=self._metrics, after=room)
+
+    async def _make_room(self) -> None:
+        """End the engine that was asked for longest ago, once nobody waits for it or reads from it."""
+        async with self._room:
+            while len(self._clients) > (self._most or 0) and not self._closing:
+                if (key := next(filter(self._may_go, self._clients), None)) is None:
+                    await asyncio.sleep(0.1)
+                    continue
+                client = self._clients.pop(key)
+                self._say.progress_done(client.name, f"{client.name} makes room for another model")
+                await client.aclose()
+
+    def _may_go(self, key: bytes) -> bool:
+        client = self._clients[key]
+        return key not in self._kept and not client.wanted and client.state not in ("idle", "loading")
 
     async def reconcile(self, specs: Iterable[EngineSpec]) -> None:
         """Keep the engines of ``specs`` as they are and retire the others: their streams finish first."""

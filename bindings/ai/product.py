@@ -46,11 +46,13 @@ class AI(Product):
     async def start(cls, house: House) -> None:
         load_timeout = house.options.get("load_timeout", 600.0)
         own = bool(house.options.get("engine_metrics"))
-        pool = EnginePool(house.say, load_timeout=load_timeout, log=house.say.debug, metrics=own)
+        pool = EnginePool(house.say, load_timeout=load_timeout, log=house.say.debug, metrics=own,
+                          most=house.options.get("models"))
         service = AIService(pool, Catalog(), _settings(house, None), house.say)
         keeping.lend(service, house.state, house.say.warn)
         if house.on_host:
             service.reconfigure(Catalog.load(house.root / "models.yaml"), service.settings, preload=True)
+            pool.keep(service.preloaded)
             keeping.configure(service)
         house.shared[cls.key] = service
 

@@ -17,6 +17,7 @@ DATA = click.option("--data", type=click.Path(path_type=Path, file_okay=False), 
 @click.option("-p", "--port", type=click.IntRange(0, 65535), default=8788, show_default=True, help="0: a free one.")
 @click.option("--domain", default="localhost", show_default=True, help="NAME.DOMAIN is the worker NAME.")
 @click.option("--engine", help="vllm, llamacpp, openai or echo. Default: the best that works here.")
+@click.option("--models", type=click.IntRange(1, 1000), help="Loaded at a time; the one not used for longest goes.")
 @click.option("--isolates", type=click.IntRange(0, 64), default=0, help="Per version. Default: cores, up to 4.")
 @click.option("--allow", multiple=True, metavar="NETWORK", help="Workers may reach it; public ones always.")
 @click.option("--limit", "limits", multiple=True, metavar="NAME=NUMBER", help="cpu_ms, memory_mb, wall_s, stall_s, ...")

@@ -51,6 +51,7 @@ class Options:
     port: int = 8788
     domain: str = "localhost"
     engine: str | None = None
+    models: int | None = None        # loaded at a time; None: all that are asked for
     isolates: int = 0                # per version; 0: as many as there are cores, four at most
     limits: Limits = field(default_factory=Limits)
     allow: tuple[str, ...] = ()      # networks that workers may reach besides public addresses
@@ -72,7 +73,7 @@ class HostServer(Supervisor):
                             remedy=f"pilot host token create NAME --data {options.data}")
         sock = bind(options.host, options.port)
         self.url = address("https" if options.certificate else "http", options.host, sock)
-        choices = {"engine": options.engine, "load_timeout": 600.0}
+        choices = {"engine": options.engine, "load_timeout": 600.0, "models": options.models}
         house = House(data, data / "state", True, observer, url=self.url, options=choices)
         spawner = make_spawner(data, clean=True)
         tracer = make_tracer("pilot-host", None, observer.warn)
