@@ -50,10 +50,12 @@ class Host(Served):
 
 
 @asynccontextmanager
-async def hosting(data: Path, *args: str, env: dict[str, str] | None = None) -> AsyncIterator[Host]:
+async def hosting(
+    data: Path, *args: str, engine: str | None = "echo", env: dict[str, str] | None = None
+) -> AsyncIterator[Host]:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-P", "-m", "runtime.cli", "host", "--data", str(data), "--port", "0", "--log-format", "json",
-        "--engine", "echo", "--isolates", "2", *args, env={**os.environ, **(env or {})}, limit=1 << 24,
+        *(["--engine", engine] if engine else []), "--isolates", "2", *args, env={**os.environ, **(env or {})}, limit=1 << 24,
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     host = Host(process)

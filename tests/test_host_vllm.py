@@ -1,0 +1,90 @@
+"""The chat sample on a host with the real vLLM: streams go on while versions come and processes die."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import pytest_asyncio
+from hosting import Host, hosting
+from models_support import tiny_llama
+
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.skipif(sys.platform != "linux" or find_spec("vllm") is None, reason="vLLM is not installed"),
+]
+
+SAMPLES = Path(__file__).parent.parent / "workers"
+MODEL = "@cf/meta/llama-2-7b-chat-int8"
+LOADING = 150.0
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def host(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Host]:
+    folder = tmp_path_factory.mktemp("vllm")
+    data = folder / "data"
+    data.mkdir()
+    model = tiny_llama(folder / "tiny")
+    options = "max_model_len: 4096"
+    (data / "models.yaml").write_text(
+        f'"{MODEL}":\n  engine: vllm\n  vllm: {{model: "{model}", {options}}}\n  preload: true\n'
+        f"  context_window: 4096\n  max_input_tokens: null\n  max_output_tokens: null\n")
+    async with hosting(data, engine=None) as running:
+        await running.says("is ready on", within=LOADING)
+        yield running
+
+
+async def events(host: Host, tokens: int = 500) -> list[Any]:
+    """The events of one stream of the REST route, from first to last."""
+    run = f"{host.url}/client/v4/accounts/host/ai/run/{MODEL}"
+    body = {"prompt": "one", "raw": True, "stream": True, "max_tokens": tokens, "temperature": 0}
+    async with host.http.post(run, json=body, headers={"authorization": "Bearer any"}) as response:
+        assert response.status == 200, await response.text()
+        text = (await response.read()).decode()
+    assert text.endswith("data: [DONE]\n\n")
+    return [json.loads(line[6:]) for line in text.split("\n\n") if line.startswith("data: {")]
+
+
+async def test_streams_finish_while_versions_come_and_isolates_die(host: Host) -> None:
+    sample = SAMPLES / "chat"
+    await host.deploy(sample)
+    assert "<html" in (await host.get("chat"))[1].lower()
+    url = f"{host.url}/_w/chat/worker-endpoint"
+    async with host.http.get(url, params={"prompt": "one", "query": "one"}) as stream:
+        assert stream.status == 200
+        first = await stream.content.readany()
+        assert first.startswith(b"data: {")
+        ids = [await host.deploy(sample, "--message", f"number {number}") for number in range(10)]
+        pids = [child.pid for child in psutil.Process(host.process.pid).children(recursive=True)
+                if "zygote" in " ".join(child.cmdline()) and child.ppid() != host.process.pid]
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+        rest = await stream.content.read()
+        assert (first + rest).endswith(b"data: [DONE]\n\n")
+    async with asyncio.timeout(30):
+        while (await host.get("chat"))[0] != 200:
+            await asyncio.sleep(0.05)
+    assert "chat" in await host.cli("rollback", ids[0], cwd=sample)
+    versions = json.loads(await host.cli("versions", "--json", cwd=sample))
+    assert {*ids} <= {row["id"] for row in versions}
+    assert (await host.get("chat"))[0] == 200
+
+
+async def test_a_killed_model_comes_back(host: Host) -> None:
+    whole = await events(host, 50)
+    engine = next(child for child in psutil.Process(host.process.pid).children(recursive=True)
+                  if "bindings.ai.host" in " ".join(child.cmdline()))
+    since = len(host.events)
+    engine.kill()
+    assert (await host.get("chat"))[0] == 200, "the worker's own page needs no model"
+    await host.says("is ready on", since=since, within=LOADING)
+    assert await events(host, 50) == whole
