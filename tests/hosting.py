@@ -55,8 +55,8 @@ async def hosting(
 ) -> AsyncIterator[Host]:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-P", "-m", "runtime.cli", "host", "--data", str(data), "--port", "0", "--log-format", "json",
-        *(["--engine", engine] if engine else []), "--isolates", "2", *args, env={**os.environ, **(env or {})}, limit=1 << 24,
-        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        *(["--engine", engine] if engine else []), "--isolates", "2", *args, env={**os.environ, **(env or {})},
+        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, limit=1 << 24,
     )  # fmt: skip
     host = Host(process)
     host.data = data
