@@ -18,7 +18,7 @@ from typing import Any
 
 from bindings.ai import hub
 from bindings.ai.engine import EngineError, EngineInfo, EngineSpec, Progress
-from bindings.ai.engines import vllm
+from bindings.ai.engines import vllm_load
 from bindings.ai.tasks import Segment, Task, Transcribe, Transcribed
 
 RATE = 16_000     # samples a second
@@ -31,7 +31,7 @@ FORMATS = "wav,w64,aiff,au,caf,flac,mp3,aac,ogg,mov,matroska,asf,amr"  # none th
 class VLLMSpeech:
     def __init__(self, llm: Any, info: EngineInfo) -> None:
         self.info, self.live = info, 0
-        self._llm, self._errors = llm, vllm._Errors()
+        self._llm, self._errors = llm, vllm_load.Errors()
         self._words = _Words(llm)
 
     @classmethod
@@ -39,8 +39,8 @@ class VLLMSpeech:
         """Load the model; tens of seconds. Raises UserError with a remedy."""
         await asyncio.to_thread(hub.settle, spec.model)
         progress("load", None)
-        llm = await asyncio.to_thread(vllm._load, spec.model, dict(spec.options))
-        return cls(llm, vllm._describe(llm, spec.model))
+        llm = await asyncio.to_thread(vllm_load.load, spec.model, dict(spec.options))
+        return cls(llm, vllm_load.describe(llm, spec.model))
 
     @property
     def alive(self) -> bool:
@@ -82,7 +82,7 @@ class VLLMSpeech:
     async def _decode(self, piece: Any, prompt: list[int], request_id: str, **params: Any) -> list[int]:
         """The tokens that follow ``prompt``."""
         limit = {"max_tokens": self.info.context_window - len(prompt), **params} if self.info.context_window else params
-        wanted = vllm._vllm().SamplingParams(temperature=0, skip_special_tokens=False, **limit)
+        wanted = vllm_load.vllm().SamplingParams(temperature=0, skip_special_tokens=False, **limit)
         heard = {"prompt": "", "multi_modal_data": {"audio": (piece, RATE)}}
         (ready,) = await self._llm.renderer.render_cmpl_async(
             [{"encoder_prompt": heard, "decoder_prompt": {"prompt_token_ids": prompt}}])
