@@ -103,7 +103,7 @@ class Server:
         until(running, self.hello or self.health, self.patience)
         if self.tokens:
             for _ in range(3):  # everything loaded, every path gone once
-                first_bytes(running.port, self.tokens, self.body)
+                first_bytes(running.port, self.tokens, self.body, self.patience)
 
 
 def free_port() -> int:
@@ -125,12 +125,12 @@ def until(running: Running, path: str, patience: float, pause: float = 0.002) ->
     raise RuntimeError(f"did not answer:\n{running.log()[-2000:]}")
 
 
-def first_bytes(port: int, path: str, body: str | None, size: int = 200) -> bytes:
+def first_bytes(port: int, path: str, body: str | None, within: float = 60) -> bytes:
     """The beginning of a stream, which is then left."""
     request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", body.encode() if body else None,
                                      {"content-type": "application/json"} if body else {})
-    with urllib.request.urlopen(request, timeout=60) as answer:
-        return bytes(answer.read(size))
+    with urllib.request.urlopen(request, timeout=within) as answer:
+        return bytes(answer.read(200))
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from bindings.ai.engine import Generate
+from bindings.ai.engine import Delta, EngineError, Extra, Generate
+from bindings.ai.engines.openai_ask import path_and_body
+from bindings.ai.engines.openai_read import deltas
 from bindings.ai.engines.thoughts import Thoughts
 from bindings.ai.engines.tool_prompt import Calls, call_schema, taught
 
@@ -77,3 +80,94 @@ def test_a_named_tool_is_the_only_one_that_fits() -> None:
     for choice, names in (("required", ["one", "two"]), (named, ["two"])):
         schema = call_schema(Generate(tools=TOOLS, tool_choice=choice))
         assert [one["properties"]["name"]["const"] for one in schema["anyOf"]] == names
+
+
+# OpenAI's form
+
+MESSAGES = [{"role": "user", "content": "Hi"}]
+ALWAYS = {"model": "m", "stream": True, "stream_options": {"include_usage": True}, "max_tokens": 256,
+          "temperature": 0.6}  # fmt: skip
+
+
+@pytest.mark.parametrize(("fields", "body"), [
+    ({}, {}),
+    ({"json_schema": {}}, {"response_format": {"type": "json_object"}}),
+    ({"json_schema": {"type": "array"}},
+     {"response_format": {"type": "json_schema", "json_schema": {"name": "answer", "schema": {"type": "array"}}}}),
+    ({"tools": TOOLS}, {"tools": TOOLS, "tool_choice": "auto"}),
+    ({"tools": TOOLS, "tool_choice": "required", "parallel_tool_calls": False},
+     {"tools": TOOLS, "tool_choice": "required", "parallel_tool_calls": False}),
+    ({"n": 2, "logprobs": 3}, {"n": 2, "logprobs": True, "top_logprobs": 3}),
+    ({"logit_bias": {"5": -100}, "ignore_eos": True}, {"logit_bias": {"5": -100}, "ignore_eos": True}),
+    ({"reasoning_effort": "low", "chat_template_kwargs": {"a": 1}},
+     {"reasoning_effort": "low", "chat_template_kwargs": {"a": 1}}),
+    ({"stop": ["x"], "seed": 1, "top_k": 4}, {"stop": ["x"], "seed": 1, "top_k": 4}),
+])
+def test_a_chat_in_openais_words(fields: dict[str, Any], body: dict[str, Any]) -> None:
+    path, asked = path_and_body(Generate(messages=MESSAGES, **fields), "m")
+    assert (path, asked) == ("/chat/completions", {**ALWAYS, "messages": MESSAGES, **body})
+
+
+def test_raw_text_in_openais_words() -> None:
+    asked = path_and_body(Generate(prompt="Once", raw=True, logprobs=0), "m")
+    assert asked == ("/completions", {**ALWAYS, "prompt": "Once", "logprobs": 1})
+
+
+async def events(*events: Any) -> AsyncIterator[bytes]:
+    for event in events:
+        yield b"data: " + json.dumps(event).encode() + b"\n"
+        yield b"\n"
+    yield b"data: [DONE]\n"
+
+
+async def answer(*given: Any, answers: int = 1, logprobs: int | None = None) -> list[Delta]:
+    def refusal(status: int, body: str) -> EngineError:
+        return EngineError(3043, status, body)
+
+    return [delta async for delta in deltas(events(*given), answers, logprobs, refusal)]
+
+
+def chunk(delta: dict[str, Any], reason: str | None = None, **more: Any) -> dict[str, Any]:
+    choice = {"index": 0, "delta": delta, "finish_reason": reason, **more}
+    return {"object": "chat.completion.chunk", "choices": [choice]}
+
+
+USAGE = {"choices": [], "usage": {"prompt_tokens": 9, "completion_tokens": 7, "total_tokens": 16,
+                                  "prompt_tokens_details": {"cached_tokens": 4}}}  # fmt: skip
+
+
+async def test_thoughts_and_calls_in_openais_form() -> None:
+    begun = {"index": 0, "id": "chatcmpl-tool-1", "type": "function", "function": {"name": "one", "arguments": ""}}
+    rest = {"index": 0, "function": {"arguments": '{"a": 1}'}}
+    found = await answer(
+        chunk({"role": "assistant", "content": ""}), chunk({"reasoning": "hm"}), chunk({"reasoning_content": "so"}),
+        chunk({"content": "Well"}), chunk({"tool_calls": [begun]}), chunk({"tool_calls": [rest]}),
+        chunk({}, "tool_calls"), USAGE)
+    assert found == [
+        Delta("", extra=Extra(reasoning="hm")), Delta("", extra=Extra(reasoning="so")), Delta("Well"),
+        Delta("", extra=Extra(tool_calls=[begun])), Delta("", extra=Extra(tool_calls=[rest])),
+        Delta("", 2, 9, "tool_calls", Extra(cached_tokens=4))]
+
+
+async def test_several_answers_each_have_an_end() -> None:
+    pieces = [{"choices": [{"index": n, "delta": {"content": str(n)}, "finish_reason": "length"}]} for n in (1, 0)]
+    found = await answer(*pieces, USAGE, answers=2)
+    assert [(delta.text, delta.extra.index if delta.extra else 0, delta.finish_reason) for delta in found] == [
+        ("1", 1, None), ("0", 0, None), ("", 0, "length"), ("", 1, "length")]
+    assert sum(delta.tokens for delta in found) == 7
+    with pytest.raises(EngineError, match="before the answer was complete"):
+        await answer(pieces[0], USAGE, answers=2)
+
+
+async def test_odds_in_both_of_openais_forms() -> None:
+    wanted = {"token": "Hi", "logprob": -0.5, "bytes": [72, 105]}
+    other = {"token": "Ho", "logprob": -1.5, "bytes": [72, 111]}
+    whole = {**wanted, "id": 7, "top_logprobs": [{**wanted, "id": 7}, {**other, "id": 8}]}
+    chat = chunk({"content": "Hi"}, "stop", logprobs={"content": [whole]})
+    old = {"choices": [{"index": 0, "text": "Hi", "finish_reason": "stop", "logprobs": {
+        "tokens": ["Hi"], "token_logprobs": [-0.5], "top_logprobs": [{"Hi": -0.5, "Ho": -1.5}], "text_offset": [0]}}]}
+    for given in (chat, old):
+        for count, likeliest in ((0, []), (2, [wanted, other])):
+            first, _ = await answer(given, USAGE, logprobs=count)
+            assert first == Delta("Hi", extra=Extra(logprobs=[{**wanted, "top_logprobs": likeliest}]))
+        assert (await answer(given, USAGE))[0] == Delta("Hi"), "nobody has asked"

@@ -96,7 +96,7 @@ def recording(seconds: float) -> tuple[bytes, Any]:
 async def run(pilot: Pilot, model: str, inputs: Any) -> tuple[int, dict[str, Any]]:
     path = f"{pilot.url}/client/v4/accounts/a/ai/run/{model}"
     timeout, bearer = aiohttp.ClientTimeout(total=380), {"authorization": "Bearer x"}
-    data = inputs if isinstance(inputs, bytes) else json.dumps(inputs)
+    data = io.BytesIO(inputs if isinstance(inputs, bytes) else json.dumps(inputs).encode())
     async with aiohttp.request("POST", path, data=data, headers=bearer, timeout=timeout) as response:
         assert "cf-ai-stand-in" not in response.headers
         return response.status, await response.json()
@@ -188,7 +188,7 @@ async def test_a_long_recording_is_heard_to_its_end(pilot: Pilot) -> None:
     asked = {"audio": {"body": base64.b64encode(file).decode(), "contentType": "audio/wav"}, "task": "translate"}
     found = await result(pilot, TURBO, {**asked, "language": "de", "initial_prompt": "a b"})
     assert found["transcription_info"] == {"language": "de", "duration": 65.0}
-    assert max(each["start"] for each in found["segments"]) > 58
+    assert max(each["start"] for each in found["segments"]) > 57
     assert all(0 <= each["start"] <= each["end"] <= 65 for each in found["segments"])
 
 
@@ -198,6 +198,7 @@ async def test_a_long_recording_is_heard_to_its_end(pilot: Pilot) -> None:
     (TURBO, {"audio": "UklGRg==", "vad_filter": True}, "'/vad_filter' is not served here"),
     (TURBO, {"audio": "UklGRg==", "language": "tlh"}, "'/language' 'tlh' is not one of the model's"),
     (WHISPER, b"nothing but noise", "'/audio' cannot be read"),
+    (WHISPER, b"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nfile:///etc/hostname\n", "'/audio' cannot be read"),
     (WHISPER, {"audio": [1, 2, 3]}, "'/audio' cannot be read"),
     (RERANKER, {"query": "a"}, "required properties at '/' are 'contexts'"),
     (RERANKER, {"query": "", "contexts": []}, "Length of '/query' must be >= 1, Length of '/contexts' must be >= 1"),
@@ -214,13 +215,13 @@ async def test_bad_inputs_are_5006(pilot: Pilot, model: str, inputs: Any, text: 
 
 
 async def test_vllms_own_metrics_are_passed_on(pilot: Pilot) -> None:
-    """Two engines, each under the model it was first asked for; the families of both as one."""
+    """Each engine under the model it was first asked for; the families of both as one."""
     for model, inputs in ((BGE, {"text": "a"}), (RERANKER, {"query": "a", "contexts": [{"text": "b"}]})):
         assert (await run(pilot, model, inputs))[0] == 200
     async with aiohttp.request("GET", pilot.url + PATH) as response:
         families = {family.name: family for family in text_string_to_metric_families(await response.text())}
     samples = [each for each in families["vllm:prompt_tokens"].samples if each.name == "vllm:prompt_tokens_total"]
-    assert {Path(each.labels["model_name"]).name for each in samples} == {"encoder", "judge"}
+    assert {Path(each.labels["model_name"]).name for each in samples} >= {"encoder", "judge"}
     assert all(each.value > 0 for each in samples)
-    assert {each.labels["model"] for each in samples} <= {BGE, M3, RERANKER, SENTIMENT}
+    assert {each.labels["model"] for each in samples} <= {BGE, M3, RERANKER, SENTIMENT, WHISPER, TURBO}
     assert "pilot_ai_requests" in families

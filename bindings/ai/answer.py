@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
 from bindings.ai import sse
@@ -14,6 +15,7 @@ from bindings.ai.engine import Delta
 from bindings.ai.errors import AiError
 from bindings.ai.forms import Form, form_of
 from bindings.ai.gathered import Choice, Usage, index_of
+from bindings.ai.reading import Take
 from bindings.ai.shapes import TextInput
 
 
@@ -26,6 +28,11 @@ class Deltas(Protocol):
 
     async def aclose(self) -> None: ...
 
+    def divert(self, take: Take) -> None: ...
+
+
+Divert = Callable[[Callable[[bytes], bool]], None]
+"""``divert(write)``: see ``Answering._divert``."""
 
 
 @dataclass
@@ -57,9 +64,11 @@ class StreamStats:
 class TokenStream:
     """An answer as server-sent events. ``stats`` grows while it runs; ``aclose`` aborts the model."""
 
-    def __init__(self, events: AsyncGenerator[bytes, None], stats: StreamStats) -> None:
+    def __init__(
+        self, events: AsyncGenerator[bytes, None], stats: StreamStats, divert: Divert | None = None
+    ) -> None:
         self._events, self.stats = events, stats
-        self.aclose = events.aclose
+        self.aclose, self.divert = events.aclose, divert
 
     def __aiter__(self) -> AsyncGenerator[bytes, None]:
         return self._events  # no layer of ours per token
@@ -96,7 +105,8 @@ class Answering:
         events = self._events(deltas, form)
         await anext(events)  # begun: from here on, closing the events closes the deltas
         both = {**headers(self.served, self.request_id), **sse.HEADERS}
-        return RunAnswer(both, self.stats, stream=TokenStream(events, self.stats))
+        divert = partial(self._divert, deltas, form)
+        return RunAnswer(both, self.stats, stream=TokenStream(events, self.stats, divert))
 
     async def _whole(self, deltas: Deltas, form: Form) -> dict[str, Any]:
         choices = [Choice() for _ in range(self.wanted.generate.n)]
@@ -126,6 +136,19 @@ class Answering:
                 yield form.end(self.stats.usage)
             except Exception as error:
                 yield form.failure(self.refusal(error, self.request_id).envelope(self.request_id))
+
+
+    def _divert(self, deltas: Deltas, form: Form, write: Callable[[bytes], bool]) -> None:
+        """Plain events go to ``write`` without waking the reader, until it says False; the same as in ``_events``."""
+        stats, encode = self.stats, form.text
+
+        def take(text: str, tokens: int) -> bool:
+            if text and not write(encode(text)):
+                return False
+            stats.tokens += tokens
+            return True
+
+        deltas.divert(take)
 
 
 def headers(served: Served, request_id: str) -> dict[str, str]:

@@ -31,6 +31,7 @@ from bindings.ai.engine import (
 )
 from bindings.ai.metrics import with_metrics
 from bindings.ai.process import GRACE, EngineProcess, Log
+from bindings.ai.reading import Reading, Way
 from runtime.errors import UserError
 from runtime.wire import ChannelClosed, RemoteError
 
@@ -94,12 +95,16 @@ class EngineClient:
         assert self.info is not None
         return self.info
 
-    async def generate(self, request: Generate, request_id: str) -> AsyncGenerator[Delta, None]:
+    def generate(self, request: Generate, request_id: str) -> Reading:
         """As ``Engine.generate``. Deltas that a slow reader left lying arrive as one."""
+        way = Way()
+        return Reading(self._deltas(way, request, request_id), way)
+
+    async def _deltas(self, way: Way, request: Generate, request_id: str) -> AsyncGenerator[Delta, None]:
         process = await self._serving()
         self.live += 1
         try:
-            stream = process.stream(request, request_id)
+            stream = way.stream = process.stream(request, request_id)
             try:
                 async for item in stream:
                     if not stream.waiting:

@@ -10,7 +10,7 @@ import asyncio
 import sys
 import time
 from collections import Counter as Tally
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -19,6 +19,7 @@ import msgspec
 from bindings.ai import tracing
 from bindings.ai.answer import StreamStats
 from bindings.ai.engine import Delta, EngineSpec, Generate
+from bindings.ai.reading import Reading, Take
 from runtime.metrics import Counter, Histogram, gauge
 from runtime.tracing import Span
 
@@ -114,8 +115,13 @@ class Watched:
     def __init__(self, deltas: AsyncGenerator[Delta, None], call: ModelCall) -> None:
         self._deltas, self._call = deltas, call
 
-    def __aiter__(self) -> AsyncGenerator[Delta, None]:
-        return self._deltas
+    def __aiter__(self) -> AsyncIterator[Delta]:
+        return aiter(self._deltas)
+
+    def divert(self, take: Take) -> None:
+        """See ``Reading.divert``."""
+        if isinstance(self._deltas, Reading):
+            self._deltas.divert(take)
 
     async def __anext__(self) -> Delta:
         return await self._deltas.__anext__()

@@ -11,6 +11,7 @@ from typing import Any
 
 from runtime.errors import RequestError
 from runtime.supervisor.heads import NO_BODY, Headers, head
+from runtime.supervisor.protocol import chunk_writer
 from runtime.tracing import NO_SPAN
 
 Message = MutableMapping[str, Any]
@@ -136,10 +137,19 @@ class Exchange:
         """The loop: a chunk leaves the socket when it comes, and waits when the client is slow."""
         send = self._send
         async for chunk in source:
-            if self.first is None:
+            begins = self.first is None
+            if begins:
                 self.first = time.perf_counter() - self.started
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            if begins:
+                self._divert(source)
         await send({"type": "http.response.body", "body": b""})
+
+    def _divert(self, source: Any) -> None:
+        """A source that can write for itself while this task waits need not wake it for every chunk."""
+        divert, write = getattr(source, "divert", None), chunk_writer(self._send)
+        if divert is not None and write is not None:
+            divert(write)
 
     def _begin_watching(self) -> None:
         self._watch = asyncio.get_running_loop().create_task(self._leave())

@@ -4,9 +4,10 @@ and body in one system call, which uvicorn writes apart."""
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 LARGEST_HEAD = 256 * 1024  # bytes; a complete head is refused at 128 KiB already, with a text
 _SMALL = 64 * 1024  # bytes; joining costs a copy, more is written by itself
@@ -39,6 +40,23 @@ class Protocol(HttpToolsProtocol):
                 self.transport.close()
                 return
         super().data_received(data)
+
+
+def chunk_writer(send: Any) -> Callable[[bytes], bool] | None:
+    """To write a chunk of the answer behind ``send`` now, without awaiting anything. False: not now, the client is
+    slow or has left, and ``send`` knows what to do. None where the body is not sent in chunks."""
+    cycle = getattr(send, "__self__", None)
+    if not isinstance(cycle, RequestResponseCycle) or not cycle.chunked_encoding:
+        return None
+    write, is_closing, flow = cycle.transport.write, cycle.transport.is_closing, cycle.flow
+
+    def now(chunk: bytes) -> bool:
+        if flow.write_paused or cycle.disconnected or is_closing():
+            return False
+        write(b"%x\r\n%b\r\n" % (len(chunk), chunk))
+        return True
+
+    return now
 
 
 class Answers:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any
 
 from runtime.wire.errors import describe
@@ -24,7 +24,8 @@ class RemoteStream:
     """The peer's stream, read once. ``handle`` is the peer's number for it; ``started`` says whether it was read."""
 
     __slots__ = (
-        "__weakref__", "_channel", "_error", "_granted", "_items", "_open", "_waiter", "_window", "handle", "started",
+        "__weakref__", "_channel", "_error", "_granted", "_items", "_open", "_waiter", "_window", "handle", "shortcut",
+        "started",
     )  # fmt: skip
 
     def __init__(self, channel: Channel, handle: int, window: int) -> None:
@@ -33,6 +34,8 @@ class RemoteStream:
         self._waiter: asyncio.Future[None] | None = None
         self._error: BaseException | None = None
         self._open, self.started, self._granted = True, False, 0
+        # Asked first when an item comes and the reader waits with nothing left to read: True when it has dealt with it.
+        self.shortcut: Callable[[Any], bool] | None = None
 
     def __aiter__(self) -> RemoteStream:
         return self
@@ -104,6 +107,8 @@ class RemoteStream:
             self._waiter = None  # cancelled, it would hold the exception, and that the frames that hold this stream
 
     def _arrived(self, item: Any) -> None:
+        if self.shortcut is not None and self._waiter is not None and not self._items and self.shortcut(item):
+            return self._grant()
         self._items.append(item)
         self._wake()
 

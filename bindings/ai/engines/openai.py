@@ -17,7 +17,10 @@ from typing import Any
 
 import msgspec
 
+from bindings.ai import features
 from bindings.ai.engine import Delta, EngineError, EngineInfo, EngineSpec, Generate, Progress, check_limits
+from bindings.ai.engines.openai_ask import path_and_body
+from bindings.ai.engines.openai_read import deltas
 from runtime.errors import ConfigError, UserError
 
 _CONNECT = 10.0  # seconds
@@ -30,28 +33,7 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     extra_body: dict[str, Any] = {}
 
 
-class _Piece(msgspec.Struct):
-    content: str | None = None
-
-
-class _Choice(msgspec.Struct):
-    delta: _Piece | None = None        # chat completions
-    text: str | None = None            # completions
-    finish_reason: str | None = None
-
-
-class _Usage(msgspec.Struct):
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-
-
-class _Event(msgspec.Struct):
-    choices: list[_Choice] = []
-    usage: _Usage | None = None
-    error: Any = None
-
-
-_decode = msgspec.json.Decoder(_Event).decode
+FEATURES = frozenset(features.ALL) - {"lora"}  # whether the server can is for the server to say
 
 
 class OpenAIEngine:
@@ -67,7 +49,7 @@ class OpenAIEngine:
         options = _options(spec)
         base = (options.base_url or os.environ.get("OPENAI_BASE_URL") or _official(options)).rstrip("/")
         info = EngineInfo(engine="openai", model=spec.model, version="1", device=f"remote: {_host(base)}",
-                          context_window=None)
+                          context_window=None, features=FEATURES)
         self = cls(_session(options), base, info, options)
         try:
             await self._greet()
@@ -77,15 +59,18 @@ class OpenAIEngine:
         return self
 
     async def generate(self, request: Generate, request_id: str) -> AsyncGenerator[Delta, None]:
+        features.check(request, self.info)
         check_limits(request, _estimate(request), None)
-        path, body = self._request(request)
+        path, body = path_and_body(request, self.info.model)
+        body |= self._options.extra_body
         self.live += 1
         try:
             async with _upstream(self._host), await self._post(path, body, request.trace_headers) as response:
                 if response.status != 200:
                     raise _refusal(response.status, await response.text(errors="replace"))
-                async with aclosing(_deltas(response.content)) as deltas:
-                    async for delta in deltas:
+                events = deltas(response.content, request.n, request.logprobs, _refusal)
+                async with aclosing(events):
+                    async for delta in events:
                         yield delta
         finally:
             self.live -= 1
@@ -118,46 +103,6 @@ class OpenAIEngine:
         if status in (401, 403):
             raise UserError(f"the server refuses the key (HTTP {status})", where=self._host,
                             remedy="Set OPENAI_API_KEY, or api_key in models.yaml.")
-
-    def _request(self, request: Generate) -> tuple[str, dict[str, Any]]:
-        messages = request.messages
-        if messages is None and not request.raw:
-            messages = [{"role": "user", "content": request.prompt}]
-        wanted: dict[str, Any] = {
-            "messages": messages, "prompt": request.prompt if messages is None else None,
-            "top_p": request.top_p, "top_k": request.top_k, "seed": request.seed,
-            "repetition_penalty": request.repetition_penalty,
-            "frequency_penalty": request.frequency_penalty, "presence_penalty": request.presence_penalty,
-            "stop": request.stop or None,
-        }
-        return "/completions" if messages is None else "/chat/completions", {
-            "model": self.info.model, "stream": True, "stream_options": {"include_usage": True},
-            "max_tokens": request.max_tokens, "temperature": request.temperature,
-            **{name: value for name, value in wanted.items() if value is not None},
-            **self._options.extra_body,
-        }
-
-
-async def _deltas(lines: Any) -> AsyncGenerator[Delta, None]:
-    """One delta per event; the reason waits for the count of tokens, which comes after it."""
-    counted, reason, usage = 0, None, _Usage()
-    async for line in lines:
-        if not line.startswith(b"data:") or line.startswith(b"data: [DONE]"):
-            continue
-        event = _decode(line[5:])
-        if event.error is not None:
-            raise _refusal(500, msgspec.json.encode(event.error).decode())
-        usage = event.usage or usage
-        for choice in event.choices[:1]:
-            reason = choice.finish_reason or reason
-            text = choice.text if choice.delta is None else choice.delta.content
-            if text:
-                counted += 1
-                yield Delta(text)
-    if reason is None:
-        raise EngineError(3043, 500, "The server ended the stream before the answer was complete")
-    more = max(0, usage.completion_tokens - counted)
-    yield Delta("", more, usage.prompt_tokens, "length" if reason == "length" else "stop")
 
 
 @asynccontextmanager

@@ -4,7 +4,7 @@ A recording is decoded to 16 kHz mono, cut at quiet places into pieces of at mos
 on its own, with the times of its segments. The decoder's prompt follows Whisper's own: what was said before, the
 language (found out from the first piece where nobody says it), the task, and the first time stamp.
 
-Formats: what PyAV (FFmpeg) reads. Options are the fields of ``AsyncEngineArgs``.
+Formats: ``FORMATS``, read by PyAV (FFmpeg). Options are the fields of ``AsyncEngineArgs``.
 """
 
 from __future__ import annotations
@@ -13,23 +13,25 @@ import asyncio
 import io
 from contextlib import aclosing
 from importlib import import_module
+from itertools import chain
 from typing import Any
 
 from bindings.ai import hub
 from bindings.ai.engine import EngineError, EngineInfo, EngineSpec, Progress
-from bindings.ai.engines import vllm
+from bindings.ai.engines import vllm_load
 from bindings.ai.tasks import Segment, Task, Transcribe, Transcribed
 
 RATE = 16_000     # samples a second
 PIECE = 30.0      # seconds that Whisper hears at a time
 STEP = 0.02       # seconds between two time stamps
-LONGEST = 4 * 3600.0  # seconds; a small file may hold days of silence
+LONGEST = 2 * 3600.0  # seconds; a small file may hold days of silence
+FORMATS = "wav,w64,aiff,au,caf,flac,mp3,aac,ogg,mov,matroska,asf,amr"  # none that names other files, as playlists do
 
 
 class VLLMSpeech:
     def __init__(self, llm: Any, info: EngineInfo) -> None:
         self.info, self.live = info, 0
-        self._llm, self._errors = llm, vllm._Errors()
+        self._llm, self._errors = llm, vllm_load.Errors()
         self._words = _Words(llm)
 
     @classmethod
@@ -37,8 +39,8 @@ class VLLMSpeech:
         """Load the model; tens of seconds. Raises UserError with a remedy."""
         await asyncio.to_thread(hub.settle, spec.model)
         progress("load", None)
-        llm = await asyncio.to_thread(vllm._load, spec.model, dict(spec.options))
-        return cls(llm, vllm._describe(llm, spec.model))
+        llm = await asyncio.to_thread(vllm_load.load, spec.model, dict(spec.options))
+        return cls(llm, vllm_load.describe(llm, spec.model))
 
     @property
     def alive(self) -> bool:
@@ -80,7 +82,7 @@ class VLLMSpeech:
     async def _decode(self, piece: Any, prompt: list[int], request_id: str, **params: Any) -> list[int]:
         """The tokens that follow ``prompt``."""
         limit = {"max_tokens": self.info.context_window - len(prompt), **params} if self.info.context_window else params
-        wanted = vllm._vllm().SamplingParams(temperature=0, skip_special_tokens=False, **limit)
+        wanted = vllm_load.vllm().SamplingParams(temperature=0, skip_special_tokens=False, **limit)
         heard = {"prompt": "", "multi_modal_data": {"audio": (piece, RATE)}}
         (ready,) = await self._llm.renderer.render_cmpl_async(
             [{"encoder_prompt": heard, "decoder_prompt": {"prompt_token_ids": prompt}}])
@@ -139,17 +141,34 @@ class _Words:
 
 
 def _samples(audio: bytes) -> Any:
-    """The recording as float32 at 16 kHz, one channel."""
-    load = import_module("vllm.multimodal.media.audio").load_audio_pyav
+    """The recording as float32 at 16 kHz, one channel. (vLLM's own loader leaves 16-bit samples unscaled.)"""
     try:
-        samples, _ = load(io.BytesIO(audio), sr=RATE, mono=True, max_duration_s=LONGEST)
+        samples = _decoded(audio)
     except ImportError as error:
         raise EngineError(3043, 500, f"Recordings cannot be read here: {error}; pip install av") from None
-    except Exception as error:
-        raise EngineError(5006, 400, f"Error: '/audio' cannot be read: {error}", "Bad input") from None
+    except (OSError, ValueError) as error:  # FFmpeg's are among these
+        reason = getattr(error, "strerror", None) or error
+        raise EngineError(5006, 400, f"Error: '/audio' cannot be read: {reason}", "Bad input") from None
     if not len(samples):
         raise EngineError(5006, 400, "Error: '/audio' holds no sound", "Bad input")
     return samples
+
+
+def _decoded(audio: bytes) -> Any:
+    import numpy as np
+
+    av = import_module("av")
+    resampler, parts, length = av.AudioResampler("flt", "mono", RATE), [np.zeros(0, np.float32)], 0
+    options = {"format_whitelist": FORMATS, "protocol_whitelist": "none"}
+    with av.open(io.BytesIO(audio), options=options) as recording:
+        if not recording.streams.audio:
+            raise ValueError("it has no sound")
+        for frame in chain(recording.decode(audio=0), [None]):  # None: what the resampler still holds
+            parts += [each.to_ndarray()[0] for each in resampler.resample(frame)]
+            length += len(parts[-1])
+            if length > LONGEST * RATE:
+                raise ValueError(f"it is longer than {LONGEST / 3600:g} hours")
+    return np.concatenate(parts)
 
 
 def _pieces(samples: Any) -> list[Any]:
