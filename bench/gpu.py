@@ -80,7 +80,7 @@ def engine_argument(text: str) -> tuple[str, Any]:
 
 
 def contenders(engine: dict[str, Any], options: argparse.Namespace) -> list[tuple[Server, Target]]:
-    """Each with what it is asked; the address comes when it runs."""
+    """Each with what it is asked; its URL is a path until it runs."""
     prompt = " ".join(model.text().split()[: options.prompt])
     asked = {"prompt": prompt, "max_tokens": options.tokens, "temperature": 0.6, "stream": True}
     ours = {**asked, "raw": True}
@@ -125,8 +125,7 @@ def take(server: Server, target: Target, plan: Plan, rows: dict[tuple[str, int],
     say(f"starting {server.name} ...")
     try:
         with server.run(pinned=False) as running:
-            whole = Target(target.name, f"http://127.0.0.1:{running.port}{target.url}", target.method, target.headers,
-                           target.body)
+            whole = replace(target, url=f"http://127.0.0.1:{running.port}{target.url}")
             asyncio.run(probe(whole, START))
             asyncio.run(measure([whole], plan, rows, say, gpu_idle if gpu() else None))
     except (LoadError, RuntimeError) as error:

@@ -42,6 +42,10 @@ class Running:
         path = self.folder / "paced.log"
         return path.read_text().splitlines() if path.exists() else []
 
+    def tokens_made(self) -> int:
+        """By the paced source, since it began."""
+        return int.from_bytes((self.folder / "paced.log.made").read_bytes(), "little")
+
     def log(self) -> str:
         return (self.folder / "log").read_text(errors="replace")
 

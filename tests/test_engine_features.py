@@ -13,11 +13,12 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from feature_models import CALL, adapter, talking_llama
-from models_support import Said, ask, text_of, tokens_of
+from models_support import Said, ask, silent, text_of, tokens_of
 from test_engines import Engines, collect, live, until_live
 
 from bindings.ai.client import EngineClient
 from bindings.ai.engine import Delta, EngineError, EngineSpec
+from bindings.ai.engines.echo import EchoEngine
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -59,8 +60,9 @@ def calls_of(deltas: list[Delta]) -> list[dict[str, Any]]:
     """The calls, put together from their pieces."""
     calls: dict[int, dict[str, Any]] = {}
     for piece in (piece for delta in deltas if delta.extra for piece in delta.extra.tool_calls):
-        call = calls.setdefault(piece["index"], {"id": "", "name": "", "arguments": ""})
-        call["id"] += piece.get("id") or ""
+        call = calls.setdefault(piece["index"], {"id": "", "type": "", "name": "", "arguments": ""})
+        for name in ("id", "type"):
+            call[name] += piece.get(name) or ""
         for name, value in piece.get("function", {}).items():
             call[name] += value or ""
     return list(calls.values())
@@ -290,3 +292,60 @@ async def test_llamacpp_leaving_ends_all_answers(engines: Featured) -> None:
     async with aclosing(engine.generate(ask("count", n=3, temperature=1.0, max_tokens=150), "left")) as deltas:
         await anext(deltas)
     await until_live(engine, 0)
+
+
+# echo
+
+async def echo(**options: Any) -> EchoEngine:
+    return await EchoEngine.open(EngineSpec(engine="echo", model="echo", options=options), silent)
+
+
+@pytest.mark.parametrize(("fields", "name"), [
+    ({"tools": [TOOL]}, "tools"), ({"logprobs": 0}, "logprobs"), ({"logit_bias": {"1": 1}}, "logit_bias"),
+    ({"ignore_eos": True}, "ignore_eos"), ({"reasoning_effort": "low"}, "reasoning_effort"),
+    ({"chat_template_kwargs": {"a": 1}}, "chat_template_kwargs"),
+])
+async def test_echo_refuses_what_takes_a_model(fields: dict[str, Any], name: str) -> None:
+    assert await refused(await echo(), **fields) == (
+        5006, 400, f"Error: option '{name}' is not served by the engine echo")
+
+
+async def test_echo_has_no_adapters() -> None:
+    assert (await refused(await echo(), lora="/x"))[:2] == (5005, 405)
+
+
+async def test_echo_calls_the_tool_it_is_told_to() -> None:
+    engine = await echo(tool_call={"name": "get_weather", "arguments": {"city": "Rome"}}, reasoning="let me see")
+    deltas = await collect(engine, ask("Weather?", tools=[OTHER, TOOL], tool_choice=NAMED))
+    assert calls_of(deltas) == [{"id": "call_0", "type": "function", "name": "get_weather",
+                                 "arguments": '{"city":"Rome"}'}]
+    assert (reasoning_of(deltas), text_of(deltas), tokens_of(deltas)) == ("let me see", "", 5)
+    assert deltas[-1].finish_reason == "tool_calls"
+    assert text_of(await collect(engine, ask("Hi there", tools=[OTHER]))) == "Hi there"
+    assert text_of(await collect(engine, ask("Hi there", tools=[TOOL], tool_choice="none"))) == "Hi there"
+    assert (await refused(engine, tools=[OTHER], tool_choice="required"))[0] == 5006
+    assert not reasoning_of(await collect(engine, ask("Hi", reasoning_effort="none")))
+
+
+@pytest.mark.parametrize(("limit", "thought", "calls", "reason"), [
+    (1, "let", 0, "length"), (3, "let me see", 0, "length"), (4, "let me see", 1, "length"),
+    (5, "let me see", 1, "tool_calls"),
+])
+async def test_echo_keeps_max_tokens_when_it_calls(limit: int, thought: str, calls: int, reason: str) -> None:
+    engine = await echo(tool_call={"name": "get_weather"}, reasoning="let me see")
+    deltas = await collect(engine, ask("Weather?", tools=[TOOL], max_tokens=limit))
+    assert (reasoning_of(deltas), len(calls_of(deltas)), deltas[-1].finish_reason) == (thought, calls, reason)
+    assert tokens_of(deltas) == limit
+
+
+async def test_echo_repeats_json_and_nothing_else() -> None:
+    engine = await echo()
+    assert text_of(await collect(engine, ask('{"ok": true}', json_schema=SCHEMA))) == '{"ok": true}'
+    assert await refused(engine, json_schema=SCHEMA) == (5024, 400, "JSON Mode couldn't be met")
+
+
+async def test_echo_answers_n_times() -> None:
+    deltas = await collect(await echo(), ask("one two", n=2))
+    texts = ["".join(d.text for d in deltas if (d.extra.index if d.extra else 0) == n) for n in range(2)]
+    assert texts == ["one two", "one two"]
+    assert tokens_of(deltas) == 4

@@ -31,6 +31,13 @@ BGE, M3 = "@cf/baai/bge-small-en-v1.5", "@cf/baai/bge-m3"
 RERANKER, SENTIMENT = "@cf/baai/bge-reranker-base", "@cf/huggingface/distilbert-sst-2-int8"
 WHISPER, TURBO = "@cf/openai/whisper", "@cf/openai/whisper-large-v3-turbo"
 TEXTS = ["the sun is hot", "people swim in the sea in july"]
+WORKER = f"""
+from workers import Response
+
+async def fetch(request, env, ctx):
+    found = await env.AI.run("{SENTIMENT}", {{"text": "a good film"}})
+    return Response.json([row.label for row in found])
+"""
 LABELS = {0: "NEGATIVE", 1: "POSITIVE"}
 
 
@@ -75,7 +82,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Models:
 async def pilot(models: Models, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Pilot]:
     folder = tmp_path_factory.mktemp("worker")
     config = '[ai]\nbinding = "AI"\n[pilot]\nengine_metrics = true\n'
-    write(folder, "async def fetch(request, env, ctx): ...", config, {"models.yaml": models.rows})
+    write(folder, WORKER, config, {"models.yaml": models.rows})
     async with serving(folder) as pilot:
         yield pilot
 
@@ -134,6 +141,12 @@ async def test_classes_come_as_a_bare_list(pilot: Pilot, models: Models) -> None
     found = await result(pilot, SENTIMENT, {"text": "a good film"})
     assert [row["label"] for row in found] == ["NEGATIVE", "POSITIVE"]
     assert [row["score"] for row in found] == pytest.approx(models.verdict("a good film"), abs=1e-4)
+
+
+async def test_a_worker_gets_the_bare_list(pilot: Pilot) -> None:
+    timeout = aiohttp.ClientTimeout(total=380)
+    async with aiohttp.request("GET", pilot.url, timeout=timeout) as response:
+        assert (response.status, await response.json()) == (200, ["NEGATIVE", "POSITIVE"])
 
 
 async def test_contexts_are_ranked(pilot: Pilot, models: Models) -> None:

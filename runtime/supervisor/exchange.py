@@ -11,7 +11,7 @@ from typing import Any
 
 from runtime.errors import RequestError
 from runtime.supervisor.heads import NO_BODY, Headers, head
-from runtime.supervisor.protocol import chunk_writer
+from runtime.supervisor.protocol import chunk_writer, on_lost
 from runtime.tracing import NO_SPAN
 
 Message = MutableMapping[str, Any]
@@ -19,8 +19,6 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 INLINE_LIMIT = 64 * 1024    # a body up to this size, of known length, travels with its request
-_PATIENCE = 0.01            # seconds before watching for the client's leaving: most answers are out by then
-_POLL = 0.025               # seconds between two looks at the connection of a client still sending
 _numbers = count(1)
 
 
@@ -59,16 +57,6 @@ class Inbound:
             if chunk:
                 yield chunk
 
-    async def left(self, lost: Callable[[], bool]) -> None:
-        """Return when the client has gone. A body stays unread for whoever may still ask for it: until it is
-        complete, ``receive`` is theirs, and ``lost()`` is asked instead."""
-        while not self.done:
-            if lost():
-                return
-            await asyncio.sleep(_POLL)
-        while not self.gone:
-            self.gone = (await self._receive())["type"] == "http.disconnect"
-
     def lost(self) -> Exception | None:
         """Why the body could not be read to its end, which is then why the handler failed."""
         return self.over or (ConnectionError("the client left") if self.gone else None)
@@ -99,16 +87,14 @@ class Exchange:
         self.quiet = False                  # no line in the log
         self.span = NO_SPAN                 # the innermost one
         self._task: asyncio.Task[Any] | None = None
-        self._watch: asyncio.TimerHandle | asyncio.Task[None] | None = None
 
     def watch(self) -> None:
         """From now on, the client's leaving cancels the current task, which closes everything behind it."""
         self._task = asyncio.current_task()
-        self._watch = asyncio.get_running_loop().call_later(_PATIENCE, self._begin_watching)
+        on_lost(self._send, self._leave)
 
     def unwatch(self) -> None:
-        if self._watch is not None:
-            self._watch.cancel()
+        on_lost(self._send, None)
 
     def uses(self, source: Any) -> None:
         """A model's stream belongs to this request: its token counts go on the request's line."""
@@ -151,13 +137,8 @@ class Exchange:
         if divert is not None and write is not None:
             divert(write)
 
-    def _begin_watching(self) -> None:
-        self._watch = asyncio.get_running_loop().create_task(self._leave())
-
-    async def _leave(self) -> None:
-        connection = getattr(self._send, "__self__", None)  # uvicorn's request cycle
-        await self.inbound.left(lambda: getattr(connection, "disconnected", False))
-        self.left = True
+    def _leave(self) -> None:
+        self.left = self.inbound.gone = True
         if self._task is not None:
             self._task.cancel()
 

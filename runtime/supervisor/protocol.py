@@ -23,6 +23,11 @@ class Protocol(HttpToolsProtocol):
         self._answers = Answers(transport)
         super().connection_made(self._answers)  # type: ignore[arg-type]
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        if self._answers.lost is not None:
+            self._answers.lost()
+
     def on_message_begin(self) -> None:
         self._head = 0
         super().on_message_begin()
@@ -59,14 +64,25 @@ def chunk_writer(send: Any) -> Callable[[bytes], bool] | None:
     return now
 
 
+def on_lost(send: Any, tell: Callable[[], None] | None) -> None:
+    """Have ``tell`` called if the client behind ``send`` goes; None: no more."""
+    cycle: Any = getattr(send, "__self__", None)
+    if isinstance(cycle, RequestResponseCycle):
+        answers: Any = cycle.transport
+        answers.lost = tell
+        if tell is not None and cycle.disconnected:
+            asyncio.get_running_loop().call_soon(tell)
+
+
 class Answers:
     """A connection's transport. What an answer begins with waits for the rest of this turn of the event loop: the
     body of a small answer is in it. From then on everything is written as it comes."""
 
-    __slots__ = ("_transport", "_waiting", "begins")
+    __slots__ = ("_transport", "_waiting", "begins", "lost")
 
     def __init__(self, transport: Any) -> None:
         self._transport, self._waiting, self.begins = transport, b"", False
+        self.lost: Callable[[], None] | None = None  # told when the connection is
 
     def write(self, data: bytes) -> None:
         if self.begins:

@@ -6,27 +6,60 @@ with single spaces; one word is one token. Options:
 ``rate``            tokens per second of one stream; 0 (default): as fast as they are read
 ``tokens``          answer with exactly this many tokens, starting over with the first word when they run out
 ``context_window``  limit on prompt + ``max_tokens``; default none
+``tool_call``       ``{name, arguments}``: call this function wherever a request offers it
+``reasoning``       think this aloud before every answer, unless the request's ``reasoning_effort`` is ``none``
 
-``max_tokens`` and ``stop`` are honoured; sampling parameters and seeds change nothing.
+``max_tokens`` and ``stop`` are honoured; sampling parameters and seeds change nothing; ``n`` answers are all the
+same. In JSON mode it repeats a prompt that is JSON itself, and refuses any other. Tools and ``reasoning_effort`` are
+refused unless the option for them is there, and so is all that takes a real model.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterable, Iterator
-from itertools import cycle, islice
-from typing import Any
+from itertools import chain, cycle, islice
+from typing import Any, NamedTuple
 
 import msgspec
 
-from bindings.ai.engine import Delta, EngineInfo, EngineSpec, Generate, Progress, check_limits
+from bindings.ai import features
+from bindings.ai.engine import Delta, EngineInfo, EngineSpec, Extra, Generate, Progress, check_limits
 from runtime.errors import ConfigError
+
+
+class ToolCall(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    name: str
+    arguments: dict[str, Any] = {}
 
 
 class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rate: float = 0
     tokens: int | None = None
     context_window: int | None = None
+    tool_call: ToolCall | None = None
+    reasoning: str = ""
+
+    @property
+    def features(self) -> frozenset[str]:
+        given = {"tools": self.tool_call, "reasoning_effort": self.reasoning}
+        return frozenset({"json_schema", "n", *(name for name, value in given.items() if value)})
+
+
+class _Piece(NamedTuple):
+    """What one token brings; the last piece has no token, but a reason."""
+
+    text: str = ""
+    reasoning: str = ""
+    call: dict[str, Any] | None = None
+    reason: str | None = None
+
+    def delta(self, index: int, prompt_tokens: int) -> Delta:
+        extra = None
+        if index or self.reasoning or self.call:
+            extra = Extra(index=index, reasoning=self.reasoning, tool_calls=[self.call] if self.call else [])
+        tokens = 1 if self.text or self.reasoning or self.call else 0
+        return Delta(self.text, tokens, prompt_tokens, self.reason, extra)
 
 
 class EchoEngine:
@@ -42,26 +75,28 @@ class EchoEngine:
             options = msgspec.convert(spec.options, Options)
         except msgspec.ValidationError as error:
             raise ConfigError(str(error), where="echo: options",
-                              remedy="The options are: rate, tokens, context_window") from None
+                              remedy="The options are: " + ", ".join(Options.__struct_fields__)) from None
         info = EngineInfo(engine="echo", model=spec.model, version="1", device="cpu",
-                          context_window=options.context_window)
+                          context_window=options.context_window, features=options.features)
         return cls(info, options)
 
     async def generate(self, request: Generate, request_id: str) -> AsyncGenerator[Delta, None]:
+        features.check(request, self.info)
         prompt_tokens = _prompt_tokens(request)
         check_limits(request, prompt_tokens, self._options.context_window)
         self.live += 1
         try:
-            async for text, finish in self._paced(request):
-                yield Delta(text, 1 if text else 0, prompt_tokens, finish)
+            async for piece in self._paced(request):
+                for index in range(request.n):
+                    yield piece.delta(index, prompt_tokens)
         finally:
             self.live -= 1
 
-    async def _paced(self, request: Generate) -> AsyncGenerator[tuple[str, str | None], None]:
+    async def _paced(self, request: Generate) -> AsyncGenerator[_Piece, None]:
         """Each piece at its own due time, counted from the start: a late one does not delay the rest."""
         loop = asyncio.get_running_loop()
         start = loop.time()
-        for number, piece in enumerate(_answer(request, self._options.tokens), 1):
+        for number, piece in enumerate(_answer(request, self._options), 1):
             due = start + number / self._options.rate if self._options.rate else 0
             await asyncio.sleep(max(0.0, due - loop.time()))
             yield piece
@@ -87,17 +122,57 @@ def _text(content: Any) -> str:
     return content or ""
 
 
-def _answer(request: Generate, tokens: int | None) -> Iterator[tuple[str, str | None]]:
-    """The (text, finish_reason) of every delta, made as it is asked for; only the last has a reason."""
-    words = [*_texts(request)][-1].split() or [""]
+def _answer(request: Generate, options: Options) -> Iterator[_Piece]:
+    """Thoughts, then a call or words, made as they are asked for; only the last piece has a reason.
+
+    Raises EngineError at once for a call or for JSON that it cannot make.
+    """
+    thoughts = [] if request.reasoning_effort == "none" else options.reasoning.split()[:request.max_tokens]
+    room = request.max_tokens - len(thoughts)
+    answer = _called(request, options, room) or _said(request, options.tokens, room)
+    return chain((_Piece(reasoning=word) for word in _spaced(thoughts)), answer)
+
+
+def _called(request: Generate, options: Options, room: int) -> list[_Piece]:
+    """The call, in two pieces as real models' parsers make them. Empty where there is none to make."""
+    call, choice = options.tool_call, request.tool_choice
+    names = [tool["function"]["name"] for tool in request.tools] if choice != "none" else []
+    if isinstance(choice, dict):
+        names = [choice["function"]["name"]]
+    if call is None or call.name not in names:
+        if choice is not None and choice not in ("auto", "none"):
+            raise features.refused("tool_choice", "echo")
+        return []
+    begun = {"index": 0, "id": "call_0", "type": "function", "function": {"name": call.name, "arguments": ""}}
+    rest = {"index": 0, "function": {"arguments": msgspec.json.encode(call.arguments).decode()}}
+    reason = "tool_calls" if room >= 2 else "length"
+    return [*[_Piece(call=begun), _Piece(call=rest)][:room], _Piece(reason=reason)]
+
+
+def _said(request: Generate, tokens: int | None, room: int) -> Iterator[_Piece]:
+    prompt = [*_texts(request)][-1]
+    if request.json_schema is not None:
+        _check_json(prompt)
+    words = prompt.split() or [""]
     wanted = len(words) if tokens is None else tokens
-    made = min(wanted, request.max_tokens)
-    pieces: Iterable[str] = (word if n == 0 else " " + word for n, word in enumerate(islice(cycle(words), made)))
+    made = min(wanted, room)
+    pieces: Iterable[str] = _spaced(islice(cycle(words), made))
     stopped = False
     if request.stop:
         pieces, stopped = _cut([*pieces], request.stop)
-    yield from ((piece, None) for piece in pieces)
-    yield "", "stop" if stopped or made == wanted else "length"
+    reason = "stop" if stopped or made == wanted else "length"
+    return chain(map(_Piece, pieces), [_Piece(reason=reason)])
+
+
+def _check_json(prompt: str) -> None:
+    try:
+        msgspec.json.decode(prompt)
+    except msgspec.DecodeError:
+        raise features.no_json() from None
+
+
+def _spaced(words: Iterable[str]) -> Iterator[str]:
+    return (word if number == 0 else " " + word for number, word in enumerate(words))
 
 
 def _cut(pieces: list[str], stop: list[str]) -> tuple[list[str], bool]:

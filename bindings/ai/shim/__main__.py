@@ -37,4 +37,5 @@ def _keep(file: Path, secret: str) -> None:
 
 
 if __name__ == "__main__":
-    print(write(FOLDER, *(sys.argv[1:2] or [ADDRESS]), os.environ.get("PILOT_API_TOKEN")))
+    address = sys.argv[1] if len(sys.argv) > 1 else ADDRESS
+    print(write(FOLDER, address, os.environ.get("PILOT_API_TOKEN")))
