@@ -18,9 +18,10 @@ from runtime.supervisor.isolates import make_spawner
 from runtime.supervisor.metrics import metrics_routes
 from runtime.supervisor.observe.base import Observer
 from runtime.supervisor.process import Parts
-from runtime.supervisor.reload import Deployments, changes, products
+from runtime.supervisor.reload import Deployments, products
 from runtime.supervisor.server import Supervisor, address, bind
 from runtime.supervisor.tracing import make_tracer
+from runtime.supervisor.watching import changes
 
 
 @dataclass(frozen=True)
