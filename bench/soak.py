@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from statistics import linear_regression
 
 from bench import load, machine
@@ -41,12 +42,12 @@ def _course(memory: list[tuple[float, float]]) -> Numbers:
 
 
 def _live(running: Running) -> int:
-    """Requests that EngineCore was given and has not been told to leave."""
-    words = [line.split()[0] for line in running.paced_log()]
-    return words.count("add") - words.count("abort")
+    """Requests that EngineCore was given and has neither ended nor been told to leave."""
+    words = Counter(line.split()[0] for line in running.paced_log())
+    return words["add"] - words["end"] - words["abort"]
 
 
-def _settled(running: Running, within: float = 5.0) -> int:
+def _settled(running: Running, within: float = 30.0) -> int:
     end = time.monotonic() + within
     while _live(running) and time.monotonic() < end:
         time.sleep(0.05)
