@@ -9,11 +9,11 @@ import ssl
 import time
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from bindings.base import House
+from runtime import VERSION
 from runtime.errors import UserError
 from runtime.host.addresses import rule
 from runtime.host.bundle import Bundles
@@ -119,7 +119,7 @@ class HostServer(Supervisor):
         names = [worker.name for worker in self._fleet.workers.values() if worker.rollout]
         rows = [(name, f"version {self._fleet.workers[name].version}", f"{self.url}{PREFIX}{name}/") for name in names]
         self.observer.banner(
-            version=version("pilotlight"), url=self.url, name="host", config_path=str(self._options.data),
+            version=VERSION, url=self.url, name="host", config_path=str(self._options.data),
             bindings=rows, engine_lines=[], warnings=[],
         )  # fmt: skip
         self.observer.ready(self.url)
@@ -131,7 +131,7 @@ class HostServer(Supervisor):
     async def status(self, call: Call) -> dict[str, Any]:
         """What ``pilot status`` shows."""
         engines = [engine for product in products() for engine in product.engines(self.house)]
-        return {"version": version("pilotlight"), "up_s": time.monotonic() - self._began,
+        return {"version": VERSION, "up_s": time.monotonic() - self._began,
                 "workers": self._fleet.report(f"{self.url}{PREFIX}"), "engines": engines}
 
     async def _metrics(self, call: Call) -> Response:
