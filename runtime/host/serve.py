@@ -14,6 +14,7 @@ from typing import Any
 
 from bindings.base import House
 from runtime import VERSION
+from runtime.config import load_host
 from runtime.errors import UserError
 from runtime.host.addresses import rule
 from runtime.host.bundle import Bundles
@@ -73,10 +74,12 @@ class HostServer(Supervisor):
                             remedy=f"pilot host token create NAME --data {options.data}")
         sock = bind(options.host, options.port)
         self.url = address("https" if options.certificate else "http", options.host, sock)
-        choices = {"engine": options.engine, "load_timeout": 600.0, "models": options.models}
-        house = House(data, data / "state", True, observer, url=self.url, options=choices)
+        config = load_host(data / "host.toml")
+        choices = {"engine": options.engine, "load_timeout": config.pilot.load_timeout, "models": options.models,
+                   "engine_metrics": config.pilot.engine_metrics}
+        house = House(data, data / "state", True, observer, url=self.url, options=choices, config=config)
         spawner = make_spawner(data, clean=True)
-        tracer = make_tracer("pilot-host", None, observer.warn)
+        tracer = make_tracer("pilot-host", config.pilot.otlp, observer.warn)
         super().__init__(sock, house, spawner, observer, tracer, options.drain, rule(options.allow))
         temp = _emptied(data / "temp")
         self._tails = Tails(options.host, _context(options))
