@@ -1,4 +1,4 @@
-"""The README keeps its word: its commands run, its tables are complete, its paths exist."""
+"""The README and the table of settings keep their word: commands run, tables are complete, paths exist."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from runtime.config.model import PilotSettings
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
+CONFIGURATION = (ROOT / "docs/configuration.md").read_text("utf-8")
 ADDRESS = "http://localhost:8787"
 Start = Callable[..., Awaitable[Any]]
 
@@ -31,9 +32,9 @@ def commands(block: str) -> list[list[str]]:
     return [words for line in lines if (words := shlex.split(line, comments=True))]
 
 
-def first_column(header: str) -> set[str]:
+def first_column(header: str, text: str = README) -> set[str]:
     """The code words in the first column of the table whose first heading is ``header``."""
-    rows = re.search(rf"^\| {re.escape(header)} \|.*\n((?:\|.*\n)+)", README, re.MULTILINE)
+    rows = re.search(rf"^\| {re.escape(header)} \|.*\n((?:\|.*\n)+)", text, re.MULTILINE)
     assert rows, f"no table headed {header}"
     return set(re.findall(r"^\| `([^` ]+)", rows[1], re.MULTILINE))
 
@@ -81,6 +82,16 @@ def test_the_worker_shown_is_the_sample() -> None:
     assert blocks("python")[0] == (ROOT / "workers/stream/entry.py").read_text("utf-8")
 
 
+def test_the_configuration_shown_serves_the_worker_shown(tmp_path: Path) -> None:
+    from runtime.config import load
+
+    (tmp_path / "wrangler.toml").write_text(blocks("toml")[0])
+    (tmp_path / "entry.py").write_text(blocks("python")[0])
+    config = load(None, cwd=tmp_path)
+    assert config.warnings == ()
+    assert config.products == {"ai": {"binding": "AI"}}
+
+
 def test_every_sample_is_listed() -> None:
     assert first_column("sample") == {path.parent.name for path in ROOT.glob("workers/*/wrangler.toml")}
 
@@ -94,7 +105,7 @@ def test_every_engine_is_listed() -> None:
 
 
 def test_every_setting_is_listed() -> None:
-    assert first_column("setting") == set(PilotSettings.__struct_fields__)
+    assert first_column("setting", CONFIGURATION) == set(PilotSettings.__struct_fields__)
 
 
 def test_every_flag_is_listed() -> None:
@@ -103,14 +114,14 @@ def test_every_flag_is_listed() -> None:
     cli: Any = importlib.import_module("runtime.cli")
     dev = cli.main.commands["dev"]
     flags = {option for param in dev.params if isinstance(param, click.Option) for option in param.opts}
-    assert first_column("flag") == {flag for flag in flags if flag.startswith("--")}
+    assert first_column("flag", CONFIGURATION) == {flag for flag in flags if flag.startswith("--")}
 
 
 def test_the_choices_of_every_flag_are_named() -> None:
     import click
 
     cli: Any = importlib.import_module("runtime.cli")
-    rows = dict(re.findall(r"^\| `(--[\w-]+)[^|]*\| (.*) \|$", README, re.MULTILINE))
+    rows = dict(re.findall(r"^\| `(--[\w-]+)[^|]*\| (.*) \|$", CONFIGURATION, re.MULTILINE))
     for param in cli.main.commands["dev"].params:
         if isinstance(param.type, click.Choice):
             missing = [choice for choice in param.type.choices if not re.search(rf"\b{choice}\b", rows[param.opts[0]])]
