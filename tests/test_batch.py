@@ -114,6 +114,12 @@ async def test_the_option_may_stand_in_the_body(pilot: Served) -> None:
     await outcome(pilot, answer["result"]["request_id"])
 
 
+async def test_a_query_may_hold_pythons_true(pilot: Served) -> None:
+    status, answer = await ask(pilot, {"requests": [{"prompt": "a"}]}, INT8, "?queueRequest=True")
+    assert (status, answer["result"]["status"]) == (200, "queued")
+    await outcome(pilot, answer["result"]["request_id"])
+
+
 async def test_embeddings_in_a_batch(pilot: Served) -> None:
     model = "@cf/baai/bge-small-en-v1.5"
     found = await outcome(pilot, await queue(pilot, [{"text": "a"}, {"text": ["b", "c"]}], model), model)

@@ -70,7 +70,7 @@ async def upload(pilot: Served, id: str, name: str, content: bytes) -> tuple[int
     return status, body["errors"][0]["code"] if body["errors"] else 0
 
 
-async def run(pilot: Served, lora: str, model: str = BASE) -> tuple[int, int]:
+async def run(pilot: Served, lora: str | None, model: str = BASE) -> tuple[int, int]:
     url = f"{pilot.url}/client/v4/accounts/{ACCOUNT}/ai/run/{model}"
     async with pilot.http.post(url, json={"prompt": "hi", "raw": True, "lora": lora}, headers=BEARER) as response:
         body = await response.json()
@@ -271,7 +271,7 @@ class Asked(Scripted):
 
 async def test_an_engine_is_given_the_folder_of_the_newest_version(tmp_path: Path) -> None:
     engine = Asked([Delta("hi", 1, finish_reason="stop")])
-    service, finetunes = serve(engine), Finetunes(tmp_path)
+    service, finetunes = serve(engine), Finetunes(tmp_path, print)
     service.adapters = finetunes
     row = await finetunes.create(service.catalog.model(BASE), {"name": "mine"})
     folders = []
@@ -301,3 +301,17 @@ async def test_what_was_made_is_there_after_a_restart(tmp_path: Path) -> None:
             assert [item["name"] for item in (await ask(pilot, "GET", ""))[1]["result"]] == there
             if not there:
                 await ask(pilot, "POST", "", json={"model": BASE, "name": "kept"})
+
+
+async def test_a_broken_disk_stops_the_fine_tunes_alone(tmp_path: Path) -> None:
+    (tmp_path / "entry.py").write_text("def fetch(request): ...\n")
+    (tmp_path / "wrangler.toml").write_text('name = "w"\nmain = "entry.py"\n[ai]\nbinding = "AI"\n')
+    broken = tmp_path / ".pilot/state/finetunes/finetunes.sqlite"
+    broken.parent.mkdir(parents=True)
+    broken.write_text("this is no database" * 1000)
+    async with serving(tmp_path, env={"PILOT_API_TOKEN": "right"}) as pilot:
+        for method, body in (("GET", None), ("POST", {"model": BASE, "name": "lost"})):
+            status, answer = await ask(pilot, method, "", json=body)
+            assert (status, answer["errors"][0]["code"], answer["result"]) == (500, 3043, {})
+        assert await run(pilot, "lost") == (500, 3043)
+        assert await run(pilot, None) == (200, 0)

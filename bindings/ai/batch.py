@@ -36,7 +36,7 @@ Run = Callable[..., Awaitable[RunAnswer]]
 
 def concerns(inputs: Any, options: Mapping[str, Any]) -> bool:
     """Whether a ``run`` puts requests into the queue or asks about some."""
-    if options.get("queueRequest") in (True, "true"):
+    if str(options.get("queueRequest")).lower() == "true":  # requests writes Python's True into a query
         return True
     return isinstance(inputs, dict) and bool(inputs.get("request_id"))
 

@@ -99,6 +99,11 @@ def batch_lost() -> AiError:
     return AiError(3043, 500, "AiError", "The batch queue cannot be used: its disk is full or broken")
 
 
+def finetunes_lost() -> AiError:
+    """The same of the fine-tunes' file."""
+    return AiError(3043, 500, "AiError", "The fine-tunes cannot be used: their disk is full or broken")
+
+
 def rate_limited() -> AIGatewayError:
     return AIGatewayError(2003, 429, "Rate limited")
 

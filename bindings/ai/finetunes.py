@@ -12,15 +12,15 @@ import os
 import shutil
 import sqlite3
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from bindings.ai import adapter, form_file
 from bindings.ai.adapters import refuse_without_lora
-from bindings.ai.database import Database
-from bindings.ai.errors import AiError, bad_input
+from bindings.ai.database import Database, StoreError
+from bindings.ai.errors import AiError, bad_input, finetunes_lost
 from bindings.ai.models import Model
 
 MOST = 30  # adapters
@@ -31,26 +31,38 @@ STEPS = [
         id TEXT PRIMARY KEY, model TEXT NOT NULL, name TEXT UNIQUE NOT NULL, description TEXT NOT NULL,
         public INTEGER NOT NULL, created_at TEXT NOT NULL, modified_at TEXT NOT NULL, version TEXT NOT NULL)""",
 ]
+UNKNOWN = 3042
 ORDERS = ("created_at", "modified_at", "name", "model", "id")
 
 Row = dict[str, Any]
+T = TypeVar("T")
 
 
 class Finetunes:
-    """The adapters of this machine, under ``folder``: ``<id>/<version>/``."""
+    """The adapters of this machine, under ``folder``: ``<id>/<version>/``. ``warn(text)`` hears of a broken disk.
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    Every method raises AiError 3043 for one.
+    """
+
+    def __init__(self, folder: Path, warn: Callable[[str], None]) -> None:
+        self._folder, self._warn = folder, warn
         self._database = Database(folder / "finetunes.sqlite", STEPS)
 
     async def aclose(self) -> None:
         await self._database.aclose()
 
+    async def _do(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        try:
+            return await self._database.do(work)
+        except StoreError as error:
+            self._warn(f"the fine-tunes cannot be used: {error}")
+            raise finetunes_lost() from None
+
     async def create(self, model: Model, fields: Mapping[str, Any]) -> Row:
         """A fine-tune without files yet. Raises AiError: bad fields (5006), a model that takes none (5005)."""
         refuse_without_lora(model)
         row = _new(model, fields)
-        await self._database.do(lambda db: _insert(db, row))
+        await self._do(lambda db: _insert(db, row))
         return shown(row)
 
     async def listed(
@@ -59,17 +71,17 @@ class Finetunes:
         """All of them, or the public ones. ``order``: one of ``ORDERS``."""
         assert order in ORDERS
         query = f"SELECT * FROM finetune WHERE public >= ? ORDER BY {order}, id LIMIT ? OFFSET ?"
-        rows = await self._database.do(lambda db: _rows(db.execute(query, (public, limit, offset))))
+        rows = await self._do(lambda db: _rows(db.execute(query, (public, limit, offset))))
         return [shown(row) for row in rows]
 
     async def get(self, id: str) -> Row:
         """The fine-tune of this id or name. Raises AiError 3042."""
-        return await self._database.do(lambda db: _row(db, id))
+        return await self._do(lambda db: _row(db, id))
 
     async def delete(self, id: str) -> None:
         """Forget it, files and all: an engine that has loaded it keeps it until it needs the room. AiError 3042."""
         row = await self.get(id)
-        await self._database.do(lambda db: db.execute("DELETE FROM finetune WHERE id = ?", (row["id"],)))
+        await self._do(lambda db: db.execute("DELETE FROM finetune WHERE id = ?", (row["id"],)))
         await asyncio.to_thread(shutil.rmtree, self._folder / row["id"], ignore_errors=True)
 
     async def receive(self, id: str, chunks: AsyncIterator[bytes], content_type: str) -> None:
@@ -83,7 +95,7 @@ class Finetunes:
             if name not in adapter.CHECKS:
                 raise bad_input(f"file_name must be one of '{', '.join(adapter.CHECKS)}'")
             await asyncio.to_thread(adapter.CHECKS[name], part, row["model"])
-            await self._database.do(lambda db: self._keep(db, row["id"], name, part))
+            await self._do(lambda db: self._keep(db, row["id"], name, part))
         finally:
             part.unlink(missing_ok=True)
 
@@ -94,7 +106,7 @@ class Finetunes:
         try:
             row = await self.get(lora)
         except AiError as error:
-            raise bad_input(error.description) from None
+            raise bad_input(error.description) if error.code == UNKNOWN else error from None
         if row["model"] != model.id:
             raise bad_input(f"the finetune '{row['name']}' is of {row['model']}, not of {model.id}")
         place = self._folder / row["id"] / row["version"]
@@ -155,7 +167,7 @@ def _insert(db: sqlite3.Connection, row: Row) -> None:
 def _row(db: sqlite3.Connection, id: str) -> Row:
     rows = _rows(db.execute("SELECT * FROM finetune WHERE ?1 IN (id, name) ORDER BY id != ?1", (id,)))
     if not rows:
-        raise AiError(3042, 404, "AiError", f"there is no finetune '{id[:100]}'")
+        raise AiError(UNKNOWN, 404, "AiError", f"there is no finetune '{id[:100]}'")
     return rows[0]
 
 

@@ -23,7 +23,7 @@ def lend(service: AIService, folder: Path, warn: Callable[[str], None]) -> None:
 
     service.batches = Batches(BatchStore(folder / "ai-batch.sqlite"), service.run, check, warn)
     service.gateways = Gateways(GatewayStore(folder, warn))
-    service.adapters = Finetunes(folder / "finetunes")
+    service.adapters = Finetunes(folder / "finetunes", warn)
 
 
 def configure(service: AIService, config: Config | None = None) -> None:

@@ -95,7 +95,7 @@ def text_generation(inputs: Any, model: Model, form: str = "") -> TextInput:
 def refuse_options(options: Mapping[str, Any]) -> None:
     """Options of ``run`` (or its query string) that would change the answer's kind and are not served."""
     for name in UNSERVED_OPTIONS:
-        if options.get(name) not in (None, False, "false", ""):
+        if str(options.get(name) or "false").lower() != "false":
             raise bad_input(f"option '{name}' is not served here")
 
 
