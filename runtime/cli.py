@@ -26,7 +26,7 @@ class _Command(click.Group):
     """Exit codes: 0, 1 a fault of ours, 2 usage, 3 cannot start."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return [*super().list_commands(ctx), *ELSEWHERE]
+        return [*self.commands, *ELSEWHERE]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in ELSEWHERE:
@@ -77,7 +77,7 @@ def dev(script: Path | None, log_level: str, log_format: Any, variables: tuple[s
     serve(Options(variables=dict(map(parse_variable, variables)), **options), make_observer(log_format, log_level))
 
 
-@main.command()
+@main.command(short_help="Measure a worker, or any URL.")
 @click.argument("what", required=False, metavar="[URL|SCRIPT]")
 @click.option("-c", "--config", help="The worker's wrangler.toml, .jsonc or .json.")
 @click.option("-e", "--env", "environment", envvar="CLOUDFLARE_ENV", help="An environment of the configuration.")

@@ -62,6 +62,7 @@ async def test_variables_and_secrets(tmp_path: Path) -> None:
             status, text = await pilot.ask(path)
             assert status == 500
             assert "env has no binding 'MISSING'; it has: " + ", ".join(names) in text
+            assert "Bindings are named in wrangler.toml" in text
         assert "env.PLAIN cannot be set" in (await pilot.ask("/assigned"))[1]
         assert (await pilot.ask("/called"))[0] == 500
         assert "hush" not in (await pilot.ask("/printed"))[1]

@@ -108,7 +108,8 @@ async def probe(target: Target, within: float) -> bool:
     except TimeoutError:
         raise UserError(f"no answer within {within:g} s", where=target.url, remedy="Wait longer:  --wait 600") from None
     except (aiohttp.ClientError, ValueError, OSError) as error:
-        raise UserError(f"cannot be asked: {error or type(error).__name__}", where=target.url) from None
+        reason = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+        raise UserError(f"cannot be asked: {reason or type(error).__name__}", where=target.url) from None
     if not 200 <= answer.status < 400:
         raise UserError(f"answered {answer.status}, so there is nothing to measure",
                         where=f"{target.method} {target.url}", remedy=first.decode(errors="replace"))

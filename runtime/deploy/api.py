@@ -56,7 +56,8 @@ class Host:
             ) as response:
                 return self._result(response.status, await response.read())
         except (aiohttp.ClientError, TimeoutError) as error:
-            what = f"no answer: {error or type(error).__name__}"
+            reason = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+            what = f"no answer: {reason or type(error).__name__}"
             raise UserError(what, where=self.url, remedy="Is the host running?  pilot host\nElse name it:  --host URL"
                             ) from None
 

@@ -32,7 +32,7 @@ def _named(name: str | None, config: Path | None, environment: str | None) -> st
     return name or load(config, environment=environment).name
 
 
-@click.command()
+@click.command(short_help="Send this worker to a host.")
 @HOST
 @CONFIG
 @ENV
@@ -88,7 +88,7 @@ def deployments(host: str | None, as_json: bool, **worker: Any) -> None:
     show.deployments(rows, as_json)
 
 
-@click.command()
+@click.command(short_help="Make an earlier version answer again.")
 @click.argument("version", required=False)
 @_worker
 @click.option("-m", "--message", default="", help="Why.")
@@ -102,7 +102,7 @@ def rollback(version: str | None, host: str | None, message: str, **worker: Any)
     click.echo(f"{name}: version {wanted} answers")
 
 
-@click.command()
+@click.command(short_help="Take the worker off the host.")
 @_worker
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 def delete(host: str | None, yes: bool, **worker: Any) -> None:
@@ -125,11 +125,12 @@ def status(host: str | None, as_json: bool) -> None:
     show.status(target.call("GET", f"{target.url}/client/v4/pilot/status"), target.url, as_json)
 
 
-@click.command()
+@click.command(short_help="Watch the worker's requests and prints.")
 @_worker
 @click.option("--format", "form", type=click.Choice(("pretty", "json")), default="pretty", show_default=True)
-@click.option("--status", "outcomes", multiple=True, type=click.Choice(("ok", "error", "canceled")))
-@click.option("--method", "methods", multiple=True, help="GET, POST ...")
+@click.option("--status", "outcomes", multiple=True, type=click.Choice(("ok", "error", "canceled")),
+              help="Only requests that ended so; may be repeated.")
+@click.option("--method", "methods", multiple=True, help="Only these: GET, POST ...")
 @click.option("--search", help="Only what prints this text.")
 @click.option("--sampling-rate", type=click.FloatRange(0, 1), help="Only this share of the requests.")
 def tail(
@@ -147,7 +148,7 @@ def tail(
     follow(Host.chosen(host), _named(**worker), chosen, form == "json")
 
 
-@click.group()
+@click.group(short_help="Set, list and delete a worker's secrets.")
 def secret() -> None:
     """A worker's secrets: set on the host, sealed there, never shown again."""
 
@@ -181,7 +182,7 @@ def secret_delete(key: str, host: str | None, **worker: Any) -> None:
     click.echo(f"{name}: {key} is gone")
 
 
-@secret.command("bulk")
+@secret.command("bulk", short_help="Set all of a JSON object.")
 @click.argument("file", type=click.File("rb"), default="-")
 @_worker
 def secret_bulk(file: Any, host: str | None, **worker: Any) -> None:
@@ -196,7 +197,7 @@ def secret_bulk(file: Any, host: str | None, **worker: Any) -> None:
                for key, text in given.items()}
     name = _named(**worker)
     Host.chosen(host).call("PATCH", f"scripts/{name}/secrets-bulk", {"secrets": secrets})
-    click.echo(f"{name}: {len(given)} secrets")
+    click.echo(f"{name}: set or taken away: {', '.join(given) or 'nothing'}")
 
 
 def _secrets(target: Host, name: str) -> list[dict[str, Any]]:

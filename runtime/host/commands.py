@@ -18,10 +18,12 @@ DATA = click.option("--data", type=click.Path(path_type=Path, file_okay=False), 
 @click.option("--domain", default="localhost", show_default=True, help="NAME.DOMAIN is the worker NAME.")
 @click.option("--engine", help="vllm, llamacpp, openai or echo. Default: the best that works here.")
 @click.option("--models", type=click.IntRange(1, 1000), help="Loaded at a time; the one not used for longest goes.")
-@click.option("--isolates", type=click.IntRange(0, 64), default=0, help="Per version. Default: cores, up to 4.")
-@click.option("--allow", multiple=True, metavar="NETWORK", help="Workers may reach it; public ones always.")
-@click.option("--limit", "limits", multiple=True, metavar="NAME=NUMBER", help="cpu_ms, memory_mb, wall_s, stall_s, ...")
-@click.option("--drain", type=click.FloatRange(min=0, max=86400), default=30, show_default=True, help="Seconds.")
+@click.option("--isolates", type=click.IntRange(0, 64), default=0,
+              help="Processes of each version. Default: cores, up to 4.")
+@click.option("--allow", multiple=True, metavar="NETWORK", help="A private network that workers may reach.")
+@click.option("--limit", "limits", multiple=True, metavar="NAME=NUMBER", help="Of each worker: cpu_ms, memory_mb, ...")
+@click.option("--drain", type=click.FloatRange(min=0, max=86400), default=30, show_default=True,
+              help="Seconds to let requests finish when stopping.")
 @click.option("--certificate", type=click.Path(path_type=Path, dir_okay=False, exists=True), help="TLS: PEM file.")
 @click.option("--key", type=click.Path(path_type=Path, dir_okay=False, exists=True), help="TLS: its private key.")
 @click.option("--log-level", type=click.Choice(("debug", "info", "warning", "error")), default="info")
@@ -62,9 +64,10 @@ def token() -> None:
     """Who may deploy, read or use the models."""
 
 
-@token.command("create")
+@token.command("create", short_help="Make a token; it is printed once.")
 @click.argument("name")
-@click.option("--scope", "scopes", multiple=True, default=("deploy", "read", "ai"), show_default=True)
+@click.option("--scope", "scopes", multiple=True, default=("deploy", "read", "ai"), show_default=True,
+              help="What it is for; may be repeated.")
 @click.pass_obj
 def token_create(data: Path, name: str, scopes: tuple[str, ...]) -> None:
     """Make a token called NAME. It is printed once and kept only as a hash."""

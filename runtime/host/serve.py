@@ -120,10 +120,10 @@ class HostServer(Supervisor):
 
     def announce(self) -> None:
         names = [worker.name for worker in self._fleet.workers.values() if worker.rollout]
-        rows = [(name, f"version {self._fleet.workers[name].version}", f"{self.url}{PREFIX}{name}/") for name in names]
+        lines = [f"{name}   version {self._fleet.workers[name].version}   {self.url}{PREFIX}{name}/" for name in names]
         self.observer.banner(
             version=VERSION, url=self.url, name="host", config_path=str(self._options.data),
-            bindings=rows, engine_lines=[], warnings=[],
+            bindings=[], engine_lines=lines, warnings=[],
         )  # fmt: skip
         self.observer.ready(self.url)
 

@@ -50,8 +50,8 @@ class Env:
         return list(self._bindings)
 
     def _missing(self, name: str) -> str:
-        known = ", ".join(sorted(self._bindings)) or "none"
-        return f"env has no binding {name!r}; it has: {known}"
+        known = f"it has: {', '.join(sorted(self._bindings))}" if self._bindings else "it has none"
+        return f"env has no binding {name!r}; {known}. Bindings are named in wrangler.toml"
 
     def __repr__(self) -> str:
         return f"<env {', '.join(self._bindings)}>"

@@ -164,8 +164,8 @@ class Dispatch:
             speed = (stats.tokens - 1) / max(now - exchange.started - stats.first, 1e-6)
         self._requests.answered(exchange.method, exchange.status or 499, now - exchange.started)
         self._observer.request(
-            exchange.method, exchange.scope["path"], exchange.status or 499, (now - exchange.started) * 1000,
-            first_ms=first, tokens=tokens, tokens_per_s=speed, note=exchange.note,
+            exchange.method, exchange.scope["root_path"] + exchange.scope["path"], exchange.status or 499,
+            (now - exchange.started) * 1000, first_ms=first, tokens=tokens, tokens_per_s=speed, note=exchange.note,
         )  # fmt: skip
 
 
