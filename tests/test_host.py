@@ -48,6 +48,15 @@ async def test_a_worker_sees_its_own_path(host: Host, tmp_path: Path) -> None:
     assert await host.get("paths", "") == (200, "/")
 
 
+async def test_the_log_names_the_worker(tmp_path: Path) -> None:
+    async with hosting(tmp_path / "data") as host:
+        await host.deploy(worker(tmp_path / "app", says("hello"), name="named"))
+        await host.get("named", "/a")
+        assert (await host.says("/_w/named/a"))["path"] == "/_w/named/a"
+    async with hosting(tmp_path / "data") as host:
+        assert host.events[0]["engines"] == [f"named   version 1   {host.url}/_w/named/"]
+
+
 async def test_files_data_packages_and_settings_travel(host: Host, tmp_path: Path) -> None:
     entry = (
         "import json, pathlib\nfrom workers import Response\nfrom package import deep\n"
