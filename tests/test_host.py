@@ -31,7 +31,7 @@ async def host(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Host]:
 async def test_deploy_prints_the_url_that_answers(host: Host, tmp_path: Path) -> None:
     folder = worker(tmp_path, says("first"), name="prints")
     printed = await host.cli("deploy", cwd=folder)
-    assert "1 files" in printed
+    assert "1 file," in printed
     url = f"{host.url}/_w/prints/"
     assert url in printed
     async with host.http.get(url) as response:
@@ -77,7 +77,7 @@ async def test_files_data_packages_and_settings_travel(host: Host, tmp_path: Pat
 
 async def test_a_dry_run_sends_nothing(host: Host, tmp_path: Path) -> None:
     printed = await host.cli("deploy", "--dry-run", cwd=worker(tmp_path, says("x"), name="dry"))
-    assert "1 files" in printed
+    assert "1 file," in printed
     assert (await host.get("dry"))[0] == 404
 
 

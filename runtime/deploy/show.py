@@ -17,7 +17,7 @@ _LARGE = 5  # files named by their size
 
 def sizes(name: str, files: Mapping[str, bytes]) -> None:
     """How much is sent, and what of it is large."""
-    click.echo(f"{name}: {len(files)} files, {_size(sum(map(len, files.values())))}")
+    click.echo(f"{name}: {len(files)} file{'s' if len(files) != 1 else ''}, {_size(sum(map(len, files.values())))}")
     if len(files) > 1:
         for path in sorted(files, key=lambda path: -len(files[path]))[:_LARGE]:
             click.echo(f"  {_size(len(files[path])):>9}  {path}")
