@@ -15,12 +15,14 @@ from runtime.deploy.api import Sent
 _LARGE = 5  # files named by their size
 
 
-def sizes(name: str, files: Mapping[str, bytes]) -> None:
-    """How much is sent, and what of it is large."""
+def sizes(name: str, files: Mapping[str, bytes], requirements: Sequence[str]) -> None:
+    """How much is sent, what of it is large, and what the host is to install."""
     click.echo(f"{name}: {len(files)} files, {_size(sum(map(len, files.values())))}")
     if len(files) > 1:
         for path in sorted(files, key=lambda path: -len(files[path]))[:_LARGE]:
             click.echo(f"  {_size(len(files[path])):>9}  {path}")
+    if requirements:
+        click.echo(f"  and {len(requirements)} packages: {', '.join(pin.partition(' ')[0] for pin in requirements)}")
 
 
 @contextmanager

@@ -22,6 +22,7 @@ from runtime.host.control.base import ROOT, Call, Control, Entry
 from runtime.host.fleet import Fleet, Worker
 from runtime.host.front import PREFIX, Front, Nowhere
 from runtime.host.keeper import Keeper
+from runtime.host.packages import Packages
 from runtime.host.registry import Registry
 from runtime.host.seal import Seal
 from runtime.host.tails import Tails
@@ -58,6 +59,7 @@ class Options:
     drain: float = 30
     certificate: Path | None = None
     key: Path | None = None
+    wheelhouse: Path | None = None   # a folder of wheels that dependencies come from, instead of an index
 
 
 class HostServer(Supervisor):
@@ -83,7 +85,8 @@ class HostServer(Supervisor):
         parts = Parts(spawner, self.outbound, self._tell, isolates=options.isolates or _cores(),
                       confinement=Confinement(temp, file_size=1 << 30), limits=options.limits)
         seal = Seal.of(data / "secrets.key")
-        self._fleet = Fleet(self._registry, Bundles(data / "bundles"), seal, house, parts, observer, self._tails)
+        self._fleet = Fleet(self._registry, Bundles(data / "bundles"), seal, house, parts, observer, self._tails,
+                            Packages(data / "packages", options.wheelhouse))
         self._keeper = Keeper(options.limits, observer, self._fleet.give_up)
         self._control = Control(self._fleet, observer)
         self._began = time.monotonic()
