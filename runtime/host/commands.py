@@ -20,6 +20,8 @@ DATA = click.option("--data", type=click.Path(path_type=Path, file_okay=False), 
 @click.option("--models", type=click.IntRange(1, 1000), help="Loaded at a time; the one not used for longest goes.")
 @click.option("--isolates", type=click.IntRange(0, 64), default=0, help="Per version. Default: cores, up to 4.")
 @click.option("--allow", multiple=True, metavar="NETWORK", help="Workers may reach it; public ones always.")
+@click.option("--trusted-proxy", "trusted_proxies", multiple=True, metavar="NETWORK",
+              help="X-Forwarded-For, -Proto and -Host count from there.")
 @click.option("--limit", "limits", multiple=True, metavar="NAME=NUMBER", help="cpu_ms, memory_mb, wall_s, stall_s, ...")
 @click.option("--drain", type=click.FloatRange(min=0, max=86400), default=30, show_default=True, help="Seconds.")
 @click.option("--certificate", type=click.Path(path_type=Path, dir_okay=False, exists=True), help="TLS: PEM file.")

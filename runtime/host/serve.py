@@ -23,6 +23,7 @@ from runtime.host.fleet import Fleet, Worker
 from runtime.host.front import PREFIX, Front, Nowhere
 from runtime.host.keeper import Keeper
 from runtime.host.packages import Packages
+from runtime.host.proxies import Behind
 from runtime.host.registry import Registry
 from runtime.host.seal import Seal
 from runtime.host.tails import Tails
@@ -59,6 +60,7 @@ class Options:
     drain: float = 30
     certificate: Path | None = None
     key: Path | None = None
+    trusted_proxies: tuple[str, ...] = ()
     wheelhouse: Path | None = None   # a folder of wheels that dependencies come from, instead of an index
 
 
@@ -92,7 +94,7 @@ class HostServer(Supervisor):
         self._began = time.monotonic()
         house.admits = self._control.admits
 
-    def application(self) -> Front:
+    def application(self) -> Any:
         status: Entry = ("GET", ROOT + "/pilot/status", "read", self.status)
         metrics: Entry = ("GET", PATH, "read", self._metrics)
         entries = [status, metrics, *scripts.ENTRIES, *secrets.ENTRIES, *account.ENTRIES,
@@ -104,14 +106,16 @@ class HostServer(Supervisor):
         def dispatch(worker: Worker) -> Dispatch:
             return Dispatch(worker, self.observer, self.requests, self.tracer, public=True)
 
-        return Front(self._fleet, app, self._options.domain, dispatch)
+        front = Front(self._fleet, app, self._options.domain, dispatch)
+        return Behind(front, self._options.trusted_proxies) if self._options.trusted_proxies else front
 
     def background(self) -> list[Coroutine[Any, Any, None]]:
         return [self._keeper.keep(self._fleet.deployments)]
 
     def listening(self) -> dict[str, Any]:
         certificate, key = self._options.certificate, self._options.key
-        return {"ssl_certfile": certificate, "ssl_keyfile": key} if certificate else {}
+        tls = {"ssl_certfile": certificate, "ssl_keyfile": key} if certificate else {}
+        return {**tls, "proxy_headers": False}  # uvicorn would trust every process of this machine
 
     async def open(self) -> None:
         for line in sandbox.available():
