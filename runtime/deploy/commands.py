@@ -61,7 +61,9 @@ def deploy(
     target = Host.chosen(host)
     with show.progress(read.name) as sent:
         result = target.call("PUT", f"scripts/{read.name}", form=encode(form), sent=sent)
-    show.deployed(read.name, result, target.url)
+    origins = [{"hostname": domain} for domain in read.domains]
+    target.call("PUT", f"scripts/{read.name}/domains/records", {"origins": origins})
+    show.deployed(read.name, result, [*map(target.at, read.domains), f"{target.url}/_w/{read.name}/"])
     if read.secrets and (missing := set(read.secrets) - {row["name"] for row in _secrets(target, read.name)}):
         click.echo(f"  not sent: the secrets {', '.join(sorted(missing))}.  pilot secret put NAME")
 

@@ -42,8 +42,7 @@ def progress(name: str) -> Iterator[Sent]:
             description=f"uploading {name}" if done < whole else f"opening {name}")
 
 
-def deployed(name: str, result: Mapping[str, Any], host: str) -> None:
-    urls = result.get("urls") or [f"{host}/_w/{name}/"]
+def deployed(name: str, result: Mapping[str, Any], urls: Sequence[str]) -> None:
     click.echo(f"{click.style('deployed', fg='green')} {name} in {result['startup_time_ms']} ms")
     for url in urls:
         click.echo(f"  {url}")

@@ -6,10 +6,9 @@ import ipaddress
 from collections.abc import Sequence
 from typing import Any
 
-from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
-
 from runtime.errors import UserError
 from runtime.supervisor.exchange import Receive, Send
+from runtime.supervisor.server import forwarded
 
 
 class Behind:
@@ -21,7 +20,7 @@ class Behind:
         except ValueError as error:
             remedy = "Write:  --trusted-proxy 10.0.0.0/8"
             raise UserError(str(error), where="--trusted-proxy", remedy=remedy) from None
-        self._app: Any = ProxyHeadersMiddleware(app, list(trusted))
+        self._app = forwarded(app, trusted)
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         if self._trusts(scope.get("client")):
