@@ -19,7 +19,7 @@ from runtime.bench.plot import short
 
 RESULTS = Path(__file__).parent / "results"
 SHORT = ["pilot", "workerd (JS)", "uvicorn, raw ASGI", "vllm serve"]  # what a quick run starts
-QUICK, WHOLE = Length(2, 6), Length(2.5, 6)
+LENGTH = Length(2, 6)  # three rounds of this and all starts are ten minutes
 
 
 def main() -> None:
@@ -47,8 +47,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=10, help="begin no round that would end after these (10)")
     parser.add_argument("--only", nargs="*", choices=[figure.key for figure in FIGURES], help="these figures")
     parser.add_argument("--servers", nargs="*", metavar="NAME", help="these alone", choices=names)
-    parser.add_argument("--seconds", type=float, help="of every measured window")
-    parser.add_argument("--repeats", type=int, help="of what happens once at a time: launches, saves, first tokens")
+    parser.add_argument("--seconds", type=float, help="of every measured window (2)")
+    parser.add_argument("--repeats", type=int, help="of what happens once at a time: launches, saves, first tokens (6)")
     parser.add_argument("--soak", type=float, default=60, metavar="SECONDS", help="how long the soak lasts (60)")
     parser.add_argument("--out", default=RESULTS)
     parser.add_argument("--name", default="table")
@@ -62,8 +62,7 @@ def wanted_figures(options: argparse.Namespace) -> list[Figure]:
 
 
 def wanted_length(options: argparse.Namespace) -> Length:
-    usual = QUICK if options.quick else WHOLE
-    return Length(options.seconds or usual.seconds, options.repeats or usual.repeats, options.soak)
+    return Length(options.seconds or LENGTH.seconds, options.repeats or LENGTH.repeats, options.soak)
 
 
 def available(chosen: list[Figure], names: list[str] | None) -> list[Server]:

@@ -37,7 +37,7 @@ FIGURES = (
     Figure("hello", "Hello world, 64 connections", "CPU/request µs", WORKERS + PYTHON, m.hello),
     Figure("proxied", "256 event streams × 100/s, a fetched body passed through (servers without workers: their own)",
            "CPU/event µs", (*WORKERS, *PYTHON, s.SSE_STARLETTE, s.EPOLL), m.proxied),
-    Figure("memory", "Memory after some requests", "PSS MB", WORKERS + PYTHON, m.memory),
+    Figure("memory", "Memory after some requests", "PSS MB", (*WORKERS, s.UVICORN), m.memory),
     Figure("idle", "2,000 idle streams", "KB/stream", (s.OURS, s.ECHO, s.WORKERD, s.UVICORN), idle,
            alone=True, quick=False),
     Figure("save", "Save to new code answering", "save to answer p50 ms", (s.OURS, s.WRANGLER), m.save),

@@ -93,7 +93,7 @@ def soak(port: int, streams: int, mean: float, seconds: float, path: str, body: 
     command = ["soak", port, path, streams, mean, seconds, *([body] if body else [])]
     process = subprocess.Popen(
         [str(program()), *map(str, command)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=1, text=True,
-        preexec_fn=lambda: machine.pin(machine.LOAD))  # fmt: skip
+        preexec_fn=machine.prepare(machine.LOAD))  # fmt: skip
     try:
         churn = Churn(process)
         if churn._line() != "begin":
@@ -108,7 +108,7 @@ def source(interval_ms: float) -> tuple[subprocess.Popen[str], int]:
     """A server of endless event streams, and its port."""
     process = subprocess.Popen(
         [str(program()), "source", "0", str(interval_ms)], stdout=subprocess.PIPE, text=True,
-        preexec_fn=lambda: machine.pin(machine.LOAD))  # fmt: skip
+        preexec_fn=machine.prepare(machine.LOAD))  # fmt: skip
     assert process.stdout is not None
     return process, int(process.stdout.readline())
 
@@ -116,7 +116,7 @@ def source(interval_ms: float) -> tuple[subprocess.Popen[str], int]:
 def _run(cpu: Callable[[], float], *arguments: object) -> dict[str, Any]:
     command = [str(program()), *map(str, arguments)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                               preexec_fn=lambda: machine.pin(machine.LOAD))
+                               preexec_fn=machine.prepare(machine.LOAD))
     assert process.stdout is not None
     assert process.stderr is not None
     if process.stdout.readline().strip() != "begin":

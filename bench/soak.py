@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from statistics import linear_regression
 
 from bench import load, machine
@@ -15,7 +16,7 @@ SAMPLES = 60
 
 def soak(server: Server, running: Running, length: Length) -> Numbers:
     """Memory over time, without EngineCore's; at the end the requests that live in EngineCore, where they can be told,
-    less the open streams. The growth is the slope over the last three quarters."""
+    less the open streams. The growth is the slope over the second half."""
     assert server.tokens is not None
     memory, core = list[tuple[float, float]](), running.core()
     with load.soak(running.port, STREAMS, MEAN_LIFE, length.soak, server.tokens, server.body) as churn:
@@ -31,8 +32,8 @@ def soak(server: Server, running: Running, length: Length) -> Numbers:
 
 
 def growth(memory: list[tuple[float, float]]) -> float:
-    """MB per minute, once the first quarter has passed."""
-    later = memory[len(memory) // 4:]
+    """MB per minute in the second half: what the first requests allocate is no growth."""
+    later = memory[len(memory) // 2:]
     return linear_regression(*zip(*later, strict=True)).slope * 60 if len(later) > 1 else 0.0
 
 
@@ -41,12 +42,12 @@ def _course(memory: list[tuple[float, float]]) -> Numbers:
 
 
 def _live(running: Running) -> int:
-    """Requests that EngineCore was given and has not been told to leave."""
-    words = [line.split()[0] for line in running.paced_log()]
-    return words.count("add") - words.count("abort")
+    """Requests that EngineCore was given and has neither ended nor been told to leave."""
+    words = Counter(line.split()[0] for line in running.paced_log())
+    return words["add"] - words["end"] - words["abort"]
 
 
-def _settled(running: Running, within: float = 5.0) -> int:
+def _settled(running: Running, within: float = 30.0) -> int:
     end = time.monotonic() + within
     while _live(running) and time.monotonic() < end:
         time.sleep(0.05)

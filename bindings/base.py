@@ -56,6 +56,7 @@ class House:
     say: Any                       # observe.Observer: say.note(text), say.warn(text), say.progress(...)
     shared: dict[str, Any] = field(default_factory=dict)  # product key → what outlives reloads
     url: str = ""                  # where the supervisor answers, without a slash at the end
+    config: Config | None = None   # on a host: its own settings
     admits: Callable[[str], bool] | None = None  # on a host: whether this token may use the models
     options: Mapping[str, Any] = field(default_factory=dict)  # command-line choices, e.g. {"engine": "echo"}
 

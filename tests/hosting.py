@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -51,18 +51,24 @@ class Host(Served):
 
 @asynccontextmanager
 async def hosting(
-    data: Path, *args: str, engine: str | None = "echo", env: dict[str, str] | None = None
+    data: Path, *args: str, engine: str | None = "echo", env: dict[str, str] | None = None,
+    before: Callable[[], None] | None = None,
 ) -> AsyncIterator[Host]:
+    """``before`` runs in the new process, before it is the host."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-P", "-m", "runtime.cli", "host", "--data", str(data), "--port", "0", "--log-format", "json",
         *(["--engine", engine] if engine else []), "--isolates", "2", *args, env={**os.environ, **(env or {})},
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, limit=1 << 24,
+        preexec_fn=before,
     )  # fmt: skip
     host = Host(process)
     host.data = data
     try:
         host.url = (await host.event("ready", within=READY))["url"]
-        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60), auto_decompress=False) as http:
+        connector = aiohttp.TCPConnector(ssl=False)  # a certificate of the test's own will do
+        async with aiohttp.ClientSession(
+            timeout=aiohttp.ClientTimeout(total=60), auto_decompress=False, connector=connector
+        ) as http:
             host.http = http
             yield host
     finally:

@@ -100,7 +100,7 @@ async def raw(pilot: Served, request: bytes, *, end: bool = False) -> bytes:
         writer.write(request)
         if end:
             writer.write_eof()
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(30):
             return await reader.read()
     finally:
         writer.close()

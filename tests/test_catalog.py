@@ -116,6 +116,14 @@ def test_a_block_that_names_a_model_replaces_the_one_below(tmp_path: Path) -> No
     assert catalog.resolve(INT8, "vllm").spec == EngineSpec(engine="vllm", model="acme/mine")
 
 
+def test_vllm_makes_room_for_adapters_where_the_model_takes_them(tmp_path: Path) -> None:
+    lora = "@cf/mistral/mistral-7b-instruct-v0.2-lora"
+    assert Catalog().resolve(lora, "vllm").spec.options == {"enable_lora": True}
+    assert "enable_lora" not in Catalog().resolve(INT8, "vllm").spec.options
+    catalog = own(tmp_path, f'"{lora}":\n  options: {{enable_lora: false}}\n')
+    assert catalog.resolve(lora, "vllm").spec.options == {"enable_lora": False}
+
+
 def test_a_model_defined_as_an_echo_is_no_stand_in(tmp_path: Path) -> None:
     served = own(tmp_path, "parrot: {engine: echo, options: {rate: 50}}").resolve("parrot")
     assert served.spec == EngineSpec(engine="echo", model="echo", options={"rate": 50})

@@ -51,7 +51,7 @@ async def collect(client: EngineClient, request: Generate = ASK) -> list[Delta]:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not condition():  # noqa: ASYNC110 (what is waited for is in another process)
             await asyncio.sleep(0.005)
 

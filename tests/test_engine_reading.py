@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from bindings.ai.engine import Delta, EngineError, Extra, Generate
+from bindings.ai.engines import vllm_parsers
 from bindings.ai.engines.openai_ask import path_and_body
 from bindings.ai.engines.openai_read import deltas
 from bindings.ai.engines.thoughts import Thoughts
@@ -171,3 +172,24 @@ async def test_odds_in_both_of_openais_forms() -> None:
             first, _ = await answer(given, USAGE, logprobs=count)
             assert first == Delta("Hi", extra=Extra(logprobs=[{**wanted, "top_logprobs": likeliest}]))
         assert (await answer(given, USAGE))[0] == Delta("Hi"), "nobody has asked"
+
+
+@pytest.mark.parametrize(("kind", "template", "parsers"), [
+    ("llama", "{% if tools %}<|python_tag|>", ("llama3_json", "")),
+    ("llama", "{{ content.split('</think>') }}<think>", ("hermes", "deepseek_r1")),
+    ("llama", "[INST]", ("hermes", "")),
+    ("llama4", "<|python_start|>", ("llama4_pythonic", "")),
+    ("mistral", "[TOOL_CALLS]", ("mistral", "")),
+    ("mistral", "<tool_call>", ("hermes", "")),
+    ("qwen2", "<tool_call>", ("hermes", "")),
+    ("qwen2", "<tool_call><think>", ("hermes", "deepseek_r1")),
+    ("qwen3_moe", "<tool_call><think>", ("hermes", "qwen3")),
+    ("qwen3_moe", "<tool_call><function=", ("qwen3_coder", "")),
+    ("gpt_oss", "", ("openai", "openai_gptoss")),
+    ("deepseek_v3", "", ("deepseek_v31", "deepseek_v3")),
+    ("gemma4_text", "", ("gemma4", "gemma4")),
+    ("gemma3", "<start_of_turn>", ("hermes", "")),
+    ("unheard_of", "", ("hermes", "")),
+])
+def test_a_models_family_says_who_reads_it(kind: str, template: str, parsers: tuple[str, str]) -> None:
+    assert vllm_parsers.family(kind, template) == parsers

@@ -230,7 +230,7 @@ async def live(engine: Any) -> int:
 async def until_live(engine: Any, wanted: int) -> float:
     """Seconds until the model works on ``wanted`` requests."""
     start = time.monotonic()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while await live(engine) != wanted:  # noqa: ASYNC110 (it may be in another process)
             await asyncio.sleep(0.001)
     return time.monotonic() - start
@@ -291,7 +291,7 @@ async def test_openai_leaves_its_server_at_once(engines: Engines, record_propert
     async with aclosing(engine.generate(ask("count", max_tokens=2000), "left")) as deltas:
         await anext(deltas)
     start = time.monotonic()
-    async with aiohttp.ClientSession() as session, asyncio.timeout(5):
+    async with aiohttp.ClientSession() as session, asyncio.timeout(30):
         while True:
             async with session.get(f"{address}/slots") as response:
                 if not any(slot["is_processing"] for slot in await response.json()):
@@ -369,6 +369,18 @@ async def test_vllm_refuses_what_its_sampler_cannot_do(engines: Engines) -> None
     assert (caught.value.code, caught.value.status) == (8007, 400)
 
 
+async def test_vllm_is_told_of_tools_in_words_where_its_template_knows_none(engines: Engines) -> None:
+    engine = await engines.get("vllm")
+    schema = {"type": "object", "properties": {"a": {"enum": ["x"]}}, "required": ["a"], "additionalProperties": False}
+    tool = {"type": "function", "function": {"name": "f", "parameters": schema}}
+    taught = await collect(engine, ask("hello", tools=[tool], max_tokens=3))
+    assert text_of(taught) == " one two three", "what it says of its own accord is no call"
+    assert taught[0].prompt_tokens - (await collect(engine, ask("hello")))[0].prompt_tokens > 100
+    forced = await collect(engine, ask("hello", tools=[tool], tool_choice="required", max_tokens=200))
+    [begun, *_] = [piece["function"] for delta in forced if delta.extra for piece in delta.extra.tool_calls]
+    assert (begun["name"], forced[-1].finish_reason) == ("f", "tool_calls")
+
+
 async def test_vllm_that_loses_its_model_is_started_again(engines: Engines) -> None:
     client = await engines.get("vllm")
     model = psutil.Process(client.pid).children(recursive=True)
@@ -383,13 +395,18 @@ async def test_vllm_that_loses_its_model_is_started_again(engines: Engines) -> N
     assert text_of(await collect(client, ask("hello", max_tokens=3))) == " one two three"
 
 
-async def test_vllm_names_the_options_it_knows(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("options", "message"), [
+    ({"max-model-length": 1}, r"(?s)unknown option 'max-model-length'.*max_model_len"),
+    ({"tool_call_parser": "hermit"}, r"(?s)no parser 'hermit'.*hermes.*none"),
+    ({"reasoning_parser": "deepseek_r1"}, r"(?s)deepseek_r1 is not for this model.*none"),
+])
+async def test_vllm_names_the_options_it_knows(tmp_path: Path, options: dict[str, Any], message: str) -> None:
     if find_spec("vllm") is None:
         pytest.skip("vLLM is not installed")
     model = str(tiny_llama(tmp_path))
-    client = EngineClient(EngineSpec(engine="vllm", model=model, options={"max-model-length": 1}), Said())
+    client = EngineClient(EngineSpec(engine="vllm", model=model, options=options), Said())
     try:
-        with pytest.raises(ModelUnavailable, match=r"(?s)unknown option 'max-model-length'.*max_model_len"):
+        with pytest.raises(ModelUnavailable, match=message):
             await client.ready()
     finally:
         await client.aclose()

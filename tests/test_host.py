@@ -395,3 +395,19 @@ async def test_tails(host: Host, tmp_path: Path) -> None:
     async with asyncio.timeout(30):
         await tail.communicate()
     assert "does not exist" in await host.cli("tail", "--name", "nobody", fails=True)
+
+
+async def test_a_hosts_own_settings(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "host.toml").write_text("[pilot]\npadding = false\nopenai_routes = true\n")
+    async with hosting(data) as host:
+        body = {"model": "@cf/meta/llama-2-7b-chat-int8", "messages": [{"role": "user", "content": "a b"}]}
+        async with host.http.post(f"{host.url}/v1/chat/completions", json=body,
+                                  headers={"authorization": "Bearer any"}) as response:
+            assert (await response.json())["choices"][0]["message"]["content"] == "a b"
+    (data / "host.toml").write_text("[pilot]\npading = false\n")
+    async with hosting(tmp_path / "other") as host:
+        error = await host.cli("host", "--data", str(data), "--port", "0", fails=True)
+        assert "host.toml" in error
+        assert "pading" in error

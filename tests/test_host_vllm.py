@@ -54,29 +54,54 @@ async def events(host: Host, tokens: int = 500) -> list[Any]:
     return [json.loads(line[6:]) for line in text.split("\n\n") if line.startswith("data: {")]
 
 
+async def chat(host: Host) -> bytes:
+    """The bytes of one answer of the chat worker, from the first to the last."""
+    async with host.http.get(f"{host.url}/_w/chat/worker-endpoint", params={"query": "one"}) as response:
+        assert response.status == 200, await response.text()
+        return await response.read()
+
+
 async def test_streams_finish_while_versions_come_and_isolates_die(host: Host) -> None:
-    sample = SAMPLES / "chat"
+    sample, answers, over = SAMPLES / "chat", list[bytes](), False
     await host.deploy(sample)
     assert "<html" in (await host.get("chat"))[1].lower()
-    url = f"{host.url}/_w/chat/worker-endpoint"
-    async with host.http.get(url, params={"prompt": "one", "query": "one"}) as stream:
-        assert stream.status == 200
-        first = await stream.content.readany()
-        assert first.startswith(b"data: {")
-        ids = [await host.deploy(sample, "--message", f"number {number}") for number in range(10)]
-        pids = [child.pid for child in psutil.Process(host.process.pid).children(recursive=True)
-                if "zygote" in " ".join(child.cmdline()) and child.ppid() != host.process.pid]
-        for pid in pids:
-            os.kill(pid, signal.SIGKILL)
-        rest = await stream.content.read()
-        assert (first + rest).endswith(b"data: [DONE]\n\n")
-    async with asyncio.timeout(30):
+
+    async def keep_asking() -> None:
+        while not over:
+            answers.append(await chat(host))
+
+    tail = await asyncio.create_subprocess_exec(
+        sys.executable, "-P", "-m", "runtime.cli", "tail", "--format", "json", cwd=sample, limit=1 << 20,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env={**os.environ, "PILOT_HOST": host.url},
+    )  # fmt: skip
+    assert tail.stdout is not None
+    assert tail.stderr is not None
+    assert b"tailing" in await tail.stderr.readline()
+    asking = [asyncio.create_task(keep_asking()) for _ in range(2)]
+    ids = [await host.deploy(sample, "--message", f"number {number}") for number in range(10)]
+    over = True
+    await asyncio.gather(*asking)
+    assert len(answers) > 5
+    assert all(answer.endswith(b"data: [DONE]\n\n") for answer in answers)
+    for pid in isolates(host):
+        os.kill(pid, signal.SIGKILL)
+    async with asyncio.timeout(60):
         while (await host.get("chat"))[0] != 200:
             await asyncio.sleep(0.05)
     assert "chat" in await host.cli("rollback", ids[0], cwd=sample)
     versions = json.loads(await host.cli("versions", "--json", cwd=sample))
     assert {*ids} <= {row["id"] for row in versions}
-    assert (await host.get("chat"))[0] == 200
+    assert (await chat(host)).endswith(b"data: [DONE]\n\n")
+    tail.send_signal(signal.SIGINT)
+    seen, _ = await tail.communicate()
+    urls = [event["event"]["request"]["url"] for event in map(json.loads, seen.splitlines()) if event["event"]]
+    assert sum("worker-endpoint" in url for url in urls) > len(answers)
+
+
+def isolates(host: Host) -> list[int]:
+    children = psutil.Process(host.process.pid).children()
+    zygotes = [child for child in children if "runtime.isolate.zygote" in child.cmdline()]
+    return [child.pid for zygote in zygotes for child in zygote.children()]
 
 
 async def test_a_killed_model_comes_back(host: Host) -> None:

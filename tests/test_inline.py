@@ -61,11 +61,11 @@ async def test_a_breakpoint_stops_where_it_stands(tmp_path: Path) -> None:
         os.write(near, b"answer = 'changed by hand'\n")
         await until(near, b"(Pdb)")
         os.write(near, b"continue\n")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             assert (await reader.read()).endswith(b"changed by hand")
         writer.close()
         process.terminate()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             assert await process.wait() == 0
     finally:
         os.close(near)

@@ -114,7 +114,7 @@ class Upstream:
             self.left_at = time.monotonic()
 
     async def until(self, live: int) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while self.live != live:  # noqa: ASYNC110
                 await asyncio.sleep(0.001)
 

@@ -228,7 +228,7 @@ async def test_a_second_signal_ends_at_once(mortal: Served) -> None:
     mortal.process.send_signal(signal.SIGINT)
     await mortal.event("stopping")
     mortal.process.send_signal(signal.SIGINT)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         assert await mortal.process.wait() == 130
     await asking
     await gone(children)

@@ -223,7 +223,7 @@ async def test_a_first_version_that_imports_for_ever_gives_way_too(tmp_path: Pat
 
 
 async def only_one_isolate(pilot: Served) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while len(children(pilot)) > 2:  # and the zygote
             await asyncio.sleep(0.05)
 
@@ -365,7 +365,7 @@ async def fetch(request, env, ctx):
         seen = len(pilot.events)
         (tmp_path / "models.yaml").write_text(models.replace("RATE", "1000"))
         await pilot.event("reloaded", since=seen)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while first in [process.pid for process in children(pilot)]:
                 await asyncio.sleep(0.05)
         assert await engine(pilot) != first

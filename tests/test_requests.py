@@ -192,7 +192,7 @@ async def test_a_chunk_arrives_when_it_is_sent(pilot: Served) -> None:
     for path in ("passed", "echo"):
         reader, writer = await connect(pilot)
         writer.write(b"POST /%s HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n" % path.encode())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             for chunk in (b"one", b"two"):
                 writer.write(b"3\r\n" + chunk + b"\r\n")
                 assert (await reader.readuntil(chunk)).endswith(chunk)
@@ -258,14 +258,14 @@ async def test_bodies_over_the_limit(narrow: Served) -> None:
 async def test_expect_100_continue(narrow: Served) -> None:
     reader, writer = await connect(narrow)
     head = b"POST /text HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: %d\r\n\r\n"
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         writer.write(head % 4)
         assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
         writer.write(b"four")
         assert await reader.readuntil(b"four")
     writer.close()
     reader, writer = await connect(narrow)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         writer.write(head % 4_000_000)
         assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 413"), "before the body is sent"
     writer.close()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 from collections.abc import AsyncIterator
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -15,6 +17,7 @@ from aiohttp import web
 from conftest import Pilot
 from models_support import silent
 from serving import serving, write
+from upstream import upstream as chatting
 
 from bindings.ai import weights
 
@@ -22,6 +25,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 BGE, QWEN = "@cf/baai/bge-small-en-v1.5", "@cf/qwen/qwen3-embedding-0.6b"
 RERANKER, TURBO = "@cf/baai/bge-reranker-base", "@cf/openai/whisper-large-v3-turbo"
+LLAVA = "@cf/llava-hf/llava-1.5-7b-hf"
+PNG = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNk+A8AAQUBAScY42YAAAAASUVORK5CYII=")
 
 
 class Upstream:
@@ -139,3 +144,24 @@ async def test_speech(pilot: Pilot, upstream: Upstream) -> None:
     assert upstream.asked[-1] == {**asked, "file": b"RIFF"}
     await run(pilot, TURBO, {"audio": [82, 73], "task": "translate", "initial_prompt": "So"})
     assert (upstream.asked[-1]["path"], upstream.asked[-1]["prompt"]) == ("/v1/audio/translations", "So")
+
+
+async def test_an_image_is_described(tmp_path: Path) -> None:
+    """As bytes of the body, of whatever type; as numbers; as base64: the server gets a user message with the image."""
+    async with chatting() as server:
+        row = f"engine: openai, model: acme, options: {{base_url: '{server.url}', api_key: k}}"
+        files = {"models.yaml": f'"{LLAVA}": {{{row}}}\n'}
+        write(tmp_path, "async def fetch(request, env, ctx): ...", '[ai]\nbinding = "AI"\n', files)
+        async with serving(tmp_path) as pilot:
+            text = base64.b64encode(PNG).decode()
+            images = (list(PNG), text, f"data:image/png;base64,{text}")
+            given = ({"image": image, "prompt": "What is it?"} for image in images)
+            for inputs in (PNG, *given):
+                status, body = await run(pilot, LLAVA, inputs)
+                assert (status, body.get("result")) == (200, {"description": " word word word"}), body
+    image = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{text}"}}
+    prompts = ["Generate a caption for this image", *["What is it?"] * 3]
+    assert [asked["max_tokens"] for asked in server.asked] == [512] * 4
+    for asked, prompt in zip(server.asked, prompts, strict=True):
+        [message] = asked["messages"]
+        assert (message["role"], message["content"]) == ("user", [image, {"type": "text", "text": prompt}])

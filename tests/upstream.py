@@ -44,7 +44,7 @@ class Upstream:
         return response
 
     async def until_live(self, wanted: int) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while self.live != wanted:  # noqa: ASYNC110
                 await asyncio.sleep(0.005)
 

@@ -10,7 +10,7 @@ starts EngineCore:
 PACED_MS      milliseconds of a step; without it the plugin does nothing
 PACED_TOKENS  FIRST-LAST: token ids, used in turn
 PACED_CPU     the CPU that EngineCore runs on
-PACED_LOG     a file for the lines ``core PID``, ``add ID TIME`` and ``abort ID TIME`` (CLOCK_MONOTONIC, seconds);
+PACED_LOG     a file for the lines ``core PID`` and ``add``, ``end`` or ``abort`` with ID TIME (CLOCK_MONOTONIC, s);
               PACED_LOG.made beside it has how many tokens were made so far, in 8 bytes, the lowest first
 """
 
@@ -97,6 +97,7 @@ def register() -> None:
             ended = state[1] >= state[2]
             if ended:
                 del paced.requests[name]
+                paced.say(f"end {name} {time.monotonic():.6f}")
             made.setdefault(state[0], []).append(EngineCoreOutput(
                 request_id=name, new_token_ids=[token], finish_reason=FinishReason.LENGTH if ended else None,
             ))  # fmt: skip

@@ -98,6 +98,8 @@ def _configured(model: Model, engine: str, runner: str) -> EngineSpec | None:
     name = model.model or name or _assumed_name(model, engine)
     if model.pooling and engine in ("vllm", "llamacpp"):  # these fix it when they load a model
         options.setdefault("pooling", model.pooling)
+    if model.lora and engine == "vllm" and runner == GENERATE:  # room for adapters is made at that time too
+        options.setdefault("enable_lora", True)
     return None if name is None else EngineSpec(engine=engine, model=name, options=options, runner=runner)
 
 

@@ -27,9 +27,7 @@ class EngineSpec(msgspec.Struct, frozen=True, kw_only=True):
     """Which engine, which weights, which options: equal specs share one engine process.
 
     ``model``       a path, a Hugging Face repo id, or the upstream's own model name (``openai``)
-    ``options``     passed to the engine as they are: any ``AsyncEngineArgs`` field for ``vllm``,
-                    ``base_url``/``api_key``/``timeout_s`` for ``openai``, ``n_ctx``/``n_threads``/... for
-                    ``llamacpp``, ``rate``/``tokens`` for ``echo``
+    ``options``     passed to the engine as they are; the head of each engine's file lists them
     ``runner``      what the model is run for: ``generate``, or another of ``bindings.ai.tasks.RUNNERS``
     """
 

@@ -50,9 +50,11 @@ class AI(Product):
                           most=house.options.get("models"))
         service = AIService(pool, Catalog(), _settings(house, None), house.say)
         keeping.lend(service, house.state, house.say.warn)
-        if house.on_host:
-            service.reconfigure(Catalog.load(house.root / "models.yaml"), service.settings, preload=True)
+        if house.config is not None:
+            models = house.root / house.config.pilot.models
+            service.reconfigure(Catalog.load(models), _settings(house, house.config), preload=True)
             pool.keep(service.preloaded)
+            keeping.configure(service, house.config)
             keeping.configure(service)
         house.shared[cls.key] = service
 

@@ -17,7 +17,7 @@ from runtime.config.model import Config, DevSettings, PilotSettings
 from runtime.config.secrets import Hidden, candidates, parse_variable, read_secrets
 from runtime.config.source import Source, find, read, shown
 
-__all__ = ["Config", "DevSettings", "PilotSettings", "load", "parse_variable", "watched"]
+__all__ = ["Config", "DevSettings", "PilotSettings", "load", "load_host", "parse_variable", "watched"]
 
 
 def load(
@@ -41,6 +41,18 @@ def load(
     else:
         settings, origin = resolve(*read(file, cwd), environment or None), file
     return _build(settings, origin, file.parent, dict(variables or {}), cwd)
+
+
+def load_host(file: Path) -> Config:
+    """A host's own settings: the ``[pilot]`` table of ``file``, if there is one. Raises ``ConfigError``."""
+    settings = Settings(Source(file.name))
+    if file.is_file():
+        settings.source, raw = read(file, file.parent)
+        for key in raw.keys() - {"pilot"}:
+            raise settings.source.error((key,), "is unknown here", "A host's settings are in its table [pilot].")
+        settings.take(raw, "pilot", ())
+    pilot = values.pilot(settings, file.parent)
+    return Config(path=file, root=file.parent, name="host", main=file.parent, pilot=pilot, source=settings.source)
 
 
 def watched(config: Config) -> list[Path]:

@@ -11,7 +11,7 @@ import msgspec
 
 from runtime.config import Config, PilotSettings
 from runtime.errors import UserError
-from runtime.supervisor.reload import IGNORED, PASSING
+from runtime.supervisor.watching import IGNORED, PASSING
 
 LARGEST = 100_000_000  # bytes in all
 _NEVER = ("wrangler.toml", "wrangler.json", "wrangler.jsonc", "models.yaml", "pyproject.toml", "uv.lock")

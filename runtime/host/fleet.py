@@ -110,6 +110,7 @@ class Fleet:
 
     async def open(self) -> None:
         """Everything the registry has; one worker that fails does not keep the others."""
+        self.bundles.sweep(self.registry.bundles())  # of uploads that never became a version
         for name in self.registry.workers():
             settings = self.registry.settings(name) or {}
             self.worker(name).domains = frozenset(settings.get("domains", ()))

@@ -9,11 +9,12 @@ import ssl
 import time
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from bindings.base import House
+from runtime import VERSION
+from runtime.config import load_host
 from runtime.errors import UserError
 from runtime.host.addresses import rule
 from runtime.host.bundle import Bundles
@@ -77,10 +78,12 @@ class HostServer(Supervisor):
                             remedy=f"pilot host token create NAME --data {options.data}")
         sock = bind(options.host, options.port)
         self.url = address("https" if options.certificate else "http", options.host, sock)
-        choices = {"engine": options.engine, "load_timeout": 600.0, "models": options.models}
-        house = House(data, data / "state", True, observer, url=self.url, options=choices)
+        config = load_host(data / "host.toml")
+        choices = {"engine": options.engine, "load_timeout": config.pilot.load_timeout, "models": options.models,
+                   "engine_metrics": config.pilot.engine_metrics}
+        house = House(data, data / "state", True, observer, url=self.url, options=choices, config=config)
         spawner = make_spawner(data, clean=True)
-        tracer = make_tracer("pilot-host", None, observer.warn)
+        tracer = make_tracer("pilot-host", config.pilot.otlp, observer.warn)
         super().__init__(sock, house, spawner, observer, tracer, options.drain, rule(options.allow))
         temp = _emptied(data / "temp")
         self._tails = Tails(options.host, _context(options))
@@ -126,7 +129,7 @@ class HostServer(Supervisor):
         names = [worker.name for worker in self._fleet.workers.values() if worker.rollout]
         rows = [(name, f"version {self._fleet.workers[name].version}", f"{self.url}{PREFIX}{name}/") for name in names]
         self.observer.banner(
-            version=version("pilotlight"), url=self.url, name="host", config_path=str(self._options.data),
+            version=VERSION, url=self.url, name="host", config_path=str(self._options.data),
             bindings=rows, engine_lines=[], warnings=[],
         )  # fmt: skip
         self.observer.ready(self.url)
@@ -138,7 +141,7 @@ class HostServer(Supervisor):
     async def status(self, call: Call) -> dict[str, Any]:
         """What ``pilot status`` shows."""
         engines = [engine for product in products() for engine in product.engines(self.house)]
-        return {"version": version("pilotlight"), "up_s": time.monotonic() - self._began,
+        return {"version": VERSION, "up_s": time.monotonic() - self._began,
                 "workers": self._fleet.report(f"{self.url}{PREFIX}"), "engines": engines}
 
     async def _metrics(self, call: Call) -> Response:

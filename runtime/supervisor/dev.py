@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from bindings.base import House
+from runtime import VERSION
 from runtime import config as configuration
 from runtime.config import Config
 from runtime.supervisor import server
@@ -18,9 +18,10 @@ from runtime.supervisor.isolates import make_spawner
 from runtime.supervisor.metrics import metrics_routes
 from runtime.supervisor.observe.base import Observer
 from runtime.supervisor.process import Parts
-from runtime.supervisor.reload import Deployments, changes, products
+from runtime.supervisor.reload import Deployments, products
 from runtime.supervisor.server import Supervisor, address, bind
 from runtime.supervisor.tracing import make_tracer
+from runtime.supervisor.watching import changes
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class DevServer(Supervisor):
         rows = [(binding.name, *binding.describe()) for binding in self._deployments.bindings]
         remarks = [remark for product in products() for remark in product.remarks(self.house)]
         self.observer.banner(
-            version=version("pilotlight"), url=self.url, name=config.name,
+            version=VERSION, url=self.url, name=config.name,
             config_path=_near(config.path or config.main), bindings=rows, engine_lines=remarks,
             warnings=config.warnings,
         )  # fmt: skip

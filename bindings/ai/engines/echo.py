@@ -167,7 +167,7 @@ def _said(request: Generate, tokens: int | None, room: int) -> Iterator[_Piece]:
 def _check_json(prompt: str) -> None:
     try:
         msgspec.json.decode(prompt)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         raise features.no_json() from None
 
 

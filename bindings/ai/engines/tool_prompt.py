@@ -85,7 +85,7 @@ def _found(text: str) -> Iterator[Json]:
     for part in text.split(START):
         try:
             call = msgspec.json.decode(part.partition(END)[0].strip())
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, RecursionError):
             continue
         if isinstance(call, dict) and isinstance(call.get("name"), str):
             yield call

@@ -169,8 +169,3 @@ def _features(llm: Any, chats: Chats | None) -> frozenset[str]:
     has = {"lora": llm.vllm_config.lora_config, "image_url": llm.model_config.multimodal_config}
     missing = {name for name, config in has.items() if config is None}
     return frozenset(features.ALL) - missing - (set() if chats else features.OF_CHATS)
-
-
-# For the other runners
-
-_load, _describe, _vllm, _Errors = vllm_load.load, vllm_load.describe, vllm_load.vllm, vllm_load.Errors

@@ -70,7 +70,8 @@ class Chats:
         if request.json_schema is not None:
             fields["structured_outputs"] = {"json": request.json_schema or {"type": "object"}}
         if offered:
-            fields |= {"tools": offered, "tool_choice": request.tool_choice or "auto",
+            tools = [*map(_strict, offered)] if tool_prompt.forced(request) else offered
+            fields |= {"tools": tools, "tool_choice": request.tool_choice or "auto",
                        "parallel_tool_calls": request.parallel_tool_calls}
         return fields
 
@@ -78,6 +79,11 @@ class Chats:
         parser = self._renderer.parser
         return parser and parser(self._renderer.renderer.tokenizer, wanted.tools,
                                  chat_template_kwargs=told, model_config=self._config)
+
+
+def _strict(tool: dict[str, Any]) -> dict[str, Any]:
+    """A forced call keeps to the schema of its arguments; newer vLLMs see to that only where they are told to."""
+    return {**tool, "function": {**tool["function"], "strict": True}}
 
 
 def _request_class(window: int) -> Any:

@@ -69,21 +69,26 @@ FAMILIES = [_Family(*row) for row in (
 
 def chosen(named: dict[str, str], kind: str, template: str, tokenizer: Any) -> Parsers:
     """``named``: what the person says, under ``OPTIONS``. Raises ConfigError for a parser that cannot be had."""
-    family = next((f for f in FAMILIES if kind.startswith(f.kind) and f.mark in template), None)
-    tools, thoughts = (family.tools, family.reasoning) if family else (GENERIC, "")
-    usual = "" if named.get("tool_call_parser") == NONE else GENERIC
-    return Parsers(_one(named, "tool_call_parser", tools, tokenizer) or usual,
+    tools, thoughts = family(kind, template)
+    generic = "" if named.get("tool_call_parser") == NONE else GENERIC
+    return Parsers(_one(named, "tool_call_parser", tools, tokenizer) or generic,
                    _one(named, "reasoning_parser", thoughts, tokenizer))
 
 
-def _one(named: dict[str, str], option: str, family: str, tokenizer: Any) -> str:
+def family(kind: str, template: str) -> Parsers:
+    """What the table says of a model of this type, with this chat template."""
+    found = next((f for f in FAMILIES if kind.startswith(f.kind) and f.mark in template), None)
+    return Parsers(found.tools, found.reasoning) if found else Parsers(GENERIC, "")
+
+
+def _one(named: dict[str, str], option: str, usual: str, tokenizer: Any) -> str:
     """Empty where there is none, or where the family's is not for this vLLM or this tokenizer."""
     said = named.get(option)
     if said == NONE:
         return ""
     known = _registered(option)
     if said is None:
-        return family if family in known and not _misfit(option, family, tokenizer) else ""
+        return usual if usual in known and not _misfit(option, usual, tokenizer) else ""
     if said not in known:
         raise ConfigError(f"vLLM has no parser {said!r}", where=f"vllm: {option}",
                           remedy=f"It has: {', '.join(sorted(known))}; or {NONE}")
@@ -118,4 +123,4 @@ def _reasoning() -> Any:
     return import_module("vllm.reasoning").ReasoningParserManager
 
 
-__all__ = ["GENERIC", "OPTIONS", "Parsers", "chosen"]
+__all__ = ["GENERIC", "OPTIONS", "Parsers", "chosen", "family"]
