@@ -10,6 +10,9 @@ import pytest
 import pytest_asyncio
 from hosting import Host, hosting, worker
 
+from runtime.host import tokens
+from runtime.host.registry import Registry
+
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
     pytest.mark.skipif(os.name != "posix" or os.uname().sysname != "Linux", reason="a host is Linux's"),
@@ -32,11 +35,21 @@ async def host(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Host]:
 async def test_a_proxy_is_believed_where_it_is_trusted(
     tmp_path: Path, trusted: str | None, url: str | None, peer: str
 ) -> None:
+    token = a_token(tmp_path / "data")
     async with hosting(tmp_path / "data", *(["--trusted-proxy", trusted] if trusted else [])) as host:
+        host.token = token
         await host.deploy(worker(tmp_path / "app", ENTRY))
         status, text = await host.ask("/", headers=FORWARDED)
         assert (status, text) == (200, url) if url else status == 404
         assert await peer_of_a_call(host) == peer
+
+
+def a_token(data: Path) -> str:
+    data.mkdir()
+    registry = Registry(data / "host.db")
+    _, token = tokens.create(registry, "test", ["deploy"])
+    registry.close()
+    return token
 
 
 async def peer_of_a_call(host: Host) -> str:
@@ -47,6 +60,7 @@ async def peer_of_a_call(host: Host) -> str:
 
 async def test_what_is_no_network(tmp_path: Path) -> None:
     async with hosting(tmp_path / "data") as host:
+        a_token(tmp_path / "other")
         words = ["host", "--data", str(tmp_path / "other"), "--port", "0", "--trusted-proxy", "proxy"]
         assert "--trusted-proxy" in await host.cli(*words, fails=True)
 

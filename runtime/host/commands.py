@@ -26,6 +26,7 @@ DATA = click.option("--data", type=click.Path(path_type=Path, file_okay=False), 
 @click.option("--drain", type=click.FloatRange(min=0, max=86400), default=30, show_default=True, help="Seconds.")
 @click.option("--certificate", type=click.Path(path_type=Path, dir_okay=False, exists=True), help="TLS: PEM file.")
 @click.option("--key", type=click.Path(path_type=Path, dir_okay=False, exists=True), help="TLS: its private key.")
+@click.option("--tail-port", type=click.IntRange(0, 65535), default=0, help="Where tails are read. Default: any.")
 @click.option("--wheelhouse", type=click.Path(path_type=Path, file_okay=False, exists=True),
               help="Dependencies come from the wheels in this folder, not from an index.")
 @click.option("--log-level", type=click.Choice(("debug", "info", "warning", "error")), default="info")

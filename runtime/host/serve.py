@@ -59,6 +59,7 @@ class Options:
     limits: Limits = field(default_factory=Limits)
     allow: tuple[str, ...] = ()      # networks that workers may reach besides public addresses
     drain: float = 30
+    tail_port: int = 0               # 0: a free one
     certificate: Path | None = None
     key: Path | None = None
     trusted_proxies: tuple[str, ...] = ()
@@ -73,9 +74,10 @@ class HostServer(Supervisor):
         data = options.data.expanduser().absolute()
         self._lock = _own(data)
         self._registry = Registry(data / "host.db")
-        if not _is_loopback(options.host) and not any(row.revoked is None for row in self._registry.tokens()):
-            raise UserError(f"{options.host} can be reached by others, and there is no token yet", where="--host",
-                            remedy=f"pilot host token create NAME --data {options.data}")
+        reached = options.trusted_proxies or not _is_loopback(options.host)
+        if reached and not any(row.revoked is None for row in self._registry.tokens()):
+            raise UserError("others can reach this host, and there is no token yet", where="--host",
+                            remedy=f"pilot host --data {options.data} token create NAME")
         sock = bind(options.host, options.port)
         self.url = address("https" if options.certificate else "http", options.host, sock)
         config = load_host(data / "host.toml")
@@ -86,7 +88,7 @@ class HostServer(Supervisor):
         tracer = make_tracer("pilot-host", config.pilot.otlp, observer.warn)
         super().__init__(sock, house, spawner, observer, tracer, options.drain, rule(options.allow))
         temp = _emptied(data / "temp")
-        self._tails = Tails(options.host, _context(options))
+        self._tails = Tails(options.host, options.tail_port, _context(options))
         parts = Parts(spawner, self.outbound, self._tell, isolates=options.isolates or _cores(),
                       confinement=Confinement(temp, file_size=1 << 30), limits=options.limits)
         seal = Seal.of(data / "secrets.key")
