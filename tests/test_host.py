@@ -368,6 +368,8 @@ async def test_no_open_door_to_others(tmp_path: Path) -> None:
         other = ["--data", str(tmp_path / "other"), "--host", "0.0.0.0", "--port", "0"]
         error = await host.cli("host", *other, fails=True)
         assert "no token yet" in error
+        behind = ["--data", str(tmp_path / "other"), "--port", "0", "--trusted-proxy", "127.0.0.1/32"]
+        assert "no token yet" in await host.cli("host", *behind, fails=True)
 
 
 async def test_tails(host: Host, tmp_path: Path) -> None:

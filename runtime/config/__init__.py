@@ -80,6 +80,7 @@ def _build(
         secrets=Hidden({name: variables.get(name, secret) for name, secret in secrets.items()}),
         products={key: value for key, value in taken.items() if key in PRODUCTS and key != "vars"},
         pilot=values.pilot(settings, root),
+        domains=values.domains(settings),
         limits=taken.get("limits", {}),
         dev=typed(settings.source, ("dev",), taken.get("dev", {}), DevSettings),
         warnings=tuple(settings.warnings),

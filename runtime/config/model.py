@@ -61,6 +61,8 @@ class Config:
     secrets: Mapping[str, str] = field(default_factory=Hidden)  # override vars of the same name
     products: Mapping[str, Any] = field(default_factory=dict)   # a key of bindings.PRODUCTS → its table
     pilot: PilotSettings = field(default_factory=PilotSettings)
+    packages: tuple[Path, ...] = ()    # folders of what it depends on, besides the interpreter's
+    domains: tuple[str, ...] = ()      # hostnames of its own: routes with custom_domain
     limits: Mapping[str, float] = field(default_factory=dict)   # [limits]; a host keeps them
     dev: DevSettings = field(default_factory=DevSettings)
     warnings: tuple[str, ...] = ()

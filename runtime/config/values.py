@@ -70,6 +70,13 @@ def date(settings: Settings) -> str | None:
         raise settings.source.error(place, f"'{text}' is not a date", remedy) from None
 
 
+def domains(settings: Settings) -> tuple[str, ...]:
+    """The hostnames of ``route`` and ``routes`` that are the worker's whole (``custom_domain``)."""
+    routes = [*settings.values.get("routes", ()), settings.values.get("route")]
+    whole = [route for route in routes if isinstance(route, dict) and route.get("custom_domain")]
+    return tuple(dict.fromkeys(str(route.get("pattern", "")).lower() for route in whole))
+
+
 def variables(settings: Settings) -> Mapping[str, Any]:
     values: dict[str, Any] = settings.values.get("vars", {})
     for name, value in values.items():

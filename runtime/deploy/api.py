@@ -7,6 +7,7 @@ import os
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 import msgspec
@@ -34,6 +35,11 @@ class Host:
         if not url.startswith(("http://", "https://")):
             raise UserError(f"{url!r} is not a URL", where="--host", remedy=f"Write:  --host {DEFAULT}")
         return cls(url, os.environ.get("PILOT_API_TOKEN") or os.environ.get("CLOUDFLARE_API_TOKEN") or "")
+
+    def at(self, domain: str) -> str:
+        """Where a worker of that hostname answers."""
+        parts = urlsplit(self.url)
+        return f"{parts.scheme}://{domain}{f':{parts.port}' if parts.port else ''}/"
 
     def call(self, method: str, path: str, body: Any = None, form: tuple[bytes, str] | None = None,
              sent: Sent | None = None) -> Any:

@@ -46,22 +46,24 @@ def deploy(
 ) -> None:
     """Send this worker to a host, where it takes the place of its last version once it has been seen to load."""
     from runtime.config import load, parse_variable
-    from runtime.deploy import show, tree
+    from runtime.deploy import lock, show, tree
     from runtime.web.blobs import File
     from runtime.web.forms import FormData, encode
 
     read = load(config, environment=environment, variables=dict(map(parse_variable, variables)))
-    files = tree.files(read)
-    show.sizes(read.name, files)
+    files, requirements = tree.files(read), lock.pinned(read)
+    show.sizes(read.name, files, requirements)
     if dry_run:
         return
-    form = FormData({"metadata": tree.encoded(tree.metadata(read, message, tag)).decode()})
+    form = FormData({"metadata": tree.encoded(tree.metadata(read, message, tag, requirements)).decode()})
     for name, content in files.items():
         form.append(name, File([content], name, type=_type(name)))
     target = Host.chosen(host)
     with show.progress(read.name) as sent:
         result = target.call("PUT", f"scripts/{read.name}", form=encode(form), sent=sent)
-    show.deployed(read.name, result, target.url)
+    origins = [{"hostname": domain} for domain in read.domains]
+    target.call("PUT", f"scripts/{read.name}/domains/records", {"origins": origins})
+    show.deployed(read.name, result, [*map(target.at, read.domains), f"{target.url}/_w/{read.name}/"])
     if read.secrets and (missing := set(read.secrets) - {row["name"] for row in _secrets(target, read.name)}):
         click.echo(f"  not sent: the secrets {', '.join(sorted(missing))}.  pilot secret put NAME")
 

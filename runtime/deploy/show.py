@@ -15,12 +15,14 @@ from runtime.deploy.api import Sent
 _LARGE = 5  # files named by their size
 
 
-def sizes(name: str, files: Mapping[str, bytes]) -> None:
-    """How much is sent, and what of it is large."""
+def sizes(name: str, files: Mapping[str, bytes], requirements: Sequence[str]) -> None:
+    """How much is sent, what of it is large, and what the host is to install."""
     click.echo(f"{name}: {len(files)} file{'s' if len(files) != 1 else ''}, {_size(sum(map(len, files.values())))}")
     if len(files) > 1:
         for path in sorted(files, key=lambda path: -len(files[path]))[:_LARGE]:
             click.echo(f"  {_size(len(files[path])):>9}  {path}")
+    if requirements:
+        click.echo(f"  and {len(requirements)} packages: {', '.join(pin.partition(' ')[0] for pin in requirements)}")
 
 
 @contextmanager
@@ -40,8 +42,7 @@ def progress(name: str) -> Iterator[Sent]:
             description=f"uploading {name}" if done < whole else f"opening {name}")
 
 
-def deployed(name: str, result: Mapping[str, Any], host: str) -> None:
-    urls = result.get("urls") or [f"{host}/_w/{name}/"]
+def deployed(name: str, result: Mapping[str, Any], urls: Sequence[str]) -> None:
     click.echo(f"{click.style('deployed', fg='green')} {name} in {result['startup_time_ms']} ms")
     for url in urls:
         click.echo(f"  {url}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,7 @@ def files(config: Config) -> dict[str, bytes]:
     return found
 
 
-def metadata(config: Config, message: str = "", tag: str = "") -> dict[str, Any]:
+def metadata(config: Config, message: str = "", tag: str = "", requirements: Sequence[str] = ()) -> dict[str, Any]:
     """As Cloudflare's API takes it, with ``pilot`` beside. Secrets are not in it: they are set on the host."""
     notes = {"workers/message": message, "workers/tag": tag}
     ai = config.products.get("ai")
@@ -47,7 +47,8 @@ def metadata(config: Config, message: str = "", tag: str = "") -> dict[str, Any]
         "compatibility_date": config.compatibility_date, "compatibility_flags": list(config.compatibility_flags),
         "limits": dict(config.limits) or None,
         "annotations": {key: value for key, value in notes.items() if value},
-        "pilot": {field: value for field, value in changed.items() if field not in ("models", "engine")},
+        "pilot": {"requirements": list(requirements)}
+        | {field: value for field, value in changed.items() if field not in ("models", "engine")},
     }
 
 

@@ -11,7 +11,9 @@ import hashlib
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -21,6 +23,7 @@ from runtime.errors import RequestError
 FILES = 20_000          # in one bundle
 NAME = 200              # bytes of one path
 DEPTH = 32              # folders in one path
+_NEW = 3600.0           # seconds; no upload takes as long
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,8 @@ class Bundles:
     def keep(self, new: Bundle) -> Path:
         """Write it, unless it is there; when this returns it survives the machine's end. Raises OSError (disk full)."""
         place = self.path(new.digest)
-        if place.is_dir():
+        with suppress(FileNotFoundError):
+            os.utime(place)  # it is wanted anew
             return place
         aside = Path(tempfile.mkdtemp(prefix=".new-", dir=self._root))
         try:
@@ -107,9 +111,10 @@ class Bundles:
         return place
 
     def sweep(self, wanted: set[str]) -> None:
-        """Remove the bundles that no version names any more."""
+        """Remove the bundles that no version names any more; a new one may belong to an upload that is not over."""
         for folder in self._root.iterdir():
-            if folder.name not in wanted and not folder.name.startswith("."):
+            old = folder.stat().st_mtime < time.time() - _NEW
+            if old and folder.name not in wanted and not folder.name.startswith("."):
                 shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -21,11 +21,16 @@ DATA = click.option("--data", type=click.Path(path_type=Path, file_okay=False), 
 @click.option("--isolates", type=click.IntRange(0, 64), default=0,
               help="Processes of each version. Default: cores, up to 4.")
 @click.option("--allow", multiple=True, metavar="NETWORK", help="A private network that workers may reach.")
+@click.option("--trusted-proxy", "trusted_proxies", multiple=True, metavar="NETWORK",
+              help="X-Forwarded-For, -Proto and -Host count from there.")
 @click.option("--limit", "limits", multiple=True, metavar="NAME=NUMBER", help="Of each worker: cpu_ms, memory_mb, ...")
 @click.option("--drain", type=click.FloatRange(min=0, max=86400), default=30, show_default=True,
               help="Seconds to let requests finish when stopping.")
 @click.option("--certificate", type=click.Path(path_type=Path, dir_okay=False, exists=True), help="TLS: PEM file.")
 @click.option("--key", type=click.Path(path_type=Path, dir_okay=False, exists=True), help="TLS: its private key.")
+@click.option("--tail-port", type=click.IntRange(0, 65535), default=0, help="Where tails are read. Default: any.")
+@click.option("--wheelhouse", type=click.Path(path_type=Path, file_okay=False, exists=True),
+              help="Dependencies come from the wheels in this folder, not from an index.")
 @click.option("--log-level", type=click.Choice(("debug", "info", "warning", "error")), default="info")
 @click.option("--log-format", type=click.Choice(("pretty", "json")), default=None, help="Default pretty.")
 @click.pass_context

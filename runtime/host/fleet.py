@@ -22,12 +22,13 @@ from bindings.base import House
 from runtime.config import Config, PilotSettings
 from runtime.errors import UserError
 from runtime.host.bundle import Bundles
+from runtime.host.packages import Packages
 from runtime.host.registry import Registry
 from runtime.host.rollout import Arm, Rollout
 from runtime.host.rows import DeploymentRow, VersionRow, now
 from runtime.host.seal import Seal
 from runtime.host.tails import Tails
-from runtime.host.upload import config_of, limits_of
+from runtime.host.upload import config_of, limits_of, requirements_of
 from runtime.supervisor.deployment import Deployment
 from runtime.supervisor.exchange import Exchange
 from runtime.supervisor.observe.base import Observer
@@ -98,9 +99,10 @@ class Fleet:
 
     def __init__(
         self, registry: Registry, bundles: Bundles, seal: Seal, house: House, parts: Parts, observer: Observer,
-        tails: Tails,
+        tails: Tails, packages: Packages,
     ) -> None:
         self.registry, self.bundles, self.seal = registry, bundles, seal
+        self._packages = packages
         self.workers: dict[str, Worker] = {}
         self._house, self._parts, self._observer, self._tails = house, parts, observer, tails
         self._open: dict[str, Deployment] = {}    # by version id
@@ -121,7 +123,7 @@ class Fleet:
         """The version, opened. Raises ``ScriptError`` when it does not load, RequestError for its metadata."""
         if (running := self._open.get(row.id)) is not None:
             return running
-        config = self.config(row)
+        config = replace(self.config(row), packages=await self._packages.folders(requirements_of(row)))
         parts = replace(self._parts, limits=limits_of(row, self._parts.limits))
         deployment = Deployment(row.number, config, parse_bindings(config, self._house), parts)
         try:

@@ -23,6 +23,8 @@ from runtime.host.control.base import ROOT, Call, Control, Entry
 from runtime.host.fleet import Fleet, Worker
 from runtime.host.front import PREFIX, Front, Nowhere
 from runtime.host.keeper import Keeper
+from runtime.host.packages import Packages
+from runtime.host.proxies import Behind
 from runtime.host.registry import Registry
 from runtime.host.seal import Seal
 from runtime.host.tails import Tails
@@ -57,8 +59,11 @@ class Options:
     limits: Limits = field(default_factory=Limits)
     allow: tuple[str, ...] = ()      # networks that workers may reach besides public addresses
     drain: float = 30
+    tail_port: int = 0               # 0: a free one
     certificate: Path | None = None
     key: Path | None = None
+    trusted_proxies: tuple[str, ...] = ()
+    wheelhouse: Path | None = None   # a folder of wheels that dependencies come from, instead of an index
 
 
 class HostServer(Supervisor):
@@ -69,9 +74,10 @@ class HostServer(Supervisor):
         data = options.data.expanduser().absolute()
         self._lock = _own(data)
         self._registry = Registry(data / "host.db")
-        if not _is_loopback(options.host) and not any(row.revoked is None for row in self._registry.tokens()):
-            raise UserError(f"{options.host} can be reached by others, and there is no token yet", where="--host",
-                            remedy=f"pilot host token create NAME --data {options.data}")
+        reached = options.trusted_proxies or not _is_loopback(options.host)
+        if reached and not any(row.revoked is None for row in self._registry.tokens()):
+            raise UserError("others can reach this host, and there is no token yet", where="--host",
+                            remedy=f"pilot host --data {options.data} token create NAME")
         sock = bind(options.host, options.port)
         self.url = address("https" if options.certificate else "http", options.host, sock)
         config = load_host(data / "host.toml")
@@ -82,17 +88,18 @@ class HostServer(Supervisor):
         tracer = make_tracer("pilot-host", config.pilot.otlp, observer.warn)
         super().__init__(sock, house, spawner, observer, tracer, options.drain, rule(options.allow))
         temp = _emptied(data / "temp")
-        self._tails = Tails(options.host, _context(options))
+        self._tails = Tails(options.host, options.tail_port, _context(options))
         parts = Parts(spawner, self.outbound, self._tell, isolates=options.isolates or _cores(),
                       confinement=Confinement(temp, file_size=1 << 30), limits=options.limits)
         seal = Seal.of(data / "secrets.key")
-        self._fleet = Fleet(self._registry, Bundles(data / "bundles"), seal, house, parts, observer, self._tails)
+        self._fleet = Fleet(self._registry, Bundles(data / "bundles"), seal, house, parts, observer, self._tails,
+                            Packages(data / "packages", options.wheelhouse))
         self._keeper = Keeper(options.limits, observer, self._fleet.give_up)
         self._control = Control(self._fleet, observer)
         self._began = time.monotonic()
         house.admits = self._control.admits
 
-    def application(self) -> Front:
+    def application(self) -> Any:
         status: Entry = ("GET", ROOT + "/pilot/status", "read", self.status)
         metrics: Entry = ("GET", PATH, "read", self._metrics)
         entries = [status, metrics, *scripts.ENTRIES, *secrets.ENTRIES, *account.ENTRIES,
@@ -104,14 +111,16 @@ class HostServer(Supervisor):
         def dispatch(worker: Worker) -> Dispatch:
             return Dispatch(worker, self.observer, self.requests, self.tracer, public=True)
 
-        return Front(self._fleet, app, self._options.domain, dispatch)
+        front = Front(self._fleet, app, self._options.domain, dispatch)
+        return Behind(front, self._options.trusted_proxies) if self._options.trusted_proxies else front
 
     def background(self) -> list[Coroutine[Any, Any, None]]:
         return [self._keeper.keep(self._fleet.deployments)]
 
     def listening(self) -> dict[str, Any]:
         certificate, key = self._options.certificate, self._options.key
-        return {"ssl_certfile": certificate, "ssl_keyfile": key} if certificate else {}
+        tls = {"ssl_certfile": certificate, "ssl_keyfile": key} if certificate else {}
+        return {**tls, "proxy_headers": False}  # uvicorn would trust every process of this machine
 
     async def open(self) -> None:
         for line in sandbox.available():

@@ -51,8 +51,8 @@ class Tail:
 class Tails:
     """The readers, and the server they read from. It starts with the first of them."""
 
-    def __init__(self, host: str, tls: Any = None) -> None:
-        self._host, self._tls = host, tls
+    def __init__(self, host: str, port: int = 0, tls: Any = None) -> None:
+        self._host, self._port, self._tls = host, port, tls
         self._tails: dict[str, Tail] = {}
         self._lines: dict[str, list[Event]] = {}
         self._runner: web.AppRunner | None = None
@@ -125,7 +125,7 @@ class Tails:
             app.router.add_get("/tails/{id}", self._read)
             self._runner = web.AppRunner(app, access_log=None)
             await self._runner.setup()
-            site = web.TCPSite(self._runner, self._host, 0, ssl_context=self._tls)
+            site = web.TCPSite(self._runner, self._host, self._port, ssl_context=self._tls)
             await site.start()
             self.port = self._runner.addresses[0][1]
 

@@ -16,6 +16,7 @@ from runtime.config import Config, PilotSettings
 from runtime.config.secrets import Hidden
 from runtime.errors import RequestError
 from runtime.host.bundle import Bundle, bundle
+from runtime.host.packages import checked, native
 from runtime.host.rows import VersionRow
 from runtime.supervisor.limits import Limits
 from runtime.web import File, FormData
@@ -45,7 +46,8 @@ def read(form: FormData, before: VersionRow | None) -> Upload:
     if not isinstance(main, str):
         raise RequestError(400, "the metadata names no main_module")
     bindings, secrets = _bindings(metadata, before)
-    kept = {**metadata, "bindings": bindings}
+    pins = checked([*(_pilot(metadata).get("requirements") or []), *native(dict(files))])
+    kept = {**metadata, "bindings": bindings, "requirements": pins}
     over = kept_secrets(metadata, before)
     script = main.endswith(".py") or not all(kind == "application/javascript+module" for kind in _types(form))
     return Upload(bundle(main, files), kept, secrets, over, script)
@@ -138,12 +140,26 @@ def _take(binding: Binding, row: VersionRow, values: dict[str, Any], products: d
         raise RequestError(400, f"the binding {name!r} is of the type {kind}, which this host does not serve")
 
 
+def requirements_of(row: VersionRow) -> list[str]:
+    """What the version depends on, pinned."""
+    pins: list[str] = row.metadata.get("requirements", [])
+    return pins
+
+
+def _pilot(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    given = metadata.get("pilot") or {}
+    if not isinstance(given, dict) or not isinstance(given.get("requirements") or [], list):
+        raise RequestError(400, "the metadata's 'pilot' is not an object, or its 'requirements' not a list")
+    return given
+
+
 def _settings(metadata: dict[str, Any]) -> PilotSettings:
     """``[pilot]`` travels in the metadata's key of that name; Cloudflare knows none."""
+    given = {name: value for name, value in _pilot(metadata).items() if name != "requirements"}
     try:
-        return msgspec.convert(metadata.get("pilot") or {}, PilotSettings)
+        return msgspec.convert(given, PilotSettings)
     except msgspec.ValidationError as error:
         raise RequestError(400, f"[pilot]: {error}") from None
 
 
-__all__ = ["Upload", "config_of", "read"]
+__all__ = ["Upload", "config_of", "limits_of", "read", "requirements_of"]

@@ -10,6 +10,7 @@ import importlib.util
 import os
 import sys
 import sysconfig
+from collections.abc import Sequence
 from importlib.machinery import EXTENSION_SUFFIXES, ExtensionFileLoader, FileFinder, SourceFileLoader
 from importlib.util import decode_source
 from pathlib import Path
@@ -41,10 +42,11 @@ class FreshLoader(SourceFileLoader):
         """Write nothing beside the worker's files."""
 
 
-def load(main: Path, root: Path) -> ModuleType:
-    """Import the entry script. Raises ``ScriptError`` with the script's own traceback."""
+def load(main: Path, root: Path, packages: Sequence[str] = ()) -> ModuleType:
+    """Import the entry script. ``packages``: folders of what it depends on. Raises ``ScriptError`` with the script's
+    own traceback."""
     set_root(root)
-    _make_importable(main.parent, root)
+    _make_importable(main.parent, root, packages)
     try:
         return _execute(main)
     except BaseException as error:
@@ -69,9 +71,9 @@ def unload(root: Path) -> None:
     sys.path_importer_cache.clear()
 
 
-def _make_importable(folder: Path, root: Path) -> None:
+def _make_importable(folder: Path, root: Path, packages: Sequence[str]) -> None:
     vendored = root / _VENDORED  # where pywrangler puts a worker's dependencies
-    wanted = [str(folder), *([str(vendored)] if vendored.is_dir() else []), SDK]
+    wanted = [str(folder), *packages, *([str(vendored)] if vendored.is_dir() else []), SDK]
     sys.path.insert(0, SDK)
     importlib.import_module("workers")  # which a file of that name does not hide
     if taken := [name for name in _OURS if _has(folder, name)]:

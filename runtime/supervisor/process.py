@@ -102,7 +102,8 @@ class Starter:
                 packages = await process.channel.call("load", self._boot())
         except BaseException as error:
             raise self._not_loaded(error, await process.kill()) from None
-        self._parts.spawner.preload([str(self._config.root / "python_modules")], packages)
+        if self._parts.confinement is None:  # the zygote is in no sandbox
+            self._parts.spawner.preload([str(self._config.root / "python_modules")], packages)
         return process
 
     async def _start(self) -> Process:
@@ -123,7 +124,8 @@ class Starter:
     def _boot(self) -> dict[str, Any]:
         table = [[binding.name, binding.client, dict(binding.client_args)] for binding in self._bindings]
         main, root = str(self._config.main), str(self._config.root)
-        boot = {"main": main, "root": root, "bindings": table, "wait_until": self._config.pilot.wait_until}
+        boot = {"main": main, "root": root, "bindings": table, "wait_until": self._config.pilot.wait_until,
+                "packages": list(map(str, self._config.packages))}
         return boot if self._parts.limits is None else {**boot, "cpu_ms": self._parts.limits.cpu_ms}
 
     def _rules(self, temp: str | None) -> dict[str, Any] | None:
@@ -131,7 +133,8 @@ class Starter:
         if confined is None:
             return None
         memory = self._parts.limits.memory_mb << 20 if self._parts.limits else None
-        return {"read": [str(self._config.root)], "temp": temp, "memory": memory, "file_size": confined.file_size}
+        read = [str(self._config.root), *map(str, self._config.packages)]
+        return {"read": read, "temp": temp, "memory": memory, "file_size": confined.file_size}
 
     def _not_loaded(self, error: BaseException, ended: str) -> BaseException:
         if isinstance(error, RemoteError):

@@ -13,7 +13,7 @@ import socket
 import sys
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from typing import Any
 
 import uvicorn
@@ -28,6 +28,13 @@ from runtime.supervisor.outbound import Allow, Outbound
 from runtime.supervisor.protocol import Protocol
 from runtime.supervisor.reload import products
 from runtime.supervisor.tracing import Tracer
+
+
+def forwarded(app: Any, trusted: Sequence[str]) -> Any:
+    """The application behind proxies: ``X-Forwarded-For`` and ``-Proto`` count from these networks."""
+    from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+
+    return ProxyHeadersMiddleware(app, list(trusted))
 
 
 def bind(host: str, port: int) -> socket.socket:

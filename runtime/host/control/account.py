@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import re
+from functools import partial
 from typing import Any
+from urllib.parse import urlsplit
 
 from runtime.host.control.base import ACCOUNT, NO_SCRIPT, ROOT, WORKERS, Call, Entry, Refused
 from runtime.host.control.scripts import SCRIPT
 
 _ME = "host@localhost"
+_HOSTNAME = re.compile(r"(?=.{1,253}$)([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)+[a-z][a-z0-9-]{0,62}")  # no address
 
 
 async def verify(call: Call) -> Any:
@@ -50,7 +54,7 @@ async def schedules(call: Call, account: str, name: str) -> Any:
 
 
 async def domains_changeset(call: Call, account: str, name: str) -> Any:
-    """Nothing is in another's way: the last worker that asks for a hostname has it."""
+    """Nothing is in another's way: the last worker that asks for a hostname has it. Wrangler asks before it puts."""
     return {"added": await call.json(), "removed": [], "updated": [], "conflicting": []}
 
 
@@ -60,9 +64,23 @@ async def domains(call: Call, account: str, name: str) -> Any:
     if not isinstance(origins, list) or not all(isinstance(item, dict) for item in origins):
         raise Refused(400, 10026, "the body needs a list 'origins'")
     hosts = sorted({str(item.get("hostname", "")).lower() for item in origins} - {""})
-    await asyncio.to_thread(lambda: call.fleet.registry.change(name, domains=hosts))
-    call.fleet.worker(name).domains = frozenset(hosts)
+    if wrong := [host for host in hosts if not _may_be_a_workers(host, call)]:
+        raise Refused(400, 10026, f"{wrong[0][:200]!r} cannot be a worker's hostname")
+    if call.fleet.registry.settings(name) is None:
+        raise Refused(404, NO_SCRIPT, "This Worker does not exist on this host.")
+    for worker in [*call.fleet.workers.values(), call.fleet.worker(name)]:
+        wanted = frozenset(hosts) if worker.name == name else worker.domains - set(hosts)
+        if wanted != worker.domains:
+            change = partial(call.fleet.registry.change, worker.name, domains=sorted(wanted))
+            await asyncio.to_thread(change)
+            worker.domains = wanted
     return [{"hostname": host, "service": name} for host in hosts]
+
+
+def _may_be_a_workers(host: str, call: Call) -> bool:
+    """Not the name under which this very API is reached: who had it would be handed everybody's tokens."""
+    own = urlsplit(f"//{call.request.headers.get('host') or ''}").hostname
+    return bool(_HOSTNAME.fullmatch(host)) and host != own
 
 
 async def nothing(call: Call, account: str) -> Any:
