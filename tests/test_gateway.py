@@ -166,6 +166,9 @@ async def test_workers_ai_at_a_gateways_own_address(pilot: Served) -> None:
     for path in (f"{LOGS}/usual/compat/chat/completions", "/v1/account/usual/compat/chat/completions"):
         answer = await post(pilot, {**chat, "model": f"workers-ai/{INT8}"}, path)
         assert answer.headers["cf-aig-cache-status"] == "HIT"
+    models = f"{pilot.url}{LOGS}/usual/compat/models"
+    async with pilot.http.get(models, headers={"authorization": "Bearer x"}) as listed:
+        assert f"workers-ai/{INT8}" in [row["id"] for row in (await listed.json())["data"]]
     answer = await post(pilot, {**chat, "model": "openai/gpt"}, path)
     assert (answer.status, json.loads(answer.body)["errors"][0]["code"]) == (400, 5006)
     answer = await post(pilot, {"prompt": "at its address"}, f"/v1/account/usual/workers-ai/{INT8}")

@@ -231,7 +231,8 @@ async def test_errors_tell_strangers_nothing(host: Host, tmp_path: Path) -> None
     await host.deploy(worker(tmp_path, entry, name="fails"))
     status, text = await host.get("fails")
     assert (status, "inner" in text, str(host.data) in text) == (500, False, False)
-    await host.says("the inner workings")
+    line = await host.says("the inner workings")
+    assert 'File "entry.py", line 1' in line["trace"], "named from the worker's own folder"
 
 
 async def test_streams_of_the_model(host: Host, tmp_path: Path) -> None:

@@ -30,6 +30,10 @@ class GatewayDoor:
     def __init__(self, service: AIService, url: str = "") -> None:
         self._service, self._url = service, url
 
+    def models(self) -> list[str]:
+        """The ids of the models behind it."""
+        return [model.id for model in self._service.catalog.models() if not model.retired]
+
     async def read_log(self, request_id: str, gateway: Any, log: Any) -> dict[str, Any]:
         """Raises CallError (AiGatewayLogNotFound, AiGatewayInternalError)."""
         try:

@@ -4,8 +4,9 @@
     …/ai-gateway/gateways/{gateway}/workers-ai/{model}      POST, as ai/run; also run/{model}
     …/ai-gateway/gateways/{gateway}/workers-ai/v1/{route}   POST, as ai/v1
     …/ai-gateway/gateways/{gateway}/compat/{route}          POST, the same, with models named "workers-ai/@cf/…"
+    …/ai-gateway/gateways/{gateway}/compat/models           GET, their list
 
-The last three also answer under ``/v1/{account}/{gateway}``, as on gateway.ai.cloudflare.com.
+All but the logs also answer under ``/v1/{account}/{gateway}``, as on gateway.ai.cloudflare.com.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ class GatewayRest:
     def _passing(self, base: str) -> list[Route]:
         return [
             *self._gate.routes(f"{base}/{PROVIDER}/{{path:path}}", POST=self.run),
+            *self._gate.routes(f"{base}/compat/models", GET=self.models),
             *self._gate.routes(f"{base}/compat/{{path:path}}", POST=self.compat),
         ]
 
@@ -77,6 +79,10 @@ class GatewayRest:
         headers = {**dict(request.headers.items()), "cf-aig-gateway-id": gateway}
         named = Request(request.url, method="POST", headers=headers, body=content)
         return await self._as_openai(named, request_id, "/" + path, account)
+
+    async def models(self, request: Request, request_id: str, **_: str) -> Response:
+        served = [{"id": f"{PROVIDER}/{id}", "object": "model", "owned_by": PROVIDER} for id in self._door.models()]
+        return encoded({"object": "list", "data": served})
 
     async def _as_openai(self, request: Request, request_id: str, path: str, account: str) -> Response:
         if (handler := self._openai.get(path.rstrip("/"))) is None:

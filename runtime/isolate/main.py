@@ -23,7 +23,7 @@ import uvloop
 from runtime import web
 from runtime.errors import ScriptError
 from runtime.isolate import env as environment
-from runtime.isolate import handlers, loader
+from runtime.isolate import handlers, loader, trace
 from runtime.isolate.bodies import Readable, chunks, pieces
 from runtime.isolate.carried import carried, is_ours
 from runtime.isolate.context import Context, Tasks
@@ -61,6 +61,8 @@ class Isolate:
         root = Path(boot["root"])
         self._tasks = Tasks(boot["wait_until"])
         self._cpu_ms = boot.get("cpu_ms")
+        if boot.get("confined"):
+            trace.shorten()
         self._env = environment.build(boot["bindings"], self.channel)
         web.set_transport(self._outbound)
         current_env.set(self._env)  # for code that runs while it is imported

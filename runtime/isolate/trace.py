@@ -13,6 +13,7 @@ import runtime
 OURS = tuple(f"{Path(package.__path__[0]).resolve()}/" for package in (runtime, bindings))
 _LIBRARIES = {"python_modules", "site-packages", "dist-packages"}
 _root = Path()
+_short = False
 
 
 def script_trace(exc: BaseException) -> str:
@@ -23,13 +24,20 @@ def script_trace(exc: BaseException) -> str:
     report = traceback.TracebackException.from_exception(exc)
     for part in _parts(report):
         part.stack = traceback.StackSummary.from_list([frame for frame in part.stack if _theirs(frame)])
-    return "".join(report.format())
+    text = "".join(report.format())
+    return text.replace(f"{_root}/", "") if _short else text
 
 
 def set_root(root: Path) -> None:
     """This process runs the worker in ``root``: places are named from there."""
     global _root
     _root = root
+
+
+def shorten() -> None:
+    """Tracebacks name files from the root as well: where a host keeps them is nobody's business."""
+    global _short
+    _short = True
 
 
 def script_place(exc: BaseException) -> str:

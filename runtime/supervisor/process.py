@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import shutil
 import socket
 import tempfile
@@ -93,6 +94,7 @@ class Starter:
 
     def __init__(self, config: Config, bindings: Sequence[Binding], parts: Parts) -> None:
         self._config, self._bindings, self._parts = config, bindings, parts
+        self._main = os.path.relpath(config.main, config.root)
 
     async def begin(self) -> Process:
         """A process with the code loaded. Raises ``ScriptError`` when the script does not load."""
@@ -126,6 +128,8 @@ class Starter:
         main, root = str(self._config.main), str(self._config.root)
         boot = {"main": main, "root": root, "bindings": table, "wait_until": self._config.pilot.wait_until,
                 "packages": list(map(str, self._config.packages))}
+        if self._parts.confinement is not None:
+            boot["confined"] = True
         return boot if self._parts.limits is None else {**boot, "cpu_ms": self._parts.limits.cpu_ms}
 
     def _rules(self, temp: str | None) -> dict[str, Any] | None:
@@ -141,9 +145,9 @@ class Starter:
             return script_error(error)
         if isinstance(error, ChannelClosed):
             what = f"the worker's process ended while the script was imported: {ended}"
-            return ScriptError(what, where=str(self._config.main))
+            return ScriptError(what, where=self._main)
         if isinstance(error, TimeoutError):
-            return ScriptError(f"importing the script took more than {_LOADING:g} s", where=str(self._config.main))
+            return ScriptError(f"importing the script took more than {_LOADING:g} s", where=self._main)
         return error
 
     def _tell(self, stream: str, line: str) -> None:
