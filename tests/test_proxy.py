@@ -37,7 +37,8 @@ async def pilot(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Serve
     folder = tmp_path_factory.mktemp("proxy")
     (folder / "entry.py").write_text("from workers import Response\n\ndef fetch(request):\n    return Response('hi')\n")
     (folder / "wrangler.toml").write_text('name = "w"\nmain = "entry.py"\n[ai]\nbinding = "AI"\n')
-    (folder / "models.yaml").write_text("picture: {task: Image-to-Text, engine: echo, vision: true}\n")
+    picture = "{task: Image-to-Text, engine: echo, vision: true, options: {images: true}}"
+    (folder / "models.yaml").write_text(f"picture: {picture}\n")
     async with serving(folder, env={"PILOT_API_TOKEN": "right"}) as pilot:
         yield pilot
 

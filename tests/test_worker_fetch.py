@@ -266,6 +266,7 @@ async def test_what_fails_uncaught_is_the_scripts_error(pilot: Served) -> None:
     since = len(pilot.events)
     status, text = await pilot.ask("/uncaught")
     assert (status, "fetch from 127.0.0.1:9 failed" in text, "in uncaught" in text) == (500, True, True)
+    await pilot.event("script_error", since=since)
     since = len(pilot.events)
     async with pilot.http.get(f"{pilot.url}/passed/cut") as response:
         assert response.status == 200

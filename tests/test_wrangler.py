@@ -28,7 +28,10 @@ OLD, NEW = "4.35.0", "4.164.0"
 NODES = {OLD: (18, 0), NEW: (22, 12)}
 FLAGS = ["enhanced_error_serialization", "enable_abortsignal_rpc"]
 ENTRY = "from workers import Response\n\ndef fetch(request):\n    return Response('hi')\n"
-MODELS = "picture: {task: Image-to-Text, engine: echo, vision: true}\nslow: {engine: echo, options: {rate: 20}}\n"
+MODELS = """
+picture: {task: Image-to-Text, engine: echo, vision: true, options: {images: true}}
+slow: {engine: echo, options: {rate: 20}}
+"""
 PIXEL = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==")
 WORKER = """

@@ -8,6 +8,7 @@ with single spaces; one word is one token. Options:
 ``context_window``  limit on prompt + ``max_tokens``; default none
 ``tool_call``       ``{name, arguments}``: call this function wherever a request offers it
 ``reasoning``       think this aloud before every answer, unless the request's ``reasoning_effort`` is ``none``
+``images``          true: take images, and look away
 
 ``max_tokens`` and ``stop`` are honoured; sampling parameters and seeds change nothing; ``n`` answers are all the
 same. In JSON mode it repeats a prompt that is JSON itself, and refuses any other. Tools and ``reasoning_effort`` are
@@ -39,10 +40,11 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     context_window: int | None = None
     tool_call: ToolCall | None = None
     reasoning: str = ""
+    images: bool = False
 
     @property
     def features(self) -> frozenset[str]:
-        given = {"tools": self.tool_call, "reasoning_effort": self.reasoning}
+        given = {"tools": self.tool_call, "reasoning_effort": self.reasoning, "image_url": self.images}
         return frozenset({"json_schema", "n", *(name for name, value in given.items() if value)})
 
 
