@@ -10,6 +10,7 @@ import shutil
 import signal
 import ssl
 import subprocess
+from io import BytesIO
 from pathlib import Path
 
 import aiohttp
@@ -116,3 +117,60 @@ async def test_over_tls(tmp_path: Path) -> None:
         trusting.check_hostname = False
         async with host.http.get(f"{host.url}/_w/app/", ssl=trusting) as response:
             assert await response.text() == "encrypted"
+
+
+MAIN = b'content-disposition: form-data; name="entry.py"; filename="entry.py"\r\n\r\ndef fetch(): return 1\r\n'
+GOOD = '{"main_module": "entry.py"}'
+
+
+def body(metadata: str | bytes, *parts: bytes) -> bytes:
+    text = metadata.encode() if isinstance(metadata, str) else metadata
+    head = b'content-disposition: form-data; name="metadata"\r\n\r\n' + text + b"\r\n"
+    return b"".join(b"--b\r\n" + part for part in (head, *parts)) + b"--b--\r\n"
+
+
+def part(name: str, content: bytes = b"x") -> bytes:
+    return f'content-disposition: form-data; name="{name}"; filename="{name}"\r\n\r\n'.encode() + content + b"\r\n"
+
+
+ABSURD = {
+    "no form": b"nothing", "empty": b"", "cut": body(GOOD, MAIN)[:-9], "no metadata": b"--b\r\n" + MAIN + b"--b--\r\n",
+    "no json": body("{", MAIN), "a list": body("[]", MAIN), "deep": body("[" * 100_000, MAIN),
+    "no main": body("{}", MAIN), "main is no text": body('{"main_module": 7}', MAIN),
+    "main is not there": body('{"main_module": "other.py"}', MAIN),
+    "main leaves": body('{"main_module": "../x.py"}', MAIN),
+    "bindings": body('{"main_module": "entry.py", "bindings": 7}', MAIN),
+    "a binding": body('{"main_module": "entry.py", "bindings": [7]}', MAIN),
+    "an unknown binding": body('{"main_module": "entry.py", "bindings": [{"name": "A", "type": "quantum"}]}', MAIN),
+    "limits": body('{"main_module": "entry.py", "limits": {"cpu_ms": -1}}', MAIN),
+    "limits that are none": body('{"main_module": "entry.py", "limits": [1]}', MAIN),
+    "settings": body('{"main_module": "entry.py", "pilot": {"wait_until": "x"}}', MAIN),
+    "settings that are none": body('{"main_module": "entry.py", "pilot": 7}', MAIN),
+    "flags": body('{"main_module": "entry.py", "compatibility_flags": 7}', MAIN),
+    "annotations": body('{"main_module": "entry.py", "annotations": 7}', MAIN),
+    "keeps": body('{"main_module": "entry.py", "keep_bindings": 7}', MAIN),
+    "twice": body(GOOD, MAIN, MAIN), "file and folder": body(GOOD, MAIN, part("a"), part("a/b")),
+    "large metadata": body(b" " * (2 << 20) + GOOD.encode(), MAIN),
+    "many files": body(GOOD, MAIN, *(part(f"f{number}") for number in range(20_001))),
+    "long path": body(GOOD, MAIN, part("x" * 300)), "deep path": body(GOOD, MAIN, part("a/" * 40 + "b")),
+    "a header without end": body(GOOD, MAIN, b"x-long: " + b"y" * (1 << 20) + b"\r\n" + part("a")),
+    "many headers": body(GOOD, MAIN, b"x: y\r\n" * 50_000 + part("a")),
+}  # fmt: skip
+
+
+async def test_absurd_uploads(tmp_path: Path) -> None:
+    """Each is refused, for what it is, and costs nothing beside it."""
+    async with hosting(tmp_path / "data") as host:
+        await host.deploy(worker(tmp_path / "app", says("one")))
+        for name, content in ABSURD.items():
+            headers = {"content-type": "multipart/form-data; boundary=b"}
+            upload = host.http.put(f"{host.url}{API}/scripts/app", data=BytesIO(content), headers=headers)
+            async with upload as response:
+                answer = await response.json()
+                assert 400 <= response.status < 500, (name, answer)
+                assert answer["errors"][0]["message"], name
+        zipped = {"content-type": "multipart/form-data; boundary=b", "content-encoding": "gzip"}
+        async with host.http.put(f"{host.url}{API}/scripts/app", data=b"\x1f\x8b", headers=zipped) as response:
+            assert response.status == 400
+        assert await host.get("app") == (200, "one")
+        assert len(json.loads(await host.cli("versions", "--json", cwd=tmp_path / "app"))) == 1

@@ -27,6 +27,19 @@ _LARGEST = 1 << 20                                 # bytes of metadata
 Binding = dict[str, Any]
 
 
+class _Known(msgspec.Struct):
+    """What of the metadata is read here, and of which type it must be; Cloudflare's API has more."""
+
+    main_module: str | None = None
+    bindings: list[dict[str, Any]] | None = None
+    keep_bindings: list[str] | None = None
+    compatibility_date: str | None = None
+    compatibility_flags: list[str] | None = None
+    annotations: dict[str, Any] | None = None
+    limits: dict[str, float] | None = None
+    pilot: dict[str, Any] | None = None
+
+
 @dataclass(frozen=True)
 class Upload:
     """Checked. ``metadata`` has no secret in it any more; ``secrets`` are by name."""
@@ -98,9 +111,10 @@ def _metadata(form: FormData) -> dict[str, Any]:
     if len(text) > _LARGEST:
         raise RequestError(413, f"the metadata is over {_LARGEST} bytes")
     try:
+        msgspec.json.decode(text, type=_Known)
         return msgspec.json.decode(text, type=dict[str, Any])
     except (msgspec.DecodeError, RecursionError) as error:
-        raise RequestError(400, f"the part 'metadata' is not a JSON object: {error}") from None
+        raise RequestError(400, f"the part 'metadata' cannot be used: {error}") from None
 
 
 def _types(form: FormData) -> list[str]:

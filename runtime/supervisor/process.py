@@ -102,6 +102,7 @@ class Starter:
         try:
             async with asyncio.timeout(_LOADING):
                 packages = await process.channel.call("load", self._boot())
+                await process.channel.call("beat")  # what its import has left running lets the event loop turn
         except BaseException as error:
             raise self._not_loaded(error, await process.kill()) from None
         if self._parts.confinement is None:  # the zygote is in no sandbox
