@@ -31,7 +31,7 @@ class LimitExceeded(ScriptError):
 
     def __init__(self, code: int, what: str) -> None:
         self.code = code
-        super().__init__(what)
+        super().__init__(f"error {code}: {what}")
 
 
 class IsolateLost(ScriptError):
