@@ -12,7 +12,8 @@ error is every request's answer until the pause is over, and the first request a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import msgspec
@@ -102,8 +103,7 @@ class EngineClient:
 
     async def _deltas(self, way: Way, request: Generate, request_id: str) -> AsyncGenerator[Delta, None]:
         process = await self._serving()
-        self.live += 1
-        try:
+        with self._used(process):
             stream = way.stream = process.stream(request, request_id)
             try:
                 async for item in stream:
@@ -115,19 +115,19 @@ class EngineClient:
                         yield delta
             finally:
                 stream.drop()
-        except RemoteError as error:
-            raise self._failure(error, process) from None
-        except ChannelClosed:
-            raise EngineLost from None
-        finally:
-            self.live -= 1
 
     async def perform(self, task: tasks.Task, request_id: str) -> Any:
         """The answer to any task but text generation (``bindings.ai.tasks``). Raises EngineError."""
         process = await self._serving()
+        with self._used(process):
+            return msgspec.convert(await process.perform(task, request_id), tasks.ANSWERS[type(task)])
+
+    @contextmanager
+    def _used(self, process: EngineProcess) -> Iterator[None]:
+        """A request is in the process; what becomes of it there, in the contract's words."""
         self.live += 1
         try:
-            return msgspec.convert(await process.perform(task, request_id), tasks.ANSWERS[type(task)])
+            yield
         except RemoteError as error:
             raise self._failure(error, process) from None
         except ChannelClosed:
