@@ -61,6 +61,7 @@ async def chat(host: Host) -> bytes:
         return await response.read()
 
 
+@pytest.mark.timeout(900)  # the model and eleven deploys share two cores
 async def test_streams_finish_while_versions_come_and_isolates_die(host: Host) -> None:
     sample, answers, over = SAMPLES / "chat", list[bytes](), False
     await host.deploy(sample)
@@ -95,7 +96,7 @@ async def test_streams_finish_while_versions_come_and_isolates_die(host: Host) -
     tail.send_signal(signal.SIGINT)
     seen, _ = await tail.communicate()
     urls = [event["event"]["request"]["url"] for event in map(json.loads, seen.splitlines()) if event["event"]]
-    assert sum("worker-endpoint" in url for url in urls) > len(answers)
+    assert sum("worker-endpoint" in url for url in urls) >= len(answers)
 
 
 def isolates(host: Host) -> list[int]:
@@ -104,6 +105,7 @@ def isolates(host: Host) -> list[int]:
     return [child.pid for zygote in zygotes for child in zygote.children()]
 
 
+@pytest.mark.timeout(600)
 async def test_a_killed_model_comes_back(host: Host) -> None:
     whole = await events(host, 50)
     engine = next(child for child in psutil.Process(host.process.pid).children(recursive=True)
