@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from pathlib import Path
-from statistics import median
 
 from bench import targets
 from bench.figures import FIGURES, Figure
 from bench.measures import Numbers
-from runtime.bench.plot import Bar, Group, bars, short
+from runtime.bench.plot import Bar, Group, bars, cell
 
 Results = dict[str, dict[str, list[Numbers]]]  # figure → server → one set of numbers per round
 
@@ -27,16 +26,9 @@ def _rows(servers: dict[str, list[Numbers]]) -> list[str]:
     columns = list(dict.fromkeys(name for rounds in servers.values() for numbers in rounds for name in numbers))
     lines = [f"| | {' | '.join(columns)} |", "|---|" + "---:|" * len(columns)]
     for server, rounds in servers.items():
-        cells = [_cell([numbers[column] for numbers in rounds if column in numbers]) for column in columns]
+        cells = [cell([numbers[column] for numbers in rounds if column in numbers]) for column in columns]
         lines.append(f"| {server} | {' | '.join(cells)} |")
     return lines
-
-
-def _cell(values: list[float]) -> str:
-    if not values:
-        return ""
-    spread = f" ({short(min(values))}-{short(max(values))})" if len(values) > 1 else ""
-    return short(median(values)) + spread
 
 
 def plot(results: Results) -> str:

@@ -137,8 +137,9 @@ async def test_a_worker_that_ends_itself_is_started_again(pilot: Served) -> None
 async def test_a_killed_zygote_is_replaced(pilot: Served) -> None:
     zygote = member(pilot, "runtime.isolate.zygote")
     passed = await begun(pilot, "/ai")
+    forks = zygote.children()
     zygote.kill()
-    await gone([zygote])
+    await gone([zygote, *forks])
     assert await pilot.ask() == (200, "fine")
     assert (await passed.read()).endswith(b"data: [DONE]\n\n")
     assert await pilot.save(ENTRY)

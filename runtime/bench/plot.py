@@ -55,5 +55,13 @@ def _bar(bar: Bar, most: float, y: int) -> str:
             f'<text class="v" x="{_LEFT + max(width, high) + 6:.1f}" y="{y + 1}">{short(median(bar.values))}</text>')
 
 
+def cell(values: list[float]) -> str:
+    """The median, and the spread where there are several; empty without any."""
+    if not values:
+        return ""
+    spread = f" ({short(min(values))}-{short(max(values))})" if len(values) > 1 else ""
+    return short(median(values)) + spread
+
+
 def short(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"

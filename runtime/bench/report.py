@@ -8,13 +8,12 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from runtime.bench.job import FIGURES
-from runtime.bench.plot import Bar, Group, bars, short
+from runtime.bench.plot import Bar, Group, bars, cell
 from runtime.bench.rounds import Plan, Row
 from runtime.bench.target import Target
 
@@ -31,20 +30,13 @@ def grid(rows: Sequence[Row]) -> tuple[Line, list[Line]]:
     lines: list[Line] = []
     for streams in sorted({row.streams for row in rows}):
         here = [row for row in rows if row.streams == streams]
-        lines += [[row.target, str(streams), *(_cell(row.values(key)) for key in keys), _load(row)] for row in here]
+        lines += [[row.target, str(streams), *(cell(row.values(key)) for key in keys), _load(row)] for row in here]
         lines += [_ratios(here[0], other, keys) for other in here[1:]]
     return ["", "streams", *(FIGURES[key][0] for key in keys), "load CPU"], lines
 
 
 def _ratios(one: Row, other: Row, keys: Sequence[str]) -> Line:
     return [f"{one.target} ÷ {other.target}", str(one.streams), *(_ratio(one, other, key) for key in keys), ""]
-
-
-def _cell(values: list[float]) -> str:
-    if not values:
-        return ""
-    spread = f" ({short(min(values))}-{short(max(values))})" if len(values) > 1 else ""
-    return short(median(values)) + spread
 
 
 def _load(row: Row) -> str:

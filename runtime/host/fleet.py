@@ -235,7 +235,7 @@ class Fleet:
             wanted = {arm.row.id for rollout in rollouts for arm in rollout.arms}
         for id in set(ids) - wanted:
             if (deployment := self._open.pop(id, None)) is not None:
-                self._spawn(_retire(deployment))
+                self._spawn(deployment.retire())
 
 
 def _report(worker: Worker, url: str) -> dict[str, Any]:
@@ -246,14 +246,6 @@ def _report(worker: Worker, url: str) -> dict[str, Any]:
         "isolates": sum(slot.alive for arm in arms for slot in arm.deployment.slots),
         "requests": sum(arm.answered for arm in arms), "failed": sum(arm.failed for arm in arms),
     }
-
-
-async def _retire(deployment: Deployment) -> None:
-    try:
-        await deployment.retire()
-    except asyncio.CancelledError:
-        await deployment.aclose()
-        raise
 
 
 __all__ = ["Fleet", "NotDeployed", "Worker"]

@@ -113,10 +113,14 @@ class Deployment:
                 self._idle.set()
 
     async def retire(self) -> None:
-        """Let go once everything this version began is done."""
-        await self._idle.wait()
-        within = self.config.pilot.wait_until + GRACE
-        await asyncio.gather(*(slot.retire(within) for slot in self.slots))
+        """Let go once everything this version began is done, or at once when this is cancelled."""
+        try:
+            await self._idle.wait()
+            within = self.config.pilot.wait_until + GRACE
+            await asyncio.gather(*(slot.retire(within) for slot in self.slots))
+        except asyncio.CancelledError:
+            await self.aclose()
+            raise
 
     async def aclose(self) -> None:
         await asyncio.gather(*(slot.aclose() for slot in self.slots))

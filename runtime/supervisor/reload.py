@@ -128,7 +128,7 @@ class Deployments:
             self._retire(old)
 
     def _retire(self, old: Deployment) -> None:
-        task = asyncio.create_task(_retire(old))
+        task = asyncio.create_task(old.retire())
         self._retiring.add(task)
         task.add_done_callback(self._retiring.discard)
 
@@ -152,14 +152,6 @@ class Deployments:
     def _named(self, files: Iterable[Path]) -> list[str]:
         root = self.config.root
         return [str(path.relative_to(root)) if path.is_relative_to(root) else str(path) for path in files]
-
-
-async def _retire(old: Deployment) -> None:
-    try:
-        await old.retire()
-    except asyncio.CancelledError:
-        await old.aclose()
-        raise
 
 
 def parse_bindings(config: Config, house: House) -> list[Binding]:
