@@ -1,7 +1,7 @@
 # make dev    serve the sample worker with the embedded model
 # make test   everything: ruff, mypy, pytest (with vLLM's CPU build and a real Chromium)
 # make check  ruff and mypy alone
-# make bench  side by side with workerd, wrangler dev, vllm serve ...: at most 10 minutes; ARGS=--quick for 2
+# make bench  side by side with workerd, wrangler dev, vllm serve ...: about 20 minutes; ARGS=--quick for 2
 #
 # Settings:  PYTHON=python3.12   VENV=.venv   ARGS="--port 9000"   (ARGS goes to `pilot dev` or to pytest)
 

@@ -19,7 +19,7 @@ from runtime.bench.plot import short
 
 RESULTS = Path(__file__).parent / "results"
 SHORT = ["pilot", "workerd (JS)", "uvicorn, raw ASGI", "vllm serve"]  # what a quick run starts
-LENGTH = Length(2, 6)  # three rounds of this and all starts are ten minutes
+LENGTH = Length(2, 6)
 
 
 def main() -> None:
@@ -44,7 +44,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench ARGS=...", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one short round")
     parser.add_argument("--rounds", type=int, help="default 3, with --quick 1")
-    parser.add_argument("--minutes", type=float, default=10, help="begin no round that would end after these (10)")
+    parser.add_argument("--minutes", type=float, default=20, help="begin no round that would end after these (20)")
     parser.add_argument("--only", nargs="*", choices=[figure.key for figure in FIGURES], help="these figures")
     parser.add_argument("--servers", nargs="*", metavar="NAME", help="these alone", choices=names)
     parser.add_argument("--seconds", type=float, help="of every measured window (2)")
@@ -112,6 +112,8 @@ def start(stack: ExitStack, server: Server, chosen: list[Figure], target: str) -
 
 
 def take(results: report.Results, figure: Figure, server: Server, measure: object) -> None:
+    if not machine.settle():
+        say(f"{figure.key}, {server.name}: a server is still busy with what its clients have left")
     try:
         numbers = measure()  # type: ignore[operator]
     except (load.LoadError, RuntimeError, OSError) as error:

@@ -8,6 +8,7 @@ import platform
 import resource
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +16,7 @@ from pathlib import Path
 import psutil
 
 CPUS = sorted(os.sched_getaffinity(0))
+_LOOK, _BUSY = 0.3, 0.15  # seconds; share of a CPU
 SERVER, LOAD = CPUS[0], CPUS[-1]  # one CPU each; the same one where there is only one
 
 
@@ -47,12 +49,18 @@ def prepare(cpu: int | None) -> Callable[[], None]:
 
 def family(pid: int, without: Iterable[int] = ()) -> list[psutil.Process]:
     """The process and all below it; a process in ``without`` is left out, and all below that."""
-    left_out = set(without)
-    if pid in left_out or not psutil.pid_exists(pid):
+    if not psutil.pid_exists(pid):
         return []
-    found = [psutil.Process(pid)]
-    for child in found[0].children():
-        found += family(child.pid, left_out)
+    below: dict[int, list[psutil.Process]] = {}
+    for process in psutil.process_iter():
+        with suppress(psutil.NoSuchProcess):
+            below.setdefault(process.ppid(), []).append(process)
+    left_out, found, todo = set(without), list[psutil.Process](), [psutil.Process(pid)]
+    while todo:
+        process = todo.pop(0)
+        if process.pid not in left_out:
+            found.append(process)
+            todo += below.get(process.pid, [])
     return found
 
 
@@ -76,6 +84,19 @@ def pss(pid: int, without: Iterable[int] = ()) -> float:
             lines = Path(f"/proc/{process.pid}/smaps_rollup").read_text().splitlines()
             total += next((int(line.split()[1]) for line in lines if line.startswith("Pss:")), 0)
     return total / 1000
+
+
+def settle(within: float = 60) -> bool:
+    """Wait until what this process has started rests, or one server's unfinished work would be measured as another's.
+    False: it does not."""
+    end, before = time.monotonic() + within, cpu_seconds(os.getpid())
+    while time.monotonic() < end:
+        time.sleep(_LOOK)
+        now = cpu_seconds(os.getpid())
+        if now - before < _BUSY * _LOOK:
+            return True
+        before = now
+    return False
 
 
 def describe() -> str:

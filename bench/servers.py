@@ -16,7 +16,7 @@ NODE = CACHE / "node"
 PYTHON = CACHE / "python"  # what pip put there for the comparison alone
 RUST = CACHE / "tools" / "vllm-rs"
 MODEL, QUIET = "@cf/bench/paced", "@cf/bench/quiet"
-MAX_TOKENS = 60000
+MAX_TOKENS = 3000  # half a minute: a server that does not notice that its clients have left is busy no longer
 ENGINE_ENV = {
     "PYTHONPATH": f"{HERE.parent}:{HERE / 'paced'}", "PACED_TOKENS": model.TOKENS, "PACED_CPU": str(machine.LOAD),
     "VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_NO_USAGE_STATS": "1", "VLLM_CPU_OMP_THREADS_BIND": "nobind",

@@ -7,7 +7,7 @@ from workers import Response
 from workers import fetch as outbound
 
 EVENTS = {"content-type": "text/event-stream"}
-ASKED = {"prompt": "Where is New York?", "raw": True, "max_tokens": 60000, "stream": True}
+ASKED = {"prompt": "Where is New York?", "raw": True, "max_tokens": 3000, "stream": True}
 
 
 async def fetch(request, env, ctx):
