@@ -23,7 +23,13 @@ ENTRY = f"""
 from workers import Response
 
 async def fetch(request, env, ctx):
-    return Response(await env.AI.run("talker", {{"prompt": {" ".join(WORDS)!r}, "stream": True, "max_tokens": 100000}}))
+    stream = await env.AI.run("talker", {{"prompt": {" ".join(WORDS)!r}, "stream": True, "max_tokens": 100000}})
+    return Response(again(stream) if request.url.endswith("/again") else stream)
+
+async def again(stream):
+    async for chunk in stream:
+        yield chunk
+        yield b""  # which must not end the body
 """
 MODELS = json.dumps({"talker": {"context_window": 200_000, "engine": "echo", "model": "talker",
                                 "options": {"rate": 20_000, "tokens": TOKENS}}})
@@ -54,7 +60,8 @@ def unchunked(body: bytes) -> bytes:
     return b"".join(pieces)
 
 
-async def test_a_slow_client_and_a_quick_one_get_the_same(pilot: Served) -> None:
+@pytest.mark.parametrize("path", ["/unread", "/again"])
+async def test_a_slow_client_and_a_quick_one_get_the_same(pilot: Served, path: str) -> None:
     """The slow one reads nothing until the quick one has everything: more than the socket's buffers hold."""
     host, _, port = pilot.url.removeprefix("http://").rpartition(":")
     slow = socket.socket()
@@ -63,9 +70,9 @@ async def test_a_slow_client_and_a_quick_one_get_the_same(pilot: Served) -> None
     loop = asyncio.get_running_loop()
     async with asyncio.timeout(60):
         await loop.sock_connect(slow, (host, int(port)))
-        await loop.sock_sendall(slow, b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+        await loop.sock_sendall(slow, f"GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n".encode())
         begun = await loop.sock_recv(slow, 1000)
-        async with pilot.http.get(pilot.url) as answer:
+        async with pilot.http.get(pilot.url + path) as answer:
             quick = await answer.read()
         received = [begun]
         while piece := await loop.sock_recv(slow, 1 << 20):
@@ -88,7 +95,7 @@ async def test_an_item_is_diverted_only_past_a_reader_that_waits() -> None:
     peer = await Channel.open(far, no_calls, sources=lambda op, args: feed)
     channel = await Channel.open(near, no_calls)
     stream, taken = channel.ask("feed", window=4), list[Any]()
-    stream.shortcut = lambda item: item % 2 == 1 and not taken.append(item)
+    stream.divert(lambda item: item % 2 == 1 and not taken.append(item))
     feed.put(0)
     await channel.call("echo")
     assert (stream.waiting, taken) == (1, [])

@@ -37,7 +37,7 @@ class Reading(AsyncGenerator[Delta, None]):
             return finish_reason is None and extra is None and take(text, tokens)
 
         if self._way.stream is not None:
-            self._way.stream.shortcut = shortcut
+            self._way.stream.divert(shortcut)
 
     def __aiter__(self) -> AsyncGenerator[Delta, None]:
         return self._deltas  # no layer per delta

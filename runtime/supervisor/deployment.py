@@ -13,7 +13,7 @@ from runtime.errors import ScriptError
 from runtime.supervisor.exchange import INLINE_LIMIT, Exchange
 from runtime.supervisor.heads import check_size, host
 from runtime.supervisor.isolates import GRACE
-from runtime.supervisor.limits import IsolateLost, bounded, cpu_exceeded, too_many, within
+from runtime.supervisor.limits import Bounded, IsolateLost, cpu_exceeded, too_many, within
 from runtime.supervisor.outbound import FetchError
 from runtime.supervisor.process import Parts, Process, Starter, script_error
 from runtime.wire import ChannelClosed, RemoteError
@@ -166,7 +166,7 @@ class Deployment:
         found = _body(process, body, exchange)
         if self._limits is None or body is None or isinstance(body, bytes) or body[0] != "mine":
             return found
-        return bounded(found, self._limits.response_bytes)
+        return Bounded(found, self._limits.response_bytes)
 
     async def _died(self, process: Process) -> ScriptError:
         how = await process.aclose()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import aclosing
+from collections.abc import Callable
 from typing import Annotated
 
 import msgspec
 
 from runtime.errors import ScriptError
+from runtime.wire import RemoteStream
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 
@@ -58,15 +58,33 @@ def too_many_subrequests(limit: int) -> LimitExceeded:
     return LimitExceeded(1102, f"too many subrequests: more than {limit} of one request (subrequests)")
 
 
-async def bounded(chunks: AsyncIterator[bytes], limit: int) -> AsyncIterator[bytes]:
+class Bounded:
     """The chunks, until there are too many bytes of them."""
-    left = limit
-    async with aclosing(chunks) as source:  # type: ignore[type-var]
-        async for chunk in source:
-            left -= len(chunk)
-            if left < 0:
-                raise too_large(limit)
-            yield chunk
+
+    def __init__(self, chunks: RemoteStream, limit: int) -> None:
+        self._chunks, self._limit, self._left = chunks, limit, limit
+        self.aclose = chunks.aclose
+
+    def __aiter__(self) -> Bounded:
+        return self
+
+    async def __anext__(self) -> bytes:
+        chunk: bytes = await self._chunks.__anext__()
+        self._left -= len(chunk)
+        if self._left < 0:
+            raise too_large(self._limit)
+        return chunk
+
+    def divert(self, take: Callable[[bytes], bool]) -> None:
+        """As of ``RemoteStream``; what is too much is left for the reader to refuse."""
+
+        def counted(chunk: bytes) -> bool:
+            if len(chunk) > self._left or not take(chunk):
+                return False
+            self._left -= len(chunk)
+            return True
+
+        self._chunks.divert(counted)
 
 
 class within:
@@ -89,6 +107,6 @@ class within:
 
 
 __all__ = [
-    "IsolateLost", "LimitExceeded", "Limits", "bounded", "cpu_exceeded", "too_large", "too_many",
+    "Bounded", "IsolateLost", "LimitExceeded", "Limits", "cpu_exceeded", "too_large", "too_many",
     "too_many_subrequests", "wall_exceeded", "within",
 ]

@@ -58,7 +58,8 @@ def chunk_writer(send: Any) -> Callable[[bytes], bool] | None:
     def now(chunk: bytes) -> bool:
         if flow.write_paused or cycle.disconnected or is_closing():
             return False
-        write(b"%x\r\n%b\r\n" % (len(chunk), chunk))
+        if chunk:  # an empty one would be the body's end
+            write(b"%x\r\n%b\r\n" % (len(chunk), chunk))
         return True
 
     return now

@@ -7,7 +7,7 @@ from the source one by one, decoded if they carry a content coding, and given ou
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Coroutine
 from typing import Any, NamedTuple
 
 from runtime.web import codings
@@ -150,7 +150,11 @@ class ReadableStream:
         if self._closed:
             raise StopAsyncIteration
         try:
-            return await self._advance()
+            if self._iterator is None:
+                self._iterator = self._begin()
+            step = self._iterator.__anext__()
+            chunk = await (step if self.signal is None else self.signal.race(step))
+            return chunk if type(chunk) is bytes else to_bytes(chunk)
         except StopAsyncIteration:
             self._closed, self.locked = True, False
             raise
@@ -158,13 +162,6 @@ class ReadableStream:
             self._error = error  # kept: a finished generator would look like a clean end to the next read
             await self._close_source()  # after an abort the source still runs
             raise
-
-    async def _advance(self) -> bytes:
-        if self._iterator is None:
-            self._iterator = self._begin()
-        step = self._iterator.__anext__()
-        chunk = await (step if self.signal is None else self.signal.race(step))
-        return chunk if type(chunk) is bytes else to_bytes(chunk)
 
     def _begin(self) -> AsyncIterator[Any]:
         source = self._source
@@ -185,8 +182,8 @@ class ReadableStreamDefaultReader:
     def __aiter__(self) -> ReadableStreamDefaultReader:
         return self
 
-    async def __anext__(self) -> bytes:
-        return await self._stream.pull()
+    def __anext__(self) -> Coroutine[Any, Any, bytes]:
+        return self._stream.pull()
 
     async def read(self) -> ReadResult:
         try:

@@ -24,7 +24,7 @@ class RemoteStream:
     """The peer's stream, read once. ``handle`` is the peer's number for it; ``started`` says whether it was read."""
 
     __slots__ = (
-        "__weakref__", "_channel", "_error", "_granted", "_items", "_open", "_waiter", "_window", "handle", "shortcut",
+        "__weakref__", "_channel", "_error", "_granted", "_items", "_open", "_shortcut", "_waiter", "_window", "handle",
         "started",
     )  # fmt: skip
 
@@ -34,8 +34,7 @@ class RemoteStream:
         self._waiter: asyncio.Future[None] | None = None
         self._error: BaseException | None = None
         self._open, self.started, self._granted = True, False, 0
-        # Asked first when an item comes and the reader waits with nothing left to read: True when it has dealt with it.
-        self.shortcut: Callable[[Any], bool] | None = None
+        self._shortcut: Callable[[Any], bool] | None = None
 
     def __aiter__(self) -> RemoteStream:
         return self
@@ -49,6 +48,11 @@ class RemoteStream:
             await self._wait()
         self._grant()
         return self._items.popleft()
+
+    def divert(self, take: Callable[[Any], bool]) -> None:
+        """Ask ``take(item)`` first when an item comes and the reader waits with nothing left to read: True when it
+        has dealt with it, and no task need be woken."""
+        self._shortcut = take
 
     @property
     def waiting(self) -> int:
@@ -107,7 +111,7 @@ class RemoteStream:
             self._waiter = None  # cancelled, it would hold the exception, and that the frames that hold this stream
 
     def _arrived(self, item: Any) -> None:
-        if self.shortcut is not None and self._waiter is not None and not self._items and self.shortcut(item):
+        if self._shortcut is not None and self._waiter is not None and not self._items and self._shortcut(item):
             return self._grant()
         self._items.append(item)
         self._wake()
@@ -151,13 +155,15 @@ class Offer:
     async def _pump(self) -> None:
         end: list[Any] = [END, self.handle]
         self.begun = True
+        divert = getattr(self.source, "divert", None)  # as of ``RemoteStream``
         try:
             async for item in self.source:
-                while self.credit == 0:
+                while not self._send(item):
                     self.more = asyncio.get_running_loop().create_future()
                     await self.more
-                self.credit -= self.credit != UNLIMITED
-                self.channel.send([ITEM, self.handle, item])
+                if divert is not None:
+                    divert(self._send)
+                    divert = None
         except Exception as error:
             end += describe(error)
         finally:
@@ -165,6 +171,15 @@ class Offer:
             self.channel.send(end)
             self.task = None  # or, cancelled, it and the streams that the source was reading would hold each other
             await _close(self.source)
+
+
+    def _send(self, item: Any) -> bool:
+        """False: the peer has not asked for it yet."""
+        if self.credit == 0:
+            return False
+        self.credit -= self.credit != UNLIMITED
+        self.channel.send([ITEM, self.handle, item])
+        return True
 
 
 async def _close(source: Any) -> None:
