@@ -48,7 +48,7 @@ class StreamStats:
     started: float = field(default_factory=time.perf_counter, repr=False)
 
     def count(self, delta: Delta) -> None:
-        if self.first is None:
+        if self.first is None and delta.tokens:
             self.first = time.perf_counter() - self.started
         self.tokens += delta.tokens
         self.prompt_tokens = delta.prompt_tokens
@@ -117,13 +117,15 @@ class Answering:
         return form.whole(choices, self.stats.usage)
 
     async def _events(self, deltas: Deltas, form: Form) -> AsyncGenerator[bytes, None]:
-        """The events. The first item is empty: the engine has taken the request and made its first delta."""
+        """The events. The first item is empty: the engine has taken the request."""
         count, text, rest = self.stats.count, form.text, form.rest
         async with aclosing(deltas):
             head = await anext(deltas, Delta("", 0))
-            count(head)
             yield b""
             try:
+                if head.is_empty:
+                    head = await anext(deltas, head)
+                count(head)
                 if begun := form.begin() + rest(head):
                     yield begun
                 async for delta in deltas:

@@ -158,6 +158,8 @@ class EngineClient:
             await asyncio.wait([self._keeper])
 
     async def _serving(self) -> EngineProcess:
+        if self.state == "ready" and self._process is not None:
+            return self._process
         self.start()
         self._waiting += 1
         try:

@@ -91,6 +91,7 @@ class Delta(msgspec.Struct, array_like=True):
     ``text`` may be empty (a token that is only part of a character). ``tokens`` is how many tokens this
     delta stands for. The last delta (of each of ``n`` answers) has ``finish_reason`` (``stop``, ``length``,
     ``tool_calls``); every delta carries the prompt's length in tokens, known before the first token is made.
+    The first one may be empty: the engine has taken the request, and nothing is refused any more.
     """
 
     text: str
@@ -98,6 +99,10 @@ class Delta(msgspec.Struct, array_like=True):
     prompt_tokens: int = 0
     finish_reason: str | None = None
     extra: Extra | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.tokens or self.text or self.finish_reason or self.extra)
 
 
 class EngineInfo(msgspec.Struct, frozen=True, kw_only=True):

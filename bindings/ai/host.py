@@ -24,7 +24,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from importlib import import_module
 from typing import Any
@@ -55,6 +55,7 @@ class Host:
 
     def __init__(self) -> None:
         self.engine: Engine | None = None
+        self._feed: Callable[[Generate, str], Feed | None] = lambda request, request_id: None
         self.left = asyncio.Event()
 
     async def handle(self, op: str, args: list[Any]) -> Any:
@@ -76,6 +77,8 @@ class Host:
         except Exception:
             traceback.print_exc()
             raise
+        if isinstance(self.engine, Feeding):
+            self._feed = self.engine.feed
         _settle_memory()
         return self.engine.info
 
@@ -84,8 +87,7 @@ class Host:
         if op != "generate":
             raise ValueError(f"unknown operation {op!r}")
         request, request_id = msgspec.convert(args[0], Generate), args[1]
-        feed = self.engine.feed(request, request_id) if isinstance(self.engine, Feeding) else None
-        return feed or self._deltas(request, request_id)
+        return self._feed(request, request_id) or self._deltas(request, request_id)
 
     async def _deltas(self, request: Generate, request_id: str) -> AsyncIterator[Delta]:
         assert self.engine is not None

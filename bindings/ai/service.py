@@ -1,7 +1,7 @@
 """The one ``run`` behind both doors, ``env.AI`` and REST: catalog → checks → engine → answer.
 
-The first delta is awaited before the answer begins, so that a refusal is an HTTP error and not a broken
-stream. Whoever closes the answer's stream, or cancels ``run``, aborts the engine's request.
+The first delta, which may be empty, is awaited before the answer begins, so that a refusal is an HTTP error and not
+a broken stream. Whoever closes the answer's stream, or cancels ``run``, aborts the engine's request.
 """
 
 from __future__ import annotations

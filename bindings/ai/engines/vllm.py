@@ -26,7 +26,7 @@ import msgspec
 
 from bindings.ai import features, hub
 from bindings.ai.engine import Delta, EngineInfo, EngineSpec, Generate, Progress, check_limits
-from bindings.ai.engines import vllm_load
+from bindings.ai.engines import vllm_load, vllm_tokens
 from bindings.ai.engines.vllm_chat import Chats
 from bindings.ai.engines.vllm_lora import Adapters, Turns
 from bindings.ai.engines.vllm_parsers import Parsers
@@ -63,6 +63,7 @@ class VLLMEngine:
 
     @classmethod
     async def _of(cls, llm: Any, model: str, template: str | None, parsers: Parsers) -> VLLMEngine:
+        await asyncio.to_thread(vllm_tokens.quicken, getattr(llm.renderer, "tokenizer", None))
         plain = await Plain.of(llm, template)
         chats = Chats(llm, template, parsers) if plain.chat is not None else None
         return cls(llm, plain, chats, vllm_load.describe(llm, model, _features(llm, chats)))

@@ -12,10 +12,10 @@ from typing import Any
 
 from bindings.ai.engine import Generate
 from bindings.ai.engines.vllm_read import Asked, Reader
+from bindings.ai.engines.vllm_tokens import SHORT
 from runtime.errors import ConfigError
 
 _HI = [{"role": "user", "content": "Hi"}]
-_SHORT = 1000  # characters; handing them to a thread takes longer than the tokenizer does
 _SAME = ("top_k", "seed", "repetition_penalty", "frequency_penalty", "presence_penalty", "logprobs")
 
 
@@ -44,14 +44,14 @@ class Plain:
         messages = messages or [{"role": "user", "content": request.prompt}]
         if self.chat is None:
             return await self._render_text("\n\n".join(_text(message) for message in messages))
-        if sum(len(_text(message)) for message in messages) <= _SHORT:
+        if sum(len(_text(message)) for message in messages) <= SHORT:
             _, (prompt,) = self._renderer.render_chat([messages], self.chat, self._chat_length)
         else:
             _, (prompt,) = await self._renderer.render_chat_async([messages], self.chat, self._chat_length)
         return prompt
 
     async def _render_text(self, text: str) -> Any:
-        if len(text) <= _SHORT:
+        if len(text) <= SHORT:
             (prompt,) = self._renderer.render_cmpl([{"prompt": text}], self._length)
         else:
             (prompt,) = await self._renderer.render_cmpl_async([{"prompt": text}], self._length)

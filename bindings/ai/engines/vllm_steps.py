@@ -26,6 +26,7 @@ from runtime.wire import Feed
 
 _STATIONS = ("process_outputs", "add_request", "propagate_error")
 _LIMITS = ("max_num_queued_reqs", "max_num_queued_tokens")
+_QUIET = 0.002  # seconds without a new request
 _numbers = count(1)
 
 Told = Callable[[Exception], Exception]
@@ -40,6 +41,8 @@ class Steps:
         self._awaited: dict[str, Stream] = {}
         self.streams: dict[str, Stream] = {}
         self._aborts: set[asyncio.Task[None]] = set()
+        self._taken: list[Stream] = []
+        self._last_taken = 0.0
         self._process, self._add, self._propagate = (getattr(self._processor, name) for name in _STATIONS)
         for name, station in zip(_STATIONS, (self._step, self._take, self._broken), strict=True):
             setattr(self._processor, name, station)
@@ -68,12 +71,30 @@ class Steps:
             await self._llm.add_request(name, prompt, params, **more)
         finally:
             self._awaited.pop(name, None)
+        self._tell_later(stream)
 
     def abort(self, stream: Stream) -> None:
         if self.streams.pop(stream.id, None) is not None:
             task = asyncio.get_running_loop().create_task(self._llm.engine_core.abort_requests_async([stream.id]))
             self._aborts.add(task)
             task.add_done_callback(self._aborts.discard)
+
+    def _tell_later(self, stream: Stream) -> None:
+        """That the request is taken, once requests no longer come thick and fast: the next one is more urgent."""
+        loop = asyncio.get_running_loop()
+        self._last_taken = loop.time()
+        self._taken.append(stream)
+        if len(self._taken) == 1:
+            loop.call_later(_QUIET, self._tell)
+
+    def _tell(self) -> None:
+        loop = asyncio.get_running_loop()
+        if (quiet := loop.time() - self._last_taken) < _QUIET:
+            loop.call_later(_QUIET - quiet, self._tell)
+            return
+        streams, self._taken = self._taken, []
+        for stream in streams:
+            stream.taken()
 
     # In the place of OutputProcessor's own
 
@@ -110,12 +131,12 @@ class Steps:
 class Stream:
     """One request that ``Steps`` answers."""
 
-    __slots__ = ("_steps", "_task", "feed", "id", "prompt_tokens", "text")
+    __slots__ = ("_begun", "_steps", "_task", "feed", "id", "prompt_tokens", "text")
 
     text: Text
 
     def __init__(self, steps: Steps) -> None:
-        self._steps, self.id, self.prompt_tokens = steps, "", 0
+        self._steps, self.id, self.prompt_tokens, self._begun = steps, "", 0, False
         self._task: asyncio.Task[None] | None = None
         self.feed = Feed(joined, self._left)
 
@@ -127,6 +148,7 @@ class Stream:
     def step(self, output: Any) -> None:
         """What one step of the model has added."""
         ids, reason = output.new_token_ids, output.finish_reason
+        self._begun = True
         if reason is None:
             text = self.text.add(ids[0]) if len(ids) == 1 else self._said(ids)
             return self.feed.put(Delta(text, len(ids), self.prompt_tokens))
@@ -138,7 +160,13 @@ class Stream:
         self.feed.put(Delta(self._said(shown), len(ids), self.prompt_tokens, told))
         self.feed.end()
 
+    def taken(self) -> None:
+        """The model has the request: an empty delta says so, if it has said nothing itself."""
+        if not self._begun:
+            self.feed.put(Delta("", 0, self.prompt_tokens))
+
     def fail(self, error: Exception) -> None:
+        self._begun = True
         told = self._steps.told(error)
         if not isinstance(told, EngineError):
             traceback.print_exception(error)
@@ -155,6 +183,7 @@ class Stream:
             self.fail(error)
 
     def _left(self) -> None:
+        self._begun = True
         if self._task is not None:
             self._task.cancel()
         self._steps.abort(self)
