@@ -62,6 +62,10 @@ def third_party(root: Path) -> list[str]:
     return sorted({name.partition(".")[0] for name, file in loaded.items() if file.startswith(places)} - set(_OURS))
 
 
+def is_ours(module: str) -> bool:
+    return module.partition(".")[0] in _OURS
+
+
 def unload(root: Path) -> None:
     """Forget the worker's own modules, for a reload inside one process."""
     for name, module in list(sys.modules.items()):

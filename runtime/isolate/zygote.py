@@ -96,7 +96,7 @@ def _close_others(channel: int) -> None:
 def _preload(control: socket.socket, paths: list[str], modules: list[str]) -> None:
     sys.path[:] = [*(path for path in paths if path not in sys.path), *sys.path]
     for name in modules:
-        if name not in sys.modules and not _is_safe(control, name):
+        if name not in sys.modules and not loader.is_ours(name) and not _is_safe(control, name):
             _tell(control, ["unsafe", name])
             continue
         _import(name)

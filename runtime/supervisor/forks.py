@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import subprocess
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -44,7 +45,8 @@ class ForkSpawner:
         self._births: dict[int, asyncio.Future[_Forked]] = {}
         self._children: dict[int, _Forked] = {}
         self._last = 0
-        self._wanted: tuple[list[str], list[str]] = ([], [])
+        self._wanted: dict[str, None] = {}  # modules, in the order they were asked for
+        self._paths: list[str] = []
         self._unsafe: set[str] = set()
 
     async def start(self) -> None:
@@ -69,9 +71,10 @@ class ForkSpawner:
                 os.close(descriptor)
             sock.close()
 
-    def preload(self, paths: list[str], modules: list[str]) -> None:
-        if (paths, modules) != self._wanted:
-            self._wanted = (paths, modules)
+    def preload(self, modules: list[str], paths: Sequence[str] = ()) -> None:
+        if not self._wanted.keys() >= set(modules):
+            self._wanted.update(dict.fromkeys(modules))
+            self._paths = [*dict.fromkeys([*self._paths, *paths])]
             self._preload()
 
     async def aclose(self) -> None:
@@ -91,11 +94,10 @@ class ForkSpawner:
             return await birth
 
     def _preload(self) -> None:
-        paths, modules = self._wanted
-        safe = [name for name in modules if name not in self._unsafe]
+        safe = [name for name in self._wanted if name not in self._unsafe]
         if safe and self._control is not None:
             with contextlib.suppress(OSError):  # it has died; its successor is told
-                self._send(["preload", paths, safe])
+                self._send(["preload", self._paths, safe])
 
     def _send(self, message: list[Any], descriptors: list[int] | None = None) -> None:
         if self._control is None:

@@ -18,7 +18,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -48,8 +48,8 @@ class Spawner(Protocol):
 
     async def spawn(self, sock: socket.socket, tell: Tell, rules: Rules = None) -> Child: ...
 
-    def preload(self, paths: list[str], modules: list[str]) -> None:
-        """Third-party packages that the next isolates will import."""
+    def preload(self, modules: list[str], paths: Sequence[str] = ()) -> None:
+        """Modules that the next isolates will import; ``paths``: where to look for them as well."""
 
     async def aclose(self) -> None: ...
 
@@ -135,7 +135,7 @@ class ProcessSpawner:
         sock.close()
         return _Started(process)
 
-    def preload(self, paths: list[str], modules: list[str]) -> None:
+    def preload(self, modules: list[str], paths: Sequence[str] = ()) -> None:
         """Nothing to keep warm."""
 
     async def aclose(self) -> None:
@@ -171,7 +171,7 @@ class InlineSpawner:
         loader.unload(self._root)
         return _Inline(asyncio.create_task(main.serve(sock)))
 
-    def preload(self, paths: list[str], modules: list[str]) -> None:
+    def preload(self, modules: list[str], paths: Sequence[str] = ()) -> None:
         """Nothing to keep warm."""
 
     async def aclose(self) -> None:

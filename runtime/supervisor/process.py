@@ -98,6 +98,7 @@ class Starter:
 
     async def begin(self) -> Process:
         """A process with the code loaded. Raises ``ScriptError`` when the script does not load."""
+        self._parts.spawner.preload(sorted({binding.client.partition(":")[0] for binding in self._bindings}))
         process = await self._start()
         try:
             async with asyncio.timeout(_LOADING):
@@ -106,7 +107,7 @@ class Starter:
         except BaseException as error:
             raise self._not_loaded(error, await process.kill()) from None
         if self._parts.confinement is None:  # the zygote is in no sandbox
-            self._parts.spawner.preload([str(self._config.root / "python_modules")], packages)
+            self._parts.spawner.preload(packages, [str(self._config.root / "python_modules")])
         return process
 
     async def _start(self) -> Process:
