@@ -66,15 +66,22 @@ def main() -> None:
 @click.option("--drain", type=click.FloatRange(min=0, max=86400), help="Seconds to let requests finish when stopping.")
 @click.option("--log-level", type=click.Choice(LEVELS), default="info", show_default=True)
 @click.option("--log-format", type=click.Choice(("pretty", "json")), default=None, help="Default pretty.")
-def dev(script: Path | None, log_level: str, log_format: Any, variables: tuple[str, ...], **options: Any) -> None:
+def dev(
+    script: Path | None, log_level: str, log_format: Any, variables: tuple[str, ...], inline: bool, **options: Any
+) -> None:
     """Serve a worker here, reloading it on every save. SCRIPT is needed only without a configuration."""
+    from runtime.supervisor.isolates import make_spawner
+
+    spawner = None if inline else make_spawner()
+    if spawner is not None:
+        spawner.begin()  # it imports what it needs while we do
     from runtime.config import parse_variable
     from runtime.supervisor.dev import Options
     from runtime.supervisor.dev import dev as serve
     from runtime.supervisor.observe import make_observer
 
-    options["config"] = script or options["config"]
-    serve(Options(variables=dict(map(parse_variable, variables)), **options), make_observer(log_format, log_level))
+    options.update(config=script or options["config"], variables=dict(map(parse_variable, variables)))
+    serve(Options(**options), make_observer(log_format, log_level), spawner)
 
 
 @main.command(short_help="Measure a worker, or any URL.")

@@ -84,7 +84,7 @@ class HostServer(Supervisor):
         choices = {"engine": options.engine, "load_timeout": config.pilot.load_timeout, "models": options.models,
                    "engine_metrics": config.pilot.engine_metrics}
         house = House(data, data / "state", True, observer, url=self.url, options=choices, config=config)
-        spawner = make_spawner(data, clean=True)
+        spawner = make_spawner(clean=True)
         tracer = make_tracer("pilot-host", config.pilot.otlp, observer.warn)
         super().__init__(sock, house, spawner, observer, tracer, options.drain, rule(options.allow))
         temp = _emptied(data / "temp")

@@ -14,7 +14,7 @@ from runtime.config import Config
 from runtime.supervisor import server
 from runtime.supervisor.app import App
 from runtime.supervisor.dispatch import Dispatch
-from runtime.supervisor.isolates import make_spawner
+from runtime.supervisor.isolates import InlineSpawner, Spawner
 from runtime.supervisor.metrics import metrics_routes
 from runtime.supervisor.observe.base import Observer
 from runtime.supervisor.process import Parts
@@ -33,7 +33,6 @@ class Options:
     host: str | None = None
     port: int | None = None
     engine: str | None = None
-    inline: bool = False
     drain: float | None = None
     variables: dict[str, str] = field(default_factory=dict)
 
@@ -44,7 +43,7 @@ class Options:
 class DevServer(Supervisor):
     """Reads the configuration at once: what is wrong in it is said before anything runs."""
 
-    def __init__(self, options: Options, observer: Observer) -> None:
+    def __init__(self, options: Options, observer: Observer, spawner: Spawner | None) -> None:
         self._config = config = options.read()
         host = options.host or config.dev.ip or "127.0.0.1"
         port = next(port for port in (options.port, config.dev.port, 8787) if port is not None)
@@ -55,7 +54,7 @@ class DevServer(Supervisor):
             "engine": options.engine, "load_timeout": pilot.load_timeout, "engine_metrics": pilot.engine_metrics,
         }  # fmt: skip
         house = House(config.root, config.root / ".pilot" / "state", False, observer, url=self.url, options=choices)
-        spawner = make_spawner(config.root, inline=options.inline)
+        spawner = spawner or InlineSpawner(config.root)
         drain = pilot.drain if options.drain is None else options.drain
         tracer = make_tracer(config.name, pilot.otlp, observer.warn)
         super().__init__(sock, house, spawner, observer, tracer, drain)
@@ -100,6 +99,7 @@ def _near(path: Path) -> str:
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
-def dev(options: Options, observer: Observer) -> None:
-    """Blocks until stopped. Raises ``UserError`` when it cannot start."""
-    server.run(DevServer(options, observer))
+def dev(options: Options, observer: Observer, spawner: Spawner | None) -> None:
+    """Blocks until stopped. Without a spawner the worker runs in this process. Raises ``UserError`` when it cannot
+    start."""
+    server.run(DevServer(options, observer, spawner))

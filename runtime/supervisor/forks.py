@@ -42,6 +42,7 @@ class ForkSpawner:
         self._environment = environment
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
+        self._begun: socket.socket | None = None
         self._births: dict[int, asyncio.Future[_Forked]] = {}
         self._children: dict[int, _Forked] = {}
         self._last = 0
@@ -49,13 +50,21 @@ class ForkSpawner:
         self._paths: list[str] = []
         self._unsafe: set[str] = set()
 
+    def begin(self) -> None:
+        """Start the zygote's process, which has much to import; it ends when the socket closes."""
+        self._begun = self._launched()
+
     async def start(self) -> None:
+        control, self._begun = self._begun or self._launched(), None
+        self._control = control
+        asyncio.get_running_loop().add_reader(control, self._hear, control)
+
+    def _launched(self) -> socket.socket:
         ours, theirs = socket.socketpair()
         self._process = start_process("runtime.isolate.zygote", self._environment, theirs)
         theirs.close()
         ours.setblocking(False)
-        self._control = ours
-        asyncio.get_running_loop().add_reader(ours, self._hear, ours)
+        return ours
 
     async def spawn(self, sock: socket.socket, tell: Tell, rules: Rules = None) -> Child:
         out, err = await listen(partial(tell, "stdout")), await listen(partial(tell, "stderr"))

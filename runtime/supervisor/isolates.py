@@ -44,6 +44,9 @@ class Child(Protocol):
 
 
 class Spawner(Protocol):
+    def begin(self) -> None:
+        """What can be begun before there is an event loop."""
+
     async def start(self) -> None: ...
 
     async def spawn(self, sock: socket.socket, tell: Tell, rules: Rules = None) -> Child: ...
@@ -54,10 +57,8 @@ class Spawner(Protocol):
     async def aclose(self) -> None: ...
 
 
-def make_spawner(root: Path, *, inline: bool = False, clean: bool = False) -> Spawner:
+def make_spawner(*, clean: bool = False) -> Spawner:
     """PILOT_SPAWN=process chooses the way that works without fork. ``clean``: nothing of our environment goes on."""
-    if inline:
-        return InlineSpawner(root)
     forkless = sys.platform == "darwin" or os.environ.get("PILOT_SPAWN") == "process"
     environment = _clean() if clean else _environment()
     if forkless:
@@ -124,6 +125,9 @@ class ProcessSpawner:
     def __init__(self, environment: dict[str, str]) -> None:
         self._environment = environment
 
+    def begin(self) -> None:
+        """Nothing to keep warm."""
+
     async def start(self) -> None:
         """Nothing to keep warm."""
 
@@ -161,6 +165,9 @@ class InlineSpawner:
 
     def __init__(self, root: Path) -> None:
         self._root = root
+
+    def begin(self) -> None:
+        """Nothing to keep warm."""
 
     async def start(self) -> None:
         """Nothing to keep warm."""
