@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager, suppress
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -379,6 +379,36 @@ async def test_vllm_is_told_of_tools_in_words_where_its_template_knows_none(engi
     forced = await collect(engine, ask("hello", tools=[tool], tool_choice="required", max_tokens=200))
     [begun, *_] = [piece["function"] for delta in forced if delta.extra for piece in delta.extra.tool_calls]
     assert (begun["name"], forced[-1].finish_reason) == ("f", "tool_calls")
+
+
+async def test_vllm_has_taken_a_request_before_its_model_says_anything(engines: Engines) -> None:
+    client = await engines.get("vllm")
+    async with stopped(client) as model, aclosing(client.generate(ask("hello", max_tokens=3), "taken")) as deltas:
+        async with asyncio.timeout(10):
+            first = await anext(deltas)
+        for child in model:
+            child.resume()
+        rest = [delta async for delta in deltas]
+    assert first.is_empty
+    assert first.prompt_tokens == rest[-1].prompt_tokens
+    assert (text_of(rest), tokens_of(rest)) == (" one two three", 3)
+    with pytest.raises(EngineError) as caught:
+        await collect(client, ask("hello " * 5000))
+    assert caught.value.status == 413
+
+
+@asynccontextmanager
+async def stopped(client: Any) -> AsyncIterator[list[psutil.Process]]:
+    """The model's own processes, which do nothing until they are resumed, or the block ends."""
+    model = psutil.Process(client.pid).children(recursive=True)
+    for child in model:
+        child.suspend()
+    try:
+        yield model
+    finally:
+        for child in model:
+            with suppress(psutil.NoSuchProcess):
+                child.resume()
 
 
 async def test_vllm_that_loses_its_model_is_started_again(engines: Engines) -> None:

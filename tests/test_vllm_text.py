@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import random
 from typing import Any
 
@@ -12,6 +13,7 @@ pytest.importorskip("vllm")
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 from bindings.ai.engines.vllm_text import Text, table
+from bindings.ai.engines.vllm_tokens import quicken
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch, while it is imported
 
@@ -57,6 +59,31 @@ def tokenizer(request: pytest.FixtureRequest) -> Any:
     from transformers import PreTrainedTokenizerFast
 
     return PreTrainedTokenizerFast(tokenizer_object=KINDS[request.param]())
+
+
+def test_short_texts_become_the_same_tokens(tokenizer: Any) -> None:
+    asked = {"truncation": True, "max_length": 500}
+    texts = [*SAMPLES, "<s>one</s>", "one <think> two", "a " * 900, "one " * 240]
+    before = [tokenizer(text, add_special_tokens=special, **asked)["input_ids"]
+              for text in texts for special in (True, False)]
+    quicken(quick := copy.deepcopy(tokenizer))
+    assert type(quick) is not type(tokenizer)
+    assert before == [quick(text, add_special_tokens=special, **asked)["input_ids"]
+                      for text in texts for special in (True, False)]
+    assert len(quick("one " * 240, add_special_tokens=False, truncation=True, max_length=100)["input_ids"]) == 100
+    assert quick(["one", "two"])["input_ids"] == tokenizer(["one", "two"])["input_ids"]
+
+
+def test_a_tokenizer_that_does_more_than_its_library_stays_as_it_is() -> None:
+    from transformers import PreTrainedTokenizerFast
+
+    class Loud(PreTrainedTokenizerFast):  # type: ignore[misc]
+        def __call__(self, text: Any = None, *args: Any, **named: Any) -> Any:
+            return super().__call__(text.upper(), *args, **named)
+
+    quicken(loud := Loud(tokenizer_object=byte_level()))
+    assert type(loud) is Loud
+    quicken(None)
 
 
 def own(tokenizer: Any, prompt: list[int]) -> tuple[Any, Any]:
