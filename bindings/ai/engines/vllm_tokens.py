@@ -14,7 +14,8 @@ _SAMPLES = ("Where is New York?", " a  b\n\n", "<s>[INST] é 日本 🙂 </s>", 
 def quicken(tokenizer: Any) -> None:
     """Give ``tokenizer`` a class that asks the ``tokenizers`` library itself, as vLLM gives it classes of its own.
     One that would say anything else of ``_SAMPLES`` stays as it is."""
-    raw, slow = copy.deepcopy(getattr(tokenizer, "_tokenizer", None)), type(tokenizer)  # others' settings are theirs
+    raw: Any = copy.deepcopy(getattr(tokenizer, "_tokenizer", None))  # nobody else's settings are in it
+    slow = type(tokenizer)
     if not hasattr(raw, "encode"):
         return
 
