@@ -172,7 +172,6 @@ class Offer:
             self.task = None  # or, cancelled, it and the streams that the source was reading would hold each other
             await _close(self.source)
 
-
     def _send(self, item: Any) -> bool:
         """False: the peer has not asked for it yet."""
         if self.credit == 0:

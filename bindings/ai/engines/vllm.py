@@ -32,7 +32,8 @@ from bindings.ai.engines.vllm_lora import Adapters, Turns
 from bindings.ai.engines.vllm_parsers import Parsers
 from bindings.ai.engines.vllm_plain import Plain
 from bindings.ai.engines.vllm_read import Asked
-from bindings.ai.engines.vllm_steps import Steps, Stream
+from bindings.ai.engines.vllm_steps import Steps
+from bindings.ai.engines.vllm_stream import Stream
 from runtime.errors import ConfigError
 from runtime.wire import Feed
 

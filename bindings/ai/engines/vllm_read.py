@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from bindings.ai.engine import Delta, Extra
-from bindings.ai.engines.vllm_steps import gave_up
+from bindings.ai.engines.vllm_stream import gave_up
 
 
 class Reader:

@@ -14,19 +14,16 @@ not built as expected, or where the tokenizer has no table, there are no ``Steps
 from __future__ import annotations
 
 import asyncio
-import traceback
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from itertools import count
 from typing import Any
 
-from bindings.ai.deltas import joined
-from bindings.ai.engine import Delta, EngineError
+from bindings.ai.engines.vllm_stream import Stream
 from bindings.ai.engines.vllm_text import Table, Text, table
-from runtime.wire import Feed
 
 _STATIONS = ("process_outputs", "add_request", "propagate_error")
 _LIMITS = ("max_num_queued_reqs", "max_num_queued_tokens")
-_QUIET = 0.002  # seconds without a new request
+_QUIET, _LONGEST = 0.002, 0.02  # seconds without a new request; seconds to wait for such
 _numbers = count(1)
 
 Told = Callable[[Exception], Exception]
@@ -42,7 +39,7 @@ class Steps:
         self.streams: dict[str, Stream] = {}
         self._aborts: set[asyncio.Task[None]] = set()
         self._taken: list[Stream] = []
-        self._last_taken = 0.0
+        self._first_taken = self._last_taken = 0.0  # of those
         self._process, self._add, self._propagate = (getattr(self._processor, name) for name in _STATIONS)
         for name, station in zip(_STATIONS, (self._step, self._take, self._broken), strict=True):
             setattr(self._processor, name, station)
@@ -85,12 +82,14 @@ class Steps:
         self._last_taken = loop.time()
         self._taken.append(stream)
         if len(self._taken) == 1:
+            self._first_taken = self._last_taken
             loop.call_later(_QUIET, self._tell)
 
     def _tell(self) -> None:
         loop = asyncio.get_running_loop()
-        if (quiet := loop.time() - self._last_taken) < _QUIET:
-            loop.call_later(_QUIET - quiet, self._tell)
+        now = loop.time()
+        if now - self._last_taken < _QUIET and now - self._first_taken < _LONGEST:
+            loop.call_later(_QUIET, self._tell)
             return
         streams, self._taken = self._taken, []
         for stream in streams:
@@ -128,72 +127,6 @@ class Steps:
         self._propagate(error)
 
 
-class Stream:
-    """One request that ``Steps`` answers."""
-
-    __slots__ = ("_begun", "_steps", "_task", "feed", "id", "prompt_tokens", "text")
-
-    text: Text
-
-    def __init__(self, steps: Steps) -> None:
-        self._steps, self.id, self.prompt_tokens, self._begun = steps, "", 0, False
-        self._task: asyncio.Task[None] | None = None
-        self.feed = Feed(joined, self._left)
-
-    def begin(self, admission: Coroutine[Any, Any, None]) -> Feed:
-        """``admission`` ends in ``Steps.add``; what it raises is the stream's end."""
-        self._task = asyncio.get_running_loop().create_task(self._admit(admission))
-        return self.feed
-
-    def step(self, output: Any) -> None:
-        """What one step of the model has added."""
-        ids, reason = output.new_token_ids, output.finish_reason
-        self._begun = True
-        if reason is None:
-            text = self.text.add(ids[0]) if len(ids) == 1 else self._said(ids)
-            return self.feed.put(Delta(text, len(ids), self.prompt_tokens))
-        del self._steps.streams[self.id]
-        told = str(reason)
-        if told in ("abort", "error"):
-            return self.fail(gave_up(told))
-        shown = ids[:-1] if told == "stop" else ids  # the token that says so is not text
-        self.feed.put(Delta(self._said(shown), len(ids), self.prompt_tokens, told))
-        self.feed.end()
-
-    def taken(self) -> None:
-        """The model has the request: an empty delta says so, if it has said nothing itself."""
-        if not self._begun:
-            self.feed.put(Delta("", 0, self.prompt_tokens))
-
-    def fail(self, error: Exception) -> None:
-        self._begun = True
-        told = self._steps.told(error)
-        if not isinstance(told, EngineError):
-            traceback.print_exception(error)
-        self.feed.end(told)
-
-    def _said(self, ids: list[int]) -> str:
-        return "".join(map(self.text.add, ids))
-
-    async def _admit(self, admission: Coroutine[Any, Any, None]) -> None:
-        try:
-            await admission
-        except Exception as error:
-            self._steps.abort(self)
-            self.fail(error)
-
-    def _left(self) -> None:
-        self._begun = True
-        if self._task is not None:
-            self._task.cancel()
-        self._steps.abort(self)
-
-
-def gave_up(reason: str) -> EngineError:
-    """vLLM's own end of a request that nobody here asked for."""
-    return EngineError(3043, 500, f"The model gave the request up: {reason}")
-
-
 def _is_plain(llm: Any) -> bool:
     processor, scheduler = llm.output_processor, llm.vllm_config.scheduler_config
     return (
@@ -206,4 +139,4 @@ def _is_plain(llm: Any) -> bool:
     )  # fmt: skip
 
 
-__all__ = ["Steps", "Stream", "gave_up"]
+__all__ = ["Steps"]
