@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from statistics import median
@@ -100,12 +101,18 @@ def _in_process(seconds: float, repeats: int) -> dict[str, Any]:
     """One process has the numbers of both figures."""
     script = str(HERE / "peers" / "in_process.py")
     command = [sys.executable, script, str(load.CACHE / "model"), str(STREAMS), str(seconds), str(repeats)]
-    found = subprocess.run(
-        command, env={**os.environ, **servers.ENGINE_ENV, "PACED_MS": str(INTERVAL_MS)}, capture_output=True, text=True,
-        preexec_fn=lambda: machine.pin(machine.SERVER), start_new_session=True, timeout=300, check=False)  # fmt: skip
-    line = next((line for line in found.stdout.splitlines() if line.startswith('{"')), None)
+    process = subprocess.Popen(
+        command, env={**os.environ, **servers.ENGINE_ENV, "PACED_MS": str(INTERVAL_MS)}, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=machine.prepare(machine.SERVER),
+        start_new_session=True)  # fmt: skip
+    try:
+        printed, complaint = process.communicate(timeout=300)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # EngineCore too
+    line = next((line for line in printed.splitlines() if line.startswith('{"')), None)
     if line is None:
-        raise load.LoadError(found.stderr[-1000:])
+        raise load.LoadError(complaint[-1000:])
     numbers: dict[str, Any] = json.loads(line)
     return numbers
 
