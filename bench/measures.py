@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import signal
-import subprocess
-import sys
+import socket
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from statistics import median
 from typing import Any
 
 from bench import load, machine, servers
-from bench.running import HERE, Running, Server, first_bytes, until
+from bench.running import Running, Server, first_bytes, until
 
 Numbers = dict[str, float]
 STREAMS, INTERVAL_MS = 256, 10.0
@@ -84,36 +80,24 @@ def first(server: Server, running: Running, length: Length) -> Numbers:
             "TTFT p50 at 1 ms": one["first_p50"] / 1000, "CPU/request µs": many["server_s"] / 64 / rounds * 1e6}
 
 
-def floor(server: Server, length: Length) -> Numbers:
-    found = _in_process(length.seconds, length.repeats)["stream"]
+def floor(server: Server, running: Running, length: Length) -> Numbers:
+    found = _asked(running, f"stream {STREAMS} {length.seconds}")
     return {"CPU/token µs": per(found, "events"), "tokens/s": found["events"] / found["elapsed_us"] * 1e6}
 
 
-def first_floor(server: Server, length: Length) -> Numbers:
-    found = _in_process(length.seconds, length.repeats)
-    one, many = found["one"], found["many"]
+def first_floor(server: Server, running: Running, length: Length) -> Numbers:
+    one = _asked(running, f"first 1 {3 * length.repeats}")
+    many = _asked(running, f"first 64 {max(3, length.repeats // 4)}")
     return {"TTFT p50 at 64 ms": many["first_p50"] / 1000, "TTFT p99 at 64 ms": many["first_p99"] / 1000,
             "TTFT p50 at 1 ms": one["first_p50"] / 1000}
 
 
-@cache
-def _in_process(seconds: float, repeats: int) -> dict[str, Any]:
-    """One process has the numbers of both figures."""
-    script = str(HERE / "peers" / "in_process.py")
-    command = [sys.executable, script, str(load.CACHE / "model"), str(STREAMS), str(seconds), str(repeats)]
-    process = subprocess.Popen(
-        command, env={**os.environ, **servers.ENGINE_ENV, "PACED_MS": str(INTERVAL_MS)}, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=machine.prepare(machine.SERVER),
-        start_new_session=True)  # fmt: skip
-    try:
-        printed, complaint = process.communicate(timeout=300)
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)  # EngineCore too
-    line = next((line for line in printed.splitlines() if line.startswith('{"')), None)
-    if line is None:
-        raise load.LoadError(complaint[-1000:])
-    numbers: dict[str, Any] = json.loads(line)
+def _asked(running: Running, line: str) -> dict[str, Any]:
+    """What ``peers/in_process.py`` measures itself."""
+    with socket.create_connection(("127.0.0.1", running.port), 120) as channel:
+        channel.sendall(line.encode() + b"\n")
+        with channel.makefile() as answer:
+            numbers: dict[str, Any] = json.loads(answer.readline())
     return numbers
 
 

