@@ -71,6 +71,30 @@ async def test_a_refusal_comes_before_the_answer_begins(stream: bool) -> None:
     assert "(1801) exceeded this model context window limit (1800)" in caught.value.description
 
 
+async def test_a_stream_begins_when_its_request_is_taken() -> None:
+    told = [Delta("New", 1, 3), Delta(" York", 1, 3, "length")]
+    plain = await serve(Scripted(told)).run(INT8, {"prompt": "a", "stream": True})
+    taken = await serve(Scripted([Delta("", 0, 3), *told])).run(INT8, {"prompt": "a", "stream": True})
+    assert plain.stream is not None
+    assert taken.stream is not None
+    assert taken.stats.first is None
+    assert await read(taken.stream) == await read(plain.stream)
+    assert taken.stats.first is not None
+    whole = await serve(Scripted([Delta("", 0, 3), *told])).run(INT8, {"prompt": "a"})
+    assert whole.json["response"] == "New York"
+
+
+async def test_what_fails_between_taking_and_the_first_token() -> None:
+    """It is an event of the stream; a gateway, which may try again, hears of it before the stream begins."""
+    service = serve(Scripted([Delta("", 0, 3)], EngineError(3040, 429, "Capacity exceeded")))
+    answer = await service.run(INT8, {"prompt": "a", "stream": True})
+    assert answer.stream is not None
+    assert b'"code":3040' in await read(answer.stream)
+    with pytest.raises(AiError) as caught:
+        await service.run(INT8, {"prompt": "a", "stream": True}, {"gateway": {"id": "any"}})
+    assert (caught.value.code, caught.value.status) == (3040, 429)
+
+
 async def test_a_stream_that_breaks_ends_with_an_error_event_and_no_done() -> None:
     engine = Scripted([Delta("New", 1, 2)], EngineError(3040, 429, "Capacity exceeded"))
     answer = await serve(engine).run(INT8, {"prompt": "a", "stream": True}, request_id="id")

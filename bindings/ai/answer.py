@@ -97,12 +97,15 @@ class Answering:
     stats: StreamStats
     refusal: Callable[[Exception, str], AiError]
 
-    async def begin(self, deltas: Deltas, *, padding: bool) -> RunAnswer:
-        """The whole result; or, for a stream, the answer as soon as the engine has made its first delta."""
+    async def begin(self, deltas: Deltas, *, padding: bool, patient: bool = False) -> RunAnswer:
+        """The whole result; or, for a stream, the answer as soon as the engine has taken the request.
+
+        ``patient``: not before its first token, for somebody who tries again what fails until then.
+        """
         form = form_of(self.wanted, self.served.model, padding=padding)
         if not self.wanted.stream:
             return RunAnswer(headers(self.served, self.request_id), self.stats, json=await self._whole(deltas, form))
-        events = self._events(deltas, form)
+        events = self._events(deltas, form, patient)
         await anext(events)  # begun: from here on, closing the events closes the deltas
         both = {**headers(self.served, self.request_id), **sse.HEADERS}
         divert = partial(self._divert, deltas, form)
@@ -116,11 +119,13 @@ class Answering:
                 choices[index_of(delta)].add(delta)
         return form.whole(choices, self.stats.usage)
 
-    async def _events(self, deltas: Deltas, form: Form) -> AsyncGenerator[bytes, None]:
-        """The events. The first item is empty: the engine has taken the request."""
+    async def _events(self, deltas: Deltas, form: Form, patient: bool) -> AsyncGenerator[bytes, None]:
+        """The events. The first item is empty: the answer begins."""
         count, text, rest = self.stats.count, form.text, form.rest
         async with aclosing(deltas):
             head = await anext(deltas, Delta("", 0))
+            if patient and head.is_empty:
+                head = await anext(deltas, head)
             yield b""
             try:
                 if head.is_empty:
@@ -138,7 +143,6 @@ class Answering:
                 yield form.end(self.stats.usage)
             except Exception as error:
                 yield form.failure(self.refusal(error, self.request_id).envelope(self.request_id))
-
 
     def _divert(self, deltas: Deltas, form: Form, write: Callable[[bytes], bool]) -> None:
         """Plain events go to ``write`` without waking the reader, until it says False; the same as in ``_events``."""

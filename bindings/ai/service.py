@@ -108,7 +108,8 @@ class AIService:
         call = self.meter.begin(stats, tracing.generation(served, wanted.generate, request_id))
         try:
             deltas = call.watch(self.pool.get(served.spec).generate(call.marked(wanted.generate), request_id))
-            return await answering.begin(deltas, padding=self.settings.padding)
+            return await answering.begin(
+                deltas, padding=self.settings.padding, patient=bool(options.get("gateway")))
         except Exception as error:
             call.end("error")
             raise self._refusal(error, request_id) from error
