@@ -126,11 +126,12 @@ class Answering:
             head = await anext(deltas, Delta("", 0))
             if patient and head.is_empty:
                 head = await anext(deltas, head)
+            count(head)
             yield b""
             try:
                 if head.is_empty:
                     head = await anext(deltas, head)
-                count(head)
+                    count(head)
                 if begun := form.begin() + rest(head):
                     yield begun
                 async for delta in deltas:
