@@ -76,13 +76,14 @@ def cpu_seconds(pid: int, without: Iterable[int] = ()) -> float:
     return total
 
 
-def pss(pid: int, without: Iterable[int] = ()) -> float:
-    """The family's share of physical memory, in MB: what it shares with others is divided among them."""
+def pss(pid: int, without: Iterable[int] = (), kind: str = "Pss") -> float:
+    """The family's share of physical memory, in MB: what it shares with others is divided among them. ``Pss_Anon`` is
+    what its processes have allocated themselves, without files, of which a share grows when others give theirs up."""
     total = 0
     for process in family(pid, without):
         with suppress(OSError):  # it has just gone
             lines = Path(f"/proc/{process.pid}/smaps_rollup").read_text().splitlines()
-            total += next((int(line.split()[1]) for line in lines if line.startswith("Pss:")), 0)
+            total += next((int(line.split()[1]) for line in lines if line.startswith(f"{kind}:")), 0)
     return total / 1000
 
 

@@ -15,14 +15,14 @@ SAMPLES = 60
 
 
 def soak(server: Server, running: Running, length: Length) -> Numbers:
-    """Memory over time, without EngineCore's; at the end the requests that live in EngineCore, where they can be told,
-    less the open streams. The growth is the slope over the second half."""
+    """Allocated memory over time, without EngineCore's; at the end the requests that live in EngineCore, where that can
+    be told, less the open streams. The growth is the slope over the second half."""
     assert server.tokens is not None
     memory, core = list[tuple[float, float]](), running.core()
     with load.soak(running.port, STREAMS, MEAN_LIFE, length.soak, server.tokens, server.body) as churn:
         began = time.monotonic()
         while not churn.wait_held(max(0.5, length.soak / SAMPLES)):
-            memory.append((time.monotonic() - began, machine.pss(running.process.pid, core)))
+            memory.append((time.monotonic() - began, machine.pss(running.process.pid, core, "Pss_Anon")))
         time.sleep(load.HELD_S / 2)  # the last to leave have been noticed
         live = _live(running)
         found = churn.found()
