@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
+import weakref
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from typing import Any
@@ -120,6 +122,28 @@ async def test_a_reader_that_is_gone_has_left(pair: Pair) -> None:
         await anext(stream)
     with pytest.raises(ChannelClosed):
         await anext(channel.ask("feed"))
+
+
+@pytest.mark.parametrize("ends", [True, False])
+async def test_who_is_behind_a_feed_that_is_over_waits_for_no_collector(pair: Pair, ends: bool) -> None:
+    channel, peer = pair
+    owner = Peer()
+    peer.feed = owner.feed
+    async with aclosing(channel.ask("feed")) as stream:
+        await peer.asked.wait()
+        owner.feed.put([1])
+        assert await anext(stream) == [1]
+        if ends:
+            owner.feed.end()
+            assert [item async for item in stream] == []
+    await channel.call("echo")  # the far end has heard of the leaving
+    gone, peer.feed = weakref.ref(owner), Feed(min, lambda: None)
+    gc.disable()
+    try:
+        del owner
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 async def test_a_source_that_cannot_be_had_is_an_error(pair: Pair) -> None:

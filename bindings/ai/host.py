@@ -142,7 +142,7 @@ def _settle_memory() -> None:
     """What is loaded stays: the collector need not look at it again and again while tokens stream."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(20_000, 50, 100)
+    gc.set_threshold(20_000, 10, 10)
 
 
 async def serve(sock: socket.socket) -> None:

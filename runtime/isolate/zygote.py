@@ -44,7 +44,7 @@ def serve(control: socket.socket) -> NoReturn:
     signal.set_wakeup_fd(woken)
     gc.collect()
     gc.freeze()  # shared pages stay shared: the collector does not touch what exists now
-    gc.set_threshold(20_000, 50, 100)
+    gc.set_threshold(20_000, 10, 10)
     while True:
         ready, _, _ = select.select([control.fileno(), wake], [], [])
         if wake in ready:

@@ -143,7 +143,7 @@ class Supervisor(ABC):
             self.announce()
             gc.collect()
             gc.freeze()  # what exists now stays: later collections need not look at it
-            gc.set_threshold(20_000, 50, 100)  # a message makes containers: 700 of them are a few milliseconds' worth
+            gc.set_threshold(20_000, 10, 10)  # a message makes containers: 700 of them are a few milliseconds' worth
         except Exception as error:
             self.observer.fault(error)
             self._status, server.should_exit = 1, True

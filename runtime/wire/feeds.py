@@ -22,7 +22,8 @@ class Feed:
     __slots__ = ("_channel", "_credit", "_end", "_handle", "_join", "_kept", "_left")
 
     def __init__(self, join: Callable[[Any, Any], Any], left: Callable[[], None]) -> None:
-        self._join, self._left = join, left
+        self._join = join
+        self._left: Callable[[], None] | None = left  # None once it is over: whoever is behind it is free to go
         self._channel: Channel | None = None
         self._handle, self._credit = 0, 0
         self._kept: Any = None
@@ -38,6 +39,7 @@ class Feed:
 
     def end(self, error: BaseException | None = None) -> None:
         """No more items; the peer hears of it after the last one."""
+        self._left = None
         self._end = [] if error is None else [*describe(error)]
         self._finish()
 
@@ -57,8 +59,9 @@ class Feed:
 
     def drop(self) -> None:
         self._channel, self._kept = None, None
-        if self._end is None:
-            self._left()
+        left, self._left = self._left, None
+        if left is not None:
+            left()
 
     def _finish(self) -> None:
         if self._end is not None and self._kept is None and self._channel is not None:
