@@ -125,6 +125,18 @@ def beyond_latin(): return Response("x", headers={"x-name": "\\u65e5"})
 def line_break(): return Response("x", headers={"x-name": "a\\r\\nset-cookie: evil=1"})
 def bad_name(): return Response("x", headers={"x name": "a"})
 def control(): return Response("x", headers={"x-name": "a\\x01b"})
+class Forged(Response):
+    """Past every check of the worker's own process."""
+    def to_parts(self):
+        return 200, "OK", [(self.name, b"1"), (b"content-length", b"4")], b"four"
+def forged_name():
+    answer = Forged("four")
+    answer.name = b"x: 1\\r\\nset-cookie"
+    return answer
+def forged_length():
+    answer = Forged("four")
+    answer.name = b"Content-Length"
+    return answer
 def framing():
     return Response("four", headers={"transfer-encoding": "chunked", "content-length": "99", "connection": "close"})
 def framing_stream(): return Response(chunks("four"), headers={"content-length": "99"})
@@ -341,6 +353,7 @@ async def test_headers(pilot: Served) -> None:
     [
         ("beyond_latin", "beyond latin-1"), ("line_break", "may not contain CR, LF or NUL"),
         ("bad_name", "invalid header name"), ("control", "control character"),
+        ("forged_name", "cannot be the name of a header"), ("forged_length", "cannot be the name of a header"),
     ],
 )  # fmt: skip
 async def test_headers_that_http_cannot_carry_are_refused(pilot: Served, path: str, told: str) -> None:

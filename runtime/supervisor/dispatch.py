@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from runtime.supervisor.observe.base import Observer
     from runtime.supervisor.tracing import Tracer
 
+_PROBE = pages.PROBE.encode()
 _FEW = 5  # tokens below which a speed means nothing
 
 
@@ -92,7 +93,7 @@ class Dispatch:
     async def _worker(self, exchange: Exchange) -> None:
         if not self._public:
             broken = self._versions.broken
-            if pages.PROBE.encode() in dict(exchange.scope["headers"]):
+            if _PROBE in dict(exchange.scope["headers"]):
                 return await self._probe(exchange)
             if broken is not None and _is_browser(exchange):
                 return await self._answer(exchange, 500, broken)
@@ -101,7 +102,7 @@ class Dispatch:
 
     async def _probe(self, exchange: Exchange) -> None:
         """An open error page asks whether what it shows is still so."""
-        version = _header(exchange, pages.PROBE.encode())
+        version = _header(exchange, _PROBE)
         same = version == str(self._versions.version)
         await exchange.answer(204, [(pages.MARK.encode(), b"1")] if same else [], None)
         exchange.quiet = True

@@ -10,8 +10,8 @@ from itertools import count
 from typing import Any
 
 from runtime.errors import RequestError
+from runtime.supervisor import protocol
 from runtime.supervisor.heads import NO_BODY, Headers, head
-from runtime.supervisor.protocol import chunk_writer, on_lost
 from runtime.tracing import NO_SPAN
 
 Message = MutableMapping[str, Any]
@@ -91,10 +91,10 @@ class Exchange:
     def watch(self) -> None:
         """From now on, the client's leaving cancels the current task, which closes everything behind it."""
         self._task = asyncio.current_task()
-        on_lost(self._send, self._leave)
+        protocol.on_lost(self._send, self._leave)
 
     def unwatch(self) -> None:
-        on_lost(self._send, None)
+        protocol.on_lost(self._send, None)
 
     def uses(self, source: Any) -> None:
         """A model's stream belongs to this request: its token counts go on the request's line."""
@@ -116,8 +116,12 @@ class Exchange:
         self.status = status
 
     async def _whole(self, status: int, headers: Headers, body: bytes) -> None:
+        body = b"" if status in NO_BODY else body
+        if protocol.answer(self._send, status, headers, body):
+            self.status = status
+            return
         await self._start(status, headers)
-        await self._send({"type": "http.response.body", "body": b"" if status in NO_BODY else body})
+        await self._send({"type": "http.response.body", "body": body})
 
     async def _pump(self, source: Any) -> None:
         """The loop: a chunk leaves the socket when it comes, and waits when the client is slow."""
@@ -133,7 +137,7 @@ class Exchange:
 
     def _divert(self, source: Any) -> None:
         """A source that can write for itself while this task waits need not wake it for every chunk."""
-        divert, write = getattr(source, "divert", None), chunk_writer(self._send)
+        divert, write = getattr(source, "divert", None), protocol.chunk_writer(self._send)
         if divert is not None and write is not None:
             divert(write)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Any
 
 from runtime.errors import RequestError, ScriptError
@@ -12,6 +13,7 @@ Headers = list[tuple[bytes, bytes]]
 NO_BODY = frozenset({204, 205, 304})
 LARGEST = 128 * 1024    # bytes of a request's headers; on Workers too
 _HOST = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~%!$&'()*+,;=-]+)(:[0-9]*)?")
+_NAME = re.compile(rb"[a-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110, section 5.6.2, as the Fetch standard writes it
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _OF_THE_CONNECTION = frozenset({
     b"connection", b"date", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade",
@@ -30,7 +32,7 @@ def host(scope: Any) -> str:
 
 
 def check_size(headers: Headers) -> None:
-    if sum(len(name) + len(value) for name, value in headers) > LARGEST:
+    if sum([len(name) + len(value) for name, value in headers]) > LARGEST:
         raise RequestError(431, f"the request's headers are over {LARGEST} bytes")
 
 
@@ -50,11 +52,18 @@ def head(method: str, status: int, headers: Headers, body: Any) -> Headers:
 
 def _is_sent(pair: tuple[bytes, bytes], keep_length: bool) -> bool:
     name, value = pair
+    if not _is_name(name):
+        raise ScriptError(f"{name.decode('latin-1')!r:.80} cannot be the name of a header")
     if _CONTROL.search(value):
         raise ScriptError(f"header {name.decode('latin-1')!r} has a control character: {value!r:.80}")
     if name == b"content-length":
         return keep_length and value.isdigit()
     return name not in _OF_THE_CONNECTION
+
+
+@lru_cache(1024)  # the same few, again and again
+def _is_name(name: bytes) -> bool:
+    return _NAME.fullmatch(name) is not None
 
 
 def _is_events(headers: Headers) -> bool:

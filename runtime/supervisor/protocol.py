@@ -1,5 +1,5 @@
-"""HTTP/1.1 as uvicorn speaks it; with a limit on a request's head, and with an answer's head
-and body in one system call, which uvicorn writes apart."""
+"""HTTP/1.1 as uvicorn speaks it; with a limit on a request's head, and a way past ``send`` for what is sent most: an
+answer that is whole, and a chunk of a stream."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+
+Headers = list[tuple[bytes, bytes]]
 
 LARGEST_HEAD = 256 * 1024  # bytes; a complete head is refused at 128 KiB already, with a text
-_SMALL = 64 * 1024  # bytes; joining costs a copy, more is written by itself
+_SMALL = 64 * 1024  # bytes; joining a head and a body costs a copy
 _REFUSAL = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 
@@ -18,15 +20,12 @@ class Protocol(HttpToolsProtocol):
     """Collecting an endless head costs memory without end, and time that grows with its square."""
 
     _head: int | None = None  # bytes of the head that is still coming in
-
-    def connection_made(self, transport: Any) -> None:
-        self._answers = Answers(transport)
-        super().connection_made(self._answers)  # type: ignore[arg-type]
+    lost: Callable[[], None] | None = None  # told when the connection is
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
-        if self._answers.lost is not None:
-            self._answers.lost()
+        if self.lost is not None:
+            self.lost()
 
     def on_message_begin(self) -> None:
         self._head = 0
@@ -34,7 +33,6 @@ class Protocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._head = None
-        self._answers.begins = True
         super().on_headers_complete()
 
     def data_received(self, data: bytes) -> None:
@@ -47,11 +45,33 @@ class Protocol(HttpToolsProtocol):
         super().data_received(data)
 
 
+def answer(send: Any, status: int, headers: Headers, body: bytes) -> bool:
+    """Send all of an answer in one system call, without awaiting anything. ``headers`` are what ``heads.head`` made.
+    False, and nothing is sent, wherever that is not all there is to it, and ``send`` knows what to do."""
+    cycle = _cycle(send)
+    if (cycle is None or cycle.response_started or cycle.disconnected or not cycle.keep_alive or cycle.flow.write_paused
+            or cycle.scope["method"] == "HEAD"):  # fmt: skip
+        return False
+    if [value for name, value in headers if name == b"content-length"] != [b"%d" % len(body)]:
+        return False
+    lines = [b"%b: %b\r\n" % pair for pair in (*cycle.default_headers, *headers)]
+    head = b"".join((STATUS_LINE[status], *lines, b"\r\n"))
+    cycle.waiting_for_100_continue = False
+    cycle.response_started = cycle.response_complete = True
+    if len(body) <= _SMALL:
+        cycle.transport.write(head + body)
+    else:
+        cycle.transport.writelines((head, body))
+    cycle.message_event.set()
+    cycle.on_response()
+    return True
+
+
 def chunk_writer(send: Any) -> Callable[[bytes], bool] | None:
     """To write a chunk of the answer behind ``send`` now, without awaiting anything. False: not now, the client is
     slow or has left, and ``send`` knows what to do. None where the body is not sent in chunks."""
-    cycle = getattr(send, "__self__", None)
-    if not isinstance(cycle, RequestResponseCycle) or not cycle.chunked_encoding:
+    cycle = _cycle(send)
+    if cycle is None or not cycle.chunked_encoding:
         return None
     write, is_closing, flow = cycle.transport.write, cycle.transport.is_closing, cycle.flow
 
@@ -67,46 +87,14 @@ def chunk_writer(send: Any) -> Callable[[bytes], bool] | None:
 
 def on_lost(send: Any, tell: Callable[[], None] | None) -> None:
     """Have ``tell`` called if the client behind ``send`` goes; None: no more."""
-    cycle: Any = getattr(send, "__self__", None)
-    if isinstance(cycle, RequestResponseCycle):
-        answers: Any = cycle.transport
-        answers.lost = tell
+    cycle = _cycle(send)
+    if cycle is not None:
+        cycle.on_response.__self__.lost = tell  # the connection's ``Protocol``
         if tell is not None and cycle.disconnected:
             asyncio.get_running_loop().call_soon(tell)
 
 
-class Answers:
-    """A connection's transport. What an answer begins with waits for the rest of this turn of the event loop: the
-    body of a small answer is in it. From then on everything is written as it comes."""
-
-    __slots__ = ("_transport", "_waiting", "begins", "lost")
-
-    def __init__(self, transport: Any) -> None:
-        self._transport, self._waiting, self.begins = transport, b"", False
-        self.lost: Callable[[], None] | None = None  # told when the connection is
-
-    def write(self, data: bytes) -> None:
-        if self.begins:
-            self.begins = False
-            asyncio.get_running_loop().call_soon(self._flush)
-            self._waiting += data
-        elif not self._waiting:
-            self._transport.write(data)
-        elif len(data) <= _SMALL:
-            self._waiting, data = b"", self._waiting + data
-            self._transport.write(data)
-        else:
-            self._flush()
-            self._transport.write(data)
-
-    def close(self) -> None:
-        self._flush()
-        self._transport.close()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._transport, name)
-
-    def _flush(self) -> None:
-        if self._waiting:
-            self._waiting, data = b"", self._waiting
-            self._transport.write(data)
+def _cycle(send: Any) -> Any:
+    """The RequestResponseCycle whose ``send`` it is."""
+    cycle = getattr(send, "__self__", None)
+    return cycle if isinstance(cycle, RequestResponseCycle) else None
