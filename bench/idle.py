@@ -16,7 +16,8 @@ def idle(server: Server, length: Length) -> Numbers:
     echo engine it is a model's stream, passed through; else the worker's own."""
     assert server.idle is not None
     with server.run() as running:
-        load.hello(running.port, 64, 1, running.cpu)  # what the first requests allocate is not the streams'
+        load.hello(running.port, 64, 1, running.cpu)  # what the first requests allocate is not the streams',
+        load.stream(running.port, 1, 1, running.cpu, server.idle, None, 1, quiet=True)  # nor is a model's process
         used = running.cpu()
         time.sleep(length.seconds)
         rest, before, held = running.cpu() - used, machine.pss(running.process.pid), list[float]()

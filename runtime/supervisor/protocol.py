@@ -19,8 +19,12 @@ _REFUSAL = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r
 class Protocol(HttpToolsProtocol):
     """Collecting an endless head costs memory without end, and time that grows with its square."""
 
-    _head: int | None = None  # bytes of the head that is still coming in
-    lost: Callable[[], None] | None = None  # told when the connection is
+    __slots__ = ("_head", "lost")  # one attribute more in uvicorn's dict, and each connection has a dict of 1.5 KB
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._head: int | None = None  # bytes of the head that is still coming in
+        self.lost: Callable[[], None] | None = None  # told when the connection is
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
