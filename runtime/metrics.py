@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Sequence
 from itertools import accumulate
 from typing import Any
@@ -13,10 +14,10 @@ class Counter:
 
     def __init__(self, name: str, about: str, *labels: str) -> None:
         self._name, self._about, self._labels = name, about, labels
-        self._values: dict[tuple[str, ...], float] = {}
+        self._values = defaultdict[tuple[str, ...], float](float)
 
     def add(self, *labels: str, by: float = 1) -> None:
-        self._values[labels] = self._values.get(labels, 0) + by
+        self._values[labels] += by
 
     def family(self) -> Any:
         """As ``prometheus_client`` knows it."""

@@ -13,7 +13,7 @@ from runtime.supervisor.exchange import Exchange, Receive, Send
 from runtime.supervisor.heads import Headers
 from runtime.supervisor.limits import IsolateLost, LimitExceeded
 from runtime.supervisor.observe.base import BROKE_OFF
-from runtime.tracing import current
+from runtime.tracing import NO_SPAN, current
 
 if TYPE_CHECKING:
     from runtime.supervisor.metrics import Requests
@@ -153,20 +153,26 @@ class Dispatch:
         await exchange.answer(status, [*headers, (pages.MARK.encode(), b"1")], body)
 
     def _log(self, exchange: Exchange) -> None:
-        exchange.span.set({"http.response.status_code": exchange.status or None, "pilot.note": exchange.note})
-        exchange.span.end(str(exchange.status) if exchange.status >= 500 or exchange.note == BROKE_OFF else None)
+        if exchange.span is not NO_SPAN:
+            exchange.span.set({"http.response.status_code": exchange.status or None, "pilot.note": exchange.note})
+            exchange.span.end(str(exchange.status) if exchange.status >= 500 or exchange.note == BROKE_OFF else None)
         if exchange.quiet:
             return
-        now, stats = time.perf_counter(), exchange.stats if exchange.status < 500 else None
+        seconds, status = time.perf_counter() - exchange.started, exchange.status or 499
+        self._requests.answered(exchange.method, status, seconds)
+        if self._observer.shows(self._observer.level_of(status, exchange.note)):
+            self._line(exchange, status, seconds)
+
+    def _line(self, exchange: Exchange, status: int, seconds: float) -> None:
+        stats = exchange.stats if status < 500 else None
         first = None if exchange.first is None else exchange.first * 1000
         tokens = stats.tokens if stats is not None else None
         speed = None
         if stats is not None and stats.first is not None and stats.tokens >= _FEW:
-            speed = (stats.tokens - 1) / max(now - exchange.started - stats.first, 1e-6)
-        self._requests.answered(exchange.method, exchange.status or 499, now - exchange.started)
+            speed = (stats.tokens - 1) / max(seconds - stats.first, 1e-6)
         self._observer.request(
-            exchange.method, exchange.scope["root_path"] + exchange.scope["path"], exchange.status or 499,
-            (now - exchange.started) * 1000, first_ms=first, tokens=tokens, tokens_per_s=speed, note=exchange.note,
+            exchange.method, exchange.scope["root_path"] + exchange.scope["path"], status, seconds * 1000,
+            first_ms=first, tokens=tokens, tokens_per_s=speed, note=exchange.note,
         )  # fmt: skip
 
 
