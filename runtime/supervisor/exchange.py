@@ -125,21 +125,25 @@ class Exchange:
 
     async def _pump(self, source: Any) -> None:
         """The loop: a chunk leaves the socket when it comes, and waits when the client is slow."""
-        send = self._send
+        send, write = self._send, None
         async for chunk in source:
+            if write is not None and write(chunk):
+                continue
             begins = self.first is None
             if begins:
                 self.first = time.perf_counter() - self.started
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
             if begins:
-                self._divert(source)
+                write = self._divert(source)
         await send({"type": "http.response.body", "body": b""})
 
-    def _divert(self, source: Any) -> None:
-        """A source that can write for itself while this task waits need not wake it for every chunk."""
+    def _divert(self, source: Any) -> Callable[[bytes], bool] | None:
+        """What writes a chunk at once. A source that can write for itself while this task waits need not wake it for
+        every chunk."""
         divert, write = getattr(source, "divert", None), protocol.chunk_writer(self._send)
         if divert is not None and write is not None:
             divert(write)
+        return write
 
     def _leave(self) -> None:
         self.left = self.inbound.gone = True

@@ -17,17 +17,18 @@ class Chunks:
     """The body of an answer, as it comes. ``aclose`` closes the connection at once, unless all was read."""
 
     def __init__(self, response: aiohttp.ClientResponse, host: str, upload: Any) -> None:
+        import aiohttp
+
         self._response, self._host, self._upload = response, host, upload
+        self._read, self._breaks = response.content.readany, (aiohttp.ClientError, OSError)
 
     def __aiter__(self) -> Chunks:
         return self
 
     async def __anext__(self) -> bytes:
-        import aiohttp
-
         try:
-            chunk = await self._response.content.readany()
-        except (aiohttp.ClientError, OSError) as error:
+            chunk = await self._read()
+        except self._breaks as error:
             await self.aclose()
             raise FetchError(self._host, cause_of(error)) from error
         if chunk:
