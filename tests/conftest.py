@@ -16,6 +16,9 @@ import pytest
 
 READY = 60.0
 
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # begun in a shell's background; our children would inherit it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 class Pilot:
     """A running `pilot dev --log-format json`. ``url`` has no trailing slash; ``events`` are its log lines."""
