@@ -16,7 +16,6 @@ in the terminal or a SIGTERM for the service must not take the model from stream
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import signal
 import socket
@@ -34,6 +33,7 @@ import msgspec
 from bindings.ai import tasks
 from bindings.ai.engine import ENGINES, Delta, Engine, EngineError, EngineInfo, EngineSpec, Feeding, Generate
 from runtime.errors import UserError
+from runtime.memory import settle
 from runtime.wire import Channel, Feed
 
 GRACE = 5.0  # seconds a model has to leave
@@ -79,7 +79,7 @@ class Host:
             raise
         if isinstance(self.engine, Feeding):
             self._feed = self.engine.feed
-        _settle_memory()
+        settle()
         return self.engine.info
 
     def source(self, op: str, args: list[Any]) -> AsyncIterator[Delta] | Feed:
@@ -136,13 +136,6 @@ def _metrics() -> str:
     """What the engine's libraries have told ``prometheus_client``, if one of them uses it."""
     library = sys.modules.get("prometheus_client")
     return library.generate_latest().decode() if library else ""
-
-
-def _settle_memory() -> None:
-    """What is loaded stays: the collector need not look at it again and again while tokens stream."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 10, 10)
 
 
 async def serve(sock: socket.socket) -> None:

@@ -27,6 +27,7 @@ from typing import Any, NoReturn
 import runtime.isolate.control
 import runtime.isolate.main
 from runtime.isolate import loader
+from runtime.memory import settle
 
 _PATIENCE = 10.0  # seconds an import may take before it is left to the isolates
 _children: set[int] = set()
@@ -42,9 +43,7 @@ def serve(control: socket.socket) -> NoReturn:
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.set_wakeup_fd(woken)
-    gc.collect()
-    gc.freeze()  # shared pages stay shared: the collector does not touch what exists now
-    gc.set_threshold(20_000, 10, 10)
+    settle()
     while True:
         ready, _, _ = select.select([control.fileno(), wake], [], [])
         if wake in ready:

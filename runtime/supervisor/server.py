@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import logging
 import math
 import os
@@ -21,6 +20,7 @@ import uvicorn
 from bindings.base import House
 from runtime.errors import UserError
 from runtime.limits import allow_open_files
+from runtime.memory import settle
 from runtime.supervisor.isolates import Spawner
 from runtime.supervisor.metrics import Requests
 from runtime.supervisor.observe.base import Observer
@@ -141,9 +141,7 @@ class Supervisor(ABC):
             while not server.started:
                 await asyncio.sleep(0.005)
             self.announce()
-            gc.collect()
-            gc.freeze()  # what exists now stays: later collections need not look at it
-            gc.set_threshold(20_000, 10, 10)  # a message makes containers: 700 of them are a few milliseconds' worth
+            settle()
         except Exception as error:
             self.observer.fault(error)
             self._status, server.should_exit = 1, True
