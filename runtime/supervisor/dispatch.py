@@ -13,7 +13,7 @@ from runtime.supervisor.exchange import Exchange, Receive, Send
 from runtime.supervisor.heads import Headers
 from runtime.supervisor.limits import IsolateLost, LimitExceeded
 from runtime.supervisor.observe.base import BROKE_OFF
-from runtime.tracing import NO_SPAN, current
+from runtime.tracing import current
 
 if TYPE_CHECKING:
     from runtime.supervisor.metrics import Requests
@@ -153,9 +153,8 @@ class Dispatch:
         await exchange.answer(status, [*headers, (pages.MARK.encode(), b"1")], body)
 
     def _log(self, exchange: Exchange) -> None:
-        if exchange.span is not NO_SPAN:
-            exchange.span.set({"http.response.status_code": exchange.status or None, "pilot.note": exchange.note})
-            exchange.span.end(str(exchange.status) if exchange.status >= 500 or exchange.note == BROKE_OFF else None)
+        exchange.span.set({"http.response.status_code": exchange.status or None, "pilot.note": exchange.note})
+        exchange.span.end(str(exchange.status) if exchange.status >= 500 or exchange.note == BROKE_OFF else None)
         if exchange.quiet:
             return
         seconds, status = time.perf_counter() - exchange.started, exchange.status or 499

@@ -9,7 +9,7 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-Headers = list[tuple[bytes, bytes]]
+from runtime.supervisor.heads import Headers
 
 LARGEST_HEAD = 256 * 1024  # bytes; a complete head is refused at 128 KiB already, with a text
 _SMALL = 64 * 1024  # bytes; joining a head and a body costs a copy
