@@ -403,6 +403,8 @@ def test_required_secrets(load: Load, tmp_path: Path, monkeypatch: pytest.Monkey
     text = 'main = "entry.py"\nsecrets = { required = ["A", "B"] }'
     monkeypatch.setenv("B", "from-the-process")
     assert load(text).secrets == {"B": "from-the-process"}
+    (tmp_path / ".env").write_text("A=1\nB=file\n")
+    assert load(text).secrets == {"A": "1", "B": "from-the-process"}, "as wrangler: what is exported wins"
     (tmp_path / ".dev.vars").write_text("A=1\nOTHER=2\n")
     loaded = load(text)
     assert loaded.secrets == {"A": "1"}

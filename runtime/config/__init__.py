@@ -67,7 +67,9 @@ def _build(
 ) -> Config:
     taken = settings.values
     required = taken["secrets"].get("required", []) if "secrets" in taken else None
-    secrets = read_secrets(root, settings.environment, cwd, required=required, warnings=settings.warnings)
+    local: list[str] = []
+    secrets = read_secrets(
+        root, settings.environment, cwd, required=required, names=taken.get("vars", {}), warnings=local)
     config = Config(
         path=origin,
         root=root,
@@ -83,7 +85,8 @@ def _build(
         domains=values.domains(settings),
         limits=taken.get("limits", {}),
         dev=typed(settings.source, ("dev",), taken.get("dev", {}), DevSettings),
-        warnings=tuple(settings.warnings),
+        warnings=(*settings.warnings, *local),
+        local_warnings=tuple(local),
         source=settings.source,
         places=settings.places,
     )

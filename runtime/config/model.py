@@ -66,6 +66,7 @@ class Config:
     limits: Mapping[str, float] = field(default_factory=dict)   # [limits]; a host keeps them
     dev: DevSettings = field(default_factory=DevSettings)
     warnings: tuple[str, ...] = ()
+    local_warnings: tuple[str, ...] = ()   # those of them that are about .dev.vars and .env, which are never sent
     source: Source = field(default_factory=Source)
     places: Mapping[str, tuple[str | int, ...]] = field(default_factory=dict, repr=False)  # key → path
 

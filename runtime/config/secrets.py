@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from io import StringIO
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from runtime.config import dotenv
 from runtime.config.source import shown, text_of
 from runtime.errors import ConfigError
 
@@ -38,30 +38,41 @@ def candidates(root: Path, environment: str | None) -> tuple[list[Path], list[Pa
 
 
 def read_secrets(
-    root: Path, environment: str | None, cwd: Path, *, required: list[str] | None, warnings: list[str]
+    root: Path, environment: str | None, cwd: Path, *, required: list[str] | None, names: Iterable[str],
+    warnings: list[str],
 ) -> Hidden:
-    """What the secret files hold. With ``required`` (``[secrets]`` in the configuration) only those names,
-    which may then also come from the process's environment where there is no ``.dev.vars``."""
+    """What the secret files hold, as wrangler reads them: ``.dev.vars`` as it stands, else ``.env`` files with their
+    variables expanded. With ``required`` (``[secrets]`` in the configuration) only those and ``names``, the vars'; they
+    may then also come from the process's environment where there is no ``.dev.vars``."""
     dev_vars, env_files = candidates(root, environment)
-    found = Hidden()
     first = next((path for path in dev_vars if path.is_file()), None)
-    for path in [first] if first else [path for path in env_files if path.is_file()]:
-        found.update(_parse(path, shown(path, cwd), warnings))
+    if first is not None:
+        found = Hidden(_parse(first, cwd, warnings))
+    else:
+        found = _from_env_files(env_files, cwd, required is not None, warnings)
     if required is None:
         return found
-    if first is None:
-        found = Hidden({**os.environ, **found})
     home = shown(dev_vars[-1], cwd)
     missing = [name for name in required if name not in found]
     warnings += [f"secret {name} is required and missing; add it to {home}" for name in missing]
-    return Hidden({name: found[name] for name in required if name in found})
+    return Hidden({name: found[name] for name in (*required, *names) if name in found})
 
 
-def _parse(path: Path, name: str, warnings: list[str]) -> Iterator[tuple[str, str]]:
-    from dotenv.parser import parse_stream
+def _from_env_files(files: Sequence[Path], cwd: Path, process: bool, warnings: list[str]) -> Hidden:
+    """``process``: with all of this process's environment, whose values win."""
+    if os.environ.get("CLOUDFLARE_LOAD_DEV_VARS_FROM_DOT_ENV", "").lower() == "false":
+        return Hidden()
+    process = process or os.environ.get("CLOUDFLARE_INCLUDE_PROCESS_ENV", "").lower() == "true"
+    outer = dict(os.environ) if process else {}
+    found: dict[str, str] = {}
+    for path in files:
+        found.update(_parse(path, cwd, warnings) if path.is_file() else {})
+    return Hidden({**outer, **dotenv.expand(found, outer)})
 
-    for line in parse_stream(StringIO(text_of(path, name))):
-        if line.key is not None and line.value is not None:
-            yield line.key, line.value
-        elif line.error or line.key:  # never its text: it may hold a secret
-            warnings.append(f"{name}, line {line.original.line}: not KEY=VALUE, ignored")
+
+def _parse(path: Path, cwd: Path, warnings: list[str]) -> dict[str, str]:
+    name = shown(path, cwd)
+    values, odd = dotenv.parse(text_of(path, name))
+    # never a line's text: it may hold a secret
+    warnings += [f"{name}, line {line}: not KEY=VALUE, ignored" for line in odd]
+    return values
