@@ -52,9 +52,16 @@ async def test_the_log_names_the_worker(tmp_path: Path) -> None:
     async with hosting(tmp_path / "data") as host:
         await host.deploy(worker(tmp_path / "app", says("hello"), name="named"))
         await host.get("named", "/a")
-        assert (await host.says("/_w/named/a"))["path"] == "/_w/named/a"
+        asked = await host.says("/_w/named/a")
+        assert (asked["event"], asked["path"], asked["worker"]) == ("request", "/_w/named/a", "named")
+        await host.deploy(worker(tmp_path / "app", "def fetch(request):\n    print('said')\n    1 / 0", name="named"))
+        await host.get("named", "/b")
+        assert (await host.event("output", text="said"))["worker"] == "named"
+        assert (await host.event("script_error"))["worker"] == "named"
+        await host.get("nobody", "/c")
+        assert "worker" not in await host.says("/_w/nobody/c")
     async with hosting(tmp_path / "data") as host:
-        assert host.events[0]["engines"] == [f"named   version 1   {host.url}/_w/named/"]
+        assert host.events[0]["engines"] == [f"named   version 2   {host.url}/_w/named/"]
 
 
 async def test_files_data_packages_and_settings_travel(host: Host, tmp_path: Path) -> None:
@@ -339,9 +346,15 @@ async def test_tokens(tmp_path: Path) -> None:
             scope: (await host.cli("host", "--data", str(data), "token", "create", scope, "--scope", scope)).strip()
             for scope in ("deploy", "read", "ai")
         }
-        assert "Missing" in await host.cli("deploy", cwd=folder, fails=True)
+        for command in (["deploy"], ["versions"], ["rollback"], ["delete", "-y"], ["status"], ["tail"],
+                        ["secret", "list"], ["secret", "put", "KEY"]):  # fmt: skip
+            error = await host.cli(*command, cwd=folder, fails=True)
+            assert "none was given" in error
+            assert "export PILOT_API_TOKEN=" in error
         host.token = "wrong"
-        assert "Authentication" in await host.cli("deploy", cwd=folder, fails=True)
+        error = await host.cli("deploy", cwd=folder, fails=True)
+        assert "Authentication" in error
+        assert "export PILOT_API_TOKEN=" in error
         host.token = tokens["read"]
         assert "no scope 'deploy'" in await host.cli("deploy", cwd=folder, fails=True)
         await host.cli("status")

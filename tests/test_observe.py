@@ -46,6 +46,22 @@ def everything(observer: Observer) -> None:
     observer.close()
 
 
+def test_where_several_workers_speak_each_line_says_whose_it_is(capsys: Capture) -> None:
+    observer = make_observer(None, "info")
+    observer.several = True
+    observer.request("GET", "/a", 200, 1, worker="chat")
+    observer.request("GET", "/b", 404, 1)
+    observer.worker_output("chat", "stdout", "printed")
+    observer.worker_output("chat", "stderr", "logged")
+    observer.script_error(ScriptError("bad", where="entry.py, line 3"), "chat")
+    out, err = capsys.readouterr()
+    assert err == "chat │ logged\n"
+    request, other, printed, error, *_ = out.splitlines()
+    assert request.startswith("chat │   GET     /a ")
+    assert other.startswith("  GET     /b ")
+    assert (printed, error) == ("chat │ printed", "✘ chat │ entry.py, line 3: bad")
+
+
 # --- plain ----------------------------------------------------------------------------------------------
 
 

@@ -16,6 +16,8 @@ from runtime.errors import UserError
 
 DEFAULT = "http://127.0.0.1:8788"
 _PIECE = 64 * 1024
+_NO_TOKEN, _WRONG_TOKEN = 9106, 10000  # Cloudflare's codes
+_REMEDY = "Set the token:  export PILOT_API_TOKEN=...\nTo make one, on the host:  pilot host token create NAME"
 _PATIENCE = 300.0  # seconds for one call: a host builds dependencies and opens isolates in it
 
 Sent = Callable[[int, int], None]  # (bytes so far, bytes in all)
@@ -73,10 +75,13 @@ class Host:
             if answer["success"]:
                 return answer["result"]
             what = "\n".join(f"{error['message']}" for error in answer["errors"])
+            refused = {error["code"] for error in answer["errors"]}
         except (msgspec.DecodeError, KeyError, TypeError):
             what = f"answered {status}, and not as a host does: {content[:200].decode('utf-8', 'replace')}"
-        remedy = "Set the token:  export PILOT_API_TOKEN=..." if status in (400, 401, 403) and "uthenti" in what else ""
-        raise UserError(what, where=self.url, remedy=remedy)
+            refused = set()
+        if _NO_TOKEN in refused and not self.token:
+            what = "it has tokens, and none was given"
+        raise UserError(what, where=self.url, remedy=_REMEDY if refused & {_NO_TOKEN, _WRONG_TOKEN} else "")
 
 
 async def _pieces(content: bytes, sent: Sent | None) -> AsyncIterator[bytes]:

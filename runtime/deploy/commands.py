@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import click
 
@@ -51,6 +52,7 @@ def deploy(
     from runtime.web.forms import FormData, encode
 
     read = load(config, environment=environment, variables=dict(map(parse_variable, variables)))
+    show.warnings(warning for warning in read.warnings if warning not in read.local_warnings)
     files, requirements = tree.files(read), lock.pinned(read)
     show.sizes(read.name, files, requirements)
     if dry_run:
@@ -95,13 +97,16 @@ def deployments(host: str | None, as_json: bool, **worker: Any) -> None:
 @_worker
 @click.option("-m", "--message", default="", help="Why.")
 def rollback(version: str | None, host: str | None, message: str, **worker: Any) -> None:
-    """Make an earlier VERSION answer again; without one, the version before the one in force."""
+    """Make an earlier VERSION answer again: its number or its id, as `pilot versions` has them, or an id's beginning.
+
+    Without one, the version before the one in force.
+    """
     name, target = _named(**worker), Host.chosen(host)
-    wanted = version or _previous(target, name)
-    share = [{"version_id": wanted, "percentage": 100}]
-    notes = {"workers/message": message or f"rollback to {wanted}"}
+    row = target.call("GET", f"scripts/{name}/versions/{quote(version or _previous(target, name), safe='')}")
+    share = [{"version_id": row["id"], "percentage": 100}]
+    notes = {"workers/message": message or f"rollback to {row['id']}"}
     target.call("POST", f"scripts/{name}/deployments", {"versions": share, "annotations": notes})
-    click.echo(f"{name}: version {wanted} answers")
+    click.echo(f"{name}: version {row['number']} answers   {row['id']}")
 
 
 @click.command(short_help="Take the worker off the host.")

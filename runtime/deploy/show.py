@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -23,6 +23,12 @@ def sizes(name: str, files: Mapping[str, bytes], requirements: Sequence[str]) ->
             click.echo(f"  {_size(len(files[path])):>9}  {path}")
     if requirements:
         click.echo(f"  and {len(requirements)} packages: {', '.join(pin.partition(' ')[0] for pin in requirements)}")
+
+
+def warnings(lines: Iterable[str]) -> None:
+    """As `pilot dev` has them, on standard error."""
+    for line in lines:
+        click.echo(f"{click.style('▲', fg='yellow')} {line}", err=True)
 
 
 @contextmanager

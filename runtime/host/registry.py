@@ -6,6 +6,7 @@ Calls block for as long as the disk takes; the control API makes them in a threa
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -91,6 +92,14 @@ class Registry:
 
     def version(self, id: str) -> VersionRow | None:
         return _one(VersionRow, self._read("SELECT row FROM version WHERE id=?", id))
+
+    def called(self, worker: str, wanted: str) -> list[VersionRow]:
+        """The worker's version of that number; where there is none, those whose id begins so, two at most. As with
+        git, four characters are the least: nobody who means a number is to get an id that begins with it."""
+        number = int(wanted) if re.fullmatch(r"[0-9]{1,9}", wanted) else 0
+        rows = self._read("SELECT row FROM version WHERE worker=? AND number=?", worker, number)
+        query = "SELECT row FROM version WHERE worker=? AND substr(id, 1, max(?, 4))=? LIMIT 2"
+        return _all(VersionRow, rows or self._read(query, worker, len(wanted), wanted.lower()))
 
     def versions(self, worker: str, limit: int = 100) -> list[VersionRow]:
         """The newest first."""

@@ -71,6 +71,7 @@ class HostServer(Supervisor):
 
     def __init__(self, options: Options, observer: Observer) -> None:
         self._options = options
+        observer.several = True
         data = options.data.expanduser().absolute()
         self._lock = _own(data)
         self._registry = Registry(data / "host.db")
@@ -109,7 +110,7 @@ class HostServer(Supervisor):
         app = App(nowhere, [*self._control.routes(entries), *own], UPLOAD)
 
         def dispatch(worker: Worker) -> Dispatch:
-            return Dispatch(worker, self.observer, self.requests, self.tracer, public=True)
+            return Dispatch(worker, self.observer, self.requests, self.tracer, public=True, worker=worker.name)
 
         front = Front(self._fleet, app, self._options.domain, dispatch)
         return Behind(front, self._options.trusted_proxies) if self._options.trusted_proxies else front

@@ -49,12 +49,14 @@ class Versions(Protocol):
 
 
 class Dispatch:
-    """The ASGI application that is the worker. ``public``: an answer tells a stranger nothing of what broke."""
+    """The ASGI application that is the worker. ``public``: an answer tells a stranger nothing of what broke.
+    ``worker``: its name, where the log has those of others too."""
 
     def __init__(
-        self, versions: Versions, observer: Observer, requests: Requests, tracer: Tracer, *, public: bool = False
+        self, versions: Versions, observer: Observer, requests: Requests, tracer: Tracer, *, public: bool = False,
+        worker: str | None = None,
     ) -> None:
-        self._versions, self._public = versions, public
+        self._versions, self._public, self._name = versions, public, worker
         self._observer, self._requests, self._tracer = observer, requests, tracer
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
@@ -109,9 +111,9 @@ class Dispatch:
 
     def _tell(self, error: UserError) -> None:
         if isinstance(error, ScriptError):
-            self._observer.script_error(error)
+            self._observer.script_error(error, self._name)
         else:
-            self._observer.error(str(error))
+            self._observer.error(str(error), self._name)
 
     async def _fault(self, exchange: Exchange, error: BaseException) -> None:
         request_id = str(uuid.uuid4())
@@ -171,7 +173,7 @@ class Dispatch:
             speed = (stats.tokens - 1) / max(seconds - stats.first, 1e-6)
         self._observer.request(
             exchange.method, exchange.scope["root_path"] + exchange.scope["path"], status, seconds * 1000,
-            first_ms=first, tokens=tokens, tokens_per_s=speed, note=exchange.note,
+            first_ms=first, tokens=tokens, tokens_per_s=speed, note=exchange.note, worker=self._name,
         )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ import uuid
 from typing import Any
 
 from runtime.host import rollout, upload
-from runtime.host.control.base import NO_SCRIPT, NO_SERVICE, WORKERS, Call, Entry, Refused
+from runtime.host.control.base import INVALID, NO_SCRIPT, NO_SERVICE, WORKERS, Call, Entry, Refused
 from runtime.host.rows import DeploymentRow, VersionRow, now
 
 SCRIPT = WORKERS + "/scripts/{name}"
@@ -96,7 +96,11 @@ async def versions(call: Call, account: str, name: str) -> Any:
 
 
 async def version(call: Call, account: str, name: str, id: str) -> Any:
-    return shown(_version(call, name, id))
+    """``id`` may also be the number, or the beginning of an id that no other has."""
+    found = call.fleet.registry.called(name, id)
+    if len(found) > 1:
+        raise Refused(400, INVALID, f"two versions or more of {name!r} begin with {id!r}; write more of it")
+    return shown(found[0] if found else _version(call, name, id))
 
 
 async def settings(call: Call, account: str, name: str) -> Any:
@@ -171,7 +175,7 @@ async def _form(call: Call) -> Any:
 def _version(call: Call, name: str, id: str) -> VersionRow:
     row = call.fleet.registry.version(id)
     if row is None or row.worker != name:
-        raise Refused(404, NO_SCRIPT, f"the worker {name!r} has no version {id}")
+        raise Refused(404, NO_SCRIPT, f"the worker {name!r} has no version {id}. Those it has:  pilot versions")
     return row
 
 

@@ -20,6 +20,8 @@ class Observer(ABC):
     ``load`` or ``warm-up``, ``fraction`` 0..1 or None where nobody knows.
     """
 
+    several = False  # workers are served: a person is told whose line it is
+
     def __init__(self, level: str) -> None:
         self.threshold = LEVELS[level]
 
@@ -59,6 +61,7 @@ class Observer(ABC):
         tokens_per_s: float | None = None,
         note: str | None = None,
         request_id: str | None = None,
+        worker: str | None = None,
     ) -> None:
         """A request was answered to its last byte; ``first_ms`` is the time to its first token."""
 
@@ -72,10 +75,10 @@ class Observer(ABC):
     def warn(self, text: str) -> None: ...
 
     @abstractmethod
-    def error(self, text: str) -> None: ...
+    def error(self, text: str, worker: str | None = None) -> None: ...
 
     @abstractmethod
-    def script_error(self, err: ScriptError) -> None:
+    def script_error(self, err: ScriptError, worker: str | None = None) -> None:
         """The worker's mistake: its own traceback, without our frames."""
 
     @abstractmethod

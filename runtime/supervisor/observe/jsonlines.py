@@ -77,10 +77,11 @@ class JsonObserver(Observer):
         tokens_per_s: float | None = None,
         note: str | None = None,
         request_id: str | None = None,
+        worker: str | None = None,
     ) -> None:
         self.emit(self.level_of(status, note), "request", method=method, path=path, status=status,
                   ms=round(ms, 3), first_ms=first_ms, tokens=tokens, tokens_per_s=tokens_per_s, note=note,
-                  request_id=request_id)
+                  request_id=request_id, worker=worker)
 
     def debug(self, text: str) -> None:
         self.emit("debug", "note", text=text)
@@ -91,11 +92,12 @@ class JsonObserver(Observer):
     def warn(self, text: str) -> None:
         self.emit("warning", "warning", text=text)
 
-    def error(self, text: str) -> None:
-        self.emit("error", "error", text=text)
+    def error(self, text: str, worker: str | None = None) -> None:
+        self.emit("error", "error", text=text, worker=worker)
 
-    def script_error(self, err: ScriptError) -> None:
-        self.emit("error", "script_error", where=err.where, what=err.what, remedy=err.remedy, trace=err.trace)
+    def script_error(self, err: ScriptError, worker: str | None = None) -> None:
+        self.emit("error", "script_error", where=err.where, what=err.what, remedy=err.remedy, trace=err.trace,
+                  worker=worker)
 
     def fault(self, exc: BaseException, request_id: str | None = None) -> None:
         trace = "".join(traceback.format_exception(exc))

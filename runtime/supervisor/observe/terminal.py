@@ -71,14 +71,17 @@ class TerminalObserver(Observer):
         tokens_per_s: float | None = None,
         note: str | None = None,
         request_id: str | None = None,
+        worker: str | None = None,
     ) -> None:
         if not self.shows(self.level_of(status, note)):
             return
         shown_id = request_id if status >= 500 or self.shows("debug") else None
         alarm, note = (note, None) if note == BROKE_OFF else ("", note)
         facts = layout.facts(first_ms, tokens, tokens_per_s, note, shown_id)
-        room = self._column.room(self._width(), layout.clean(path), len(" · ".join(filter(None, [alarm, *facts]))))
-        self._write(layout.request(self._paint, room, method, path, status, ms, facts, alarm))
+        whose, width = self._whose(worker), self._width() - len(self._whose(worker))
+        room = self._column.room(width, layout.clean(path), len(" · ".join(filter(None, [alarm, *facts]))))
+        line = layout.request(self._paint, room, method, path, status, ms, facts, alarm)
+        self._write(self._paint(whose, dim=True) + line if whose else line)
 
     def reloaded(self, version: int, ms: float, files: Sequence[str]) -> None:
         if self.shows("info"):
@@ -110,16 +113,16 @@ class TerminalObserver(Observer):
         if self.shows("warning"):
             self._sign("warning", layout.clean_lines(text))
 
-    def error(self, text: str) -> None:
-        self._sign("error", layout.clean_lines(text))
+    def error(self, text: str, worker: str | None = None) -> None:
+        self._sign("error", self._whose(worker) + layout.clean_lines(text))
 
-    def script_error(self, err: ScriptError) -> None:
+    def script_error(self, err: ScriptError, worker: str | None = None) -> None:
         """A browser asks for its icon right after the page: the same error need not be read twice."""
         said, at, now = *self._told, monotonic()
         if said == f"{err}{err.trace}" and now - at < 1:
             return
         self._told = (f"{err}{err.trace}", now)
-        self.error(str(err))
+        self.error(str(err), worker)
         if err.trace:
             self._write("", layout.clean_lines(err.trace.rstrip("\n")), "")
 
@@ -128,6 +131,7 @@ class TerminalObserver(Observer):
         self._write(layout.clean_lines("".join(traceback.format_exception(exc)).rstrip("\n")))
 
     def worker_output(self, name: str, stream: Literal["stdout", "stderr"], line: str) -> None:
+        line = self._paint(self._whose(name), dim=True) + line if self.several else line
         self._write(line, to=self._stderr if stream == "stderr" else self._output)
 
     # --- loading models ---
@@ -150,6 +154,10 @@ class TerminalObserver(Observer):
             self._sign("done", layout.clean_lines(text))
 
     # --- the screen ---
+
+    def _whose(self, worker: str | None) -> str:
+        """``NAME │ ``, where there are several."""
+        return f"{layout.clean(worker)} │ " if worker and self.several else ""
 
     def _sign(self, kind: str, text: str) -> None:
         glyph, colour = SIGNS[kind]
