@@ -290,8 +290,10 @@ MALFORMED = {
     "a host with a path": b"GET /text HTTP/1.1\r\nhost: a/b\r\n\r\n",
     "a host with a user": b"GET /text HTTP/1.1\r\nhost: a@b\r\n\r\n",
     "a host with a space": b"GET /text HTTP/1.1\r\nhost: a b\r\n\r\n",
-    "a path that is not ASCII": b"GET /t\xe9xt HTTP/1.1\r\nhost: a\r\n\r\n",
+    "a method that is not ASCII": b"G\xc3\x89T /text HTTP/1.1\r\nhost: a\r\n\r\n",
+    "a control character in the path": b"GET /t\x7f\xe9 HTTP/1.1\r\nhost: a\r\n\r\n",
     "CONNECT": b"CONNECT example.com:443 HTTP/1.1\r\nhost: example.com:443\r\n\r\n",
+    "CONNECT to a path": b"CONNECT /text HTTP/1.1\r\nhost: a\r\n\r\n",
 }  # fmt: skip
 
 

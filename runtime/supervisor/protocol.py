@@ -1,29 +1,39 @@
 """HTTP/1.1 as uvicorn speaks it; with a limit on a request's head, and a way past ``send`` for what is sent most: an
-answer that is whole, and a chunk of a stream."""
+answer that is whole, and a chunk of a stream. Of its own: an upgrade that nobody takes is ignored, a target may hold
+bytes that are not ASCII, a client of HTTP/1.0 gets no chunks, and one that has shut down its half gets its answer."""
 
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
 from typing import Any
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from runtime.supervisor.heads import Headers
+from runtime.supervisor.leaving import Watch
 
 LARGEST_HEAD = 256 * 1024  # bytes; a complete head is refused at 128 KiB already, with a text
 _SMALL = 64 * 1024  # bytes; joining a head and a body costs a copy
 _REFUSAL = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 
+_BEYOND_ASCII = re.compile(rb"[\x80-\xff]")
+
+
 class Protocol(HttpToolsProtocol):
     """Collecting an endless head costs memory without end, and time that grows with its square."""
 
-    __slots__ = ("_head", "lost")  # one attribute more in uvicorn's dict, and each connection has a dict of 1.5 KB
+    # One attribute more in uvicorn's dict, and each connection has a dict of 1.5 KB.
+    __slots__ = ("_head", "_in_line", "_watch", "lost")
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._head: int | None = None  # bytes of the head that is still coming in
+        self._in_line = True  # what comes next is a request line, or the rest of one
+        self._watch: Watch | None = None  # once the client will send no more
         self.lost: Callable[[], None] | None = None  # told when the connection is
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -31,13 +41,44 @@ class Protocol(HttpToolsProtocol):
         if self.lost is not None:
             self.lost()
 
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """True: the connection stays open, for the answer to a request that has come whole."""
+        cycle = self.cycle
+        if cycle is None or cycle.response_complete or cycle.more_body or self._head is not None:
+            return False
+        if self.scheme == "https":  # TLS closes both halves
+            return False
+        if self._watch is None and self.client is not None and self.server is not None:
+            cycle.keep_alive = False
+            ends = self.client, (self.server[0], self.server[1] or 0)
+            self._watch = Watch(self.transport, *ends, lambda: self._may_ask(cycle))
+        return True
+
+    def _may_ask(self, cycle: RequestResponseCycle) -> bool:
+        return not cycle.response_started and cycle.scope["http_version"] == "1.1"
+
     def on_message_begin(self) -> None:
         self._head = 0
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        self._head = None
+        self._head, self._in_line = None, False
+        if self.parser.should_upgrade():
+            return self._check_upgrade()
+        if self.parser.get_http_version() == "1.1":
+            return super().on_headers_complete()
+        self.expect_100_continue = False  # HTTP/1.0 knows no interim answers, and no chunks
         super().on_headers_complete()
+        self.cycle.chunked_encoding, self.cycle.expected_content_length = False, _ToTheEnd()
+
+    def _check_upgrade(self) -> None:
+        if self.parser.get_method() == b"CONNECT":
+            raise httptools.HttpParserError("this is no proxy")
+
+    def on_message_complete(self) -> None:
+        self._in_line = True
+        if not self.parser.should_upgrade():
+            super().on_message_complete()
 
     def data_received(self, data: bytes) -> None:
         if self._head is not None:
@@ -46,7 +87,61 @@ class Protocol(HttpToolsProtocol):
                 self.transport.write(_REFUSAL)
                 self.transport.close()
                 return
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        try:
+            self._parse(data if data.isascii() else self._quoted(data))
+        except httptools.HttpParserError:
+            self.send_400_response("Invalid HTTP request received.")
+        if self._head is not None and b"\n" in data:
+            self._in_line = False
+
+    def _parse(self, data: bytes) -> None:
+        """An upgrade that nobody takes is ignored (RFC 9110, section 7.8). The parser stops behind a head that asks
+        for one: it is told the same request again, without that."""
+        rest: bytes | memoryview = data
+        while True:
+            try:
+                return self.parser.feed_data(rest)
+            except httptools.HttpParserUpgrade as upgrade:
+                rest = memoryview(rest)[upgrade.args[0] :]
+                self.parser.feed_data(self._without_upgrade())
+
+    def _without_upgrade(self) -> bytes:
+        line = b"%b %b HTTP/%b\r\n" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())
+        pairs = ((name, _no_upgrade(value) if name == b"connection" else value) for name, value in self.headers)
+        return b"".join((line, *(b"%b: %b\r\n" % pair for pair in pairs), b"\r\n"))
+
+    def _quoted(self, data: bytes) -> bytes:
+        """What can be parsed, with the request's target percent-encoded as a browser does it. Whole heads before the
+        last are parsed already: only then is it known whether a body follows or another request."""
+        while self._in_line and data:
+            head, end, rest = data.partition(b"\r\n\r\n")
+            line, newline, fields = head.partition(b"\n")
+            line = _BEYOND_ASCII.sub(lambda found: b"%%%02X" % found[0][0], line)
+            if not rest:
+                return line + newline + fields + end
+            self._parse(line + newline + fields + end)
+            data = rest
+        return data
+
+
+class _ToTheEnd(int):
+    """The length of a body that ends with its connection, as uvicorn's counting of bytes has it: never too short or
+    too long."""
+
+    def __lt__(self, other: int) -> bool:
+        return False
+
+    def __ne__(self, other: object) -> bool:
+        return False
+
+    def __sub__(self, other: int) -> _ToTheEnd:
+        return self
+
+
+def _no_upgrade(connection: bytes) -> bytes:
+    tokens = (token.strip() for token in connection.split(b","))
+    return b", ".join(token for token in tokens if token.lower() != b"upgrade")
 
 
 def answer(send: Any, status: int, headers: Headers, body: bytes) -> bool:
