@@ -67,7 +67,7 @@ async def _m3_result(fields: Fields, job: Job) -> dict[str, Any]:
     found = await _embed([*([query] if query else []), *texts], job, job.model.pooling, truncate=truncate)
     if query:
         first, *others = found.vectors
-        return {"response": ranked([_product(first, other) for other in others])}
+        return {"response": ranked([product(first, other) for other in others])}
     result = {**_shaped(found), "pooling": found.pooling}
     if "contexts" in fields:
         result["response"] = result.pop("data")
@@ -121,9 +121,9 @@ def _shaped(found: Embedded) -> dict[str, Any]:
     return {"shape": [len(found.vectors), len(found.vectors[0])], "data": found.vectors}
 
 
-def _product(one: list[float], other: list[float]) -> float:
+def product(one: list[float], other: list[float]) -> float:
     """The cosine of two unit vectors."""
     return sum(a * b for a, b in zip(one, other, strict=True))
 
 
-__all__ = ["answer"]
+__all__ = ["answer", "product"]

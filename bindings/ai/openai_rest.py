@@ -6,7 +6,7 @@ in OpenAI's way. ``/v1`` lies on the worker's own ground: it can be left to the 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -26,16 +26,28 @@ LEFT = "is answered here, not by the worker; [pilot] openai_routes = false leave
 
 
 class OpenAIRest:
-    """``own``: whether ``/v1`` is answered here. ``note`` tells the person at the terminal so, once."""
+    """``own``: whether ``/v1`` is answered here. ``note`` tells the person at the terminal so, once.
 
-    def __init__(self, service: AIService, gate: Gate, own: Callable[[], bool], note: Callable[[str], None]) -> None:
+    ``more``: handlers of its peers' routes, by path.
+    """
+
+    def __init__(
+        self, service: AIService, gate: Gate, own: Callable[[], bool], note: Callable[[str], None],
+        more: Mapping[str, Handler],
+    ) -> None:
         self._service, self._gate, self.own, self._note = service, gate, own, note
         self._noted = False
         texts: dict[str, Handler] = {path: partial(self.text, form) for path, form in FORMS.items()}
-        self.handlers: dict[str, Handler] = {**texts, "/embeddings": self.embeddings}  # of POST, by path
+        self.handlers: dict[str, Handler] = {**texts, "/embeddings": self.embeddings, **more}  # of POST, by path
 
     def routes(self) -> list[Route]:
-        return [*self._under(AI + "/v1"), *(self._shared(route) for route in self._under("/v1"))]
+        shared = [*self._under("/v1"), *self._elsewhere()]
+        return [*self._under(AI + "/v1"), *(self._shared(route) for route in shared)]
+
+    def _elsewhere(self) -> list[Route]:
+        """Where Cohere's clients look for it. Only this: all else but ``/v1`` is the worker's."""
+        return [route for route in self._gate.routes("/v2/rerank", POST=self.handlers["/rerank"])
+                if route.method == "POST"]
 
     def _under(self, base: str) -> list[Route]:
         read: dict[str, Handler] = {"/models": self.models, "/models/{model:path}": self.model}

@@ -22,8 +22,10 @@ from bindings.ai.models import check_engine
 from bindings.ai.openai_rest import OpenAIRest
 from bindings.ai.pool import EnginePool
 from bindings.ai.proxy import Proxy
+from bindings.ai.rankings_rest import RankingsRest
 from bindings.ai.rest import Rest
 from bindings.ai.service import AIService, Settings
+from bindings.ai.unknown import Unknown
 from bindings.base import Binding, House, Product, Route
 from runtime.config import Config
 
@@ -90,11 +92,13 @@ class AI(Product):
     def routes(cls, house: House) -> Sequence[Route]:
         gate = Gate(os.environ.get("PILOT_API_TOKEN") or None, house.admits)
         service: AIService = house.shared[cls.key]
-        openai = OpenAIRest(service, gate, lambda: service.settings.openai_routes, house.say.note)
+        more = RankingsRest(service).handlers
+        openai = OpenAIRest(service, gate, lambda: service.settings.openai_routes, house.say.note, more)
         door, rest = GatewayDoor(service, house.url), Rest(service, gate)
         parts = (  # in the order in which they are matched: a path that takes all comes last
             CatalogRest(service, gate), FinetunesRest(service, gate), MarkdownRest(service.markdown, gate), openai,
             GatewayRest(door, gate, rest.run, openai.handlers, openai.own), Proxy(service, gate, door), rest,
+            Unknown(openai.handlers, lambda: service.settings.whole_v1),
         )  # fmt: skip
         return [route for part in parts for route in part.routes()]
 
@@ -112,8 +116,9 @@ def _settings(house: House, config: Config | None) -> Settings:
     elif config is not None and (engine := config.pilot.engine) is not None:
         check_engine(engine, config.at("pilot", "engine"))
     padding, openai = (config.pilot.padding, config.pilot.openai_routes) if config else (None, None)
-    return Settings(engine=engine, padding=house.on_host if padding is None else padding,
-                    openai_routes=not house.on_host if openai is None else openai)
+    own = not house.on_host if openai is None else openai
+    return Settings(engine=engine, padding=house.on_host if padding is None else padding, openai_routes=own,
+                    whole_v1=own and (openai is not None or (config is not None and AI.key in config.products)))
 
 
 __all__ = ["AI", "AIBinding"]

@@ -55,12 +55,13 @@ class Say(Protocol):
 class Settings:
     """``engine``: the person's choice, None for the best that works. ``padding``: send the ``p`` filler.
 
-    ``openai_routes``: answer OpenAI's routes under ``/v1``.
+    ``openai_routes``: answer OpenAI's routes under ``/v1``. ``whole_v1``: and refuse what else is asked for there.
     """
 
     engine: str | None = None
     padding: bool = False
     openai_routes: bool = True
+    whole_v1: bool = False
 
 
 class AIService:

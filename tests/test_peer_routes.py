@@ -1,0 +1,152 @@
+"""What clients of our peers call under ``/v1`` beside OpenAI's own: rankings, tokens, recordings, and nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from serving import Served, serving, write
+from test_tasks_openai import Upstream
+
+MODEL, BGE = "@cf/meta/llama-3.1-8b-instruct", "@cf/baai/bge-small-en-v1.5"
+RERANKER, TURBO, WHISPER = "@cf/baai/bge-reranker-base", "@cf/openai/whisper-large-v3-turbo", "@cf/openai/whisper"
+SUMMER, BEACH, LEDGER = "A hot day in July", "People swim in the sea in summer", "Depreciation of fixed assets"
+BEARER = {"Authorization": "Bearer any"}
+WORKER = """
+from workers import Response, URL
+
+def fetch(request):
+    return Response("the worker's " + URL(request.url).pathname)
+"""
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def upstream() -> AsyncIterator[Upstream]:
+    upstream = Upstream()
+    runner = await upstream.start()
+    yield upstream
+    await runner.cleanup()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def pilot(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Served]:
+    folder = tmp_path_factory.mktemp("peers")
+    row = f"{{engine: openai, model: acme, options: {{base_url: '{upstream.url}', api_key: k}}}}"
+    models = "".join(f'"{id}": {row}\n' for id in (RERANKER, TURBO, WHISPER))
+    write(folder, WORKER, '[ai]\nbinding = "AI"\n', {"models.yaml": models})
+    async with serving(folder) as pilot:
+        yield pilot
+
+
+async def post(pilot: Served, path: str, body: Any) -> tuple[int, Any]:
+    status, text = await pilot.ask(path, "POST", data=json.dumps(body), headers=BEARER)
+    return status, json.loads(text)
+
+
+# Rankings
+
+
+@pytest.mark.parametrize("path", ["/v1/rerank", "/v2/rerank", "/client/v4/accounts/a/ai/v1/rerank"])
+async def test_a_rerank(pilot: Served, upstream: Upstream, path: str) -> None:
+    asked = {"model": RERANKER, "query": "a", "documents": ["b", {"text": "cccc"}, "dd"], "top_n": 2}
+    status, body = await post(pilot, path, asked)
+    assert (status, body["model"], body["id"][:7]) == (200, RERANKER, "rerank-")
+    assert body["results"] == [
+        {"index": 1, "relevance_score": 0.4, "document": {"text": "cccc"}},
+        {"index": 2, "relevance_score": 0.2, "document": {"text": "dd"}},
+    ]
+    assert (body["usage"], body["meta"]["tokens"]["input_tokens"]) == ({"prompt_tokens": 7, "total_tokens": 7}, 7)
+    assert upstream.asked[-1]["documents"] == ["b", "cccc", "dd"]
+    _, body = await post(pilot, path, {**asked, "return_documents": False, "top_n": 0})
+    assert [list(one) for one in body["results"]] == [["index", "relevance_score"]] * 3
+
+
+async def test_a_model_for_embeddings_ranks_by_the_cosine(pilot: Served) -> None:
+    asked = {"model": BGE, "query": SUMMER, "documents": [LEDGER, BEACH, SUMMER]}
+    status, body = await post(pilot, "/v1/rerank", asked)
+    assert (status, [one["index"] for one in body["results"]]) == (200, [2, 1, 0])
+    assert body["results"][0]["relevance_score"] == pytest.approx(1)
+    assert body["usage"]["total_tokens"] > 0
+
+
+@pytest.mark.parametrize("names", [("text_1", "text_2"), ("queries", "documents"), ("queries", "items")])
+async def test_scores(pilot: Served, upstream: Upstream, names: tuple[str, str]) -> None:
+    async def scored(queries: Any, texts: Any) -> list[float]:
+        status, body = await post(pilot, "/v1/score", {"model": RERANKER, names[0]: queries, names[1]: texts})
+        assert (status, body["object"], body["data"][0]["object"]) == (200, "list", "score")
+        assert [one["index"] for one in body["data"]] == [*range(len(body["data"]))]
+        return [one["score"] for one in body["data"]]
+
+    assert await scored("q", "aaa") == [0.3]
+    assert await scored("q", ["aaa", "b"]) == [0.3, 0.1]
+    assert await scored(["q"], ["aaa", "b"]) == [0.3, 0.1]
+    since = len(upstream.asked)
+    assert await scored(["q", "r", "q"], ["aaa", "b", "cc"]) == [0.3, 0.1, 0.2]
+    assert sorted((one["query"], *one["documents"]) for one in upstream.asked[since:]) == [
+        ("q", "aaa", "cc"), ("r", "b")]
+    pairs = {"model": BGE, names[0]: [SUMMER, LEDGER], names[1]: [SUMMER, BEACH]}
+    _, body = await post(pilot, "/v1/score", pairs)
+    assert body["data"][0]["score"] == pytest.approx(1)
+    assert body["data"][1]["score"] < 0.3
+
+
+async def test_rankings_that_are_refused(pilot: Served) -> None:
+    good = {"model": RERANKER, "query": "a", "documents": ["b"]}
+    for path, body, told in [
+        ("/v1/rerank", {**good, "query": None}, "query"),
+        ("/v1/rerank", {**good, "documents": []}, "/documents"),
+        ("/v1/rerank", {**good, "documents": ["a", {}]}, "/documents/1"),
+        ("/v1/rerank", {**good, "top_n": -1}, "/top_n"),
+        ("/v1/rerank", {**good, "model": MODEL}, "Text Generation"),
+        ("/v1/rerank", {**good, "model": None}, "model"),
+        ("/v1/score", {"model": RERANKER, "text_1": ["a", "b"], "text_2": ["c"]}, "/text_1"),
+        ("/v1/score", {"model": RERANKER, "text_1": "a"}, "text_1,text_2"),
+    ]:
+        status, answer = await post(pilot, path, body)
+        assert (status, told in json.dumps(answer)) == (400, True), (body, answer)
+
+
+# What is not there
+
+
+@pytest.mark.parametrize(("path", "told"), [
+    ("/v1/nothing", "/v1/chat/completions"), ("/v1", "/v1/chat/completions"), ("/v1/chat/other", "/v1/rerank"),
+    ("/v1/images/generations", "no model here makes images"), ("/v1/audio/speech", "no model here speaks"),
+    ("/v1/moderations", "llama-guard"), ("/v1/files", "nothing is stored here"),
+    ("/v1/responses/resp_1/cancel", "nothing is stored here"), ("/v1/assistants", "/v1/responses"),
+])  # fmt: skip
+async def test_an_unknown_path_says_what_there_is(pilot: Served, path: str, told: str) -> None:
+    for method in ("POST", "GET", "DELETE"):
+        status, text = await pilot.ask(path, method, headers=BEARER)
+        error = json.loads(text)["error"]
+        assert (status, error["code"], error["type"]) == (404, "unknown_url", "invalid_request_error")
+        assert f"{method} {path} " in error["message"]
+        assert told in error["message"]
+        assert "openai_routes" in error["message"]
+
+
+async def test_only_v1_is_not_the_workers(pilot: Served) -> None:
+    for path in ("/v1x", "/v2/rerank/x", "/v2", "/rerank", "/tokenize"):
+        assert await pilot.ask(path, "POST") == (200, f"the worker's {path}")
+    assert await pilot.ask("/v2/rerank") == (200, "the worker's /v2/rerank")
+
+
+async def test_a_worker_without_models_keeps_the_rest_of_v1(pilot: Served) -> None:
+    config = (pilot.folder / "wrangler.toml").read_text()
+    try:
+        (pilot.folder / "wrangler.toml").write_text(config.replace('[ai]\nbinding = "AI"\n', ""))
+        async with asyncio.timeout(30):
+            while await pilot.ask("/v1/users") != (200, "the worker's /v1/users"):
+                await asyncio.sleep(0.05)
+        assert (await pilot.ask("/v1/models", headers=BEARER))[0] == 200
+    finally:
+        (pilot.folder / "wrangler.toml").write_text(config)
+    async with asyncio.timeout(30):
+        while (await pilot.ask("/v1/users"))[0] != 404:
+            await asyncio.sleep(0.05)
