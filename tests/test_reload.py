@@ -80,6 +80,21 @@ async def test_the_next_request_runs_the_new_code(pilot: Served) -> None:
         assert await pilot.ask() == (200, f"v{version}")
 
 
+async def test_a_file_that_is_about_to_be_written_is_no_mistake(pilot: Served) -> None:
+    """Editors empty a file and then write it; a busy machine may take its time between."""
+    for version in range(3):
+        with (pilot.folder / "entry.py").open("w") as file:
+            await asyncio.sleep(0.3)
+            file.write(ENTRY.format(f"late{version}"))
+        await becomes(pilot, f"late{version}")
+    assert not [line for line in pilot.events if line["event"] == "script_error"], pilot.log()
+
+
+async def test_an_empty_file_is_told_of(pilot: Served) -> None:
+    assert not await pilot.save("")
+    assert await pilot.ask() == (200, "v0")
+
+
 async def test_no_request_fails_while_versions_come_and_go(pilot: Served) -> None:
     stop, failed, asked = asyncio.Event(), [], 0
 

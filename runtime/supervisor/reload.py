@@ -16,7 +16,7 @@ from runtime.supervisor.deployment import Deployment
 from runtime.supervisor.heads import Headers
 from runtime.supervisor.observe.base import Observer
 from runtime.supervisor.process import Parts
-from runtime.supervisor.watching import cancelled, is_being_written
+from runtime.supervisor.watching import cancelled, stamps, written
 
 _PATIENCE = 0.1     # seconds that a reload may go on when there is newer code: most are over by then
 
@@ -94,13 +94,14 @@ class Deployments:
     async def _open(self) -> None:
         """One attempt. What it was for stays pending until one succeeds."""
         began, files = time.perf_counter(), sorted(self._pending)
-        if any(map(is_being_written, files)):
-            await asyncio.sleep(_PATIENCE)
+        await written(files)
+        before = stamps(files)
         try:
             self._configure(files)
             await self._next()
         except UserError as error:
-            self._fail(error)
+            if stamps(files) == before:  # else it is about half a save, and the other half is on its way here
+                self._fail(error)
         except Exception as error:
             self._fault(error)
         else:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from runtime.config import Config, watched
@@ -22,6 +23,8 @@ PASSING = {
 
 
 _REVIEW = 1.0       # seconds between looks at which folders there are
+_EMPTY = 1.0        # seconds that a script may be empty before it is believed to be
+_LOOK = 0.01
 
 
 async def changes(config: Callable[[], Config]) -> AsyncIterator[set[Path]]:
@@ -97,12 +100,31 @@ def _places(config: Config) -> tuple[list[Path], list[Path]]:
     return shallow, sorted(entry for entry in entries if entry.is_dir() and entry.name not in IGNORED)
 
 
-def is_being_written(file: Path) -> bool:
-    """Most editors empty a file and then write it: what is seen in between is not a version."""
+async def written(files: Sequence[Path]) -> None:
+    """Wait until none of them is empty. Most editors empty a file and then write it: what is seen in between is not a
+    version. One that stays empty is meant."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_EMPTY):
+            while any(map(_is_empty, files)):
+                await asyncio.sleep(_LOOK)
+
+
+def stamps(files: Sequence[Path]) -> list[tuple[int, int, int] | None]:
+    """What changes with each save of a file: its (inode, size in bytes, time of change in ns); None: there is none."""
+    return [_stamp(file) for file in files]
+
+
+def _stamp(file: Path) -> tuple[int, int, int] | None:
     try:
-        return file.suffix == ".py" and file.name != "__init__.py" and not file.stat().st_size
+        found = file.stat()
     except OSError:
-        return False
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _is_empty(file: Path) -> bool:
+    stamp = _stamp(file) if file.suffix == ".py" and file.name != "__init__.py" else None
+    return stamp is not None and not stamp[1]
 
 
 def _below(folder: Path) -> set[Path]:
@@ -136,4 +158,4 @@ async def _all_cancelled(tasks: Iterable[asyncio.Task[None]]) -> None:
         await cancelled(task)
 
 
-__all__ = ["IGNORED", "PASSING", "cancelled", "changes", "is_being_written"]
+__all__ = ["IGNORED", "PASSING", "cancelled", "changes", "stamps", "written"]
