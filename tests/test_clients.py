@@ -14,6 +14,7 @@ import pytest
 import pytest_asyncio
 from cloudflare import APIStatusError, AsyncCloudflare, AuthenticationError, BadRequestError
 from openai import AsyncOpenAI, AsyncStream
+from openai import AuthenticationError as OpenAIAuthentication
 from openai import BadRequestError as OpenAIBadRequest
 from serving import Served, serving
 
@@ -28,7 +29,7 @@ async def fetch(request, env, ctx):
     return await env.AI.run("slow", {SLOWLY!r})
 """
 FILES = {
-    "wrangler.toml": 'name = "w"\nmain = "entry.py"\n[ai]\nbinding = "AI"\n',
+    "wrangler.toml": 'name = "w"\nmain = "entry.py"\n[ai]\nbinding = "AI"\n[pilot]\ncors = ["http://localhost:3000"]\n',
     "models.yaml": "slow: {engine: echo, options: {rate: 20}}\n",
     "entry.py": WORKER,
 }
@@ -159,7 +160,38 @@ async def test_openai_errors(openai: AsyncOpenAI) -> None:
     assert error["code"] == 5007
 
 
+async def test_openai_without_the_key(pilot: Served) -> None:
+    for key, words in (("wrong", "Incorrect API key"), ("", "The API key is malformed")):
+        async with AsyncOpenAI(api_key=key, base_url=f"{pilot.url}/v1", max_retries=0) as client:
+            with pytest.raises(OpenAIAuthentication, match=words) as caught:
+                await client.models.list()
+            assert caught.value.code == "invalid_api_key"
+    async with httpx.AsyncClient() as http:
+        answer = (await http.get(f"{pilot.url}/v1/models")).json()
+    assert answer["error"]["message"] == "No API key was sent: send it as 'Authorization: Bearer KEY'"
+    assert answer["errors"][0]["code"] == 9106
+
+
 # Plain HTTP
+
+
+@pytest.mark.parametrize("path", ["/v1/models", "/client/v4/accounts/a/ai/models/search", "/client/v4/none"])
+async def test_a_page_that_the_settings_name_may_ask_and_read(pilot: Served, path: str) -> None:
+    page = {"Origin": "http://localhost:3000"}
+    asks = {**page, "Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "authorization,x-own"}
+    async with httpx.AsyncClient() as http:
+        leave = await http.options(pilot.url + path, headers=asks)
+        assert (leave.status_code, leave.headers["access-control-allow-origin"]) == (204, "http://localhost:3000")
+        assert leave.headers["access-control-allow-headers"] == "authorization,x-own"
+        assert leave.headers["access-control-allow-methods"] == "GET"
+        for key in ("right", "wrong"):
+            answer = await http.get(pilot.url + path, headers={**page, "Authorization": f"Bearer {key}"})
+            assert answer.headers["access-control-allow-origin"] == "http://localhost:3000"
+            assert (answer.status_code == 401) == (key == "wrong")
+            assert "cf-ai-req-id" in answer.headers["access-control-expose-headers"]
+            assert answer.headers["vary"] == "Origin"
+        other = await http.options(pilot.url + path, headers={**asks, "Origin": "http://localhost:3001"})
+        assert "access-control-allow-origin" not in other.headers
 
 
 async def test_httpx(pilot: Served) -> None:

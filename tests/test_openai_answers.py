@@ -220,7 +220,7 @@ async def test_a_chat_stream_that_breaks_says_so_in_both_dialects() -> None:
     assert answer.stream is not None
     *_, last, end = (await read(answer.stream)).split(b"\n\n")
     told = json.loads(last.removeprefix(b"data: "))
-    assert (told["errors"][0]["code"], told["error"]["code"], end) == (3040, 3040, b"")
+    assert (told["errors"][0]["code"], told["error"]["code"], end) == (3040, "rate_limit_exceeded", b"")
 
 
 # Completions

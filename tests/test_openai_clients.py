@@ -6,16 +6,22 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
+import psutil
 import pytest
 import pytest_asyncio
 from cloudflare import AsyncCloudflare
-from openai import AsyncOpenAI, BadRequestError, OpenAI
+from openai import APIError, APIStatusError, AsyncOpenAI, BadRequestError, NotFoundError, OpenAI
 from pydantic import BaseModel
 from serving import Served, serving, write
 
 MODEL = "@cf/meta/llama-3.1-8b-instruct"
 NEWER = "@cf/openai/gpt-oss-20b"
 BGE = "@cf/baai/bge-small-en-v1.5"
+MODELS = """
+embedded: {engine: llamacpp}
+narrow: {engine: echo, options: {context_window: 10}}
+slow: {engine: echo, options: {rate: 50, tokens: 400}}
+"""
 WORKER = "from workers import Response\n\ndef fetch(request):\n    return Response('hello')\n"
 USER: Any = [{"role": "user", "content": "Hello New York"}]
 INDIA: Any = [{"role": "user", "content": '{"name": "India"}'}]
@@ -30,7 +36,7 @@ class Country(BaseModel):
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def pilot(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Served]:
     folder = tmp_path_factory.mktemp("clients")
-    write(folder, WORKER, '[ai]\nbinding = "AI"\n', {"models.yaml": "embedded: {engine: llamacpp}\n"})
+    write(folder, WORKER, '[ai]\nbinding = "AI"\n', {"models.yaml": MODELS})
     async with serving(folder) as pilot:
         yield pilot
 
@@ -111,14 +117,63 @@ async def test_models(openai: AsyncOpenAI) -> None:
     assert (await openai.models.retrieve(MODEL)).owned_by == "meta"
 
 
-async def test_errors(openai: AsyncOpenAI) -> None:
-    with pytest.raises(BadRequestError) as caught:
+async def test_errors_say_why(openai: AsyncOpenAI) -> None:
+    own = "/client/" not in str(openai.base_url)
+    with pytest.raises(APIStatusError) as unknown:
         await openai.chat.completions.create(model="gpt-4o", messages=USER)
-    assert isinstance(caught.value.body, dict)
-    assert caught.value.body["errors"][0]["code"] == 5007
+    assert type(unknown.value) is (NotFoundError if own else BadRequestError)  # the service answers 400
+    assert "No such model gpt-4o" in unknown.value.message
+    assert isinstance(unknown.value.body, dict)
+    assert "No such model gpt-4o" in unknown.value.body["message"]
+    assert (unknown.value.code, unknown.value.param) == ("model_not_found", "model")
+    assert unknown.value.type == "invalid_request_error"
+    with pytest.raises(BadRequestError) as wrong:
+        await openai.chat.completions.create(model=MODEL, messages=[*USER, {"role": "user", "content": 3}])
+    assert (wrong.value.code, wrong.value.param) == ("invalid_type", "messages[1].content")
+    with pytest.raises(APIStatusError) as missing:
+        await openai.models.retrieve("none")
+    assert missing.value.status_code == (404 if own else 400)
     with pytest.raises(BadRequestError) as refused:
         await openai.responses.create(model=NEWER, input="hi", previous_response_id="resp_1")
-    assert refused.value.code == "invalid_prompt"
+    assert (refused.value.code, refused.value.param) == ("invalid_prompt", "previous_response_id")
+
+
+async def test_a_prompt_beyond_the_window(openai: AsyncOpenAI) -> None:
+    with pytest.raises(APIStatusError) as caught:
+        await openai.chat.completions.create(model="narrow", messages=USER, max_tokens=100)
+    assert caught.value.code == "context_length_exceeded"
+    assert caught.value.status_code == (413 if "/client/" in str(openai.base_url) else 400)
+
+
+async def test_a_stream_that_breaks_says_why(pilot: Served, openai: AsyncOpenAI) -> None:
+    stream = await openai.chat.completions.create(model="slow", messages=USER, stream=True, max_tokens=400)
+    with pytest.raises(APIError, match="The model stopped and is being restarted") as caught:
+        await read_and_kill(pilot, stream)
+    assert (caught.value.type, caught.value.code) == ("rate_limit_error", "rate_limit_exceeded")
+
+
+async def test_a_response_that_breaks_says_why(pilot: Served, openai: AsyncOpenAI) -> None:
+    async with openai.responses.stream(model="slow", input="Hello", max_output_tokens=400) as stream:
+        with pytest.raises(APIError, match="The model stopped and is being restarted"):
+            await read_and_kill(pilot, stream)
+
+
+async def test_a_response_that_the_limit_cuts(openai: AsyncOpenAI) -> None:
+    async with openai.responses.stream(model=NEWER, input="Hello New York", max_output_tokens=2) as stream:
+        final = await stream.get_final_response()
+    assert (final.output_text, final.status) == ("Hello New", "incomplete")
+    assert final.incomplete_details is not None
+    assert final.incomplete_details.reason == "max_output_tokens"
+
+
+async def read_and_kill(pilot: Served, stream: Any) -> None:
+    """Read the stream; the models' processes end at its fifth event."""
+    number = 0
+    async for _ in stream:
+        number += 1
+        if number == 5:
+            children = psutil.Process(pilot.process.pid).children()
+            [child.kill() for child in children if "bindings.ai.host" in child.cmdline()]
 
 
 async def test_the_sync_client(pilot: Served) -> None:

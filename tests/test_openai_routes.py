@@ -69,7 +69,7 @@ class Answer:
 async def ask(pilot: Served, path: str, body: Any = None, token: str | None = "any") -> Answer:
     method = "GET" if body is None else "POST"
     data = body if body is None or isinstance(body, bytes) else json.dumps(body)
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    headers = {} if token is None else {"Authorization": f"Bearer {token}"}
     async with pilot.http.request(method, pilot.url + path, data=data, headers=headers) as response:
         return Answer(response, await response.read())
 
@@ -102,32 +102,66 @@ async def test_models(pilot: Served, base: str) -> None:
     assert {MODEL, BGE, "slow"} <= ids
     one = await ask(pilot, f"{base}/models/{MODEL.replace('/', '%2F')}")
     assert one.json == {"id": MODEL, "object": "model", "created": one.json["created"], "owned_by": "meta"}
-    assert (await ask(pilot, base + "/models/none")).json["errors"][0]["code"] == 5007
+    unknown = await ask(pilot, base + "/models/none")
+    assert (unknown.status, unknown.json["errors"][0]["code"]) == (400 if base == ACCOUNT else 404, 5007)
 
 
-async def test_refusals_have_the_services_envelope(pilot: Served) -> None:
-    cases: list[tuple[str, Any, int, int]] = [
-        ("/chat/completions", {**HI, "model": "gpt-4o"}, 400, 5007),
-        ("/chat/completions", {"messages": HI["messages"]}, 400, 5006),
-        ("/chat/completions", {**HI, "model": 3}, 400, 5006),
-        ("/chat/completions", {**HI, "model": BGE}, 400, 5006),
-        ("/chat/completions", {**HI, "lora": "mine"}, 405, 5005),
-        ("/chat/completions", b"{", 400, 5006),
-        ("/chat/completions", b"", 400, 3003),
-        ("/completions", HI, 400, 5006),
-        ("/embeddings", {"model": MODEL, "input": "a"}, 400, 5006),
-        ("/embeddings", {"model": BGE}, 400, 5006),
-        ("/embeddings", {"model": BGE, "input": [[1, 2]]}, 400, 5006),
-        ("/embeddings", {"model": BGE, "input": "a", "encoding_format": "hex"}, 400, 5006),
-        ("/embeddings", {"model": BGE, "input": "a", "dimensions": 0}, 400, 5006),
-        ("/embeddings", {"model": BGE, "input": "a", "dimensions": 4096}, 400, 5006),
-    ]
-    for path, body, status, code in cases:
-        answer = await ask(pilot, "/v1" + path, body)
-        assert (answer.status, answer.json["errors"][0]["code"], answer.json["result"]) == (status, code, {}), body
-        assert answer.json["errors"][0]["message"].endswith(f"({answer.headers['cf-ai-req-id']})")
-    assert (await ask(pilot, "/v1/models", token=None)).json["errors"][0]["code"] == 9106
-    assert (await ask(pilot, "/v1/chat/completions")).status == 405
+REFUSALS: list[tuple[str, Any, int, int, int, str, str | None]] = [  # statuses under ai/v1 and /v1
+    ("/chat/completions", {**HI, "model": "gpt-4o"}, 400, 404, 5007, "model_not_found", "model"),
+    ("/chat/completions", {"messages": HI["messages"]}, 400, 400, 5006, "missing_required_parameter", "model"),
+    ("/chat/completions", {"model": MODEL}, 400, 400, 5006, "missing_required_parameter", "messages"),
+    ("/chat/completions", {**HI, "messages": [{"role": "user"}]}, 400, 400, 5006,
+     "missing_required_parameter", "messages[0].content"),
+    ("/chat/completions", {**HI, "model": 3}, 400, 400, 5006, "invalid_type", "model"),
+    ("/chat/completions", {**HI, "temperature": 9}, 400, 400, 5006, "invalid_value", "temperature"),
+    ("/chat/completions", {**HI, "audio": {"voice": "x"}}, 400, 400, 5006, "unsupported_parameter", "audio"),
+    ("/chat/completions", {**HI, "model": BGE}, 400, 400, 5006, "invalid_value", None),
+    ("/chat/completions", {**HI, "lora": "mine"}, 405, 400, 5005, "invalid_request_error", None),
+    ("/chat/completions", b"{", 400, 400, 5006, "invalid_value", None),
+    ("/chat/completions", b"", 400, 400, 3003, "invalid_request_error", None),
+    ("/completions", HI, 400, 400, 5006, "missing_required_parameter", "prompt"),
+    ("/embeddings", {"model": MODEL, "input": "a"}, 400, 400, 5006, "invalid_value", None),
+    ("/embeddings", {"model": BGE}, 400, 400, 5006, "missing_required_parameter", "input"),
+    ("/embeddings", {"model": BGE, "input": "a", "encoding_format": "hex"}, 400, 400, 5006,
+     "invalid_value", "encoding_format"),
+    ("/embeddings", {"model": BGE, "input": "a", "dimensions": 0}, 400, 400, 5006, "invalid_value", "dimensions"),
+    ("/embeddings", {"model": BGE, "input": "a", "dimensions": 4096}, 400, 400, 5006, "invalid_value", "dimensions"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("base", BASES)
+async def test_refusals_have_the_services_envelope_and_openais_error(pilot: Served, base: str) -> None:
+    for path, body, recorded, own, number, code, param in REFUSALS:
+        answer = await ask(pilot, base + path, body)
+        status = recorded if base == ACCOUNT else own
+        assert (answer.status, answer.json["errors"][0]["code"], answer.json["result"]) == (status, number, {}), body
+        message = answer.json["errors"][0]["message"]
+        assert message.endswith(f"({answer.headers['cf-ai-req-id']})")
+        error = {"message": message, "type": "invalid_request_error", "param": param, "code": code}
+        assert answer.json["error"] == error, body
+    wrong = await ask(pilot, base + "/chat/completions")
+    assert (wrong.status, wrong.json["error"]["type"]) == (405, "invalid_request_error")
+
+
+async def test_a_key_is_not_needed_in_dev_but_for_the_services_own_routes(pilot: Served) -> None:
+    assert (await ask(pilot, "/v1/models", token=None)).status == 200
+    assert (await ask(pilot, "/v1/chat/completions", HI, token="")).status == 200
+    keyless = await ask(pilot, ACCOUNT + "/models", token=None)
+    assert (keyless.status, keyless.json["errors"][0]["code"]) == (400, 9106)
+    assert keyless.json["error"]["code"] == "invalid_api_key"
+
+
+async def test_a_strangers_page_gets_nothing(pilot: Served) -> None:
+    """A browser would send what needs no key and no leave: a text, posted."""
+    url, page = pilot.url + "/v1/chat/completions", {"Origin": "https://evil.example", "Content-Type": "text/plain"}
+    async with pilot.http.post(url, data=json.dumps(HI), headers=page) as response:
+        assert (response.status, "access-control-allow-origin" in response.headers) == (403, False)
+        assert 'cors = ["https://evil.example"]' in (await response.json())["error"]["message"]
+    asked = {**page, "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
+    async with pilot.http.options(url, headers=asked) as response:
+        assert (response.status, "access-control-allow-origin" in response.headers) == (403, False)
+    async with pilot.http.post(url, data=json.dumps(HI), headers={"Origin": pilot.url}) as response:
+        assert response.status == 200
 
 
 async def test_responses_refuse_in_openais_way(pilot: Served) -> None:
@@ -162,7 +196,7 @@ async def test_leaving_frees_the_model(pilot: Served) -> None:
 
 async def test_whose_v1_is_is_told(pilot: Served) -> None:
     assert (await ask(pilot, "/v1/other")).status == 404
-    assert (await ask(pilot, "/v1/models/")).status == 400  # asked for a model without a name
+    assert (await ask(pilot, "/v1/models/")).status == 404  # asked for a model without a name
     await ask(pilot, "/v1/models")
     await pilot.says("leaves /v1 to the worker")
 

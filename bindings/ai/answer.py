@@ -143,7 +143,8 @@ class Answering:
                         yield text(delta.text)
                 yield form.end(self.stats.usage)
             except Exception as error:
-                yield form.failure(self.refusal(error, self.request_id).envelope(self.request_id))
+                refused = self.refusal(error, self.request_id)
+                yield form.failure(refused.envelope(self.request_id), refused.status)
 
     def _divert(self, deltas: Deltas, form: Form, write: Callable[[bytes], bool]) -> None:
         """Plain events go to ``write`` without waking the reader, until it says False; the same as in ``_events``."""

@@ -41,7 +41,7 @@ class Classic:
     def end(self, usage: Usage) -> bytes:
         return sse.last(classic_usage(usage))
 
-    def failure(self, envelope: dict[str, Any]) -> bytes:
+    def failure(self, envelope: dict[str, Any], status: int) -> bytes:
         return sse.failure(envelope)
 
     def whole(self, choices: Sequence[Choice], usage: Usage) -> dict[str, Any]:

@@ -62,6 +62,9 @@ class GatewayError(PilotError):
         self.status, self.body, self.headers = status, body, headers or {}
         super().__init__(body["errors"][0]["message"])
 
+    def envelope(self, request_id: str) -> dict[str, Any]:
+        return self.body
+
 
 # The model layer
 
@@ -140,6 +143,12 @@ def malformed_credentials() -> GatewayError:
     return _refused(400, {"code": 6003, "message": "Invalid request headers", "error_chain": chain})
 
 
+def foreign_page(origin: str) -> GatewayError:
+    """A browser's, which sends such a request for any page: the service has no such refusal."""
+    text = f"Pages of {origin} may not use this server: send a key, or name them in [pilot] cors = [\"{origin}\"]"
+    return _refused(403, {"code": 9109, "message": text})
+
+
 def no_route(path: str) -> GatewayError:
     could_not = f"Could not route to {path}, perhaps your object identifier is invalid?"
     no_route = {"code": 7000, "message": "No route for that URI"}
@@ -157,7 +166,7 @@ def _refused(status: int, *errors: dict[str, Any], headers: dict[str, str] | Non
 
 
 __all__ = [
-    "AIGatewayError", "AiError", "GatewayError", "bad_input", "batch_lost", "capacity", "internal",
+    "AIGatewayError", "AiError", "GatewayError", "bad_input", "batch_lost", "capacity", "foreign_page", "internal",
     "lora_unsupported", "malformed_credentials", "missing_body", "no_credentials", "no_route", "no_such_model",
     "of_engine", "rate_limited", "retired", "timed_out", "too_large", "wrong_method", "wrong_token",
 ]

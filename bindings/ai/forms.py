@@ -31,8 +31,8 @@ class Form(Protocol):
     def end(self, usage: Usage) -> bytes:
         """The end of a good stream."""
 
-    def failure(self, envelope: dict[str, Any]) -> bytes:
-        """The end of a stream that broke; ``envelope`` is the error as REST shows it."""
+    def failure(self, envelope: dict[str, Any], status: int) -> bytes:
+        """The end of a stream that broke; ``envelope`` is the error as REST shows it under ``status``."""
 
     def whole(self, choices: Sequence[Choice], usage: Usage) -> dict[str, Any]:
         """The answer that is no stream. Raises AiError 5024 when it was to be JSON and is not."""

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import hmac
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
-from bindings.ai import checks, errors
+from bindings.ai import checks, cors, errors
 from bindings.ai.errors import AiError, GatewayError
 from bindings.ai.service import new_request_id
 from bindings.base import Route
@@ -25,15 +25,22 @@ ROOT = "/client/v4"
 AI = ROOT + "/accounts/{account}/ai"
 
 Handler = Callable[..., Awaitable[Response]]  # (request, request_id, **the path's parameters)
-Failure = Callable[[AiError, str], Response]
+Failure = Callable[[AiError | GatewayError, str], Response]
 
 
 @dataclass(frozen=True)
 class Gate:
-    """Who may come in. ``token``: the only one accepted (None: any). ``admits``: a host's tokens, which count alone."""
+    """Who may come in. ``token``: the only one accepted (None: any). ``admits``: a host's tokens, which count alone.
+
+    ``origins``: whose pages may read what is answered. ``keyless``: where any token would do, none will do as well.
+    ``failure`` makes an answer of a refusal: without it, the REST envelope.
+    """
 
     token: str | None = None
     admits: Callable[[str], bool] | None = None
+    origins: Callable[[], Sequence[str]] = tuple
+    keyless: bool = False
+    failure: Failure | None = None
 
     def routes(self, path: str, body_limit: int | None = None, /, **handlers: Handler) -> list[Route]:
         """Guarded routes for ``path``, by method: ``GET=…, POST=…``; any other method is told which there are."""
@@ -41,22 +48,31 @@ class Gate:
                   for method, handler in handlers.items()]
         return [*served, Route("*", path, self.guarded(_refusing(", ".join(handlers))))]
 
-    def guarded(self, handler: Handler, failure: Failure | None = None) -> Callable[..., Awaitable[Response]]:
-        """``handler`` for who has credentials. ``failure`` makes an answer of an AiError: else the REST envelope."""
+    def guarded(self, handler: Handler) -> Callable[..., Awaitable[Response]]:
+        """``handler`` for who has credentials, and for pages of the origins that may read it."""
         async def answer(request: Request, **path: str) -> Response:
-            request_id = new_request_id()
-            try:
-                self.check(request.headers)
-                return await handler(request, request_id=request_id, **path)
-            except GatewayError as refused:
-                return encoded(refused.body, refused.status, refused.headers)
-            except AiError as refused:
-                return (failure or failed)(refused, request_id)
+            if not cors.admits(self.origins(), request.headers):
+                return await self._answer(handler, request, path)
+            if request.method == "OPTIONS" and request.headers.has("access-control-request-method"):
+                response = cors.preflight(request.headers)
+            else:
+                response = await self._answer(handler, request, path)
+            return cors.allow(response, request.headers.get("origin"))
 
         return answer
 
+    async def _answer(self, handler: Handler, request: Request, path: dict[str, str]) -> Response:
+        request_id = new_request_id()
+        try:
+            self.check(request.headers)
+            return await handler(request, request_id=request_id, **path)
+        except (AiError, GatewayError) as refused:
+            return (self.failure or failed)(refused, request_id)
+
     def check(self, headers: Headers) -> None:
         """Raises GatewayError: no credentials (9106), malformed ones (6003), the wrong ones (10000)."""
+        if self.keyless and self.token is None and self.admits is None:
+            return self._check_page(headers)
         given = credentials(headers)
         if self.admits is not None:
             if not self.admits(given):
@@ -65,6 +81,11 @@ class Gate:
         # A header is bytes, read as latin-1; the token came from the environment, as UTF-8.
         if self.token is not None and not hmac.compare_digest(given.encode("latin-1"), os.fsencode(self.token)):
             raise errors.wrong_token()
+
+    def _check_page(self, headers: Headers) -> None:
+        """Any page can have a browser send what needs no key, though not read the answer. Raises GatewayError."""
+        if not headers.has("authorization") and cors.is_foreign(headers) and not cors.admits(self.origins(), headers):
+            raise errors.foreign_page(str(headers.get("origin")))
 
 
 def credentials(headers: Headers) -> str:
@@ -120,9 +141,10 @@ def succeeded(result: Any, headers: Mapping[str, str] | None = None, **more: Any
     return encoded({"result": result, "success": True, "errors": [], "messages": [], **more}, 200, headers)
 
 
-def failed(refused: AiError, request_id: str) -> Response:
-    headers = {"cf-ai-req-id": request_id, **refused.headers}
-    return encoded(refused.envelope(request_id), refused.status, headers)
+def failed(refused: AiError | GatewayError, request_id: str, status: int = 0, **more: Any) -> Response:
+    """The envelope of a refusal; ``more`` is what stands beside it. ``status``: another than the refusal's own."""
+    id = {"cf-ai-req-id": request_id} if isinstance(refused, AiError) else {}  # the model layer's
+    return encoded({**refused.envelope(request_id), **more}, status or refused.status, {**id, **refused.headers})
 
 
 def encoded(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
@@ -132,5 +154,6 @@ def encoded(body: Any, status: int = 200, headers: Mapping[str, str] | None = No
 
 
 __all__ = [
-    "AI", "ROOT", "Gate", "Handler", "credentials", "decoded", "encoded", "failed", "json_object", "read", "succeeded",
+    "AI", "ROOT", "Failure", "Gate", "Handler", "credentials", "decoded", "encoded", "failed", "json_object", "read",
+    "succeeded",
 ]

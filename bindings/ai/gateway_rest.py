@@ -21,6 +21,7 @@ from bindings.ai import errors
 from bindings.ai.gate import ROOT, Gate, Handler, encoded, json_object, succeeded
 from bindings.ai.gateway_door import GatewayDoor
 from bindings.ai.gateway_log import PROVIDER
+from bindings.ai.openai_rest import refused
 from bindings.base import CallError, Route
 from runtime.web import URL, Request, Response
 
@@ -44,10 +45,12 @@ class GatewayRest:
         return [*logs, *self._passing(GATEWAY), *shared]
 
     def _passing(self, base: str) -> list[Route]:
+        openai = replace(self._gate, failure=refused)
         return [
+            *openai.routes(f"{base}/{PROVIDER}/v1/{{path:path}}", POST=self.as_openai),
             *self._gate.routes(f"{base}/{PROVIDER}/{{path:path}}", POST=self.run),
-            *self._gate.routes(f"{base}/compat/models", GET=self.models),
-            *self._gate.routes(f"{base}/compat/{{path:path}}", POST=self.compat),
+            *openai.routes(f"{base}/compat/models", GET=self.models),
+            *openai.routes(f"{base}/compat/{{path:path}}", POST=self.compat),
         ]
 
     async def read(self, request: Request, request_id: str, account: str, gateway: str, log: str) -> Response:
@@ -65,10 +68,11 @@ class GatewayRest:
 
     async def run(self, request: Request, request_id: str, account: str, gateway: str, path: str) -> Response:
         """The request as if the header named the gateway."""
-        named = Request(request, headers={**dict(request.headers.items()), "cf-aig-gateway-id": gateway})
-        if path.startswith("v1/"):
-            return await self._as_openai(named, request_id, path.removeprefix("v1"), account)
+        named = _through(gateway, request)
         return await self._run(named, request_id, account=account, model=path.removeprefix("run/"))
+
+    async def as_openai(self, request: Request, request_id: str, account: str, gateway: str, path: str) -> Response:
+        return await self._as_openai(_through(gateway, request), request_id, "/" + path, account)
 
     async def compat(self, request: Request, request_id: str, account: str, gateway: str, path: str) -> Response:
         """One route for all providers upstream: the model's name begins with the provider's."""
@@ -88,6 +92,10 @@ class GatewayRest:
         if (handler := self._openai.get(path.rstrip("/"))) is None:
             raise errors.no_route(URL(request.url).pathname)
         return await handler(request, request_id, account=account)
+
+
+def _through(gateway: str, request: Request) -> Request:
+    return Request(request, headers={**dict(request.headers.items()), "cf-aig-gateway-id": gateway})
 
 
 def call_failed(error: CallError) -> Response:

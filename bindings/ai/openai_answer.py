@@ -18,7 +18,7 @@ from typing import Any
 
 import msgspec
 
-from bindings.ai import json_mode, sse
+from bindings.ai import json_mode, openai_errors, sse
 from bindings.ai.engine import Delta, Extra
 from bindings.ai.gathered import Choice, Usage, index_of
 from bindings.ai.models import Model
@@ -65,10 +65,9 @@ class Chunks:
             return [{"usage": usage.detailed()}]
         return [{"usage": usage.counts()}, {"usage": Usage(0, 0, usage.cached).detailed()}]
 
-    def failure(self, envelope: dict[str, Any]) -> bytes:
+    def failure(self, envelope: dict[str, Any], status: int) -> bytes:
         """``error`` beside the envelope: OpenAI's clients look for it."""
-        [error] = envelope["errors"]
-        return sse.event({**envelope, "error": {**error, "type": "server_error", "param": None}})
+        return sse.event({**envelope, "error": openai_errors.told(envelope, status)})
 
     def whole(self, choices: Sequence[Choice], usage: Usage) -> dict[str, Any]:
         found = [self._whole(index, choice) for index, choice in enumerate(choices)]

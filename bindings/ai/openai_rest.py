@@ -1,18 +1,19 @@
 """OpenAI's routes, under ``/client/v4/accounts/{account}/ai/v1`` and, for plain OpenAI clients, under ``/v1``.
 
-A success is OpenAI's bare body, a refusal the service's envelope (contract §2.3); ``/responses`` alone refuses
-in OpenAI's way. ``/v1`` lies on the worker's own ground: it can be left to the worker.
+A success is OpenAI's bare body, a refusal the service's envelope with OpenAI's ``error`` beside it; ``/responses``
+has that alone (contract §2.3). ``/v1`` lies on the worker's own ground: it can be left to the worker.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from bindings.ai import catalog_items, checks, gateway_options, openai_embeddings
+from bindings.ai import catalog_items, checks, gateway_options, openai_embeddings, openai_errors
 from bindings.ai.answer import RunAnswer
-from bindings.ai.errors import AiError, bad_input
+from bindings.ai.errors import AiError, GatewayError, bad_input
 from bindings.ai.gate import AI, Gate, Handler, encoded, failed, json_object
 from bindings.ai.models import TEXT_GENERATION, Model
 from bindings.ai.service import AIService
@@ -41,18 +42,20 @@ class OpenAIRest:
         self.handlers: dict[str, Handler] = {**texts, "/embeddings": self.embeddings, **more}  # of POST, by path
 
     def routes(self) -> list[Route]:
-        shared = [*self._under("/v1"), *self._elsewhere()]
-        return [*self._under(AI + "/v1"), *(self._shared(route) for route in shared)]
+        recorded = replace(self._gate, failure=refused)
+        plain = replace(self._gate, failure=refused_as_openai, keyless=True)
+        shared = [*self._under("/v1", plain), *self._elsewhere(plain)]
+        return [*self._under(AI + "/v1", recorded), *(self._shared(route) for route in shared)]
 
-    def _elsewhere(self) -> list[Route]:
+    def _elsewhere(self, gate: Gate) -> list[Route]:
         """Where Cohere's clients look for it. Only this: all else but ``/v1`` is the worker's."""
-        return [route for route in self._gate.routes("/v2/rerank", POST=self.handlers["/rerank"])
+        return [route for route in gate.routes("/v2/rerank", POST=self.handlers["/rerank"])
                 if route.method == "POST"]
 
-    def _under(self, base: str) -> list[Route]:
+    def _under(self, base: str, gate: Gate) -> list[Route]:
         read: dict[str, Handler] = {"/models": self.models, "/models/{model:path}": self.model}
-        served = [self._gate.routes(base + path, POST=handler) for path, handler in self.handlers.items()]
-        served += [self._gate.routes(base + path, GET=handler) for path, handler in read.items()]
+        served = [gate.routes(base + path, POST=handler) for path, handler in self.handlers.items()]
+        served += [gate.routes(base + path, GET=handler) for path, handler in read.items()]
         return [route for routes in served for route in routes]
 
     def _shared(self, route: Route) -> Route:
@@ -68,14 +71,17 @@ class OpenAIRest:
 
     async def text(self, form: str, request: Request, request_id: str, **path: str) -> Response:
         """Chat completions, completions and responses."""
-        form = RECORDED if form == CHAT and "account" in path else form
+        recorded = "account" in path
+        form = RECORDED if form == CHAT and recorded else form
         try:
             model, inputs, options = _call(await json_object(request))
             options = gateway_options.joined(options, request.headers.raw())
             self._require(model, TEXT_GENERATION)
             return _answered(await self._service.run(model, inputs, options, request_id=request_id, form=form))
         except AiError as error:
-            return (_refused if form == RESPONSES else failed)(error, request_id)
+            if form != RESPONSES:
+                raise
+            return _refused_response(error, request_id, error.status if recorded else _status(error))
 
     async def embeddings(self, request: Request, request_id: str, **_: str) -> Response:
         model, inputs, options = _call(await json_object(request))
@@ -113,12 +119,30 @@ def _answered(answer: RunAnswer) -> Response:
     return encoded(answer.json, headers=answer.headers)
 
 
-def _refused(error: AiError, request_id: str) -> Response:
-    """The shape the Responses API refuses in."""
-    [told] = error.envelope(request_id)["errors"]
-    code = "rate_limit_exceeded" if error.status == 429 else "server_error" if error.status >= 500 else "invalid_prompt"
-    return encoded({"error": {"code": code, "message": told["message"]}}, error.status,
-                   {"cf-ai-req-id": request_id, **error.headers})
+def refused(error: AiError | GatewayError, request_id: str) -> Response:
+    """A refusal under ``ai/v1``: its status is the service's."""
+    return failed(error, request_id, error=openai_errors.told(error.envelope(request_id), error.status))
+
+
+def refused_as_openai(error: AiError | GatewayError, request_id: str) -> Response:
+    """A refusal under ``/v1``: its status is OpenAI's."""
+    envelope, status = error.envelope(request_id), _status(error)
+    told = openai_errors.told(envelope, status)
+    if isinstance(error, GatewayError):
+        told = openai_errors.of_keys(told, envelope["errors"][0]["code"])
+    return failed(error, request_id, status, error=told)
+
+
+def _status(error: AiError | GatewayError) -> int:
+    number: int = error.envelope("")["errors"][0]["code"]
+    return openai_errors.STATUSES.get(number, error.status)
+
+
+def _refused_response(error: AiError, request_id: str, status: int) -> Response:
+    """As the Responses API refuses: a bad input is an ``invalid_prompt``."""
+    told = openai_errors.told(error.envelope(request_id), status)
+    code = "invalid_prompt" if error.code == openai_errors.BAD_INPUT else told["code"]
+    return encoded({"error": {**told, "code": code}}, status, {"cf-ai-req-id": request_id, **error.headers})
 
 
 def _model(model: Model) -> dict[str, Any]:
@@ -127,4 +151,4 @@ def _model(model: Model) -> dict[str, Any]:
             "owned_by": catalog_items.author(model) or "local"}
 
 
-__all__ = ["OpenAIRest"]
+__all__ = ["OpenAIRest", "refused", "refused_as_openai"]

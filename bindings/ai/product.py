@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from bindings.ai import keeping
+from bindings.ai import cors, keeping
 from bindings.ai.bound import AIBinding
 from bindings.ai.catalog import EMBEDDED, EMBEDDED_NAME, Catalog
 from bindings.ai.catalog_rest import CatalogRest
@@ -90,8 +90,8 @@ class AI(Product):
 
     @classmethod
     def routes(cls, house: House) -> Sequence[Route]:
-        gate = Gate(os.environ.get("PILOT_API_TOKEN") or None, house.admits)
         service: AIService = house.shared[cls.key]
+        gate = Gate(os.environ.get("PILOT_API_TOKEN") or None, house.admits, lambda: service.settings.cors)
         more = RankingsRest(service).handlers
         openai = OpenAIRest(service, gate, lambda: service.settings.openai_routes, house.say.note, more)
         door, rest = GatewayDoor(service, house.url), Rest(service, gate)
@@ -117,8 +117,10 @@ def _settings(house: House, config: Config | None) -> Settings:
         check_engine(engine, config.at("pilot", "engine"))
     padding, openai = (config.pilot.padding, config.pilot.openai_routes) if config else (None, None)
     own = not house.on_host if openai is None else openai
+    whole = own and (openai is not None or (config is not None and AI.key in config.products))
+    origins = cors.check(config.pilot.cors, config.at("pilot", "cors")) if config else ()
     return Settings(engine=engine, padding=house.on_host if padding is None else padding, openai_routes=own,
-                    whole_v1=own and (openai is not None or (config is not None and AI.key in config.products)))
+                    whole_v1=whole, cors=origins)
 
 
 __all__ = ["AI", "AIBinding"]

@@ -8,7 +8,8 @@ An item is reasoning, a message or a function call. A stream opens one, fills it
     response.output_text.done, response.content_part.done, response.output_item.done
     response.completed
 
-Each event has OpenAI's ``event:`` line and a ``sequence_number``.
+It ends so too where the limit cut it (``status`` says ``incomplete``): OpenAI's helpers wait for no other event.
+Each has OpenAI's ``event:`` line and a ``sequence_number``.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Any
 
 import msgspec
 
-from bindings.ai import json_mode, sse
+from bindings.ai import json_mode, openai_errors, sse
 from bindings.ai.engine import Delta, Extra
 from bindings.ai.gathered import Call, Choice, Usage
 from bindings.ai.models import Model
@@ -74,13 +75,17 @@ class Responses:
         """Also where nothing was said: an answer has a message, if an empty one."""
         opened = b"" if self._items else self._into(Message)
         whole = self._response(*_status(self._reason), output=[item.done() for item in self._items], usage=usage)
-        return opened + self._close() + self._event(f"response.{whole['status']}", response=whole) + sse.DONE
+        return opened + self._close() + self._event("response.completed", response=whole) + sse.DONE
 
-    def failure(self, envelope: dict[str, Any]) -> bytes:
-        [error] = envelope["errors"]
+    def failure(self, envelope: dict[str, Any], status: int) -> bytes:
+        """The failed response; and the error by itself, which is what OpenAI's helpers raise."""
+        told = openai_errors.told(envelope, status)
         response = self._response("failed", output=[item.done() for item in self._items])
-        response["error"] = {"code": "server_error", "message": error["message"]}
-        return self._event("response.failed", response=response)
+        response["error"] = {"code": "server_error", "message": told["message"]}
+        return self._event("response.failed", response=response) + self._error(told)
+
+    def _error(self, told: dict[str, Any]) -> bytes:
+        return self._event("error", code=told["code"], message=told["message"], param=told["param"], error=told)
 
     def whole(self, choices: Sequence[Choice], usage: Usage) -> dict[str, Any]:
         [choice] = choices

@@ -56,12 +56,14 @@ class Settings:
     """``engine``: the person's choice, None for the best that works. ``padding``: send the ``p`` filler.
 
     ``openai_routes``: answer OpenAI's routes under ``/v1``. ``whole_v1``: and refuse what else is asked for there.
+    ``cors``: the origins whose pages may use the REST routes.
     """
 
     engine: str | None = None
     padding: bool = False
     openai_routes: bool = True
     whole_v1: bool = False
+    cors: Sequence[str] = ()
 
 
 class AIService:

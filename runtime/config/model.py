@@ -30,6 +30,7 @@ class PilotSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     padding: bool | None = None        # Workers AI's "p" field; None: off in dev, on for a host
     engine: str | None = None          # which engine to run models on; None: the best that works
     openai_routes: bool | None = None  # OpenAI's routes under /v1; None: on in dev, the worker's own on a host
+    cors: tuple[str, ...] = ()         # origins of pages that may use the REST routes; "*": of any
     engine_metrics: bool = False       # vLLM's own metrics too, beside ours; they cost time per token
     otlp: str | None = None            # an OpenTelemetry collector (OTLP/HTTP); None: as OTEL_* variables say
     models: str = "models.yaml"        # your own models, beside the configuration
