@@ -11,9 +11,13 @@ from pathlib import Path
 import aiohttp
 import pytest
 import pytest_asyncio
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_families
 from prometheus_client.parser import text_string_to_metric_families
 from serving import Served, serving
 
+from bindings.ai.metrics import labelled
+from runtime.supervisor.exposition import Collected, choose
 from runtime.supervisor.metrics import PATH
 
 INT8 = "@cf/meta/llama-2-7b-chat-int8"
@@ -129,11 +133,69 @@ async def test_the_process_itself(pilot: Served) -> None:
     assert found["process_resident_memory_bytes"] > 10_000_000
 
 
-async def test_openmetrics_for_who_asks(pilot: Served) -> None:
-    wanted = "application/openmetrics-text; version=1.0.0"
-    async with pilot.http.get(pilot.url + PATH, headers={"Accept": wanted}) as response:
-        assert response.headers["content-type"].startswith("application/openmetrics-text")
-        assert (await response.text()).endswith("# EOF\n")
+OPEN, PLAIN = "application/openmetrics-text; version=1.0.0; charset=utf-8", "text/plain; version=0.0.4; charset=utf-8"
+NAMED = "text/plain; version=1.0.0; charset=utf-8; escaping=allow-utf-8"
+
+
+@pytest.mark.parametrize(("accept", "kind"), [
+    ("application/openmetrics-text; version=1.0.0", OPEN),
+    ('application/openmetrics-text; version="1.0.0"', OPEN),
+    ("application/openmetrics-text", OPEN),
+    ("application/openmetrics-text;version=1.0.0;escaping=underscores", OPEN + "; escaping=underscores"),
+    ("application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,application/openmetrics-text;version=0.0.1;"
+     "q=0.5,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2",
+     OPEN + "; escaping=allow-utf-8"),  # what Prometheus 3 sends
+    ("text/plain;version=1.0.0;escaping=allow-utf-8", NAMED),
+    ("text/plain;q=0.9, application/openmetrics-text;q=0.1", PLAIN),
+    ("text/plain;q=0.1, application/openmetrics-text;q=0.9", OPEN),
+    ("application/openmetrics-text;q=0", PLAIN),
+    ("application/openmetrics-text;version=1.0.0;q=0.0,*/*", PLAIN),
+    ("application/openmetrics-text;version=9.9.9", PLAIN),
+    ("APPLICATION/OPENMETRICS-TEXT;Version=1.0.0", OPEN),
+    ("*/*", PLAIN), ("", PLAIN), ("text/html", PLAIN), ("text/*;q=0.5", PLAIN),
+    ("application/openmetrics-text; version=\"1.0.0; q=;;,,=,\"", PLAIN),
+    ("application/openmetrics-text; version=x.y", PLAIN), ("application/openmetrics-text; q=nan", PLAIN),
+    ("\xff;=\"", PLAIN), ("application/openmetrics-text;version=;escaping=", PLAIN),
+])  # fmt: skip
+async def test_the_format_that_is_asked_for(pilot: Served, accept: str, kind: str) -> None:
+    async with pilot.http.get(pilot.url + PATH, headers={"Accept": accept}) as response:
+        assert (response.status, response.headers["content-type"]) == (200, kind)
+        text = await response.text()
+    assert text.endswith("# EOF\n") == kind.startswith("application/openmetrics-text")
+
+
+async def test_openmetrics_is_valid(pilot: Served) -> None:
+    """By the rules of the library's own parser, which are strict."""
+    assert "data: [DONE]" in (await pilot.ask("/"))[1]
+    async with asyncio.timeout(30):
+        while not (await scrape(pilot)).get(f'pilot_ai_output_tokens_total{{model="{INT8}"}}'):
+            await asyncio.sleep(0.02)
+    async with pilot.http.get(pilot.url + PATH, headers={"Accept": "application/openmetrics-text"}) as response:
+        families = {family.name: family for family in open_families(await response.text())}
+    assert families["pilot_http_requests"].type == "counter"
+    counted = families["pilot_ai_output_tokens"].samples
+    assert [sample.name for sample in counted if sample.labels == {"model": INT8}] == ["pilot_ai_output_tokens_total"]
+    assert families["pilot_http_request_duration_seconds"].type == "histogram"
+
+
+async def test_what_two_engines_tell_is_valid_too() -> None:
+    """In Prometheus' format each counter's time of creation is a family of its own."""
+    texts = []
+    for times in (1, 2):
+        registry = CollectorRegistry()
+        counter = Counter("vllm:tokens", "Tokens.", ["kind"], registry=registry)
+        seconds = Histogram("vllm:seconds", "Seconds.", ["kind"], registry=registry)
+        for kind in ("prompt", "output"):
+            counter.labels(kind).inc(times)
+            seconds.labels(kind).observe(times)
+        texts.append(generate_latest(registry).decode())
+    told = [family for text, model in zip(texts, ("a", "b"), strict=True) for family in labelled(text, model)]
+    encode, _ = choose("application/openmetrics-text")
+    families = {family.name: family for family in open_families(encode(Collected(told)).decode())}
+    assert set(families) == {"vllm:tokens", "vllm:seconds"}
+    found = {(s.labels["kind"], s.labels["model"]): s.value for s in families["vllm:tokens"].samples
+             if s.name == "vllm:tokens_total"}  # fmt: skip
+    assert found == {("prompt", "a"): 1, ("output", "a"): 1, ("prompt", "b"): 2, ("output", "b"): 2}
 
 
 async def test_the_worker_keeps_its_own_metrics_path(pilot: Served) -> None:

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from bindings.base import House, Product, Route
 from runtime.metrics import Counter, Histogram
+from runtime.supervisor.exposition import Collected, choose
 from runtime.web import Request, Response
 
 PATH = "/__pilot/metrics"
@@ -52,29 +53,13 @@ class Metrics:
         return [Route("GET", PATH, self.show)]
 
     async def show(self, request: Request) -> Response:
-        from prometheus_client.exposition import choose_encoder
-
         if self._token is not None and not _brings(request, self._token):
             return Response("a bearer token is needed\n", status=401, headers={"www-authenticate": "Bearer"})
         families = [*_process(), *self._requests.families()]
         for product in self._products:
             families += await product.metrics(self._house)
-        encode, kind = choose_encoder(request.headers.get("accept") or "")
-        return Response(encode(_Collected(families)), headers={"content-type": kind, "cache-control": "no-store"})
-
-
-class _Collected:
-    """Families of one name as one, which the format demands."""
-
-    def __init__(self, families: Iterable[Any]) -> None:
-        self._families: dict[str, Any] = {}
-        for family in families:
-            self._families.setdefault(family.name, family)
-            if self._families[family.name] is not family:
-                self._families[family.name].samples += family.samples
-
-    def collect(self) -> Iterable[Any]:
-        return self._families.values()
+        encode, kind = choose(request.headers.get("accept") or "")
+        return Response(encode(Collected(families)), headers={"content-type": kind, "cache-control": "no-store"})
 
 
 def metrics_routes(house: House, products: Sequence[type[Product]], requests: Requests) -> list[Route]:
