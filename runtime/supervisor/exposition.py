@@ -11,7 +11,7 @@ Encode = Callable[[Any], bytes]
 
 _PLAIN, _OPEN = "text/plain", "application/openmetrics-text"
 _KNOWN = {_PLAIN: ("0.0.4", "1.0.0"), _OPEN: ("1.0.0",)}  # the first is meant where none is named
-_ESCAPINGS = ("underscores", "allow-utf-8", "dots", "values")
+_ESCAPINGS = ("underscores", "allow-utf-8")
 _QUOTED = r'"(?:[^"\\]|\\.)*"'
 _RANGE = re.compile(rf"(?:{_QUOTED}|[^,])+")
 _PARAMETER = re.compile(rf';\s*([^\s;="]+)\s*=\s*({_QUOTED}|[^\s;"]*)')
@@ -52,8 +52,10 @@ def _encoder(kind: str, version: str, escaping: str) -> tuple[Encode, str]:
     from prometheus_client.openmetrics import exposition as openmetrics
 
     told = f"; escaping={escaping}" if escaping and version == "1.0.0" else ""
-    module: Any = openmetrics if kind == _OPEN else exposition
-    encode = partial(module.generate_latest, escaping=escaping) if told else module.generate_latest
+    if kind == _OPEN:  # where "underscores" would write vllm:x_total as vllm_x_total, though a colon may stand there
+        encode: Encode = partial(openmetrics.generate_latest, escaping="allow-utf-8")
+    else:
+        encode = partial(exposition.generate_latest, escaping=escaping or "underscores")
     return encode, f"{kind}; version={version}; charset=utf-8{told}"
 
 
