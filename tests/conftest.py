@@ -18,6 +18,8 @@ READY = 60.0
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # begun in a shell's background; our children would inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # begun under nohup
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 class Pilot:

@@ -42,7 +42,10 @@ def everything(observer: Observer) -> None:
     observer.reloaded(8, 23.4, ["a.py", "b.py", "c.py", "d.py"])
     observer.progress("llama", "download", 0.5, "49 of 98 MB")
     observer.progress_done("llama", "llama ready")
-    observer.stopping("SIGINT")
+    observer.importing("chat", "entry.py", 4, "pandas", "http://localhost:8787")
+    observer.blocked("chat", 2, ["GET /a", "GET /a", "GET /b"], "entry.py, line 3, in fetch",
+                     '  File "entry.py", line 3, in fetch\n    spin()\n')
+    observer.stopping("SIGINT", ["GET /stream"], 30)
     observer.close()
 
 
@@ -88,10 +91,16 @@ def test_plain_lines(capsys: Capture) -> None:
         "✘ internal error, request def456",
         "ValueError: ours",
         "  printed [bold]as is[/bold] \x1b[35m!\x1b[0m",
+        "  http://localhost:8787 answers once entry.py is imported",
+        "  importing entry.py (4 s): pandas …",
+        "▲ chat has blocked its event loop for 2 s at entry.py, line 3, in fetch",
+        "  3 requests wait: GET /a, GET /b",
+        '    File "entry.py", line 3, in fetch',
+        "  Stopping: SIGINT; 1 request is awaited for up to 30 s: GET /stream",
+        "  Ctrl-C again ends it at once",
         "↻ reloaded in 23 ms  v8  a.py, b.py, c.py and 1 more",
         "  llama: download 50%  49 of 98 MB",
         "✓ llama ready",
-        "  Stopping: SIGINT",
     ):
         assert f"\n{line}\n" in out, line
     assert out.count("http://localhost:8787/") == 1

@@ -191,13 +191,16 @@ async def test_a_killed_supervisor_leaves_no_orphan(tmp_path: Path, spawn: str, 
         await asking
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-async def test_a_signal_lets_what_is_in_flight_finish(mortal: Served, number: int) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+async def test_a_signal_lets_what_is_in_flight_finish(mortal: Served, number: signal.Signals) -> None:
     assert (await mortal.ask("/later"))[0] == 200
     passed, counting, children = await begun(mortal, "/ai"), await begun(mortal, "/count"), family(mortal)
     assert len(children) == 3
     mortal.process.send_signal(number)
-    await mortal.event("stopping")
+    said = await mortal.event("stopping", reason=number.name, seconds=3)
+    assert sorted(said["waiting"]) == ["GET /ai", "GET /count"]
+    if number == signal.SIGHUP:
+        mortal.process.send_signal(number)  # a terminal that closes sends it, and its shell once more
     await asyncio.sleep(0.2)
     with pytest.raises(aiohttp.ClientConnectorError):
         async with aiohttp.ClientSession() as fresh:
@@ -218,6 +221,7 @@ async def test_what_takes_longer_than_the_drain_is_cut(tmp_path: Path, path: str
         children, began = family(pilot), time.monotonic()
         assert await pilot.stop(signal.SIGINT) == 0
         assert time.monotonic() - began > 0.8
+        assert (await pilot.event("request", path=path))["note"] == "broke off"
         await asking
         await gone(children, within=20)
 
@@ -233,6 +237,28 @@ async def test_a_second_signal_ends_at_once(mortal: Served) -> None:
         assert await mortal.process.wait() == 130
     await asking
     await gone(children)
+
+
+async def test_work_after_answers_is_said_to_be_awaited(mortal: Served) -> None:
+    entry = ENTRY.replace("asyncio.sleep(0.5)", "asyncio.sleep(2)")
+    assert await mortal.save(entry)
+    assert (await mortal.ask("/later"))[0] == 200
+    assert await mortal.stop(signal.SIGINT) == 0
+    assert (await mortal.event("stopping"))["waiting"] == []
+    await mortal.says("ctx.wait_until")
+    await mortal.event("output", text="task finished")
+
+
+async def test_nohup_is_respected(tmp_path: Path) -> None:
+    write(tmp_path, ENTRY, CONFIG, MODELS)
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        async with serving(tmp_path) as pilot:
+            pilot.process.send_signal(signal.SIGHUP)
+            await asyncio.sleep(0.5)
+            assert await pilot.ask() == (200, "fine")
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 async def test_tasks_that_outlast_the_drain_are_cut(tmp_path: Path) -> None:

@@ -39,6 +39,7 @@ from runtime.supervisor.observe.base import Observer
 from runtime.supervisor.process import Confinement, Parts
 from runtime.supervisor.reload import products
 from runtime.supervisor.server import Supervisor, address, bind
+from runtime.supervisor.stalls import Stalls
 from runtime.supervisor.tracing import make_tracer
 from runtime.web import Response
 
@@ -90,7 +91,7 @@ class HostServer(Supervisor):
         super().__init__(sock, house, spawner, observer, tracer, options.drain, rule(options.allow))
         temp = _emptied(data / "temp")
         self._tails = Tails(options.host, options.tail_port, _context(options))
-        parts = Parts(spawner, self.outbound, self._tell, isolates=options.isolates or _cores(),
+        parts = Parts(spawner, self.outbound, self._tell, observer.importing, isolates=options.isolates or _cores(),
                       confinement=Confinement(temp, file_size=1 << 30), limits=options.limits)
         seal = Seal.of(data / "secrets.key")
         self._fleet = Fleet(self._registry, Bundles(data / "bundles"), seal, house, parts, observer, self._tails,
@@ -116,7 +117,7 @@ class HostServer(Supervisor):
         return Behind(front, self._options.trusted_proxies) if self._options.trusted_proxies else front
 
     def background(self) -> list[Coroutine[Any, Any, None]]:
-        return [self._keeper.keep(self._fleet.deployments)]
+        return [self._keeper.keep(self._fleet.deployments), Stalls(self.observer, self._fleet.deployments).watch()]
 
     def listening(self) -> dict[str, Any]:
         certificate, key = self._options.certificate, self._options.key

@@ -23,7 +23,7 @@ import uvloop
 from runtime import web
 from runtime.errors import ScriptError
 from runtime.isolate import env as environment
-from runtime.isolate import handlers, loader, trace
+from runtime.isolate import handlers, loader, stack, trace
 from runtime.isolate.bodies import Readable, chunks, pieces
 from runtime.isolate.carried import carried, is_ours
 from runtime.isolate.context import Context, Tasks
@@ -169,11 +169,12 @@ def speak() -> None:
     sys.stderr = open(2, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
 
 
-def run(sock: socket.socket) -> None:
-    """The process's life. Never returns: nothing of the worker's may hold the exit up."""
+def run(sock: socket.socket, stacks: int) -> None:
+    """The process's life. Never returns: nothing of the worker's may hold the exit up. ``stacks``: see ``stack``."""
     # The supervisor decides when this process ends; a Ctrl-C in the terminal is for the supervisor.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     speak()
+    stack.tell(stacks)
 
     def no_terminal(*_: object, **__: object) -> None:
         raise ScriptError("breakpoint() needs a terminal", remedy="pilot dev --inline")
@@ -204,6 +205,6 @@ def _end_with(sock: socket.socket) -> None:
 if __name__ == "__main__":
     channel = socket.socket(fileno=int(sys.argv[1]))
     threading.Thread(target=_end_with, args=[channel.dup()], daemon=True).start()
-    if len(sys.argv) > 2:
-        confine(msgspec.json.decode(sys.argv[2]))
-    run(channel)
+    if len(sys.argv) > 3:
+        confine(msgspec.json.decode(sys.argv[3]))
+    run(channel, int(sys.argv[2]))

@@ -2,7 +2,7 @@
 
 It reads messages from the supervisor on a Unix socket (length + msgpack, descriptors beside it):
 
-* ``["fork", number, the sandbox's rules or None]`` with three descriptors (channel, stdout, stderr)
+* ``["fork", number, the sandbox's rules or None]`` with four descriptors (channel, stdout, stderr, stacks)
   → ``["forked", number, pid]``
 * ``["preload", paths, modules]``: import third-party packages before the next fork → ``["unsafe", module]`` for one
   that starts a thread, which is left to the isolates
@@ -26,7 +26,7 @@ from typing import Any, NoReturn
 
 import runtime.isolate.control
 import runtime.isolate.main
-from runtime.isolate import loader
+from runtime.isolate import loader, stack
 from runtime.memory import settle
 
 _PATIENCE = 10.0  # seconds an import may take before it is left to the isolates
@@ -42,6 +42,7 @@ def serve(control: socket.socket) -> NoReturn:
     os.set_blocking(woken, False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    stack.keep_quiet()
     signal.set_wakeup_fd(woken)
     settle()
     while True:
@@ -74,22 +75,25 @@ def _become_isolate(control: socket.socket, descriptors: list[int], rules: dict[
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     _children.clear()
     os.setpgid(0, 0)  # what the worker starts ends with it
-    channel, out, err = descriptors
+    channel, out, err, stacks = descriptors
     os.dup2(out, 1)
     os.dup2(err, 2)
     control.close()
-    _close_others(channel)
+    _close_others(channel, stacks)
     if rules is not None:
         runtime.isolate.main.confine(rules)
-    runtime.isolate.main.run(socket.socket(fileno=channel))
+    runtime.isolate.main.run(socket.socket(fileno=channel), stacks)
     os._exit(1)
 
 
-def _close_others(channel: int) -> None:
+def _close_others(*kept: int) -> None:
     """What the zygote, or a package it has imported, holds open is nothing to the worker."""
-    if channel > 3:  # an empty range would be all of them
-        os.closerange(3, channel)
-    os.closerange(channel + 1, os.sysconf("SC_OPEN_MAX"))
+    begin = 3
+    for descriptor in sorted(kept):
+        if descriptor > begin:  # an empty range would be all of them
+            os.closerange(begin, descriptor)
+        begin = descriptor + 1
+    os.closerange(begin, os.sysconf("SC_OPEN_MAX"))
 
 
 def _preload(control: socket.socket, paths: list[str], modules: list[str]) -> None:

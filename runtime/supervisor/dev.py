@@ -20,6 +20,7 @@ from runtime.supervisor.observe.base import Observer
 from runtime.supervisor.process import Parts
 from runtime.supervisor.reload import Deployments, products
 from runtime.supervisor.server import Supervisor, address, bind
+from runtime.supervisor.stalls import Stalls
 from runtime.supervisor.tracing import make_tracer
 from runtime.supervisor.watching import changes
 
@@ -58,7 +59,8 @@ class DevServer(Supervisor):
         drain = pilot.drain if options.drain is None else options.drain
         tracer = make_tracer(config.name, pilot.otlp, observer.warn)
         super().__init__(sock, house, spawner, observer, tracer, drain)
-        parts = Parts(spawner, self.outbound, observer.worker_output)
+        parts = Parts(spawner, self.outbound, observer.worker_output, self._importing)
+        self._announced = False
         self._deployments = Deployments(config, options.read, house, parts, observer)
 
     def application(self) -> App:
@@ -68,9 +70,17 @@ class DevServer(Supervisor):
         return App(dispatch, routes, self._config.pilot.body_limit)
 
     async def open(self) -> None:
+        await self._deployments.begin()
+        self._banner()
         await self._deployments.open()
 
     def announce(self) -> None:
+        self._announced = True
+        self.observer.ready(self.url)
+        if self._deployments.broken is not None:
+            self.observer.warn("every request answers 500 until the error above is mended and saved")
+
+    def _banner(self) -> None:
         config = self._deployments.config
         rows = [(binding.name, *binding.describe()) for binding in self._deployments.bindings]
         remarks = [remark for product in products() for remark in product.remarks(self.house)]
@@ -79,12 +89,12 @@ class DevServer(Supervisor):
             config_path=_near(config.path or config.main), bindings=rows, engine_lines=remarks,
             warnings=config.warnings,
         )  # fmt: skip
-        self.observer.ready(self.url)
-        if self._deployments.broken is not None:
-            self.observer.warn("every request answers 500 until the error above is mended and saved")
+
+    def _importing(self, name: str, script: str, seconds: float, what: str) -> None:
+        self.observer.importing(name, script, seconds, what, None if self._announced else self.url)
 
     def background(self) -> list[Coroutine[Any, Any, None]]:
-        return [self._follow()]
+        return [self._follow(), Stalls(self.observer, lambda: self._deployments.deployments).watch()]
 
     async def close(self, left: float) -> None:
         await self._deployments.aclose(left)

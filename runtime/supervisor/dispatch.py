@@ -76,7 +76,9 @@ class Dispatch:
         try:
             await handler(exchange)
         except asyncio.CancelledError:
-            if not exchange.left:
+            if not exchange.left:  # the server ends, and had no more time
+                exchange.note = BROKE_OFF
+                self._log(exchange)
                 raise
             exchange.note = "client left"
         except RequestError as error:

@@ -9,13 +9,11 @@ import signal
 import socket
 import subprocess
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 from runtime.errors import Fault
 from runtime.isolate import control
-from runtime.supervisor.isolates import GRACE, Child, Rules, Tell, in_words, kill_family, start_process
-from runtime.supervisor.pipes import listen
+from runtime.supervisor.isolates import GRACE, Child, Rules, Tell, heard, in_words, kill_family, start_process
 
 _BIRTH = 20.0  # seconds a fork may take: the zygote may be importing a package
 
@@ -67,8 +65,8 @@ class ForkSpawner:
         return ours
 
     async def spawn(self, sock: socket.socket, tell: Tell, rules: Rules = None) -> Child:
-        out, err = await listen(partial(tell, "stdout")), await listen(partial(tell, "stderr"))
-        descriptors = [sock.fileno(), out, err]
+        told = await heard(tell)
+        descriptors = [sock.fileno(), *told]
         try:
             try:
                 return await self._fork(descriptors, rules)
@@ -76,7 +74,7 @@ class ForkSpawner:
                 self._lose()  # it has just died: a new one does as well
                 return await self._fork(descriptors, rules)
         finally:
-            for descriptor in (out, err):
+            for descriptor in told:
                 os.close(descriptor)
             sock.close()
 

@@ -25,7 +25,8 @@ from typing import Any, Protocol
 
 from runtime.supervisor.pipes import listen
 
-Tell = Callable[[str, str], None]   # (stream, line)
+Tell = Callable[[str, str], None]   # (one of STREAMS, line)
+STREAMS = ("stdout", "stderr", "stack")  # stack: what runtime.isolate.stack tells
 Rules = dict[str, Any] | None       # runtime.isolate.sandbox.Rules, as they travel; None: no sandbox
 GRACE = 2.0                         # seconds between asking an isolate to end and killing it
 _LOOK = 0.1                         # seconds between two looks at a process that is not a fork of the zygote
@@ -86,15 +87,20 @@ def _clean() -> dict[str, str]:
 
 
 def start_process(
-    module: str, environment: dict[str, str], sock: socket.socket, out: int | None = None, err: int | None = None,
-    rules: Rules = None,
+    module: str, environment: dict[str, str], sock: socket.socket, told: Sequence[int] = (), rules: Rules = None
 ) -> subprocess.Popen[bytes]:
-    """A session of its own: a Ctrl-C in the terminal is for the supervisor alone."""
+    """A session of its own: a Ctrl-C in the terminal is for the supervisor alone. ``told``: as ``heard`` has them."""
+    out, err, *stacks = told or (None, None)
+    passed = [sock.fileno(), *filter(None, stacks)]
     return subprocess.Popen(
-        [sys.executable, "-P", "-m", module, str(sock.fileno()), *([json.dumps(rules)] if rules else [])],
-        pass_fds=[sock.fileno()], stdin=subprocess.DEVNULL, stdout=out, stderr=err,
-        start_new_session=True, env=environment,
-    )  # fmt: skip
+        [sys.executable, "-P", "-m", module, *map(str, passed), *([json.dumps(rules)] if rules else [])],
+        pass_fds=passed, stdin=subprocess.DEVNULL, stdout=out, stderr=err, start_new_session=True, env=environment,
+    )
+
+
+async def heard(tell: Tell) -> list[int]:
+    """A descriptor for each of ``STREAMS``, for a child to write to. The caller closes them after the fork."""
+    return [await listen(partial(tell, stream)) for stream in STREAMS]
 
 
 def kill_family(pid: int) -> None:
@@ -132,9 +138,9 @@ class ProcessSpawner:
         """Nothing to keep warm."""
 
     async def spawn(self, sock: socket.socket, tell: Tell, rules: Rules = None) -> Child:
-        out, err = await listen(partial(tell, "stdout")), await listen(partial(tell, "stderr"))
-        process = start_process("runtime.isolate.main", self._environment, sock, out, err, rules)
-        for descriptor in (out, err):
+        told = await heard(tell)
+        process = start_process("runtime.isolate.main", self._environment, sock, told, rules)
+        for descriptor in told:
             os.close(descriptor)
         sock.close()
         return _Started(process)

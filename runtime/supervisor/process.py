@@ -8,8 +8,10 @@ import os
 import shutil
 import socket
 import tempfile
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +22,12 @@ from runtime.supervisor.broker import Broker
 from runtime.supervisor.isolates import GRACE, Child, Spawner
 from runtime.supervisor.limits import Limits
 from runtime.supervisor.outbound import Outbound
+from runtime.supervisor.stacks import Stack, Stacks
 from runtime.wire import Channel, ChannelClosed, RemoteError
 
 _LOADING = 60.0  # seconds a script may take to import
+_SLOW = 1.0      # seconds of it that nobody need be told of; from then on at 1, 2, 4 ...
+_BLOCKED = 5.0   # seconds without a sign of life that end a process nobody waits for
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,7 @@ class Parts:
     spawner: Spawner
     outbound: Outbound
     tell: Any                                # Callable[[worker, "stdout" or "stderr", line], None]
+    importing: Any                           # Callable[[worker, script, seconds, what it imports], None]
     isolates: int = 1                        # processes per version
     confinement: Confinement | None = None   # none in dev: it is the person's own code on their own machine
     limits: Limits | None = None             # none in dev
@@ -48,8 +54,11 @@ class Parts:
 class Process:
     """A running isolate with the broker that serves it."""
 
-    def __init__(self, child: Child, channel: Channel, broker: Broker, temp: str | None = None) -> None:
-        self.child, self.channel, self.broker = child, channel, broker
+    def __init__(
+        self, child: Child, channel: Channel, broker: Broker, stacks: Stacks, temp: str | None = None
+    ) -> None:
+        self.child, self.channel, self.broker, self.stacks = child, channel, broker, stacks
+        self.blocked = False     # its event loop has not turned for a while
         self._temp = temp
         self._watch = asyncio.create_task(self._see_end())
 
@@ -58,10 +67,18 @@ class Process:
         return not self.channel.closed.is_set()
 
     async def drain(self, within: float) -> None:
-        """Until its ``waitUntil`` tasks are done; a blocked isolate never answers."""
+        """Until its ``waitUntil`` tasks are done; not for one that is blocked, since nobody waits for it any more."""
+        if self.blocked or not await self._called("beat", _BLOCKED):
+            return self.child.kill()
+        await self._called("drain", within)
+
+    async def _called(self, op: str, within: float) -> bool:
+        """Whether it has answered in time."""
         with contextlib.suppress(ChannelClosed, RemoteError, TimeoutError):
             async with asyncio.timeout(within):
-                await self.channel.call("drain")
+                await self.channel.call(op)
+                return True
+        return False
 
     async def aclose(self) -> str:
         """Let it end of its own accord, then make sure. How it ended, in words."""
@@ -101,16 +118,41 @@ class Starter:
         self._parts.spawner.preload(sorted({binding.client.partition(":")[0] for binding in self._bindings}))
         process = await self._start()
         try:
-            async with asyncio.timeout(_LOADING):
-                packages = await process.channel.call("load", self._boot())
-                await process.channel.call("beat")  # what its import has left running lets the event loop turn
+            packages = await self._loaded(process)
         except BaseException as error:
             raise self._not_loaded(error, await process.kill()) from None
         if self._parts.confinement is None:  # the zygote is in no sandbox
             self._parts.spawner.preload(packages, [str(self._config.root / "python_modules")])
         return process
 
+    async def _loaded(self, process: Process) -> list[str]:
+        """What it has imported. Raises ``ScriptError`` when that takes too long: ``importing`` is told before."""
+        await process.channel.call("beat")  # from here on it can say where it is
+        loading = asyncio.create_task(self._load(process))
+        began, next_ = time.monotonic(), _SLOW
+        try:
+            while not (await asyncio.wait([loading], timeout=began + next_ - time.monotonic()))[0]:
+                frames = await process.stacks.now()
+                if next_ >= _LOADING:
+                    raise self._endless(process.stacks, frames)
+                self._parts.importing(self._config.name, self._main, next_, process.stacks.importing(frames))
+                next_ = min(next_ * 2, _LOADING)
+            return await loading
+        finally:
+            loading.cancel()
+
+    def _endless(self, stacks: Stacks, frames: Stack) -> ScriptError:
+        what = f"importing the script took more than {_LOADING:g} s"
+        where = stacks.place(frames).removesuffix(", in <module>") or self._main
+        return ScriptError(what, where=where, trace=stacks.text(frames))
+
+    async def _load(self, process: Process) -> list[str]:
+        packages: list[str] = await process.channel.call("load", self._boot())
+        await process.channel.call("beat")  # what its import has left running lets the event loop turn
+        return packages
+
     async def _start(self) -> Process:
+        stacks = Stacks(self._config.root)
         ours, theirs = socket.socketpair()
         table = {binding.name: binding for binding in self._bindings}
         limits = self._parts.limits
@@ -118,12 +160,13 @@ class Starter:
         confined = self._parts.confinement
         temp = tempfile.mkdtemp(prefix="isolate-", dir=confined.temp) if confined else None
         try:
-            child = await self._parts.spawner.spawn(theirs, self._tell, self._rules(temp))
+            child = await self._parts.spawner.spawn(theirs, partial(self._tell, stacks), self._rules(temp))
         except BaseException:
             ours.close()  # if a process began all the same, this ends it
             raise
         channel = broker.channel = await Channel.open(ours, broker)
-        return Process(child, channel, broker, temp)
+        stacks.pid = child.pid
+        return Process(child, channel, broker, stacks, temp)
 
     def _boot(self) -> dict[str, Any]:
         table = [[binding.name, binding.client, dict(binding.client_args)] for binding in self._bindings]
@@ -148,11 +191,11 @@ class Starter:
         if isinstance(error, ChannelClosed):
             what = f"the worker's process ended while the script was imported: {ended}"
             return ScriptError(what, where=self._main)
-        if isinstance(error, TimeoutError):
-            return ScriptError(f"importing the script took more than {_LOADING:g} s", where=self._main)
         return error
 
-    def _tell(self, stream: str, line: str) -> None:
+    def _tell(self, stacks: Stacks, stream: str, line: str) -> None:
+        if stream == "stack":
+            return stacks.heard(line)
         self._parts.tell(self._config.name, stream, line)
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import httptools
@@ -191,6 +191,13 @@ def on_lost(send: Any, tell: Callable[[], None] | None) -> None:
         cycle.on_response.__self__.lost = tell  # the connection's ``Protocol``
         if tell is not None and cycle.disconnected:
             asyncio.get_running_loop().call_soon(tell)
+
+
+def open_requests(connections: Iterable[Any]) -> list[str]:
+    """``GET /path`` of each request that is not answered to its end."""
+    cycles = [cycle for connection in connections if (cycle := getattr(connection, "cycle", None)) is not None]
+    scopes = [cycle.scope for cycle in cycles if not cycle.response_complete]
+    return [f"{scope['method']} {scope['root_path']}{scope['path']}" for scope in scopes]
 
 
 def _cycle(send: Any) -> Any:

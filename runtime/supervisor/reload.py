@@ -41,7 +41,8 @@ class Deployments:
         self._opening: asyncio.Task[None] | None = None
         self._tried = asyncio.Event()
         self._fatal: Exception | None = None
-        self._retiring: set[asyncio.Task[None]] = set()
+        self._retiring: dict[asyncio.Task[None], Deployment] = {}
+        self._configured = asyncio.Event()
 
     @property
     def version(self) -> int:
@@ -51,6 +52,11 @@ class Deployments:
     @property
     def bindings(self) -> Sequence[Binding]:
         return self._bindings or []
+
+    @property
+    def deployments(self) -> list[Deployment]:
+        """What runs: the current one, and older ones that have not finished."""
+        return [*self._retiring.values(), *([self._current] if self._current is not None else [])]
 
     @property
     def body_limit(self) -> int:
@@ -63,9 +69,14 @@ class Deployments:
             raise self.broken or UserError("the worker is not loaded")
         return self._current
 
-    async def open(self) -> None:
-        """The first version; it may be broken. Raises what is not the script's or the configuration's fault."""
+    async def begin(self) -> None:
+        """Until the bindings of the first version are known; its script may take its time."""
         self._opening = asyncio.create_task(self._open())
+        await self._configured.wait()
+
+    async def open(self) -> None:
+        """The first version, which has begun; it may be broken. Raises what is neither the script's fault nor the
+        configuration's."""
         await self._tried.wait()
         if self._fatal is not None:
             raise self._fatal
@@ -97,7 +108,10 @@ class Deployments:
         await written(files)
         before = stamps(files)
         try:
-            self._configure(files)
+            try:
+                self._configure(files)
+            finally:
+                self._configured.set()
             await self._next()
         except UserError as error:
             if stamps(files) == before:  # else it is about half a save, and the other half is on its way here
@@ -130,8 +144,8 @@ class Deployments:
 
     def _retire(self, old: Deployment) -> None:
         task = asyncio.create_task(old.retire())
-        self._retiring.add(task)
-        task.add_done_callback(self._retiring.discard)
+        self._retiring[task] = old
+        task.add_done_callback(self._retiring.pop)
 
     def _fail(self, error: UserError) -> None:
         self.broken = error

@@ -25,9 +25,11 @@ from runtime.supervisor.isolates import Spawner
 from runtime.supervisor.metrics import Requests
 from runtime.supervisor.observe.base import Observer
 from runtime.supervisor.outbound import Allow, Outbound
-from runtime.supervisor.protocol import Protocol
+from runtime.supervisor.protocol import Protocol, open_requests
 from runtime.supervisor.reload import products
 from runtime.supervisor.tracing import Tracer
+
+_PATIENCE = 1.0  # seconds that closing may take without a word
 
 
 def forwarded(app: Any, trusted: Sequence[str]) -> Any:
@@ -54,6 +56,12 @@ def bind(host: str, port: int) -> socket.socket:
 def address(scheme: str, host: str, sock: socket.socket) -> str:
     """The URL of a bound socket."""
     return f"{scheme}://{f'[{host}]' if ':' in host else host}:{sock.getsockname()[1]}"
+
+
+def _stopping() -> list[signal.Signals]:
+    """Signals that stop the server; ``nohup`` has a closed terminal ignored."""
+    ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    return [signal.SIGINT, signal.SIGTERM, *([] if ignored else [signal.SIGHUP])]
 
 
 class _Server(uvicorn.Server):
@@ -126,7 +134,11 @@ class Supervisor(ABC):
 
     async def _close(self) -> None:
         """Within what is left of the time to drain."""
-        await self.close(max(0.0, self._stopped + self._drain - time.monotonic()))
+        left = max(0.0, self._stopped + self._drain - time.monotonic())
+        closing = asyncio.create_task(self.close(left))
+        if not (await asyncio.wait([closing], timeout=_PATIENCE))[0] and left > _PATIENCE:
+            self.observer.note(f"work after answers (ctx.wait_until) is awaited for up to {left:.0f} s")
+        await closing
 
     def _server(self) -> _Server:
         logging.getLogger("uvicorn").setLevel(logging.CRITICAL)  # the observer says what there is to say
@@ -149,14 +161,15 @@ class Supervisor(ABC):
     def _handle_signals(self, server: _Server) -> None:
         loop = asyncio.get_running_loop()
 
-        def stop(name: str) -> None:
-            if server.should_exit:
+        def stop(number: signal.Signals) -> None:
+            if not server.should_exit:
+                self.observer.stopping(number.name, open_requests(server.server_state.connections), self._drain)
+                self._stopped, server.should_exit = time.monotonic(), True
+            elif number != signal.SIGHUP:  # which a terminal that closes sends, and its shell once more
                 os._exit(130)  # every child's socket closes with us, and that ends it
-            self.observer.stopping(name)
-            self._stopped, server.should_exit = time.monotonic(), True
 
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, stop, number.name)
+        for number in _stopping():
+            loop.add_signal_handler(number, stop, number)
 
 
 def run(supervisor: Supervisor) -> None:

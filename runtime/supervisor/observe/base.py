@@ -90,6 +90,14 @@ class Observer(ABC):
         """A line the worker printed, without its line end. Shown at every level, as it is."""
 
     @abstractmethod
+    def importing(self, worker: str, script: str, seconds: float, what: str, url: str | None = None) -> None:
+        """A script takes long to import: ``what`` is the package or the place it is at. ``url`` answers after that."""
+
+    @abstractmethod
+    def blocked(self, worker: str, seconds: float, waiting: Sequence[str], where: str, trace: str) -> None:
+        """A worker's event loop has not turned for a while. ``waiting``: the requests, as ``GET /path``."""
+
+    @abstractmethod
     def reloaded(self, version: int, ms: float, files: Sequence[str]) -> None: ...
 
     @abstractmethod
@@ -99,7 +107,8 @@ class Observer(ABC):
     def progress_done(self, key: str, text: str) -> None: ...
 
     @abstractmethod
-    def stopping(self, reason: str) -> None: ...
+    def stopping(self, reason: str, waiting: Sequence[str] = (), seconds: float = 0) -> None:
+        """A signal has come. ``waiting``: the requests that have ``seconds`` to finish, as ``GET /path``."""
 
     @abstractmethod
     def close(self) -> None: ...

@@ -106,6 +106,13 @@ class JsonObserver(Observer):
     def worker_output(self, name: str, stream: Literal["stdout", "stderr"], line: str) -> None:
         self.emit("info", "output", always=True, worker=name, stream=stream, text=line)
 
+    def importing(self, worker: str, script: str, seconds: float, what: str, url: str | None = None) -> None:
+        self.emit("info", "importing", worker=worker, script=script, seconds=seconds, what=what or None, url=url)
+
+    def blocked(self, worker: str, seconds: float, waiting: Sequence[str], where: str, trace: str) -> None:
+        self.emit("warning", "blocked", worker=worker, seconds=seconds, waiting=list(waiting), where=where or None,
+                  trace=trace or None)
+
     def reloaded(self, version: int, ms: float, files: Sequence[str]) -> None:
         self.emit("info", "reloaded", version=version, ms=round(ms, 3), files=list(files))
 
@@ -117,8 +124,8 @@ class JsonObserver(Observer):
         self._throttle.forget(key)
         self.emit("info", "progress_done", key=key, text=text)
 
-    def stopping(self, reason: str) -> None:
-        self.emit("info", "stopping", reason=reason)
+    def stopping(self, reason: str, waiting: Sequence[str] = (), seconds: float = 0) -> None:
+        self.emit("info", "stopping", reason=reason, waiting=list(waiting), seconds=seconds)
 
     def close(self) -> None:
         self._output.close()

@@ -116,6 +116,30 @@ def facts(
     return said + [clean(text) for text in notes if text]
 
 
+def blocked(worker: str, seconds: float, waiting: Sequence[str], where: str) -> str:
+    """What hangs, who waits for it, and what to write instead."""
+    at = f" at {where}" if where else ""
+    return (f"{worker} has blocked its event loop for {seconds:g} s{at}\n{requests(waiting)}\n"
+            "Await what takes long, or write a plain def, which runs in a thread.")
+
+
+def stopping(reason: str, waiting: Sequence[str], seconds: float) -> list[str]:
+    """What is awaited, how long at most, and how not to."""
+    if not waiting or not seconds:
+        return [f"Stopping: {reason}"]
+    count = "1 request is" if len(waiting) == 1 else f"{len(waiting)} requests are"
+    again = "Ctrl-C again" if reason == "SIGINT" else "SIGTERM again" if reason == "SIGTERM" else "SIGTERM"
+    awaited = f"{count} awaited for up to {seconds:g} s: {some([*dict.fromkeys(waiting)])}"
+    return [f"Stopping: {reason}; {awaited}", f"{again} ends it at once"]
+
+
+def requests(waiting: Sequence[str]) -> str:
+    """``3 requests wait: GET /a, GET /b``; ``waiting`` are their methods and paths."""
+    if len(waiting) < 2:
+        return f"1 request waits: {clean(waiting[0])}" if waiting else "no request waits for it"
+    return f"{len(waiting)} requests wait: {some([*dict.fromkeys(waiting)])}"
+
+
 def some(files: Sequence[str], most: int = 3) -> str:
     """``a.py, b.py, c.py and 4 more``."""
     shown = ", ".join(clean(file) for file in files[:most])

@@ -32,6 +32,7 @@ class TerminalObserver(Observer):
         self._live: Live | None = None
         self._throttle = Throttle(step=0.25, every_s=15.0)
         self._column = layout.Column()
+        self._importing = False
         self._told: tuple[str, float] = ("", 0.0)  # the last script error, and when
 
     # --- what happened ---
@@ -88,9 +89,20 @@ class TerminalObserver(Observer):
             what = self._paint(f"v{version}  {layout.some(files)}", dim=True)
             self._sign("reload", f"reloaded in {layout.duration(ms)}  {what}")
 
-    def stopping(self, reason: str) -> None:
+    def importing(self, worker: str, script: str, seconds: float, what: str, url: str | None = None) -> None:
+        if url is not None and not self._importing:
+            self.note(f"{url} answers once {script} is imported")
+        self._importing = True
+        self.note(f"importing {script} ({seconds:g} s){f': {what}' if what else ''} …")
+
+    def blocked(self, worker: str, seconds: float, waiting: Sequence[str], where: str, trace: str) -> None:
+        if self.shows("warning"):
+            self._sign("warning", layout.clean_lines(layout.blocked(worker, seconds, waiting, where)))
+            self._write("", *(f"  {line}" for line in layout.clean_lines(trace).splitlines()), "")
+
+    def stopping(self, reason: str, waiting: Sequence[str] = (), seconds: float = 0) -> None:
         if self.shows("info"):
-            self._write("", f"  Stopping: {reason}")
+            self._write("", *(f"  {line}" for line in layout.stopping(reason, waiting, seconds)))
 
     def close(self) -> None:
         if self._live is not None:
