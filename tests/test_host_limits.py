@@ -54,7 +54,7 @@ async def fetch(request, env):
     return Response("fine")
 """
 LIMITS = [
-    "cpu_ms=300", "subrequests=5", "wall_s=4", "concurrent=20", "response_bytes=3000000", "memory_mb=200", "stall_s=3",
+    "cpu_ms=300", "subrequests=5", "wall_s=4", "concurrent=20", "response_bytes=3000000", "memory_mb=200", "stall_s=6",
 ]  # fmt: skip
 
 
@@ -125,6 +125,9 @@ async def test_one_that_blocks_is_killed_and_its_neighbours_notice_nothing(host:
         others += 1
     status, text = await blocked
     assert (status, others > 3) == (503, True), text
+    said = await host.event("blocked", worker="app", waiting=["GET /_w/app/block"])
+    assert said["where"].endswith(", in block")
+    assert str(host.data) not in said["trace"]  # where a host keeps them is nobody's business
     await host.says("no sign of life")
     assert await host.get("app") == (200, "fine")
 
