@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from bindings.ai.checks import Fields, mismatch, required, text
+from bindings.ai.gathered import CALL
 
 ROLES = {"developer": "system", "function": "tool"}  # newer and older names for what chat templates know
 IMAGE = re.compile(r"data:image/[\w.+-]{1,32};base64,[A-Za-z0-9+/]+={0,2}\Z")
@@ -126,13 +127,15 @@ def _plain_part(part: Fields) -> Fields:
 
 
 def _call(call: Fields, number: int) -> Fields:
-    """A native call is flat and has no id; a later ``role: tool`` message may do without one too."""
+    """A native call is flat and has no id; a later ``role: tool`` message may do without one too.
+
+    What else it has, the server that made it wants back."""
     called = _function(call)
     assert called is not None
     given = call.get("id")
     function = {"name": called["name"], "arguments": _arguments(called.get("arguments"))}
     return {"id": given if isinstance(given, str) and given else f"call_{number}", "type": "function",
-            "function": function}
+            "function": function, **{name: value for name, value in call.items() if name not in CALL}}
 
 
 def _function(call: Any) -> Fields | None:

@@ -12,6 +12,7 @@ from bindings.ai.engine import Delta, Extra
 from bindings.ai.gathered import Call, Choice, Usage
 
 NONE = Extra()
+FILTERED = "content_filter"
 
 
 class Classic:
@@ -34,8 +35,8 @@ class Classic:
         if extra.tool_calls:
             self._called = True
             events += self._event({"tool_calls": extra.tool_calls})
-        if delta.finish_reason is not None and self._called:
-            events += self._event({"finish_reason": "tool_calls"})
+        if reason := _told(delta.finish_reason, called=self._called):
+            events += self._event({"finish_reason": reason})
         return events
 
     def end(self, usage: Usage) -> bytes:
@@ -49,10 +50,14 @@ class Classic:
         [choice] = choices
         reasoning = {"reasoning_content": choice.reasoning} if choice.reasoning else {}
         calls = [_flat(call) for call in choice.calls.values()]
-        return {"response": self._response(choice), **reasoning, "tool_calls": calls, "usage": classic_usage(usage)}
+        filtered = {"finish_reason": FILTERED} if choice.finish_reason == FILTERED else {}
+        return {"response": self._response(choice), **reasoning, "tool_calls": calls, **filtered,
+                "usage": classic_usage(usage)}
 
     def _response(self, choice: Choice) -> Any:
         text = choice.text
+        if choice.finish_reason == FILTERED:  # what there is of it
+            return text
         if choice.calls:
             return text if text.strip() else None
         return text if self._schema is None else json_mode.value(text, self._schema)
@@ -64,13 +69,20 @@ def classic_usage(usage: Usage) -> dict[str, Any]:
     return {**usage.counts(), **details}
 
 
+def _told(reason: str | None, *, called: bool) -> str:
+    """The reasons that the classic form tells: the service's own answers have no other."""
+    if reason == FILTERED:
+        return FILTERED
+    return "tool_calls" if reason is not None and called else ""
+
+
 def _flat(call: Call) -> dict[str, Any]:
     """The arguments as an object, or as they are if the model stopped half-way through them."""
     try:
         arguments = msgspec.json.decode(call.arguments or "{}")
     except msgspec.DecodeError:
         arguments = call.arguments
-    return {"name": call.name, "arguments": arguments}
+    return {"name": call.name, "arguments": arguments, **call.more}
 
 
 __all__ = ["Classic"]

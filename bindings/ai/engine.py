@@ -49,6 +49,7 @@ class Generate(msgspec.Struct, kw_only=True, omit_defaults=True):
     raw: bool = False
     max_tokens: int = 256
     temperature: float = 0.6
+    unasked: list[str] = []               # those of these two that nobody asked for: another server has its own
     top_p: float | None = None
     top_k: int | None = None
     seed: int | None = None
@@ -90,8 +91,8 @@ class Delta(msgspec.Struct, array_like=True):
 
     ``text`` may be empty (a token that is only part of a character). ``tokens`` is how many tokens this
     delta stands for. The last delta (of each of ``n`` answers) has ``finish_reason`` (``stop``, ``length``,
-    ``tool_calls``); every delta carries the prompt's length in tokens, known before the first token is made.
-    The first one may be empty: the engine has taken the request, and nothing is refused any more.
+    ``tool_calls``, ``content_filter``); every delta carries the prompt's length in tokens, known before the
+    first token is made. The first one may be empty: the engine has taken the request, and nothing is refused any more.
     """
 
     text: str

@@ -7,6 +7,8 @@ from typing import Any
 
 from bindings.ai.engine import Delta, Extra
 
+CALL = frozenset({"index", "id", "type", "function", "name", "arguments"})  # what a tool call consists of
+
 
 @dataclass(frozen=True)
 class Usage:
@@ -26,20 +28,24 @@ class Usage:
 
 @dataclass
 class Call:
-    """One tool call; ``arguments`` is JSON text that arrives in pieces."""
+    """One tool call; ``arguments`` is JSON text that arrives in pieces. ``more``: what else a server says of it,
+    which it may want back in the next request (``extra_content``)."""
 
     id: str = ""
     name: str = ""
     arguments: str = ""
+    more: dict[str, Any] = field(default_factory=dict)
 
     def add(self, piece: dict[str, Any]) -> None:
         function = piece.get("function") or {}
         self.id = piece.get("id") or self.id
         self.name = function.get("name") or self.name
         self.arguments += function.get("arguments") or ""
+        self.more |= {name: value for name, value in piece.items() if name not in CALL}
 
     def openai(self) -> dict[str, Any]:
-        return {"id": self.id, "type": "function", "function": {"name": self.name, "arguments": self.arguments}}
+        function = {"name": self.name, "arguments": self.arguments}
+        return {"id": self.id, "type": "function", "function": function, **self.more}
 
 
 @dataclass
@@ -77,4 +83,4 @@ def index_of(delta: Delta) -> int:
     return 0 if delta.extra is None else delta.extra.index
 
 
-__all__ = ["Call", "Choice", "Usage", "index_of"]
+__all__ = ["CALL", "Call", "Choice", "Usage", "index_of"]

@@ -77,6 +77,7 @@ class Model(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     echo: Row | None = None
     stand_in: bool = True
     preload: bool = False
+    own: frozenset[str] = frozenset()  # the fields that the project's own file gives
 
     @property
     def catalog_id(self) -> str:
@@ -164,7 +165,7 @@ def _own_model(file: Path, id: str, row: Row) -> Model:
     if engine is not None:
         check_engine(engine, f"{where}: engine")
     try:
-        model = msgspec.convert({**_merged(built_in().get(id, {}), row), "id": id}, Model)
+        model = msgspec.convert({**_merged(built_in().get(id, {}), row), "id": id, "own": list(row)}, Model)
     except msgspec.ValidationError as error:
         raise _wrong_field(where, str(error)) from None
     return _with_paths(model, file.parent, where)
@@ -192,7 +193,7 @@ def _wrong_field(where: str, text: str) -> ConfigError:
     what, _, path = text.partition(" - at `$.")
     where = f"{where}: {path.rstrip('`')}" if path else where
     if "unknown field" in what:
-        known = [name for name in (Evidence if path else Model).__struct_fields__ if name != "id"]
+        known = [name for name in (Evidence if path else Model).__struct_fields__ if name not in ("id", "own")]
         hint = close_to(what.split("`")[1], known)
         remedy = "" if hint else f"A model's fields: {', '.join(known)}"
         return ConfigError(what.removeprefix("Object contains ") + hint, where=where, remedy=remedy)

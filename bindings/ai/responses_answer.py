@@ -29,6 +29,7 @@ from bindings.ai.response_items import Item, Message, Reasoning, ToolCall
 from bindings.ai.shapes import TextInput
 
 NONE = Extra()
+INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}
 REPEATED: dict[str, Any] = {  # what an answer says of its request, where that said nothing
     "instructions": None, "max_output_tokens": None, "metadata": {}, "parallel_tool_calls": True,
     "previous_response_id": None, "reasoning": {"effort": None, "summary": None}, "service_tier": "default",
@@ -148,7 +149,8 @@ def _items(choice: Choice) -> list[Item]:
 
 
 def _status(reason: str) -> tuple[str, Any]:
-    return ("incomplete", {"reason": "max_output_tokens"}) if reason == "length" else ("completed", None)
+    why = INCOMPLETE.get(reason)
+    return ("incomplete", {"reason": why}) if why else ("completed", None)
 
 
 def _usage(usage: Usage) -> dict[str, Any]:

@@ -25,6 +25,7 @@ def generate(fields: Fields, model: Model, *, raw: bool = False) -> Generate:
         raw=raw,
         max_tokens=_max_tokens(fields, model),
         temperature=float(fields.get("temperature", model.default_temperature)),
+        unasked=_unasked(fields, model),
         top_p=_clamped(fields.get("top_p")),
         top_k=_whole(fields.get("top_k")),
         seed=_whole(fields.get("seed")),
@@ -61,7 +62,8 @@ def _rarely(fields: Fields) -> dict[str, Any]:
 
 def _portable(request: Generate) -> Generate:
     """JSON has whole numbers that the way to an engine's process has not."""
-    if request.json_schema or request.tools or request.chat_template_kwargs:
+    called = any("tool_calls" in message for message in request.messages or ())
+    if called or request.json_schema or request.tools or request.chat_template_kwargs:
         try:
             msgspec.msgpack.encode(request)
         except (OverflowError, RecursionError):
@@ -72,6 +74,16 @@ def _portable(request: Generate) -> Generate:
 def _max_tokens(fields: Fields, model: Model) -> int:
     """``max_completion_tokens`` is the newer schemas' name for it; never "fill the context", even unasked."""
     return int(fields.get("max_completion_tokens") or fields.get("max_tokens") or model.default_max_tokens)
+
+
+def _unasked(fields: Fields, model: Model) -> list[str]:
+    """A default of the project's own models.yaml is asked for; the service's own is not."""
+    found = []
+    if not (fields.get("max_completion_tokens") or fields.get("max_tokens") or "default_max_tokens" in model.own):
+        found.append("max_tokens")
+    if not ("temperature" in fields or "default_temperature" in model.own):
+        found.append("temperature")
+    return found
 
 
 def truth(value: Any) -> bool:

@@ -12,14 +12,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncGenerator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing
+from functools import partial
 from typing import Any
 
 import msgspec
 
 from bindings.ai import features
 from bindings.ai.engine import Delta, EngineError, EngineInfo, EngineSpec, Generate, Progress, check_limits
-from bindings.ai.engines.openai_ask import path_and_body
+from bindings.ai.engines import openai_errors as errors
+from bindings.ai.engines.openai_ask import Habits, path_and_body
 from bindings.ai.engines.openai_read import deltas
 from runtime.errors import ConfigError, UserError
 
@@ -42,6 +44,7 @@ class OpenAIEngine:
     def __init__(self, session: Any, base: str, info: EngineInfo, options: Options) -> None:
         self.info, self.live = info, 0
         self._session, self._base, self._options = session, base, options
+        self._habits = Habits()
 
     @classmethod
     async def open(cls, spec: EngineSpec, progress: Progress) -> OpenAIEngine:
@@ -65,31 +68,53 @@ class OpenAIEngine:
         body |= self._options.extra_body
         self.live += 1
         try:
-            async with _upstream(self._host), await self._post(path, body, request.trace_headers) as response:
-                if response.status != 200:
-                    raise _refusal(response.status, await response.text(errors="replace"))
-                events = deltas(response.content, request.n, request.logprobs, _refusal)
+            async with self._upstream(), await self._ask(path, body, request.trace_headers) as response:
+                failure = partial(errors.failure, where=self.url)
+                events = deltas(response.content, request.n, request.logprobs, failure)
                 async with aclosing(events):
                     async for delta in events:
                         yield delta
         finally:
             self.live -= 1
 
-    async def _post(self, path: str, body: dict[str, Any], headers: dict[str, str]) -> Any:
+    async def _ask(self, path: str, body: dict[str, Any], headers: dict[str, str]) -> Any:
+        """The answer to what is asked, once more in other words where the server wants it so. Raises EngineError."""
+        while True:
+            asked = self._habits.adapted(body)
+            response = await self._post(path, json=asked, headers=headers)
+            if response.ok and response.method == "POST":
+                return response
+            async with response:
+                refused = await response.text(errors="replace")
+            if not self._habits.learn(asked, response.status, refused):
+                raise self._refusal(response, refused)
+
+    async def _post(self, path: str, **body: Any) -> Any:
         """Once more if the connection was a kept one that the server has just closed: it saw no request."""
         import aiohttp
 
         try:
-            return await self._session.post(self._base + path, json=body, headers=headers)
+            return await self._session.post(self._base + path, **body)
         except aiohttp.ServerDisconnectedError:
-            return await self._session.post(self._base + path, json=body, headers=headers)
+            return await self._session.post(self._base + path, **body)
+
+    def _refusal(self, response: Any, text: str) -> EngineError:
+        if response.method != "POST":  # so redirects end that are not 307 or 308
+            moved = str(response.url.with_user(None).with_query(None))
+            return EngineError(3043, 500, f"{self.url} has moved to {moved}: correct base_url in models.yaml")
+        return errors.refusal(response.status, text, self.url)
+
+    def _upstream(self) -> Any:
+        return errors.upstream(self.url, self._options.timeout_s)
 
     async def aclose(self) -> None:
         await self._session.close()
 
     @property
-    def _host(self) -> str:
-        return self.info.device.removeprefix("remote: ")
+    def url(self) -> str:
+        """For people: without a name and password that the address may hold."""
+        scheme, _, rest = self._base.rpartition("://")
+        return f"{scheme}://{rest.rpartition('@')[2]}"
 
     async def _greet(self) -> None:
         import aiohttp
@@ -98,37 +123,11 @@ class OpenAIEngine:
             async with self._session.get(f"{self._base}/models") as response:
                 status = response.status
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-            raise UserError(f"no server answers: {error or type(error).__name__}", where=self._host,
-                            remedy="Start it, or correct base_url in models.yaml or OPENAI_BASE_URL.") from None
+            raise UserError(f"no server answers: {error or type(error).__name__}", where=self.url,
+                            remedy=f"{errors.REMEDY.capitalize()}.") from None
         if status in (401, 403):
-            raise UserError(f"the server refuses the key (HTTP {status})", where=self._host,
+            raise UserError(f"the server refuses the key (HTTP {status})", where=self.url,
                             remedy="Set OPENAI_API_KEY, or api_key in models.yaml.")
-
-
-@asynccontextmanager
-async def _upstream(host: str) -> AsyncGenerator[None, None]:
-    """What the network does, in the contract's words."""
-    import aiohttp
-
-    try:
-        yield
-    except TimeoutError:
-        raise EngineError(3007, 408, f"{host} did not answer in time") from None
-    except (aiohttp.ClientError, msgspec.DecodeError, ValueError) as error:
-        raise EngineError(3043, 500, f"{host}: {error or type(error).__name__}") from None
-
-
-def _refusal(status: int, body: str) -> EngineError:
-    """The server's HTTP error (contract §1.7). A refused key is not quoted: the text may hold a part of it."""
-    if status in (401, 403):
-        return EngineError(3043, 500, f"The upstream server refuses the key (HTTP {status})")
-    if status in (429, 503):
-        return EngineError(3040, 429, "Capacity temporarily exceeded, please try again.")
-    if status in (408, 504):
-        return EngineError(3007, 408, body[:2000])
-    if status >= 500:
-        return EngineError(3043, 500, body[:2000] or f"HTTP {status}")
-    return EngineError(8007, 400, body[:2000] or f"HTTP {status}")
 
 
 def _options(spec: EngineSpec) -> Options:

@@ -15,6 +15,7 @@ import msgspec
 
 from bindings.ai.engine import EngineError, EngineSpec, Progress
 from bindings.ai.engines import openai
+from bindings.ai.engines import openai_errors as errors
 from bindings.ai.tasks import Embed, Embedded, Score, Scored, Segment, Task, Transcribe, Transcribed
 
 
@@ -82,23 +83,23 @@ class OpenAITasks(openai.OpenAIEngine):
             wanted = f"Error: '/pooling' must be '{self.pooling}': so the server behind this model pools"
             raise EngineError(5006, 400, wanted, "Bad input")
         asked = {"model": self.info.model, "input": task.texts, "encoding_format": "float"}
-        found = await self._ask("/embeddings", _Embeddings, json={**asked, **self._options.extra_body})
+        found = await self._fetch("/embeddings", _Embeddings, json={**asked, **self._options.extra_body})
         if len(found.data) != len(task.texts):
-            raise EngineError(3043, 500, f"{self._host}: {len(found.data)} vectors for {len(task.texts)} texts")
+            raise EngineError(3043, 500, f"{self.url}: {len(found.data)} vectors for {len(task.texts)} texts")
         vectors = [entry.embedding for entry in sorted(found.data, key=operator.attrgetter("index"))]
         return Embedded(vectors=vectors, pooling=self.pooling, tokens=_tokens(found.usage))
 
     async def _score(self, task: Score) -> Scored:
         asked = {"model": self.info.model, "query": task.query, "documents": task.texts}
-        found = await self._ask("/rerank", _Ranking, json={**asked, **self._options.extra_body})
+        found = await self._fetch("/rerank", _Ranking, json={**asked, **self._options.extra_body})
         scores = {rank.index: rank.relevance_score for rank in found.results}
         if sorted(scores) != list(range(len(task.texts))):
-            raise EngineError(3043, 500, f"{self._host}: the scores are not those of the texts")
+            raise EngineError(3043, 500, f"{self.url}: the scores are not those of the texts")
         return Scored(scores=[scores[number] for number in range(len(task.texts))], tokens=_tokens(found.usage))
 
     async def _transcribe(self, task: Transcribe) -> Transcribed:
         path = "/audio/translations" if task.translate else "/audio/transcriptions"
-        found = await self._ask(path, _Transcript, data=self._form(task))
+        found = await self._fetch(path, _Transcript, data=self._form(task))
         whole = [Segment(0.0, found.duration, found.text.strip())] if found.text.strip() else []
         segments = [Segment(each.start, each.end, each.text.strip()) for each in found.segments or []] or whole
         return Transcribed(segments=segments, language=found.language or task.language or "", duration=found.duration)
@@ -113,11 +114,19 @@ class OpenAITasks(openai.OpenAIEngine):
         form.add_field("file", task.audio, filename="audio", content_type="application/octet-stream")
         return form
 
-    async def _ask(self, path: str, kind: type[Any], **body: Any) -> Any:
-        async with openai._upstream(self._host), self._session.post(self._base + path, **body) as response:
-            if response.status != 200:
-                raise openai._refusal(response.status, await response.text(errors="replace"))
-            return msgspec.json.decode(await response.read(), type=kind)
+    async def _fetch(self, path: str, kind: type[Any], **body: Any) -> Any:
+        async with self._upstream(), await self._post(path, **body) as response:
+            if not response.ok or response.method != "POST":
+                raise self._refusal(response, await response.text(errors="replace"))
+            return _decoded(await response.read(), kind, self.url)
+
+
+def _decoded(data: bytes, kind: type[Any], where: str) -> Any:
+    """Raises EngineError: it is something else, an error perhaps."""
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except msgspec.DecodeError:
+        raise errors.failure(errors.decoded(data), where) from None
 
 
 def _tokens(usage: _Usage | None) -> int:
