@@ -1,19 +1,17 @@
 """Chats that are more than text in and text out: tools, thoughts, images, options of the chat template.
 
 They take the way of vLLM's own API server: a ``ChatCompletionRequest``, rendered by its ``OnlineRenderer`` (which also
-says what a forced call must look like), and a ``Parser`` for each answer. Both are the same from 0.26 to 0.33, but
-for ``resolve_reasoning_ended``, which 0.26 has not got.
+says what a forced call must look like), and a ``Parser`` for each answer.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from importlib import import_module
 from typing import Any
 
 from bindings.ai import features
 from bindings.ai.engine import EngineError, Generate
-from bindings.ai.engines import tool_prompt
+from bindings.ai.engines import tool_prompt, vllm_compat
 from bindings.ai.engines.vllm_load import template_of
 from bindings.ai.engines.vllm_parsers import Parsers
 from bindings.ai.engines.vllm_read import Asked, Reader
@@ -28,7 +26,7 @@ class Chats:
 
     def __init__(self, llm: Any, template: str | None, parsers: Parsers) -> None:
         self._config, self._template, self._parsers = llm.model_config, template, parsers
-        self._renderer = import_module("vllm.renderers.online_renderer").OnlineRenderer(
+        self._renderer = vllm_compat.get("OnlineRenderer")(
             llm.model_config, llm.renderer, request_logger=None,
             chat_template=template, chat_template_content_format="auto", enable_auto_tools=bool(parsers.tools),
             exclude_tools_when_tool_choice_none=True,
@@ -88,7 +86,7 @@ def _strict(tool: dict[str, Any]) -> dict[str, Any]:
 
 def _request_class(window: int) -> Any:
     """vLLM's request; whether it fits is for us to say, in the contract's words."""
-    base: Any = import_module("vllm.entrypoints.openai.chat_completion.protocol").ChatCompletionRequest
+    base: Any = vllm_compat.get("ChatCompletionRequest")
 
     class Request(base):  # type: ignore[misc]
         def build_tok_params(self, model_config: Any) -> Any:
@@ -101,11 +99,7 @@ def _thinking(wanted: Any, parser: Any, told: dict[str, Any], prompt: list[int])
     """What the model's side must know so that a grammar begins after the thoughts."""
     if parser is None or parser.reasoning_parser is None:
         return {}
-    resolve = getattr(wanted, "resolve_reasoning_ended", None)
-    if resolve is not None:
-        ended = resolve(parser, prompt)
-    else:
-        ended = wanted._grammar_from_tool_parser or parser.is_reasoning_end(prompt)
+    ended = vllm_compat.reasoning_ended(wanted, parser, prompt)
     return {"reasoning_ended": ended, "reasoning_parser_kwargs": {"chat_template_kwargs": told}}
 
 

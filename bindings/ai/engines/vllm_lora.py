@@ -6,11 +6,11 @@ import asyncio
 import traceback
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from bindings.ai.engine import EngineError
+from bindings.ai.engines import vllm_compat
 
 Key = tuple[str, tuple[tuple[str, int, int], ...]]
 
@@ -36,7 +36,7 @@ class Adapters:
 
     async def _load(self, folder: str, number: int) -> Any:
         """Beforehand, and not with the first request: there it would take the whole model with it if it fails."""
-        request = import_module("vllm.lora.request").LoRARequest(f"lora-{number}", number, folder)
+        request = vllm_compat.get("LoRARequest")(f"lora-{number}", number, folder)
         try:
             await self._llm.add_lora(request)
         except self._dead:

@@ -8,9 +8,9 @@ in it, which is also what ``tool_prompt`` teaches a model whose template knows n
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import Any, NamedTuple
 
+from bindings.ai.engines import vllm_compat
 from runtime.errors import ConfigError
 
 OPTIONS = ("tool_call_parser", "reasoning_parser")
@@ -116,11 +116,11 @@ def _registered(option: str) -> list[str]:
 
 
 def _tools() -> Any:
-    return import_module("vllm.tool_parsers").ToolParserManager
+    return vllm_compat.get("ToolParserManager")
 
 
 def _reasoning() -> Any:
-    return import_module("vllm.reasoning").ReasoningParserManager
+    return vllm_compat.get("ReasoningParserManager")
 
 
 __all__ = ["GENERIC", "OPTIONS", "Parsers", "chosen", "family"]

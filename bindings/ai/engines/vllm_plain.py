@@ -7,10 +7,10 @@ the messages' texts.
 from __future__ import annotations
 
 import dataclasses
-from importlib import import_module
 from typing import Any
 
 from bindings.ai.engine import Generate
+from bindings.ai.engines import vllm_compat
 from bindings.ai.engines.vllm_read import Asked, Reader
 from bindings.ai.engines.vllm_tokens import SHORT
 from runtime.errors import ConfigError
@@ -22,7 +22,8 @@ _SAME = ("top_k", "seed", "repetition_penalty", "frequency_penalty", "presence_p
 class Plain:
     def __init__(self, llm: Any, chat: Any | None) -> None:
         self._renderer, self.chat = llm.renderer, chat  # chat: vLLM's ChatParams; None when there is no template
-        self._sampling = import_module("vllm.sampling_params")
+        self._params, self._structured = map(vllm_compat.get, ("SamplingParams", "StructuredOutputsParams"))
+        self._delta = vllm_compat.get("DELTA")
         self._length = dataclasses.replace(
             llm.renderer.default_cmpl_tok_params, max_total_tokens=8 * llm.model_config.max_model_len)
         self._chat_length = dataclasses.replace(self._length, add_special_tokens=False)
@@ -67,16 +68,16 @@ class Plain:
             wanted["logit_bias"] = {int(number): bias for number, bias in request.logit_bias.items()}
         if request.json_schema is not None:
             schema = request.json_schema or {"type": "object"}
-            wanted["structured_outputs"] = self._sampling.StructuredOutputsParams(json=schema)
-        return self._sampling.SamplingParams(
+            wanted["structured_outputs"] = self._structured(json=schema)
+        return self._params(
             max_tokens=request.max_tokens, temperature=request.temperature, n=request.n, ignore_eos=request.ignore_eos,
-            output_kind=self._sampling.RequestOutputKind.DELTA,
+            output_kind=self._delta,
             **{name: value for name, value in wanted.items() if value is not None})
 
 
 async def _chat_params(llm: Any, template: str | None) -> Any | None:
     """How to render a chat, or None for a base model, which has no template: it is tried to find out."""
-    params = import_module("vllm.renderers.params").ChatParams(
+    params = vllm_compat.get("ChatParams")(
         chat_template=template, chat_template_kwargs={"add_generation_prompt": True})
     try:
         await llm.renderer.render_chat_async([_HI], params)

@@ -19,7 +19,7 @@ from typing import Any
 
 from bindings.ai import hub
 from bindings.ai.engine import EngineError, EngineInfo, EngineSpec, Progress
-from bindings.ai.engines import vllm_load
+from bindings.ai.engines import vllm_compat, vllm_load
 from bindings.ai.tasks import Classified, Classify, Embed, Embedded, Score, Scored, Task, TextTooLong
 
 
@@ -27,7 +27,7 @@ class VLLMPooling:
     def __init__(self, llm: Any, info: EngineInfo, tasks: tuple[str, ...]) -> None:
         self.info, self.live = info, 0
         self._llm, self._tasks, self._errors = llm, tasks, vllm_load.Errors()
-        self._params = vllm_load.vllm().PoolingParams
+        self._params = vllm_compat.get("PoolingParams")
         self._tokenizer = llm.get_tokenizer()
         self._thread = ThreadPoolExecutor(1, "tokenizer")  # one: a tokenizer that truncates keeps state
         self._own = str(llm.model_config.pooler_config.seq_pooling_type or "").lower()
@@ -40,7 +40,7 @@ class VLLMPooling:
         options = {"runner": "pooling", **spec.options}
         if pooling := options.pop("pooling", None):
             options.setdefault("pooler_config", {"pooling_type": pooling.upper()})
-        llm = await asyncio.to_thread(vllm_load.load, spec.model, options)
+        llm = await asyncio.to_thread(vllm_load.load, spec.model, options, vllm_compat.POOLING)
         self = cls(llm, vllm_load.describe(llm, spec.model), await llm.get_supported_tasks())
         progress("warm-up", None)
         await self._encode(self._tokens("Hi"), self._tasks[0], "warm-up")

@@ -18,7 +18,7 @@ from typing import Any
 
 from bindings.ai import hub
 from bindings.ai.engine import EngineError, EngineInfo, EngineSpec, Progress
-from bindings.ai.engines import vllm_load
+from bindings.ai.engines import vllm_compat, vllm_load
 from bindings.ai.tasks import Segment, Task, Transcribe, Transcribed
 
 RATE = 16_000     # samples a second
@@ -39,7 +39,7 @@ class VLLMSpeech:
         """Load the model; tens of seconds. Raises UserError with a remedy."""
         await asyncio.to_thread(hub.settle, spec.model)
         progress("load", None)
-        llm = await asyncio.to_thread(vllm_load.load, spec.model, dict(spec.options))
+        llm = await asyncio.to_thread(vllm_load.load, spec.model, dict(spec.options), vllm_compat.SPEECH)
         return cls(llm, vllm_load.describe(llm, spec.model))
 
     @property
@@ -82,7 +82,7 @@ class VLLMSpeech:
     async def _decode(self, piece: Any, prompt: list[int], request_id: str, **params: Any) -> list[int]:
         """The tokens that follow ``prompt``."""
         limit = {"max_tokens": self.info.context_window - len(prompt), **params} if self.info.context_window else params
-        wanted = vllm_load.vllm().SamplingParams(temperature=0, skip_special_tokens=False, **limit)
+        wanted = vllm_compat.get("SamplingParams")(temperature=0, skip_special_tokens=False, **limit)
         heard = {"prompt": "", "multi_modal_data": {"audio": (piece, RATE)}}
         (ready,) = await self._llm.renderer.render_cmpl_async(
             [{"encoder_prompt": heard, "decoder_prompt": {"prompt_token_ids": prompt}}])
@@ -105,7 +105,7 @@ class _Words:
         self._tokenizer = llm.get_tokenizer()
         self.start, self._zero = self._id("<|startoftranscript|>"), self._id("<|0.00|>")
         config = llm.model_config.try_get_generation_config()
-        known = import_module("vllm.model_executor.models.whisper").ISO639_1_SUPPORTED_LANGS
+        known = vllm_compat.get("languages")
         ids: dict[int, str] = {self._tokenizer.convert_tokens_to_ids(f"<|{code}|>"): code for code in known}
         ids.pop(self._tokenizer.unk_token_id, None)
         self.languages = ids if config.get("is_multilingual", True) else {}
@@ -174,6 +174,6 @@ def _decoded(audio: bytes) -> Any:
 def _pieces(samples: Any) -> list[Any]:
     if len(samples) <= PIECE * RATE:
         return [samples]
-    split = import_module("vllm.multimodal.audio").split_audio
+    split = vllm_compat.get("split_audio")
     pieces: list[Any] = split(samples, RATE, PIECE, 1.0, RATE // 10)
     return pieces

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from itertools import count
 from typing import Any
 
+from bindings.ai.engines import vllm_compat
 from bindings.ai.engines.vllm_stream import Stream
 from bindings.ai.engines.vllm_text import Table, Text, table
 
@@ -47,7 +48,7 @@ class Steps:
     @classmethod
     async def before(cls, llm: Any, told: Told) -> Steps | None:
         """None where this vLLM, as it is set up, cannot do without its own path."""
-        if not _is_plain(llm):
+        if not (vllm_compat.has(vllm_compat.STEPS) and _is_plain(llm)):
             return None
         tokenizer, size = llm.output_processor.tokenizer, llm.model_config.get_vocab_size()
         texts = await asyncio.to_thread(table, tokenizer, size)
@@ -130,8 +131,7 @@ class Steps:
 def _is_plain(llm: Any) -> bool:
     processor, scheduler = llm.output_processor, llm.vllm_config.scheduler_config
     return (
-        all(hasattr(processor, name) for name in (*_STATIONS, "tokenizer"))
-        and hasattr(llm.engine_core, "abort_requests_async")
+        vllm_compat.whole(processor, "OutputProcessor")
         and not llm.log_stats
         and getattr(processor, "stream_interval", 1) == 1
         and not getattr(processor, "tracing_enabled", False) and not getattr(processor, "tracer", None)

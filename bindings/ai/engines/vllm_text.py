@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import copy
 import json
-from importlib import import_module
 from typing import Any
+
+from bindings.ai.engines import vllm_compat
 
 Table = list[str | None]
 
@@ -84,7 +85,7 @@ class Text:
 
 
 def _detokenizer(tokenizer: Any, request: Any) -> Any:
-    return import_module("vllm.v1.engine.detokenizer").IncrementalDetokenizer.from_new_request(tokenizer, request)
+    return vllm_compat.get("IncrementalDetokenizer").from_new_request(tokenizer, request)
 
 
 __all__ = ["Table", "Text", "table"]
