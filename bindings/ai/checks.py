@@ -36,6 +36,7 @@ OPENAI_RANGES: dict[str, Range] = {  # OpenAI's own, where they are wider: its c
     "n": ("integer", 1, 128),
     "top_logprobs": ("integer", 0, 20),
 }
+ANTHROPIC_RANGES: dict[str, Range] = {**OPENAI_RANGES, "top_k": ("integer", 1, 2**31 - 1)}
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh")
 FLAGS = ("raw", "stream", "ignore_eos", "parallel_tool_calls")
 
@@ -116,6 +117,6 @@ def _kind(value: Any) -> str:
 
 
 __all__ = [
-    "NEWER_RANGES", "OPENAI_RANGES", "RANGES", "Fields", "Range", "boolean", "mismatch", "number", "options",
-    "required", "text",
+    "ANTHROPIC_RANGES", "NEWER_RANGES", "OPENAI_RANGES", "RANGES", "Fields", "Range", "boolean", "mismatch", "number",
+    "options", "required", "text",
 ]

@@ -77,13 +77,14 @@ class Generate(msgspec.Struct, kw_only=True, omit_defaults=True):
 class Extra(msgspec.Struct, kw_only=True, omit_defaults=True):
     """What a delta rarely has beside its text. ``tool_calls`` and ``logprobs`` have OpenAI's stream form:
     ``[{"index", "id", "type", "function": {"name", "arguments"}}]`` and ``[{"token", "logprob", "bytes",
-    "top_logprobs"}]``."""
+    "top_logprobs"}]``. ``stop_sequence``: the one of ``stop`` that ended it, where the engine knows."""
 
     index: int = 0
     reasoning: str = ""
     tool_calls: list[dict[str, Any]] = []
     logprobs: list[dict[str, Any]] = []
     cached_tokens: int = 0
+    stop_sequence: str = ""
 
 
 class Delta(msgspec.Struct, array_like=True):

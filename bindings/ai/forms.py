@@ -1,4 +1,4 @@
-"""The forms an answer may have, one file each: Workers AI's own and OpenAI's three.
+"""The forms an answer may have, one file each: Workers AI's own, OpenAI's three and Anthropic's.
 
 A form encodes one answer; what a stream has said so far is its own to remember.
 """
@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+from bindings.ai.anthropic.answer import Messages
 from bindings.ai.classic import Classic
 from bindings.ai.engine import Delta
 from bindings.ai.gathered import Choice, Usage
 from bindings.ai.models import Model
 from bindings.ai.openai_answer import Chat, Completion
 from bindings.ai.responses_answer import Responses
-from bindings.ai.shapes import CHAT, CLASSIC, COMPLETION, TextInput
+from bindings.ai.shapes import CHAT, CLASSIC, COMPLETION, MESSAGES, TextInput
 
 
 class Form(Protocol):
@@ -47,6 +48,8 @@ def form_of(wanted: TextInput, model: Model, *, padding: bool) -> Form:
         return Chat(wanted, model, padding=padding)
     if wanted.form == COMPLETION:
         return Completion(wanted, model, padding=padding)
+    if wanted.form == MESSAGES:
+        return Messages(wanted, model)
     return Responses(wanted, model)
 
 

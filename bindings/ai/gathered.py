@@ -55,6 +55,7 @@ class Choice:
     calls: dict[int, Call] = field(default_factory=dict)
     logprobs: list[dict[str, Any]] = field(default_factory=list)
     finish_reason: str = "stop"
+    stop_sequence: str = ""
 
     @property
     def text(self) -> str:
@@ -74,6 +75,7 @@ class Choice:
     def _add(self, extra: Extra) -> None:
         self.thoughts.append(extra.reasoning)
         self.logprobs += extra.logprobs
+        self.stop_sequence = extra.stop_sequence or self.stop_sequence
         for piece in extra.tool_calls:
             self.calls.setdefault(piece.get("index", 0), Call()).add(piece)
 

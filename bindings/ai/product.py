@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from bindings.ai import cors, keeping
+from bindings.ai.anthropic.rest import MessagesRest
 from bindings.ai.bound import AIBinding
 from bindings.ai.catalog import EMBEDDED, EMBEDDED_NAME, Catalog
 from bindings.ai.catalog_rest import CatalogRest
@@ -97,8 +98,9 @@ class AI(Product):
         door, rest = GatewayDoor(service, house.url), Rest(service, gate)
         parts = (  # in the order in which they are matched: a path that takes all comes last
             CatalogRest(service, gate), FinetunesRest(service, gate), MarkdownRest(service.markdown, gate), openai,
+            MessagesRest(service, gate, openai.own),
             GatewayRest(door, gate, rest.run, openai.handlers, openai.own), Proxy(service, gate, door), rest,
-            Unknown(openai.handlers, lambda: service.settings.whole_v1),
+            Unknown([*openai.handlers, "/messages"], lambda: service.settings.whole_v1),
         )  # fmt: skip
         return [route for part in parts for route in part.routes()]
 

@@ -1,7 +1,7 @@
 """A text-generation request, checked at the door: JSON comes in, a ``Generate`` goes on.
 
-An answer has one of four forms. The classic one is Workers AI's own; the others are OpenAI's, of its routes
-and of the newer models on ``ai/run``. null means absent and unknown keys are tolerated, as the service has it.
+An answer has one of five forms. The classic one is Workers AI's own; three are OpenAI's, of its routes and of the
+newer models on ``ai/run``; one is Anthropic's. null means absent and unknown keys are tolerated, as the service has it.
 An option that would change the answer but is not served is refused rather than ignored.
 """
 
@@ -13,6 +13,7 @@ from itertools import islice
 from typing import Any
 
 from bindings.ai import chat, checks, image_input, json_mode, responses, tools
+from bindings.ai.anthropic import asking
 from bindings.ai.checks import Fields
 from bindings.ai.engine import Generate
 from bindings.ai.errors import bad_input
@@ -21,8 +22,10 @@ from bindings.ai.sampling import generate, truth
 
 COMPLAINTS = 8  # at most so many in one answer: a body of a million bad messages is answered briefly
 CLASSIC, CHAT, COMPLETION, RESPONSES = "classic", "chat", "completion", "responses"
+MESSAGES = "messages"  # Anthropic's
 RECORDED = "recorded chat"  # a chat whose stream ends as the service's was recorded to: its last chunk comes twice
-NEEDED = {CLASSIC: ("prompt", "messages"), CHAT: ("messages",), COMPLETION: ("prompt",), RESPONSES: ("messages",)}
+NEEDED = {CLASSIC: ("prompt", "messages"), CHAT: ("messages",), COMPLETION: ("prompt",), RESPONSES: ("messages",),
+          MESSAGES: ("messages",)}
 
 
 def _is_empty(value: Any) -> bool:
@@ -124,6 +127,8 @@ def _one_shape(fields: Fields, model: Model, form: str) -> Fields:
     """
     if form == RESPONSES:
         return responses.as_chat(fields)
+    if form == MESSAGES:
+        return asking.as_chat(fields)
     if model.vision and fields.get("image"):
         return image_input.seen(fields)
     prompt = fields.get("prompt")
@@ -156,6 +161,8 @@ def _complaints(fields: Fields, model: Model, form: str) -> Iterator[str]:
 
 
 def _ranges(model: Model, form: str) -> dict[str, checks.Range]:
+    if form == MESSAGES:
+        return checks.ANTHROPIC_RANGES
     if form != CLASSIC:
         return checks.OPENAI_RANGES
     return checks.NEWER_RANGES if model.openai_ranges else checks.RANGES
@@ -170,5 +177,6 @@ def _logprobs(given: Any, form: str) -> Iterator[str]:
 
 
 __all__ = [
-    "CHAT", "CLASSIC", "COMPLETION", "RECORDED", "RESPONSES", "TextInput", "refuse_options", "text_generation",
+    "CHAT", "CLASSIC", "COMPLETION", "MESSAGES", "RECORDED", "RESPONSES", "TextInput", "refuse_options",
+    "text_generation",
 ]

@@ -55,11 +55,13 @@ class _Piece(NamedTuple):
     reasoning: str = ""
     call: dict[str, Any] | None = None
     reason: str | None = None
+    stop: str = ""
 
     def delta(self, index: int, prompt_tokens: int) -> Delta:
         extra = None
-        if index or self.reasoning or self.call:
-            extra = Extra(index=index, reasoning=self.reasoning, tool_calls=[self.call] if self.call else [])
+        if index or self.reasoning or self.call or self.stop:
+            extra = Extra(index=index, reasoning=self.reasoning, tool_calls=[self.call] if self.call else [],
+                          stop_sequence=self.stop)
         tokens = 1 if self.text or self.reasoning or self.call else 0
         return Delta(self.text, tokens, prompt_tokens, self.reason, extra)
 
@@ -159,11 +161,11 @@ def _said(request: Generate, tokens: int | None, room: int) -> Iterator[_Piece]:
     wanted = len(words) if tokens is None else tokens
     made = min(wanted, room)
     pieces: Iterable[str] = _spaced(islice(cycle(words), made))
-    stopped = False
+    stop = ""
     if request.stop:
-        pieces, stopped = _cut([*pieces], request.stop)
-    reason = "stop" if stopped or made == wanted else "length"
-    return chain(map(_Piece, pieces), [_Piece(reason=reason)])
+        pieces, stop = _cut([*pieces], request.stop)
+    reason = "stop" if stop or made == wanted else "length"
+    return chain(map(_Piece, pieces), [_Piece(reason=reason, stop=stop)])
 
 
 def _check_json(prompt: str) -> None:
@@ -177,14 +179,14 @@ def _spaced(words: Iterable[str]) -> Iterator[str]:
     return (word if number == 0 else " " + word for number, word in enumerate(words))
 
 
-def _cut(pieces: list[str], stop: list[str]) -> tuple[list[str], bool]:
-    """The pieces up to the first stop string, which is left out."""
+def _cut(pieces: list[str], stop: list[str]) -> tuple[list[str], str]:
+    """The pieces up to the first stop string, which is left out; and that string."""
     text = "".join(pieces)
-    found = [at for at in (text.find(word) for word in stop if word) if at >= 0]
+    found = [(at, word) for at, word in ((text.find(word), word) for word in stop if word) if at >= 0]
     if not found:
-        return pieces, False
-    kept, room = [], min(found)
+        return pieces, ""
+    kept, (room, word) = [], min(found)
     for piece in pieces:
         kept.append(piece[:room])
         room -= len(kept[-1])
-    return [piece for piece in kept if piece], True
+    return [piece for piece in kept if piece], word

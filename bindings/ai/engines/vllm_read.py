@@ -28,6 +28,8 @@ class Reader:
                                 for number, found in zip(output.token_ids, output.logprobs, strict=True)]
         if not self._begun and result.num_cached_tokens:
             more["cached_tokens"] = result.num_cached_tokens
+        if isinstance(output.stop_reason, str):
+            more["stop_sequence"] = output.stop_reason
         self._begun = True
         reason = "tool_calls" if reason == "stop" and self._called else reason
         return Delta(text, len(output.token_ids), len(result.prompt_token_ids), reason, Extra(**more) if more else None)

@@ -1,0 +1,29 @@
+"""What Anthropic's API says when it refuses: ``{type: "error", error: {type, message}, request_id}``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bindings.ai.errors import AiError, GatewayError
+
+TYPES = {400: "invalid_request_error", 401: "authentication_error", 403: "permission_error", 404: "not_found_error",
+         408: "timeout_error", 413: "request_too_large", 429: "rate_limit_error"}  # fmt: skip
+STATUSES = {5005: 400, 5007: 404, 5021: 400, 5028: 404, 6003: 401, 9106: 401}  # where Anthropic's is another
+NO_KEY = "No API key was sent. Send one as 'x-api-key', or as 'Authorization: Bearer …'"
+
+
+def kind(status: int) -> str:
+    """The error's ``type``."""
+    return TYPES.get(status, "api_error" if status >= 500 else "invalid_request_error")
+
+
+def told(error: AiError | GatewayError, request_id: str) -> tuple[dict[str, Any], int]:
+    """The body, and the status that Anthropic has for it."""
+    first = error.envelope(request_id)["errors"][0]
+    status = STATUSES.get(first["code"], error.status)
+    message = error.description.removeprefix("Error: ") if isinstance(error, AiError) else first["message"]
+    message = NO_KEY if first["code"] == 9106 else message
+    return {"type": "error", "error": {"type": kind(status), "message": message}, "request_id": request_id}, status
+
+
+__all__ = ["kind", "told"]

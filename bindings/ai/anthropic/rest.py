@@ -1,0 +1,72 @@
+"""``POST /v1/messages`` and ``POST /v1/messages/count_tokens``, for Anthropic's clients and for Claude Code.
+
+The key comes as ``x-api-key`` or as a bearer token; any will do where any does for the other routes. A refusal has
+Anthropic's form, and its status.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from bindings.ai.anthropic.refusals import told
+from bindings.ai.asked import asked
+from bindings.ai.errors import AiError, GatewayError
+from bindings.ai.gate import Gate, encoded
+from bindings.ai.models import TEXT_GENERATION
+from bindings.ai.service import AIService
+from bindings.ai.shapes import MESSAGES
+from bindings.base import Route
+from runtime.web import Headers, Request, Response
+
+
+@dataclass(frozen=True)
+class MessagesRest:
+    """``own``: whether ``/v1`` is answered here."""
+
+    service: AIService
+    gate: Gate
+    own: Callable[[], bool]
+
+    def routes(self) -> list[Route]:
+        gate = Keys(self.gate.token, self.gate.admits, self.gate.origins, keyless=True, failure=refused)
+        return [replace(route, when=self.own) for route in gate.routes("/v1/messages", POST=self.messages)]
+
+    async def messages(self, request: Request, request_id: str) -> Response:
+        call = await asked(request)
+        self._require(call.model)
+        answer = await self.service.run(
+            call.model, call.fields, call.options, request_id=request_id, form=MESSAGES)
+        headers = {**answer.headers, "request-id": request_id}
+        if answer.stream is not None:
+            return Response(answer.stream, headers=headers)
+        return encoded(answer.json, headers=headers)
+
+    def _require(self, id: str) -> None:
+        model = self.service.catalog.model(id)
+        if model.task != TEXT_GENERATION:
+            raise AiError(5006, 400, "Bad input", f"model: {model.id} is for {model.task}")
+
+
+class Keys(Gate):
+    """A gate for who has Anthropic's header, too."""
+
+    def check(self, headers: Headers) -> None:
+        """Raises GatewayError unless one of the two keys that may have been sent is a good one."""
+        key = headers.get("x-api-key")
+        if key is None:
+            return super().check(headers)
+        try:
+            super().check(Headers({"authorization": f"Bearer {key}"}))
+        except GatewayError:
+            if not headers.has("authorization"):
+                raise
+            super().check(headers)
+
+
+def refused(error: AiError | GatewayError, request_id: str) -> Response:
+    body, status = told(error, request_id)
+    return encoded(body, status, {"request-id": request_id, "cf-ai-req-id": request_id, **error.headers})
+
+
+__all__ = ["MessagesRest"]
