@@ -116,6 +116,19 @@ async def test_n_answers(engine: Any) -> None:
     assert await live(engine) == 0
 
 
+@pytest.mark.parametrize("n", [1, 2])
+async def test_what_is_left_of_the_window_is_filled(engine: Any, n: int) -> None:
+    if engine.info.engine == "openai":
+        pytest.skip("the server behind it knows its window, and nobody else")
+    taken = (await collect(engine, ask("one two", max_tokens=1)))[-1].prompt_tokens
+    asked = ask("one two", fill=True, n=n, context_window=taken + 6, max_tokens=3, temperature=0.9, ignore_eos=True)
+    deltas = await collect(engine, asked)
+    assert tokens_of(deltas) == 6 * n
+    assert [delta.finish_reason for delta in deltas if delta.finish_reason] == ["length"] * n
+    with pytest.raises(EngineError, match=rf"\({taken + 1}\) exceeded"):
+        await collect(engine, ask("one two", fill=True, context_window=taken))
+
+
 async def test_greedy_answers_are_all_the_same(engine: Any) -> None:
     deltas = await collect(engine, ask("one two three", n=2, max_tokens=6))
     texts = ["".join(d.text for d in deltas if (d.extra.index if d.extra else 0) == n) for n in range(2)]

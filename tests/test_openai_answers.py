@@ -13,7 +13,7 @@ from service_support import INT8, Scripted, read, serve
 from bindings.ai.answer import RunAnswer
 from bindings.ai.engine import Delta, EngineError, Extra
 from bindings.ai.errors import AiError
-from bindings.ai.shapes import CHAT, COMPLETION, RECORDED, RESPONSES
+from bindings.ai.shapes import CHAT, COMPLETION, OPENAI, RESPONSES
 
 NEWER = "@cf/openai/gpt-oss-20b"
 HI: dict[str, Any] = {"messages": [{"role": "user", "content": "hi"}]}
@@ -133,18 +133,30 @@ async def test_a_chat_completion() -> None:
         '"prompt_tokens_details":{"cached_tokens":0}}}')
 
 
-async def test_a_chat_stream_as_it_was_recorded() -> None:
-    answer = await ask(TEXT, RECORDED, stream=True)
+async def test_a_chat_stream_as_the_service_has_it_but_for_what_clients_fail_on() -> None:
+    """The service tells no role, and sends the last chunk once more with no tokens."""
+    answer = await ask(TEXT, CHAT, stream=True)
     assert answer.stream is not None
     model, usage = f'"model":"{INT8}"', '"usage":{"prompt_tokens":5,"completion_tokens":2,"total_tokens":7'
     first = f'data: {{"id":"id-MS","created":S,{model},"object":"chat.completion.chunk","choices":[{{"index":0,'
     last = (f'data: {{"id":"id-MS","object":"chat.completion.chunk","created":S,{model},"choices":[{{"index":0,'
             '"delta":{"content":""},"finish_reason":"stop"}],')  # fmt: skip
-    none = '"usage":{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0'
+    role = '"delta":{"role":"assistant","content":""},"logprobs":null,"finish_reason":null}]}\n\n'
     assert timeless((await read(answer.stream)).decode()) == (
-        first + '"delta":{"content":"Hel"}}]}\n\n' + first + '"delta":{"content":"lo"}}]}\n\n'
-        + last + usage + "}}\n\n" + last + none + ',"prompt_tokens_details":{"cached_tokens":0}}}\n\n'
-        + "data: [DONE]\n\n")
+        first + role + first + '"delta":{"content":"Hel"}}]}\n\n' + first + '"delta":{"content":"lo"}}]}\n\n'
+        + last + usage + ',"prompt_tokens_details":{"cached_tokens":0}}}\n\ndata: [DONE]\n\n')
+
+
+@pytest.mark.parametrize("form", [CHAT, COMPLETION])
+async def test_a_stream_as_openai_has_it(form: str) -> None:
+    """Usage is a chunk by itself, and only where it is asked for."""
+    asked: dict[str, Any] = {"messages": None, "prompt": "Say"} if form == COMPLETION else {}
+    *_, last, done = await events(TEXT, OPENAI + form, **asked)
+    assert (last["choices"][0]["finish_reason"], "usage" in last, done) == ("stop", False, "[DONE]")
+    *chunks, last, end, done = await events(TEXT, OPENAI + form, stream_options={"include_usage": True}, **asked)
+    assert [chunk["usage"] for chunk in (*chunks, last)] == [None] * (len(chunks) + 1)
+    assert (last["choices"][0]["finish_reason"], end["choices"]) == ("stop", [])
+    assert (end["usage"]["total_tokens"], end["id"], done) == (7, last["id"], "[DONE]")
 
 
 async def test_usage_is_left_out_when_it_is_not_wanted() -> None:
@@ -167,7 +179,7 @@ async def test_chat_tool_calls_keep_their_ids() -> None:
     calls = [{"id": "call_1", "type": "function", "function": function}]
     assert choice["message"] == {"role": "assistant", "content": None, "tool_calls": calls}
     assert choice["finish_reason"] == "tool_calls"
-    one, two, last, *_ = await events(CALLED, RECORDED, **TOOLS)
+    _, one, two, last, *_ = await events(CALLED, CHAT, **TOOLS)
     assert [chunk["choices"][0]["delta"] for chunk in (one, two)] == [{"tool_calls": piece} for piece in PIECES]
     assert last["choices"][0]["finish_reason"] == "tool_calls"
 

@@ -20,6 +20,7 @@ BGE = "@cf/baai/bge-small-en-v1.5"
 MODELS = """
 embedded: {engine: llamacpp}
 narrow: {engine: echo, options: {context_window: 10}}
+endless: {engine: echo, options: {context_window: 20, tokens: 1000}}
 slow: {engine: echo, options: {rate: 50, tokens: 400}}
 """
 WORKER = "from workers import Response\n\ndef fetch(request):\n    return Response('hello')\n"
@@ -59,9 +60,13 @@ async def test_chat_streamed(openai: AsyncOpenAI) -> None:
     stream = await openai.chat.completions.create(
         model=MODEL, messages=USER, stream=True, stream_options={"include_usage": True, "include_obfuscation": True})
     chunks = [chunk async for chunk in stream]
-    assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == "Hello New York"
-    assert chunks[-1].choices[0].finish_reason == "stop"
-    assert sum(chunk.usage.completion_tokens for chunk in chunks if chunk.usage) == 3
+    choices = [choice for chunk in chunks for choice in chunk.choices]
+    assert "".join(choice.delta.content or "" for choice in choices) == "Hello New York"
+    assert (choices[0].delta.role, choices[-1].finish_reason) == ("assistant", "stop")
+    assert [chunk.usage.completion_tokens for chunk in chunks if chunk.usage] == [3]
+    assert chunks[-1].usage is not None
+    own = "/client/" not in str(openai.base_url)
+    assert [len(chunk.choices) for chunk in chunks[-2:]] == ([1, 0] if own else [1, 1])
 
 
 @pytest.mark.parametrize("model", [MODEL, NEWER])
@@ -71,6 +76,8 @@ async def test_chat_through_the_helper_that_gathers_a_stream(openai: AsyncOpenAI
         final = await stream.get_final_completion()
     assert "".join(texts) == "Hello New York"
     assert final.choices[0].message.content == "Hello New York"
+    assert final.usage is None or final.usage.completion_tokens == 3  # OpenAI tells it where it is asked
+    assert ("/client/" in str(openai.base_url)) == (final.usage is not None)
 
 
 async def test_structured_outputs_are_parsed(openai: AsyncOpenAI) -> None:
@@ -78,6 +85,27 @@ async def test_structured_outputs_are_parsed(openai: AsyncOpenAI) -> None:
     assert answer.choices[0].message.parsed == Country(name="India")
     response = await openai.responses.parse(model=NEWER, input='{"name": "India"}', text_format=Country)
     assert response.output_parsed == Country(name="India")
+
+
+async def test_what_is_left_of_the_window_is_filled(openai: AsyncOpenAI) -> None:
+    """The service's own 256 elsewhere: whole and streamed, in all three forms."""
+    own, text = "/client/" not in str(openai.base_url), "word " * 300
+    user: Any = [{"role": "user", "content": text}]
+    made = 300 if own else 256
+    chat = await openai.chat.completions.create(model=MODEL, messages=user)
+    assert chat.usage is not None
+    assert (chat.usage.completion_tokens, chat.choices[0].finish_reason) == (made, "stop" if own else "length")
+    completion = await openai.completions.create(model=MODEL, prompt=text)
+    assert (completion.usage and completion.usage.completion_tokens) == made
+    response = await openai.responses.create(model=NEWER, input=text)
+    assert (response.usage and response.usage.output_tokens) == made
+    assert response.max_output_tokens == (None if own else 256)
+    short = await openai.chat.completions.create(model=MODEL, messages=user, max_completion_tokens=7)
+    assert (short.usage and short.usage.completion_tokens) == 7
+    if own:
+        narrow = await openai.chat.completions.create(model="endless", messages=USER)
+        assert narrow.usage is not None
+        assert (narrow.usage.completion_tokens, narrow.choices[0].finish_reason) == (17, "length")
 
 
 async def test_completions(openai: AsyncOpenAI) -> None:

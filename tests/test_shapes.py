@@ -34,7 +34,7 @@ def test_defaults() -> None:
     asked = text_generation(HI, CLASSIC)
     assert not asked.stream
     assert asked.generate == Generate(
-        prompt="hi", max_tokens=256, temperature=0.6,
+        prompt="hi", max_tokens=256, temperature=0.6, unasked=["max_tokens", "temperature"],
         context_window=8192, max_input_tokens=2048, max_output_tokens=1800,
     )
     own = generate(HI, NEWER)

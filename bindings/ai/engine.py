@@ -19,6 +19,8 @@ import msgspec
 
 from runtime.wire import Feed
 
+UNLIMITED = 2**31 - 1  # tokens, where no window is known
+
 Progress = Callable[[str, float | None], None]
 """``progress(stage, fraction)``: stage is ``download``, ``load`` or ``warm-up``; fraction 0..1 or None."""
 
@@ -48,6 +50,7 @@ class Generate(msgspec.Struct, kw_only=True, omit_defaults=True):
     messages: list[dict[str, Any]] | None = None
     raw: bool = False
     max_tokens: int = 256
+    fill: bool = False                    # nobody said how many: as many as ``check_limits`` finds room for
     temperature: float = 0.6
     unasked: list[str] = []               # those of these two that nobody asked for: another server has its own
     top_p: float | None = None
@@ -205,15 +208,19 @@ ENGINES: dict[str, str] = {
 }
 
 
-def check_limits(request: Generate, prompt_tokens: int, engine_window: int | None) -> None:
-    """Refuse what cannot fit, before inference, with the contract's 413 / 5021 (contract §1.7)."""
+def check_limits(request: Generate, prompt_tokens: int, engine_window: int | None) -> int:
+    """How many tokens may be made. Refuses what cannot fit, before inference (413 / 5021, contract §1.7)."""
+    least = 1 if request.fill else request.max_tokens
     if request.max_input_tokens is not None and prompt_tokens > request.max_input_tokens:
         raise ContextExceeded(prompt_tokens, request.max_input_tokens, "input tokens")
-    if request.max_output_tokens is not None and request.max_tokens > request.max_output_tokens:
-        raise ContextExceeded(request.max_tokens, request.max_output_tokens, "maximum output tokens")
-    for window in (request.context_window, engine_window):
-        if window is not None and prompt_tokens + request.max_tokens > window:
-            raise ContextExceeded(prompt_tokens + request.max_tokens, window)
+    if request.max_output_tokens is not None and least > request.max_output_tokens:
+        raise ContextExceeded(least, request.max_output_tokens, "maximum output tokens")
+    windows = [window for window in (request.context_window, engine_window) if window is not None]
+    for window in windows:
+        if prompt_tokens + least > window:
+            raise ContextExceeded(prompt_tokens + least, window)
+    rooms = [window - prompt_tokens for window in windows]
+    return min([*rooms, request.max_output_tokens or UNLIMITED]) if request.fill else request.max_tokens
 
 
 __all__ = [

@@ -4,9 +4,9 @@
     data: {"id":…,"choices":[{"index":0,"delta":{"content":""},"finish_reason":"stop"}],"usage":{…}}
     data: [DONE]
 
-The first chunk has the role, ``finish_reason`` is on the chunk with the usage only. Under ``ai/v1`` it is as it was
-recorded of the service: the classic models tell no role, and the last chunk comes twice, the second time with
-``prompt_tokens_details`` and no tokens, so that who adds up and who reads the first get it right.
+The first chunk has the role, ``finish_reason`` is on the chunk with the usage only. The service was recorded to tell no
+role and to send the last chunk twice, with no tokens the second time: clients fail without the one, and believe the
+other. Under ``/v1`` the usage is a chunk by itself, without choices, and comes only if it is asked for.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ class Chunks:
         self._wanted, self._model, self._padding = wanted, model, padding
         self._id, self._created = f"id-{int(now * 1000)}", int(now)
         self._reasons = dict.fromkeys(range(wanted.generate.n), "stop")
+        self._unsaid: dict[str, Any] = {"usage": None} if wanted.apart and wanted.include_usage else {}
         before, after = self._event([self._said(0, "\0")])[:-3].split(b'"\\u0000"')
         self._before, self._after = before, after
         self.text = self._padded if padding else self._plain
@@ -53,17 +54,11 @@ class Chunks:
         return events
 
     def end(self, usage: Usage) -> bytes:
-        finals = [self._final(index, reason) for index, reason in self._reasons.items()]
-        head = b"".join(self._ending([choice]) for choice in finals[:-1])
-        return head + b"".join(self._ending(finals[-1:], **more) for more in self._counts(usage)) + sse.DONE
-
-    def _counts(self, usage: Usage) -> list[dict[str, Any]]:
-        """What the last chunk says of the usage, each time it is sent."""
-        if not self._wanted.include_usage:
-            return [{}]
-        if not self._wanted.twice:
-            return [{"usage": usage.detailed()}]
-        return [{"usage": usage.counts()}, {"usage": Usage(0, 0, usage.cached).detailed()}]
+        finals = [[self._final(index, reason)] for index, reason in self._reasons.items()]
+        if self._wanted.apart and self._wanted.include_usage:
+            finals.append([])
+        told = {"usage": usage.detailed()} if self._wanted.include_usage else {}
+        return b"".join(map(self._ending, finals[:-1])) + self._ending(finals[-1], **told) + sse.DONE
 
     def failure(self, envelope: dict[str, Any], status: int) -> bytes:
         """``error`` beside the envelope: OpenAI's clients look for it."""
@@ -90,14 +85,14 @@ class Chunks:
 
     def _event(self, choices: list[Any]) -> bytes:
         return sse.event({"id": self._id, "created": self._created, "model": self._model.id, "object": self.chunk,
-                          "choices": choices})
+                          "choices": choices, **self._unsaid})
 
     def _close(self, event: bytes) -> bytes:
         return event[:-3] + sse.filler() if self._padding else event
 
     def _ending(self, choices: list[Any], **more: Any) -> bytes:
         return sse.event({"id": self._id, "object": self.chunk, "created": self._created, "model": self._model.id,
-                          "choices": choices, **more})
+                          "choices": choices, **self._unsaid, **more})
 
     # What differs
 
@@ -125,8 +120,6 @@ class Chat(Chunks):
         self._called: set[int] = set()
 
     def begin(self) -> bytes:
-        if self._wanted.twice and not self._model.openai_style:
-            return b""
         first = {"delta": {"role": "assistant", "content": ""}, "logprobs": None, "finish_reason": None}
         return b"".join(self._close(self._event([{"index": index, **first}])) for index in self._reasons)
 

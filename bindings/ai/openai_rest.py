@@ -17,7 +17,7 @@ from bindings.ai.errors import AiError, GatewayError, bad_input
 from bindings.ai.gate import AI, Gate, Handler, encoded, failed, json_object
 from bindings.ai.models import TEXT_GENERATION, Model
 from bindings.ai.service import AIService
-from bindings.ai.shapes import CHAT, COMPLETION, RECORDED, RESPONSES
+from bindings.ai.shapes import CHAT, COMPLETION, OPENAI, RESPONSES
 from bindings.base import Route
 from runtime.web import Request, Response
 
@@ -72,12 +72,12 @@ class OpenAIRest:
     async def text(self, form: str, request: Request, request_id: str, **path: str) -> Response:
         """Chat completions, completions and responses."""
         recorded = "account" in path
-        form = RECORDED if form == CHAT and recorded else form
+        asked = form if recorded else OPENAI + form
         try:
             model, inputs, options = _call(await json_object(request))
             options = gateway_options.joined(options, request.headers.raw())
             self._require(model, TEXT_GENERATION)
-            return _answered(await self._service.run(model, inputs, options, request_id=request_id, form=form))
+            return _answered(await self._service.run(model, inputs, options, request_id=request_id, form=asked))
         except AiError as error:
             if form != RESPONSES:
                 raise

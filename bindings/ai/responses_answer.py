@@ -133,7 +133,7 @@ class Responses:
         return {
             "id": self._id, "object": "response", "created_at": self._created, "status": status, "background": False,
             "error": None, "incomplete_details": incomplete, "model": self._model.id, "output": list(output),
-            **repeated, "max_output_tokens": given.max_tokens, "temperature": given.temperature,
+            **repeated, "max_output_tokens": None if given.fill else given.max_tokens, "temperature": given.temperature,
             "usage": None if usage is None else _usage(usage),
         }  # fmt: skip
 

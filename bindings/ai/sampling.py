@@ -13,9 +13,12 @@ from bindings.ai.errors import bad_input
 from bindings.ai.models import Model
 
 
-def generate(fields: Fields, model: Model, *, raw: bool = False) -> Generate:
-    """``raw``: unless ``fields`` say otherwise, the prompt goes to the model as it is. Raises AiError 5006."""
-    raw = truth(fields.get("raw", raw))
+def generate(fields: Fields, model: Model, *, raw: bool = False, fill: bool = False) -> Generate:
+    """``raw``: unless ``fields`` say otherwise, the prompt goes to the model as it is. Raises AiError 5006.
+
+    ``fill``: unless they or the project's models.yaml say how long it may be, the answer may fill the window.
+    """
+    raw, unasked = truth(fields.get("raw", raw)), _unasked(fields, model)
     messages = [chat.plain(message) for message in fields["messages"]] if "messages" in fields else None
     if raw and messages is not None:  # no template to put them through: their texts are the prompt
         fields, messages = {**fields, "prompt": "\n".join(map(chat.text_of, messages))}, None
@@ -23,9 +26,10 @@ def generate(fields: Fields, model: Model, *, raw: bool = False) -> Generate:
         prompt=fields.get("prompt"),
         messages=messages,
         raw=raw,
-        max_tokens=_max_tokens(fields, model),
+        max_tokens=_asked_for(fields) or model.default_max_tokens,
+        fill=fill and "max_tokens" in unasked,
         temperature=float(fields.get("temperature", model.default_temperature)),
-        unasked=_unasked(fields, model),
+        unasked=unasked,
         top_p=_clamped(fields.get("top_p")),
         top_k=_whole(fields.get("top_k")),
         seed=_whole(fields.get("seed")),
@@ -71,15 +75,15 @@ def _portable(request: Generate) -> Generate:
     return request
 
 
-def _max_tokens(fields: Fields, model: Model) -> int:
-    """``max_completion_tokens`` is the newer schemas' name for it; never "fill the context", even unasked."""
-    return int(fields.get("max_completion_tokens") or fields.get("max_tokens") or model.default_max_tokens)
+def _asked_for(fields: Fields) -> int:
+    """At most so many tokens, 0 for nothing said; ``max_completion_tokens`` is the newer schemas' name for it."""
+    return int(fields.get("max_completion_tokens") or fields.get("max_tokens") or 0)
 
 
 def _unasked(fields: Fields, model: Model) -> list[str]:
     """A default of the project's own models.yaml is asked for; the service's own is not."""
     found = []
-    if not (fields.get("max_completion_tokens") or fields.get("max_tokens") or "default_max_tokens" in model.own):
+    if not (_asked_for(fields) or "default_max_tokens" in model.own):
         found.append("max_tokens")
     if not ("temperature" in fields or "default_temperature" in model.own):
         found.append("temperature")

@@ -23,7 +23,7 @@ from bindings.ai.sampling import generate, truth
 COMPLAINTS = 8  # at most so many in one answer: a body of a million bad messages is answered briefly
 CLASSIC, CHAT, COMPLETION, RESPONSES = "classic", "chat", "completion", "responses"
 MESSAGES = "messages"  # Anthropic's
-RECORDED = "recorded chat"  # a chat whose stream ends as the service's was recorded to: its last chunk comes twice
+OPENAI = "OpenAI's "  # before a form, of a route under /v1: OpenAI's habits too, where the service's are others
 NEEDED = {CLASSIC: ("prompt", "messages"), CHAT: ("messages",), COMPLETION: ("prompt",), RESPONSES: ("messages",),
           MESSAGES: ("messages",)}
 
@@ -60,7 +60,8 @@ class TextInput:
     """A checked request: what to generate, and the form its answer is wanted in.
 
     ``lora`` is an adapter's id or name, still to be found. ``padded``: filler may hide the lengths of its stream;
-    ``twice``: see ``RECORDED``. ``fields`` is what was asked, for answers that repeat it.
+    ``apart``: its usage is a chunk by itself, and on demand only, as OpenAI has it. ``fields`` is what was asked, for
+    answers that repeat it.
     """
 
     generate: Generate
@@ -68,7 +69,7 @@ class TextInput:
     form: str = CLASSIC
     lora: str | None = None
     padded: bool = True
-    twice: bool = False
+    apart: bool = False
     include_usage: bool = True
     fields: Fields = field(default_factory=dict, repr=False)
 
@@ -79,16 +80,18 @@ def text_generation(inputs: Any, model: Model, form: str = "") -> TextInput:
         raise bad_input(checks.mismatch("/", inputs, "object"))
     asked = {key: value for key, value in inputs.items() if value is not None}
     _drop_empty_shape(asked)
-    route, form = form, {"": _form(asked, model), RECORDED: CHAT}.get(form, form)
+    route, own = form, form.startswith(OPENAI)
+    form = form.removeprefix(OPENAI) or _form(asked, model)
     fields = _one_shape(asked, model, form)
     _refuse_unserved(fields, form)
     if complaints := list(islice(_complaints(fields, model, form), COMPLAINTS)):
         raise bad_input("oneOf at '/' not met, 0 matches: " + ", ".join(complaints))
     if "prompt" in fields and "messages" in fields:
         raise bad_input("oneOf at '/' not met, 2 matches: prompt and messages are mutually exclusive")
+    told = fields.get("stream_options", {}).get("include_usage")
     wanted = TextInput(
-        generate(fields, model, raw=form == COMPLETION), truth(fields.get("stream")), form, fields.get("lora"),
-        not route, route == RECORDED, fields.get("stream_options", {}).get("include_usage") is not False, asked,
+        generate(fields, model, raw=form == COMPLETION, fill=own), truth(fields.get("stream")), form,
+        fields.get("lora"), not route, own, told is True if own else told is not False, asked,
     )
     if form == CLASSIC and wanted.stream and wanted.generate.json_schema is not None:
         raise bad_input("JSON Mode does not support streaming")
@@ -177,6 +180,6 @@ def _logprobs(given: Any, form: str) -> Iterator[str]:
 
 
 __all__ = [
-    "CHAT", "CLASSIC", "COMPLETION", "MESSAGES", "RECORDED", "RESPONSES", "TextInput", "refuse_options",
+    "CHAT", "CLASSIC", "COMPLETION", "MESSAGES", "OPENAI", "RESPONSES", "TextInput", "refuse_options",
     "text_generation",
 ]

@@ -23,7 +23,8 @@ def generation(served: Served, wanted: Generate, request_id: str) -> Span:
         return NO_SPAN
     operation = "chat" if wanted.messages is not None else "text_completion"
     return _begun(parent, operation, served, request_id, {
-        "gen_ai.request.max_tokens": wanted.max_tokens, "gen_ai.request.temperature": wanted.temperature,
+        "gen_ai.request.max_tokens": None if wanted.fill else wanted.max_tokens,
+        "gen_ai.request.temperature": wanted.temperature,
         "gen_ai.request.top_p": wanted.top_p, "gen_ai.request.top_k": wanted.top_k, "gen_ai.request.seed": wanted.seed,
         "gen_ai.request.frequency_penalty": wanted.frequency_penalty,
         "gen_ai.request.presence_penalty": wanted.presence_penalty,

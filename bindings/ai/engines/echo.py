@@ -87,10 +87,10 @@ class EchoEngine:
     async def generate(self, request: Generate, request_id: str) -> AsyncGenerator[Delta, None]:
         features.check(request, self.info)
         prompt_tokens = _prompt_tokens(request)
-        check_limits(request, prompt_tokens, self._options.context_window)
+        most = check_limits(request, prompt_tokens, self._options.context_window)
         self.live += 1
         try:
-            async for piece in self._paced(request):
+            async for piece in self._paced(msgspec.structs.replace(request, max_tokens=most)):
                 for index in range(request.n):
                     yield piece.delta(index, prompt_tokens)
         finally:

@@ -32,6 +32,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, aclosing
 from typing import Any, NamedTuple
 
+import msgspec
+
 from bindings.ai import features, weights
 from bindings.ai.engine import Delta, EngineError, EngineInfo, EngineSpec, Generate, Progress, check_limits
 from bindings.ai.engines import tool_prompt
@@ -87,7 +89,8 @@ class LlamaCppEngine:
         features.check(request, self.info)
         self._check_bias(request)
         prompt = await self._prompt(request)
-        check_limits(request, len(prompt.tokens), self.info.context_window)
+        most = check_limits(request, len(prompt.tokens), self.info.context_window)
+        request = msgspec.structs.replace(request, max_tokens=most)
         answers = [self._answer(request, prompt, number) for number in range(request.n)]
         async with aclosing(answers[0] if request.n == 1 else _together(answers)) as deltas:
             async for delta in deltas:

@@ -91,14 +91,15 @@ class VLLMEngine:
         assert self._steps is not None
         prompt = await self._plain.render(request)
         stream.prompt_tokens = len(prompt["prompt_token_ids"])
-        check_limits(request, stream.prompt_tokens, self.info.context_window)
+        params.max_tokens = check_limits(request, stream.prompt_tokens, self.info.context_window)
         await self._steps.add(stream, prompt, params, request_id)
 
     async def generate(self, request: Generate, request_id: str) -> AsyncGenerator[Delta, None]:
         features.check(request, self.info)
         with self._errors.told():
             asked = await self._ask(request)
-            check_limits(request, len(asked.prompt["prompt_token_ids"]), self.info.context_window)
+            length = len(asked.prompt["prompt_token_ids"])
+            asked.params.max_tokens = check_limits(request, length, self.info.context_window)
             turn = self._turns.turn(adapted=request.lora is not None) if self._turns else nullcontext()
             async with turn, aclosing(self._deltas(asked, request_id)) as deltas:
                 async for delta in deltas:
