@@ -53,16 +53,16 @@ def deploy(
 
     read = load(config, environment=environment, variables=dict(map(parse_variable, variables)))
     show.warnings(warning for warning in read.warnings if warning not in read.local_warnings)
-    files, requirements = tree.files(read), lock.pinned(read)
-    show.sizes(read.name, files, requirements)
+    sent, requirements = tree.collect(read), lock.pinned(read)
+    show.sizes(read.name, sent, requirements)
     if dry_run:
         return
     form = FormData({"metadata": tree.encoded(tree.metadata(read, message, tag, requirements)).decode()})
-    for name, content in files.items():
+    for name, content in sent.files.items():
         form.append(name, File([content], name, type=_type(name)))
     target = Host.chosen(host)
-    with show.progress(read.name) as sent:
-        result = target.call("PUT", f"scripts/{read.name}", form=encode(form), sent=sent)
+    with show.progress(read.name) as told:
+        result = target.call("PUT", f"scripts/{read.name}", form=encode(form), sent=told)
     origins = [{"hostname": domain} for domain in read.domains]
     target.call("PUT", f"scripts/{read.name}/domains/records", {"origins": origins})
     show.deployed(read.name, result, [*map(target.at, read.domains), f"{target.url}/_w/{read.name}/"])

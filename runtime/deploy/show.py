@@ -11,16 +11,22 @@ import click
 import msgspec
 
 from runtime.deploy.api import Sent
+from runtime.deploy.tree import Tree
 
 _LARGE = 5  # files named by their size
 
 
-def sizes(name: str, files: Mapping[str, bytes], requirements: Sequence[str]) -> None:
-    """How much is sent, what of it is large, and what the host is to install."""
+def sizes(name: str, tree: Tree, requirements: Sequence[str]) -> None:
+    """How much is sent, what of it is large, what is not, and what the host is to install."""
+    files = tree.files
     click.echo(f"{name}: {len(files)} file{'s' if len(files) != 1 else ''}, {_size(sum(map(len, files.values())))}")
     if len(files) > 1:
         for path in sorted(files, key=lambda path: -len(files[path]))[:_LARGE]:
             click.echo(f"  {_size(len(files[path])):>9}  {path}")
+    if tree.linked:
+        click.echo(f"  among them, from elsewhere: {_some(tree.linked)}")
+    if tree.ignored:
+        click.echo(f"  stays here, as .gitignore says: {_some(tree.ignored)}")
     if requirements:
         click.echo(f"  and {len(requirements)} packages: {', '.join(pin.partition(' ')[0] for pin in requirements)}")
 
@@ -96,6 +102,11 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 def _json(value: Any) -> None:
     click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _LARGE} more" if len(names) > _LARGE else ""
+    return ", ".join(names[:_LARGE]) + more
 
 
 def _share(item: Mapping[str, Any]) -> str:

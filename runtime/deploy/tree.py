@@ -2,36 +2,71 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from runtime.config import Config, PilotSettings
+from runtime.config.source import NAMES
 from runtime.errors import UserError
-from runtime.supervisor.watching import IGNORED, PASSING
+from runtime.files import MOST, VENDORED, Survey
 
 LARGEST = 100_000_000  # bytes in all
-_NEVER = ("wrangler.toml", "wrangler.json", "wrangler.jsonc", "models.yaml", "pyproject.toml", "uv.lock")
 
 
-def files(config: Config) -> dict[str, bytes]:
-    """Path → content, of all below the entry's folder that is the worker's: not what ``.gitignore`` names, not hidden
-    files (``.dev.vars`` and ``.env`` among them), caches, environments or state. Raises UserError."""
-    base, found, size = config.main.parent, dict[str, bytes](), 0
-    for path in sorted(_walk(base)):
-        name = path.relative_to(base).as_posix()
+@dataclass(frozen=True)
+class Tree:
+    """``files``: path → content. ``ignored``: paths that ``.gitignore`` keeps here; ``linked``: those of the files that
+    are links and lead out of the worker's folder."""
+
+    files: dict[str, bytes]
+    ignored: list[str]
+    linked: list[str]
+
+
+def collect(config: Config) -> Tree:
+    """All below the entry's folder that is the worker's, and what pywrangler has put beside the configuration; not what
+    the command itself reads. Raises UserError."""
+    base, read = config.main.parent, set(_read_here(config))
+    survey = Survey(base, vendored=True)
+    found = {path: path.relative_to(base).as_posix() for path in survey.files if path not in read}
+    beside = config.root / VENDORED
+    if config.root != base and not (base / VENDORED).is_dir():
+        found |= {path: path.relative_to(config.root).as_posix() for path in Survey(beside, vendored=True).files}
+    if len(found) > MOST:
+        raise _too_much(base, f"{MOST} files")
+    real = base.resolve()
+    linked = sorted(name for path, name in found.items() if not path.resolve().is_relative_to(real))
+    ignored = [path.relative_to(base).as_posix() + "/" * path.is_dir() for path in survey.ignored]
+    return Tree(_contents(found, base), ignored, [name for name in linked if not name.startswith(VENDORED)])
+
+
+def _read_here(config: Config) -> Iterator[Path]:
+    """Files that are for this command, not for the worker."""
+    yield from (config.root / name for name in (*NAMES, "pyproject.toml", "uv.lock", config.pilot.models))
+    if config.path is not None:
+        yield config.path
+
+
+def _contents(names: Mapping[Path, str], base: Path) -> dict[str, bytes]:
+    found, size = dict[str, bytes](), 0
+    for path, name in sorted(names.items()):
         try:
             found[name] = path.read_bytes()
         except OSError as error:
             raise UserError(f"cannot be read: {error.strerror}", where=str(path)) from None
         size += len(found[name])
         if size > LARGEST:
-            raise UserError(f"the worker has more than {LARGEST // 10**6} MB of files", where=str(base),
-                            remedy="Name what does not belong to it in .gitignore.")
+            raise _too_much(base, f"{LARGEST // 10**6} MB of files")
     return found
+
+
+def _too_much(base: Path, what: str) -> UserError:
+    return UserError(f"the worker has more than {what}", where=str(base),
+                     remedy="Name what does not belong to it in .gitignore.")
 
 
 def metadata(config: Config, message: str = "", tag: str = "", requirements: Sequence[str] = ()) -> dict[str, Any]:
@@ -57,41 +92,8 @@ def _variable(name: str, value: Any) -> dict[str, Any]:
     return {"name": name, **kind}
 
 
-def _walk(base: Path) -> Iterator[Path]:
-    from pathspec import GitIgnoreSpec
-
-    root = next((folder for folder in (base, *base.parents) if (folder / ".git").exists()), base)
-    specs: dict[Path, Any] = {}
-    for folder in [root, *(parent for parent in reversed(base.parents) if parent.is_relative_to(root))]:
-        specs[folder] = GitIgnoreSpec.from_lines(_lines(folder / ".gitignore"))
-    for at, folders, names in os.walk(base):
-        here = Path(at)
-        specs[here] = GitIgnoreSpec.from_lines(_lines(here / ".gitignore"))
-        above = [(folder, spec) for folder, spec in specs.items() if here.is_relative_to(folder)]
-
-        def kept(path: Path, end: str = "", above: Any = above) -> bool:
-            return not any(spec.match_file(path.relative_to(folder).as_posix() + end) for folder, spec in above)
-
-        folders[:] = [
-            name for name in folders
-            if (name == "python_modules" or name not in IGNORED) and not name.startswith(".") and kept(here / name, "/")
-        ]
-        yield from (here / name for name in names if _belongs(here / name) and kept(here / name))
-
-
-def _belongs(path: Path) -> bool:
-    return not (path.name.startswith(".") or path.suffix in PASSING or path.name in _NEVER) and path.is_file()
-
-
-def _lines(file: Path) -> list[str]:
-    try:
-        return file.read_text("utf-8", "replace").splitlines()
-    except OSError:
-        return []
-
-
 def encoded(metadata: dict[str, Any]) -> bytes:
     return msgspec.json.encode({key: value for key, value in metadata.items() if value is not None})
 
 
-__all__ = ["encoded", "files", "metadata"]
+__all__ = ["Tree", "collect", "encoded", "metadata"]

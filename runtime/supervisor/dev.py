@@ -36,9 +36,11 @@ class Options:
     engine: str | None = None
     drain: float | None = None
     variables: dict[str, str] = field(default_factory=dict)
+    cwd: Path = field(default_factory=Path.cwd)  # by its name: a folder that is moved away takes the process along
 
     def read(self) -> Config:
-        return configuration.load(self.config, environment=self.environment, variables=self.variables)
+        return configuration.load(
+            self.config, environment=self.environment, variables=self.variables, cwd=self.cwd)
 
 
 class DevServer(Supervisor):

@@ -1,19 +1,22 @@
-"""What has changed on the disk that matters to a worker: its files and its configuration, as they are saved."""
+"""What has changed on the disk that matters to a worker: its files and its configuration, as they are saved.
+
+Theory of operation
+-------------------
+The kernel watches folders, not names: one that is moved away is watched where it went, and what takes its place is not.
+So each folder is known by its identity, a look at all of them is taken every second, and whatever is new is watched
+before its files are listed: between the two nothing is missed. A file that is a link is watched where it leads, too.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import os
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+import sys
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from runtime.config import Config, watched
-
-IGNORED = {
-    ".git", ".hg", ".venv", "venv", "node_modules", "__pycache__", ".pilot", ".wrangler", ".mypy_cache",
-    ".pytest_cache", ".ruff_cache", ".idea", ".vscode", "python_modules", "dist", "build",
-}  # fmt: skip
+from runtime.files import Identity, Survey, identity, steps
 
 # Editors' and programs' own files: a worker that writes a log or a database must not reload itself for ever.
 PASSING = {
@@ -21,21 +24,20 @@ PASSING = {
     ".sqlite", ".sqlite3", ".sqlite-wal", ".sqlite-shm", ".sqlite-journal",
 }  # fmt: skip
 
-
 _REVIEW = 1.0       # seconds between looks at which folders there are
 _EMPTY = 1.0        # seconds that a script may be empty before it is believed to be
 _LOOK = 0.01
+_ALONE = sys.platform == "linux"  # each folder is watched by itself; FSEvents has whole trees only, by their names
 
 
 async def changes(config: Callable[[], Config]) -> AsyncIterator[set[Path]]:
     """Sets of changed files of the worker's tree and its configuration, about 10 ms after they were written."""
-    seen: asyncio.Queue[set[Path]] = asyncio.Queue()
-    watching = _Watching(seen)
+    watching = _Watching()
     try:
         while True:
-            files = await watching.move(*_places(config()))
-            files |= await _next_batch(seen)
-            relevant = {path for path in files if _matters(path, config())}
+            files = await watching.look(config())
+            files |= await watching.batch(0 if files else _REVIEW)
+            relevant = {path for path in files if watching.matters(path, config())}
             if relevant:
                 yield relevant
     finally:
@@ -45,59 +47,88 @@ async def changes(config: Callable[[], Config]) -> AsyncIterator[set[Path]]:
 class _Watching:
     """Watches folders, and moves to others without missing what is written meanwhile."""
 
-    def __init__(self, seen: asyncio.Queue[set[Path]]) -> None:
-        self._seen = seen
-        self._places: tuple[list[Path], list[Path]] = ([], [])
-        self._followers: list[asyncio.Task[None]] = []
+    def __init__(self) -> None:
+        self._survey: Survey | None = None
+        self._places: dict[Path, Identity | None] = {}
+        self._links: dict[Path, Path] = {}   # where a link leads → the link
+        self._seen: asyncio.Queue[set[tuple[bool, Path]]] = asyncio.Queue()
+        self._stale = True
+        self._follower: asyncio.Task[None] | None = None
 
-    async def move(self, shallow: list[Path], deep: list[Path]) -> set[Path]:
-        """Watch these. Returns what is in folders that were not watched before: no event will tell of it."""
-        if (shallow, deep) == self._places and not any(follower.done() for follower in self._followers):
+    async def look(self, config: Config) -> set[Path]:
+        """Watch what there is now. Returns the files in folders that are new: no event will tell of them."""
+        if not self._stale and not await asyncio.to_thread(self._has_moved, config):
             return set()
-        first, known = not self._followers, set(self._places[1])
-        old, self._followers = self._followers, [
-            asyncio.create_task(self._follow(paths, recursive))
-            for paths, recursive in ((shallow, False), (deep, True)) if paths
-        ]  # fmt: skip
-        self._places = (shallow, deep)
-        await asyncio.sleep(0)  # each follower's first step begins to watch
-        await _all_cancelled(old)
-        return set() if first else {file for folder in set(deep) - known for file in _below(folder)}
+        first, new, self._stale = self._survey is None, set[Path](), False
+        fresh = self._read(config) if first else await asyncio.to_thread(self._read, config)
+        while fresh or self._ended():
+            new |= fresh
+            await self._follow()
+            fresh = await asyncio.to_thread(self._read, config)
+        files = [*(self._survey.files if self._survey else ()), *filter(Path.is_file, watched(config))]
+        return set() if first else {file for file in files if file.parent in new}
+
+    async def batch(self, within: float) -> set[Path]:
+        """Everything that has been seen; nothing in so many seconds, for folders may have moved unseen."""
+        found: set[tuple[bool, Path]] = set()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within or None):
+                found |= await self._seen.get() if within else set()
+        while not self._seen.empty():
+            found |= self._seen.get_nowait()
+        for edited, path in found:
+            if not edited or path.name == ".gitignore":
+                self._stale = True
+                self._places.pop(path, None)
+        return {self._links.get(path, path) for _, path in found}
+
+    def matters(self, path: Path, config: Config) -> bool:
+        if path in watched(config):
+            return True
+        if self._survey is None or path.parent not in self._survey.folders or path.is_dir():
+            return False
+        if path.suffix in PASSING or path.name.endswith("~") or path.name.startswith((".", "#")):
+            return False
+        return path.suffix == ".py" or not self._survey.leaves_out(path)  # code that runs here, sent or not
 
     async def aclose(self) -> None:
-        await _all_cancelled(self._followers)
+        if self._follower is not None:
+            await cancelled(self._follower)
 
-    async def _follow(self, paths: list[Path], recursive: bool) -> None:
-        from watchfiles import Change, awatch
+    def _has_moved(self, config: Config) -> bool:
+        known = self._survey is not None and self._survey.base == config.main.parent and not self._ended()
+        return not known or any(identity(path) != found for path, found in self._places.items())
 
+    def _ended(self) -> bool:
+        return self._follower is None or self._follower.done()
+
+    def _read(self, config: Config) -> set[Path]:
+        """Survey. Returns the folders that are not watched yet."""
+        self._survey = survey = Survey(config.main.parent)
+        self._links = {**survey.targets, **{at: path for path in watched(config) for at in steps(path)}}
+        beside = {path.parent for path in (*watched(config), *self._links)}
+        old, self._places = self._places, {**{path: identity(path) for path in beside}, **survey.folders}
+        return {path for path, found in self._places.items() if found is not None and found != old.get(path)}
+
+    async def _follow(self) -> None:
+        old = self._follower
+        folders = [path for path, found in self._places.items() if found is not None]
+        self._follower = asyncio.create_task(_follow(folders, self._seen))
+        await asyncio.sleep(0)  # its first step begins to watch
+        if old is not None:
+            await cancelled(old)
+
+
+async def _follow(folders: list[Path], seen: asyncio.Queue[set[tuple[bool, Path]]]) -> None:
+    """Puts (whether it was there before and is there still, path) of what changes."""
+    from watchfiles import Change, awatch
+
+    paths = folders if _ALONE else [path for path in folders if not set(path.parents) & set(folders)]
+    with suppress(FileNotFoundError):  # it has gone since; the next look tells
         async for batch in awatch(
-            *paths, watch_filter=None, debounce=50, step=5, recursive=recursive, ignore_permission_denied=True
+            *paths, watch_filter=None, debounce=50, step=5, recursive=not _ALONE, ignore_permission_denied=True
         ):
-            files = {Path(path) for _, path in batch}
-            # A folder that appears, by a move or just before it was watched, brings files without events of their own.
-            added = {Path(path) for change, path in batch if change is Change.added}
-            self._seen.put_nowait(files.union(*(_below(path) for path in added if path.is_dir())))
-
-
-async def _next_batch(seen: asyncio.Queue[set[Path]]) -> set[Path]:
-    """Everything that has been seen; after a second nothing, for the folders to watch may have changed unseen."""
-    files: set[Path] = set()
-    try:
-        async with asyncio.timeout(_REVIEW):
-            files |= await seen.get()
-    except TimeoutError:
-        pass
-    while not seen.empty():
-        files |= seen.get_nowait()
-    return files
-
-
-def _places(config: Config) -> tuple[list[Path], list[Path]]:
-    """(folders to watch alone, folders to watch with all below them): a virtual environment is not watched."""
-    base = config.main.parent
-    shallow = [path for path in sorted({config.root, base}) if path.is_dir()]
-    entries = base.iterdir() if base.is_dir() else ()
-    return shallow, sorted(entry for entry in entries if entry.is_dir() and entry.name not in IGNORED)
+            seen.put_nowait({(change is Change.modified, Path(path)) for change, path in batch})
 
 
 async def written(files: Sequence[Path]) -> None:
@@ -127,35 +158,9 @@ def _is_empty(file: Path) -> bool:
     return stamp is not None and not stamp[1]
 
 
-def _below(folder: Path) -> set[Path]:
-    """The files in ``folder`` that may matter; links are not followed."""
-    found = os.walk(folder)
-    files: set[Path] = set()
-    for path, folders, names in found:
-        folders[:] = [name for name in folders if name not in IGNORED]
-        files |= {Path(path, name) for name in names}
-    return files
-
-
-def _matters(path: Path, config: Config) -> bool:
-    if path in watched(config):
-        return True
-    base = config.main.parent
-    if not path.is_relative_to(base) or path.suffix in PASSING or path.is_dir():
-        return False
-    if path.name.endswith("~") or path.name.startswith((".#", "#")):
-        return False
-    return not any(part in IGNORED for part in path.relative_to(base).parts)
-
-
 async def cancelled(task: asyncio.Task[None]) -> None:
     task.cancel()
     await asyncio.wait([task])
 
 
-async def _all_cancelled(tasks: Iterable[asyncio.Task[None]]) -> None:
-    for task in tasks:
-        await cancelled(task)
-
-
-__all__ = ["IGNORED", "PASSING", "cancelled", "changes", "stamps", "written"]
+__all__ = ["PASSING", "cancelled", "changes", "stamps", "written"]
