@@ -327,7 +327,7 @@ async def test_asgi_start_fails() -> None:
         raise ValueError("no database")
         yield
 
-    with pytest.raises(RuntimeError, match="no database"):
+    with pytest.raises(ValueError, match="no database"):
         await ask(Starlette(lifespan=lifespan), "/")
 
 

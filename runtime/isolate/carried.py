@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from typing import Any
 
 from runtime.errors import ScriptError
@@ -49,6 +50,12 @@ def in_words(error: BaseException) -> str:
     except Exception:
         message = "<its message cannot be had>"
     return f"{type(error).__name__}: {message}" if message else type(error).__name__
+
+
+def report(what: str, error: BaseException) -> None:
+    """Tell the person of an exception that no answer can: ``what`` failed."""
+    where = ": ".join(filter(None, (script_place(error), in_words(error))))
+    print(f"✘ {what}: {where}\n{script_trace(error)}", file=sys.stderr)
 
 
 def _text(value: str) -> str:

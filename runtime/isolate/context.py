@@ -6,11 +6,11 @@ import asyncio
 import contextvars
 import sys
 import threading
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
-from runtime.isolate.carried import in_words
-from runtime.isolate.trace import script_place, script_trace
+from runtime.isolate.carried import report
 
 
 class Tasks:
@@ -19,18 +19,22 @@ class Tasks:
     def __init__(self, limit: float) -> None:
         self.limit = limit
         self.loop = asyncio.get_running_loop()
+        self.closers: list[Callable[[], Awaitable[None]]] = []  # called once nothing runs any more
         self._running: set[asyncio.Future[Any]] = set()
 
-    def add(self, work: Awaitable[Any]) -> asyncio.Future[Any]:
+    def add(self, work: Awaitable[Any], what: str) -> asyncio.Future[Any]:
+        """``what`` is said to have failed when it does."""
         task = asyncio.ensure_future(_contained(work))
         self._running.add(task)
-        task.add_done_callback(self._finished)
+        task.add_done_callback(partial(self._finished, what))
         return task
 
     async def drain(self) -> None:
-        """Until every task is done or has had its time."""
+        """Until every task is done or has had its time; then what was to be closed is."""
         while self._running:
             await asyncio.wait(self._running)
+        for close in self.closers:
+            await close()
 
     def expire(self, tasks: list[asyncio.Future[Any]]) -> None:
         """The response is out: from here on the clock runs."""
@@ -44,11 +48,10 @@ class Tasks:
                 self._running.discard(task)  # one that will not go keeps nothing else alive
                 print(f"▲ ctx.waitUntil: a task was cancelled {self.limit:g} s after its response", file=sys.stderr)
 
-    def _finished(self, task: asyncio.Future[Any]) -> None:
+    def _finished(self, what: str, task: asyncio.Future[Any]) -> None:
         self._running.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            where = ": ".join(filter(None, (script_place(error), in_words(error))))
-            print(f"✘ ctx.waitUntil: a task failed: {where}\n{script_trace(error)}", file=sys.stderr)
+            report(what, error)
 
 
 class Context:
@@ -65,9 +68,9 @@ class Context:
         if not isinstance(work, Awaitable):
             raise TypeError(f"ctx.waitUntil wants an awaitable, not {type(work).__name__}: call the function")
         if threading.current_thread() is threading.main_thread():
-            self._begin(work)
+            self.follow(work)
         else:  # a handler that is a plain function
-            self._tasks.loop.call_soon_threadsafe(self._begin, work, context=contextvars.copy_context())
+            self._tasks.loop.call_soon_threadsafe(self.follow, work, context=contextvars.copy_context())
 
     def pass_through_on_exception(self) -> None:
         """Accepted as on Workers. There is no origin server behind a local worker, so an exception still
@@ -80,11 +83,16 @@ class Context:
             self._tasks.expire(self._mine)
             sys.stdout.flush()  # what was printed without a line end
 
-    def _begin(self, work: Awaitable[Any]) -> None:
-        task = self._tasks.add(work)
+    def follow(self, work: Awaitable[Any], what: str = "ctx.waitUntil: a task failed") -> None:
+        """For the runtime: as ``wait_until``, in the event loop's thread; ``what`` heads its exception."""
+        task = self._tasks.add(work, what)
         self._mine.append(task)
         if self._responded:
             self._tasks.expire([task])
+
+    def at_end(self, close: Callable[[], Awaitable[None]]) -> None:
+        """For the runtime: call it before this process is let go, unless it ends otherwise."""
+        self._tasks.closers.append(close)
 
     waitUntil = wait_until
     passThroughOnException = pass_through_on_exception

@@ -3,8 +3,8 @@
     async def fetch(request, env, ctx):
         return await asgi.fetch(app, request, env, ctx)
 
-Bodies stream both ways. ``env`` is in the scope: ``request.scope["env"].AI``. The application's lifespan is
-started with the first request of an isolate; it is not told of the end, as an isolate may go at any time.
+Bodies stream both ways. ``env`` is in the scope: ``request.scope["env"].AI``. The application's lifespan begins with
+the first request of an isolate and ends when its version is retired; an isolate that is killed tells it nothing.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import unquote
 
+from runtime.isolate.carried import report
 from runtime.web import URL, Headers, ReadableStream, Request, Response, to_bytes
 from runtime.web.response import NULL_BODY_STATUSES
 from runtime.web.scope import current_ctx
@@ -31,8 +32,9 @@ async def fetch(app: App, request: Request, env: Any, ctx: Any = None) -> Respon
 
     Its background tasks go on after the response, under ``ctx.wait_until``. A client that leaves cancels it.
     """
-    state = await _start(app)
-    exchange = _Exchange(request, current_ctx.get(None) if ctx is None else ctx)
+    ctx = current_ctx.get(None) if ctx is None else ctx
+    state = await _start(app, ctx)
+    exchange = _Exchange(request, ctx)
     exchange.task = asyncio.create_task(exchange.run(app, {**_scope(request, env), "state": dict(state)}))
     try:
         start = await exchange.started
@@ -90,7 +92,7 @@ class _Exchange:
         self._upload: Any = None
         self._chunks: asyncio.Queue[bytes | Exception | None] = asyncio.Queue(_AHEAD)
         self._gone = asyncio.Event()
-        self._received = self._sent = False
+        self._received = self._sent = self._failed = False
         self.started: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
         self.task: asyncio.Task[None]
 
@@ -106,7 +108,7 @@ class _Exchange:
         elif error is not None and not self._sent:
             await self._chunks.put(error)
         elif error is not None:
-            raise error  # in a background task: whoever watches those hears of it
+            raise error  # Starlette has answered 500 and says why; or a background task has failed
 
     async def receive(self) -> Message:
         if self._received:
@@ -126,6 +128,7 @@ class _Exchange:
         if self._gone.is_set():
             raise OSError("the client has left")
         if message["type"] == "http.response.start":
+            self._failed = message["status"] >= 500
             self.started.set_result(message)
         elif message["type"] == "http.response.body":
             await self._send_body(message)
@@ -136,8 +139,15 @@ class _Exchange:
         if not message.get("more_body", False):
             await self._chunks.put(None)
             self._sent = True
-            if self._ctx is not None:
-                self._ctx.wait_until(self.task)
+            self._follow()
+
+    def _follow(self) -> None:
+        """Its background tasks go on after the answer; what the application raises now is the request's still."""
+        what = f"{self._request.method} {URL(self._request.url).pathname}"
+        if (follow := getattr(self._ctx, "follow", None)) is not None:
+            follow(self.task, what if self._failed else f"{what}, after its answer")
+        elif self._ctx is not None:
+            self._ctx.wait_until(self.task)
 
     def __aiter__(self) -> _Exchange:
         return self
@@ -156,10 +166,10 @@ class _Exchange:
             self.task.cancel()
 
 
-async def _start(app: App) -> dict[str, Any]:
+async def _start(app: App, ctx: Any) -> dict[str, Any]:
     """Start the application's lifespan, once; its state."""
     if app not in _lifespans:
-        _lifespans[app] = asyncio.create_task(_Lifespan().start(app))
+        _lifespans[app] = asyncio.create_task(_Lifespan().start(app, getattr(ctx, "at_end", None)))
     try:
         return await asyncio.shield(_lifespans[app])
     except Exception:
@@ -171,31 +181,44 @@ class _Lifespan:
     def __init__(self) -> None:
         self.state: dict[str, Any] = {}
         self._told = False
-        self._answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._failed: str | None = None  # in the application's words
+        self._started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._ends = asyncio.Event()
 
-    async def start(self, app: App) -> dict[str, Any]:
+    async def start(self, app: App, at_end: Callable[[Any], None] | None) -> dict[str, Any]:
         self.task = asyncio.create_task(self._run(app))
-        await self._answer
+        await self._started
+        if at_end is not None:
+            at_end(self.stop)
         return self.state
 
+    async def stop(self) -> None:
+        self._ends.set()
+        await self.task
+
     async def _run(self, app: App) -> None:
+        error: Exception | None = None
         try:
             await app({"type": "lifespan", "asgi": _VERSION, "state": self.state}, self._receive, self._send)
-        except Exception:
-            pass  # as the specification has it: an application that raises here does without a lifespan
-        finally:
-            if not self._answer.done():
-                self._answer.set_result(None)
+        except Exception as raised:
+            error = raised
+        if self._started.done():
+            if error is not None:
+                report("the application's lifespan", error)
+        elif self._failed is not None:
+            self._started.set_exception(error or RuntimeError(self._failed))
+        else:  # as the specification has it: an application that raises here does without a lifespan
+            self._started.set_result(None)
 
     async def _receive(self) -> Message:
         if self._told:
-            await asyncio.Event().wait()  # no shutdown will ever be sent
+            await self._ends.wait()
+            return {"type": "lifespan.shutdown"}
         self._told = True
         return {"type": "lifespan.startup"}
 
     async def _send(self, message: Message) -> None:
         if message["type"] == "lifespan.startup.failed":
-            why = message.get("message") or "the ASGI application failed to start"
-            self._answer.set_exception(RuntimeError(why))
+            self._failed = message.get("message") or "the ASGI application failed to start"
         elif message["type"] == "lifespan.startup.complete":
-            self._answer.set_result(None)
+            self._started.set_result(None)
