@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from runtime.errors import Fault, UserError
+from runtime.hints import close_to
 
 LEVELS = ("debug", "info", "warning", "error")
 
@@ -34,6 +35,14 @@ class _Command(click.Group):
         module, _, name = ELSEWHERE[cmd_name].partition(":")
         command: click.Command = getattr(importlib.import_module(module), name)
         return command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            if "ou mean" in error.message:  # newer versions of click say it themselves, of commands that they hold
+                raise
+            raise click.UsageError(error.message + close_to(args[0], self.list_commands(ctx)), ctx) from None
 
     def invoke(self, ctx: click.Context) -> Any:
         try:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from bindings.ai import catalog as catalog_module
+from bindings.ai import engine_options
 from bindings.ai.catalog import EMBEDDED, Catalog
 from bindings.ai.engine import EngineSpec
+from bindings.ai.engines import echo, openai
 from bindings.ai.errors import AiError
 from runtime.errors import ConfigError
 
@@ -138,6 +142,8 @@ def test_percent_encoded_ids_are_found() -> None:
     ("id", "engine", "text"),
     [
         ("@cf/none/such", None, "No such model @cf/none/such or task"),
+        ("@cf/meta/llama-2-7b-chat-in8", None, f"or task: did you mean {INT8!r}"),
+        ("llama-2-7b-chat-int8", None, f"or task: did you mean {INT8!r}"),
         ("@cf/baai/bge-reranker-base", "llamacpp", "no configured engine serves the task Reranking"),
         ("@cf/baai/bge-reranker-base", "llamacpp", "write `engine: vllm` under '@cf/baai/bge-reranker-base'"),
         ("@cf/zai-org/glm-5.3", "vllm", "write `vllm: {model: ...}` under '@cf/zai-org/glm-5.3'"),
@@ -169,6 +175,18 @@ def test_stand_in_can_be_refused(tmp_path: Path) -> None:
     [
         ("m: {lorra: true}", ["models.yaml: m", "unknown field `lorra`", "did you mean 'lora'?"]),
         ("m: {context_window: big}", ["models.yaml: m: context_window", "expected `int"]),
+        ("m: {llamacpp: {n_ctx: lots}}", ["models.yaml: m: llamacpp: n_ctx", "must be a whole number, not 'lots'"]),
+        ("m: {llamacpp: {n_ctx: 0}}", ["models.yaml: m: llamacpp: n_ctx", "must be at least 1, not 0"]),
+        ("m: {llamacpp: {n_batch: true}}", ["llamacpp: n_batch", "must be a whole number, not True"]),
+        ("m: {llamacpp: {use_jinja: maybe}}", ["llamacpp: use_jinja", "must be true or false, not 'maybe'"]),
+        ("m: {llamacpp: {n_cxt: 4}}", ["models.yaml: m: llamacpp", "unknown option 'n_cxt'", "n_ctx"]),
+        ("m: {vllm: {gpu_memory_utilization: 90}}", ["vllm: gpu_memory_utilization", "must be at most 1, not 90"]),
+        ("m: {vllm: {max_model_len: 32k}}", ["vllm: max_model_len", "must be a whole number, not '32k'"]),
+        ("m: {vllm: {max_model_length: 32}}", ["unknown option 'max_model_length'", "Did you mean max_model_len"]),
+        ("m: {openai: {timeout_s: 0}}", ["openai: timeout_s", "must be at least"]),
+        ("m: {openai: {base-url: x}}", ["openai", "unknown option 'base-url'", "Did you mean base_url"]),
+        ("m: {echo: {speed: 3}}", ["echo", "unknown option 'speed'", "The options are: rate, tokens"]),
+        ("m: {engine: echo, options: {rate: fast}}", ["models.yaml: m: options: rate", "a number, not 'fast'"]),
         ("m: {engine: vlm}", ["models.yaml: m: engine", "unknown engine 'vlm'", "did you mean 'vllm'?"]),
         ("m: {engine: [a]}", ["models.yaml: m: engine", "unknown engine ['a']"]),
         ("m: {deprecated: 2026-05-30}", ["models.yaml: m: deprecated", "in quotes"]),
@@ -177,7 +195,8 @@ def test_stand_in_can_be_refused(tmp_path: Path) -> None:
         ("m: 3", ["models.yaml: m", "a model is an id followed by its fields"]),
         ("m: {a: [", ["models.yaml, line ", "not valid YAML"]),
         ("m: {x: !!python/object:os.system {}}", ["models.yaml", "not valid YAML"]),
-        ("[" * 100_000, ["models.yaml, line 1", "nested more than 50 deep"]),
+        ("[" * 60, ["models.yaml, line 1", "nested more than 50 deep"]),
+        ("[" * 100_000, ["models.yaml, line 1", "nest"]),  # PyYAML's own words, where it counts as well (6.0.4)
         ("- " * 100_000, ["models.yaml, line 1", "nested more than 50 deep"]),
         ("m:\n  options: &a {b: *a}", ["models.yaml, line 2", "the alias *a is not supported"]),
         ("m:\n  deprecated: 2026-99-99", ["models.yaml, line 2", "month must be in 1..12"]),
@@ -208,3 +227,20 @@ def test_loading_waits_for_the_first_use() -> None:
         "assert 'yaml' in sys.modules and 'vllm' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", probe], check=True, timeout=60)
+
+
+def test_the_options_known_here_are_those_of_the_engines() -> None:
+    """A value of the kind that is asked for is one that the engine takes."""
+    assert engine_options.KNOWN["echo"].keys() == set(echo.Options.__struct_fields__)
+    assert engine_options.KNOWN["openai"].keys() == {*openai.Options.__struct_fields__, "pooling"}
+    params = import_module("xllamacpp").CommonParams()
+    for name, kind in engine_options.KNOWN["llamacpp"].items():
+        if name not in ("n_threads", "n_threads_batch", "pooling"):
+            assert isinstance(getattr(params, name), kind.types), name
+
+
+@pytest.mark.skipif(find_spec("vllm") is None, reason="vLLM is not installed")
+def test_the_options_known_here_are_those_of_vllm() -> None:
+    found = engine_options._of_vllm()
+    assert {"tensor_parallel_size", "max_num_seqs", "served_model_name", "enable_log_requests"} <= found.keys()
+    assert engine_options.KNOWN["vllm"].keys() - found.keys() == {"chat_template", "pooling", "tool_call_parser"}

@@ -83,6 +83,12 @@ async def test_what_cannot_start_is_3(tmp_path: Path, config: str | None, args: 
     assert "Traceback" not in err
 
 
+async def test_a_command_with_a_typo(tmp_path: Path) -> None:
+    code, _, err = await run("deplyo", cwd=tmp_path)
+    assert code == 2
+    assert "did you mean 'deploy'?" in err.lower()
+
+
 async def test_a_port_in_use_is_3_and_names_a_way_out(project: Project) -> None:
     folder = project(ENTRY)
     with socket.socket() as taken:

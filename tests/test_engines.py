@@ -257,7 +257,8 @@ async def test_echo_refuses_unknown_options() -> None:
     ("/nowhere/m.gguf", {}, "there is no file"),
     (__file__, {}, "cannot load it"),
     ("embedded", {"n_thread": 2}, "unknown option 'n_thread'"),
-    ("embedded", {"n_ctx_checkpoints": "many"}, "will not do"),
+    ("embedded", {"n_ctx": "lots"}, "n_ctx: must be a whole number, not 'lots'"),
+    ("embedded", {"cache_type_k": "q8"}, "will not do"),
 ])
 async def test_llamacpp_says_what_is_wrong(model: str, options: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):

@@ -296,6 +296,17 @@ WORDS_2048, WORDS_3072 = "word " * 2048, "word " * 3072
     (PROMPT, "gpt-4", 400, 5007, "No such model: No such model gpt-4 or task"),
     ({}, INT8, 400, 5006,
      NEITHER + "required properties at '/' are 'prompt', required properties at '/' are 'messages'"),
+    ({"promt": "x"}, INT8, 400, 5006,
+     NEITHER + "required properties at '/' are 'prompt': 'promt' is unknown (did you mean 'prompt'?), "
+     "required properties at '/' are 'messages'"),
+    ({"messages": [{"role": "user", "contnet": "x"}]}, INT8, 400, 5006,
+     NEITHER + "required properties at '/messages/0' are 'content': 'contnet' is unknown (did you mean 'content'?)"),
+    ({"txt": "x"}, "@cf/baai/bge-small-en-v1.5", 400, 5006,
+     NEITHER + "required properties at '/' are 'text': 'txt' is unknown (did you mean 'text'?), "
+     "required properties at '/' are 'requests'"),
+    (PROMPT, "@cf/openai/gpt-oss-21b", 400, 5007,
+     "No such model: No such model @cf/openai/gpt-oss-21b or task: "
+     "did you mean '@cf/openai/gpt-oss-20b' or '@cf/openai/gpt-oss-120b'?"),
     ({"prompt": 3}, INT8, 400, 5006, NEITHER + "Type mismatch of '/prompt', 'integer' not in 'string'"),
     ({"prompt": ""}, INT8, 400, 5006, NEITHER + "Length of '/prompt' must be >= 1"),
     ({"prompt": None}, INT8, 400, 5006,

@@ -28,7 +28,7 @@ def of_fields(body: Fields, request: Request) -> Asked:
     """The model's name is no input, nor are the service's own ``options``. Raises AiError 5006."""
     model, options = body.get("model"), body.get("options")
     if not isinstance(model, str) or not model:
-        raise bad_input(checks.required("/", "model") if not model else checks.mismatch("/model", model, "string"))
+        raise bad_input(checks.absent(body, "/", "model") if not model else checks.mismatch("/model", model, "string"))
     fields = {name: value for name, value in body.items() if name not in ("model", "options") and value is not None}
     options = options if isinstance(options, dict) else {}
     return Asked(model, fields, gateway_options.joined(options, request.headers.raw()))

@@ -17,6 +17,7 @@ from bindings.ai.engine import EngineSpec
 from bindings.ai.errors import no_such_model, retired
 from bindings.ai.models import TEXT_GENERATION, Model, built_in, built_in_model, own_models
 from bindings.ai.tasks import GENERATE, RUNNERS, kind, servable
+from runtime.hints import closest
 
 EMBEDDED = EngineSpec(engine="llamacpp", model="embedded")
 EMBEDDED_NAME = "SmolLM2-135M-Instruct"
@@ -65,8 +66,15 @@ class Catalog:
         id = unquote(id)
         found = self._own.get(id) or built_in_model(id)
         if found is None:
-            raise no_such_model(id)
+            raise no_such_model(id, self._meant(id))
         return found
+
+    def _meant(self, id: str) -> str:
+        """The ids that resemble ``id``, or whose last part does."""
+        known = [*built_in(), *self._own]
+        names = {**{each.rpartition("/")[2]: each for each in known}, **{each: each for each in known}}
+        close = dict.fromkeys(names[each] for each in closest(id, names, 4, alike=0.8))
+        return f"did you mean {' or '.join(map(repr, list(close)[:2]))}?" if close else ""
 
     def resolve(self, id: str, choice: str | None = None) -> Served:
         """Who answers for ``id``: its own ``engine``, else ``choice``, else the one that fits this machine.

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from bindings.ai.checks import Fields, mismatch, required, text
+from bindings.ai.checks import Fields, absent, mismatch, required, text
 from bindings.ai.gathered import CALL
 
 ROLES = {"developer": "system", "function": "tool"}  # newer and older names for what chat templates know
@@ -57,7 +57,7 @@ def _message(message: Any, at: str, vision: bool) -> Iterator[str]:
         return
     needed = ("role",) if message.get("tool_calls") else ("role", "content")
     if missing := [name for name in needed if message.get(name) is None]:
-        yield required(at, *missing)
+        yield absent(message, at, *missing)
         return
     yield from text(message["role"], f"{at}/role")
     yield from _calls(message.get("tool_calls") or [], f"{at}/tool_calls")

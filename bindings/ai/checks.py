@@ -7,7 +7,10 @@ messages costs no more than one with ten.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
+
+from runtime.hints import close_to
 
 Fields = dict[str, Any]
 Range = tuple[str, float, float]
@@ -109,6 +112,13 @@ def required(at: str, *names: str) -> str:
     return f"required properties at '{at}' are '{','.join(names)}'"
 
 
+def absent(fields: Fields, at: str, *names: str) -> str:
+    """As ``required``, and which of ``fields`` may have been meant."""
+    others = (name for name in islice(fields, 20) if isinstance(name, str) and name not in names)
+    meant = [f"'{name}' is unknown{hint}" for name in others if (hint := close_to(name, names))]
+    return ": ".join([required(at, *names), *meant[:1]])
+
+
 KINDS = {bool: "boolean", int: "integer", float: "number", str: "string", list: "array", dict: "object"}
 
 
@@ -117,6 +127,6 @@ def _kind(value: Any) -> str:
 
 
 __all__ = [
-    "ANTHROPIC_RANGES", "NEWER_RANGES", "OPENAI_RANGES", "RANGES", "Fields", "Range", "boolean", "mismatch", "number",
-    "options", "required", "text",
+    "ANTHROPIC_RANGES", "NEWER_RANGES", "OPENAI_RANGES", "RANGES", "Fields", "Range", "absent", "boolean", "mismatch",
+    "number", "options", "required", "text",
 ]

@@ -32,7 +32,7 @@ async def answer(inputs: Any, job: Job) -> dict[str, Any]:
 
 def _text_form(fields: Fields, most: int) -> Iterator[str]:
     if "text" not in fields:
-        yield f"oneOf at '/' not met, 0 matches: {check.missing('text')}, {check.missing('requests')}"
+        yield f"oneOf at '/' not met, 0 matches: {check.missing(fields, 'text')}, {check.missing(fields, 'requests')}"
     else:
         yield from check.texts(fields["text"], "/text", most)
     if "pooling" in fields:
@@ -49,7 +49,7 @@ async def _text_result(fields: Fields, job: Job) -> dict[str, Any]:
 
 def _m3_form(fields: Fields, most: int) -> Iterator[str]:
     if "text" not in fields and "contexts" not in fields:
-        yield f"oneOf at '/' not met, 0 matches: {check.missing('contexts')}, {check.missing('text')}"
+        yield f"oneOf at '/' not met, 0 matches: {check.missing(fields, 'contexts')}, {check.missing(fields, 'text')}"
     if "text" in fields:
         yield from check.texts(fields["text"], "/text", most)
     if "query" in fields:
@@ -76,10 +76,13 @@ async def _m3_result(fields: Fields, job: Job) -> dict[str, Any]:
 
 # qwen3-embedding: {text} or {queries, documents, instruction}
 
+QWEN = ("text", "queries", "documents")
+
+
 def _qwen_form(fields: Fields, most: int) -> Iterator[str]:
-    given = [name for name in ("text", "queries", "documents") if name in fields]
+    given = [name for name in QWEN if name in fields]
     if not given:
-        yield f"anyOf at '/' not met: {', '.join(map(check.missing, ('text', 'queries', 'documents')))}"
+        yield f"anyOf at '/' not met: {', '.join(check.missing(fields, name) for name in QWEN)}"
     for name in given:
         yield from check.texts(fields[name], f"/{name}", most)
     if "instruction" in fields:

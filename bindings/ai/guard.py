@@ -37,7 +37,7 @@ def judged(text: str) -> dict[str, Any]:
 
 def _complaints(fields: Fields) -> Iterator[str]:
     if "messages" not in fields:
-        yield check.missing("messages")
+        yield check.missing(fields, "messages")
     elif isinstance(fields["messages"], list):  # the rest is text generation's to check
         roles = [message.get("role") if isinstance(message, dict) else None for message in fields["messages"]]
         if any(role != ("user", "assistant")[number % 2] for number, role in enumerate(roles)):

@@ -15,9 +15,10 @@ from typing import Any, Literal
 
 import msgspec
 
+from bindings.ai import engine_options
 from bindings.ai.engine import ENGINES
-from runtime.config.check import close_to
 from runtime.errors import ConfigError
+from runtime.hints import close_to
 
 TEXT_GENERATION = "Text Generation"
 BUILT_IN = Path(__file__).with_name("models.yaml")
@@ -168,7 +169,19 @@ def _own_model(file: Path, id: str, row: Row) -> Model:
         model = msgspec.convert({**_merged(built_in().get(id, {}), row), "id": id, "own": list(row)}, Model)
     except msgspec.ValidationError as error:
         raise _wrong_field(where, str(error)) from None
+    _check_options(model, where)
     return _with_paths(model, file.parent, where)
+
+
+def _check_options(model: Model, where: str) -> None:
+    for engine in ENGINES:
+        engine_options.check(engine, _options(getattr(model, engine)), f"{where}: {engine}")
+    if model.engine is not None:
+        engine_options.check(model.engine, _options(model.options), f"{where}: options")
+
+
+def _options(block: Row | None) -> Row:
+    return {name: value for name, value in (block or {}).items() if name != "model"}
 
 
 def check_engine(name: Any, where: str) -> None:

@@ -39,15 +39,16 @@ def asked(inputs: dict[str, Any]) -> Asked:
     if dimensions is not None:
         for complaint in checks.number(dimensions, "/dimensions", "integer", 1, 2**31 - 1):
             raise bad_input(complaint)
-    return Asked(_texts(inputs.get("input")), None if dimensions is None else int(dimensions), encoding == "base64")
+    return Asked(_texts(inputs), None if dimensions is None else int(dimensions), encoding == "base64")
 
 
-def _texts(given: Any) -> Any:
+def _texts(inputs: dict[str, Any]) -> Any:
     """OpenAI takes token ids too; a model of another maker has other tokens."""
+    given = inputs.get("input")
     if isinstance(given, list) and given and not all(isinstance(text, str) for text in given):
         raise bad_input("'/input' must be a text or a list of texts: token ids are not served here")
     if given is None:
-        raise bad_input(checks.required("/", "input"))
+        raise bad_input(checks.absent(inputs, "/", "input"))
     return given
 
 

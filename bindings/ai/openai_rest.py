@@ -109,7 +109,7 @@ def _call(body: dict[str, Any]) -> tuple[str, dict[str, Any], dict[str, Any]]:
     inputs = {name: value for name, value in body.items() if name not in ("model", "options")}
     model, options = body.get("model"), body.get("options")
     if not isinstance(model, str) or not model:
-        raise bad_input(checks.required("/", "model") if not model else checks.mismatch("/model", model, "string"))
+        raise bad_input(checks.absent(body, "/", "model") if not model else checks.mismatch("/model", model, "string"))
     return model, inputs, options if isinstance(options, dict) else {}
 
 

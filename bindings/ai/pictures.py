@@ -19,7 +19,7 @@ async def answer(inputs: Any, job: Job) -> dict[str, Any]:
     """``{image, prompt?, max_tokens?, …}``, or the image alone as bytes → ``{description}``."""
     fields = {"image": inputs} if isinstance(inputs, bytes) else check.fields_of(inputs)
     if "image" not in fields:
-        raise bad_input(check.missing("image"))
+        raise bad_input(check.missing(fields, "image"))
     return {"description": await job.generate(text_generation(_as_chat(fields), job.model))}
 
 

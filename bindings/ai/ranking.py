@@ -24,7 +24,7 @@ async def rerank(inputs: Any, job: Job) -> dict[str, Any]:
 async def classify(inputs: Any, job: Job) -> list[dict[str, Any]]:
     """``{text}`` → a bare ``[{label, score}]``, in the model's own order."""
     fields = check.fields_of(inputs)
-    check.refuse(check.text(fields["text"], "/text") if "text" in fields else iter([check.missing("text")]))
+    check.refuse(check.text(fields["text"], "/text") if "text" in fields else iter([check.missing(fields, "text")]))
     found: Classified = await job.ask(Classify(text=fields["text"]))
     return [{"label": label, "score": score} for label, score in found.labels]
 
@@ -37,7 +37,7 @@ def ranked(scores: list[float]) -> list[dict[str, Any]]:
 
 def _rerank_complaints(fields: Fields) -> Iterator[str]:
     if absent := [name for name in ("query", "contexts") if name not in fields]:
-        yield check.missing(*absent)
+        yield check.missing(fields, *absent)
     if "query" in fields:
         yield from check.text(fields["query"], "/query")
     if "contexts" in fields:

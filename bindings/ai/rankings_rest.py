@@ -57,7 +57,7 @@ class RankingsRest:
 
 def _complaints(fields: Fields) -> Iterator[str]:
     if absent := [name for name in ("query", "documents") if name not in fields]:
-        yield check.missing(*absent)
+        yield check.missing(fields, *absent)
     if "query" in fields:
         yield from check.text(fields["query"], "/query")
     if "documents" in fields:
@@ -84,7 +84,8 @@ def _pairs(fields: Fields) -> list[Pair]:
     """One query for all texts, or one for each. Raises AiError 5006."""
     found = next((names for names in NAMES if all(name in fields for name in names)), None)
     if found is None:
-        raise bad_input(f"{check.missing(*NAMES[0])}, or {' or '.join(repr(','.join(names)) for names in NAMES[1:3])}")
+        others = " or ".join(repr(",".join(names)) for names in NAMES[1:3])
+        raise bad_input(f"{check.missing(fields, *NAMES[0])}, or {others}")
     queries, texts = (_listed(fields[name], f"/{name}") for name in found)
     if len(queries) not in (1, len(texts)):
         raise bad_input(f"'/{found[0]}' must be one text, or as many as '/{found[1]}' has")

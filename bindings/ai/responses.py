@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from bindings.ai.checks import Fields, mismatch, required
+from bindings.ai.checks import Fields, absent, mismatch, required
 from bindings.ai.errors import bad_input
 
 UNSERVED: dict[str, Callable[[Any], bool]] = {  # option → the values that change nothing and may pass
@@ -60,7 +60,7 @@ def _messages(fields: Fields) -> Iterator[Fields]:
     elif isinstance(given, list) and given:
         yield from _joined(_item(item, f"/input/{number}") for number, item in enumerate(given))
     else:
-        raise bad_input(required("/", "input") if not given else mismatch("/input", given, "string,array"))
+        raise bad_input(absent(fields, "/", "input") if not given else mismatch("/input", given, "string,array"))
 
 
 def _joined(messages: Iterator[Fields | None]) -> Iterator[Fields]:

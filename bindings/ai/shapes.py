@@ -150,7 +150,7 @@ def _refuse_unserved(fields: Fields, form: str) -> None:
 
 def _complaints(fields: Fields, model: Model, form: str) -> Iterator[str]:
     if not any(name in fields for name in NEEDED[form]):
-        yield from (checks.required("/", name) for name in NEEDED[form])
+        yield from (checks.absent(fields, "/", name) for name in NEEDED[form])
     if "prompt" in fields:
         yield from checks.text(fields["prompt"], "/prompt")
     if "messages" in fields:

@@ -54,7 +54,7 @@ def _clock(seconds: float) -> str:
 
 def _complaints(fields: Fields) -> Iterator[str]:
     if "audio" not in fields:
-        yield check.missing("audio")
+        yield check.missing(fields, "audio")
     if "task" in fields:
         yield from check.choice(fields["task"], "/task", TASKS)
     for name in ("language", "initial_prompt"):

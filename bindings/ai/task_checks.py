@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
-from bindings.ai.checks import Fields, mismatch
+from bindings.ai.checks import Fields, absent, mismatch
 from bindings.ai.errors import bad_input
 
 COMPLAINTS = 8  # at most so many in one answer
@@ -25,8 +25,8 @@ def refuse(complaints: Iterator[str]) -> None:
         raise bad_input(", ".join(found))
 
 
-def missing(*names: str) -> str:
-    return f"required properties at '/' are '{','.join(names)}'"
+def missing(fields: Fields, *names: str) -> str:
+    return absent(fields, "/", *names)
 
 
 def text(value: Any, at: str) -> Iterator[str]:

@@ -9,6 +9,7 @@ import msgspec
 
 from runtime.config.source import Source
 from runtime.errors import ConfigError
+from runtime.hints import close_to
 
 T = TypeVar("T")
 Path = tuple[str | int, ...]
@@ -33,14 +34,6 @@ def typed(source: Source, path: Path, value: Any, kind: type[T]) -> T:
         return msgspec.convert(value, kind, strict=True)
     except msgspec.ValidationError as error:
         raise _explain(source, path, value, kind, str(error)) from None
-
-
-def close_to(name: str, known: Any) -> str:
-    """`` (did you mean 'vars'?)``, or nothing."""
-    from difflib import get_close_matches
-
-    match = get_close_matches(name, list(known), n=1, cutoff=0.7)
-    return f" (did you mean '{match[0]}'?)" if match else ""
 
 
 def _explain(source: Source, path: Path, value: Any, kind: Any, message: str) -> ConfigError:

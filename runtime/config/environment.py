@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bindings import PRODUCTS
-from runtime.config.check import Path, close_to, typed
+from runtime.config.check import Path, typed
 from runtime.config.keys import BINDINGS, INHERITED, MISSED, OWN, TOP_LEVEL, WHOLE
 from runtime.config.source import Source
+from runtime.hints import close_to
 
 
 @dataclass

@@ -9,12 +9,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from runtime.config.check import close_to, typed
+from runtime.config.check import typed
 from runtime.config.environment import Settings, names_in
 from runtime.config.keys import BINDINGS, INHERITED, OWN, TOP_LEVEL
 from runtime.config.model import PilotSettings
 from runtime.config.source import Source
 from runtime.errors import ConfigError
+from runtime.hints import close_to
 
 SIZES = {"body_limit", "gateway_cache", "gateway_logs"}  # settings that may be written like "100MB"
 UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from bindings.ai import cores
+from bindings.ai import cores, engine_options
 from runtime.errors import ConfigError, UserError
 
 EMBEDDED = "embedded"  # the model's name for weights.embedded_model
@@ -17,6 +16,7 @@ _SMALL = 256 << 20  # bytes
 
 
 def load(path: Path, options: dict[str, Any], socket: str) -> Any:
+    engine_options.check("llamacpp", options, "llamacpp: options")
     xllamacpp = library()
     params = xllamacpp.CommonParams()
     params.model.path = str(path)
@@ -53,9 +53,7 @@ def _set(params: Any, name: str, value: Any) -> None:
         params, name = getattr(params, _THREADS[name]), "n_threads"
     known = [field for field in dir(params) if not field.startswith("_")]
     if name not in known:
-        close = get_close_matches(name, [*known, *_THREADS], 3)
-        raise ConfigError(f"unknown option {name!r}", where="llamacpp: options",
-                          remedy=f"Did you mean {' or '.join(close)}?" if close else "")
+        raise engine_options.unknown(name, [*known, *_THREADS], "llamacpp: options")
     try:
         setattr(params, name, value)
     except (TypeError, ValueError, OverflowError) as error:

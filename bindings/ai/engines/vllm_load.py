@@ -6,14 +6,14 @@ import dataclasses
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from difflib import get_close_matches
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
+from bindings.ai import engine_options
 from bindings.ai.engine import EngineError, EngineInfo, EngineLost
 from bindings.ai.engines import vllm_compat, vllm_parsers
-from runtime.errors import ConfigError, UserError
+from runtime.errors import UserError
 
 RANK = 32  # of an adapter: the most that Workers AI takes
 
@@ -141,11 +141,9 @@ def _defaults() -> dict[str, Any]:
 
 
 def _check_names(options: dict[str, Any], known: set[str]) -> None:
-    for name in options.keys() - known:
-        close = get_close_matches(name.replace("-", "_"), known, 3)
-        raise ConfigError(
-            f"unknown option {name!r}", where="vllm: options",
-            remedy=f"Did you mean {' or '.join(close)}?" if close else "The fields of vLLM's AsyncEngineArgs count.")
+    for name in sorted(options.keys() - known):
+        raise engine_options.unknown(
+            name, sorted(known), "vllm: options", "The fields of vLLM's AsyncEngineArgs count.")
 
 
 def _platform() -> Any:
