@@ -69,10 +69,12 @@ def write(folder: Path, entry: str, config: str = "", files: dict[str, str] | No
 
 
 @asynccontextmanager
-async def serving(folder: Path, *args: str, env: dict[str, str] | None = None) -> AsyncIterator[Served]:
+async def serving(
+    folder: Path, *args: str, env: dict[str, str] | None = None, port: tuple[str, ...] = ("--port", "0")
+) -> AsyncIterator[Served]:
     """``pilot dev --engine echo`` of the worker in ``folder``."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-P", "-m", "runtime.cli", "dev", "--port", "0", "--log-format", "json", "--engine", "echo",
+        sys.executable, "-P", "-m", "runtime.cli", "dev", "--log-format", "json", "--engine", "echo", *port,
         *args, cwd=folder, env={**os.environ, **(env or {})}, limit=1 << 24,
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip

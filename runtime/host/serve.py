@@ -88,7 +88,7 @@ class HostServer(Supervisor):
         house = House(data, data / "state", True, observer, url=self.url, options=choices, config=config)
         spawner = make_spawner(clean=True)
         tracer = make_tracer("pilot-host", config.pilot.otlp, observer.warn)
-        super().__init__(sock, house, spawner, observer, tracer, options.drain, rule(options.allow))
+        super().__init__(sock, house, spawner, observer, tracer, rule(options.allow))
         temp = _emptied(data / "temp")
         self._tails = Tails(options.host, options.tail_port, _context(options))
         parts = Parts(spawner, self.outbound, self._tell, observer.importing, isolates=options.isolates or _cores(),
@@ -101,6 +101,10 @@ class HostServer(Supervisor):
         self._began = time.monotonic()
         house.admits = self._control.admits
 
+    @property
+    def drain(self) -> float:
+        return self._options.drain
+
     def application(self) -> Any:
         status: Entry = ("GET", ROOT + "/pilot/status", "read", self.status)
         metrics: Entry = ("GET", PATH, "read", self._metrics)
@@ -108,7 +112,7 @@ class HostServer(Supervisor):
                    *tails.entries(self._tails, self.url), *account.LAST]
         own = [route for product in products() for route in product.routes(self.house)]
         nowhere = Dispatch(Nowhere(), self.observer, self.requests, self.tracer, public=True)
-        app = App(nowhere, [*self._control.routes(entries), *own], UPLOAD)
+        app = App(nowhere, [*self._control.routes(entries), *own], lambda: UPLOAD)
 
         def dispatch(worker: Worker) -> Dispatch:
             return Dispatch(worker, self.observer, self.requests, self.tracer, public=True, worker=worker.name)

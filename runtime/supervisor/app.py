@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any
 
 from starlette.routing import Match
@@ -18,7 +18,7 @@ from runtime.supervisor.exchange import Exchange, Receive, Send
 class App:
     """``routes`` are matched on the decoded path; everything else is the worker's."""
 
-    def __init__(self, dispatch: Dispatch, routes: Iterable[Route], body_limit: int) -> None:
+    def __init__(self, dispatch: Dispatch, routes: Iterable[Route], body_limit: Callable[[], int]) -> None:
         self._dispatch, self._limit = dispatch, body_limit
         self._routes = [(_matcher(route), route) for route in routes]
         self._prefixes = tuple({matcher.path.partition("{")[0] for matcher, _ in self._routes})
@@ -35,7 +35,7 @@ class App:
 
     async def _serve(self, route: Route, params: dict[str, Any], scope: Any, receive: Receive, send: Send) -> None:
         try:
-            exchange, body = self._exchange(scope, receive, send, route.body_limit or self._limit)
+            exchange, body = self._exchange(scope, receive, send, route.body_limit or self._limit())
         except ValueError:
             return await self._dispatch(scope, receive, send)  # which refuses it
 

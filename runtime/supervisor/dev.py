@@ -19,6 +19,7 @@ from runtime.supervisor.metrics import metrics_routes
 from runtime.supervisor.observe.base import Observer
 from runtime.supervisor.process import Parts
 from runtime.supervisor.reload import Deployments, products
+from runtime.supervisor.restart import Restart
 from runtime.supervisor.server import Supervisor, address, bind
 from runtime.supervisor.stalls import Stalls
 from runtime.supervisor.tracing import make_tracer
@@ -47,7 +48,7 @@ class DevServer(Supervisor):
     """Reads the configuration at once: what is wrong in it is said before anything runs."""
 
     def __init__(self, options: Options, observer: Observer, spawner: Spawner | None) -> None:
-        self._config = config = options.read()
+        config = options.read()
         host = options.host or config.dev.ip or "127.0.0.1"
         port = next(port for port in (options.port, config.dev.port, 8787) if port is not None)
         sock = bind(host, port)
@@ -58,18 +59,23 @@ class DevServer(Supervisor):
         }  # fmt: skip
         house = House(config.root, config.root / ".pilot" / "state", False, observer, url=self.url, options=choices)
         spawner = spawner or InlineSpawner(config.root)
-        drain = pilot.drain if options.drain is None else options.drain
         tracer = make_tracer(config.name, pilot.otlp, observer.warn)
-        super().__init__(sock, house, spawner, observer, tracer, drain)
+        super().__init__(sock, house, spawner, observer, tracer)
         parts = Parts(spawner, self.outbound, observer.worker_output, self._importing)
-        self._announced = False
-        self._deployments = Deployments(config, options.read, house, parts, observer)
+        self._announced, self._flag = False, options.drain
+        given = {name for name, flag in (("dev.ip", options.host), ("dev.port", options.port)) if flag is not None}
+        restart = Restart(config, given, observer.warn)
+        self._deployments = Deployments(config, options.read, house, parts, observer, restart.look)
+
+    @property
+    def drain(self) -> float:
+        return self._deployments.config.pilot.drain if self._flag is None else self._flag
 
     def application(self) -> App:
         routes = [*metrics_routes(self.house, products(), self.requests)]
         routes += [route for product in products() for route in product.routes(self.house)]
         dispatch = Dispatch(self._deployments, self.observer, self.requests, self.tracer)
-        return App(dispatch, routes, self._config.pilot.body_limit)
+        return App(dispatch, routes, lambda: self._deployments.body_limit)
 
     async def open(self) -> None:
         await self._deployments.begin()

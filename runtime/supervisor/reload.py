@@ -30,10 +30,11 @@ class Deployments:
     """The current deployment, and the error that keeps a newer one from taking its place."""
 
     def __init__(
-        self, config: Config, read: Callable[[], Config], house: House, parts: Parts, observer: Observer
+        self, config: Config, read: Callable[[], Config], house: House, parts: Parts, observer: Observer,
+        changed: Callable[[Config], None],
     ) -> None:
         self.config, self.broken = config, None  # type: Config, UserError | None
-        self._read, self._house, self._parts, self._observer = read, house, parts, observer
+        self._read, self._house, self._parts, self._observer, self._changed = read, house, parts, observer, changed
         self._bindings: list[Binding] | None = None
         self._current: Deployment | None = None
         self._version = self._attempts = 0
@@ -132,6 +133,7 @@ class Deployments:
                 if warning not in self.config.warnings:  # those are in the banner, or said already
                     self._observer.warn(warning)
             self.config = config
+            self._changed(config)
 
     async def _next(self) -> None:
         deployment = Deployment(self._version + 1, self.config, self.bindings, self._parts)

@@ -75,13 +75,18 @@ class Supervisor(ABC):
     """Owns the socket, the stores, the routes and the children. Runs no user code."""
 
     def __init__(
-        self, sock: socket.socket, house: House, spawner: Spawner, observer: Observer, tracer: Tracer, drain: float,
+        self, sock: socket.socket, house: House, spawner: Spawner, observer: Observer, tracer: Tracer,
         allow: Allow | None = None,
     ) -> None:
         self.house, self.observer, self.tracer = house, observer, tracer
         self.outbound, self.requests = Outbound(allow=allow), Requests()
-        self._socket, self._spawner, self._drain = sock, spawner, drain
+        self._socket, self._spawner = sock, spawner
         self._stopped, self._status = 0.0, 0
+
+    @property
+    @abstractmethod
+    def drain(self) -> float:
+        """Seconds that requests have to finish once it is to stop."""
 
     @abstractmethod
     def application(self) -> Any:
@@ -134,7 +139,7 @@ class Supervisor(ABC):
 
     async def _close(self) -> None:
         """Within what is left of the time to drain."""
-        left = max(0.0, self._stopped + self._drain - time.monotonic())
+        left = max(0.0, self._stopped + self.drain - time.monotonic())
         closing = asyncio.create_task(self.close(left))
         if not (await asyncio.wait([closing], timeout=_PATIENCE))[0] and left > _PATIENCE:
             self.observer.note(f"work after answers (ctx.wait_until) is awaited for up to {left:.0f} s")
@@ -144,7 +149,7 @@ class Supervisor(ABC):
         logging.getLogger("uvicorn").setLevel(logging.CRITICAL)  # the observer says what there is to say
         return _Server(uvicorn.Config(
             self.application(), http=Protocol, ws="none", lifespan="off", log_config=None, access_log=False,
-            server_header=False, timeout_graceful_shutdown=math.ceil(self._drain), **self.listening(),
+            server_header=False, timeout_graceful_shutdown=math.ceil(self.drain), **self.listening(),
         ))  # fmt: skip
 
     async def _open(self, server: _Server) -> None:
@@ -163,7 +168,8 @@ class Supervisor(ABC):
 
         def stop(number: signal.Signals) -> None:
             if not server.should_exit:
-                self.observer.stopping(number.name, open_requests(server.server_state.connections), self._drain)
+                self.observer.stopping(number.name, open_requests(server.server_state.connections), self.drain)
+                server.config.timeout_graceful_shutdown = math.ceil(self.drain)
                 self._stopped, server.should_exit = time.monotonic(), True
             elif number != signal.SIGHUP:  # which a terminal that closes sends, and its shell once more
                 os._exit(130)  # every child's socket closes with us, and that ends it

@@ -1,0 +1,33 @@
+"""Settings that are read once: a saved change of theirs cannot be applied to a server that runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+
+from runtime.config import Config
+
+AT_START = ("dev.ip", "dev.port", "pilot.load_timeout", "pilot.engine_metrics", "pilot.otlp")
+"""All others apply as soon as they are saved."""
+
+
+class Restart:
+    """Says of each such change, once, that it waits for a restart. ``given``: settings that a flag decides anyway."""
+
+    def __init__(self, started: Config, given: Collection[str], say: Callable[[str], None]) -> None:
+        self._started, self._say = started, say
+        self._names = [name for name in AT_START if name not in given]
+        self._told: set[str] = set()
+
+    def look(self, now: Config) -> None:
+        waiting = {name for name in self._names if _value(now, name) != _value(self._started, name)}
+        for name in sorted(waiting - self._told):
+            self._say(f"{now.at(*name.split('.'))}: changed, and counts once pilot dev is restarted")
+        self._told = waiting
+
+
+def _value(config: Config, name: str) -> object:
+    table, _, key = name.partition(".")
+    return getattr(getattr(config, table), key)
+
+
+__all__ = ["AT_START", "Restart"]
