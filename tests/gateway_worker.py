@@ -198,6 +198,14 @@ async def the_universal_endpoint(env, request):
     response = await gateway.run({**query, "query": {**NEW_YORK, "stream": True}}, {"gateway": {"cacheTtl": 60}})
     assert response.headers["cf-aig-cache-status"] == "MISS"
     assert (await response.text()).endswith("data: [DONE]\n\n")
+    said = {"model": "workers-ai/" + INT8, "messages": [{"role": "user", "content": "hi you"}]}
+    chat = {"provider": "compat", "endpoint": "chat/completions", "headers": {}, "query": said}
+    response = await gateway.run([{**chat, "query": {**said, "model": "openai/gpt"}}, chat])
+    assert (response.status, response.headers["cf-aig-step"]) == (200, "1")
+    assert (await response.json())["choices"][0]["message"]["content"] == "hi you"
+    response = await gateway.run({**chat, "query": {**said, "stream": True}})
+    assert "chat.completion.chunk" in (text := await response.text()), text
+    assert text.endswith("data: [DONE]\n\n")
     response = await gateway.run(other)
     assert response.status == 400
     assert (await response.json())["errors"][0]["code"] == 2008
@@ -214,6 +222,7 @@ async def a_signal_aborts_a_universal_request(env, request):
 async def its_address(env, request):
     url = await env.AI.gateway("my gateway").getUrl("workers-ai")
     assert url.endswith("/gateways/my%20gateway/workers-ai"), url
+    assert (await env.AI.gateway("g").getUrl()).endswith("/gateways/g/")
     error = await failure(env.AI.gateway("g").get_url("openai"))
     assert error.name == "AiGatewayInternalError"
     assert "the only provider served here is 'workers-ai'" in str(error)

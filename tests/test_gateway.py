@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import sqlite3
@@ -18,6 +19,7 @@ from hypothesis import settings as tried
 from hypothesis import strategies as st
 from serving import Served, serving, write
 from upstream import upstream
+from wrangler_support import packages
 
 from bindings.ai import gateway_options
 from bindings.ai.errors import AiError
@@ -29,7 +31,7 @@ from runtime.errors import ConfigError
 WORKER = Path(__file__).with_name("gateway_worker.py").read_text("utf-8")
 CASES = [name for name in re.findall(r"^async def (\w+)\(env, request\)", WORKER, re.MULTILINE)
          if not name.startswith("give")]
-INT8 = "@cf/meta/llama-2-7b-chat-int8"
+INT8, BGE = "@cf/meta/llama-2-7b-chat-int8", "@cf/baai/bge-small-en-v1.5"
 RUN = f"/client/v4/accounts/a/ai/run/{INT8}"
 LOGS = "/client/v4/accounts/a/ai-gateway/gateways"
 BEARER = {"Authorization": "Bearer secret-token-of-a-client"}
@@ -173,6 +175,62 @@ async def test_workers_ai_at_a_gateways_own_address(pilot: Served) -> None:
     assert (answer.status, json.loads(answer.body)["errors"][0]["code"]) == (400, 5006)
     answer = await post(pilot, {"prompt": "at its address"}, f"/v1/account/usual/workers-ai/{INT8}")
     assert answer.headers["cf-aig-cache-status"] == "HIT"
+
+
+@pytest.mark.parametrize("path", ["/v1/0123456789abcdef/usual", "/v1/a/usual/", f"{LOGS}/usual", f"{LOGS}/usual/"])
+async def test_the_universal_endpoint(pilot: Served, path: str) -> None:
+    """Its key may be the first step's own; which step answered is told."""
+    async def ask(steps: Any) -> tuple[int, str, Any]:
+        async with pilot.http.post(pilot.url + path, data=json.dumps(steps)) as response:
+            text = await response.text()
+            found = text if "event-stream" in response.headers["content-type"] else json.loads(text)
+            return response.status, response.headers.get("cf-aig-step", ""), found
+
+    native = {"provider": "workers-ai", "endpoint": INT8, "headers": BEARER, "query": {"prompt": "a universal b"}}
+    said = {"model": f"workers-ai/{INT8}", "messages": [{"role": "user", "content": "hi there"}]}
+    compat = {"provider": "compat", "endpoint": "chat/completions", "query": said}
+    other = {**compat, "provider": "openai"}
+    status, step, found = await ask([native])
+    assert (status, step, found["success"], found["result"]["response"]) == (200, "0", True, "a universal b")
+    status, step, found = await ask([other, {**native, "endpoint": "@cf/none"}, compat, native])
+    assert (status, step, found["choices"][0]["message"]["content"]) == (200, "2", "hi there")
+    status, step, found = await ask([{**compat, "query": {**said, "stream": True}}])
+    assert (status, step, found.count("chat.completion.chunk") > 2) == (200, "0", True)
+    inner = {"provider": "workers-ai", "endpoint": "v1/embeddings", "query": {"model": BGE, "input": "a"}}
+    status, step, found = await ask(inner)
+    assert (status, len(found["data"][0]["embedding"])) == (200, 384)
+    status, step, found = await ask([other, {**compat, "endpoint": "images"}])
+    assert (status, step, found["success"], found["errors"][0]["code"]) == (400, "1", False, 5006)
+    assert (await ask([]))[2]["errors"][0]["code"] == 5006
+    status, _, found = await ask({"model": INT8})
+    assert (status, found["error"]["code"]) == (404, "unknown_url")
+
+
+NPM = """
+import { createAiGateway } from "ai-gateway-provider";
+import { createUnified } from "ai-gateway-provider/providers/unified";
+import { generateText, streamText } from "ai";
+const [url, ...ids] = process.argv.slice(2), send = fetch;  // the package knows one address, Cloudflare's
+globalThis.fetch = (to, init) => send(String(to).replace("https://gateway.ai.cloudflare.com", url), init);
+const options = { accountId: "0123456789abcdef", gateway: "npm", apiKey: "k", options: { metadata: { team: "a" } } };
+const gateway = createAiGateway(options), model = gateway(ids.map(createUnified())), maxRetries = 0;
+const { text, response } = await generateText({ model, maxRetries, prompt: "Hello New York" });
+const stream = streamText({ model, maxRetries, prompt: "Hello again" });
+console.log(JSON.stringify([text, response.headers["cf-aig-step"], await stream.text, await stream.finishReason]));
+"""
+
+
+@pytest.mark.timeout(400)
+async def test_the_provider_of_the_ai_sdk(pilot: Served) -> None:
+    wanted = ("ai-gateway-provider@4.0.1", "ai@7", "@ai-sdk/openai-compatible@3", "zod", "--omit=optional")
+    folder, node = packages("ai-gateway-provider-4", (22, 0), *wanted)
+    script = folder / "universal.mjs"
+    script.write_text(NPM)
+    process = await asyncio.create_subprocess_exec(
+        node, str(script), pilot.url, "openai/gpt-5", f"workers-ai/{INT8}", stdout=-1, stderr=-1)
+    said, errors = await process.communicate()
+    assert process.returncode == 0, errors.decode()
+    assert json.loads(said) == ["Hello New York", "1", "Hello again", "stop"]
 
 
 async def test_numbers_beyond_64_bits(pilot: Served) -> None:

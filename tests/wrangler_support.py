@@ -1,4 +1,4 @@
-"""The real Wrangler, from npm: installed once per version into a cache folder, with a Node that is new enough."""
+"""The real Wrangler and other packages of npm: installed once into a cache folder, with a Node that is new enough."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -24,20 +24,26 @@ READY = 120.0
 
 def wrangler(version: str, node: tuple[int, int]) -> list[str]:
     """The command's first words, with the Node that this version needs. Skips the test where there is no npm."""
+    folder, command = packages(f"wrangler-{version}", node, f"wrangler@{version}")
+    return [command, str(folder / "node_modules/wrangler/bin/wrangler.js")]
+
+
+def packages(name: str, node: tuple[int, int], *wanted: str) -> tuple[Path, str]:
+    """The folder that has them, called ``name``, and the Node to run them. Skips the test where there is no npm."""
     if shutil.which("npm") is None:
         pytest.skip("npm is not installed")
-    folder = CACHE / f"wrangler-{version}"
+    folder = CACHE / name
     if not folder.is_dir():
-        _install(folder, version, node)
+        _install(folder, node, wanted)
     own = sorted(folder.glob("node_modules/node-*/bin/node"))
-    return [str(own[0]) if own else "node", str(folder / "node_modules/wrangler/bin/wrangler.js")]
+    return folder, str(own[0]) if own else "node"
 
 
-def _install(folder: Path, version: str, node: tuple[int, int]) -> None:
+def _install(folder: Path, node: tuple[int, int], wanted: Sequence[str]) -> None:
     """Beside its place, then moved: another test run may be doing the same."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, ignore_cleanup_errors=True) as beside:
-        words = ["npm", "install", "--prefix", beside, "--no-audit", "--no-fund", f"wrangler@{version}", *_node(node)]
+        words = ["npm", "install", "--prefix", beside, "--no-audit", "--no-fund", *wanted, *_node(node)]
         done = subprocess.run(words, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stderr
         with suppress(OSError):

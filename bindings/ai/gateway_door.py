@@ -1,7 +1,7 @@
 """``env.AI.gateway(id)`` and the REST routes of a gateway's logs: reading, patching, and the universal ``run``.
 
-The universal endpoint takes a list of requests, each for a provider, and answers with the first that succeeds.
-Here there is one provider, ``workers-ai``: a request for another fails, and the next is tried.
+The universal endpoint takes a list of requests, each for a provider, and answers with the first that succeeds. A
+request for a provider that is not here (``bindings.ai.gateway_providers``) fails, and the next is tried.
 """
 
 from __future__ import annotations
@@ -10,17 +10,16 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-from bindings.ai import gateway_options
-from bindings.ai.answer import RunAnswer
-from bindings.ai.checks import mismatch
+from bindings.ai import gateway_options, gateway_providers
 from bindings.ai.database import StoreError
-from bindings.ai.errors import AiError, AIGatewayError, bad_input
+from bindings.ai.errors import AiError, bad_input
 from bindings.ai.gateway_log import PROVIDER, patch
+from bindings.ai.gateway_providers import COMPAT, Answered
 from bindings.ai.gateway_store import GatewayStore
 from bindings.ai.service import AIService
 from bindings.base import CallError, HostStream
 
-COMPAT = "compat"  # OpenAI's routes, whoever the provider is
+UNIVERSAL = "universal"
 MOST = 10  # requests of one universal run
 
 
@@ -58,7 +57,7 @@ class GatewayDoor:
         """The answer of the first request that succeeds, or the last one's error: AiError.
 
         ``own`` and ``headers`` say what ``options.gateway`` does, for all of them. ``{"result", "headers"}``,
-        where the result is in REST's envelope, as the provider answers; or a stream.
+        where the result is what the provider answers, Workers AI in REST's envelope; or a stream.
         """
         shared = {**_named(headers), **(own if isinstance(own, dict) else {}), "id": gateway}
         requests = requests if isinstance(requests, list) else [requests]
@@ -66,30 +65,30 @@ class GatewayDoor:
             raise bad_input(f"a universal request is 1 to {MOST} requests")
         for step, request in enumerate(requests):
             try:
-                answer = await self._step(shared, request, request_id)
+                answered = await self._step(shared, request, request_id)
             except AiError as error:
                 error.headers = {**error.headers, "cf-aig-step": str(step)}
                 if step == len(requests) - 1:
                     raise
             else:
-                return _handed_over(answer, step)
+                return _handed_over(answered, step)
         raise AssertionError("unreachable")
 
     async def url(self, request_id: str, gateway: Any, provider: Any = None) -> str:
-        """Where ``provider`` answers behind this gateway. Raises CallError for another than Workers AI."""
-        if provider not in (PROVIDER, COMPAT):
+        """Where ``provider`` answers behind this gateway, or its universal endpoint, which ends in a slash.
+
+        Raises CallError for another provider than Workers AI.
+        """
+        place = "" if provider in (None, UNIVERSAL) else provider
+        if place not in ("", PROVIDER, COMPAT):
             text = f"getUrl: the only provider served here is {PROVIDER!r}, not {provider!r:.60}"
             raise CallError("AiGatewayInternalError", text, status=400)
-        return f"{self._url}/client/v4/accounts/local/ai-gateway/gateways/{quote(str(gateway), safe='')}/{provider}"
+        return f"{self._url}/client/v4/accounts/local/ai-gateway/gateways/{quote(str(gateway), safe='')}/{place}"
 
-    async def _step(self, shared: dict[str, Any], request: Any, request_id: str) -> RunAnswer:
-        if not isinstance(request, dict):
-            raise bad_input(mismatch("/", request, "object"))
-        if request.get("provider") != PROVIDER:
-            raise AIGatewayError(2008, 400, f"Invalid provider: only {PROVIDER!r} is served here")
-        endpoint = str(request.get("endpoint") or "").strip("/").removeprefix("run/")
-        options = {"gateway": {**_named(request.get("headers")), **shared}}
-        return await self._service.run(endpoint, request.get("query"), options, request_id=request_id)
+    async def _step(self, shared: dict[str, Any], request: Any, request_id: str) -> Answered:
+        headers = request.get("headers") if isinstance(request, dict) else None
+        options = {"gateway": {**_named(headers), **shared}}
+        return await gateway_providers.ask(self._service, request, options, request_id)
 
     def _store(self) -> GatewayStore:
         if self._service.gateways is None:
@@ -103,12 +102,13 @@ def _named(headers: Any) -> dict[str, Any]:
     return found or {}
 
 
-def _handed_over(answer: RunAnswer, step: int) -> Any:
+def _handed_over(answered: Answered, step: int) -> Any:
+    answer = answered.answer
     headers = {**answer.headers, "cf-aig-step": str(step)}
     if answer.stream is not None:
         return HostStream(answer.stream, {"headers": headers})
     envelope = {"result": answer.json, "success": True, "errors": [], "messages": []}
-    return {"result": envelope, "headers": headers}
+    return {"result": answer.json if answered.bare else envelope, "headers": headers}
 
 
 def unreadable() -> CallError:

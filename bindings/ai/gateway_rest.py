@@ -6,7 +6,10 @@
     …/ai-gateway/gateways/{gateway}/compat/{route}          POST, the same, with models named "workers-ai/@cf/…"
     …/ai-gateway/gateways/{gateway}/compat/models           GET, their list
 
-All but the logs also answer under ``/v1/{account}/{gateway}``, as on gateway.ai.cloudflare.com.
+    …/ai-gateway/gateways/{gateway}                         POST, the universal endpoint: a list of requests
+
+All but the logs also answer under ``/v1/{account}/{gateway}``, as on gateway.ai.cloudflare.com. A key may come as
+``cf-aig-authorization``, and with a universal request as its first step's own.
 """
 
 from __future__ import annotations
@@ -18,11 +21,15 @@ from typing import Any
 import msgspec
 
 from bindings.ai import errors
-from bindings.ai.gate import ROOT, Gate, Handler, encoded, json_object, succeeded
+from bindings.ai.errors import AiError
+from bindings.ai.gate import ROOT, Gate, Handler, encoded, json_object, read, succeeded
 from bindings.ai.gateway_door import GatewayDoor
 from bindings.ai.gateway_log import PROVIDER
-from bindings.ai.openai_rest import refused
-from bindings.base import CallError, Route
+from bindings.ai.keys import Keys
+from bindings.ai.openai_rest import refused, refused_as_openai
+from bindings.ai.service import new_request_id
+from bindings.ai.unknown import Unknown
+from bindings.base import CallError, HostStream, Route
 from runtime.web import URL, Request, Response
 
 GATEWAYS = "/accounts/{account}/ai-gateway/gateways"
@@ -32,17 +39,25 @@ UPSTREAM = "/v1/{account}/{gateway}"
 
 class GatewayRest:
     """``run`` and ``openai`` (by route: ``/chat/completions`` …) are the handlers of the plain REST routes;
-    ``own``: whether ``/v1`` is answered here."""
+    ``own``: whether ``/v1`` is answered here, and ``unknown`` what of it is nobody's."""
 
     def __init__(
-        self, door: GatewayDoor, gate: Gate, run: Handler, openai: Mapping[str, Handler], own: Callable[[], bool]
+        self, door: GatewayDoor, gate: Gate, run: Handler, openai: Mapping[str, Handler], own: Callable[[], bool],
+        unknown: Unknown,
     ) -> None:
         self._door, self._gate, self._run, self._openai, self._own = door, gate, run, openai, own
+        self._unknown = unknown
+        self._keys = Keys.of(gate, "cf-aig-authorization", failure=refused_as_openai)
 
     def routes(self) -> list[Route]:
         logs = self._gate.routes(GATEWAY + "/logs/{log}", GET=self.read, PATCH=self.patch)
         shared = [replace(route, when=self._own) for route in self._passing(UPSTREAM)]
-        return [*logs, *self._passing(GATEWAY), *shared]
+        return [*logs, *self._passing(GATEWAY), *shared, *self._universal()]
+
+    def _universal(self) -> list[Route]:
+        """Two words after ``/v1`` are OpenAI's, too: only the body tells."""
+        always = [Route("POST", GATEWAY + slash, self.universal) for slash in ("", "/")]
+        return [*always, *(Route("POST", UPSTREAM + slash, self.universal, self._unknown.own) for slash in ("", "/"))]
 
     def _passing(self, base: str) -> list[Route]:
         openai = replace(self._gate, failure=refused)
@@ -74,6 +89,24 @@ class GatewayRest:
     async def as_openai(self, request: Request, request_id: str, account: str, gateway: str, path: str) -> Response:
         return await self._as_openai(_through(gateway, request), request_id, "/" + path, account)
 
+    async def universal(self, request: Request, account: str, gateway: str) -> Response:
+        """The first of a list of requests that succeeds. ``cf-aig-step`` tells which."""
+        try:
+            steps = _steps(await read(request))
+        except AiError as error:
+            return refused_as_openai(error, new_request_id())
+        if steps is None:
+            return await self._unknown.answer(request)
+        if not (request.headers.has("authorization") or request.headers.has(self._keys.header)):
+            headers = {**dict(request.headers.items()), **_key(steps)}
+            request = Request(request.url, method="POST", headers=headers)  # its body has been read
+
+        async def run(request: Request, request_id: str) -> Response:
+            own = dict(request.headers.items())
+            return handed_over(await self._door.run(request_id, gateway, steps, headers=own))
+
+        return await self._keys.guarded(run)(request)
+
     async def compat(self, request: Request, request_id: str, account: str, gateway: str, path: str) -> Response:
         """One route for all providers upstream: the model's name begins with the provider's."""
         body = await json_object(request)
@@ -98,9 +131,35 @@ def _through(gateway: str, request: Request) -> Request:
     return Request(request, headers={**dict(request.headers.items()), "cf-aig-gateway-id": gateway})
 
 
+def _steps(body: bytes) -> list[Any] | None:
+    """The requests of a universal one; None for what is none."""
+    try:
+        found = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return None
+    if isinstance(found, dict) and "provider" in found:
+        return [found]
+    return found if isinstance(found, list) else None
+
+
+def _key(steps: list[Any]) -> dict[str, str]:
+    """The ``authorization`` of the first step, if it has one."""
+    headers = steps[0].get("headers") if steps and isinstance(steps[0], dict) else None
+    given = {str(name).lower(): value for name, value in headers.items()} if isinstance(headers, dict) else {}
+    key = given.get("authorization")
+    return {"authorization": key} if isinstance(key, str) and key.isascii() and key.isprintable() else {}
+
+
+def handed_over(answer: Any) -> Response:
+    """What ``GatewayDoor.run`` answers."""
+    if isinstance(answer, HostStream):
+        return Response(answer.chunks, headers=answer.meta["headers"])
+    return encoded(answer["result"], headers=answer["headers"])
+
+
 def call_failed(error: CallError) -> Response:
     told: list[dict[str, Any]] = [{"code": 7002 if error.fields["status"] == 404 else 3043, "message": str(error)}]
     return encoded({"success": False, "errors": told, "messages": [], "result": None}, error.fields["status"])
 
 
-__all__ = ["GATEWAYS", "GatewayRest", "call_failed"]
+__all__ = ["GATEWAYS", "GatewayRest", "call_failed", "handed_over"]

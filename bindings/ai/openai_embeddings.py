@@ -7,11 +7,17 @@ import base64
 import math
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from bindings.ai import checks
 from bindings.ai.errors import bad_input
+
+if TYPE_CHECKING:
+    from bindings.ai.answer import RunAnswer
+    from bindings.ai.service import AIService
+
+EMBEDDINGS = "Text Embeddings"
 
 
 @dataclass(frozen=True)
@@ -29,6 +35,18 @@ class Asked:
                 for at, vector in enumerate(kept)]
         usage = {"prompt_tokens": tokens, "total_tokens": tokens}
         return {"object": "list", "data": data, "model": model, "usage": usage}
+
+
+async def embedded(
+    service: AIService, model: str, inputs: dict[str, Any], options: dict[str, Any], request_id: str
+) -> RunAnswer:
+    """OpenAI's body. Raises AiError 5006, for a model of another task too."""
+    known = service.catalog.model(model)
+    if known.task != EMBEDDINGS:
+        raise bad_input(f"{known.id} is a model for {known.task}, not for {EMBEDDINGS}")
+    wanted = asked(inputs)
+    answer = await service.run(model, {"text": wanted.texts}, options, request_id=request_id)
+    return replace(answer, json=wanted.answer(model, answer.json["data"], answer.stats.prompt_tokens))
 
 
 def asked(inputs: dict[str, Any]) -> Asked:
@@ -71,4 +89,4 @@ def _cut(vector: list[float], dimensions: int | None) -> list[float]:
     return [number / length for number in kept]
 
 
-__all__ = ["Asked", "asked"]
+__all__ = ["Asked", "asked", "embedded"]

@@ -21,7 +21,6 @@ from bindings.ai.shapes import CHAT, COMPLETION, OPENAI, RESPONSES
 from bindings.base import Route
 from runtime.web import Request, Response
 
-EMBEDDINGS = "Text Embeddings"
 FORMS = {"/chat/completions": CHAT, "/completions": COMPLETION, "/responses": RESPONSES}
 LEFT = "is answered here, not by the worker; [pilot] openai_routes = false leaves /v1 to the worker"
 
@@ -86,10 +85,7 @@ class OpenAIRest:
     async def embeddings(self, request: Request, request_id: str, **_: str) -> Response:
         model, inputs, options = _call(await json_object(request))
         options = gateway_options.joined(options, request.headers.raw())
-        self._require(model, EMBEDDINGS)
-        asked = openai_embeddings.asked(inputs)
-        answer = await self._service.run(model, {"text": asked.texts}, options, request_id=request_id)
-        return encoded(asked.answer(model, answer.json["data"], answer.stats.prompt_tokens), headers=answer.headers)
+        return _answered(await openai_embeddings.embedded(self._service, model, inputs, options, request_id))
 
     async def models(self, request: Request, request_id: str, **_: str) -> Response:
         served = [_model(model) for model in self._service.catalog.models() if not model.retired]

@@ -96,11 +96,12 @@ class AI(Product):
         more = RankingsRest(service).handlers
         openai = OpenAIRest(service, gate, lambda: service.settings.openai_routes, house.say.note, more)
         door, rest = GatewayDoor(service, house.url), Rest(service, gate)
+        unknown = Unknown([*openai.handlers, "/messages"], lambda: service.settings.whole_v1)
         parts = (  # in the order in which they are matched: a path that takes all comes last
             CatalogRest(service, gate), FinetunesRest(service, gate), MarkdownRest(service.markdown, gate), openai,
             MessagesRest(service, gate, openai.own),
-            GatewayRest(door, gate, rest.run, openai.handlers, openai.own), Proxy(service, gate, door), rest,
-            Unknown([*openai.handlers, "/messages"], lambda: service.settings.whole_v1),
+            GatewayRest(door, gate, rest.run, openai.handlers, openai.own, unknown), Proxy(service, gate, door),
+            rest, unknown,
         )  # fmt: skip
         return [route for part in parts for route in part.routes()]
 

@@ -21,10 +21,10 @@ from bindings.ai.checks import mismatch
 from bindings.ai.errors import AiError, bad_input
 from bindings.ai.gate import AI, Gate, decoded, encoded, json_object, read, succeeded
 from bindings.ai.gateway_door import GatewayDoor
-from bindings.ai.gateway_rest import call_failed
+from bindings.ai.gateway_rest import call_failed, handed_over
 from bindings.ai.markdown_door import MarkdownDoor
 from bindings.ai.service import AIService
-from bindings.base import CallError, HostStream, Route
+from bindings.base import CallError, Route
 from runtime.web import URL, Request, Response
 
 OLD = "2"  # @cloudflare/ai 1.1.0, which takes JSON in gzip only
@@ -117,7 +117,7 @@ class Proxy:
 
     async def _universal(self, request: Request, request_id: str, url: URL, gateway: str) -> Response:
         requests, own = decoded(await read(request)), dict(request.headers.items())
-        return _handed_over(await self._gateways.run(request_id, gateway, requests, headers=own))
+        return handed_over(await self._gateways.run(request_id, gateway, requests, headers=own))
 
     async def _log(self, request: Request, request_id: str, url: URL, gateway: str, log: str) -> Response:
         if request.method != "PATCH":
@@ -150,12 +150,6 @@ def _bare(answer: RunAnswer, *, zipped: bool) -> Response:
         return encoded(answer.json, headers=answer.headers)
     content = gzip.compress(msgspec.json.encode(answer.json))
     return Response(content, headers={"content-type": "application/json", **answer.headers})
-
-
-def _handed_over(answer: Any) -> Response:
-    if isinstance(answer, HostStream):
-        return Response(answer.chunks, headers=answer.meta["headers"])
-    return encoded(answer["result"], headers=answer["headers"])
 
 
 __all__ = ["Proxy"]

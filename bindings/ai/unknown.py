@@ -33,10 +33,10 @@ class Unknown:
     """``served``: the paths of POST. ``own``: whether all of ``/v1`` is answered here. Its routes come last."""
 
     def __init__(self, served: Iterable[str], own: Callable[[], bool]) -> None:
-        self._served, self._own = ", ".join(f"/v1{path}" for path in served), own
+        self._served, self.own = ", ".join(f"/v1{path}" for path in served), own
 
     def routes(self) -> list[Route]:
-        return [Route("*", path, self.answer, self._own) for path in ("/v1", "/v1/{path:path}")]
+        return [Route("*", path, self.answer, self.own) for path in ("/v1", "/v1/{path:path}")]
 
     async def answer(self, request: Request, path: str = "") -> Response:
         why = next((f": {why}" for words, why in UNSERVED.items() if f"{path}/".startswith(f"{words}/")), "")

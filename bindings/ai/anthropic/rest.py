@@ -13,11 +13,12 @@ from bindings.ai.anthropic.refusals import told
 from bindings.ai.asked import asked
 from bindings.ai.errors import AiError, GatewayError
 from bindings.ai.gate import Gate, encoded
+from bindings.ai.keys import Keys
 from bindings.ai.models import TEXT_GENERATION
 from bindings.ai.service import AIService
 from bindings.ai.shapes import MESSAGES
 from bindings.base import Route
-from runtime.web import Headers, Request, Response
+from runtime.web import Request, Response
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class MessagesRest:
     own: Callable[[], bool]
 
     def routes(self) -> list[Route]:
-        gate = Keys(self.gate.token, self.gate.admits, self.gate.origins, keyless=True, failure=refused)
+        gate = Keys.of(self.gate, "x-api-key", refused)
         return [replace(route, when=self.own) for route in gate.routes("/v1/messages", POST=self.messages)]
 
     async def messages(self, request: Request, request_id: str) -> Response:
@@ -46,22 +47,6 @@ class MessagesRest:
         model = self.service.catalog.model(id)
         if model.task != TEXT_GENERATION:
             raise AiError(5006, 400, "Bad input", f"model: {model.id} is for {model.task}")
-
-
-class Keys(Gate):
-    """A gate for who has Anthropic's header, too."""
-
-    def check(self, headers: Headers) -> None:
-        """Raises GatewayError unless one of the two keys that may have been sent is a good one."""
-        key = headers.get("x-api-key")
-        if key is None:
-            return super().check(headers)
-        try:
-            super().check(Headers({"authorization": f"Bearer {key}"}))
-        except GatewayError:
-            if not headers.has("authorization"):
-                raise
-            super().check(headers)
 
 
 def refused(error: AiError | GatewayError, request_id: str) -> Response:
