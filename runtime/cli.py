@@ -69,7 +69,7 @@ def main() -> None:
 )
 @click.option("-p", "--port", type=click.IntRange(0, 65535), help="Default 8787; 0 picks a free one.")
 @click.option("--host", help="Address to listen on. Default 127.0.0.1.")
-@click.option("--engine", help="vllm, llamacpp, openai or echo. Default: the best that works here.")
+@click.option("--engine", help="vllm, llamacpp, openai or echo. Default: the best that works here, or OPENAI_BASE_URL.")
 @click.option("--var", "variables", multiple=True, metavar="K:V", help="Set or override a variable.")
 @click.option("--inline", is_flag=True, help="Run the worker in this process, for breakpoint() and debuggers.")
 @click.option("--drain", type=click.FloatRange(min=0, max=86400), help="Seconds to let requests finish when stopping.")

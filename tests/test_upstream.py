@@ -6,6 +6,7 @@ import json
 from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any
 
+import aiohttp
 import pytest
 import pytest_asyncio
 from serving import Served, serving, write
@@ -347,3 +348,36 @@ async def test_what_cannot_be_said_otherwise_is_refused(pilot: Served) -> None:
     status, body = await run(pilot, model="temperature", temperature=0.2)
     assert (status, body["errors"][0]["code"]) == (400, 8007)
     assert "does not support 0.2" in body["errors"][0]["message"]
+
+
+LLAMA, FP16 = "@cf/meta/llama-2-7b-chat-int8", "@cf/meta/llama-2-7b-chat-fp16"
+
+
+@pytest.mark.asyncio(loop_scope="function")
+async def test_an_address_in_the_environment_is_enough_and_is_said_at_start(start_pilot: Any, project: Any) -> None:
+    async with upstream() as server:
+        server.names = ["tiny"]
+        server.says[FP16] = Said([b'{"error": "no such thing"}'], 404, JSON)
+        files = {"models.yaml": "here: {llamacpp: {model: ./nowhere.gguf}}"}
+        folder = project("async def fetch(request, env, ctx): ...", '[ai]\nbinding = "AI"\n', files)
+        address = server.url.replace("//", "//me:s3cret@")
+        pilot = await start_pilot(folder, env={"OPENAI_BASE_URL": address, "OPENAI_API_KEY": ""})
+        [remark] = (await pilot.event("banner"))["engines"]
+        assert server.url in remark
+        assert "--engine llamacpp" in remark
+        assert server.asked == []
+        assert (await posted(pilot, LLAMA))["result"]["response"] == " word word word"
+        assert server.asked[-1]["model"] == LLAMA
+        [error] = (await posted(pilot, FP16))["errors"]
+        assert "no such thing (it has tiny: write  openai: {model: tiny}" in error["message"]
+        assert "nowhere.gguf" in (await posted(pilot, "here"))["errors"][0]["message"]
+        assert len(server.asked) == 2, "weights that are named here are looked for here"
+        assert "s3cret" not in pilot.log()
+
+
+async def posted(pilot: Any, model: str) -> dict[str, Any]:
+    url = f"{pilot.url}/client/v4/accounts/a/ai/run/{model}"
+    headers = {"authorization": "Bearer x"}
+    async with aiohttp.ClientSession() as http, http.post(url, json={"prompt": "hi"}, headers=headers) as response:
+        found: dict[str, Any] = await response.json()
+        return found

@@ -49,13 +49,14 @@ class Upstream:
         self.open = asyncio.Event()
         self.live = 0  # answers that are being read
         self.asked: list[dict[str, Any]] = []
+        self.names: list[str] = []  # the models that it says it has
         self.says: dict[str, Any] = {}
         self.ended = asyncio.Event()
         self.refusals: list[int] = []  # statuses for the next requests, which get nothing else
 
     async def models(self, request: web.Request) -> web.Response:
         await self.open.wait()
-        return web.json_response({"object": "list", "data": []})
+        return web.json_response({"object": "list", "data": [{"id": name} for name in self.names]})
 
     async def chat(self, request: web.Request) -> web.StreamResponse:
         self.asked.append(await request.json())

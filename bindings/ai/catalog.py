@@ -87,7 +87,7 @@ class Catalog:
         runner = RUNNERS.get(kind(model))
         if runner is None:
             raise no_such_model(model.id, f"no engine here serves the task {model.task}")
-        engine = model.engine or choice or automatic_engine()
+        engine = model.engine or choice or _automatic(model)
         spec = _configured(model, engine, runner)
         if spec is not None and servable(engine, runner):
             return Served(model, spec)
@@ -95,8 +95,18 @@ class Catalog:
 
 
 def automatic_engine() -> str:
-    """vLLM where it is installed and has a GPU to run on, else the embedded llama.cpp."""
-    return "vllm" if find_spec("vllm") is not None and any(map(os.path.exists, GPU_NODES)) else "llamacpp"
+    """vLLM where it is installed and has a GPU to run on, else the server that ``OPENAI_BASE_URL`` names, else the
+    embedded llama.cpp."""
+    if find_spec("vllm") is not None and any(map(os.path.exists, GPU_NODES)):
+        return "vllm"
+    return "openai" if os.environ.get("OPENAI_BASE_URL") else "llamacpp"
+
+
+def _automatic(model: Model) -> str:
+    """Weights that are named for llama.cpp stay here, whatever the environment says."""
+    engine = automatic_engine()
+    named = "model" in (model.llamacpp or {}) or str(model.model).endswith(".gguf")
+    return "llamacpp" if engine == "openai" and named else engine
 
 
 def _configured(model: Model, engine: str, runner: str) -> EngineSpec | None:

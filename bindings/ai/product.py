@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,7 +12,7 @@ import msgspec
 from bindings.ai import cors, keeping
 from bindings.ai.anthropic.rest import MessagesRest
 from bindings.ai.bound import AIBinding
-from bindings.ai.catalog import EMBEDDED, EMBEDDED_NAME, Catalog
+from bindings.ai.catalog import EMBEDDED, EMBEDDED_NAME, Catalog, automatic_engine
 from bindings.ai.catalog_rest import CatalogRest
 from bindings.ai.finetunes_rest import FinetunesRest
 from bindings.ai.gate import Gate
@@ -60,6 +61,9 @@ class AI(Product):
             keeping.configure(service, house.config)
             keeping.configure(service)
         house.shared[cls.key] = service
+        if house.on_host:
+            for remark in cls.remarks(house):
+                house.say.note(remark)
 
     @classmethod
     async def stop(cls, house: House) -> None:
@@ -79,6 +83,8 @@ class AI(Product):
     @classmethod
     def remarks(cls, house: House) -> Sequence[str]:
         service: AIService = house.shared[cls.key]
+        if (service.settings.engine or automatic_engine()) == "openai":
+            return [_asked_elsewhere(chosen=service.settings.engine is not None)]
         if EMBEDDED not in service.preloaded:
             return ()
         return [f"{EMBEDDED_NAME} stands in for every text model; name your own weights in models.yaml"]
@@ -109,6 +115,15 @@ class AI(Product):
     async def metrics(cls, house: House) -> Sequence[Any]:
         service: AIService = house.shared[cls.key]
         return [*service.meter.families(), *await of_engines(service.pool.clients, service.name_of)]
+
+
+def _asked_elsewhere(*, chosen: bool) -> str:
+    """Prompts may leave this machine: that is said before the first one does."""
+    base = re.sub(r"//[^/]*@", "//", os.environ.get("OPENAI_BASE_URL", "")).partition("?")[0]
+    default = "https://api.openai.com" if os.environ.get("OPENAI_API_KEY") else "the server that their row names"
+    said = f"models are asked of {base or default}"
+    stay = "" if chosen else " (OPENAI_BASE_URL); to stay on this machine: --engine llamacpp"
+    return f"{said}, unless their row in models.yaml says otherwise{stay}"
 
 
 def _settings(house: House, config: Config | None) -> Settings:

@@ -28,6 +28,14 @@ from runtime.errors import ConfigError, UserError
 _CONNECT = 10.0  # seconds
 
 
+class _Named(msgspec.Struct):
+    id: str
+
+
+class _Listed(msgspec.Struct):
+    data: list[_Named] = []
+
+
 class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     base_url: str | None = None
     api_key: str | None = None
@@ -44,7 +52,7 @@ class OpenAIEngine:
     def __init__(self, session: Any, base: str, info: EngineInfo, options: Options) -> None:
         self.info, self.live = info, 0
         self._session, self._base, self._options = session, base, options
-        self._habits = Habits()
+        self._habits, self._names = Habits(), list[str]()
 
     @classmethod
     async def open(cls, spec: EngineSpec, progress: Progress) -> OpenAIEngine:
@@ -102,7 +110,15 @@ class OpenAIEngine:
         if response.method != "POST":  # so redirects end that are not 307 or 308
             moved = str(response.url.with_user(None).with_query(None))
             return EngineError(3043, 500, f"{self.url} has moved to {moved}: correct base_url in models.yaml")
-        return errors.refusal(response.status, text, self.url)
+        return errors.refusal(response.status, text, self.url, self._instead)
+
+    @property
+    def _instead(self) -> str:
+        """What to write where the server has no model of this name, and has said which it has."""
+        if not self._names or self.info.model in self._names:
+            return ""
+        return (f" (it has {', '.join(self._names[:5])}: write  openai: {{model: {self._names[0]}}}"
+                "  under the model's id in models.yaml)")
 
     def _upstream(self) -> Any:
         return errors.upstream(self.url, self._options.timeout_s)
@@ -122,12 +138,21 @@ class OpenAIEngine:
         try:
             async with self._session.get(f"{self._base}/models") as response:
                 status = response.status
+                self._names = _names(await response.read())
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             raise UserError(f"no server answers: {error or type(error).__name__}", where=self.url,
                             remedy=f"{errors.REMEDY.capitalize()}.") from None
         if status in (401, 403):
             raise UserError(f"the server refuses the key (HTTP {status})", where=self.url,
                             remedy="Set OPENAI_API_KEY, or api_key in models.yaml.")
+
+
+def _names(listed: bytes) -> list[str]:
+    """The models that a server says it has; none where it says something else."""
+    try:
+        return [each.id for each in msgspec.json.decode(listed, type=_Listed).data]
+    except msgspec.DecodeError:
+        return []
 
 
 def _options(spec: EngineSpec) -> Options:

@@ -25,9 +25,11 @@ _MEANINGS = (  # what its type or code says, where it gives no status
 REMEDY = "start it, or correct base_url in models.yaml or OPENAI_BASE_URL"
 
 
-def refusal(status: int, body: str | bytes, where: str) -> EngineError:
-    """Of an HTTP answer. A refused key is not quoted: the text may hold a part of it."""
-    return _error(status, words(decoded(body)) or f"HTTP {status}", where)
+def refusal(status: int, body: str | bytes, where: str, instead: str = "") -> EngineError:
+    """Of an HTTP answer. A refused key is not quoted: the text may hold a part of it. ``instead``: what to ask for
+    where there is no such model."""
+    text = words(decoded(body)) or f"HTTP {status}"
+    return _error(status, text + instead if status == 404 else text, where)
 
 
 def failure(value: Any, where: str) -> EngineError:
