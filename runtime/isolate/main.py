@@ -27,8 +27,9 @@ from runtime.isolate import handlers, loader, stack, trace
 from runtime.isolate.bodies import Readable, chunks, pieces
 from runtime.isolate.carried import carried, is_ours
 from runtime.isolate.context import Context, Tasks
+from runtime.isolate.edge import Edge
 from runtime.isolate.remote import HandleStream, current_event
-from runtime.web.scope import current_ctx, current_env
+from runtime.web.scope import current_ctx, current_env, current_root
 from runtime.wire import Channel, RemoteError
 
 INLINE_LIMIT = 1024 * 1024  # a larger body travels as a stream
@@ -73,14 +74,18 @@ class Isolate:
         return loader.third_party(root)
 
     async def _fetch(
-        self, event: int, method: str, url: str, headers: list[Any], body: bytes | None, handle: int | None, cf: Any
+        self, event: int, method: str, url: str, headers: list[Any], body: bytes | None, handle: int | None,
+        origin: list[str],
     ) -> list[Any]:
         leaving, ctx = web.AbortController(), Context(self._tasks)
         source: Any = body if handle is None else HandleStream(self.channel.read(handle))
-        request = web.Request.from_parts(method, url, headers, source, leaving.signal, cf)
+        edge = Edge(headers, url, origin)
+        request = web.Request.from_parts(method, url, edge, source, leaving.signal, edge.cf)
         current_event.set(event)
         current_env.set(self._env)
         current_ctx.set(ctx)
+        if origin[2]:
+            current_root.set(origin[2])
         try:
             return self._sent(await self._handled(request, ctx), ctx)
         except BaseException as error:

@@ -31,7 +31,7 @@ class Request(Body):
     forbidden, and for a body with GET or HEAD.
     """
 
-    __slots__ = ("_signal", "cf", "method", "redirect", "url")
+    __slots__ = ("_cf", "_signal", "method", "redirect", "url")
 
     url: str
     method: str
@@ -53,7 +53,7 @@ class Request(Body):
         self.url = resource.url if isinstance(resource, Request) else _absolute(resource)
         self.method = _method(options.get("method", "GET"))
         self.redirect = _redirect(options.get("redirect", "follow"))
-        self.cf = options.get("cf", {})
+        self._cf = options.get("cf", {})
         self._signal = _signal(options.get("signal"))
         self._headers: Any = Headers(options.get("headers"))
         self._take_in(options.get("body"), resource)
@@ -70,10 +70,11 @@ class Request(Body):
     ) -> Request:
         """For the runtime: a request as it came in, on trust; nothing is parsed before someone asks.
 
-        Its redirects are "manual", so that ``fetch(request)`` hands them to the client, as on Workers.
+        ``headers`` may be any iterable, ``cf`` a function that makes it. Its redirects are "manual", so that
+        ``fetch(request)`` hands them to the client, as on Workers.
         """
         self = cls.__new__(cls)
-        self.method, self.url, self.redirect, self.cf = method, url, "manual", {} if cf is None else cf
+        self.method, self.url, self.redirect, self._cf = method, url, "manual", {} if cf is None else cf
         self._headers, self._signal = headers, signal
         self._receive(body, "", None if body is None else _length(headers))
         if signal is not None:
@@ -88,6 +89,13 @@ class Request(Body):
         return self._headers
 
     @property
+    def cf(self) -> Any:
+        """What Cloudflare says of an incoming request: a dict whose keys are attributes as well."""
+        if callable(self._cf):
+            self._cf = self._cf()
+        return self._cf
+
+    @property
     def signal(self) -> AbortSignal:
         """Aborts when whoever asked has lost interest: for an incoming request, when the client leaves."""
         if self._signal is None:
@@ -97,7 +105,7 @@ class Request(Body):
     def clone(self) -> Request:
         """A second request with the same body. A stream is split, as ``ReadableStream.tee`` says."""
         other = Request.__new__(Request)
-        other.method, other.url, other.redirect, other.cf = self.method, self.url, self.redirect, self.cf
+        other.method, other.url, other.redirect, other._cf = self.method, self.url, self.redirect, self._cf
         other._headers, other._signal = Headers(self.headers), self._signal
         self._share_body(other)
         return other
@@ -133,7 +141,7 @@ class Request(Body):
 def _inherited(resource: Any) -> dict[str, Any]:
     if not isinstance(resource, Request):
         return {}
-    names = ("method", "headers", "redirect", "cf", "_signal")
+    names = ("method", "headers", "redirect", "_cf", "_signal")
     return {name.removeprefix("_"): getattr(resource, name) for name in names}
 
 
