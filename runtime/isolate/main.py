@@ -51,6 +51,7 @@ class Isolate:
         self._env: environment.Env
         self._handler: handlers.Fetch
         self._tasks: Tasks
+        self._answering: dict[int, web.Request] = {}  # by event, while a body is being sent
         self._operations: dict[str, Callable[..., Awaitable[Any]]] = {
             "load": self._load, "fetch": self._fetch, "drain": self._drain, "beat": self._beat,
         }
@@ -77,21 +78,21 @@ class Isolate:
         self, event: int, method: str, url: str, headers: list[Any], body: bytes | None, handle: int | None,
         origin: list[str],
     ) -> list[Any]:
-        leaving, ctx = web.AbortController(), Context(self._tasks)
+        ctx = Context(self._tasks)
         source: Any = body if handle is None else HandleStream(self.channel.read(handle))
         edge = Edge(headers, url, origin)
-        request = web.Request.from_parts(method, url, edge, source, leaving.signal, edge.cf)
+        request = web.Request.from_parts(method, url, edge, source, edge.cf)
         current_event.set(event)
         current_env.set(self._env)
         current_ctx.set(ctx)
         if origin[2]:
             current_root.set(origin[2])
         try:
-            return self._sent(await self._handled(request, ctx), ctx)
+            return self._sent(event, request, await self._handled(request, ctx), ctx)
         except BaseException as error:
             ctx.responded()
             if is_ours(error) or isinstance(error, _Exceeded):
-                leaving.abort()
+                request.left()
                 raise
             raise carried(error) from None
 
@@ -109,13 +110,31 @@ class Isolate:
         except CpuExceeded:
             raise _Exceeded from None
 
-    def _sent(self, response: web.Response, ctx: Context) -> list[Any]:
-        """[status, status text, headers, body]; a body is bytes, None, or ["mine" | "yours", stream number]."""
+    def _sent(self, event: int, request: web.Request, response: web.Response, ctx: Context) -> list[Any]:
+        """[status, status text, headers, body]; a body is bytes, None, or ["mine" | "yours", stream number]. A fifth
+        member: the supervisor says when it is over, as the client's leaving matters until then."""
         status, text, headers, body = response.to_parts()
         if not (body is None or isinstance(body, bytes | HandleStream)):
-            return [status, text, headers, ["mine", self.channel.offer(Readable(body, ctx.responded))]]
+            return [status, text, headers, ["mine", self.channel.offer(self._readable(event, request, body, ctx))]]
         ctx.responded()
+        if isinstance(body, HandleStream) and (request.watched or ctx.busy):
+            self._answering[event] = request
+            return [status, text, headers, self._lent(body), True]
         return [status, text, headers, body if self._is_small(body) else self._lent(body)]
+
+    def _readable(self, event: int, request: web.Request, body: Any, ctx: Context) -> Readable:
+        def ended() -> None:
+            self._answering.pop(event, None)
+            ctx.responded()
+
+        self._answering[event] = request
+        return Readable(body, ended)
+
+    def note(self, op: str, args: list[Any]) -> None:
+        """``left`` or ``over``: what has become of an answer that is still on its way."""
+        request = self._answering.pop(args[0], None)
+        if op == "left" and request is not None:
+            request.left()
 
     def _is_small(self, body: Any) -> bool:
         return body is None or (isinstance(body, bytes) and len(body) <= INLINE_LIMIT)
@@ -163,7 +182,7 @@ def confine(wanted: dict[str, Any]) -> None:
 async def serve(sock: socket.socket) -> None:
     """Until the supervisor closes its end."""
     isolate = Isolate()
-    isolate.channel = await Channel.open(sock, isolate)
+    isolate.channel = await Channel.open(sock, isolate, on_note=isolate.note)
     await isolate.channel.closed.wait()
 
 

@@ -139,7 +139,8 @@ class Deployment:
             else:
                 handle = process.channel.offer(inbound.chunks())
         process.broker.exchanges[exchange.number] = exchange
-        exchange.watch()
+        exchange.watch(process.channel)
+        answer: list[Any] = []
         try:
             answer = await process.channel.call("fetch", *_event(exchange), body, handle, _origin(exchange.scope))
             await exchange.answer(answer[0], _pairs(answer[2]), self._body(process, answer[3], exchange))
@@ -155,6 +156,8 @@ class Deployment:
             raise
         finally:
             exchange.unwatch()
+            if len(answer) > 4:
+                process.channel.note("over", exchange.number)
             del process.broker.exchanges[exchange.number]
 
     def _failure(self, error: RemoteError) -> ScriptError:

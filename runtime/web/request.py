@@ -12,6 +12,7 @@ from runtime.web.headers import Headers, RawHeaders
 
 _NORMALIZED = {"DELETE", "GET", "HEAD", "OPTIONS", "POST", "PUT"}  # the only methods whose case is mended
 _FORBIDDEN = {"CONNECT", "TRACE", "TRACK"}
+_AMBIENT = "ambient"  # the signal of the event served
 _REDIRECTS = ("follow", "manual", "error")
 _OPTIONS = ("method", "headers", "body", "signal", "redirect", "cf")
 _MEANINGLESS = {  # browsers' options, which mean nothing on a server
@@ -30,6 +31,8 @@ class Request(Body):
     Raises ``TypeError`` for an invalid URL or one with a password, for a method that is no token or is
     forbidden, and for a body with GET or HEAD.
     """
+
+    _signal: AbortSignal | Request | str | None  # itself, whose it is, _AMBIENT until someone asks, or none
 
     __slots__ = ("_cf", "_signal", "method", "redirect", "url")
 
@@ -65,7 +68,6 @@ class Request(Body):
         url: str,
         headers: Iterable[Iterable[bytes]],
         body: bytes | AsyncIterator[bytes] | None = None,
-        signal: AbortSignal | None = None,
         cf: Any = None,
     ) -> Request:
         """For the runtime: a request as it came in, on trust; nothing is parsed before someone asks.
@@ -75,10 +77,8 @@ class Request(Body):
         """
         self = cls.__new__(cls)
         self.method, self.url, self.redirect, self._cf = method, url, "manual", {} if cf is None else cf
-        self._headers, self._signal = headers, signal
+        self._headers, self._signal = headers, _AMBIENT
         self._receive(body, "", None if body is None else _length(headers))
-        if signal is not None:
-            signal.ambient = True
         return self
 
     @property
@@ -98,15 +98,25 @@ class Request(Body):
     @property
     def signal(self) -> AbortSignal:
         """Aborts when whoever asked has lost interest: for an incoming request, when the client leaves."""
-        if self._signal is None:
-            self._signal = AbortSignal()
-        return self._signal
+        held = self._signal
+        if not isinstance(held, AbortSignal):
+            held = self._signal = held.signal if isinstance(held, Request) else _made(held)
+        return held
+
+    def left(self) -> None:
+        """For the runtime: who asked has left."""
+        self.signal._fire()
+
+    @property
+    def watched(self) -> bool:
+        """For the runtime: somebody has asked for the signal."""
+        return isinstance(self._signal, AbortSignal)
 
     def clone(self) -> Request:
         """A second request with the same body. A stream is split, as ``ReadableStream.tee`` says."""
         other = Request.__new__(Request)
         other.method, other.url, other.redirect, other._cf = self.method, self.url, self.redirect, self._cf
-        other._headers, other._signal = Headers(self.headers), self._signal
+        other._headers, other._signal = Headers(self.headers), self._lend_signal()
         self._share_body(other)
         return other
 
@@ -117,6 +127,10 @@ class Request(Body):
         keep = length is not None or (self._content is None and self._stream is None)
         raw = [p for p in self.headers.raw() if keep or p[0] != b"content-length"]
         return self.method, self.url, raw, self.take_body()
+
+    def _lend_signal(self) -> Any:
+        """It, or this request, which makes it when someone asks."""
+        return self if self._signal is _AMBIENT else self._signal
 
     def __repr__(self) -> str:
         return f"<Request {self.method} {self.url}>"
@@ -141,8 +155,8 @@ class Request(Body):
 def _inherited(resource: Any) -> dict[str, Any]:
     if not isinstance(resource, Request):
         return {}
-    names = ("method", "headers", "redirect", "_cf", "_signal")
-    return {name.removeprefix("_"): getattr(resource, name) for name in names}
+    names = ("method", "headers", "redirect", "_cf")
+    return {**{name.removeprefix("_"): getattr(resource, name) for name in names}, "signal": resource._lend_signal()}
 
 
 def _options(init: Any) -> dict[str, Any]:
@@ -177,9 +191,15 @@ def _redirect(mode: Any) -> str:
     return str(mode)
 
 
-def _signal(signal: Any) -> AbortSignal | None:
-    if signal is not None and not isinstance(signal, AbortSignal):
+def _signal(signal: Any) -> AbortSignal | Request | None:
+    if signal is not None and not isinstance(signal, AbortSignal | Request):
         raise TypeError(f"signal must be an AbortSignal, not {type(signal).__name__}")
+    return signal
+
+
+def _made(held: str | None) -> AbortSignal:
+    signal = AbortSignal()
+    signal.ambient = held is _AMBIENT
     return signal
 
 
