@@ -11,6 +11,7 @@ import click
 
 from runtime.errors import Fault, UserError
 from runtime.hints import close_to
+from runtime.places import check_folder, open_streams
 
 LEVELS = ("debug", "info", "warning", "error")
 
@@ -44,8 +45,13 @@ class _Command(click.Group):
                 raise
             raise click.UsageError(error.message + close_to(args[0], self.list_commands(ctx)), ctx) from None
 
+    def main(self, *args: Any, **options: Any) -> Any:
+        open_streams()
+        return super().main(*args, **options)
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
+            check_folder()
             return super().invoke(ctx)
         except UserError as error:
             click.echo(f"{click.style('error', fg='red', bold=True)} {error}", err=True)

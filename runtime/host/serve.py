@@ -73,7 +73,7 @@ class HostServer(Supervisor):
     def __init__(self, options: Options, observer: Observer) -> None:
         self._options = options
         observer.several = True
-        data = options.data.expanduser().absolute()
+        data = options.data.absolute()
         self._lock = _own(data)
         self._registry = Registry(data / "host.db")
         reached = options.trusted_proxies or not _is_loopback(options.host)
