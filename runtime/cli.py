@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +29,15 @@ class _Command(click.Group):
     """Exit codes: 0, 1 a fault of ours, 2 usage, 3 cannot start."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return [*self.commands, *ELSEWHERE]
+        return [*self.commands, *ELSEWHERE, *_of_products()]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in ELSEWHERE:
-            return super().get_command(ctx, cmd_name)
-        module, _, name = ELSEWHERE[cmd_name].partition(":")
+        if (own := super().get_command(ctx, cmd_name)) is not None:
+            return own
+        target = ELSEWHERE.get(cmd_name) or _of_products().get(cmd_name)
+        if target is None:
+            return None
+        module, _, name = target.partition(":")
         command: click.Command = getattr(importlib.import_module(module), name)
         return command
 
@@ -59,6 +63,13 @@ class _Command(click.Group):
         except Fault as error:
             click.echo(f"fault: {error}", err=True)
             sys.exit(1)
+
+
+def _of_products() -> Mapping[str, str]:
+    """Imports every product: only for what is no command of our own, and for the list of all."""
+    from bindings import products
+
+    return {name: target for product in products() for name, target in product.commands.items()}
 
 
 @click.group(cls=_Command, context_settings={"help_option_names": ["-h", "--help"]})

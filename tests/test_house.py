@@ -62,7 +62,7 @@ def top(module: str) -> str:
 def product_of(module: str) -> str | None:
     """``kv`` of bindings.kv, ``ai`` of bindings.ai.sse; None for what all products share."""
     parts = module.split(".")
-    shared = len(parts) < 2 or parts[0] != "bindings" or parts[1] in ("base", "PRODUCTS")
+    shared = len(parts) < 2 or parts[0] != "bindings" or parts[1] in ("base", "PRODUCTS", "products", "unserved")
     return None if shared else parts[1]
 
 

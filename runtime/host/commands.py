@@ -74,8 +74,8 @@ def token() -> None:
 
 @token.command("create", short_help="Make a token; it is printed once.")
 @click.argument("name")
-@click.option("--scope", "scopes", multiple=True, default=("deploy", "read", "ai"), show_default=True,
-              help="What it is for; may be repeated.")
+@click.option("--scope", "scopes", multiple=True,
+              help="What it is for: deploy, read, ai; may be repeated.  [default: everything]")
 @click.pass_obj
 def token_create(data: Path, name: str, scopes: tuple[str, ...]) -> None:
     """Make a token called NAME. It is printed once and kept only as a hash."""
