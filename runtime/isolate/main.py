@@ -69,7 +69,8 @@ class Isolate:
         web.set_transport(self._outbound)
         current_env.set(self._env)  # for code that runs while it is imported
         try:
-            self._handler = handlers.find(loader.load(Path(boot["main"]), root, boot["packages"]))
+            self._handler = handlers.find(loader.load(
+                Path(boot["main"]), root, boot["packages"], alone=boot.get("confined", False)))
         except ScriptError as error:
             raise carried(error) from None
         return loader.third_party(root)
