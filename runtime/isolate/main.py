@@ -114,7 +114,7 @@ class Isolate:
     def _sent(self, event: int, request: web.Request, response: web.Response, ctx: Context) -> list[Any]:
         """[status, status text, headers, body]; a body is bytes, None, or ["mine" | "yours", stream number]. A fifth
         member: the supervisor says when it is over, as the client's leaving matters until then."""
-        status, text, headers, body = response.to_parts()
+        status, text, headers, body = response.to_parts(request.accepts)
         if not (body is None or isinstance(body, bytes | HandleStream)):
             return [status, text, headers, ["mine", self.channel.offer(self._readable(event, request, body, ctx))]]
         ctx.responded()

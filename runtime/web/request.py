@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any
 
+from runtime.web import codings
 from runtime.web import url as urls
 from runtime.web.abort import AbortSignal
 from runtime.web.body import Body
@@ -106,6 +107,10 @@ class Request(Body):
     def left(self) -> None:
         """For the runtime: who asked has left."""
         self.signal._fire()
+
+    def accepts(self, coding: str) -> bool:
+        """For the runtime: whether who asked can read an answer that is encoded so."""
+        return codings.accepts(self.headers.get("accept-encoding"), coding)
 
     @property
     def watched(self) -> bool:

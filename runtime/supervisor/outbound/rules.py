@@ -25,7 +25,7 @@ _OF_THE_BODY = frozenset({
 })  # fmt: skip
 _OF_THE_ORIGIN = frozenset({b"authorization", b"cookie", b"proxy-authorization"})
 _NOT_SENT = _OF_THE_EDGE | {b"host"}
-_DEFAULTS = ((b"accept", b"*/*"), (b"accept-encoding", b"gzip, deflate"))  # what the worker's side can decode
+_DEFAULTS = ((b"accept", b"*/*"), (b"accept-encoding", b"gzip, deflate, br, zstd"))  # what the worker's side can decode
 
 
 @dataclass(frozen=True)
