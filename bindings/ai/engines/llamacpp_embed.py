@@ -104,8 +104,8 @@ class LlamaCppEmbedding:
     async def _start(self, pooling: str) -> _Server:
         kind = getattr(llamacpp_load.library().llama_pooling_type, f"LLAMA_POOLING_TYPE_{pooling.upper()}")
         socket = f"{self._stack.enter_context(tempfile.TemporaryDirectory(prefix='pilot-'))}/llama.sock"
-        options = {**self._options, "pooling_type": kind}
-        library = await asyncio.to_thread(llamacpp_load.load, self._path, options, socket)
+        library = await asyncio.to_thread(
+            llamacpp_load.load, self._path, self._options, socket, pooling_type=kind)
         http = await self._stack.enter_async_context(llamacpp.session(socket))
         return _Server(library, http, pooling)
 

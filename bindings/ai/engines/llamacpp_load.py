@@ -16,14 +16,15 @@ _THREADS = {"n_threads": "cpuparams", "n_threads_batch": "cpuparams_batch"}
 _SMALL = 256 << 20  # bytes
 
 
-def load(path: Path, options: dict[str, Any], socket: str) -> Any:
+def load(path: Path, options: dict[str, Any], socket: str, **own: Any) -> Any:
+    """llama.cpp's server, listening on ``socket``. ``options`` are a person's, ``own`` the engine's."""
     engine_options.check("llamacpp", options, "llamacpp: options")
     xllamacpp = library()
     params = xllamacpp.CommonParams()
     params.model.path = str(path)
     params.hostnames = [socket]
     total = options["n_ctx"] * options["n_parallel"]
-    for name, value in {**_tuning(path, bool(gpus())), **options, "n_ctx": total}.items():
+    for name, value in {**_tuning(path, bool(gpus())), **options, **own, "n_ctx": total}.items():
         _set(params, name, value)
     try:
         return xllamacpp.Server(params)
