@@ -17,7 +17,7 @@ from models_support import Said, ask, silent, text_of, tokens_of
 from test_engines import Engines, collect, live, until_live
 
 from bindings.ai.client import EngineClient
-from bindings.ai.engine import Delta, EngineError, EngineSpec
+from bindings.ai.engine import Delta, EngineError, EngineSpec, Generate
 from bindings.ai.engines.echo import EchoEngine
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -127,6 +127,14 @@ async def test_what_is_left_of_the_window_is_filled(engine: Any, n: int) -> None
     assert [delta.finish_reason for delta in deltas if delta.finish_reason] == ["length"] * n
     with pytest.raises(EngineError, match=rf"\({taken + 1}\) exceeded"):
         await collect(engine, ask("one two", fill=True, context_window=taken))
+
+
+async def test_a_prompt_of_tokens(engine: Any) -> None:
+    asked = Generate(prompt_tokens=[5, 6, 7], raw=True, max_tokens=4, temperature=0)
+    deltas = await collect(engine, asked)
+    assert deltas[-1].prompt_tokens == 3
+    assert 1 <= tokens_of(deltas) <= 4
+    assert text_of(await collect(engine, asked)) == text_of(deltas)
 
 
 async def test_greedy_answers_are_all_the_same(engine: Any) -> None:

@@ -18,7 +18,7 @@ MODEL = "@cf/meta/llama-3.1-8b-instruct"
 NEWER = "@cf/openai/gpt-oss-20b"
 BGE = "@cf/baai/bge-small-en-v1.5"
 MODELS = """
-embedded: {engine: llamacpp}
+embedded: {engine: llamacpp, llamacpp: {model: embedded}}
 narrow: {engine: echo, options: {context_window: 10}}
 endless: {engine: echo, options: {context_window: 20, tokens: 1000}}
 slow: {engine: echo, options: {rate: 50, tokens: 400}}
@@ -113,6 +113,54 @@ async def test_completions(openai: AsyncOpenAI) -> None:
     assert (answer.choices[0].text, answer.choices[0].finish_reason) == ("Say", "length")
     stream = await openai.completions.create(model=MODEL, prompt="Say it", stream=True)
     assert "".join([chunk.choices[0].text async for chunk in stream]) == "Say it"
+
+
+async def test_completions_of_several_prompts(openai: AsyncOpenAI) -> None:
+    """A text, a list of texts, token ids, a list of those; the echo engine says ids as they are."""
+    asked: Any
+    for asked, texts in (
+        (["a b", "c", "d e f"], ["a b", "c", "d e f"]), ([7, 8], ["7 8"]), ([[7, 8], [9]], ["7 8", "9"]),
+    ):
+        answer = await openai.completions.create(model=MODEL, prompt=asked, max_tokens=5)
+        assert [(choice.index, choice.text) for choice in answer.choices] == [*enumerate(texts)]
+        words = len(" ".join(texts).split())
+        assert answer.usage is not None
+        assert (answer.usage.prompt_tokens, answer.usage.completion_tokens) == (words, words)
+    answer = await openai.completions.create(model=MODEL, prompt=["a b", "c d"], n=2, best_of=2, max_tokens=1)
+    assert [choice.text for choice in answer.choices] == ["a", "a", "c", "c"]
+    assert [choice.finish_reason for choice in answer.choices] == ["length"] * 4
+
+
+async def test_completions_of_several_prompts_streamed(openai: AsyncOpenAI) -> None:
+    texts, reasons = [""] * 4, [""] * 4
+    stream = await openai.completions.create(
+        model=MODEL, prompt=["a b", "c d e"], n=2, stream=True, stream_options={"include_usage": True})
+    usages = []
+    async for chunk in stream:
+        usages += [chunk.usage] if chunk.usage else []
+        for choice in chunk.choices:
+            texts[choice.index] += choice.text
+            reasons[choice.index] = choice.finish_reason or reasons[choice.index]
+    assert (texts, reasons) == (["a b", "a b", "c d e", "c d e"], ["stop"] * 4)
+    assert [(usage.prompt_tokens, usage.completion_tokens) for usage in usages] == [(5, 10)]
+
+
+@pytest.mark.parametrize(("asked", "place"), [
+    ({"prompt": ["a", ""]}, "prompt[1]"), ({"prompt": ["a", 3]}, "prompt[1]"), ({"prompt": [3, "a"]}, "prompt[1]"),
+    ({"prompt": [[3], []]}, "prompt[1]"), ({"prompt": [3, -1]}, "prompt[1]"), ({"prompt": ["a"] * 129}, "prompt"),
+    ({"prompt": []}, "prompt"), ({"prompt": "a", "n": 2, "best_of": 1}, "best_of"),
+    ({"prompt": "a", "best_of": 2, "stream": True}, "best_of"),
+])
+async def test_completions_that_are_refused(openai: AsyncOpenAI, asked: dict[str, Any], place: str) -> None:
+    with pytest.raises(BadRequestError) as caught:
+        await openai.completions.create(model=MODEL, **asked)
+    assert caught.value.param == place
+
+
+async def test_a_prompt_that_does_not_fit_refuses_them_all(openai: AsyncOpenAI) -> None:
+    with pytest.raises(APIStatusError) as caught:
+        await openai.completions.create(model="narrow", prompt=["a", "word " * 9], max_tokens=5, stream=True)
+    assert caught.value.code == "context_length_exceeded"
 
 
 async def test_responses(openai: AsyncOpenAI) -> None:
@@ -236,5 +284,14 @@ async def test_the_embedded_model(pilot: Served) -> None:
         assert text == answer.choices[0].message.content != ""
         assert answer.usage is not None
         assert answer.usage.completion_tokens <= 8
+        two = await client.completions.create(
+            model="embedded", prompt=[[1, 2, 3], [4]], best_of=3, max_tokens=4, temperature=1, seed=1)
+        assert [choice.index for choice in two.choices] == [0, 1]
+        assert two.usage is not None
+        assert two.usage.prompt_tokens == 4
+        assert 12 < two.usage.completion_tokens <= 24
+        assert two.choices[0].logprobs is None
+        with pytest.raises(BadRequestError, match="the model has no token 10000000"):
+            await client.completions.create(model="embedded", prompt=[1, 10000000])
         response = await client.responses.create(model="embedded", input="Hi", max_output_tokens=4)
         assert response.incomplete_details is None or response.incomplete_details.reason == "max_output_tokens"

@@ -114,6 +114,11 @@ REFUSALS: list[tuple[str, Any, int, int, int, str, str | None]] = [  # statuses 
     ("/completions", HI, 400, 400, 5006, "missing_required_parameter", "prompt"),
     ("/embeddings", {"model": MODEL, "input": "a"}, 400, 400, 5006, "invalid_value", None),
     ("/embeddings", {"model": BGE}, 400, 400, 5006, "missing_required_parameter", "input"),
+    ("/embeddings", {"model": BGE, "input": [1, 2]}, 400, 400, 5006, "invalid_value", "input"),
+    ("/embeddings", {"model": BGE, "input": [[1, 2]]}, 400, 400, 5006, "invalid_value", "input"),
+    ("/embeddings", {"model": BGE, "input": []}, 400, 400, 5006, "invalid_value", "input"),
+    ("/embeddings", {"model": BGE, "input": ["a", ""]}, 400, 400, 5006, "invalid_value", "input[1]"),
+    ("/embeddings", {"model": BGE, "input": ["a", None]}, 400, 400, 5006, "invalid_type", "input[1]"),
     ("/embeddings", {"model": BGE, "input": "a", "encoding_format": "hex"}, 400, 400, 5006,
      "invalid_value", "encoding_format"),
     ("/embeddings", {"model": BGE, "input": "a", "dimensions": 0}, 400, 400, 5006, "invalid_value", "dimensions"),
@@ -173,6 +178,20 @@ async def test_embeddings_as_numbers_and_packed(pilot: Served) -> None:
         assert struct.unpack(f"<{len(octets) // 4}f", octets) == pytest.approx(one["embedding"], abs=1e-6)
     short = (await ask(pilot, "/v1/embeddings", {**asked, "dimensions": 8})).json["data"][0]["embedding"]
     assert (len(short), sum(number * number for number in short)) == (8, pytest.approx(1))
+
+
+async def test_more_texts_than_the_model_takes_at_once(pilot: Served) -> None:
+    texts = [f"text {number}" for number in range(130)]
+    found = (await ask(pilot, "/v1/embeddings", {"model": BGE, "input": texts})).json
+    assert [one["index"] for one in found["data"]] == [*range(130)]
+    last = (await ask(pilot, "/v1/embeddings", {"model": BGE, "input": texts[-1]})).json
+    assert found["data"][-1]["embedding"] == pytest.approx(last["data"][0]["embedding"], abs=1e-5)
+    assert found["usage"]["prompt_tokens"] > 100 * last["usage"]["prompt_tokens"]
+
+
+async def test_token_ids_are_no_texts(pilot: Served) -> None:
+    refused = await ask(pilot, "/v1/embeddings", {"model": BGE, "input": [[9906, 1917]]})
+    assert "check_embedding_ctx_length=False" in refused.json["error"]["message"]
 
 
 async def test_leaving_frees_the_model(pilot: Served) -> None:

@@ -254,7 +254,8 @@ def test_the_newer_models_tell_by_the_fields_what_is_meant() -> None:
 def test_a_completion_goes_to_the_model_as_it_is() -> None:
     assert text_generation({"prompt": ["hi"]}, MODEL, COMPLETION).generate.raw
     assert not text_generation({"prompt": "hi"}, MODEL).generate.raw
-    assert "/prompt" in refused({"prompt": ["a", "b"]}, MODEL, COMPLETION)
+    assert [*text_generation({"prompt": ["a", "b"]}, MODEL, COMPLETION).prompts] == ["a", "b"]
+    assert "'/prompt', 'array' not in 'string'" in refused({"prompt": ["a", "b"]}, MODEL)
 
 
 def test_openais_options_arrive() -> None:

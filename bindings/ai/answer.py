@@ -112,7 +112,7 @@ class Answering:
         return RunAnswer(both, self.stats, stream=TokenStream(events, self.stats, divert))
 
     async def _whole(self, deltas: Deltas, form: Form) -> dict[str, Any]:
-        choices = [Choice() for _ in range(self.wanted.generate.n)]
+        choices = [Choice() for _ in range(self.wanted.choices)]
         async with aclosing(deltas):
             async for delta in deltas:
                 self.stats.count(delta)

@@ -37,6 +37,7 @@ OPENAI_RANGES: dict[str, Range] = {  # OpenAI's own, where they are wider: its c
     "top_p": ("number", 0, 1),
     "seed": ("integer", -(2**63), 2**63 - 1),
     "n": ("integer", 1, 128),
+    "best_of": ("integer", 1, 128),
     "top_logprobs": ("integer", 0, 20),
 }
 ANTHROPIC_RANGES: dict[str, Range] = {**OPENAI_RANGES, "top_k": ("integer", 1, 2**31 - 1)}

@@ -42,11 +42,12 @@ class EngineSpec(msgspec.Struct, frozen=True, kw_only=True):
 class Generate(msgspec.Struct, kw_only=True, omit_defaults=True):
     """One text-generation request, already validated; names and ranges are Workers AI's (contract §1.3).
 
-    Exactly one of ``prompt`` and ``messages`` is set. ``raw`` sends the prompt to the model untouched;
-    otherwise a prompt becomes a single user message and goes through the model's chat template.
+    Exactly one of ``prompt``, ``prompt_tokens`` and ``messages`` is set. ``raw`` sends the prompt to the model
+    untouched; otherwise a prompt becomes a single user message and goes through the model's chat template.
     """
 
     prompt: str | None = None
+    prompt_tokens: list[int] = []         # ids of the model's own tokenizer; always raw
     messages: list[dict[str, Any]] | None = None
     raw: bool = False
     max_tokens: int = 256

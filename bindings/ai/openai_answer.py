@@ -18,7 +18,7 @@ from typing import Any
 
 import msgspec
 
-from bindings.ai import json_mode, openai_errors, sse
+from bindings.ai import json_mode, openai_errors, prompts, sse
 from bindings.ai.engine import Delta, Extra
 from bindings.ai.gathered import Choice, Usage, index_of
 from bindings.ai.models import Model
@@ -37,7 +37,7 @@ class Chunks:
         now = time.time()
         self._wanted, self._model, self._padding = wanted, model, padding
         self._id, self._created = f"id-{int(now * 1000)}", int(now)
-        self._reasons = dict.fromkeys(range(wanted.generate.n), "stop")
+        self._reasons = dict.fromkeys(range(wanted.choices), "stop")
         self._unsaid: dict[str, Any] = {"usage": None} if wanted.apart and wanted.include_usage else {}
         before, after = self._event([self._said(0, "\0")])[:-3].split(b'"\\u0000"')
         self._before, self._after = before, after
@@ -161,6 +161,10 @@ class Chat(Chunks):
 class Completion(Chunks):
     kind, chunk = "text_completion", "text_completion"
 
+    def whole(self, choices: Sequence[Choice], usage: Usage) -> dict[str, Any]:
+        best = prompts.best(choices, self._wanted.generate.n, int(self._wanted.fields.get("n", 1)))
+        return super().whole(best, usage)
+
     def _said(self, index: int, text: str) -> dict[str, Any]:
         return {"index": index, "text": text, "logprobs": None, "finish_reason": None}
 
@@ -172,7 +176,8 @@ class Completion(Chunks):
         return {**self._said(index, ""), "finish_reason": reason}
 
     def _whole(self, index: int, choice: Choice) -> dict[str, Any]:
-        said = {**self._said(index, choice.text), "logprobs": _tokens(choice.logprobs)}
+        asked = self._wanted.fields.get("logprobs") not in (None, False, "false")  # or they served to choose
+        said = {**self._said(index, choice.text), "logprobs": _tokens(choice.logprobs) if asked else None}
         return {**said, "finish_reason": choice.finish_reason}
 
 

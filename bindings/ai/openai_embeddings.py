@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from bindings.ai import checks
+from bindings.ai import checks, embeddings, task_checks
 from bindings.ai.errors import bad_input
 
 if TYPE_CHECKING:
@@ -18,15 +18,22 @@ if TYPE_CHECKING:
     from bindings.ai.service import AIService
 
 EMBEDDINGS = "Text Embeddings"
+MOST = 2048  # texts in one request: OpenAI's limit
+TOKENS = ("token ids, which mean other words to this model than to the tokenizer that made them. Send texts: "
+          "langchain does with OpenAIEmbeddings(check_embedding_ctx_length=False)")  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Asked:
     """``dimensions``: None for as many as the model gives. ``packed``: base64 rather than numbers."""
 
-    texts: Any
+    texts: list[str]
     dimensions: int | None
     packed: bool
+
+    def parts(self, most: int) -> list[list[str]]:
+        """The texts, in as many lists as it takes for a model that reads ``most`` at once."""
+        return [self.texts[at:at + most] for at in range(0, len(self.texts), most)]
 
     def answer(self, model: str, vectors: list[list[float]], tokens: int) -> dict[str, Any]:
         """The body. Raises AiError 5006 when there are not so many dimensions."""
@@ -45,8 +52,11 @@ async def embedded(
     if known.task != EMBEDDINGS:
         raise bad_input(f"{known.id} is a model for {known.task}, not for {EMBEDDINGS}")
     wanted = asked(inputs)
-    answer = await service.run(model, {"text": wanted.texts}, options, request_id=request_id)
-    return replace(answer, json=wanted.answer(model, answer.json["data"], answer.stats.prompt_tokens))
+    answers = [await service.run(model, {"text": part}, options, request_id=request_id)
+               for part in wanted.parts(known.max_batch or embeddings.MOST)]
+    vectors = [vector for answer in answers for vector in answer.json["data"]]
+    tokens = sum(answer.stats.prompt_tokens for answer in answers)
+    return replace(answers[-1], json=wanted.answer(model, vectors, tokens))
 
 
 def asked(inputs: dict[str, Any]) -> Asked:
@@ -60,14 +70,16 @@ def asked(inputs: dict[str, Any]) -> Asked:
     return Asked(_texts(inputs), None if dimensions is None else int(dimensions), encoding == "base64")
 
 
-def _texts(inputs: dict[str, Any]) -> Any:
-    """OpenAI takes token ids too; a model of another maker has other tokens."""
+def _texts(inputs: dict[str, Any]) -> list[str]:
+    """OpenAI takes token ids too. Who sends them has them of OpenAI's tokenizer, and any other model would read other
+    words, without a sign of it: they are refused."""
     given = inputs.get("input")
-    if isinstance(given, list) and given and not all(isinstance(text, str) for text in given):
-        raise bad_input("'/input' must be a text or a list of texts: token ids are not served here")
     if given is None:
         raise bad_input(checks.absent(inputs, "/", "input"))
-    return given
+    if isinstance(given, list) and given and isinstance(given[0], int | list):
+        raise bad_input(f"'/input' is {TOKENS}")
+    task_checks.refuse(task_checks.texts(given, "/input", MOST))
+    return given if isinstance(given, list) else [given]
 
 
 def _base64(vector: Sequence[float]) -> str:

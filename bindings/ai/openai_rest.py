@@ -11,10 +11,11 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from bindings.ai import catalog_items, checks, gateway_options, openai_embeddings, openai_errors
+from bindings.ai import catalog_items, openai_embeddings, openai_errors
 from bindings.ai.answer import RunAnswer
+from bindings.ai.asked import asked
 from bindings.ai.errors import AiError, GatewayError, bad_input
-from bindings.ai.gate import AI, Gate, Handler, encoded, failed, json_object
+from bindings.ai.gate import AI, Gate, Handler, encoded, failed
 from bindings.ai.models import TEXT_GENERATION, Model
 from bindings.ai.service import AIService
 from bindings.ai.shapes import CHAT, COMPLETION, OPENAI, RESPONSES
@@ -71,21 +72,21 @@ class OpenAIRest:
     async def text(self, form: str, request: Request, request_id: str, **path: str) -> Response:
         """Chat completions, completions and responses."""
         recorded = "account" in path
-        asked = form if recorded else OPENAI + form
+        habit = form if recorded else OPENAI + form
         try:
-            model, inputs, options = _call(await json_object(request))
-            options = gateway_options.joined(options, request.headers.raw())
-            self._require(model, TEXT_GENERATION)
-            return _answered(await self._service.run(model, inputs, options, request_id=request_id, form=asked))
+            call = await asked(request)
+            self._require_text(call.model)
+            return _answered(await self._service.run(
+                call.model, call.fields, call.options, request_id=request_id, form=habit))
         except AiError as error:
             if form != RESPONSES:
                 raise
             return _refused_response(error, request_id, error.status if recorded else _status(error))
 
     async def embeddings(self, request: Request, request_id: str, **_: str) -> Response:
-        model, inputs, options = _call(await json_object(request))
-        options = gateway_options.joined(options, request.headers.raw())
-        return _answered(await openai_embeddings.embedded(self._service, model, inputs, options, request_id))
+        call = await asked(request)
+        return _answered(await openai_embeddings.embedded(
+            self._service, call.model, call.fields, call.options, request_id))
 
     async def models(self, request: Request, request_id: str, **_: str) -> Response:
         served = [_model(model) for model in self._service.catalog.models() if not model.retired]
@@ -94,19 +95,10 @@ class OpenAIRest:
     async def model(self, request: Request, request_id: str, model: str, **_: str) -> Response:
         return encoded(_model(self._service.catalog.model(model)))
 
-    def _require(self, id: str, task: str) -> None:
+    def _require_text(self, id: str) -> None:
         model = self._service.catalog.model(id)
-        if model.task != task:
-            raise bad_input(f"{model.id} is a model for {model.task}, not for {task}")
-
-
-def _call(body: dict[str, Any]) -> tuple[str, dict[str, Any], dict[str, Any]]:
-    """(model, inputs, options); the model's name is no input, nor are the service's own ``options``."""
-    inputs = {name: value for name, value in body.items() if name not in ("model", "options")}
-    model, options = body.get("model"), body.get("options")
-    if not isinstance(model, str) or not model:
-        raise bad_input(checks.absent(body, "/", "model") if not model else checks.mismatch("/model", model, "string"))
-    return model, inputs, options if isinstance(options, dict) else {}
+        if model.task != TEXT_GENERATION:
+            raise bad_input(f"{model.id} is a model for {model.task}, not for {TEXT_GENERATION}")
 
 
 def _answered(answer: RunAnswer) -> Response:

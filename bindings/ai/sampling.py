@@ -23,9 +23,8 @@ def generate(fields: Fields, model: Model, *, raw: bool = False, fill: bool = Fa
     if raw and messages is not None:  # no template to put them through: their texts are the prompt
         fields, messages = {**fields, "prompt": "\n".join(map(chat.text_of, messages))}, None
     return _portable(Generate(
-        prompt=fields.get("prompt"),
         messages=messages,
-        raw=raw,
+        **{"raw": raw, **prompted(fields.get("prompt"))},
         max_tokens=_asked_for(fields) or model.default_max_tokens,
         fill=fill and "max_tokens" in unasked,
         temperature=float(fields.get("temperature", model.default_temperature)),
@@ -44,18 +43,27 @@ def generate(fields: Fields, model: Model, *, raw: bool = False, fill: bool = Fa
     ))
 
 
+def prompted(prompt: Any) -> dict[str, Any]:
+    """A prompt as ``Generate`` has it: a text, or token ids."""
+    if isinstance(prompt, list):
+        return {"prompt_tokens": [*map(int, prompt)], "prompt": None, "raw": True}
+    return {"prompt": prompt}
+
+
 def _rarely(fields: Fields) -> dict[str, Any]:
     """The options that few requests have."""
     given = fields.get("tools") or []
     alternatives = fields.get("logprobs")
     if isinstance(alternatives, bool | str):
         alternatives = _whole(fields.get("top_logprobs", 0)) if truth(alternatives) else None
+    if alternatives is None and fields.get("best_of", 1) > fields.get("n", 1):  # how else to know the best?
+        alternatives = 0
     return {
         "json_schema": json_mode.schema(fields),
         "tools": tools.openai_form(given),
         "tool_choice": tools.choice(fields.get("tool_choice"), given),
         "parallel_tool_calls": truth(fields.get("parallel_tool_calls", True)),
-        "n": int(fields.get("n", 1)),
+        "n": max(int(fields.get("n", 1)), int(fields.get("best_of", 1))),
         "logprobs": _whole(alternatives),
         "logit_bias": fields.get("logit_bias", {}),
         "ignore_eos": truth(fields.get("ignore_eos")),
@@ -107,4 +115,4 @@ def _stops(stop: str | list[str] | None) -> list[str]:
     return [stop] if isinstance(stop, str) and stop else list(stop or [])
 
 
-__all__ = ["generate", "truth"]
+__all__ = ["generate", "prompted", "truth"]

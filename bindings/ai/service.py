@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,12 +16,12 @@ from typing import Any, Protocol
 
 import msgspec
 
-from bindings.ai import batch, tasks, tracing
+from bindings.ai import batch, several, tasks, tracing
 from bindings.ai.adapters import Adapters, NoAdapters
 from bindings.ai.answer import Answering, RunAnswer, StreamStats, headers
 from bindings.ai.catalog import EMBEDDED, Catalog, Served, automatic_engine
-from bindings.ai.engine import EngineError, EngineSpec
-from bindings.ai.errors import AiError, internal, of_engine
+from bindings.ai.engine import Delta, EngineError, EngineSpec, Generate
+from bindings.ai.errors import AiError, bad_input, internal, of_engine
 from bindings.ai.gateway import Call, Gateways
 from bindings.ai.markdown import Markdown
 from bindings.ai.metrics import Meter
@@ -110,12 +110,24 @@ class AIService:
         answering = Answering(served, wanted, request_id, stats, self._refusal)
         call = self.meter.begin(stats, tracing.generation(served, wanted.generate, request_id))
         try:
-            deltas = call.watch(self.pool.get(served.spec).generate(call.marked(wanted.generate), request_id))
+            deltas = call.watch(self._deltas(served, wanted, call.marked(wanted.generate), request_id))
             return await answering.begin(
                 deltas, padding=self.settings.padding, patient=bool(options.get("gateway")))
         except Exception as error:
             call.end("error")
             raise self._refusal(error, request_id) from error
+
+    def _deltas(
+        self, served: Served, wanted: TextInput, request: Generate, request_id: str
+    ) -> AsyncGenerator[Delta, None]:
+        """The engine's, of one prompt or of several. Raises AiError 5006."""
+        requests, client = wanted.requests(request), self.pool.get(served.spec)
+        if served.stand_in and served.spec.engine != "echo" and any(each.prompt_tokens for each in requests):
+            raise bad_input(f"'/prompt' is token ids: those of {served.model.id} are not its stand-in's. Send a text")
+        if len(requests) == 1:
+            return client.generate(requests[0], request_id)
+        parts = [client.generate(each, f"{request_id}-{number}") for number, each in enumerate(requests)]
+        return several.joined(parts, request.n)
 
     async def _handled(self, handler: tasks.Handler, served: Served, inputs: Any, request_id: str) -> RunAnswer:
         """The answer of a task other than text generation."""

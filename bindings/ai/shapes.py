@@ -9,16 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from typing import Any
 
-from bindings.ai import chat, checks, image_input, json_mode, responses, tools
+import msgspec
+
+from bindings.ai import chat, checks, image_input, json_mode, prompts, responses, tools
 from bindings.ai.anthropic import asking
 from bindings.ai.checks import Fields
 from bindings.ai.engine import Generate
 from bindings.ai.errors import bad_input
 from bindings.ai.models import Model
-from bindings.ai.sampling import generate, truth
+from bindings.ai.sampling import generate, prompted, truth
 
 COMPLAINTS = 8  # at most so many in one answer: a body of a million bad messages is answered briefly
 CLASSIC, CHAT, COMPLETION, RESPONSES = "classic", "chat", "completion", "responses"
@@ -50,6 +53,7 @@ UNSERVED: dict[str, Callable[[Any], bool]] = {  # option → the values that cha
     "modalities": lambda value: value == ["text"],
     "web_search_options": lambda value: False,
 }
+UNSERVED_COMPLETION = {name: harmless for name, harmless in UNSERVED.items() if name != "best_of"}
 UNSERVED_CLASSIC = {**UNSERVED, "n": _is_one, "logprobs": _is_empty, "top_logprobs": _is_empty}  # nowhere to put them
 UNSERVED_OPTIONS = ("queueRequest", "websocket")
 INSTEAD = {"functions": ": describe them in 'tools'", "function_call": ": use 'tool_choice'"}
@@ -61,7 +65,7 @@ class TextInput:
 
     ``lora`` is an adapter's id or name, still to be found. ``padded``: filler may hide the lengths of its stream;
     ``apart``: its usage is a chunk by itself, and on demand only, as OpenAI has it. ``fields`` is what was asked, for
-    answers that repeat it.
+    answers that repeat it. ``prompts``: a completion's, where there are several, the first of them ``generate``'s own.
     """
 
     generate: Generate
@@ -72,6 +76,16 @@ class TextInput:
     apart: bool = False
     include_usage: bool = True
     fields: Fields = field(default_factory=dict, repr=False)
+    prompts: tuple[prompts.Prompt, ...] = ()
+
+    @property
+    def choices(self) -> int:
+        """How many answers are made: so many for each prompt."""
+        return self.generate.n * max(1, len(self.prompts))
+
+    def requests(self, generate: Generate) -> list[Generate]:
+        """``generate``, which may have been added to, for each prompt."""
+        return [msgspec.structs.replace(generate, **prompted(prompt)) for prompt in self.prompts] or [generate]
 
 
 def text_generation(inputs: Any, model: Model, form: str = "") -> TextInput:
@@ -88,10 +102,13 @@ def text_generation(inputs: Any, model: Model, form: str = "") -> TextInput:
         raise bad_input("oneOf at '/' not met, 0 matches: " + ", ".join(complaints))
     if "prompt" in fields and "messages" in fields:
         raise bad_input("oneOf at '/' not met, 2 matches: prompt and messages are mutually exclusive")
+    several = prompts.listed(fields["prompt"]) if form == COMPLETION else []
+    if several:
+        fields = {**fields, "prompt": several[0]}
     told = fields.get("stream_options", {}).get("include_usage")
     wanted = TextInput(
         generate(fields, model, raw=form == COMPLETION, fill=own), truth(fields.get("stream")), form,
-        fields.get("lora"), not route, own, told is True if own else told is not False, asked,
+        fields.get("lora"), not route, own, told is True if own else told is not False, asked, tuple(several),
     )
     if form == CLASSIC and wanted.stream and wanted.generate.json_schema is not None:
         raise bad_input("JSON Mode does not support streaming")
@@ -124,26 +141,20 @@ def _drop_empty_shape(fields: Fields) -> None:
 
 
 def _one_shape(fields: Fields, model: Model, form: str) -> Fields:
-    """A chat's fields or a completion's, whichever way they were written. Raises AiError 5006, 5004.
-
-    OpenAI's completions take a list of prompts; one in a list is one.
-    """
+    """A chat's fields or a completion's, whichever way they were written. Raises AiError 5006, 5004."""
     if form == RESPONSES:
         return responses.as_chat(fields)
     if form == MESSAGES:
         return asking.as_chat(fields)
     if model.vision and fields.get("image"):
         return image_input.seen(fields)
-    prompt = fields.get("prompt")
-    if form == COMPLETION and isinstance(prompt, list) and len(prompt) == 1:
-        return {**fields, "prompt": prompt[0]}
     return fields
 
 
 # Refusing
 
 def _refuse_unserved(fields: Fields, form: str) -> None:
-    for name, harmless in (UNSERVED_CLASSIC if form == CLASSIC else UNSERVED).items():
+    for name, harmless in {CLASSIC: UNSERVED_CLASSIC, COMPLETION: UNSERVED_COMPLETION}.get(form, UNSERVED).items():
         if name in fields and not harmless(fields[name]):
             raise bad_input(f"'/{name}' is not served here" + INSTEAD.get(name, ""))
 
@@ -152,10 +163,11 @@ def _complaints(fields: Fields, model: Model, form: str) -> Iterator[str]:
     if not any(name in fields for name in NEEDED[form]):
         yield from (checks.absent(fields, "/", name) for name in NEEDED[form])
     if "prompt" in fields:
-        yield from checks.text(fields["prompt"], "/prompt")
+        yield from (prompts.complaints if form == COMPLETION else partial(checks.text, at="/prompt"))(fields["prompt"])
     if "messages" in fields:
         yield from chat.complaints(fields["messages"], vision=model.vision)
     yield from checks.options(fields, _ranges(model, form))
+    yield from prompts.best_of(fields)
     yield from _logprobs(fields.get("logprobs"), form)
     yield from tools.complaints(fields)
     yield from json_mode.complaints(fields)

@@ -1,7 +1,7 @@
 """The ``echo`` engine: no model, every answer known beforehand. For tests, load tests and offline work.
 
 It answers with the words of the prompt (of the last message, for a chat), split on white space and joined
-with single spaces; one word is one token. Options:
+with single spaces; one word is one token, and a token's id is a word. Options:
 
 ``rate``            tokens per second of one stream; 0 (default): as fast as they are read
 ``tokens``          answer with exactly this many tokens, starting over with the first word when they run out
@@ -115,7 +115,7 @@ def _prompt_tokens(request: Generate) -> int:
 
 def _texts(request: Generate) -> list[str]:
     if request.messages is None:
-        return [request.prompt or ""]
+        return [request.prompt or " ".join(map(str, request.prompt_tokens))]
     return [_text(message.get("content")) for message in request.messages]
 
 

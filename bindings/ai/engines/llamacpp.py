@@ -27,7 +27,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, aclosing
 from typing import Any, NamedTuple
@@ -87,7 +87,7 @@ class LlamaCppEngine:
 
     async def generate(self, request: Generate, request_id: str) -> AsyncGenerator[Delta, None]:
         features.check(request, self.info)
-        self._check_bias(request)
+        self._check_tokens(map(int, request.logit_bias), "logit_bias")
         prompt = await self._prompt(request)
         most = check_limits(request, len(prompt.tokens), self.info.context_window)
         request = msgspec.structs.replace(request, max_tokens=most)
@@ -113,11 +113,11 @@ class LlamaCppEngine:
         thinks = self._model.thinks and not request.raw and not is_kept_to_a_grammar(request)
         return Reader(number, len(prompt.tokens), request.logprobs, calls, Thoughts(prompt.text) if thinks else None)
 
-    def _check_bias(self, request: Generate) -> None:
-        """llama.cpp would pass over a token that there is not."""
-        for number in request.logit_bias:
-            if not 0 <= int(number) < self._model.words:
-                raise EngineError(8007, 400, f"logit_bias: the model has no token {number}")
+    def _check_tokens(self, numbers: Iterable[int], name: str) -> None:
+        """llama.cpp would pass over a token that there is not, or end."""
+        for number in numbers:
+            if not 0 <= number < self._model.words:
+                raise EngineError(8007, 400, f"{name}: the model has no token {number}")
 
     def _start(self, asked: dict[str, Any]) -> Completion:
         """Run one completion in a thread; its slot is free again when llama.cpp has let go of it."""
@@ -136,6 +136,9 @@ class LlamaCppEngine:
         completion.queue.put_nowait(None if done.cancelled() else done.exception())
 
     async def _prompt(self, request: Generate) -> _Prompt:
+        if request.prompt_tokens:
+            self._check_tokens(request.prompt_tokens, "prompt")
+            return _Prompt("", request.prompt_tokens)
         text = request.prompt or ""
         if request.messages is not None or not request.raw:
             text = await self._templated(request, request.messages or [{"role": "user", "content": text}])

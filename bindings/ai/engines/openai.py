@@ -191,4 +191,4 @@ def _host(base: str) -> str:
 
 
 def _estimate(request: Generate) -> int:
-    return len(msgspec.json.encode(request.messages or request.prompt)) // 4
+    return len(request.prompt_tokens) or len(msgspec.json.encode(request.messages or request.prompt)) // 4

@@ -53,7 +53,7 @@ class Habits:
 
 def _completion(request: Generate) -> tuple[str, dict[str, Any]]:
     odds = {} if request.logprobs is None else {"logprobs": max(1, request.logprobs)}
-    return "/completions", {"prompt": request.prompt, **odds}
+    return "/completions", {"prompt": request.prompt_tokens or request.prompt, **odds}
 
 
 def _chat(request: Generate) -> tuple[str, dict[str, Any]]:

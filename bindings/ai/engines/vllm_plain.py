@@ -40,6 +40,8 @@ class Plain:
     async def render(self, request: Generate) -> Any:
         """vLLM's EngineInput for the request; the messages go through the chat template."""
         messages = request.messages
+        if request.prompt_tokens:
+            return await self._render(prompt_token_ids=request.prompt_tokens)
         if messages is None and (request.raw or self.chat is None):
             return await self._render_text(request.prompt or "")
         messages = messages or [{"role": "user", "content": request.prompt}]
@@ -52,10 +54,13 @@ class Plain:
         return prompt
 
     async def _render_text(self, text: str) -> Any:
-        if len(text) <= SHORT:
-            (prompt,) = self._renderer.render_cmpl([{"prompt": text}], self._length)
-        else:
-            (prompt,) = await self._renderer.render_cmpl_async([{"prompt": text}], self._length)
+        if len(text) > SHORT:
+            return await self._render(prompt=text)
+        (prompt,) = self._renderer.render_cmpl([{"prompt": text}], self._length)
+        return prompt
+
+    async def _render(self, **given: Any) -> Any:
+        (prompt,) = await self._renderer.render_cmpl_async([given], self._length)
         return prompt
 
     def params(self, request: Generate) -> Any:
