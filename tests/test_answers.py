@@ -127,7 +127,7 @@ def bad_name(): return Response("x", headers={"x name": "a"})
 def control(): return Response("x", headers={"x-name": "a\\x01b"})
 class Forged(Response):
     """Past every check of the worker's own process."""
-    def to_parts(self):
+    def to_parts(self, accepts=None):
         return 200, "OK", [(self.name, b"1"), (b"content-length", b"4")], b"four"
 def forged_name():
     answer = Forged("four")
