@@ -177,7 +177,8 @@ def confine(wanted: dict[str, Any]) -> None:
     rules = msgspec.convert(wanted, sandbox.Rules)
     os.environ.update(TMPDIR=rules.temp, HOME=rules.temp)
     os.chdir(rules.temp)
-    sandbox.enter(rules)
+    if not sandbox.enter(rules):  # all of it is there
+        sandbox.explain()
 
 
 async def serve(sock: socket.socket) -> None:

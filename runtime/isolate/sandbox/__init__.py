@@ -19,6 +19,7 @@ from pathlib import Path
 import msgspec
 
 from runtime.isolate.sandbox import landlock, seccomp
+from runtime.isolate.sandbox.sockets import explain
 
 _PR_SET_NO_NEW_PRIVS = 38
 _SYSTEM = (
@@ -80,4 +81,4 @@ def _interpreter() -> list[str]:
     return sorted({*paths, str(ours / "runtime"), str(ours / "bindings")})
 
 
-__all__ = ["Rules", "available", "enter"]
+__all__ = ["Rules", "available", "enter", "explain"]
