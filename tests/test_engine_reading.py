@@ -6,6 +6,7 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any
 
+import jsonschema_rs
 import pytest
 
 from bindings.ai.engine import Delta, EngineError, Extra, Generate
@@ -33,6 +34,15 @@ def read(reader: Any, text: str, size: int) -> tuple[str, list[Any]]:
     ('<tool_call>{"name": "two", "arguments": {}}', "", ["two"]),
     ('<tool_call>{"name": "tw', '<tool_call>{"name": "tw', []),
     ("<tool_call>[1]</tool_call>", "<tool_call>[1]</tool_call>", []),
+    ('<tool_call>{"name": "two", "arguments": {"s": "</tool_call>"}}</tool_call>', "", ["two"]),
+    ('<tool_call>{"name": "two", "arguments": {"s": "<tool_call>{}</tool_call>"}}</tool_call>', "", ["two"]),
+    ('<tool_call>{"name": "two", "arguments": {"a": {"b": {"c": "}}"}}}}</tool_call>', "", ["two"]),
+    ('<tool_call>{"name": "two", "arguments": {"s": "line\nend"}}</tool_call>', "", ["two"]),
+    ('<tool_call>{"name": "two", "arguments": "{\\"a\\": 1}"}</tool_call>', "", ["two"]),
+    ('<tool_call>[{"name": "one", "arguments": {"a": "<b>"}}, {"name": "two"}]</tool_call>', "", ["one", "two"]),
+    (f"{CALL} and then {CALL} done", " and then  done", ["one", "one"]),
+    (f"<tool_call>no call {CALL}", "<tool_call>no call ", ["one"]),
+    (f'{CALL}<tool_call>{{"name": "tw', '<tool_call>{"name": "tw', ["one"]),
 ])
 def test_calls(text: str, shown: str, names: list[str], size: int) -> None:
     said, found = read(Calls(), text, size)
@@ -43,6 +53,20 @@ def test_calls(text: str, shown: str, names: list[str], size: int) -> None:
     assert len({call["id"] for call in calls}) == len(names)
     if names[:1] == ["one"]:
         assert json.loads(calls[0]["function"]["arguments"]) == {"a": "<b>"}
+
+
+@pytest.mark.parametrize(("text", "bare", "shown", "call"), [
+    ('<tool_call>{"name": "one", "arguments": {"a": "</tool_', False, "", ("one", '{"a": "</tool_')),
+    ('<tool_call>\n{"name": "one"', False, "", ("one", "")),
+    ('<tool_call>{"name": "one", "argum', False, "", ("one", "")),
+    ('<tool_call>{"name": "on', False, '<tool_call>{"name": "on', None),
+    ('{"name":"one","arguments":{"a":1', True, "", ("one", '{"a":1')),
+    ('{"na', True, '{"na', None),
+])
+def test_calls_that_are_cut(text: str, bare: bool, shown: str, call: tuple[str, str] | None) -> None:
+    said, found = Calls(bare=bare).read(text, last=True, cut=True)
+    assert said == shown
+    assert [(one["function"]["name"], one["function"]["arguments"]) for one in found] == ([call] if call else [])
 
 
 @pytest.mark.parametrize("size", [1, 3, 7, 1000])
@@ -81,6 +105,19 @@ def test_a_named_tool_is_the_only_one_that_fits() -> None:
     for choice, names in (("required", ["one", "two"]), (named, ["two"])):
         schema = call_schema(Generate(tools=TOOLS, tool_choice=choice))
         assert [one["properties"]["name"]["const"] for one in schema["anyOf"]] == names
+
+
+def test_references_of_parameters_lead_to_the_same_within_a_call() -> None:
+    tree = {"type": "object", "properties": {
+        "kind": {"$ref": "#/$defs/k"}, "inner": {"anyOf": [{"type": "null"}, {"$ref": "#"}]},
+        "$ref": {"const": {"$ref": "#/x"}}}, "required": ["kind", "inner"],
+        "$defs": {"k": {"enum": [1, 2]}}}  # fmt: skip
+    function = {"name": "two", "parameters": tree}
+    schema = call_schema(Generate(tools=[TOOLS[0], {"type": "function", "function": function}], tool_choice="required"))
+    check = jsonschema_rs.validator_for(schema)
+    for inner, good in ((None, True), ({"kind": 1, "inner": None}, True), ({"kind": 3, "inner": None}, False)):
+        call = {"name": "two", "arguments": {"kind": 2, "inner": inner, "$ref": {"$ref": "#/x"}}}
+        assert check.is_valid(call) is good
 
 
 # OpenAI's form

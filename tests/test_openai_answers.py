@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -95,6 +96,45 @@ async def test_an_answer_that_ran_out_is_given_as_it_is() -> None:
     assert (await whole(cut, CHAT, **wanted))["choices"][0]["message"]["content"] == '{"name'
     with pytest.raises(AiError, match="5024"):
         await whole(TEXT, COMPLETION, messages=None, prompt="JSON!", **wanted)
+
+
+CUT = [Delta("", 1, 5, extra=CALLED[0].extra), Delta("", 0, 5, "length")]
+
+
+async def test_a_call_that_ran_out_says_so_in_every_form() -> None:
+    assert (await whole(CUT, CHAT, **TOOLS))["choices"][0]["finish_reason"] == "length"
+    *_, last, _ = await events(CUT, CHAT, **TOOLS)
+    assert last["choices"][0]["finish_reason"] == "length"
+    assert {"finish_reason": "length"} in await events(CUT, **TOOLS)
+    whole_answer = await whole(CUT, RESPONSES, messages=None, input="hi", **TOOLS)
+    *_, closed, streamed, _ = await events(CUT, RESPONSES, messages=None, input="hi", **TOOLS)
+    for response in (whole_answer, streamed["response"]):
+        assert (response["status"], response["incomplete_details"]) == ("incomplete", {"reason": "max_output_tokens"})
+        assert [item["status"] for item in response["output"]] == ["incomplete"]
+    assert closed["item"]["status"] == "incomplete"
+
+
+@pytest.mark.parametrize("form", [CHAT, COMPLETION, RESPONSES])
+async def test_a_stream_that_does_not_meet_its_schema_ends_with_the_refusal(form: str) -> None:
+    field = {CHAT: HI, COMPLETION: {"messages": None, "prompt": "hi"}, RESPONSES: {"messages": None, "input": "hi"}}
+    unique = {"type": "array", "uniqueItems": True}
+    asked = {**field[form], "response_format": {"type": "json_schema", "json_schema": unique},
+             "text": {"format": {"type": "json_schema", "schema": unique}}}
+    for text, met in (("[1,2]", True), ("[1,1]", False)):
+        found = await events([Delta(text, 1, 5), Delta("", 0, 5, "stop")], form, **asked)
+        assert ("JSON Mode couldn't be met" in json.dumps(found)) is not met
+
+
+@pytest.mark.parametrize(("deltas", "met"), [
+    (CALLED, False), (TEXT, False), ([Delta("", 1, 5, "length")], True)])  # fmt: skip
+async def test_a_forced_call_is_held_to_its_parameters(deltas: list[Delta], met: bool) -> None:
+    parameters = {"type": "object", "not": {"required": ["latitude"]}}
+    forced = {"tools": [{"name": "getWeather", "parameters": parameters}], "tool_choice": "required"}
+    for form in ("", CHAT):
+        with nullcontext() if met else pytest.raises(AiError, match="5024"):
+            await whole(deltas, form, **forced)
+        assert (b"5024" in json.dumps(await events(deltas, form, **forced)).encode()) is not met
+        assert "5024" not in json.dumps(await events(CALLED, form, **{**forced, **TOOLS}))
 
 
 async def test_a_tool_call_is_not_held_to_the_schema() -> None:
@@ -243,6 +283,21 @@ async def test_a_completion() -> None:
     assert found["object"] == "text_completion"
     assert found["choices"] == [{"index": 0, "text": "Hi", "finish_reason": "stop", "logprobs": {
         "tokens": ["Hi"], "token_logprobs": [-0.5], "top_logprobs": [{"Hi": -0.5}], "text_offset": [0]}}]
+
+
+async def test_the_offsets_of_a_completion_stream_go_on() -> None:
+    def said(text: str, index: int) -> Delta:
+        odds = {"token": text, "logprob": -0.5, "bytes": [*text.encode()], "top_logprobs": []}
+        return Delta(text, 1, 5, extra=Extra(index=index, logprobs=[odds]))
+
+    deltas = [said(text, index) for text in ("Hé", "llo", "!") for index in range(2)]
+    ends = [Delta("", 0, 5, "stop", Extra(index=index)) for index in range(2)]
+    found = await events([*deltas, *ends], COMPLETION, NEWER, messages=None, prompt="Say", logprobs=0, n=2)
+    for index in range(2):
+        choices = [event["choices"][0] for event in found[:-1] if event["choices"]]
+        places = [choice["logprobs"]["text_offset"] for choice in choices
+                  if choice["index"] == index and choice["logprobs"]]
+        assert places == [[0], [2], [5]]
 
 
 async def test_a_completion_stream() -> None:

@@ -41,11 +41,45 @@ def refused(inputs: Any, model: Model = MODEL, form: str = "") -> str:
 
 @pytest.mark.parametrize("wanted", [
     {"response_format": {"type": "json_schema", "json_schema": SCHEMA}},
-    {"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": SCHEMA, "strict": True}}},
+    {"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": SCHEMA}}},
+    {"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": SCHEMA, "strict": False}}},
     {"guided_json": SCHEMA},
 ])  # fmt: skip
 def test_a_schema_bare_or_wrapped(wanted: Any) -> None:
     assert generate(**wanted).json_schema == SCHEMA
+
+
+CLOSED = {**SCHEMA, "additionalProperties": False}
+REF = {"$ref": "#/$defs/a"}
+
+
+@pytest.mark.parametrize(("schema", "closed"), [
+    (SCHEMA, CLOSED),
+    ({**SCHEMA, "additionalProperties": {"type": "integer"}}, {**SCHEMA, "additionalProperties": {"type": "integer"}}),
+    ({**SCHEMA, "additionalProperties": True}, {**SCHEMA, "additionalProperties": True}),
+    ({"additionalProperties": SCHEMA}, {"additionalProperties": CLOSED}),
+    ({"type": ["object", "null"]}, {"type": ["object", "null"], "additionalProperties": False}),
+    ({"type": "array", "items": SCHEMA, "prefixItems": [SCHEMA, True]},
+     {"type": "array", "items": CLOSED, "prefixItems": [CLOSED, True]}),
+    ({"properties": {"properties": {"anyOf": [SCHEMA, {"type": "null"}]}}},
+     {"properties": {"properties": {"anyOf": [CLOSED, {"type": "null"}]}}, "additionalProperties": False}),
+    ({"$defs": {"a": SCHEMA}, "allOf": [REF]}, {"$defs": {"a": CLOSED}, "allOf": [REF]}),
+    ({"definitions": {"a": SCHEMA}, "const": SCHEMA}, {"definitions": {"a": CLOSED}, "const": SCHEMA}),
+    # one object, described in several places: what closes one of them forbids the others
+    *((same, same) for same in (
+        {"allOf": [SCHEMA, {"properties": {"b": {}}}]}, {"$defs": {"a": SCHEMA}, "properties": {"b": {}}, **REF},
+        {"$defs": {"a": SCHEMA}, "allOf": [REF, {"properties": {"b": {}}}]}, {"not": SCHEMA},
+        {"properties": {"b": {}}, "anyOf": [SCHEMA, {"required": ["b"]}]})),
+])  # fmt: skip
+def test_strict_closes_objects(schema: Any, closed: Any) -> None:
+    wrapped = {"name": "x", "schema": schema, "strict": True}
+    assert generate(response_format={"type": "json_schema", "json_schema": wrapped}).json_schema == closed
+    flat = responses(input="hi", text={"format": {"type": "json_schema", **wrapped}})
+    assert flat.json_schema == closed
+    for strict, wanted in ((True, closed), (None, schema)):
+        function = {"name": "f", "parameters": schema, "strict": strict}
+        for tool in (function, {"type": "function", "function": function}):
+            assert generate(tools=[tool]).tools[0]["function"]["parameters"] == wanted
 
 
 def test_any_object_or_plain_text() -> None:

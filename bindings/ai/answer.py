@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
 
-from bindings.ai import sse
+from bindings.ai import kept, sse
 from bindings.ai.catalog import Served
 from bindings.ai.engine import Delta
 from bindings.ai.errors import AiError
@@ -19,14 +19,18 @@ from bindings.ai.reading import Take
 from bindings.ai.shapes import TextInput
 
 
-class Deltas(Protocol):
-    """What an engine's ``generate`` is, as far as it is used here."""
+class Steps(Protocol):
+    """Deltas to iterate over, and to leave."""
 
     def __aiter__(self) -> AsyncIterator[Delta]: ...
 
     def __anext__(self) -> Coroutine[Any, Any, Delta]: ...
 
     async def aclose(self) -> None: ...
+
+
+class Deltas(Steps, Protocol):
+    """What an engine's ``generate`` is, as far as it is used here."""
 
     def divert(self, take: Take) -> None: ...
 
@@ -103,15 +107,17 @@ class Answering:
         ``patient``: not before its first token, for somebody who tries again what fails until then.
         """
         form = form_of(self.wanted, self.served.model, padding=padding)
+        bound = kept.binds(self.wanted.generate)
+        steps: Steps = kept.checked(deltas, self.wanted.generate, self.wanted.choices) if bound else deltas
         if not self.wanted.stream:
-            return RunAnswer(headers(self.served, self.request_id), self.stats, json=await self._whole(deltas, form))
-        events = self._events(deltas, form, patient)
+            return RunAnswer(headers(self.served, self.request_id), self.stats, json=await self._whole(steps, form))
+        events = self._events(steps, form, patient)
         await anext(events)  # begun: from here on, closing the events closes the deltas
         both = {**headers(self.served, self.request_id), **sse.HEADERS}
-        divert = partial(self._divert, deltas, form)
+        divert = None if bound else partial(self._divert, deltas, form)
         return RunAnswer(both, self.stats, stream=TokenStream(events, self.stats, divert))
 
-    async def _whole(self, deltas: Deltas, form: Form) -> dict[str, Any]:
+    async def _whole(self, deltas: Steps, form: Form) -> dict[str, Any]:
         choices = [Choice() for _ in range(self.wanted.choices)]
         async with aclosing(deltas):
             async for delta in deltas:
@@ -119,7 +125,7 @@ class Answering:
                 choices[index_of(delta)].add(delta)
         return form.whole(choices, self.stats.usage)
 
-    async def _events(self, deltas: Deltas, form: Form, patient: bool) -> AsyncGenerator[bytes, None]:
+    async def _events(self, deltas: Steps, form: Form, patient: bool) -> AsyncGenerator[bytes, None]:
         """The events. The first item is empty: the answer begins."""
         count, text, rest = self.stats.count, form.text, form.rest
         async with aclosing(deltas):

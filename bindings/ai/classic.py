@@ -9,7 +9,7 @@ import msgspec
 
 from bindings.ai import json_mode, sse
 from bindings.ai.engine import Delta, Extra
-from bindings.ai.gathered import Call, Choice, Usage
+from bindings.ai.gathered import Call, Choice, Usage, reason
 
 NONE = Extra()
 FILTERED = "content_filter"
@@ -35,8 +35,8 @@ class Classic:
         if extra.tool_calls:
             self._called = True
             events += self._event({"tool_calls": extra.tool_calls})
-        if reason := _told(delta.finish_reason, called=self._called):
-            events += self._event({"finish_reason": reason})
+        if told := _told(delta.finish_reason, called=self._called):
+            events += self._event({"finish_reason": told})
         return events
 
     def end(self, usage: Usage) -> bytes:
@@ -69,11 +69,11 @@ def classic_usage(usage: Usage) -> dict[str, Any]:
     return {**usage.counts(), **details}
 
 
-def _told(reason: str | None, *, called: bool) -> str:
+def _told(given: str | None, *, called: bool) -> str:
     """The reasons that the classic form tells: the service's own answers have no other."""
-    if reason == FILTERED:
+    if given == FILTERED:
         return FILTERED
-    return "tool_calls" if reason is not None and called else ""
+    return reason(given, called) if given is not None and called else ""
 
 
 def _flat(call: Call) -> dict[str, Any]:

@@ -44,6 +44,11 @@ def check(request: Generate, info: EngineInfo) -> None:
             raise EngineError(5006, 400, "Error: an image must be a data: URI", name="Bad input")
 
 
+def forced(request: Generate) -> bool:
+    """Whether the answer must be a call."""
+    return bool(request.tools) and request.tool_choice not in (None, "auto", "none")
+
+
 def refused(name: str, engine: str) -> EngineError:
     what = f"option '{NAMES.get(name, name)}' is not served by the engine {engine}"
     return EngineError(5006, 400, f"Error: {what}", name="Bad input")
@@ -58,4 +63,4 @@ def no_json() -> EngineError:
     return EngineError(5024, 400, "JSON Mode couldn't be met")
 
 
-__all__ = ["ALL", "OF_CHATS", "check", "images", "no_json", "no_lora", "refused", "wanted"]
+__all__ = ["ALL", "OF_CHATS", "check", "forced", "images", "no_json", "no_lora", "refused", "wanted"]

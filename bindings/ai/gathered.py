@@ -69,8 +69,8 @@ class Choice:
         self.texts.append(delta.text)
         if delta.extra is not None:
             self._add(delta.extra)
-        if delta.finish_reason is not None:  # "tool_calls" whenever there are some, as the service has it
-            self.finish_reason = "tool_calls" if self.calls else delta.finish_reason
+        if delta.finish_reason is not None:
+            self.finish_reason = reason(delta.finish_reason, bool(self.calls))
 
     def _add(self, extra: Extra) -> None:
         self.thoughts.append(extra.reasoning)
@@ -80,9 +80,17 @@ class Choice:
             self.calls.setdefault(piece.get("index", 0), Call()).add(piece)
 
 
+CUT = ("length", "content_filter")
+
+
+def reason(given: str, called: bool) -> str:
+    """"tool_calls" whenever there are some, as the service has it; a call that was cut is cut all the same."""
+    return "tool_calls" if called and given not in CUT else given
+
+
 def index_of(delta: Delta) -> int:
     """Which of the ``n`` answers it belongs to."""
     return 0 if delta.extra is None else delta.extra.index
 
 
-__all__ = ["CALL", "Call", "Choice", "Usage", "index_of"]
+__all__ = ["CALL", "CUT", "Call", "Choice", "Usage", "index_of", "reason"]

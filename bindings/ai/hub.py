@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from runtime.errors import UserError
-from runtime.places import expanded
 
 PATIENCE = 5.0  # seconds for the hub to answer at all
 
@@ -28,7 +27,7 @@ def settle(model: str) -> None:
     if "://" in model or os.environ.get("VLLM_USE_MODELSCOPE", "").lower() in ("1", "true"):
         return
     if _is_path(model):
-        return _check_path(expanded(model, "vllm: model"))
+        return _check_path(Path(model).expanduser())
     if not _offline() and _reachable(model):
         return
     os.environ["HF_HUB_OFFLINE"] = "1"

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from bindings.ai import strict
 from bindings.ai.checks import Fields, mismatch, required
 from bindings.ai.errors import AiError
 from bindings.ai.schema_cost import bounded
@@ -36,7 +37,9 @@ def schema(fields: Fields) -> Fields | None:
     """The schema that checked ``fields`` ask for; ``{}`` is any object, None: no JSON mode."""
     wanted = fields.get("response_format", {"type": "text"})
     if wanted["type"] != "text":
-        return _bare(wanted.get("json_schema") or {})
+        given = wanted.get("json_schema") or {}
+        bare = _bare(given)
+        return strict.closed(bare) if bare is not given and given.get("strict") is True else bare
     return _bare(fields["guided_json"]) if fields.get("guided_json") else None
 
 
@@ -51,8 +54,25 @@ def value(answer: str, schema: Fields) -> Any:
     except (ValueError, RecursionError):  # both libraries' errors are ValueErrors
         met = False
     if not met:
-        raise AiError(5024, 400, "AiError", "JSON Mode couldn't be met")
+        raise unmet()
     return found
+
+
+def matches(answer: str, schema: Fields) -> bool:
+    """Whether the answer is JSON and matches; as nobody has checked the schema, one that is none is matched by all."""
+    try:
+        validator = _validator(schema)
+    except (ValueError, RecursionError):
+        return True
+    try:
+        found = msgspec.json.decode(answer)
+        return not bounded(schema, found) or bool(validator.is_valid(found))
+    except (ValueError, RecursionError):
+        return False
+
+
+def unmet() -> AiError:
+    return AiError(5024, 400, "AiError", "JSON Mode couldn't be met")
 
 
 def _schema(given: Any, at: str) -> Iterator[str]:
@@ -81,4 +101,4 @@ def _validator(schema: Fields) -> Any:
     return jsonschema_rs.validator_for(schema, offline=True, pattern_options=options)
 
 
-__all__ = ["complaints", "schema", "value"]
+__all__ = ["complaints", "matches", "schema", "unmet", "value"]

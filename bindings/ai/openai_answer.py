@@ -18,7 +18,7 @@ from typing import Any
 
 import msgspec
 
-from bindings.ai import json_mode, openai_errors, prompts, sse
+from bindings.ai import gathered, openai_errors, prompts, sse
 from bindings.ai.engine import Delta, Extra
 from bindings.ai.gathered import Choice, Usage, index_of
 from bindings.ai.models import Model
@@ -66,16 +66,8 @@ class Chunks:
 
     def whole(self, choices: Sequence[Choice], usage: Usage) -> dict[str, Any]:
         found = [self._whole(index, choice) for index, choice in enumerate(choices)]
-        for choice in choices:
-            self._check(choice)
         return {"id": self._id, "object": self.kind, "created": self._created, "model": self._model.id,
                 "choices": found, "usage": usage.detailed()}
-
-    def _check(self, choice: Choice) -> None:
-        """What was to be JSON, unless it was cut short: then its reader sees that. Raises AiError 5024."""
-        schema = self._wanted.generate.json_schema
-        if schema is not None and choice.finish_reason == "stop":
-            json_mode.value(choice.text, schema)
 
     def _plain(self, text: str) -> bytes:
         return b"%b%b%b}\n\n" % (self._before, _encode(text), self._after)
@@ -141,7 +133,7 @@ class Chat(Chunks):
         return choices
 
     def _reason(self, index: int, reason: str) -> str:
-        return "tool_calls" if index in self._called else reason
+        return gathered.reason(reason, index in self._called)
 
     def _final(self, index: int, reason: str) -> dict[str, Any]:
         """An empty text rather than none: one client insists that there be one."""
@@ -161,6 +153,10 @@ class Chat(Chunks):
 class Completion(Chunks):
     kind, chunk = "text_completion", "text_completion"
 
+    def __init__(self, wanted: TextInput, model: Model, *, padding: bool) -> None:
+        super().__init__(wanted, model, padding=padding)
+        self._offsets = dict.fromkeys(self._reasons, 0)
+
     def whole(self, choices: Sequence[Choice], usage: Usage) -> dict[str, Any]:
         best = prompts.best(choices, self._wanted.generate.n, int(self._wanted.fields.get("n", 1)))
         return super().whole(best, usage)
@@ -169,7 +165,8 @@ class Completion(Chunks):
         return {"index": index, "text": text, "logprobs": None, "finish_reason": None}
 
     def _choices(self, index: int, text: str, extra: Extra) -> list[dict[str, Any]]:
-        said = {**self._said(index, extra.reasoning + text), "logprobs": _tokens(extra.logprobs)}
+        said = {**self._said(index, extra.reasoning + text), "logprobs": _tokens(extra.logprobs, self._offsets[index])}
+        self._offsets[index] += sum(len(one["token"]) for one in extra.logprobs)
         return [said] if said["text"] or extra.logprobs else []
 
     def _final(self, index: int, reason: str) -> dict[str, Any]:
@@ -181,12 +178,12 @@ class Completion(Chunks):
         return {**said, "finish_reason": choice.finish_reason}
 
 
-def _tokens(logprobs: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """The older form, a list for each property; ``text_offset`` counts from the start of this piece."""
+def _tokens(logprobs: list[dict[str, Any]], offset: int = 0) -> dict[str, Any] | None:
+    """The older form, a list for each property. ``offset``: characters before the first token."""
     if not logprobs:
         return None
     tokens = [one["token"] for one in logprobs]
-    offsets = [0, *accumulate(map(len, tokens[:-1]))]
+    offsets = [*accumulate(map(len, tokens[:-1]), initial=offset)]
     tops = [{top["token"]: top["logprob"] for top in one.get("top_logprobs", [])} for one in logprobs]
     return {"tokens": tokens, "token_logprobs": [one["logprob"] for one in logprobs], "top_logprobs": tops,
             "text_offset": offsets}

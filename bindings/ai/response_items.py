@@ -13,9 +13,10 @@ Event = dict[str, Any]
 class Item:
     """``place`` is where it stands in the output; ``where`` says so in the events of its text, encoded.
 
-    ``add`` fills it; ``done`` is the whole of it.
+    ``add`` fills it; ``done`` is the whole of it, with ``status``.
     """
 
+    status = "completed"
     letters, name = "", ""  # of its id; of its content, in the events' names
 
     def __init__(self, text: str = "", logprobs: list[Any] | None = None) -> None:
@@ -65,7 +66,7 @@ class Message(Item):
         return self._message("in_progress", [])
 
     def done(self) -> Event:
-        return self._message("completed", [self.content(self.text)])
+        return self._message(self.status, [self.content(self.text)])
 
     def content(self, text: str) -> Event:
         return {"type": "output_text", "text": text, "annotations": [], "logprobs": self.logprobs if text else []}
@@ -84,7 +85,7 @@ class Reasoning(Item):
         return self._reasoning("in_progress", [])
 
     def done(self) -> Event:
-        return self._reasoning("completed", [self.content(self.text)])
+        return self._reasoning(self.status, [self.content(self.text)])
 
     def content(self, text: str) -> Event:
         return {"type": "reasoning_text", "text": text}
@@ -118,7 +119,7 @@ class ToolCall(Item):
         return self._function_call("in_progress", "")
 
     def done(self) -> Event:
-        return self._function_call("completed", self.text)
+        return self._function_call(self.status, self.text)
 
     def _arguments(self, what: str, **fields: Any) -> Event:
         return {"type": f"response.function_call_arguments.{what}", "item_id": self.id, "output_index": self.place,

@@ -48,7 +48,10 @@ def _format(given: Any) -> Fields:
     """``text.format`` is flat where chat completions nest."""
     if not isinstance(given, dict) or given.get("type") != "json_schema":
         return {} if given is None else {"response_format": given}
-    return {"response_format": {"type": "json_schema", "json_schema": given.get("schema")}}
+    schema = given.get("schema")
+    if given.get("strict") is True and isinstance(schema, dict):
+        schema = {"schema": schema, "strict": True}
+    return {"response_format": {"type": "json_schema", "json_schema": schema}}
 
 
 def _messages(fields: Fields) -> Iterator[Fields]:

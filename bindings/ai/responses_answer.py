@@ -21,7 +21,7 @@ from typing import Any
 
 import msgspec
 
-from bindings.ai import json_mode, openai_errors, sse
+from bindings.ai import openai_errors, sse
 from bindings.ai.engine import Delta, Extra
 from bindings.ai.gathered import Call, Choice, Usage
 from bindings.ai.models import Model
@@ -75,6 +75,7 @@ class Responses:
     def end(self, usage: Usage) -> bytes:
         """Also where nothing was said: an answer has a message, if an empty one."""
         opened = b"" if self._items else self._into(Message)
+        _cut(self._items, self._reason)
         whole = self._response(*_status(self._reason), output=[item.done() for item in self._items], usage=usage)
         return opened + self._close() + self._event("response.completed", response=whole) + sse.DONE
 
@@ -90,10 +91,9 @@ class Responses:
 
     def whole(self, choices: Sequence[Choice], usage: Usage) -> dict[str, Any]:
         [choice] = choices
-        schema = self._wanted.generate.json_schema
-        if schema is not None and not choice.calls and choice.finish_reason == "stop":
-            json_mode.value(choice.text, schema)
-        output = [item.done() for item in _items(choice)]
+        items = _items(choice)
+        _cut(items, choice.finish_reason)
+        output = [item.done() for item in items]
         return self._response(*_status(choice.finish_reason), output=output, usage=usage)
 
     def _call(self, piece: dict[str, Any]) -> bytes:
@@ -146,6 +146,12 @@ def _items(choice: Choice) -> list[Item]:
     if choice.text or not choice.calls:
         found.append(Message(choice.text, choice.logprobs))
     return [*found, *(ToolCall(call) for call in choice.calls.values())]
+
+
+def _cut(items: list[Item], reason: str) -> None:
+    """The last item is not whole where the answer was cut."""
+    if reason in INCOMPLETE:
+        items[-1].status = "incomplete"
 
 
 def _status(reason: str) -> tuple[str, Any]:

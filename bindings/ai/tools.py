@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from bindings.ai import strict
 from bindings.ai.checks import Fields, mismatch, required, text
 
 WORDS = {"auto": "auto", "none": "none", "required": "required", "any": "required"}  # any: Mistral's clients
@@ -85,8 +86,10 @@ def _named(given: Fields) -> Any:
 
 def _plain(function: Fields) -> Fields:
     description = {"description": function["description"]} if function.get("description") else {}
-    strict = {"strict": True} if function.get("strict") is True else {}
-    return {"name": function["name"], **description, "parameters": function.get("parameters") or NOTHING, **strict}
+    parameters = function.get("parameters") or NOTHING
+    if function.get("strict") is not True:
+        return {"name": function["name"], **description, "parameters": parameters}
+    return {"name": function["name"], **description, "parameters": strict.closed(parameters), "strict": True}
 
 
 __all__ = ["choice", "complaints", "openai_form"]

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from runtime.errors import ConfigError
-from runtime.places import expanded
 
 NAMES = ("wrangler.json", "wrangler.jsonc", "wrangler.toml")  # Wrangler's own order
 
@@ -54,7 +53,7 @@ def find(path: Path | None, cwd: Path) -> Path:
     """The file to read: ``path`` (a file or its folder), else the nearest one in ``cwd`` or above."""
     folders = [cwd, *cwd.parents]
     if path is not None:
-        path = (cwd / expanded(path, "--config")).absolute()
+        path = (cwd / path.expanduser()).absolute()
         if path.is_file():
             return path
         if not path.is_dir():

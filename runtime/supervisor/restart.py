@@ -4,15 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 
-from bindings import products
 from runtime.config import Config
 
-_OWN = ("dev.ip", "dev.port", "pilot.otlp")
-
-
-def at_start() -> list[str]:
-    """Their names. All others apply as soon as they are saved."""
-    return [*_OWN, *(f"pilot.{name}" for product in products() for name in product.at_start)]
+AT_START = ("dev.ip", "dev.port", "pilot.load_timeout", "pilot.engine_metrics", "pilot.otlp")
+"""All others apply as soon as they are saved."""
 
 
 class Restart:
@@ -20,7 +15,7 @@ class Restart:
 
     def __init__(self, started: Config, given: Collection[str], say: Callable[[str], None]) -> None:
         self._started, self._say = started, say
-        self._names = [name for name in at_start() if name not in given]
+        self._names = [name for name in AT_START if name not in given]
         self._told: set[str] = set()
 
     def look(self, now: Config) -> None:
@@ -32,8 +27,7 @@ class Restart:
 
 def _value(config: Config, name: str) -> object:
     table, _, key = name.partition(".")
-    places = [config.dev] if table == "dev" else config.extras.values()
-    return next((getattr(place, key) for place in places if hasattr(place, key)), None)
+    return getattr(getattr(config, table), key)
 
 
-__all__ = ["Restart", "at_start"]
+__all__ = ["AT_START", "Restart"]

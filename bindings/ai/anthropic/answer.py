@@ -15,7 +15,6 @@ from typing import Any
 
 import msgspec
 
-from bindings.ai import json_mode
 from bindings.ai.anthropic.asking import thinks
 from bindings.ai.anthropic.refusals import kind
 from bindings.ai.engine import Delta, Extra
@@ -71,9 +70,6 @@ class Messages:
 
     def whole(self, choices: Sequence[Choice], usage: Usage) -> dict[str, Any]:
         [choice] = choices
-        schema = self._wanted.generate.json_schema
-        if schema is not None and not choice.calls and choice.finish_reason == "stop":
-            json_mode.value(choice.text, schema)
         ended = self._ended(choice.finish_reason, bool(choice.calls), choice.stop_sequence)
         return {**self._message([*self._blocks(choice)], usage), **ended}
 

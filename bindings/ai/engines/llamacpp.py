@@ -14,7 +14,7 @@ number that the limits are checked against is exact.
 
 Tools are told in words and found again in the answer (``tool_prompt``): llama.cpp's own way depends on the template,
 and leaves a forced call to the model's good will where it does not understand it. A call that is forced, and an answer
-that must match a schema, are kept to by a grammar. Several answers (``n``) are as many completions.
+that must match a schema, are kept to by a grammar (``llamacpp_grammar``). ``n`` answers are as many completions.
 
 Options: ``n_ctx`` (tokens per request; default 8192, or less if the model was trained for less),
 ``n_parallel`` (default 4), ``n_threads`` and ``n_threads_batch`` (default: the physical cores that are ours;
@@ -37,10 +37,12 @@ import msgspec
 from bindings.ai import features, weights
 from bindings.ai.engine import Delta, EngineError, EngineInfo, EngineSpec, Generate, Progress, check_limits
 from bindings.ai.engines import tool_prompt
-from bindings.ai.engines.llamacpp_ask import body, is_kept_to_a_grammar, offered, template_options
+from bindings.ai.engines.llamacpp_ask import body, is_kept_to_a_grammar, offered, schema, template_options
+from bindings.ai.engines.llamacpp_grammar import Grammars
 from bindings.ai.engines.llamacpp_load import EMBEDDED, existing, gpus, library, load
 from bindings.ai.engines.llamacpp_read import Completion, Reader, refusal
 from bindings.ai.engines.thoughts import END, Thoughts
+from bindings.ai.engines.tool_calls import Calls
 
 FEATURES = frozenset(features.ALL) - {"image_url", "lora"}
 _DEFAULTS = {"n_ctx": 8192, "n_parallel": 4, "verbosity": 1, "ui": False}
@@ -69,6 +71,7 @@ class LlamaCppEngine:
         self._slots = asyncio.Semaphore(slots)
         self._threads = ThreadPoolExecutor(slots, "llama.cpp")
         self._running: set[Completion] = set()
+        self._grammars = Grammars(self._whole)
 
     @classmethod
     async def open(cls, spec: EngineSpec, progress: Progress) -> LlamaCppEngine:
@@ -91,25 +94,40 @@ class LlamaCppEngine:
         prompt = await self._prompt(request)
         most = check_limits(request, len(prompt.tokens), self.info.context_window)
         request = msgspec.structs.replace(request, max_tokens=most)
-        answers = [self._answer(request, prompt, number) for number in range(request.n)]
+        wanted = schema(request)
+        grammar = None if wanted is None else await self._grammars.of(wanted)
+        answers = [self._answer(request, prompt, grammar, number) for number in range(request.n)]
         async with aclosing(answers[0] if request.n == 1 else _together(answers)) as deltas:
             async for delta in deltas:
                 yield delta
 
-    async def _answer(self, request: Generate, prompt: _Prompt, number: int) -> AsyncGenerator[Delta, None]:
+    async def _answer(
+        self, request: Generate, prompt: _Prompt, grammar: dict[str, Any] | None, number: int
+    ) -> AsyncGenerator[Delta, None]:
         reader = self._reader(request, prompt, number)
-        await self._slots.acquire()
-        completion = self._start(body(request, prompt.tokens, number))
-        try:
-            async for chunk in completion.chunks():
+        async with aclosing(self._chunks(body(request, prompt.tokens, number, grammar))) as chunks:
+            async for chunk in chunks:
                 if (delta := reader.read(chunk)) is not None:
                     yield delta
+
+    async def _chunks(self, asked: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
+        """What llama.cpp answers, as soon as there is a slot."""
+        await self._slots.acquire()
+        completion = self._start(asked)
+        try:
+            async for chunk in completion.chunks():
+                yield chunk
         finally:
             completion.left = True
 
+    async def _whole(self, asked: dict[str, Any]) -> str:
+        """The whole text of a completion."""
+        async with aclosing(self._chunks(asked)) as chunks:
+            return "".join([chunk["choices"][0]["text"] async for chunk in chunks])
+
     def _reader(self, request: Generate, prompt: _Prompt, number: int) -> Reader:
         forced = tool_prompt.forced(request)
-        calls = tool_prompt.Calls(bare=forced) if offered(request) else None
+        calls = Calls(bare=forced) if offered(request) else None
         thinks = self._model.thinks and not request.raw and not is_kept_to_a_grammar(request)
         return Reader(number, len(prompt.tokens), request.logprobs, calls, Thoughts(prompt.text) if thinks else None)
 
@@ -153,16 +171,7 @@ class LlamaCppEngine:
         if told := template_options(request):
             asked["chat_template_kwargs"] = told
         text: str = (await self._ask("/apply-template", asked))["prompt"]
-        if request.json_schema is not None:
-            await self._check_schema(asked, request.json_schema)
         return text
-
-    async def _check_schema(self, asked: dict[str, Any], schema: dict[str, Any]) -> None:
-        """Raises EngineError 5024: a completion would go on without the grammar."""
-        try:
-            await self._ask("/apply-template", {**asked, "json_schema": schema or {"type": "object"}})
-        except EngineError:
-            raise features.no_json() from None
 
     async def _ask(self, path: str, asked: dict[str, Any]) -> dict[str, Any]:
         async with self._http.post(path, json=asked) as response:

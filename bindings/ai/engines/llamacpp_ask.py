@@ -8,15 +8,18 @@ from bindings.ai.engine import Generate
 from bindings.ai.engines import tool_prompt
 
 
-def body(request: Generate, prompt: list[int], number: int) -> dict[str, Any]:
-    """The request in llama.cpp's words. What is not asked for keeps llama.cpp's own defaults."""
+def body(request: Generate, prompt: list[int], number: int, grammar: dict[str, Any] | None) -> dict[str, Any]:
+    """The request in llama.cpp's words, kept to the schema ``grammar``.
+
+    What is not asked for keeps llama.cpp's own defaults.
+    """
     wanted = {
         "temperature": request.temperature, "top_p": request.top_p, "top_k": request.top_k,
         "repeat_penalty": request.repetition_penalty, "frequency_penalty": request.frequency_penalty,
         "presence_penalty": request.presence_penalty, "stop": request.stop or None,
         "seed": None if request.seed is None else (request.seed + number) % 0xFFFFFFFF,  # the last: "random"
         "logit_bias": request.logit_bias or None, "ignore_eos": request.ignore_eos or None,
-        "logprobs": None if request.logprobs is None else max(1, request.logprobs), "json_schema": _schema(request),
+        "logprobs": None if request.logprobs is None else max(1, request.logprobs), "json_schema": grammar,
     }
     repeatable = request.seed is not None or request.temperature == 0
     return {
@@ -32,7 +35,7 @@ def offered(request: Generate) -> list[dict[str, Any]]:
     return request.tools if request.tool_choice != "none" else []
 
 
-def _schema(request: Generate) -> dict[str, Any] | None:
+def schema(request: Generate) -> dict[str, Any] | None:
     """What the whole answer must match."""
     if tool_prompt.forced(request):
         return tool_prompt.call_schema(request)
@@ -40,7 +43,7 @@ def _schema(request: Generate) -> dict[str, Any] | None:
 
 
 def is_kept_to_a_grammar(request: Generate) -> bool:
-    return request.json_schema is not None or tool_prompt.forced(request)
+    return schema(request) is not None
 
 
 def template_options(request: Generate) -> dict[str, Any]:
@@ -53,4 +56,4 @@ def template_options(request: Generate) -> dict[str, Any]:
     return {**told, **request.chat_template_kwargs}
 
 
-__all__ = ["body", "is_kept_to_a_grammar", "offered", "template_options"]
+__all__ = ["body", "is_kept_to_a_grammar", "offered", "schema", "template_options"]

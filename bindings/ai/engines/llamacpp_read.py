@@ -8,7 +8,7 @@ from typing import Any
 
 from bindings.ai.engine import Delta, EngineError, Extra
 from bindings.ai.engines.thoughts import Thoughts
-from bindings.ai.engines.tool_prompt import Calls
+from bindings.ai.engines.tool_calls import Calls
 
 
 class Completion:
@@ -49,7 +49,7 @@ class Reader:
         if not text and not reason:
             return None
         tokens, self._seen = total - self._seen, total
-        text, more = self._parted(text, reason is not None)
+        text, more = self._parted(text, reason)
         if self._index:
             more["index"] = self._index
         if self._logprobs is not None and choice.get("logprobs"):
@@ -57,14 +57,14 @@ class Reader:
         reason = "tool_calls" if reason == "stop" and self._called else reason
         return Delta(text, tokens, self._prompt_tokens, reason, Extra(**more) if more else None)
 
-    def _parted(self, text: str, last: bool) -> tuple[str, dict[str, Any]]:
+    def _parted(self, text: str, reason: str | None) -> tuple[str, dict[str, Any]]:
         """(what is said, the fields of an Extra)."""
-        more: dict[str, Any] = {}
+        more, last = dict[str, Any](), reason is not None
         if self._thoughts is not None:
             text, thought = self._thoughts.read(text, last=last)
             more = {"reasoning": thought} if thought else {}
         if self._calls is not None:
-            text, calls = self._calls.read(text, last=last)
+            text, calls = self._calls.read(text, last=last, cut=reason == "length")
             if calls:
                 self._called, more["tool_calls"] = True, calls
         return text, more

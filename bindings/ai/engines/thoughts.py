@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bindings.ai.engines.tool_prompt import overlap
+from bindings.ai.engines.tool_calls import overlap
 
 START, END = "<think>", "</think>"
 

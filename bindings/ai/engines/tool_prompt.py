@@ -7,17 +7,14 @@ message, a call as ``<tool_call>{"name": …, "arguments": …}</tool_call>``, a
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
-from uuid import uuid4
-
-import msgspec
 
 from bindings.ai.engine import Generate
+from bindings.ai.engines.tool_calls import END, START, Calls, Json, overlap
+from bindings.ai.features import forced
+from bindings.ai.subschemas import moved
 
-START, END = "<tool_call>", "</tool_call>"
 Message = dict[str, Any]
-Json = dict[str, Any]
 
 
 def taught(messages: list[Message], tools: list[Json]) -> list[Message]:
@@ -34,71 +31,17 @@ def concerns(messages: list[Message]) -> bool:
     return any(message["role"] == "tool" or message.get("tool_calls") for message in messages)
 
 
-def forced(request: Generate) -> bool:
-    """Whether the answer must be a call."""
-    return bool(request.tools) and request.tool_choice not in (None, "auto", "none")
-
-
 def call_schema(request: Generate) -> Json:
     """The JSON Schema of one call of a tool that ``tool_choice`` allows."""
     choice = request.tool_choice
     only = choice["function"]["name"] if isinstance(choice, dict) else None
     functions = [tool["function"] for tool in request.tools if only in (None, tool["function"]["name"])]
-    return {"anyOf": [_call_schema(function) for function in functions]}
+    return {"anyOf": [_call_schema(function, f"#/anyOf/{number}") for number, function in enumerate(functions)]}
 
 
-class Calls:
-    """Reads one answer: text before the first call passes as it comes, calls when the answer is complete.
-
-    ``bare``: the whole answer is a call, without tags.
-    """
-
-    def __init__(self, *, bare: bool = False) -> None:
-        self._held, self._calling = "", bare
-
-    def read(self, text: str, *, last: bool) -> tuple[str, list[Json]]:
-        """(text to show, calls in OpenAI's stream form)."""
-        self._held += text
-        shown = "" if self._calling else self._before_calls(last)
-        if not (last and self._calling):
-            return shown, []
-        calls = [_call(found, number) for number, found in enumerate(_found(self._held))]
-        return (shown, calls) if calls else (shown + self._held, [])
-
-    def _before_calls(self, last: bool) -> str:
-        """What is certainly no beginning of a call."""
-        at = self._held.find(START)
-        self._calling = at >= 0
-        if not self._calling:
-            at = len(self._held) - (0 if last else overlap(self._held, START))
-        shown, self._held = self._held[:at], self._held[at:]
-        return shown
-
-
-def overlap(text: str, tag: str) -> int:
-    """How many of the last characters of ``text`` may be the beginning of ``tag``."""
-    return next((size for size in range(min(len(tag) - 1, len(text)), 0, -1) if text.endswith(tag[:size])), 0)
-
-
-def _found(text: str) -> Iterator[Json]:
-    """The calls in ``text``: what can be read of it, JSON objects with a name."""
-    for part in text.split(START):
-        try:
-            call = msgspec.json.decode(part.partition(END)[0].strip())
-        except (msgspec.DecodeError, RecursionError):
-            continue
-        if isinstance(call, dict) and isinstance(call.get("name"), str):
-            yield call
-
-
-def _call(call: Json, number: int) -> Json:
-    arguments = msgspec.json.encode(call.get("arguments") or {}).decode()
-    function = {"name": call["name"], "arguments": arguments}
-    return {"index": number, "id": f"call_{uuid4().hex[:24]}", "type": "function", "function": function}
-
-
-def _call_schema(function: Json) -> Json:
-    properties = {"name": {"const": function["name"]}, "arguments": function.get("parameters") or {"type": "object"}}
+def _call_schema(function: Json, at: str) -> Json:
+    parameters = moved(function.get("parameters") or {"type": "object"}, f"{at}/properties/arguments")
+    properties = {"name": {"const": function["name"]}, "arguments": parameters}
     return {"type": "object", "properties": properties, "required": [*properties], "additionalProperties": False}
 
 
