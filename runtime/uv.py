@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 
 from runtime.errors import UserError
+from runtime.extras import install
 
 
 def command() -> str:
@@ -16,7 +17,7 @@ def command() -> str:
     except (ImportError, FileNotFoundError):
         if found := shutil.which("uv"):
             return found
-    raise UserError("a worker with dependencies needs uv", remedy="pip install uv")
+    raise UserError("a worker with dependencies needs uv", remedy=install("host"))
 
 
 __all__ = ["command"]

@@ -60,7 +60,7 @@ def test_every_link_leads_somewhere() -> None:
 
 @pytest.mark.skipif(os.uname().sysname != "Linux", reason="a host is Linux's")
 async def test_the_readmes_commands_deploy(tmp_path: Path) -> None:
-    block: Any = re.search(r"^```sh\npilot host\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+    block: Any = re.search(r"^```sh\npip install .*\npilot host\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
     deploy, curl = (shlex.split(line) for line in block[1].splitlines())
     async with hosting(tmp_path / "data") as host:
         await host.cli(*deploy[1:], cwd=ROOT)

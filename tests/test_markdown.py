@@ -210,7 +210,7 @@ async def test_where_the_library_is_not_installed(tmp_path: Path, tmp_path_facto
         status, text = await bare.ask(PATH + "/supported", headers=BEARER)
         error = json.loads(text)["errors"][0]
         assert (status, error["code"]) == (500, 3043)
-        assert "pip install 'pilotlight[markdown]'" in error["message"]
+        assert "pip install -e '.[markdown]'" in error["message"]
         assert "pip install" in (await bare.ask("/one"))[1]
 
 

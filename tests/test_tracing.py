@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -270,7 +271,9 @@ async def test_where_the_libraries_are_not_installed(
     env = without(tmp_path_factory.mktemp("site"), "opentelemetry")
     folder = written(tmp_path, collector.url, f'[pilot]\notlp = "{collector.url}"\n')
     async with serving(folder, env=env) as pilot:
-        await pilot.says("pip install 'pilotlight[otel]'")
+        said = await pilot.says("OpenTelemetry is not installed")
+        assert f"{sys.executable} -m pip install -e '" in said["text"]
+        assert "[otel]'" in said["text"]
         assert (await pilot.ask("/chat"))[0] == 200
 
 

@@ -155,7 +155,7 @@ def _options(given: Any) -> Options:
 
 def _check_installed() -> None:
     if find_spec("markitdown") is None:
-        remedy = "pip install 'pilotlight[markdown]'"
+        remedy = "pip install -e '.[markdown]'"
         raise AiError(3043, 500, "AiError", f"toMarkdown is not installed on this machine; it needs: {remedy}")
 
 

