@@ -1,12 +1,17 @@
 """What a binding is.
 
-A product (``ai``, ``kv_namespaces`` …) is one file with one ``Product`` subclass and one line in
-``bindings.PRODUCTS``. It answers four questions:
+A product (``ai``, ``kv_namespaces`` …) is one file or folder with one ``Product`` subclass, and one line in
+``bindings.PRODUCTS``; nothing else in the tree names it. It answers:
 
-* ``parse``: what does its part of the configuration mean?   → the host's halves, one per binding name
-* ``open`` / ``aclose``: what does it keep?                  (once per deployment; shared things via ``House``)
-* ``client``: what does the worker see?                      (a small class, built inside the isolate)
-* ``call``: what happens when the worker uses it?            (in the supervisor; the isolate cannot forge it)
+* ``key``, ``label``, ``shape``, ``inherited``: which table of wrangler.toml is its own, and what may stand there?
+* ``settings``: which settings of ``[pilot]`` are its own?
+* ``parse``: what does its table mean?                → the host's halves, one per binding name
+* ``start`` / ``stop``: what outlives reloads?        (once per supervisor; shared things via ``House``)
+* ``upload`` / ``restore``: what does a deploy send, and how does a host read it back?
+* ``routes``, ``commands``, ``scopes``, ``status``, ``metrics``, ``remarks``: what else does it bring?
+
+and each of its bindings: ``client``, what the worker sees (a small class, built inside the isolate), and ``call``, what
+happens when the worker uses it (in the supervisor; the isolate cannot forge it).
 """
 
 from __future__ import annotations
@@ -15,6 +20,8 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+import msgspec
 
 from runtime import web
 
@@ -56,8 +63,8 @@ class House:
     say: Any                       # observe.Observer: say.note(text), say.warn(text), say.progress(...)
     shared: dict[str, Any] = field(default_factory=dict)  # product key → what outlives reloads
     url: str = ""                  # where the supervisor answers, without a slash at the end
-    config: Config | None = None   # on a host: its own settings
-    admits: Callable[[str], bool] | None = None  # on a host: whether this token may use the models
+    config: Config | None = None   # on a host: its own settings; in dev: the worker's, as it was at start
+    admits: Callable[[str, str], bool] | None = None  # on a host: whether this token has this scope
     options: Mapping[str, Any] = field(default_factory=dict)  # command-line choices, e.g. {"engine": "echo"}
 
 
@@ -87,6 +94,38 @@ class Product:
     """One Cloudflare product. Subclass, and add a line to ``bindings.PRODUCTS``."""
 
     key: ClassVar[str]             # the wrangler key it owns
+    label: ClassVar[str]           # what people call it
+    shape: ClassVar[Any]           # its table's type, for msgspec; of a Struct, an unknown key is warned of
+    inherited: ClassVar[bool] = False  # whether [env.NAME] takes the table over from the top level
+    settings: ClassVar[type[msgspec.Struct] | None] = None  # its part of [pilot]: ``config.settings(that)``
+    at_start: ClassVar[tuple[str, ...]] = ()  # those of them that count once the server is restarted
+    types: ClassVar[tuple[str, ...]] = ()     # of Cloudflare's upload API, that ``restore`` reads
+    scopes: ClassVar[tuple[str, ...]] = ()    # what a host's token may be for, besides "deploy" and "read"
+    commands: ClassVar[Mapping[str, str]] = {}  # of ``pilot``: name → "module:click.Command"
+
+    @classmethod
+    def names(cls, table: Any) -> Sequence[str]:
+        """The names in ``env`` that its table asks for."""
+        return names_in(table)
+
+    @classmethod
+    def check(cls, config: Config) -> None:
+        """What must be true of a configuration beyond its types. Raises ``ConfigError``."""
+
+    @classmethod
+    def files(cls, config: Config) -> Sequence[Path]:
+        """Files beside the worker's that are about this machine: watched, and never sent to a host."""
+        return ()
+
+    @classmethod
+    def upload(cls, config: Config) -> Sequence[Mapping[str, Any]]:
+        """Its bindings as Cloudflare's upload API has them: ``{"name", "type", ...}``."""
+        return ()
+
+    @classmethod
+    def restore(cls, uploaded: Sequence[Mapping[str, Any]]) -> Any:
+        """The table that those bindings of its ``types`` come from. Raises ``RequestError``."""
+        raise NotImplementedError
 
     @classmethod
     def parse(cls, config: Config, house: House) -> Sequence[Binding]:
@@ -107,9 +146,9 @@ class Product:
         return ()
 
     @classmethod
-    def engines(cls, house: House) -> Sequence[Mapping[str, Any]]:
-        """The models it keeps, for a host's status: ``{"name", "state", "live", "device"}``."""
-        return ()
+    def status(cls, house: House) -> Mapping[str, Sequence[Mapping[str, Any]]]:
+        """For a host's status: a heading → rows, which have the same keys."""
+        return {}
 
     @classmethod
     def routes(cls, house: House) -> Sequence[Route]:
@@ -122,4 +161,17 @@ class Product:
         return ()
 
 
-__all__ = ["Binding", "CallError", "HostStream", "House", "Product", "Route", "web"]
+def names_in(value: Any) -> list[str]:
+    """The names that most tables put into ``env``: their ``binding``, or ``name`` where there is none."""
+    if isinstance(value, list):
+        return [name for item in value for name in names_in(item)]
+    if not isinstance(value, dict):
+        return []
+    for nested in ("bindings", "producers"):
+        if nested in value:
+            return names_in(value[nested])
+    name = value.get("binding", value.get("name"))
+    return [name] if isinstance(name, str) else []
+
+
+__all__ = ["Binding", "CallError", "HostStream", "House", "Product", "Route", "names_in", "web"]

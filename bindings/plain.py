@@ -41,7 +41,11 @@ def value(name: str, caller: object, value: Any) -> Any:
 class Plain(Product):
     """``env.NAME`` for each variable and each secret."""
 
-    key = "vars"
+    key, label, shape = "vars", "variable", dict[str, Any]
+
+    @classmethod
+    def names(cls, table: Any) -> Sequence[str]:
+        return list(table or ())
 
     @classmethod
     def parse(cls, config: Config, house: House) -> Sequence[Binding]:

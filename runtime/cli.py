@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import click
 
 from runtime.errors import Fault, UserError
 from runtime.hints import close_to
+from runtime.places import check_folder, open_streams
 
 LEVELS = ("debug", "info", "warning", "error")
 
@@ -27,12 +29,15 @@ class _Command(click.Group):
     """Exit codes: 0, 1 a fault of ours, 2 usage, 3 cannot start."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return [*self.commands, *ELSEWHERE]
+        return [*self.commands, *ELSEWHERE, *_of_products()]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in ELSEWHERE:
-            return super().get_command(ctx, cmd_name)
-        module, _, name = ELSEWHERE[cmd_name].partition(":")
+        if (own := super().get_command(ctx, cmd_name)) is not None:
+            return own
+        target = ELSEWHERE.get(cmd_name) or _of_products().get(cmd_name)
+        if target is None:
+            return None
+        module, _, name = target.partition(":")
         command: click.Command = getattr(importlib.import_module(module), name)
         return command
 
@@ -44,8 +49,13 @@ class _Command(click.Group):
                 raise
             raise click.UsageError(error.message + close_to(args[0], self.list_commands(ctx)), ctx) from None
 
+    def main(self, *args: Any, **options: Any) -> Any:
+        open_streams()
+        return super().main(*args, **options)
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
+            check_folder()
             return super().invoke(ctx)
         except UserError as error:
             click.echo(f"{click.style('error', fg='red', bold=True)} {error}", err=True)
@@ -53,6 +63,13 @@ class _Command(click.Group):
         except Fault as error:
             click.echo(f"fault: {error}", err=True)
             sys.exit(1)
+
+
+def _of_products() -> Mapping[str, str]:
+    """Imports every product: only for what is no command of our own, and for the list of all."""
+    from bindings import products
+
+    return {name: target for product in products() for name, target in product.commands.items()}
 
 
 @click.group(cls=_Command, context_settings={"help_option_names": ["-h", "--help"]})

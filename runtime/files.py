@@ -7,7 +7,6 @@ Left out is what shows by itself that it is not (hidden, a cache, ``node_modules
 from __future__ import annotations
 
 import os
-import subprocess
 from collections import deque
 from collections.abc import Iterator
 from functools import cached_property
@@ -107,6 +106,8 @@ class _Ignores:
     @cached_property
     def _tracked(self) -> set[Path]:
         """Files that git has although they are ignored (``git add -f``), with the folders they are in."""
+        import subprocess  # not at an isolate's start
+
         words = ["git", "ls-files", "-ciz", "--exclude-per-directory=.gitignore"]
         try:
             told = subprocess.run(words, cwd=self._root, capture_output=True, timeout=10, check=False).stdout

@@ -21,12 +21,12 @@ class Host(Served):
     """A running host. ``data`` is its data directory; ``token`` is sent by the command line."""
 
     data: Path
-    token = ""
+    token, python = "", sys.executable
 
     async def cli(self, *args: str, stdin: str = "", fails: bool = False, cwd: Path | None = None) -> str:
         """What `pilot ARGS` prints; with ``fails``, what it says on its way out."""
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-P", "-m", "runtime.cli", *args, cwd=cwd, stdin=asyncio.subprocess.PIPE,
+            self.python, "-P", "-m", "runtime.cli", *args, cwd=cwd, stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
             env={**os.environ, "PILOT_HOST": self.url, "PILOT_API_TOKEN": self.token},
         )  # fmt: skip
@@ -52,17 +52,17 @@ class Host(Served):
 @asynccontextmanager
 async def hosting(
     data: Path, *args: str, engine: str | None = "echo", env: dict[str, str] | None = None,
-    before: Callable[[], None] | None = None,
+    before: Callable[[], None] | None = None, python: str = sys.executable,
 ) -> AsyncIterator[Host]:
     """``before`` runs in the new process, before it is the host."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-P", "-m", "runtime.cli", "host", "--data", str(data), "--port", "0", "--log-format", "json",
+        python, "-P", "-m", "runtime.cli", "host", "--data", str(data), "--port", "0", "--log-format", "json",
         *(["--engine", engine] if engine else []), "--isolates", "2", *args, env={**os.environ, **(env or {})},
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, limit=1 << 24,
         preexec_fn=before,
     )  # fmt: skip
     host = Host(process)
-    host.data = data
+    host.data, host.python = data, python
     try:
         host.url = (await host.event("ready", within=READY))["url"]
         connector = aiohttp.TCPConnector(ssl=False)  # a certificate of the test's own will do

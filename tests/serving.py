@@ -70,11 +70,12 @@ def write(folder: Path, entry: str, config: str = "", files: dict[str, str] | No
 
 @asynccontextmanager
 async def serving(
-    folder: Path, *args: str, env: dict[str, str] | None = None, port: tuple[str, ...] = ("--port", "0")
+    folder: Path, *args: str, env: dict[str, str] | None = None, port: tuple[str, ...] = ("--port", "0"),
+    python: str = sys.executable,
 ) -> AsyncIterator[Served]:
     """``pilot dev --engine echo`` of the worker in ``folder``."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-P", "-m", "runtime.cli", "dev", "--log-format", "json", "--engine", "echo", *port,
+        python, "-P", "-m", "runtime.cli", "dev", "--log-format", "json", "--engine", "echo", *port,
         *args, cwd=folder, env={**os.environ, **(env or {})}, limit=1 << 24,
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip

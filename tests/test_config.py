@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from bindings.ai.settings import AISettings, models_file
 from runtime import config
 from runtime.config import Config
 from runtime.errors import ConfigError, UserError
@@ -347,9 +348,10 @@ def test_no_configuration_at_all(tmp_path: Path) -> None:
 
 
 def test_our_own_settings_have_defaults(load: Load) -> None:
-    pilot = load('main = "entry.py"').pilot
-    assert (pilot.body_limit, pilot.load_timeout, pilot.drain, pilot.wait_until) == (100_000_000, 600, 30, 30)
-    assert (pilot.padding, pilot.engine, pilot.models) == (None, None, "models.yaml")
+    config = load('main = "entry.py"')
+    pilot, models = config.pilot, config.settings(AISettings)
+    assert (pilot.body_limit, models.load_timeout, pilot.drain, pilot.wait_until) == (100_000_000, 600, 30, 30)
+    assert (models.padding, models.engine, models_file(config)) == (None, None, config.root / "models.yaml")
 
 
 @pytest.mark.parametrize(("size", "amount"), [
@@ -439,7 +441,7 @@ def test_watched_files_include_those_that_do_not_exist_yet(load: Load, tmp_path:
 
 
 def test_products_read_their_tables_with_the_same_errors(load: Load) -> None:
-    loaded = load('main = "entry.py"\n[env.x.ai]\nbinding = "AI"\nremote = "no"', environment="x")
+    loaded = load('main = "entry.py"\n[env.x.ai]\nbinding = "AI"\nremote = true', environment="x")
     assert loaded.typed("ai", dict[str, object])["binding"] == "AI"
     with pytest.raises(ConfigError, match=r"wrangler\.toml: env\.x\.ai: must be an array, not a table"):
         loaded.typed("ai", list[str])

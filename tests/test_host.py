@@ -45,7 +45,7 @@ async def test_a_worker_sees_its_own_path(host: Host, tmp_path: Path) -> None:
         "def fetch(request):\n    url = URL(request.url)\n    return Response(url.pathname + url.search)")
     await host.deploy(worker(tmp_path, entry, name="paths"))
     assert await host.get("paths", "/a%20b/c?d=e") == (200, "/a%20b/c?d=e")
-    assert await host.get("paths", "") == (200, "/")
+    assert await host.get("paths", "/") == (200, "/")
 
 
 async def test_the_log_names_the_worker(tmp_path: Path) -> None:

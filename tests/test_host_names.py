@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import AsyncIterator
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,20 @@ pytestmark = [
     pytest.mark.skipif(os.name != "posix" or os.uname().sysname != "Linux", reason="a host is Linux's"),
 ]
 ENTRY = "from workers import Response\ndef fetch(request): return Response(request.url)"
+CLIENT = "from workers import Response\ndef fetch(request): return Response(request.headers['cf-connecting-ip'])"
+APPLICATION = """
+import asgi, json
+
+async def app(scope, receive, send):
+    if scope["type"] == "lifespan":
+        raise ValueError("none")
+    told = json.dumps({name: str(scope[name]) for name in ("root_path", "path", "raw_path")})
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": told.encode()})
+
+async def fetch(request, env, ctx):
+    return await asgi.fetch(app, request, env, ctx)
+"""
 FORWARDED = {"x-forwarded-proto": "https", "x-forwarded-host": "app.localhost", "x-forwarded-for": "203.0.113.9"}
 
 
@@ -42,6 +58,32 @@ async def test_a_proxy_is_believed_where_it_is_trusted(
         status, text = await host.ask("/", headers=FORWARDED)
         assert (status, text) == (200, url) if url else status == 404
         assert await peer_of_a_call(host) == peer
+        await host.deploy(worker(tmp_path / "client", CLIENT, name="client"))
+        forged = {**FORWARDED, "cf-connecting-ip": "6.6.6.6", "x-forwarded-host": "client.localhost"}
+        assert await host.ask("/" if url else "/_w/client/", headers=forged) == (200, peer)
+
+
+@pytest.mark.parametrize(("asked", "to"), [
+    ("/_w/app", "/_w/app/"), ("/_w/app?a=%26&b", "/_w/app/?a=%26&b"), ("/_w/app/x", None), ("/_w/app/", None),
+])  # fmt: skip
+async def test_a_workers_place_ends_in_a_slash(host: Host, asked: str, to: str | None) -> None:
+    for method in ("GET", "POST", "HEAD"):
+        async with host.http.request(method, host.url + asked, allow_redirects=False) as response:
+            assert (response.status, response.headers.get("location")) == ((308, to) if to else (200, None))
+    async with host.http.post(host.url + "/_w/app", data=BytesIO(b"x" * 3_000_000)) as response:
+        assert await response.text() == host.url + "/"
+    for nobody in ("/_w/nobody", "/_w/", "/_w"):
+        assert (await host.ask(nobody))[0] == 404
+
+
+async def test_an_application_knows_where_it_is_served(host: Host, tmp_path: Path) -> None:
+    await host.deploy(worker(tmp_path, APPLICATION, name="fast"))
+    status, text = await host.get("fast", "/docs/%C3%A9?x")
+    assert (status, json.loads(text)) == (200, {
+        "root_path": "/_w/fast", "path": "/_w/fast/docs/é", "raw_path": "b'/_w/fast/docs/%C3%A9'",
+    })  # fmt: skip
+    status, text = await host.ask("/docs", headers={"host": "fast.localhost"})
+    assert json.loads(text) == {"root_path": "", "path": "/docs", "raw_path": "b'/docs'"}
 
 
 def a_token(data: Path) -> str:

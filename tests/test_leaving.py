@@ -18,7 +18,7 @@ from serving import ROUTER, Served, serving, write
 
 ENTRY = ROUTER + """
 import asyncio, os
-from workers import Response
+from workers import AbortError, AbortSignal, Response
 from workers import fetch as outbound
 
 ASK = {"prompt": "one two three", "stream": True}
@@ -71,6 +71,57 @@ async def signalled(request):
     request.signal.add_event_listener("abort", lambda *event: print("signal aborted"))
     await asyncio.sleep(60)
 
+def heard(signal, what):
+    signal.add_event_listener("abort", lambda event: print(what, "aborted"))
+
+async def dots():
+    while True:
+        yield b"."
+        await asyncio.sleep(0.05)
+
+async def signalled_stream(request):
+    heard(request.signal, "stream")
+    return Response(dots())
+
+async def signalled_pass(request, env):
+    heard(request.signal, "pass")
+    return await env.AI.run("slow", ASK)
+
+async def signalled_proxy(request, env):
+    heard(request.signal, "proxy")
+    return await outbound(env.UPSTREAM, signal=request.signal)
+
+async def signalled_any(request):
+    heard(AbortSignal.any([AbortSignal.timeout(60_000), request.signal]), "any")
+    return Response(dots())
+
+async def signalled_in_task(request, env, ctx):
+    async def later():
+        await request.signal.wait()
+        print("task aborted")
+        try: await outbound(env.UPSTREAM, signal=request.signal)
+        except AbortError: print("nothing more is fetched")
+    ctx.waitUntil(later())
+    return await env.AI.run("slow", ASK)
+
+async def signalled_inside(request):
+    async def each():
+        try:
+            async for dot in dots(): yield dot
+        finally:
+            print("inside", "aborted" if request.signal.aborted else "not aborted")
+    return Response(each())
+
+async def to_its_end(request, env, ctx):
+    heard(request.signal, "wrongly")
+    ctx.waitUntil(asyncio.sleep(0.1))
+    if URL(request.url).search == "?model":
+        return await env.AI.run("quick", {**ASK, "prompt": "hello"})
+    async def each():
+        yield b"hello"
+        await asyncio.sleep(0.05)
+    return Response(each())
+
 async def outlives(request, ctx):
     async def later():
         await asyncio.sleep(0.3)
@@ -88,7 +139,7 @@ async def pid():
     return Response(str(os.getpid()))
 """
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-MODELS = "slow: {engine: openai, model: acme, options: {base_url: 'URL/v1', api_key: k}}\n"
+MODELS = "slow: {engine: openai, model: acme, options: {base_url: 'URL/v1', api_key: k}}\nquick: {engine: echo}\n"
 
 
 class Upstream:
@@ -202,6 +253,34 @@ async def test_the_worker_learns_of_it(pair: Serving, path: str, told: str) -> N
     request.cancel()
     await pilot.event("output", text=told)
     await pilot.event("request", path=path, note="client left")
+
+
+@pytest.mark.parametrize(("path", "told"), [
+    ("/signalled_stream", "stream aborted"), ("/signalled_pass", "pass aborted"), ("/signalled_proxy", "proxy aborted"),
+    ("/signalled_any", "any aborted"), ("/signalled_in_task", "task aborted"), ("/signalled_inside", "inside aborted"),
+    ("/signalled_in_task", "nothing more is fetched"),
+])  # fmt: skip
+async def test_the_signal_aborts_after_the_head_is_out(pair: Serving, path: str, told: str) -> None:
+    pilot, server = pair
+    (await begun(pilot, path)).close()
+    await pilot.event("output", text=told)
+    await pilot.event("request", path=path, note="client left")
+    await server.until(0)
+
+
+async def test_the_signal_of_an_answer_that_is_over(pair: Serving) -> None:
+    pilot, _ = pair
+    for method, path in (("GET", ""), ("GET", "?model"), ("HEAD", ""), ("HEAD", "?model")):
+        status, text = await pilot.ask("/to_its_end" + path, method)
+        assert (status, "hello" in text) == (200, method == "GET")
+    host, _, port = pilot.url.removeprefix("http://").rpartition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(b"GET /to_its_end?model HTTP/1.1\r\nhost: a\r\n\r\n")
+    async with asyncio.timeout(30):
+        await reader.readuntil(b"0\r\n\r\n")
+    writer.close()
+    assert await pilot.ask("/forgotten") == (200, "forgotten")
+    assert not [line for line in pilot.events if "wrongly" in str(line)]
 
 
 async def test_others_never_notice(pair: Serving) -> None:

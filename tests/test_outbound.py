@@ -123,13 +123,15 @@ async def test_what_is_sent(upstream: Upstream, outbound: Outbound) -> None:
     headers = [
         (b"Host", b"elsewhere"), (b"x-a", b"1"), (b"x-a", b"2"), (b"connection", b"x-private"),
         (b"x-private", b"1"), (b"te", b"trailers"), (b"x-utf8", "é".encode()), (b"content-length", b"999"),
+        (b"CF-Connecting-IP", b"127.0.0.1"), (b"cf-ray", b"1"), (b"cf-visitor", b"{}"), (b"x-real-ip", b"127.0.0.1"),
     ]  # fmt: skip
     seen = await asked(await outbound.fetch("POST", upstream.url + "/echo?q=%2F#part", headers, b"hello"))
     assert (seen["method"], seen["path"], seen["body"]) == ("POST", "/echo?q=%2F", "hello")
     sent = seen["headers"]
     assert sorted(sent) == sorted([
         ["host", upstream.url.removeprefix("http://")], ["x-a", "1"], ["x-a", "2"], ["x-utf8", "Ã©"],
-        ["content-length", "5"], ["accept", "*/*"], ["accept-encoding", "gzip, deflate"],
+        ["content-length", "5"], ["accept", "*/*"], ["accept-encoding", "gzip, deflate, br, zstd"],
+        ["x-real-ip", "127.0.0.1"],
     ])  # fmt: skip
 
 

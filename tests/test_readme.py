@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from bindings import PRODUCTS
+from bindings import PRODUCTS, products
 from bindings.ai.engine import ENGINES
 from runtime.config.model import PilotSettings
 
@@ -105,7 +105,9 @@ def test_every_engine_is_listed() -> None:
 
 
 def test_every_setting_is_listed() -> None:
-    assert first_column("setting", CONFIGURATION) == set(PilotSettings.__struct_fields__)
+    ours = {field for kind in (PilotSettings, *(product.settings for product in products() if product.settings))
+            for field in kind.__struct_fields__}
+    assert first_column("setting", CONFIGURATION) == ours
 
 
 def test_every_flag_is_listed() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from io import BytesIO
 from pathlib import Path
@@ -48,6 +49,10 @@ async def cloned(request):
     return Response.json([await request.text(), await copy.text(), request.body_used])
 async def copied(request):
     return Response(await Request(request, headers={"x-a": "b"}).text())
+def edge(request):
+    cf, again = request.cf, Request(request)
+    assert again.cf is not None and again.headers["cf-ray"] == request.headers["cf-ray"]
+    return Response.json({"cf": cf, "city": cf.city, "rays": [request.headers.get("cf-ray") for _ in "ab"]})
 def frozen(request): request.headers["x"] = "y"
 
 def passed(request): return Response(request.body)
@@ -122,12 +127,42 @@ async def test_the_method(pilot: Served, method: str) -> None:
 async def test_headers(pilot: Served) -> None:
     head = "Host: a\r\nX-A: one\r\nx-a: two\r\nX-Name: caf\xe9\r\nX-Empty:\r\nX-Tab: a\tb\r\nCookie: a=b; c=d\r\n"
     headers = dict((await told(pilot, "/told", head))["headers"])
+    assert re.fullmatch(r"[0-9a-f]{16}-[A-Z]{3}", headers.pop("cf-ray"))
     assert headers == {
-        "host": "a", "x-a": "one, two", "x-name": "caf\xe9", "x-empty": "", "x-tab": "a\tb", "cookie": "a=b; c=d",
-        "connection": "close",
+        "cf-connecting-ip": "127.0.0.1", "cf-visitor": '{"scheme":"http"}', "x-forwarded-proto": "http",
+        "x-real-ip": "127.0.0.1", "host": "a", "x-a": "one, two", "x-name": "caf\xe9", "x-empty": "", "x-tab": "a\tb",
+        "cookie": "a=b; c=d", "connection": "close",
     }  # fmt: skip
     status, text = await pilot.ask("/frozen")
     assert (status, "cannot be changed" in text) == (500, True)
+
+
+async def test_what_cloudflares_edge_tells(pilot: Served) -> None:
+    answers = [await pilot.ask("/edge", headers={"accept-encoding": "gzip, br"}) for _ in range(2)]
+    first, second = (json.loads(text) for _, text in answers)
+    assert len(set(first["rays"])) == 1
+    assert first["rays"] != second["rays"]
+    cf = first["cf"]
+    assert (cf["httpProtocol"], cf["clientAcceptEncoding"], cf["tlsVersion"]) == ("HTTP/1.1", "gzip, br", "")
+    assert first["city"] == cf["city"]
+    assert {"colo", "country", "continent", "region", "timezone", "asn", "latitude", "tlsClientAuth"} <= set(cf)
+    old = await raw(pilot, b"GET /edge HTTP/1.0\r\n\r\n")
+    assert json.loads(old.partition(b"\r\n\r\n")[2])["cf"]["httpProtocol"] == "HTTP/1.0"
+
+
+async def test_nobody_can_forge_what_the_edge_tells(pilot: Served) -> None:
+    forged = ("CF-Connecting-IP: 6.6.6.6\r\ncf-connecting-ip: 7.7.7.7\r\nx-real-ip: 6.6.6.6\r\ncf-ray: 1-X\r\n"
+              "cf-visitor: x\r\n")  # fmt: skip
+    found = await told(pilot, "/told", "host: a\r\n" + forged)
+    headers = dict(found["headers"])
+    assert (headers["cf-connecting-ip"], headers["x-real-ip"]) == ("127.0.0.1", "127.0.0.1")
+    assert (headers["cf-visitor"], headers["x-forwarded-proto"]) == ('{"scheme":"http"}', "http")
+    assert len(headers["cf-ray"]) == 20
+    assert found["url"] == "http://a/told"
+    tunnel = "x-forwarded-for: 6.6.6.6, 203.0.113.9\r\nx-forwarded-proto: https\r\n"  # of this machine: it is believed
+    found = await told(pilot, "/told", "host: a\r\n" + forged + tunnel)
+    assert dict(found["headers"])["cf-connecting-ip"] == "203.0.113.9"
+    assert (found["url"], dict(found["headers"])["x-forwarded-proto"]) == ("https://a/told", "https")
 
 
 async def test_bodies(pilot: Served) -> None:

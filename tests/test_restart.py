@@ -57,9 +57,11 @@ async def test_limits_of_the_server_apply_at_once(tmp_path: Path) -> None:
 
 
 def test_every_setting_is_applied_or_said_to_wait() -> None:
+    from bindings import products
     from runtime.config import DevSettings, PilotSettings
-    from runtime.supervisor.restart import AT_START
+    from runtime.supervisor.restart import at_start
 
-    every = {f"pilot.{name}" for name in PilotSettings.__struct_fields__}
+    kinds = [PilotSettings, *(product.settings for product in products() if product.settings)]
+    every = {f"pilot.{name}" for kind in kinds for name in kind.__struct_fields__}
     every |= {f"dev.{name}" for name in DevSettings.__struct_fields__}
-    assert set(AT_START) | {f"pilot.{name}" for name in AT_ONCE} == every
+    assert {*at_start()} | {f"pilot.{name}" for name in AT_ONCE} == every

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 from starlette.applications import Starlette
 from starlette.background import BackgroundTask
 from starlette.middleware.gzip import GZipMiddleware
@@ -23,7 +24,7 @@ from starlette.routing import Route
 
 import runtime
 from runtime import web
-from runtime.web.scope import current_ctx, current_env
+from runtime.web.scope import current_ctx, current_env, current_root
 
 SDK = Path(runtime.__file__).parent / "sdk"
 MODULES = ("workers", "js", "pyodide", "asgi")
@@ -242,6 +243,26 @@ async def test_asgi_scope() -> None:
         "server": "('example.com', 443)", "client": "('1.2.3.4', 0)", "env": "the env", "query": {"a": "1"},
         "state": "started",
     }  # fmt: skip
+
+
+async def test_fastapi_under_a_prefix() -> None:
+    """Its pages find one another."""
+    app = FastAPI()
+
+    @app.get("/items/{number}")
+    def item(request: StarletteRequest, number: int) -> dict[str, str]:
+        return {"self": str(request.url), "next": str(request.url_for("item", number=number + 1))}
+
+    token = current_root.set("/_w/fast")
+    try:
+        assert "url: '/_w/fast/openapi.json'" in await (await ask(app, "/docs")).text()
+        assert (await (await ask(app, "/openapi.json")).json())["servers"] == [{"url": "/_w/fast"}]
+        items = "https://example.com/_w/fast/items/"
+        assert await (await ask(app, "/items/1")).json() == {"self": items + "1", "next": items + "2"}
+        slashed = await ask(app, "/items/1/")
+        assert (slashed.status, slashed.headers["location"]) == (307, items + "1")
+    finally:
+        current_root.reset(token)
 
 
 async def test_asgi_length_is_kept() -> None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import gzip
 import json
-import zlib
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Any
@@ -292,109 +290,6 @@ async def test_tee_is_bounded() -> None:
     with pytest.raises(TypeError, match="over 15 bytes wait"):
         await Response(one).bytes()
     await two.cancel()
-
-
-def squeezed(content: bytes, coding: str) -> bytes:
-    return gzip.compress(content) if coding == "gzip" else zlib.compress(content)
-
-
-def arrived(*chunks: bytes, coding: str = "gzip", **more: str) -> tuple[Response, Source]:
-    source = Source(*chunks)
-    headers = {"content-type": "text/html", "content-encoding": coding, **more}
-    raw = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
-    return Response.from_parts(200, "OK", raw, source), source  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize("coding", ["gzip", "deflate"])
-async def test_a_fetched_body_is_decoded_when_read(coding: str) -> None:
-    content = squeezed(b"text " * 1000, coding)
-    response, _ = arrived(content[:7], content[7:], coding=coding)
-    assert await response.text() == "text " * 1000
-    response, _ = arrived(content, coding=coding)
-    assert response.body is not None
-    assert b"".join([c async for c in response.body]) == b"text " * 1000
-
-
-async def test_codings_as_they_occur() -> None:
-    bare = zlib.compressobj(wbits=-15)
-    response, _ = arrived(bare.compress(b"bare") + bare.flush(), coding="deflate")
-    assert await response.text() == "bare"
-    response, _ = arrived(gzip.compress(b"two ") + gzip.compress(b"members") + b"\0\0", coding="x-gzip")
-    assert await response.text() == "two members"
-    response, _ = arrived(b"plain", coding="identity")
-    assert await response.text() == "plain"
-    response, _ = arrived()
-    assert await response.text() == ""
-    big = gzip.compress(bytes(3_000_000))
-    response, _ = arrived(big)
-    assert response.body is not None
-    pieces = [len(c) async for c in response.body]
-    assert sum(pieces) == 3_000_000
-    assert max(pieces) < 1_000_000
-
-
-@pytest.mark.parametrize(
-    ("content", "coding", "error"),
-    [
-        (b"not gzip", "gzip", "not valid gzip"),
-        (gzip.compress(b"cut" * 99)[:-9], "gzip", "ended before its end"),
-        (b"x", "br", "br-encoded, which cannot be decoded here"),
-    ],
-)
-async def test_a_body_that_cannot_be_decoded(content: bytes, coding: str, error: str) -> None:
-    response, source = arrived(content, coding=coding)
-    with pytest.raises(TypeError, match=error):
-        await response.text()
-    assert source.closed
-
-
-async def test_a_fetched_body_passes_through_as_it_came() -> None:
-    content = gzip.compress(b"text")
-    response, source = arrived(content, content_length=str(len(content)))
-    again = Response(response.body, response)
-    status, _, headers, body = again.to_parts()
-    assert status == 200
-    assert body is source
-    assert not source.started
-    assert dict(headers)[b"content-encoding"] == b"gzip"
-    assert dict(headers)[b"content-length"] == str(len(content)).encode()
-
-
-async def test_a_body_passed_on_without_its_coding_is_decoded() -> None:
-    response, source = arrived(gzip.compress(b"text"), content_length="24")
-    _, _, headers, body = Response(response.body).to_parts()
-    assert not isinstance(body, bytes)
-    assert body is not None
-    assert b"content-length" not in dict(headers)
-    assert b"".join([c async for c in body]) == b"text"
-    assert b"content-encoding" not in dict(headers)
-    response, source = arrived(gzip.compress(b"text"))
-    body = Response(response.body).to_parts()[3]
-    await body.aclose()  # type: ignore[union-attr]
-    assert source.closed
-
-
-async def test_headers_copied_onto_another_body_stay_true() -> None:
-    response, _ = arrived(gzip.compress(b"text"), content_length="24")
-    changed = Response((await response.text()).upper(), headers=response.headers)
-    _, _, headers, body = changed.to_parts()
-    assert isinstance(body, bytes)
-    assert gzip.decompress(body) == b"TEXT"
-    assert dict(headers)[b"content-length"] == str(len(body)).encode()
-    streamed = Response(count(3), headers={"content-encoding": "gzip", "content-length": "99"})
-    _, _, headers, body = streamed.to_parts()
-    assert body is not None
-    assert not isinstance(body, bytes)
-    chunks = [chunk async for chunk in body]
-    assert len(chunks) == 4  # each left as it came, then the trailer
-    assert gzip.decompress(b"".join(chunks)) == b"012"
-    assert b"content-length" not in dict(headers)
-
-
-async def test_encode_body_manual_leaves_bytes_alone() -> None:
-    content = gzip.compress(b"text")
-    response = Response(content, headers={"content-encoding": "gzip"}, encode_body="manual")
-    assert response.to_parts()[3] == content
 
 
 def test_content_length_is_worked_out() -> None:

@@ -113,10 +113,19 @@ async def test_clone() -> None:
 
 
 def test_the_signal_is_inherited() -> None:
-    controller = AbortController()
-    request = incoming(signal=controller.signal)
-    assert request.clone().signal is Request(request).signal is controller.signal
-    assert controller.signal.ambient
+    request = incoming()
+    copies = [request.clone(), Request(Request(incoming(), signal=request.signal))]
+    assert {id(copy.signal) for copy in copies} == {id(request.signal)}
+    assert request.signal.ambient
+
+
+def test_a_copy_asks_first() -> None:
+    request = incoming()
+    copy = Request(request).clone()
+    assert not request.watched
+    assert copy.signal is request.signal
+    request.left()
+    assert copy.signal.aborted
 
 
 @pytest.fixture

@@ -14,6 +14,9 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 from serving import ROUTER, Served, serving, write
+from test_web_codings import PACK, UNPACK
+
+from runtime.web.coders import decoder
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -32,7 +35,8 @@ async def changed(env):
     async def upper():
         async for chunk in answer.body: yield chunk.upper()
     return Response(upper())
-async def text_of(env, request): return Response(await (await ask(env.TARGET + "/zipped")).text())
+async def text_of(env, request):
+    return Response(await (await ask(env.TARGET + "/zipped" + URL(request.url).search)).text())
 async def cloned(env):
     answer = await ask(env.TARGET + "/zipped")
     copy = answer.clone()
@@ -47,6 +51,22 @@ async def relay(env, request): return await ask(env.TARGET + "/echo", method="PO
 async def redirected(env, request):
     answer = await ask(env.TARGET + "/away", redirect=request.url.rpartition("/")[2])
     return Response.json([answer.status, answer.redirected, answer.headers.get("location"), await answer.text()])
+async def labelled(request):
+    coding = URL(request.url).search[1:]
+    return Response("hi " * 20, headers={"content-encoding": coding, "content-length": "999"})
+seen = asyncio.Event()
+async def read_it():
+    seen.set()
+    return Response("ok")
+async def labelled_events(request):
+    async def events():
+        seen.clear()
+        yield "data: first\\n\\n"
+        await seen.wait()
+        yield "data: second\\n\\n"
+    headers = {"content-encoding": URL(request.url).search[1:], "content-type": "text/event-stream"}
+    return Response(events(), headers=headers)
+async def labelled_mine(): return Response(b"mine", headers={"content-encoding": "br"}, encode_body="manual")
 async def head(env): return await ask(env.TARGET + "/zipped", method="HEAD")
 async def many(env):
     answers = await asyncio.gather(*(ask(env.TARGET + "/told") for _ in range(30)))
@@ -108,8 +128,9 @@ class Target:
         return web.Response()
 
     async def zipped(self, request: web.Request) -> web.Response:
-        headers = {"content-encoding": "gzip", "content-type": "text/plain", "x-a": "b"}
-        response = web.Response(body=gzip.compress(b"zipped " * 100), headers=headers)
+        coding = request.query_string or "gzip"
+        headers = {"content-encoding": coding, "content-type": "text/plain", "x-a": "b"}
+        response = web.Response(body=PACK[coding](b"zipped " * 100), headers=headers)
         response.cookies["a"], response.cookies["b"] = "1", "2"
         return response
 
@@ -196,8 +217,51 @@ async def test_an_answer_passes_through_as_it_came(pilot: Served) -> None:
     assert await pilot.ask("/head") == (200, "")
 
 
-async def test_an_answer_is_decoded_when_it_is_read(pilot: Served) -> None:
-    assert await pilot.ask("/text_of") == (200, "zipped " * 100)
+@pytest.mark.parametrize("coding", PACK)
+async def test_an_answer_is_decoded_when_it_is_read(pilot: Served, coding: str) -> None:
+    assert await pilot.ask("/text_of?" + coding) == (200, "zipped " * 100)
+    async with pilot.http.get(f"{pilot.url}/passed/zipped?{coding}") as response:
+        assert response.headers["content-encoding"] == coding
+        assert await response.read() == PACK[coding](b"zipped " * 100), "byte for byte"
+    async with pilot.http.get(f"{pilot.url}/passed/zipped?{coding}", headers={"accept-encoding": "x"}) as response:
+        assert "content-encoding" not in response.headers, "its client could not read that"
+        assert await response.read() == b"zipped " * 100
+
+
+@pytest.mark.parametrize("coding", PACK)
+async def test_a_body_is_encoded_as_it_is_labelled(pilot: Served, coding: str) -> None:
+    url = f"{pilot.url}/labelled?{coding}"
+    curl = await asyncio.create_subprocess_exec("curl", "-sS", "--compressed", url, stdout=asyncio.subprocess.PIPE)
+    assert (await curl.communicate())[0] == b"hi " * 20
+    for accepts in ({"accept-encoding": coding}, {}):
+        options: Any = {"headers": accepts, "skip_auto_headers": ["accept-encoding"]}
+        async with pilot.http.get(url, **options) as response:
+            body = await response.read()
+            assert response.headers["content-encoding"] == coding
+            assert response.headers["content-length"] == str(len(body))
+            assert UNPACK[coding](body) == b"hi " * 20
+    async with pilot.http.get(url, headers={"accept-encoding": f"{coding};q=0, identity"}) as response:
+        assert (await response.read(), response.headers.get("content-encoding")) == (b"hi " * 20, None)
+    async with pilot.http.head(url) as response:
+        assert (response.status, response.headers["content-encoding"]) == (200, coding)
+
+
+@pytest.mark.parametrize("coding", PACK)
+async def test_an_encoded_stream_flows(pilot: Served, coding: str) -> None:
+    headers = {"accept-encoding": coding}
+    async with pilot.http.get(f"{pilot.url}/labelled_events?{coding}", headers=headers) as response:
+        unpack, text = decoder(coding), b""
+        while not text.endswith(b"\n\n"):
+            text += b"".join(unpack.feed(await response.content.readany()))
+        assert text == b"data: first\n\n", "the worker waits for the next request"
+        await pilot.ask("/read_it")
+        rest = b"".join(unpack.feed(await response.content.read()))
+        assert rest + unpack.finish() == b"data: second\n\n"
+
+
+async def test_a_body_that_is_encoded_already(pilot: Served) -> None:
+    async with pilot.http.get(f"{pilot.url}/labelled_mine", headers={"accept-encoding": "gzip"}) as response:
+        assert (await response.read(), response.headers["content-encoding"]) == (b"mine", "br")
     assert json.loads((await pilot.ask("/cloned"))[1]) == ["zipped " * 100] * 2
 
 

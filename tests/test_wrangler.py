@@ -6,6 +6,7 @@ speak to Cloudflare only: there the shim is bound in its place.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import os
@@ -48,6 +49,10 @@ const cases = {
   },
   async refused({ AI }) {
     try { await AI.run("@cf/none/such", { prompt: "x" }); } catch (error) { return [error.name, error.message]; }
+  },
+  async together({ AI }) {
+    const [one, two] = [AI.run("@cf/none/such", { prompt: "x" }), AI.run(LLAMA, { promt: "x" })];
+    return [await one.catch(({ name }) => name), await two.then(() => "none", ({ name }) => name)];
   },
   async raw({ AI }) {
     const response = await AI.run("@cf/none/such", { prompt: "x" }, { returnRawResponse: true });
@@ -102,10 +107,11 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(600)
 
 @dataclass(frozen=True)
 class Worker:
-    """The JavaScript worker's address, and the Wrangler that runs it."""
+    """The JavaScript worker's address, the Wrangler that runs it, and what that prints."""
 
     url: str
     version: str
+    log: list[str]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -132,8 +138,9 @@ async def worker(
         words, env = [*words, "-c", shim(folder, pilot.url)], {}
     (folder / "wrangler.json").write_text(json.dumps(config))
     async with AsyncExitStack() as stack:
-        url = await stack.enter_async_context(wrangler_dev(command, folder, *words, env=env))
-        yield Worker(url, request.param)
+        log: list[str] = []
+        url = await stack.enter_async_context(wrangler_dev(command, folder, *words, env=env, log=log))
+        yield Worker(url, request.param, log)
 
 
 def shim(folder: Path, url: str) -> str:
@@ -174,6 +181,16 @@ async def test_refusals(worker: Worker) -> None:
     assert await ask(worker, "raw") == [400, 5007]
     assert await ask(worker, "nomodels") == ["AiInternalError", "string"]
     assert await ask(worker, "nolog") == "AiGatewayLogNotFound"
+
+
+async def test_a_refusal_that_is_caught_is_not_logged_as_uncaught(worker: Worker) -> None:
+    cases = ("refused", "nomodels", "nolog", "together")
+    since = len(worker.log)
+    assert [await ask(worker, case) for case in cases][-1] == ["AiError", "AiError"]
+    async with asyncio.timeout(30):
+        while not any("/together" in line for line in worker.log[since:]):
+            await asyncio.sleep(0.05)
+    assert "Uncaught" not in "".join(worker.log[since:])
 
 
 async def test_a_signal(worker: Worker) -> None:

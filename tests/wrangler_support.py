@@ -59,25 +59,32 @@ def _node(least: tuple[int, int]) -> list[str]:
 
 
 @asynccontextmanager
-async def wrangler_dev(command: list[str], folder: Path, *words: str, env: dict[str, str]) -> AsyncIterator[str]:
-    """``wrangler dev`` on a free port; its address."""
+async def wrangler_dev(
+    command: list[str], folder: Path, *words: str, env: dict[str, str], log: list[str] | None = None
+) -> AsyncIterator[str]:
+    """``wrangler dev`` on a free port; its address. ``log`` grows by what it prints."""
     process = await asyncio.create_subprocess_exec(
         *command, "dev", *words, "--ip", "127.0.0.1", "--port", "0", "--inspector-port", "0", cwd=folder,
         env={**os.environ, **QUIET, **env}, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT, start_new_session=True,
     )  # fmt: skip
     assert process.stdout is not None
-    lines: list[str] = []
+    lines = [] if log is None else log
     try:
         async with asyncio.timeout(READY):
             while not (found := re.search(r"Ready on (http://\S+)", lines[-1] if lines else "")):
                 line = await process.stdout.readline()
                 assert line, "wrangler ended:\n" + "".join(lines)
                 lines.append(line.decode(errors="replace"))
-        reading = asyncio.create_task(process.stdout.read())  # or it would block on a full pipe
+        reading = asyncio.create_task(_read(process.stdout, lines))  # or it would block on a full pipe
         yield found[1]
         reading.cancel()
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)  # workerd too
         await process.wait()
+
+
+async def _read(stdout: asyncio.StreamReader, lines: list[str]) -> None:
+    while line := await stdout.readline():
+        lines.append(line.decode(errors="replace"))

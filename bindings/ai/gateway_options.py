@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from bindings.ai.errors import AiError, bad_input
+from bindings.ai.settings import AISettings
 from runtime.config import Config
 
 MONTH = 31 * 24 * 3600
@@ -74,7 +75,7 @@ def parse(value: Any) -> GatewayOptions:
 def settings(config: Config) -> Mapping[str, GatewaySettings]:
     """Every ``[pilot.gateways.NAME]``. Raises ConfigError."""
     found = {}
-    for name, table in config.pilot.gateways.items():
+    for name, table in config.settings(AISettings).gateways.items():
         try:
             found[msgspec.convert(name, Name)] = msgspec.convert(table, GatewaySettings)
         except msgspec.ValidationError as error:

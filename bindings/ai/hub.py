@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from runtime.errors import UserError
+from runtime.places import expanded
 
 PATIENCE = 5.0  # seconds for the hub to answer at all
 
@@ -27,7 +28,7 @@ def settle(model: str) -> None:
     if "://" in model or os.environ.get("VLLM_USE_MODELSCOPE", "").lower() in ("1", "true"):
         return
     if _is_path(model):
-        return _check_path(Path(model).expanduser())
+        return _check_path(expanded(model, "vllm: model"))
     if not _offline() and _reachable(model):
         return
     os.environ["HF_HUB_OFFLINE"] = "1"

@@ -12,8 +12,8 @@ from bindings.ai.finetunes import Finetunes
 from bindings.ai.gateway import Gateways
 from bindings.ai.gateway_store import GatewayStore
 from bindings.ai.service import AIService
+from bindings.ai.settings import AISettings
 from runtime.config import Config
-from runtime.config.model import PilotSettings
 
 
 def lend(service: AIService, folder: Path, warn: Callable[[str], None]) -> None:
@@ -28,7 +28,7 @@ def lend(service: AIService, folder: Path, warn: Callable[[str], None]) -> None:
 
 def configure(service: AIService, config: Config | None = None) -> None:
     """What ``[pilot]`` says of both, or the defaults; queued batches go on from here. Raises ConfigError."""
-    own = PilotSettings() if config is None else config.pilot
+    own = AISettings() if config is None else config.settings(AISettings)
     settings = {} if config is None else gateway_options.settings(config)
     if service.gateways is not None:
         service.gateways.configure(settings, own.gateway_cache, own.gateway_logs)

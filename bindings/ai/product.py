@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -27,6 +29,7 @@ from bindings.ai.proxy import Proxy
 from bindings.ai.rankings_rest import RankingsRest
 from bindings.ai.rest import Rest
 from bindings.ai.service import AIService, Settings
+from bindings.ai.settings import AISettings, models_file
 from bindings.ai.unknown import Unknown
 from bindings.base import Binding, House, Product, Route
 from runtime.config import Config
@@ -44,18 +47,38 @@ class Table(msgspec.Struct, frozen=True):
 class AI(Product):
     """One ``AIService`` per supervisor, in ``house.shared["ai"]``; a configuration brings it a catalog."""
 
-    key = "ai"
+    key, label, shape = "ai", "Workers AI", Table
+    settings, at_start = AISettings, ("load_timeout", "engine_metrics")
+    types = scopes = ("ai",)
+
+    @classmethod
+    def check(cls, config: Config) -> None:
+        models = config.settings(AISettings).models
+        if models is not None and not (config.root / models).is_file():
+            raise config.error("pilot", f"there is no {models}", "models", remedy=f"It is looked for in {config.root}")
+
+    @classmethod
+    def files(cls, config: Config) -> Sequence[Path]:
+        return [models_file(config)]
+
+    @classmethod
+    def upload(cls, config: Config) -> Sequence[Mapping[str, Any]]:
+        asked = config.products.get(cls.key)
+        return [{"name": asked["binding"], "type": "ai"}] if asked else []
+
+    @classmethod
+    def restore(cls, uploaded: Sequence[Mapping[str, Any]]) -> Any:
+        return {"binding": uploaded[-1]["name"]}
 
     @classmethod
     async def start(cls, house: House) -> None:
-        load_timeout = house.options.get("load_timeout", 600.0)
-        own = bool(house.options.get("engine_metrics"))
-        pool = EnginePool(house.say, load_timeout=load_timeout, log=house.say.debug, metrics=own,
-                          most=house.options.get("models"))
+        given = house.config.settings(AISettings) if house.config is not None else AISettings()
+        pool = EnginePool(house.say, load_timeout=given.load_timeout, log=house.say.debug,
+                          metrics=given.engine_metrics, most=house.options.get("models"))
         service = AIService(pool, Catalog(), _settings(house, None), house.say)
         keeping.lend(service, house.state, house.say.warn)
-        if house.config is not None:
-            models = house.root / house.config.pilot.models
+        if house.on_host and house.config is not None:
+            models = models_file(house.config)
             service.reconfigure(Catalog.load(models), _settings(house, house.config), preload=True)
             pool.keep(service.preloaded)
             keeping.configure(service, house.config)
@@ -75,7 +98,7 @@ class AI(Product):
         service: AIService = house.shared[cls.key]
         bound = cls.key in config.products
         if not house.on_host:  # there the models are the host's, whatever a worker's folder says
-            catalog = Catalog.load(config.root / config.pilot.models)
+            catalog = Catalog.load(models_file(config))
             service.reconfigure(catalog, _settings(house, config), preload=bound)
             keeping.configure(service, config)
         return [AIBinding(config.typed(cls.key, Table).binding, service, house.url)] if bound else []
@@ -90,15 +113,17 @@ class AI(Product):
         return [f"{EMBEDDED_NAME} stands in for every text model; name your own weights in models.yaml"]
 
     @classmethod
-    def engines(cls, house: House) -> Sequence[Mapping[str, Any]]:
+    def status(cls, house: House) -> Mapping[str, Sequence[Mapping[str, Any]]]:
         service: AIService = house.shared[cls.key]
-        return [{"name": client.name, "state": client.state, "live": client.live,
+        rows = [{"name": client.name, "state": client.state, "live": client.live,
                  "device": client.info.device if client.info else None} for client in service.pool.clients]
+        return {"engines": rows}
 
     @classmethod
     def routes(cls, house: House) -> Sequence[Route]:
         service: AIService = house.shared[cls.key]
-        gate = Gate(os.environ.get("PILOT_API_TOKEN") or None, house.admits, lambda: service.settings.cors)
+        admits = partial(_admits, house.admits) if house.admits else None
+        gate = Gate(os.environ.get("PILOT_API_TOKEN") or None, admits, lambda: service.settings.cors)
         more = RankingsRest(service).handlers
         openai = OpenAIRest(service, gate, lambda: service.settings.openai_routes, house.say.note, more)
         door, rest = GatewayDoor(service, house.url), Rest(service, gate)
@@ -126,17 +151,22 @@ def _asked_elsewhere(*, chosen: bool) -> str:
     return f"{said}, unless their row in models.yaml says otherwise{stay}"
 
 
+def _admits(admits: Callable[[str, str], bool], token: str) -> bool:
+    return admits(token, "ai")
+
+
 def _settings(house: House, config: Config | None) -> Settings:
     """The command line over ``[pilot]``; padding hides token lengths on a host, and is in the way in dev."""
     engine = house.options.get("engine")
     if engine is not None:
         check_engine(engine, "--engine")
-    elif config is not None and (engine := config.pilot.engine) is not None:
+    elif config is not None and (engine := config.settings(AISettings).engine) is not None:
         check_engine(engine, config.at("pilot", "engine"))
-    padding, openai = (config.pilot.padding, config.pilot.openai_routes) if config else (None, None)
+    given = config.settings(AISettings) if config else AISettings()
+    padding, openai = given.padding, given.openai_routes
     own = not house.on_host if openai is None else openai
     whole = own and (openai is not None or (config is not None and AI.key in config.products))
-    origins = cors.check(config.pilot.cors, config.at("pilot", "cors")) if config else ()
+    origins = cors.check(given.cors, config.at("pilot", "cors")) if config else ()
     return Settings(engine=engine, padding=house.on_host if padding is None else padding, openai_routes=own,
                     whole_v1=whole, cors=origins)
 

@@ -20,7 +20,7 @@ import os
 import re
 import zipfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple
@@ -28,6 +28,7 @@ from urllib.parse import urldefrag, urljoin
 
 from bindings.ai.engine import Progress
 from runtime.errors import UserError
+from runtime.places import no_home
 
 if TYPE_CHECKING:
     import aiohttp
@@ -88,12 +89,15 @@ class _Wrong(Exception):
 
 
 def cache_dir() -> Path:
-    """``PILOT_CACHE_DIR``, or the user's cache folder (``~/.cache/pilotlight`` on Linux)."""
+    """``PILOT_CACHE_DIR``, or the user's cache folder (``~/.cache/pilotlight`` on Linux). Raises ``UserError``."""
     if override := os.environ.get("PILOT_CACHE_DIR"):
         return Path(override)
     import platformdirs
 
-    return platformdirs.user_cache_path("pilotlight")
+    with suppress(RuntimeError):
+        if (path := platformdirs.user_cache_path("pilotlight")).is_absolute():
+            return path
+    raise no_home("the embedded model", "Name a folder for it:  export PILOT_CACHE_DIR=/path/with/space")
 
 
 def cached(pinned: Pinned = EMBEDDED) -> Path | None:

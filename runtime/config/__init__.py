@@ -9,15 +9,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from bindings import PRODUCTS
+from bindings import PRODUCTS, products
 from runtime.config import values
 from runtime.config.check import typed
 from runtime.config.environment import Settings, resolve
-from runtime.config.model import Config, DevSettings, PilotSettings
+from runtime.config.model import Bytes, Config, DevSettings, PilotSettings, Seconds, Version
 from runtime.config.secrets import Hidden, candidates, parse_variable, read_secrets
 from runtime.config.source import Source, find, read, shown
 
-__all__ = ["Config", "DevSettings", "PilotSettings", "load", "load_host", "parse_variable", "watched"]
+__all__ = [
+    "Bytes", "Config", "DevSettings", "PilotSettings", "Seconds", "Version", "load", "load_host", "parse_variable",
+    "watched",
+]  # fmt: skip
 
 
 def load(
@@ -51,15 +54,17 @@ def load_host(file: Path) -> Config:
         for key in raw.keys() - {"pilot"}:
             raise settings.source.error((key,), "is unknown here", "A host's settings are in its table [pilot].")
         settings.take(raw, "pilot", ())
-    pilot = values.pilot(settings, file.parent)
-    return Config(path=file, root=file.parent, name="host", main=file.parent, pilot=pilot, source=settings.source)
+    extras = values.pilot(settings)
+    return _checked(Config(path=file, root=file.parent, name="host", main=file.parent, pilot=extras[PilotSettings],
+                           extras=extras, source=settings.source, places=settings.places))
 
 
 def watched(config: Config) -> list[Path]:
     """Files beside the worker's code that shape it, whether they exist yet or not."""
     dev_vars, env_files = candidates(config.root, config.environment)
     own = [config.path] if config.path else []
-    return [*own, *dev_vars, *env_files, config.root / config.pilot.models]
+    products_own = [path for product in products() for path in product.files(config)]
+    return [*own, *dev_vars, *env_files, *products_own]
 
 
 def _build(
@@ -70,6 +75,7 @@ def _build(
     local: list[str] = []
     secrets = read_secrets(
         root, settings.environment, cwd, required=required, names=taken.get("vars", {}), warnings=local)
+    extras = values.pilot(settings)
     config = Config(
         path=origin,
         root=root,
@@ -81,7 +87,8 @@ def _build(
         vars={**values.variables(settings), **variables},
         secrets=Hidden({name: variables.get(name, secret) for name, secret in secrets.items()}),
         products={key: value for key, value in taken.items() if key in PRODUCTS and key != "vars"},
-        pilot=values.pilot(settings, root),
+        pilot=extras[PilotSettings],
+        extras=extras,
         domains=values.domains(settings),
         limits=taken.get("limits", {}),
         dev=typed(settings.source, ("dev",), taken.get("dev", {}), DevSettings),
@@ -91,4 +98,10 @@ def _build(
         places=settings.places,
     )
     values.distinct(settings, [*config.vars, *config.secrets])
+    return _checked(config)
+
+
+def _checked(config: Config) -> Config:
+    for product in products():
+        product.check(config)
     return config

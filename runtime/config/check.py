@@ -36,6 +36,12 @@ def typed(source: Source, path: Path, value: Any, kind: type[T]) -> T:
         raise _explain(source, path, value, kind, str(error)) from None
 
 
+def unknown(source: Source, path: Path, known: Any, field: str) -> ConfigError:
+    """A complaint about the setting ``field``, which is none of the ``known`` ones."""
+    remedy = f"Known here: {', '.join(known)}" if known else ""
+    return source.error(path, f"has no setting '{field}'{close_to(field, known)}", remedy)
+
+
 def _explain(source: Source, path: Path, value: Any, kind: Any, message: str) -> ConfigError:
     message, _, place = message.partition(" - at ")
     steps = [step or int(index) for step, index in re.findall(r"\.(\w+)|\[(\d+)\]", place)]
@@ -43,8 +49,8 @@ def _explain(source: Source, path: Path, value: Any, kind: Any, message: str) ->
     path = (*path, *steps)
     if missing := re.fullmatch(r"Object missing required field `(.+)`", message):
         return _missing(source, path, found, missing[1])
-    if unknown := re.fullmatch(r"Object contains unknown field `(.+)`", message):
-        return _unknown(source, path, kind, unknown[1])
+    if strange := re.fullmatch(r"Object contains unknown field `(.+)`", message):
+        return unknown(source, path, getattr(kind, "__struct_encode_fields__", ()), strange[1])
     if wrong := re.fullmatch(r"Expected `(.+)`, got `(.+)`", message):
         what = f"must be {_words(wrong[1])}, not {_words(wrong[2])}"
         if isinstance(path[-1], int):  # a plain item, not a [[table]]
@@ -58,12 +64,6 @@ def _missing(source: Source, path: Path, found: Any, field: str) -> ConfigError:
     typo = next((key for key in found if close_to(key, [field])), None) if isinstance(found, dict) else None
     remedy = f"It says '{typo}': write '{field}'." if typo else source.line(field, "NAME")
     return source.error(path, f"has no '{field}'", remedy)
-
-
-def _unknown(source: Source, path: Path, kind: Any, field: str) -> ConfigError:
-    known = getattr(kind, "__struct_encode_fields__", ())
-    remedy = f"Known here: {', '.join(known)}" if known else ""
-    return source.error(path, f"has no setting '{field}'{close_to(field, known)}", remedy)
 
 
 def _quote(source: Source, path: Path, found: Any) -> str:

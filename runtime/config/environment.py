@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bindings import PRODUCTS
+from bindings.base import names_in
+from bindings.unserved import UNSERVED
 from runtime.config.check import Path, typed
-from runtime.config.keys import BINDINGS, INHERITED, MISSED, OWN, TOP_LEVEL, WHOLE
+from runtime.config.keys import MISSED, TOP_LEVEL, inherited, inside, own
 from runtime.config.source import Source
 from runtime.hints import close_to
 
@@ -33,7 +35,7 @@ class Settings:
 def resolve(source: Source, raw: dict[str, Any], environment: str | None) -> Settings:
     """Check every table that counts, then apply ``[env.<environment>]`` over the top level."""
     settings = Settings(source, environment)
-    _check(settings, raw, (), {**OWN, **INHERITED, **TOP_LEVEL})
+    _check(settings, raw, (), {**own(), **inherited(), **TOP_LEVEL})
     for key in raw:
         settings.take(raw, key, ())
     if environment is not None:
@@ -51,18 +53,18 @@ def _enter(settings: Settings, raw: dict[str, Any], name: str) -> None:
         what = f"there is no environment '{name}'{close_to(name, named)}"
         raise settings.source.error(("env",), what, f"Defined: {', '.join(named)}")
     else:
-        _check(settings, named[name], place, {**OWN, **INHERITED})
+        _check(settings, named[name], place, {**own(), **inherited()})
         _override(settings, raw, named[name], place)
     if "name" in raw and settings.places["name"] == ("name",):
         settings.values["name"] = f"{raw['name']}-{name}"
 
 
 def _override(settings: Settings, raw: dict[str, Any], table: dict[str, Any], place: Path) -> None:
-    for key in OWN:
+    for key in own():
         settings.values.pop(key, None)
         if key in raw and key not in table:
             settings.warn(f"has no '{key}'; the top level's is not inherited", *place)
-    for key in {**OWN, **INHERITED}:
+    for key in {**own(), **inherited()}:
         settings.take(table, key, place)
     if "pilot" in table:
         settings.values["pilot"] = {**raw.get("pilot", {}), **table["pilot"]}
@@ -75,11 +77,13 @@ def _check(settings: Settings, table: dict[str, Any], place: Path, known: dict[s
     for key, value in table.items():
         if key in known:
             typed(settings.source, (*place, key), value, known[key])
-            _warn_of_unknown(settings, value, (*place, key), WHOLE.get(key, value))
+            _warn_of_unknown(settings, value, (*place, key), inside(key) or value)
     _warn_of_unknown(settings, table, place, known)
 
 
 def _warn_of_unknown(settings: Settings, table: Any, place: Path, known: Any) -> None:
+    for number, item in enumerate(table if isinstance(table, list) else ()):
+        _warn_of_unknown(settings, item, (*place, number), item if known is table else known)
     for key in table if isinstance(table, dict) else ():
         if key not in known:
             settings.warn(f"unknown key '{key}' is ignored{close_to(key, known)}", *place)
@@ -92,9 +96,9 @@ def _unavailable(settings: Settings) -> None:
             continue
         if key in MISSED and _asks(key, value):
             settings.warn(MISSED[key], *settings.places[key])
-        elif key in BINDINGS and (names := names_in(value)):
+        elif key in UNSERVED and (names := names_in(value)):
             missing = ", ".join(f"env.{name}" for name in names)
-            what = f"not available here yet ({BINDINGS[key].called}); {missing} will be missing"
+            what = f"not available here yet ({UNSERVED[key].label}); {missing} will be missing"
             settings.warn(what, *settings.places[key])
 
 
@@ -102,16 +106,3 @@ def _asks(key: str, value: Any) -> bool:
     """``[build]`` without a command and ``crons = []`` ask for nothing."""
     wanted = {"build": "command", "triggers": "crons"}.get(key)
     return bool(value.get(wanted)) if wanted else True
-
-
-def names_in(value: Any) -> list[str]:
-    """The names a product's table puts into ``env``: its ``binding``, or ``name`` where it has none."""
-    if isinstance(value, list):
-        return [name for item in value for name in names_in(item)]
-    if not isinstance(value, dict):
-        return []
-    for nested in ("bindings", "producers"):
-        if nested in value:
-            return names_in(value[nested])
-    name = value.get("binding", value.get("name"))
-    return [name] if isinstance(name, str) else []

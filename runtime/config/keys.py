@@ -1,39 +1,20 @@
 """Every key Wrangler 4 knows, with its type, and whether ``[env.NAME]`` inherits it.
 
 Facts: Wrangler's ``config-schema.json`` and
-https://developers.cloudflare.com/workers/wrangler/configuration/. What a product makes of the rest of
-its own table is that product's affair.
+https://developers.cloudflare.com/workers/wrangler/configuration/. A product brings its own key (``bindings.base``).
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, get_args
 
 import msgspec
 
+from bindings import products
+from bindings.unserved import UNSERVED
+
 Table = dict[str, Any]
 Tables = list[Table]
-
-
-class Bound(msgspec.Struct):
-    binding: str
-
-
-class Named(msgspec.Struct):
-    name: str
-
-
-class Bindings(msgspec.Struct):
-    bindings: list[Named] = []
-
-
-class Queues(msgspec.Struct):
-    producers: list[Bound] = []
-    consumers: Tables = []
-
-
-class Unsafe(msgspec.Struct):
-    bindings: list[Named] = []
 
 
 class Triggers(msgspec.Struct):
@@ -65,51 +46,7 @@ class Rule(msgspec.Struct):
     globs: list[str]
 
 
-class Product(NamedTuple):
-    """A key that puts something into ``env``: its shape, and what people call it."""
-
-    type: Any
-    called: str
-
-
-BINDINGS: dict[str, Product] = {
-    "agent_memory": Product(list[Bound], "Agent Memory"),
-    "ai": Product(Bound, "Workers AI"),
-    "ai_search": Product(list[Bound], "AI Search"),
-    "ai_search_namespaces": Product(list[Bound], "AI Search namespaces"),
-    "analytics": Product(Bound, "Analytics"),
-    "analytics_engine_datasets": Product(list[Bound], "Analytics Engine"),
-    "artifacts": Product(list[Bound], "Artifacts"),
-    "browser": Product(Bound, "Browser Rendering"),
-    "d1_databases": Product(list[Bound], "D1"),
-    "dispatch_namespaces": Product(list[Bound], "Workers for Platforms"),
-    "durable_objects": Product(Bindings, "Durable Objects"),
-    "flagship": Product(list[Bound], "Flagship"),
-    "hyperdrive": Product(list[Bound], "Hyperdrive"),
-    "images": Product(Bound, "Images"),
-    "k2": Product(list[Bound], "K2"),
-    "kv_namespaces": Product(list[Bound], "KV"),
-    "media": Product(Bound, "Media Transformations"),
-    "mtls_certificates": Product(list[Bound], "mTLS certificates"),
-    "pipelines": Product(list[Bound], "Pipelines"),
-    "queues": Product(Queues, "Queues"),
-    "r2_buckets": Product(list[Bound], "R2"),
-    "ratelimits": Product(list[Named], "Rate limiting"),
-    "secrets_store_secrets": Product(list[Bound], "Secrets Store"),
-    "send_email": Product(list[Named], "Email"),
-    "services": Product(list[Bound], "Service bindings"),
-    "stream": Product(Bound, "Stream"),
-    "unsafe": Product(Unsafe, "Unsafe bindings"),
-    "unsafe_hello_world": Product(list[Bound], "Hello World"),
-    "vectorize": Product(list[Bound], "Vectorize"),
-    "version_metadata": Product(Bound, "Version metadata"),
-    "vpc_networks": Product(list[Bound], "VPC networks"),
-    "vpc_services": Product(list[Bound], "VPC services"),
-    "worker_loaders": Product(list[Bound], "Worker Loaders"),
-    "workflows": Product(list[Bound], "Workflows"),
-}
-
-OWN: dict[str, Any] = {  # in each environment afresh, as the bindings are; no names in env, but for vars
+_OWN: dict[str, Any] = {  # in each environment afresh
     "cloudchamber": Table,
     "connect": Tables,
     "containers": Tables,
@@ -117,11 +54,10 @@ OWN: dict[str, Any] = {  # in each environment afresh, as the bindings are; no n
     "secrets": Secrets,
     "streaming_tail_consumers": Tables,
     "tail_consumers": Tables,
-    "vars": Table,
-    **{key: product.type for key, product in BINDINGS.items()},
+    **{key: product.shape for key, product in UNSERVED.items()},
 }
 
-INHERITED: dict[str, Any] = {
+_INHERITED: dict[str, Any] = {
     "access": Table,
     "account_id": str,
     "assets": Assets,
@@ -138,7 +74,7 @@ INHERITED: dict[str, Any] = {
     "jsx_fragment": str,
     "keep_names": bool,
     "limits": dict[str, float],
-    "logfwdr": Bindings,
+    "logfwdr": Table,
     "logpush": bool,
     "main": str,
     "migrations": Tables,
@@ -178,8 +114,7 @@ TOP_LEVEL: dict[str, Any] = {  # refused in [env.NAME]
     "wasm_modules": dict[str, str],
 }
 
-WHOLE: dict[str, tuple[str, ...]] = {  # tables of which every key is known
-    "ai": ("binding", "remote", "experimental_remote", "staging"),
+_WHOLE: dict[str, tuple[str, ...]] = {  # tables of which every key is known; a product's say so themselves
     "dev": (
         "ip", "port", "inspector_ip", "inspector_port", "local_protocol", "upstream_protocol", "host",
         "enable_containers", "container_engine", "generate_types",
@@ -195,3 +130,23 @@ MISSED: dict[str, str] = {  # settings whose effect a person would miss; the oth
     "triggers": "cron triggers do not fire here yet",
     "wasm_modules": "Wasm modules are not available here",
 }
+
+
+def own() -> dict[str, Any]:
+    """The keys, with their types, that each environment has afresh: ``[env.NAME]`` does not take them over."""
+    taken = {product.key for product in products()}
+    rest = {key: shape for key, shape in _OWN.items() if key not in taken}
+    return rest | {product.key: product.shape for product in products() if not product.inherited}
+
+
+def inherited() -> dict[str, Any]:
+    """The keys that ``[env.NAME]`` takes over from the top level."""
+    taken = {product.key for product in products()}
+    rest = {key: shape for key, shape in _INHERITED.items() if key not in taken}
+    return rest | {product.key: product.shape for product in products() if product.inherited}
+
+
+def inside(key: str) -> tuple[str, ...] | None:
+    """Every key of the table ``key``; None where that is not known here."""
+    shape = next((product.shape for product in products() if product.key == key), None)
+    return getattr(next(iter(get_args(shape)), shape), "__struct_encode_fields__", _WHOLE.get(key))

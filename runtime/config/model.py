@@ -21,23 +21,12 @@ Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 
 
 class PilotSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The ``[pilot]`` table: our own settings. Times are seconds."""
+    """The ``[pilot]`` table, less what products have in it. Times are seconds."""
 
     body_limit: Bytes = 100_000_000    # bytes of a request's body, or "100MB"
-    load_timeout: Seconds = 600        # how long a request waits for a model that is still loading
     drain: Seconds = 30                # how long leaving waits for requests in flight
     wait_until: Seconds = 30           # how long ctx.waitUntil tasks may live after their response
-    padding: bool | None = None        # Workers AI's "p" field; None: off in dev, on for a host
-    engine: str | None = None          # which engine to run models on; None: the best that works
-    openai_routes: bool | None = None  # OpenAI's routes under /v1; None: on in dev, the worker's own on a host
-    cors: tuple[str, ...] = ()         # origins of pages that may use the REST routes; "*": of any
-    engine_metrics: bool = False       # vLLM's own metrics too, beside ours; they cost time per token
     otlp: str | None = None            # an OpenTelemetry collector (OTLP/HTTP); None: as OTEL_* variables say
-    models: str = "models.yaml"        # your own models, beside the configuration
-    batch_concurrency: Annotated[int, msgspec.Meta(gt=0, le=1024)] = 8  # queued requests that run at once
-    gateway_cache: Bytes = 256 << 20   # bytes of answers that AI Gateways keep, or "256MiB"
-    gateway_logs: Bytes = 64 << 20     # bytes of logs that AI Gateways keep
-    gateways: Mapping[str, Mapping[str, Any]] = {}  # [pilot.gateways.NAME]: an AI Gateway's own settings
 
 
 class DevSettings(msgspec.Struct, frozen=True):
@@ -45,6 +34,15 @@ class DevSettings(msgspec.Struct, frozen=True):
 
     ip: str | None = None
     port: Port | None = None
+
+
+@dataclass(frozen=True)
+class Version:
+    """Which upload this is, as a worker may be told. ``created``: ISO 8601, UTC."""
+
+    id: str
+    tag: str
+    created: str
 
 
 @dataclass(frozen=True)
@@ -62,6 +60,8 @@ class Config:
     secrets: Mapping[str, str] = field(default_factory=Hidden)  # override vars of the same name
     products: Mapping[str, Any] = field(default_factory=dict)   # a key of bindings.PRODUCTS → its table
     pilot: PilotSettings = field(default_factory=PilotSettings)
+    extras: Mapping[type, Any] = field(default_factory=dict)    # the products' part of [pilot]; see ``settings``
+    version: Version | None = None     # of an upload; None: a folder that is watched
     packages: tuple[Path, ...] = ()    # folders of what it depends on, besides the interpreter's
     domains: tuple[str, ...] = ()      # hostnames of its own: routes with custom_domain
     limits: Mapping[str, float] = field(default_factory=dict)   # [limits]; a host keeps them
@@ -74,6 +74,11 @@ class Config:
     def typed(self, key: str, kind: type[T]) -> T:
         """``products[key]`` as a msgspec type; a mismatch is a ``ConfigError`` with file, key, remedy."""
         return typed(self.source, self.places.get(key, (key,)), self.products[key], kind)
+
+    def settings(self, kind: type[T]) -> T:
+        """A product's part of ``[pilot]``, by its type."""
+        found: T | None = self.extras.get(kind)
+        return kind() if found is None else found
 
     def at(self, key: str, *inside: str | int) -> str:
         """Where ``key`` is, or a place ``inside`` its table: ``wrangler.toml: pilot.engine``."""

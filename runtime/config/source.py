@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from runtime.errors import ConfigError
+from runtime.places import expanded
 
 NAMES = ("wrangler.json", "wrangler.jsonc", "wrangler.toml")  # Wrangler's own order
 
@@ -53,7 +54,7 @@ def find(path: Path | None, cwd: Path) -> Path:
     """The file to read: ``path`` (a file or its folder), else the nearest one in ``cwd`` or above."""
     folders = [cwd, *cwd.parents]
     if path is not None:
-        path = (cwd / path.expanduser()).absolute()
+        path = (cwd / expanded(path, "--config")).absolute()
         if path.is_file():
             return path
         if not path.is_dir():

@@ -5,19 +5,23 @@ from __future__ import annotations
 import datetime
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
-from runtime.config.check import typed
-from runtime.config.environment import Settings, names_in
-from runtime.config.keys import BINDINGS, INHERITED, OWN, TOP_LEVEL
-from runtime.config.model import PilotSettings
+import msgspec
+
+from bindings import products
+from bindings.base import names_in
+from bindings.unserved import UNSERVED
+from runtime.config.check import typed, unknown
+from runtime.config.environment import Settings
+from runtime.config.keys import TOP_LEVEL, inherited, own
+from runtime.config.model import Bytes, PilotSettings
 from runtime.config.source import Source
 from runtime.errors import ConfigError
 from runtime.hints import close_to
 
-SIZES = {"body_limit", "gateway_cache", "gateway_logs"}  # settings that may be written like "100MB"
 UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 
 
@@ -52,8 +56,8 @@ def main(settings: Settings, root: Path) -> Path:
 
 def _entry(settings: Settings) -> str:
     """What to type for ``main``; where the file has it misspelt, so it says."""
-    unknown = settings.values.keys() - OWN.keys() - INHERITED.keys() - TOP_LEVEL.keys()
-    typo = next((key for key in sorted(unknown) if close_to(key, ["main"])), None)
+    strange = settings.values.keys() - own().keys() - inherited().keys() - TOP_LEVEL.keys()
+    typo = next((key for key in sorted(strange) if close_to(key, ["main"])), None)
     return f"It says '{typo}': write 'main'." if typo else settings.source.line("main", "entry.py")
 
 
@@ -99,32 +103,46 @@ def _json_value(source: Source, place: tuple[str | int, ...], value: Any) -> Non
         raise source.error(place, "does not fit in 64 bits", f'Put it in quotes:  "{value}"')
 
 
-def pilot(settings: Settings, root: Path) -> PilotSettings:
-    table = dict(settings.values.get("pilot", {}))
-    place = settings.places.get("pilot", ("pilot",))
-    for key in SIZES & table.keys():
-        if isinstance(table[key], str):
-            limit = size(table[key])
-            if limit is None:
-                raise settings.source.error((*place, key), f"'{table[key]}' is not a size",
-                                            'Write bytes, or a size like "100MB" or "64MiB".')
-            table[key] = limit
-    taken = typed(settings.source, place, table, PilotSettings)
-    if "models" in table and not (root / taken.models).is_file():
-        raise settings.source.error((*place, "models"), f"there is no {taken.models}",
-                                    f"It is looked for in {root}")
-    return taken
+def pilot(settings: Settings) -> dict[type[msgspec.Struct], Any]:
+    """``[pilot]``: the runtime's own settings, and those of each product."""
+    kinds: list[type[msgspec.Struct]] = [PilotSettings]
+    kinds += (product.settings for product in products() if product.settings)
+    owner = {field: kind for kind in kinds for field in kind.__struct_fields__}
+    place, table = settings.places.get("pilot", ("pilot",)), settings.values.get("pilot", {})
+    for key in table:
+        if key not in owner:
+            raise unknown(settings.source, place, owner, key)
+    values = {key: _in_bytes(settings.source, (*place, key), value, owner[key]) for key, value in table.items()}
+    return {kind: typed(settings.source, place, {key: value for key, value in values.items() if owner[key] is kind},
+                        kind) for kind in kinds}
+
+
+def _in_bytes(source: Source, place: tuple[str | int, ...], value: Any, kind: type[msgspec.Struct]) -> Any:
+    """A size may be written like ``"100MB"``."""
+    if not isinstance(value, str) or get_type_hints(kind, include_extras=True)[str(place[-1])] != Bytes:
+        return value
+    if (limit := size(value)) is None:
+        raise source.error(place, f"'{value}' is not a size", 'Write bytes, or a size like "100MB" or "64MiB".')
+    return limit
 
 
 def distinct(settings: Settings, variables: Iterable[str]) -> None:
     """One name in ``env``, one meaning: Wrangler refuses two as well."""
     taken = dict.fromkeys(variables, "a variable")
-    for key, product in BINDINGS.items():
-        for name in names_in(settings.values.get(key)):
-            if name in taken:
-                raise ConfigError(f"'{name}' is both {taken[name]} and a {product.called} binding",
-                                  where=settings.source.file, remedy="Give one of them another name.")
-            taken[name] = f"a {product.called} binding"
+    for label, name in _bound(settings):
+        if name in taken:
+            raise ConfigError(f"'{name}' is both {taken[name]} and a {label} binding",
+                              where=settings.source.file, remedy="Give one of them another name.")
+        taken[name] = f"a {label} binding"
+
+
+def _bound(settings: Settings) -> Iterator[tuple[str, str]]:
+    """(what people call it, the name in ``env``) of every binding, variables aside."""
+    asked = {key: value for key, value in settings.values.items() if key != "vars"}
+    for product in products():
+        yield from ((product.label, name) for name in product.names(asked.get(product.key)))
+    for key, (_, label) in UNSERVED.items():
+        yield from ((label, name) for name in names_in(asked.get(key)))
 
 
 def size(text: str) -> int | None:

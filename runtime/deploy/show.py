@@ -82,11 +82,18 @@ def status(report: Mapping[str, Any], url: str, as_json: bool) -> None:
     if as_json:
         return _json(report)
     click.echo(f"{url}   pilot {report['version']}, up {report['up_s']:.0f} s")
-    rows = [[row["name"], row["state"], str(row["version"]), str(row["isolates"]), str(row["requests"]),
+    lines = [[row["name"], row["state"], str(row["version"]), str(row["isolates"]), str(row["requests"]),
              str(row["failed"]), row["url"]] for row in report["workers"]]
-    _table(["worker", "state", "version", "isolates", "requests", "failed", "url"], rows)
-    _table(["model", "state", "running", "device"], [
-        [row["name"], row["state"], str(row["live"]), row["device"] or ""] for row in report["engines"]])
+    _table(["worker", "state", "version", "isolates", "requests", "failed", "url"], lines)
+    for head, rows in report.items():
+        if isinstance(rows, list) and rows and head != "workers":
+            _section(head, rows)
+
+
+def _section(head: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    """A product's part of the status: its rows have the same keys, the first of which names the thing."""
+    keys = list(rows[0])
+    _table([head, *keys[1:]], [["" if row[key] is None else str(row[key]) for key in keys] for row in rows])
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

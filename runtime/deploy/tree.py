@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from bindings import products
 from runtime.config import Config, PilotSettings
 from runtime.config.source import NAMES
 from runtime.errors import UserError
@@ -46,7 +47,9 @@ def collect(config: Config) -> Tree:
 
 def _read_here(config: Config) -> Iterator[Path]:
     """Files that are for this command, not for the worker."""
-    yield from (config.root / name for name in (*NAMES, "pyproject.toml", "uv.lock", config.pilot.models))
+    yield from (config.root / name for name in (*NAMES, "pyproject.toml", "uv.lock"))
+    for product in products():
+        yield from product.files(config)
     if config.path is not None:
         yield config.path
 
@@ -72,9 +75,8 @@ def _too_much(base: Path, what: str) -> UserError:
 def metadata(config: Config, message: str = "", tag: str = "", requirements: Sequence[str] = ()) -> dict[str, Any]:
     """As Cloudflare's API takes it, with ``pilot`` beside. Secrets are not in it: they are set on the host."""
     notes = {"workers/message": message, "workers/tag": tag}
-    ai = config.products.get("ai")
     bindings = [_variable(name, value) for name, value in config.vars.items()]
-    bindings += [{"name": ai["binding"], "type": "ai"}] if ai else []
+    bindings += [dict(binding) for product in products() for binding in product.upload(config)]
     ours = {field: getattr(config.pilot, field) for field in PilotSettings.__struct_fields__}
     changed = {field: value for field, value in ours.items() if value != getattr(PilotSettings(), field)}
     return {
@@ -82,8 +84,7 @@ def metadata(config: Config, message: str = "", tag: str = "", requirements: Seq
         "compatibility_date": config.compatibility_date, "compatibility_flags": list(config.compatibility_flags),
         "limits": dict(config.limits) or None,
         "annotations": {key: value for key, value in notes.items() if value},
-        "pilot": {"requirements": list(requirements)}
-        | {field: value for field, value in changed.items() if field not in ("models", "engine")},
+        "pilot": {"requirements": list(requirements)} | changed,
     }
 
 

@@ -7,8 +7,11 @@ from typing import Any
 
 import click
 
+from runtime.places import expanded
+
 DATA = click.option("--data", type=click.Path(path_type=Path, file_okay=False), default=Path("~/.pilot-host"),
                     envvar="PILOT_DATA", show_default=True, help="Everything the host keeps.")
+ELSEWHERE = "pilot host --data FOLDER   or:  export PILOT_DATA=FOLDER"
 
 
 @click.group(invoke_without_command=True)
@@ -36,7 +39,7 @@ DATA = click.option("--data", type=click.Path(path_type=Path, file_okay=False), 
 @click.pass_context
 def host(ctx: click.Context, /, log_level: str, log_format: Any, **options: Any) -> None:
     """Serve the workers that are deployed here, each in its own sandbox, next to the models."""
-    ctx.obj = options["data"].expanduser()
+    ctx.obj = options["data"] = expanded(options["data"], "--data", ELSEWHERE)
     if ctx.invoked_subcommand is not None:
         return
     from runtime.host.serve import Options
@@ -71,8 +74,8 @@ def token() -> None:
 
 @token.command("create", short_help="Make a token; it is printed once.")
 @click.argument("name")
-@click.option("--scope", "scopes", multiple=True, default=("deploy", "read", "ai"), show_default=True,
-              help="What it is for; may be repeated.")
+@click.option("--scope", "scopes", multiple=True,
+              help="What it is for: deploy, read, ai; may be repeated.  [default: everything]")
 @click.pass_obj
 def token_create(data: Path, name: str, scopes: tuple[str, ...]) -> None:
     """Make a token called NAME. It is printed once and kept only as a hash."""
@@ -113,7 +116,14 @@ def audit(data: Path, limit: int) -> None:
 
 
 def _registry(data: Path) -> Any:
+    import sqlite3
+
+    from runtime.errors import UserError
     from runtime.host.registry import Registry
 
-    data.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return Registry(data / "host.db")
+    try:
+        data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return Registry(data / "host.db")
+    except (OSError, sqlite3.Error) as error:
+        why = getattr(error, "strerror", None) or error
+        raise UserError(f"cannot be used: {why}", where=str(data), remedy=ELSEWHERE) from None

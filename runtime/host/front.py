@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -9,7 +10,7 @@ from runtime.errors import RequestError
 from runtime.host.fleet import Fleet, Worker
 from runtime.supervisor.app import App
 from runtime.supervisor.dispatch import Dispatch
-from runtime.supervisor.exchange import Receive, Send
+from runtime.supervisor.exchange import Exchange, Receive, Send
 
 PREFIX = "/_w/"  # /_w/NAME/rest: the worker sees /rest
 
@@ -40,7 +41,19 @@ class Front:
             scope, worker = self._by_prefix(scope)
         if worker is None:
             return await self._app(scope, receive, send)
+        if not scope["path"]:
+            return await self._to_slash(worker, scope, receive, send)
         await self._dispatch(worker)(scope, receive, send)
+
+    async def _to_slash(self, worker: Worker, scope: Any, receive: Receive, send: Send) -> None:
+        """``/_w/NAME`` is no place below which a page's relative links would be the worker's."""
+        query = b"?" + scope["query_string"] if scope["query_string"] else b""
+        headers = [(b"location", scope["root_path"].encode() + b"/" + query)]
+
+        async def run(exchange: Exchange) -> None:
+            await exchange.answer(308, headers, None)
+
+        await self._dispatch(worker).serve(Exchange(scope, receive, send, sys.maxsize), run)
 
     def _by_hostname(self, scope: Any) -> Worker | None:
         host = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"host"), "")
@@ -52,12 +65,12 @@ class Front:
 
     def _by_prefix(self, scope: Any) -> tuple[Any, Worker | None]:
         """The scope without the prefix. A worker's name needs no decoding."""
-        name, _, rest = scope["path"].removeprefix(PREFIX).partition("/")
+        name, slash, rest = scope["path"].removeprefix(PREFIX).partition("/")
         worker = self._fleet.workers.get(name)
         if worker is None:
             return scope, None
         raw = scope["raw_path"].removeprefix(PREFIX.encode() + name.encode())
-        return {**scope, "path": "/" + rest, "raw_path": raw or b"/", "root_path": PREFIX + name}, worker
+        return {**scope, "path": slash + rest, "raw_path": raw, "root_path": PREFIX + name}, worker
 
     def _dispatch(self, worker: Worker) -> Dispatch:
         dispatch = self._dispatches.get(worker)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bindings import products
 from bindings.base import House
 from runtime import VERSION
 from runtime.config import load_host
@@ -37,7 +38,6 @@ from runtime.supervisor.limits import Limits
 from runtime.supervisor.metrics import PATH, Metrics
 from runtime.supervisor.observe.base import Observer
 from runtime.supervisor.process import Confinement, Parts
-from runtime.supervisor.reload import products
 from runtime.supervisor.server import Supervisor, address, bind
 from runtime.supervisor.stalls import Stalls
 from runtime.supervisor.tracing import make_tracer
@@ -73,7 +73,7 @@ class HostServer(Supervisor):
     def __init__(self, options: Options, observer: Observer) -> None:
         self._options = options
         observer.several = True
-        data = options.data.expanduser().absolute()
+        data = options.data.absolute()
         self._lock = _own(data)
         self._registry = Registry(data / "host.db")
         reached = options.trusted_proxies or not _is_loopback(options.host)
@@ -83,8 +83,7 @@ class HostServer(Supervisor):
         sock = bind(options.host, options.port)
         self.url = address("https" if options.certificate else "http", options.host, sock)
         config = load_host(data / "host.toml")
-        choices = {"engine": options.engine, "load_timeout": config.pilot.load_timeout, "models": options.models,
-                   "engine_metrics": config.pilot.engine_metrics}
+        choices = {"engine": options.engine, "models": options.models}
         house = House(data, data / "state", True, observer, url=self.url, options=choices, config=config)
         spawner = make_spawner(clean=True)
         tracer = make_tracer("pilot-host", config.pilot.otlp, observer.warn)
@@ -148,9 +147,9 @@ class HostServer(Supervisor):
 
     async def status(self, call: Call) -> dict[str, Any]:
         """What ``pilot status`` shows."""
-        engines = [engine for product in products() for engine in product.engines(self.house)]
+        sections = {head: rows for product in products() for head, rows in product.status(self.house).items()}
         return {"version": VERSION, "up_s": time.monotonic() - self._began,
-                "workers": self._fleet.report(f"{self.url}{PREFIX}"), "engines": engines}
+                "workers": self._fleet.report(f"{self.url}{PREFIX}"), **sections}
 
     async def _metrics(self, call: Call) -> Response:
         return await Metrics(self.house, products(), self.requests, None).show(call.request)

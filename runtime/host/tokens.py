@@ -8,28 +8,35 @@ import secrets
 import time
 import uuid
 from collections.abc import Sequence
-from typing import Literal, get_args
 
 import msgspec
 
+from bindings import products
 from runtime.errors import UserError
 from runtime.host.registry import Registry
 from runtime.host.rows import TokenRow, now
 
-Scope = Literal["deploy", "read", "ai"]
-SCOPES: tuple[Scope, ...] = get_args(Scope)
+Scope = str  # "deploy", "read", or one of a product's
+OWN: tuple[Scope, ...] = ("deploy", "read")
 PREFIX = "pilot_"
 _ATTEMPTS, _WINDOW = 20, 60.0  # wrong tokens from one address in so many seconds
 _ADDRESSES = 10_000            # remembered
 
 
-def create(registry: Registry, name: str, scopes: Sequence[str]) -> tuple[TokenRow, str]:
-    """(the row, the token itself, which nobody can show again). ``deploy`` includes ``read``."""
-    for scope in scopes:
-        if scope not in SCOPES:
-            raise UserError(f"there is no scope {scope!r}", where="--scope", remedy=f"Use: {', '.join(SCOPES)}")
+def scopes() -> tuple[Scope, ...]:
+    """What a token may be for."""
+    return (*OWN, *(scope for product in products() for scope in product.scopes))
+
+
+def create(registry: Registry, name: str, wanted: Sequence[str] = ()) -> tuple[TokenRow, str]:
+    """(the row, the token itself, which nobody can show again). ``deploy`` includes ``read``; none ``wanted``: all."""
+    known = scopes()
+    for scope in wanted:
+        if scope not in known:
+            raise UserError(f"there is no scope {scope!r}", where="--scope", remedy=f"Use: {', '.join(known)}")
     token = PREFIX + secrets.token_urlsafe(32)
-    row = TokenRow(id=uuid.uuid4().hex[:12], name=name, hash=_hash(token), scopes=sorted(set(scopes)), created=now())
+    row = TokenRow(id=uuid.uuid4().hex[:12], name=name, hash=_hash(token), scopes=sorted(set(wanted or known)),
+                   created=now())
     registry.add_token(row)
     return row, token
 
@@ -85,4 +92,4 @@ def _hash(token: str) -> str:
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-__all__ = ["PREFIX", "SCOPES", "Gate", "Scope", "allows", "create", "revoke"]
+__all__ = ["PREFIX", "Gate", "Scope", "allows", "create", "revoke", "scopes"]

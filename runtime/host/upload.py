@@ -5,14 +5,15 @@ What the metadata's bindings mean here: https://developers.cloudflare.com/worker
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from runtime.config import Config, PilotSettings
+from bindings import products
+from runtime.config import Config, PilotSettings, Version
 from runtime.config.secrets import Hidden
 from runtime.errors import RequestError
 from runtime.host.bundle import Bundle, bundle
@@ -25,6 +26,11 @@ INHERITED = {"secret_text", "plain_text", "json"}  # kinds that keep_bindings ma
 _LARGEST = 1 << 20                                 # bytes of metadata
 
 Binding = dict[str, Any]
+
+_VALUES: dict[str, Callable[[Binding], Any]] = {  # types that are simply there
+    "plain_text": lambda item: str(item.get("text", "")),
+    "json": lambda item: item.get("json"),
+}
 
 
 class _Known(msgspec.Struct):
@@ -79,16 +85,13 @@ def config_of(row: VersionRow, folder: Path, open_secret: Callable[[str, str], s
     """The configuration that a version's isolates run with. Raises RequestError for what is not served here."""
     if not row.main.endswith(".py"):
         raise RequestError(400, f"{row.main} is not Python: workers here are .py files")
-    values: dict[str, Any] = {}
-    products: dict[str, Any] = {}
-    for binding in row.metadata.get("bindings", []):
-        _take(binding, row, values, products)
+    values, tables = _restored(row.metadata.get("bindings", []))
     secrets = {name: open_secret(name, sealed) for name, sealed in row.secrets.items()}
     flags = row.metadata.get("compatibility_flags") or ()
     return Config(
         path=None, root=folder, name=row.worker, main=folder / row.main, vars=values, secrets=Hidden(secrets),
         compatibility_date=row.metadata.get("compatibility_date"), compatibility_flags=tuple(flags),
-        products=products, pilot=_settings(row.metadata),
+        products=tables, pilot=_settings(row.metadata), version=Version(row.id, row.tag, row.created),
     )
 
 
@@ -140,18 +143,15 @@ def _is_binding(item: Any) -> bool:
     return isinstance(item, dict) and isinstance(item.get("name"), str) and isinstance(item.get("type"), str)
 
 
-def _take(binding: Binding, row: VersionRow, values: dict[str, Any], products: dict[str, Any]) -> None:
-    name, kind = binding["name"], binding["type"]
-    if kind == "plain_text":
-        values[name] = str(binding.get("text", ""))
-    elif kind == "json":
-        values[name] = binding.get("json")
-    elif kind == "version_metadata":
-        values[name] = {"id": row.id, "tag": row.tag, "timestamp": row.created}
-    elif kind == "ai":
-        products["ai"] = {"binding": name}
-    else:
-        raise RequestError(400, f"the binding {name!r} is of the type {kind}, which this host does not serve")
+def _restored(bindings: Sequence[Binding]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(variables, the products' tables by key). Raises RequestError for what is not served here."""
+    values = {item["name"]: _VALUES[item["type"]](item) for item in bindings if item["type"] in _VALUES}
+    known = {*_VALUES, *(kind for product in products() for kind in product.types)}
+    if strange := next((item for item in bindings if item["type"] not in known), None):
+        what = f"the binding {strange['name']!r} is of the type {strange['type']}, which this host does not serve"
+        raise RequestError(400, what)
+    mine = {product: [item for item in bindings if item["type"] in product.types] for product in products()}
+    return values, {product.key: product.restore(items) for product, items in mine.items() if items}
 
 
 def requirements_of(row: VersionRow) -> list[str]:
@@ -169,7 +169,9 @@ def _pilot(metadata: Mapping[str, Any]) -> dict[str, Any]:
 
 def _settings(metadata: dict[str, Any]) -> PilotSettings:
     """``[pilot]`` travels in the metadata's key of that name; Cloudflare knows none."""
-    given = {name: value for name, value in _pilot(metadata).items() if name != "requirements"}
+    others = {"requirements", *(name for product in products() if product.settings
+                                for name in product.settings.__struct_fields__)}  # those are the host's affair
+    given = {name: value for name, value in _pilot(metadata).items() if name not in others}
     try:
         return msgspec.convert(given, PilotSettings)
     except msgspec.ValidationError as error:

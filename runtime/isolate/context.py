@@ -72,6 +72,11 @@ class Context:
         else:  # a handler that is a plain function
             self._tasks.loop.call_soon_threadsafe(self.follow, work, context=contextvars.copy_context())
 
+    @property
+    def busy(self) -> bool:
+        """For the runtime: a task goes on."""
+        return any(not task.done() for task in self._mine)
+
     def pass_through_on_exception(self) -> None:
         """Accepted as on Workers. There is no origin server behind a local worker, so an exception still
         answers 500."""

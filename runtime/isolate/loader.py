@@ -11,20 +11,23 @@ import os
 import sys
 import sysconfig
 from collections.abc import Sequence
-from importlib.machinery import EXTENSION_SUFFIXES, ExtensionFileLoader, FileFinder, SourceFileLoader
+from importlib.machinery import EXTENSION_SUFFIXES, ExtensionFileLoader, FileFinder, ModuleSpec, SourceFileLoader
 from importlib.util import decode_source
 from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
 from runtime.errors import ScriptError
+from runtime.files import VENDORED
 from runtime.isolate.carried import in_words
+from runtime.isolate.imports import OURS, Gate
 from runtime.isolate.trace import place, remember_source, script_place, script_trace, set_root
 
 SDK = str(Path(__file__).parent.parent / "sdk")
 _SDK = ("workers", "js", "pyodide.ffi", "asgi")
-_OURS = ("runtime", "bindings")
-_VENDORED = "python_modules"
+_DEPENDENCY = """A package must be named in pyproject.toml, beside the configuration:
+  [project]
+  dependencies = ["NAME"]"""
 _INSTALLED = tuple({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")})
 
 
@@ -42,28 +45,29 @@ class FreshLoader(SourceFileLoader):
         """Write nothing beside the worker's files."""
 
 
-def load(main: Path, root: Path, packages: Sequence[str] = ()) -> ModuleType:
-    """Import the entry script. ``packages``: folders of what it depends on. Raises ``ScriptError`` with the script's
-    own traceback."""
+def load(main: Path, root: Path, packages: Sequence[str] = (), *, alone: bool = False) -> ModuleType:
+    """Import the entry script. ``packages``: folders of what it depends on; ``alone``: nothing else is there for it but
+    the standard library. Raises ``ScriptError`` with the script's own traceback."""
     set_root(root)
-    _make_importable(main.parent, root, packages)
+    _make_importable(main, root, packages, alone)
     try:
         return _execute(main)
     except BaseException as error:
         what = str(error.msg) if isinstance(error, SyntaxError) else in_words(error)
         where = script_place(error) or place(main) or str(main)
-        raise ScriptError(what, where=where, trace=script_trace(error)) from None
+        remedy = _DEPENDENCY if alone and isinstance(error, ModuleNotFoundError) else ""
+        raise ScriptError(what, where=where, trace=script_trace(error), remedy=remedy) from None
 
 
 def third_party(root: Path) -> list[str]:
     """Top-level packages this worker brought in from site-packages: worth importing before the next fork."""
-    places = (*_INSTALLED, str(root / _VENDORED) + os.sep)
+    places = (*_INSTALLED, str(root / VENDORED) + os.sep)
     loaded = {name: getattr(module, "__file__", None) or "" for name, module in list(sys.modules.items())}
-    return sorted({name.partition(".")[0] for name, file in loaded.items() if file.startswith(places)} - set(_OURS))
+    return sorted({name.partition(".")[0] for name, file in loaded.items() if file.startswith(places)} - set(OURS))
 
 
 def is_ours(module: str) -> bool:
-    return module.partition(".")[0] in _OURS
+    return module.partition(".")[0] in OURS
 
 
 def unload(root: Path) -> None:
@@ -75,35 +79,36 @@ def unload(root: Path) -> None:
     sys.path_importer_cache.clear()
 
 
-def _make_importable(folder: Path, root: Path, packages: Sequence[str]) -> None:
-    vendored = root / _VENDORED  # where pywrangler puts a worker's dependencies
-    wanted = [str(folder), *packages, *([str(vendored)] if vendored.is_dir() else []), SDK]
-    sys.path.insert(0, SDK)
-    importlib.import_module("workers")  # which a file of that name does not hide
-    if taken := [name for name in _OURS if _has(folder, name)]:
-        _make_way(folder, taken)
-    sys.path[:] = [*wanted, *(entry for entry in sys.path if entry not in wanted)]
-    _install_hook(root)
+def _make_importable(main: Path, root: Path, packages: Sequence[str], alone: bool) -> None:
+    folder, vendored = main.parent, root / VENDORED
+    _refuse_hiding(folder, main)
+    path = [str(folder), *packages, *([str(vendored)] if vendored.is_dir() else []), SDK]
+    gate = Gate(main, FreshLoader, path)
+    _install_hook(root, str(folder), gate.taken)
+    gate.open(alone=alone)
 
 
-def _make_way(folder: Path, names: list[str]) -> None:
-    """The worker's own modules of these names win; ours live on in the modules that already hold them."""
-    for name in _SDK:
-        if not _has(folder, name.partition(".")[0]):
-            importlib.import_module(name)
-    for loaded in [module for module in sys.modules if module.partition(".")[0] in names]:
-        del sys.modules[loaded]
+def _refuse_hiding(folder: Path, main: Path) -> None:
+    """What every worker imports is the SDK's; only the entry is never imported by its name."""
+    for file in (folder / "workers.py", folder / "workers/__init__.py"):
+        if file.is_file() and file != main:
+            what = "has the name of the SDK, which could not be imported then"
+            raise ScriptError(what, where=place(file) or str(file), remedy="Give it another name.")
 
 
-def _has(folder: Path, name: str) -> bool:
-    return (folder / name / "__init__.py").is_file() or (folder / f"{name}.py").is_file()
+def _install_hook(root: Path, folder: str, taken: frozenset[str]) -> None:
+    details = (ExtensionFileLoader, EXTENSION_SUFFIXES), (FreshLoader, [".py"])
 
+    class Beside(FileFinder):
+        """Beside the entry, what has the name of another module is found by the gate alone."""
 
-def _install_hook(root: Path) -> None:
+        def find_spec(self, fullname: str, target: ModuleType | None = None) -> ModuleSpec | None:
+            return None if fullname in taken else super().find_spec(fullname, target)
+
     def hook(path: str) -> FileFinder:
         if not _is_own(path, root):
             raise ImportError(path)
-        return FileFinder(path, (ExtensionFileLoader, EXTENSION_SUFFIXES), (FreshLoader, [".py"]))
+        return Beside(path, *details) if path == folder else FileFinder(path, *details)
 
     hook.pilot = True  # type: ignore[attr-defined]
     sys.path_hooks[:] = [hook, *(other for other in sys.path_hooks if not hasattr(other, "pilot"))]
@@ -112,7 +117,7 @@ def _install_hook(root: Path) -> None:
 
 def _execute(main: Path) -> ModuleType:
     # An entry may be called workers.py or json.py without hiding the module of that name.
-    name = main.stem if main.stem not in {*sys.modules, *_SDK} else f"__{main.stem}__"
+    name = main.stem if main.stem not in {*sys.modules, *_SDK, *sys.stdlib_module_names} else f"__{main.stem}__"
     spec = importlib.util.spec_from_file_location(name, main, loader=FreshLoader(name, str(main)))
     assert spec is not None
     assert spec.loader is not None
@@ -125,4 +130,4 @@ def _execute(main: Path) -> ModuleType:
 def _is_own(path: str, root: Path) -> bool:
     if path.startswith(_INSTALLED) or "site-packages" in path:
         return False
-    return Path(path).is_relative_to(root) and not Path(path).is_relative_to(root / _VENDORED)
+    return Path(path).is_relative_to(root) and not Path(path).is_relative_to(root / VENDORED)

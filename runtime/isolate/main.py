@@ -27,8 +27,9 @@ from runtime.isolate import handlers, loader, stack, trace
 from runtime.isolate.bodies import Readable, chunks, pieces
 from runtime.isolate.carried import carried, is_ours
 from runtime.isolate.context import Context, Tasks
+from runtime.isolate.edge import Edge
 from runtime.isolate.remote import HandleStream, current_event
-from runtime.web.scope import current_ctx, current_env
+from runtime.web.scope import current_ctx, current_env, current_root
 from runtime.wire import Channel, RemoteError
 
 INLINE_LIMIT = 1024 * 1024  # a larger body travels as a stream
@@ -50,6 +51,7 @@ class Isolate:
         self._env: environment.Env
         self._handler: handlers.Fetch
         self._tasks: Tasks
+        self._answering: dict[int, web.Request] = {}  # by event, while a body is being sent
         self._operations: dict[str, Callable[..., Awaitable[Any]]] = {
             "load": self._load, "fetch": self._fetch, "drain": self._drain, "beat": self._beat,
         }
@@ -67,26 +69,31 @@ class Isolate:
         web.set_transport(self._outbound)
         current_env.set(self._env)  # for code that runs while it is imported
         try:
-            self._handler = handlers.find(loader.load(Path(boot["main"]), root, boot["packages"]))
+            self._handler = handlers.find(loader.load(
+                Path(boot["main"]), root, boot["packages"], alone=boot.get("confined", False)))
         except ScriptError as error:
             raise carried(error) from None
         return loader.third_party(root)
 
     async def _fetch(
-        self, event: int, method: str, url: str, headers: list[Any], body: bytes | None, handle: int | None, cf: Any
+        self, event: int, method: str, url: str, headers: list[Any], body: bytes | None, handle: int | None,
+        origin: list[str],
     ) -> list[Any]:
-        leaving, ctx = web.AbortController(), Context(self._tasks)
+        ctx = Context(self._tasks)
         source: Any = body if handle is None else HandleStream(self.channel.read(handle))
-        request = web.Request.from_parts(method, url, headers, source, leaving.signal, cf)
+        edge = Edge(headers, url, origin)
+        request = web.Request.from_parts(method, url, edge, source, edge.cf)
         current_event.set(event)
         current_env.set(self._env)
         current_ctx.set(ctx)
+        if origin[2]:
+            current_root.set(origin[2])
         try:
-            return self._sent(await self._handled(request, ctx), ctx)
+            return self._sent(event, request, await self._handled(request, ctx), ctx)
         except BaseException as error:
             ctx.responded()
             if is_ours(error) or isinstance(error, _Exceeded):
-                leaving.abort()
+                request.left()
                 raise
             raise carried(error) from None
 
@@ -104,13 +111,31 @@ class Isolate:
         except CpuExceeded:
             raise _Exceeded from None
 
-    def _sent(self, response: web.Response, ctx: Context) -> list[Any]:
-        """[status, status text, headers, body]; a body is bytes, None, or ["mine" | "yours", stream number]."""
-        status, text, headers, body = response.to_parts()
+    def _sent(self, event: int, request: web.Request, response: web.Response, ctx: Context) -> list[Any]:
+        """[status, status text, headers, body]; a body is bytes, None, or ["mine" | "yours", stream number]. A fifth
+        member: the supervisor says when it is over, as the client's leaving matters until then."""
+        status, text, headers, body = response.to_parts(request.accepts)
         if not (body is None or isinstance(body, bytes | HandleStream)):
-            return [status, text, headers, ["mine", self.channel.offer(Readable(body, ctx.responded))]]
+            return [status, text, headers, ["mine", self.channel.offer(self._readable(event, request, body, ctx))]]
         ctx.responded()
+        if isinstance(body, HandleStream) and (request.watched or ctx.busy):
+            self._answering[event] = request
+            return [status, text, headers, self._lent(body), True]
         return [status, text, headers, body if self._is_small(body) else self._lent(body)]
+
+    def _readable(self, event: int, request: web.Request, body: Any, ctx: Context) -> Readable:
+        def ended() -> None:
+            self._answering.pop(event, None)
+            ctx.responded()
+
+        self._answering[event] = request
+        return Readable(body, ended)
+
+    def note(self, op: str, args: list[Any]) -> None:
+        """``left`` or ``over``: what has become of an answer that is still on its way."""
+        request = self._answering.pop(args[0], None)
+        if op == "left" and request is not None:
+            request.left()
 
     def _is_small(self, body: Any) -> bool:
         return body is None or (isinstance(body, bytes) and len(body) <= INLINE_LIMIT)
@@ -159,7 +184,7 @@ def confine(wanted: dict[str, Any]) -> None:
 async def serve(sock: socket.socket) -> None:
     """Until the supervisor closes its end."""
     isolate = Isolate()
-    isolate.channel = await Channel.open(sock, isolate)
+    isolate.channel = await Channel.open(sock, isolate, on_note=isolate.note)
     await isolate.channel.closed.wait()
 
 

@@ -17,7 +17,7 @@ from urllib.parse import unquote
 from runtime.isolate.carried import report
 from runtime.web import URL, Headers, ReadableStream, Request, Response, to_bytes
 from runtime.web.response import NULL_BODY_STATUSES
-from runtime.web.scope import current_ctx
+from runtime.web.scope import current_ctx, current_root
 
 Message = MutableMapping[str, Any]
 App = Callable[[Any, Any, Any], Awaitable[None]]
@@ -50,7 +50,7 @@ async def websocket(*args: Any) -> Response:
 
 
 def _scope(request: Request, env: Any) -> dict[str, Any]:
-    url = URL(request.url)
+    url, root = URL(request.url), current_root.get()
     secure = url.protocol == "https:"
     return {
         "type": "http",
@@ -58,10 +58,10 @@ def _scope(request: Request, env: Any) -> dict[str, Any]:
         "http_version": "1.1",
         "method": request.method,
         "scheme": "https" if secure else "http",
-        "path": unquote(url.pathname),
-        "raw_path": url.pathname.encode(),
+        "path": unquote(root + url.pathname),
+        "raw_path": (root + url.pathname).encode(),
         "query_string": url.search.removeprefix("?").encode(),
-        "root_path": "",
+        "root_path": root,
         "headers": request.headers.raw(),
         "server": (url.hostname, int(url.port or (443 if secure else 80))),
         "client": _client(request),

@@ -139,9 +139,10 @@ class Deployment:
             else:
                 handle = process.channel.offer(inbound.chunks())
         process.broker.exchanges[exchange.number] = exchange
-        exchange.watch()
+        exchange.watch(process.channel)
+        answer: list[Any] = []
         try:
-            answer = await process.channel.call("fetch", *_event(exchange), body, handle, {})
+            answer = await process.channel.call("fetch", *_event(exchange), body, handle, _origin(exchange.scope))
             await exchange.answer(answer[0], _pairs(answer[2]), self._body(process, answer[3], exchange))
         except ChannelClosed:
             raise await self._died(process) from None
@@ -155,6 +156,8 @@ class Deployment:
             raise
         finally:
             exchange.unwatch()
+            if len(answer) > 4:
+                process.channel.note("over", exchange.number)
             del process.broker.exchanges[exchange.number]
 
     def _failure(self, error: RemoteError) -> ScriptError:
@@ -181,6 +184,12 @@ def _event(exchange: Exchange) -> tuple[int, str, str, Any]:
     if query:
         url += "?" + query.decode("latin-1")
     return exchange.number, exchange.method, url, headers
+
+
+def _origin(scope: Any) -> tuple[str, str, str]:
+    """(the client's address, its version of HTTP, the path under which the worker is served)."""
+    client = scope["client"]
+    return client[0] if client else "", scope["http_version"], scope["root_path"]
 
 
 def _pairs(headers: Any) -> list[tuple[bytes, bytes]]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bindings import products
 from bindings.base import House
 from runtime import VERSION
 from runtime import config as configuration
@@ -18,7 +19,7 @@ from runtime.supervisor.isolates import InlineSpawner, Spawner
 from runtime.supervisor.metrics import metrics_routes
 from runtime.supervisor.observe.base import Observer
 from runtime.supervisor.process import Parts
-from runtime.supervisor.reload import Deployments, products
+from runtime.supervisor.reload import Deployments
 from runtime.supervisor.restart import Restart
 from runtime.supervisor.server import Supervisor, address, bind
 from runtime.supervisor.stalls import Stalls
@@ -54,10 +55,8 @@ class DevServer(Supervisor):
         sock = bind(host, port)
         self.url = address("http", host, sock)
         pilot = config.pilot
-        choices = {
-            "engine": options.engine, "load_timeout": pilot.load_timeout, "engine_metrics": pilot.engine_metrics,
-        }  # fmt: skip
-        house = House(config.root, config.root / ".pilot" / "state", False, observer, url=self.url, options=choices)
+        house = House(config.root, config.root / ".pilot" / "state", False, observer, url=self.url,
+                      options={"engine": options.engine}, config=config)
         spawner = spawner or InlineSpawner(config.root)
         tracer = make_tracer(config.name, pilot.otlp, observer.warn)
         super().__init__(sock, house, spawner, observer, tracer)

@@ -13,6 +13,7 @@ from runtime.errors import RequestError
 from runtime.supervisor import protocol
 from runtime.supervisor.heads import NO_BODY, Headers, head
 from runtime.tracing import NO_SPAN
+from runtime.wire import Channel
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -87,10 +88,12 @@ class Exchange:
         self.quiet = False                  # no line in the log
         self.span = NO_SPAN                 # the innermost one
         self._task: asyncio.Task[Any] | None = None
+        self._peer: Channel | None = None
 
-    def watch(self) -> None:
-        """From now on, the client's leaving cancels the current task, which closes everything behind it."""
-        self._task = asyncio.current_task()
+    def watch(self, peer: Channel | None = None) -> None:
+        """From now on, the client's leaving is told to ``peer``, an isolate, and cancels the current task, which closes
+        everything behind it."""
+        self._task, self._peer = asyncio.current_task(), peer
         protocol.on_lost(self._send, self._leave)
 
     def unwatch(self) -> None:
@@ -147,6 +150,8 @@ class Exchange:
 
     def _leave(self) -> None:
         self.left = self.inbound.gone = True
+        if self._peer is not None:
+            self._peer.note("left", self.number)
         if self._task is not None:
             self._task.cancel()
 

@@ -65,11 +65,11 @@ class Protocol(HttpToolsProtocol):
         self._head, self._in_line = None, False
         if self.parser.should_upgrade():
             return self._check_upgrade()
-        if self.parser.get_http_version() == "1.1":
-            return super().on_headers_complete()
-        self.expect_100_continue = False  # HTTP/1.0 knows no interim answers, and no chunks
         super().on_headers_complete()
-        self.cycle.chunked_encoding, self.cycle.expected_content_length = False, _ToTheEnd()
+        if self.scope["http_version"] != "1.1":  # which knows no interim answers, and no chunks
+            cycle = self.cycle
+            cycle.waiting_for_100_continue = cycle.chunked_encoding = False
+            cycle.expected_content_length = _ToTheEnd()
 
     def _check_upgrade(self) -> None:
         if self.parser.get_method() == b"CONNECT":

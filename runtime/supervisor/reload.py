@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from bindings import PRODUCTS
-from bindings.base import Binding, House, Product
+from bindings import products
+from bindings.base import Binding, House
 from runtime.config import Config, watched
 from runtime.errors import ScriptError, UserError
 from runtime.supervisor.deployment import Deployment
@@ -19,11 +18,6 @@ from runtime.supervisor.process import Parts
 from runtime.supervisor.watching import cancelled, stamps, written
 
 _PATIENCE = 0.1     # seconds that a reload may go on when there is newer code: most are over by then
-
-
-def products() -> list[type[Product]]:
-    """Every product of the registry, imported."""
-    return [_product(target) for target in PRODUCTS.values()]
 
 
 class Deployments:
@@ -174,9 +168,3 @@ class Deployments:
 def parse_bindings(config: Config, house: House) -> list[Binding]:
     """Every product's bindings, in the registry's order."""
     return [binding for product in products() for binding in product.parse(config, house)]
-
-
-def _product(target: str) -> type[Product]:
-    module, _, name = target.partition(":")
-    product: type[Product] = getattr(importlib.import_module(module), name)
-    return product

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 
+from bindings import products
 from runtime.config import Config
 
-AT_START = ("dev.ip", "dev.port", "pilot.load_timeout", "pilot.engine_metrics", "pilot.otlp")
-"""All others apply as soon as they are saved."""
+_OWN = ("dev.ip", "dev.port", "pilot.otlp")
+
+
+def at_start() -> list[str]:
+    """Their names. All others apply as soon as they are saved."""
+    return [*_OWN, *(f"pilot.{name}" for product in products() for name in product.at_start)]
 
 
 class Restart:
@@ -15,7 +20,7 @@ class Restart:
 
     def __init__(self, started: Config, given: Collection[str], say: Callable[[str], None]) -> None:
         self._started, self._say = started, say
-        self._names = [name for name in AT_START if name not in given]
+        self._names = [name for name in at_start() if name not in given]
         self._told: set[str] = set()
 
     def look(self, now: Config) -> None:
@@ -27,7 +32,8 @@ class Restart:
 
 def _value(config: Config, name: str) -> object:
     table, _, key = name.partition(".")
-    return getattr(getattr(config, table), key)
+    places = [config.dev] if table == "dev" else config.extras.values()
+    return next((getattr(place, key) for place in places if hasattr(place, key)), None)
 
 
-__all__ = ["AT_START", "Restart"]
+__all__ = ["Restart", "at_start"]

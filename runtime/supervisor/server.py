@@ -17,6 +17,7 @@ from typing import Any
 
 import uvicorn
 
+from bindings import products
 from bindings.base import House
 from runtime.errors import UserError
 from runtime.limits import allow_open_files
@@ -26,7 +27,6 @@ from runtime.supervisor.metrics import Requests
 from runtime.supervisor.observe.base import Observer
 from runtime.supervisor.outbound import Allow, Outbound
 from runtime.supervisor.protocol import Protocol, open_requests
-from runtime.supervisor.reload import products
 from runtime.supervisor.tracing import Tracer
 
 _PATIENCE = 1.0  # seconds that closing may take without a word

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import zlib
+import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
-_PIECE = 256 * 1024  # bytes per decoded chunk at most: a small body that unpacks to gigabytes stays stoppable
-_WINDOW = {"gzip": 31, "x-gzip": 31, "deflate": 15}  # zlib's wbits: 16 + 15 asks for the gzip wrapper
+from runtime.web.coders import CODINGS, decoder, encoder
+
+_NO = re.compile(r"\s*q\s*=\s*0(\.0*)?\s*", re.IGNORECASE)
 
 
 def canonical(header: str | None) -> str:
@@ -16,37 +17,51 @@ def canonical(header: str | None) -> str:
     return {"identity": "", "x-gzip": "gzip"}.get(name, name)
 
 
-def can_encode(coding: str) -> bool:
-    return coding in _WINDOW
+def is_known(coding: str) -> bool:
+    return coding in CODINGS
+
+
+def accepts(header: str | None, coding: str) -> bool:
+    """Whether an ``Accept-Encoding`` allows ``coding``. Where a client says nothing it takes anything (RFC 9110,
+    section 12.5.3)."""
+    if header is None:
+        return True
+    parts = [part.partition(";") for part in header.lower().split(",")]
+    allowed = {canonical(name): not _NO.fullmatch(weight) for name, _, weight in parts}
+    return allowed.get(coding, allowed.get("*", False))
 
 
 def decode(source: AsyncIterator[bytes], coding: str) -> AsyncIterator[bytes]:
     """The chunks with ``coding`` undone. Raises ``TypeError`` for a coding not known here."""
-    if coding not in _WINDOW:
+    if not is_known(coding):
         raise TypeError(
             f"this body is {coding}-encoded, which cannot be decoded here; "
-            'ask for another: fetch(url, headers={"accept-encoding": "gzip, deflate"})'
+            'ask for another: fetch(url, headers={"accept-encoding": "gzip, br, zstd"})'
         )
-    decoder = _Decoder(coding)
-    return Transcoder(source, decoder.feed, decoder.finish)
+    undo = decoder(coding)
+
+    def finish() -> Iterator[bytes]:
+        yield undo.finish()
+
+    return Transcoder(source, undo.feed, finish)
 
 
 def encode(source: AsyncIterator[bytes], coding: str) -> AsyncIterator[bytes]:
     """The chunks with ``coding`` applied; every chunk leaves as it comes, so streams stay streams."""
-    squeeze = zlib.compressobj(wbits=_WINDOW[coding])
+    squeeze, end = encoder(coding)
 
     def feed(chunk: bytes) -> Iterator[bytes]:
-        yield squeeze.compress(chunk) + squeeze.flush(zlib.Z_SYNC_FLUSH)
+        yield squeeze(chunk)
 
     def finish() -> Iterator[bytes]:
-        yield squeeze.flush()
+        yield end()
 
     return Transcoder(source, feed, finish)
 
 
 def encode_bytes(content: bytes, coding: str) -> bytes:
-    squeeze = zlib.compressobj(wbits=_WINDOW[coding])
-    return squeeze.compress(content) + squeeze.flush()
+    squeeze, end = encoder(coding)
+    return squeeze(content) + end()
 
 
 class Transcoder:
@@ -87,35 +102,3 @@ class Transcoder:
         close: Any = getattr(self._source, "aclose", None)
         if close is not None:
             await close()
-
-
-class _Decoder:
-    def __init__(self, coding: str) -> None:
-        self._coding = coding
-        self._inflate: Any = None
-
-    def feed(self, chunk: bytes) -> Iterator[bytes]:
-        while chunk and self._ready_for(chunk):
-            try:
-                yield self._inflate.decompress(chunk, _PIECE)
-            except zlib.error as error:
-                raise TypeError(f"this body is not valid {self._coding}: {error}") from None
-            chunk = self._inflate.unused_data if self._inflate.eof else self._inflate.unconsumed_tail
-
-    def finish(self) -> Iterator[bytes]:
-        if self._inflate is None:
-            return
-        yield self._inflate.flush()
-        if not self._inflate.eof:
-            raise TypeError(f"this {self._coding} body ended before its end")
-
-    def _ready_for(self, chunk: bytes) -> bool:
-        """False for what follows the end: gzip members may follow one another, anything else is padding."""
-        if self._inflate is None or (self._inflate.eof and self._coding != "deflate" and chunk[0] == 0x1F):
-            self._inflate = zlib.decompressobj(self._window(chunk))
-        return not self._inflate.eof
-
-    def _window(self, chunk: bytes) -> int:
-        """Some servers send "deflate" without the zlib wrapper, whose first byte always ends in 8."""
-        bare = self._coding == "deflate" and chunk[0] & 0x0F != 8
-        return -15 if bare else _WINDOW[self._coding]

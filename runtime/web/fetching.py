@@ -40,10 +40,10 @@ async def fetch(
     )
     if _transport is None:
         raise RuntimeError("fetch() can be called only while a worker serves an event")
-    watched = request._signal
-    if watched is None or watched.ambient:
+    if not request.watched:
         return await _transport(request)
-    watched.throw_if_aborted()
-    response = await watched.race(_transport(request))
-    response.watch(watched)
+    request.signal.throw_if_aborted()
+    response = await request.signal.race(_transport(request))
+    if not request.signal.ambient:  # whose end is the body's in any case
+        response.watch(request.signal)
     return response

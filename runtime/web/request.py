@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any
 
+from runtime.web import codings
 from runtime.web import url as urls
 from runtime.web.abort import AbortSignal
 from runtime.web.body import Body
@@ -12,6 +13,7 @@ from runtime.web.headers import Headers, RawHeaders
 
 _NORMALIZED = {"DELETE", "GET", "HEAD", "OPTIONS", "POST", "PUT"}  # the only methods whose case is mended
 _FORBIDDEN = {"CONNECT", "TRACE", "TRACK"}
+_AMBIENT = "ambient"  # the signal of the event served
 _REDIRECTS = ("follow", "manual", "error")
 _OPTIONS = ("method", "headers", "body", "signal", "redirect", "cf")
 _MEANINGLESS = {  # browsers' options, which mean nothing on a server
@@ -31,7 +33,9 @@ class Request(Body):
     forbidden, and for a body with GET or HEAD.
     """
 
-    __slots__ = ("_signal", "cf", "method", "redirect", "url")
+    _signal: AbortSignal | Request | str | None  # itself, whose it is, _AMBIENT until someone asks, or none
+
+    __slots__ = ("_cf", "_signal", "method", "redirect", "url")
 
     url: str
     method: str
@@ -53,7 +57,7 @@ class Request(Body):
         self.url = resource.url if isinstance(resource, Request) else _absolute(resource)
         self.method = _method(options.get("method", "GET"))
         self.redirect = _redirect(options.get("redirect", "follow"))
-        self.cf = options.get("cf", {})
+        self._cf = options.get("cf", {})
         self._signal = _signal(options.get("signal"))
         self._headers: Any = Headers(options.get("headers"))
         self._take_in(options.get("body"), resource)
@@ -65,19 +69,17 @@ class Request(Body):
         url: str,
         headers: Iterable[Iterable[bytes]],
         body: bytes | AsyncIterator[bytes] | None = None,
-        signal: AbortSignal | None = None,
         cf: Any = None,
     ) -> Request:
         """For the runtime: a request as it came in, on trust; nothing is parsed before someone asks.
 
-        Its redirects are "manual", so that ``fetch(request)`` hands them to the client, as on Workers.
+        ``headers`` may be any iterable, ``cf`` a function that makes it. Its redirects are "manual", so that
+        ``fetch(request)`` hands them to the client, as on Workers.
         """
         self = cls.__new__(cls)
-        self.method, self.url, self.redirect, self.cf = method, url, "manual", {} if cf is None else cf
-        self._headers, self._signal = headers, signal
+        self.method, self.url, self.redirect, self._cf = method, url, "manual", {} if cf is None else cf
+        self._headers, self._signal = headers, _AMBIENT
         self._receive(body, "", None if body is None else _length(headers))
-        if signal is not None:
-            signal.ambient = True
         return self
 
     @property
@@ -88,17 +90,38 @@ class Request(Body):
         return self._headers
 
     @property
+    def cf(self) -> Any:
+        """What Cloudflare says of an incoming request: a dict whose keys are attributes as well."""
+        if callable(self._cf):
+            self._cf = self._cf()
+        return self._cf
+
+    @property
     def signal(self) -> AbortSignal:
         """Aborts when whoever asked has lost interest: for an incoming request, when the client leaves."""
-        if self._signal is None:
-            self._signal = AbortSignal()
-        return self._signal
+        held = self._signal
+        if not isinstance(held, AbortSignal):
+            held = self._signal = held.signal if isinstance(held, Request) else _made(held)
+        return held
+
+    def left(self) -> None:
+        """For the runtime: who asked has left."""
+        self.signal._fire()
+
+    def accepts(self, coding: str) -> bool:
+        """For the runtime: whether who asked can read an answer that is encoded so."""
+        return codings.accepts(self.headers.get("accept-encoding"), coding)
+
+    @property
+    def watched(self) -> bool:
+        """For the runtime: somebody has asked for the signal."""
+        return isinstance(self._signal, AbortSignal)
 
     def clone(self) -> Request:
         """A second request with the same body. A stream is split, as ``ReadableStream.tee`` says."""
         other = Request.__new__(Request)
-        other.method, other.url, other.redirect, other.cf = self.method, self.url, self.redirect, self.cf
-        other._headers, other._signal = Headers(self.headers), self._signal
+        other.method, other.url, other.redirect, other._cf = self.method, self.url, self.redirect, self._cf
+        other._headers, other._signal = Headers(self.headers), self._lend_signal()
         self._share_body(other)
         return other
 
@@ -109,6 +132,10 @@ class Request(Body):
         keep = length is not None or (self._content is None and self._stream is None)
         raw = [p for p in self.headers.raw() if keep or p[0] != b"content-length"]
         return self.method, self.url, raw, self.take_body()
+
+    def _lend_signal(self) -> Any:
+        """It, or this request, which makes it when someone asks."""
+        return self if self._signal is _AMBIENT else self._signal
 
     def __repr__(self) -> str:
         return f"<Request {self.method} {self.url}>"
@@ -133,8 +160,8 @@ class Request(Body):
 def _inherited(resource: Any) -> dict[str, Any]:
     if not isinstance(resource, Request):
         return {}
-    names = ("method", "headers", "redirect", "cf", "_signal")
-    return {name.removeprefix("_"): getattr(resource, name) for name in names}
+    names = ("method", "headers", "redirect", "_cf")
+    return {**{name.removeprefix("_"): getattr(resource, name) for name in names}, "signal": resource._lend_signal()}
 
 
 def _options(init: Any) -> dict[str, Any]:
@@ -169,9 +196,15 @@ def _redirect(mode: Any) -> str:
     return str(mode)
 
 
-def _signal(signal: Any) -> AbortSignal | None:
-    if signal is not None and not isinstance(signal, AbortSignal):
+def _signal(signal: Any) -> AbortSignal | Request | None:
+    if signal is not None and not isinstance(signal, AbortSignal | Request):
         raise TypeError(f"signal must be an AbortSignal, not {type(signal).__name__}")
+    return signal
+
+
+def _made(held: str | None) -> AbortSignal:
+    signal = AbortSignal()
+    signal.ambient = held is _AMBIENT
     return signal
 
 

@@ -32,8 +32,8 @@ class Response(Body):
     URLSearchParams or Blob. The options may also come as a dict in second place, as in JavaScript, or as
     another Response, from which they are copied; an int in second place is the status.
 
-    As on Workers: a body whose headers name the coding gzip or deflate is compressed on its way out unless it
-    is already (``encode_body="manual"``: it is yours, send it as it is), and Content-Length is worked out by
+    As on Workers: a body whose headers name the coding br, zstd, gzip or deflate is compressed on its way out unless
+    it is already (``encode_body="manual"``: it is yours, send it as it is), and Content-Length is worked out by
     the runtime, so that headers copied from another response never lie about a body that was changed.
 
     Raises ``ValueError`` for a status outside 200 to 599, ``TypeError`` for a body that cannot be one.
@@ -143,17 +143,23 @@ class Response(Body):
         self._share_body(other)
         return other
 
-    def to_parts(self) -> tuple[int, str, RawHeaders, bytes | AsyncIterator[Any] | None]:
+    def to_parts(
+        self, accepts: Callable[[str], bool] | None = None
+    ) -> tuple[int, str, RawHeaders, bytes | AsyncIterator[Any] | None]:
         """For the runtime: (status, status text, headers, body), the body taken, the headers true of it.
 
-        The body's coding is what the headers say, and Content-Length is there only when it is known.
+        The body's coding is what the headers say, unless its reader does not accept that: then it has none.
+        Content-Length is there only when it is known.
         """
         raw, content = self.headers.raw(), self._content
         if self._stream is None and content is None:
             return self.status, self.status_text, raw, None
-        body = self._outgoing()
-        length = len(body) if isinstance(body, bytes) else self._known_length()
-        raw = [pair for pair in raw if pair[0] != b"content-length"]
+        drop, coding = [b"content-length"], self._coding()
+        if coding and accepts is not None and not self._manual and codings.is_known(coding) and not accepts(coding):
+            drop, coding = [*drop, b"content-encoding"], ""
+        body = self._outgoing(coding)
+        length = len(body) if isinstance(body, bytes) else self._known_length(coding)
+        raw = [pair for pair in raw if pair[0] not in drop]
         if length is not None:
             raw.append((b"content-length", b"%d" % length))
         return self.status, self.status_text, raw, body
@@ -163,8 +169,7 @@ class Response(Body):
         if self._stream is not None:
             self._stream.signal = signal
 
-    def _outgoing(self) -> bytes | AsyncIterator[Any]:
-        coding = self._coding()
+    def _outgoing(self, coding: str) -> bytes | AsyncIterator[Any]:
         stream = self._stream
         if stream is None:
             content = self._claim() or b""
@@ -176,11 +181,11 @@ class Response(Body):
         return codings.encode(aiter(stream), coding)
 
     def _encodes(self, coding: str, present: str) -> bool:
-        return not self._manual and coding != present and codings.can_encode(coding)
+        return not self._manual and coding != present and codings.is_known(coding)
 
-    def _known_length(self) -> int | None:
+    def _known_length(self, coding: str) -> int | None:
         stream = self._stream
-        return stream.length if stream is not None and stream.coding == self._coding() else None
+        return stream.length if stream is not None and stream.coding == coding else None
 
     def _coding(self) -> str:
         return codings.canonical(self.headers.get("content-encoding"))

@@ -1,6 +1,7 @@
-"""What belongs to the event being served: ``env`` and ``ctx``, for code that was not handed them.
+"""What belongs to the event being served: ``env`` and ``ctx``, for code that was not handed them, and the path under
+which the worker is served, ``/_w/NAME`` or nothing.
 
-The isolate sets both before it calls a handler. They are context variables, so every event served at the
+The isolate sets them before it calls a handler. They are context variables, so every event served at the
 same time sees its own, and so do the tasks it starts.
 """
 
@@ -11,3 +12,4 @@ from typing import Any
 
 current_env: ContextVar[Any] = ContextVar("current_env")
 current_ctx: ContextVar[Any] = ContextVar("current_ctx")
+current_root: ContextVar[str] = ContextVar("current_root", default="")

@@ -9,6 +9,7 @@ from typing import Any
 
 from bindings.ai import cores, engine_options
 from runtime.errors import ConfigError, UserError
+from runtime.places import expanded
 
 EMBEDDED = "embedded"  # the model's name for weights.embedded_model
 _THREADS = {"n_threads": "cpuparams", "n_threads_batch": "cpuparams_batch"}
@@ -62,7 +63,7 @@ def _set(params: Any, name: str, value: Any) -> None:
 
 
 def existing(name: str) -> Path:
-    path = Path(name).expanduser()
+    path = expanded(name, "llamacpp: model")
     if path.is_file():
         return path
     raise UserError(f"there is no file {path}", where="llamacpp: model",

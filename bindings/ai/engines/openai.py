@@ -141,7 +141,7 @@ class OpenAIEngine:
                 self._names = _names(await response.read())
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             raise UserError(f"no server answers: {error or type(error).__name__}", where=self.url,
-                            remedy=f"{errors.REMEDY.capitalize()}.") from None
+                            remedy=f"{errors.REMEDY[0].upper()}{errors.REMEDY[1:]}.") from None
         if status in (401, 403):
             raise UserError(f"the server refuses the key (HTTP {status})", where=self.url,
                             remedy="Set OPENAI_API_KEY, or api_key in models.yaml.")

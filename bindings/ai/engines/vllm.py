@@ -19,7 +19,6 @@ import asyncio
 import copy
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, nullcontext
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -35,6 +34,7 @@ from bindings.ai.engines.vllm_read import Asked
 from bindings.ai.engines.vllm_steps import Steps
 from bindings.ai.engines.vllm_stream import Stream
 from runtime.errors import ConfigError
+from runtime.places import expanded
 from runtime.wire import Feed
 
 
@@ -163,7 +163,7 @@ def _template(option: str | None) -> str | None:
     if option is None or "{" in option:
         return option
     try:
-        return Path(option).expanduser().read_text("utf-8")
+        return expanded(option, "vllm: chat_template").read_text("utf-8")
     except OSError as error:
         raise ConfigError(f"cannot read {option}: {error.strerror}", where="vllm: chat_template") from None
 

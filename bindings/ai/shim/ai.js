@@ -13,7 +13,9 @@ export class AI extends WorkerEntrypoint {
   get aiGatewayLogId() { return header("cf-aig-log-id"); }
   get lastRequestHttpStatusCode() { return last?.status ?? null; }
 
-  async run(model, inputs, options = {}) {
+  async run(model, inputs, options) { return told(() => this.#run(model, inputs, options)); }
+
+  async #run(model, inputs, options = {}) {
     const { prefix, extraHeaders, sessionOptions, signal, ...sent } = options;
     const id = prefix ? `${prefix}:${model}` : model;
     const headers = { ...sessionOptions?.extraHeaders, ...extraHeaders, "cf-consn-model-id": id };
@@ -24,7 +26,7 @@ export class AI extends WorkerEntrypoint {
   }
 
   async models(params = {}) {
-    return result(this.env, "AiInternalError", `/ai-api/models/search?${new URLSearchParams(params)}`);
+    return told(() => result(this.env, "AiInternalError", `/ai-api/models/search?${new URLSearchParams(params)}`));
   }
 
   toMarkdown(files, options) {
@@ -39,9 +41,11 @@ class Markdown extends RpcTarget {
   #env;
   constructor(env) { super(); this.#env = env; }
 
-  supported() { return result(this.#env, "AiInternalError", "/to-everything/markdown/supported"); }
+  async supported() { return told(() => result(this.#env, "AiInternalError", "/to-everything/markdown/supported")); }
 
-  async transform(files, options) {
+  async transform(files, options) { return told(() => this.#transform(files, options)); }
+
+  async #transform(files, options) {
     const sent = await Promise.all([files].flat().map(file));
     const body = json({ files: sent, options });
     const found = await result(this.#env, "AiInternalError", "/to-everything/markdown/transformer", body);
@@ -53,17 +57,22 @@ class Gateway extends RpcTarget {
   #env; #id;
   constructor(env, id) { super(); this.#env = env; this.#id = encodeURIComponent(id); }
 
-  getUrl(provider = "universal") { return this.#ask(`url/${provider}`).then(({ url }) => url); }
-  patchLog(log, changes) { return this.#ask(`logs/${log}`, { ...json(changes), method: "PATCH" }).then(() => {}); }
+  async getUrl(provider = "universal") { return told(async () => (await this.#ask(`url/${provider}`)).url); }
 
-  async getLog(log) {
-    const found = await this.#ask(`logs/${log}`);
-    return { ...found, created_at: new Date(found.created_at) };
+  async patchLog(log, changes) {
+    return told(async () => { await this.#ask(`logs/${log}`, { ...json(changes), method: "PATCH" }); });
   }
 
-  run(requests, { gateway = {}, extraHeaders, signal } = {}) {
+  async getLog(log) {
+    return told(async () => {
+      const found = await this.#ask(`logs/${log}`);
+      return { ...found, created_at: new Date(found.created_at) };
+    });
+  }
+
+  async run(requests, { gateway = {}, extraHeaders, signal } = {}) {
     const list = [requests].flat().map((one) => ({ ...one, headers: { ...aig(gateway), ...one.headers } }));
-    return send(this.#env, `/ai-gateway/universal/run/${this.#id}`, json(list, extraHeaders), signal);
+    return told(() => send(this.#env, `/ai-gateway/universal/run/${this.#id}`, json(list, extraHeaders), signal));
   }
 
   #ask(path, init) { return result(this.#env, "AiGatewayInternalError", `/ai-gateway/gateways/${this.#id}/${path}`, init); }
@@ -119,6 +128,16 @@ function failure(text) {
   if (body.internalCode) return named(body.name, `${body.internalCode}: ${body.description}`);
   const [error] = body.errors ?? [];
   return named("InferenceUpstreamError", error ? `${error.code}: ${error.message}` : text);
+}
+
+// What `work` gives; an error is thrown where the caller awaits it, not here. Wrangler logs whatever an RPC method throws
+// as uncaught, also when the caller catches it. So the error goes as a value that rejects whoever awaits it: a thenable,
+// which must not be one yet when the method's own promise looks for `then`, but only when it is sent, the time after.
+async function told(work) {
+  try { return await work(); } catch (error) {
+    let looks = 0;
+    return { get then() { return looks++ ? (_, reject) => { reject(error); } : undefined; } };
+  }
 }
 
 function named(name, message) { return Object.assign(new Error(message), { name }); }

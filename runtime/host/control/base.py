@@ -83,12 +83,12 @@ class Control:
             raise Refused(403, NOT_ALLOWED, f"Authentication error: the token {row.name!r} has no scope {scope!r}")
         return row
 
-    def admits(self, token: str) -> bool:
-        """Whether it may use the models."""
+    def admits(self, token: str, scope: Scope) -> bool:
+        """Whether this token is for that."""
         if self._gate.open():
             return True
         row = self._gate.holder(token)
-        return row is not None and tokens.allows(row, "ai")
+        return row is not None and tokens.allows(row, scope)
 
     def _guarded(self, scope: Scope | None, handler: Handler) -> Any:
         async def guarded(request: Request, **path: str) -> Response:

@@ -18,11 +18,14 @@ _HOP_BY_HOP = frozenset({
     b"connection", b"keep-alive", b"proxy-authenticate", b"proxy-connection", b"te", b"trailer",
     b"transfer-encoding", b"upgrade",
 })  # fmt: skip
+# Of the request that the worker serves; a site behind Cloudflare refuses them from anyone else.
+_OF_THE_EDGE = frozenset({b"cf-connecting-ip", b"cf-ray", b"cf-visitor"})
 _OF_THE_BODY = frozenset({
     b"content-encoding", b"content-language", b"content-length", b"content-location", b"content-type",
 })  # fmt: skip
 _OF_THE_ORIGIN = frozenset({b"authorization", b"cookie", b"proxy-authorization"})
-_DEFAULTS = ((b"accept", b"*/*"), (b"accept-encoding", b"gzip, deflate"))  # what the worker's side can decode
+_NOT_SENT = _OF_THE_EDGE | {b"host"}
+_DEFAULTS = ((b"accept", b"*/*"), (b"accept-encoding", b"gzip, deflate, br, zstd"))  # what the worker's side can decode
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ def redirected(ask: Ask, status: int, location: str) -> Ask:
 
 def sendable(headers: RawHeaders) -> RawHeaders:
     """What goes out: the host comes from the URL, and what the worker did not say has a default."""
-    sent = [pair for pair in end_to_end((n.lower(), v) for n, v in headers) if pair[0] != b"host"]
+    sent = [pair for pair in end_to_end((n.lower(), v) for n, v in headers) if pair[0] not in _NOT_SENT]
     names = {name for name, _ in sent}
     return sent + [default for default in _DEFAULTS if default[0] not in names]
 

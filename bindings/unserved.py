@@ -1,0 +1,70 @@
+"""What Wrangler can put into ``env`` and is not served here: a worker that asks for it is told so, by name.
+
+Facts: Wrangler's ``config-schema.json``. Whoever builds one of these takes its row away.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import msgspec
+
+
+class Bound(msgspec.Struct):
+    binding: str
+
+
+class Named(msgspec.Struct):
+    name: str
+
+
+class Bindings(msgspec.Struct):
+    bindings: list[Named] = []
+
+
+class Queues(msgspec.Struct):
+    producers: list[Bound] = []
+    consumers: list[dict[str, Any]] = []
+
+
+class Unserved(NamedTuple):
+    """The shape of the key's table, as far as names in ``env`` are in it, and what people call the product."""
+
+    shape: Any
+    label: str
+
+
+UNSERVED: dict[str, Unserved] = {
+    "agent_memory": Unserved(list[Bound], "Agent Memory"),
+    "ai_search": Unserved(list[Bound], "AI Search"),
+    "ai_search_namespaces": Unserved(list[Bound], "AI Search namespaces"),
+    "analytics": Unserved(Bound, "Analytics"),
+    "analytics_engine_datasets": Unserved(list[Bound], "Analytics Engine"),
+    "artifacts": Unserved(list[Bound], "Artifacts"),
+    "browser": Unserved(Bound, "Browser Rendering"),
+    "d1_databases": Unserved(list[Bound], "D1"),
+    "dispatch_namespaces": Unserved(list[Bound], "Workers for Platforms"),
+    "durable_objects": Unserved(Bindings, "Durable Objects"),
+    "flagship": Unserved(list[Bound], "Flagship"),
+    "hyperdrive": Unserved(list[Bound], "Hyperdrive"),
+    "images": Unserved(Bound, "Images"),
+    "k2": Unserved(list[Bound], "K2"),
+    "kv_namespaces": Unserved(list[Bound], "KV"),
+    "media": Unserved(Bound, "Media Transformations"),
+    "mtls_certificates": Unserved(list[Bound], "mTLS certificates"),
+    "pipelines": Unserved(list[Bound], "Pipelines"),
+    "queues": Unserved(Queues, "Queues"),
+    "r2_buckets": Unserved(list[Bound], "R2"),
+    "ratelimits": Unserved(list[Named], "Rate limiting"),
+    "secrets_store_secrets": Unserved(list[Bound], "Secrets Store"),
+    "send_email": Unserved(list[Named], "Email"),
+    "services": Unserved(list[Bound], "Service bindings"),
+    "stream": Unserved(Bound, "Stream"),
+    "unsafe": Unserved(Bindings, "Unsafe bindings"),
+    "unsafe_hello_world": Unserved(list[Bound], "Hello World"),
+    "vectorize": Unserved(list[Bound], "Vectorize"),
+    "vpc_networks": Unserved(list[Bound], "VPC networks"),
+    "vpc_services": Unserved(list[Bound], "VPC services"),
+    "worker_loaders": Unserved(list[Bound], "Worker Loaders"),
+    "workflows": Unserved(list[Bound], "Workflows"),
+}

@@ -1,0 +1,158 @@
+"""Who imports what: a worker its own modules first, and on a host no package that is not its own.
+
+Theory of operation
+-------------------
+One process, and one ``sys.modules``, has the worker's code, its libraries' and ours. A module of the worker's that is
+called like one that is there for others (``runtime.py``, ``token.py``, ``yaml.py``) is loaded under another name, and
+``import`` in the worker's own files leads to it; nobody else's import changes. On a host, what this runtime is made of
+is taken out of ``sys.modules`` and ``sys.path``; ``import`` in those packages' files and in ours finds it all the same.
+"""
+
+from __future__ import annotations
+
+import builtins
+import os
+import sys
+import sysconfig
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from importlib.abc import MetaPathFinder
+from importlib.machinery import BuiltinImporter, FrozenImporter, ModuleSpec, PathFinder, SourceFileLoader
+from importlib.util import spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+OURS = ("runtime", "bindings")
+_OWN = "worker:"  # before a name: the worker's module of that name
+_PLACES = tuple(f"{Path(__file__).parent.parent.parent / name}{os.sep}" for name in OURS)
+_STANDARD = tuple(f"{path}{os.sep}" for path in {sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")})
+_LIBRARIES = ("site-packages", "dist-packages")
+_import = builtins.__import__
+
+
+class Gate(MetaPathFinder):
+    """The imports of a worker whose entry is ``main``; ``loader``: of its own modules; ``path``: where it finds others,
+    its own folder first. ``taken`` are names that modules beside the entry share with others."""
+
+    def __init__(self, main: Path, loader: type[SourceFileLoader], path: Sequence[str]) -> None:
+        self._folder, self._loader, self._path = main.parent, loader, path
+        self.taken = frozenset(name for name in _names(main.parent) if self._is_others(name))
+        self._own = self.taken - {"workers", main.stem}  # its own files mean their own, but for the entry
+        self._hidden = _Hidden(path)
+
+    def open(self, *, alone: bool) -> None:
+        """From here on. ``alone``: the packages of this interpreter are not the worker's."""
+        if alone:
+            sys.meta_path[:] = [BuiltinImporter, FrozenImporter, PathFinder]  # no editable installations
+            self._hidden.hide()
+        sys.path[:] = [*self._path, *(entry for entry in sys.path if entry not in self._path)]
+        sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, Gate)] + [self]
+        builtins.__import__ = self._imported if self._own or alone else _import
+
+    def find_spec(self, name: str, path: Any = None, target: ModuleType | None = None) -> ModuleSpec | None:
+        """Of a module under its other name."""
+        if not name.startswith(_OWN) or path is not None:
+            return None
+        place = self._folder / name.removeprefix(_OWN)
+        for file, inside in ((place / "__init__.py", [str(place)]), (place.with_name(f"{place.name}.py"), None)):
+            if file.is_file():
+                loader = self._loader(name, str(file))
+                return spec_from_file_location(name, file, loader=loader, submodule_search_locations=inside)
+        spec = ModuleSpec(name, None, is_package=True)
+        spec.submodule_search_locations = [str(place)]
+        return spec
+
+    def _is_others(self, name: str) -> bool:
+        if name in sys.builtin_module_names or name == "__main__":
+            return False  # no file hides those, in any Python
+        if name in sys.stdlib_module_names or name in OURS or name in sys.modules:
+            return True
+        places = {*self._path, *sys.path} - {str(self._folder)}
+        return any(os.path.exists(f"{place}/{name}{end}") for place in places for end in ("", ".py"))
+
+    def _imported(
+        self, name: str, globals: Any = None, locals: Any = None, fromlist: Any = (), level: int = 0
+    ) -> ModuleType:
+        top = "" if level else _top(name)
+        if globals is not None:
+            if top in self._own and isinstance(globals.get("__loader__"), self._loader):
+                name = _OWN + name
+            elif self._hidden.concerns(top, globals):
+                with self._hidden:
+                    return _import(name, globals, locals, fromlist, level)
+        return _import(name, globals, locals, fromlist, level)
+
+
+class _Hidden:
+    """What this runtime imports and a worker, whose files are below ``path``, does not; there again within ``with``."""
+
+    def __init__(self, path: Sequence[str]) -> None:
+        self._theirs = tuple(f"{entry}{os.sep}" for entry in path)
+        self._modules: dict[str, ModuleType] = {}
+        self._path: list[str] = []
+        self._places: tuple[str, ...] = ()
+        self._aside: tuple[dict[str, ModuleType], list[str], set[str]] = {}, [], set()
+        self._lock, self._depth = threading.RLock(), 0
+
+    def hide(self) -> None:
+        self._path = list(sys.path)
+        sys.path[:] = [entry for entry in sys.path if _is_standard(f"{entry}{os.sep}") or entry.endswith(".zip")]
+        self._places = (*_PLACES, *(f"{entry}{os.sep}" for entry in self._path if entry not in sys.path))
+        self._put_away(sys.modules)
+
+    def concerns(self, top: str, globals: dict[str, Any]) -> bool:
+        """Whether a file of ours, or of a package that is hidden, imports one that may be."""
+        if not self._places or top in sys.stdlib_module_names or top in OURS:
+            return False
+        file = str(globals.get("__file__"))
+        return file.startswith(self._places) and not file.startswith(self._theirs)
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+        self._depth += 1
+        if self._depth == 1:
+            tops = {_top(name) for name in self._modules}
+            theirs = {name: module for name, module in sys.modules.items() if _top(name) in tops}
+            self._aside = theirs, list(sys.path), set(sys.modules)
+            for name in theirs:
+                del sys.modules[name]
+            sys.modules.update(self._modules)
+            sys.path[:] = self._path
+
+    def __exit__(self, *_: object) -> None:
+        self._depth -= 1
+        if self._depth == 0:
+            theirs, sys.path[:], before = self._aside
+            self._put_away({*self._modules, *sys.modules} - (before - theirs.keys()))
+            sys.modules.update(theirs)
+        self._lock.release()
+
+    def _put_away(self, names: Iterable[str]) -> None:
+        found = {name: sys.modules[name] for name in names if name in sys.modules}
+        tops = {_top(name) for name, module in found.items() if self._is_private(getattr(module, "__file__", None))}
+        for name, module in found.items():
+            if _top(name) in tops:
+                self._modules[name] = module
+                del sys.modules[name]
+
+    def _is_private(self, file: str | None) -> bool:
+        return file is not None and not _is_standard(file) and not file.startswith((*_PLACES, *self._theirs))
+
+
+def _top(name: str) -> str:
+    return name.partition(".")[0]
+
+
+def _is_standard(path: str) -> bool:
+    return path.startswith(_STANDARD) and not any(name in path for name in _LIBRARIES)
+
+
+def _names(folder: Path) -> Iterator[str]:
+    """The top-level modules there; a folder without ``__init__.py`` counts where only one of ours has its name."""
+    for path in folder.iterdir():
+        if path.suffix == ".py" or (path / "__init__.py").is_file() or (path.is_dir() and path.name in OURS):
+            yield path.stem if path.suffix == ".py" else path.name
+
+
+__all__ = ["OURS", "Gate"]

@@ -1,0 +1,45 @@
+"""What this process stands on: its standard streams, its folder, its home. Each may be missing."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from runtime.errors import UserError
+
+
+def open_streams() -> None:
+    """A standard stream that was closed leads nowhere: otherwise the next file or socket would get its number."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # takes the lowest number that is free
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, "r" if number == 0 else "w", closefd=False))  # noqa: SIM115
+
+
+def check_folder() -> None:
+    """Raises ``UserError`` when the folder that this process is in has been removed."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        raise UserError("the folder you are in no longer exists", remedy="cd to one that does") from None
+
+
+def expanded(path: str | Path, where: str = "", remedy: str = "Write the whole path.") -> Path:
+    """``path`` with its ``~`` resolved. Raises ``UserError`` for a home that nobody has."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise no_home(where, remedy) from None
+
+
+def no_home(where: str, remedy: str) -> UserError:
+    """For a user without an entry in /etc/passwd, as containers have them, and no ``HOME``."""
+    return UserError(f"there is no home folder: HOME is not set, and user {os.getuid()} is unknown here",
+                     where=where, remedy=remedy)  # fmt: skip
+
+
+__all__ = ["check_folder", "expanded", "no_home", "open_streams"]

@@ -1,0 +1,102 @@
+"""``[[counters]] binding = "HITS", start = 5``: a number per binding that outlives reloads. A product to try out what a
+product can declare; ``test_new_product.py`` puts it into ``bindings/``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import click
+import msgspec
+
+from bindings.base import Binding, CallError, House, Product, Route
+from runtime.config import Config
+from runtime.errors import RequestError
+from runtime.web import Response
+
+
+class Table(msgspec.Struct, frozen=True):
+    binding: str
+    start: int = 0
+
+
+class CounterSettings(msgspec.Struct, frozen=True):
+    counter_step: int = 1
+
+
+@dataclass
+class CounterBinding:
+    name: str
+    counts: dict[str, int]
+    step: int
+    client: str = "bindings.counters:Counter"
+    client_args: Mapping[str, Any] = field(default_factory=dict)
+
+    def describe(self) -> tuple[str, str]:
+        return "counter", f"in steps of {self.step}"
+
+    async def call(self, method: str, args: Sequence[Any]) -> Any:
+        if method != "add":
+            raise CallError("TypeError", f"env.{self.name}.{method} is not a function")
+        self.counts[self.name] += self.step
+        return self.counts[self.name]
+
+
+class Counter:
+    """The worker's half."""
+
+    def __init__(self, name: str, caller: Any) -> None:
+        self._caller = caller
+
+    async def add(self) -> int:
+        total: int = await self._caller.call("add")
+        return total
+
+
+class Counters(Product):
+    key, label, shape = "counters", "Counters", list[Table]
+    settings = CounterSettings
+    types = ("counter",)
+    commands: Mapping[str, str] = {"counters": "bindings.counters:command"}  # noqa: RUF012
+
+    @classmethod
+    async def start(cls, house: House) -> None:
+        house.shared[cls.key] = {}
+
+    @classmethod
+    def parse(cls, config: Config, house: House) -> Sequence[Binding]:
+        counts, step = house.shared[cls.key], config.settings(CounterSettings).counter_step
+        tables = config.typed(cls.key, list[Table]) if cls.key in config.products else []
+        for table in tables:
+            counts.setdefault(table.binding, table.start)
+        return [CounterBinding(table.binding, counts, step) for table in tables]
+
+    @classmethod
+    def upload(cls, config: Config) -> Sequence[Mapping[str, Any]]:
+        return [{"name": table["binding"], "type": "counter", "start": table.get("start", 0)}
+                for table in config.products.get(cls.key, ())]
+
+    @classmethod
+    def restore(cls, uploaded: Sequence[Mapping[str, Any]]) -> Any:
+        for item in uploaded:
+            if not isinstance(item.get("start", 0), int):
+                raise RequestError(400, f"the counter {item['name']!r} starts at no number")
+        return [{"binding": item["name"], "start": item.get("start", 0)} for item in uploaded]
+
+    @classmethod
+    def routes(cls, house: House) -> Sequence[Route]:
+        async def show(request: Any) -> Response:
+            return Response.json(house.shared[cls.key])
+
+        return [Route("GET", "/__counters", show)]
+
+    @classmethod
+    def status(cls, house: House) -> Mapping[str, Sequence[Mapping[str, Any]]]:
+        return {"counters": [{"name": name, "count": count} for name, count in house.shared[cls.key].items()]}
+
+
+@click.command()
+def command() -> None:
+    """What a counter is."""
+    click.echo("A counter counts.")
