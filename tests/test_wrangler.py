@@ -54,6 +54,9 @@ const cases = {
     const [one, two] = [AI.run("@cf/none/such", { prompt: "x" }), AI.run(LLAMA, { promt: "x" })];
     return [await one.catch(({ name }) => name), await two.then(() => "none", ({ name }) => name)];
   },
+  async halved({ AI }) {
+    try { await AI.gateway(String.fromCharCode(0xd800)).getUrl(); } catch (error) { return error.name; }
+  },
   async raw({ AI }) {
     const response = await AI.run("@cf/none/such", { prompt: "x" }, { returnRawResponse: true });
     return [response.status, (await response.json()).internalCode];
@@ -184,13 +187,15 @@ async def test_refusals(worker: Worker) -> None:
 
 
 async def test_a_refusal_that_is_caught_is_not_logged_as_uncaught(worker: Worker) -> None:
-    cases = ("refused", "nomodels", "nolog", "together")
-    since = len(worker.log)
-    assert [await ask(worker, case) for case in cases][-1] == ["AiError", "AiError"]
-    async with asyncio.timeout(30):
-        while not any("/together" in line for line in worker.log[since:]):
+    assert await ask(worker, "together") == ["AiError", "AiError"]
+    if worker.version == OLD:
+        return  # there the binding throws where it is called
+    for case in ("refused", "nomodels", "nolog", "halved"):
+        await ask(worker, case)
+    async with asyncio.timeout(30):  # what no id can be is thrown by the shim itself, and logged after what came before
+        while not (uncaught := [line for line in worker.log if "Uncaught" in line]):
             await asyncio.sleep(0.05)
-    assert "Uncaught" not in "".join(worker.log[since:])
+    assert "URIError" in uncaught[0]
 
 
 async def test_a_signal(worker: Worker) -> None:

@@ -131,12 +131,12 @@ function failure(text) {
 }
 
 // What `work` gives; an error is thrown where the caller awaits it, not here. Wrangler logs whatever an RPC method throws
-// as uncaught, also when the caller catches it. So the error goes as a value that rejects whoever awaits it: a thenable,
-// which must not be one yet when the method's own promise looks for `then`, but only when it is sent, the time after.
+// as uncaught, also when the caller catches it. So the error goes as a value that rejects whoever awaits it: a thenable.
+// It must not be one yet for the promises on its way here; only who sends it reads `sent`, and that before `then`.
 async function told(work) {
   try { return await work(); } catch (error) {
-    let looks = 0;
-    return { get then() { return looks++ ? (_, reject) => { reject(error); } : undefined; } };
+    let then;
+    return { get sent() { then = (_, reject) => { reject(error); }; return true; }, get then() { return then; } };
   }
 }
 
