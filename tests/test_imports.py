@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
+import sys
 from pathlib import Path
 
 import aiohttp
+import brotli
 import pytest
 from hosting import hosting, worker
 from serving import ROUTER, serving, write
 
+import runtime
+from runtime.isolate.imports import LATER, OURS
+
 NAMES = ("runtime", "bindings", "token", "types", "queue", "tomllib", "yaml", "click", "msgspec", "uvloop", "js",
-         "asgi", "python_multipart", "helper")  # fmt: skip
+         "asgi", "python_multipart", "brotli", "helper")  # fmt: skip
 MODULES = {f"{name}.py": f"NAME = {name!r}\n" for name in NAMES} | {
     "helper.py": "import msgspec, token\nNAME = 'helper' if msgspec.NAME + token.NAME == 'msgspectoken' else 'no'\n",
 }
@@ -32,6 +38,9 @@ async def form(request):
 async def model(env):
     answer = await env.AI.run("@cf/meta/llama-2-7b-chat-int8", {{"prompt": "hi"}})
     return Response.json(sorted(answer))
+
+def squeezed():
+    return Response("hi " * 20, headers={{"content-encoding": "br"}})
 
 def standard():
     return Response(str(hasattr(tokenize, "generate_tokens")))
@@ -62,6 +71,8 @@ async def test_modules_named_like_ours_and_others(tmp_path: Path, how: list[str]
             assert await pilot.ask("/names") == (200, " ".join(NAMES)), pilot.log()
             assert await pilot.ask("/form", "POST", data=form()) == (200, "value a.txt")
             assert await pilot.ask("/standard") == (200, "True")
+            async with pilot.http.get(pilot.url + "/squeezed", headers={"accept-encoding": "br"}) as response:
+                assert brotli.decompress(await response.read()) == b"hi " * 20
             status, text = await pilot.ask("/model")
             assert status == 200, pilot.log()
             assert "response" in json.loads(text)
@@ -92,6 +103,24 @@ async def test_what_hides_the_sdk_is_said_by_file(tmp_path: Path, file: str) -> 
         assert (error["where"], error["remedy"]) == (file, "Give it another name.")
 
 
+def test_what_an_isolate_imports_later_is_known() -> None:
+    """Or a worker's module of that name would be taken for it."""
+    later = set()
+    for part in ("isolate", "web", "wire", "sdk"):
+        for file in (Path(runtime.__path__[0]) / part).rglob("*.py"):
+            for function in ast.walk(ast.parse(file.read_text())):
+                if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+                    later |= {name for node in ast.walk(function) for name in imported(node)}
+    assert later - sys.stdlib_module_names - {*OURS, "workers", "compression"} <= set(LATER)
+
+
+def imported(node: ast.AST) -> list[str]:
+    """The top-level names that a statement imports."""
+    if isinstance(node, ast.Import):
+        return [alias.name.partition(".")[0] for alias in node.names]
+    return [(node.module or "").partition(".")[0]] if isinstance(node, ast.ImportFrom) else []
+
+
 @linux
 async def test_on_a_host(tmp_path: Path) -> None:
     async with hosting(tmp_path / "data", "--isolates", "1") as host:
@@ -100,7 +129,8 @@ async def test_on_a_host(tmp_path: Path) -> None:
         assert await host.get("names", "/form", method="POST", data=form()) == (200, "value a.txt")
         assert (await host.get("names", "/model"))[0] == 200
 
-        wanted = ["starlette", "aiohttp", "msgspec", "uvloop", "ada_url", "yaml", "click", "pip", "python_multipart"]
+        wanted = ["starlette", "aiohttp", "msgspec", "uvloop", "ada_url", "yaml", "click", "pip", "python_multipart",
+                  "brotli", "backports"]
         entry = f"""
 import importlib, importlib.metadata, importlib.util
 from workers import Response, URL
@@ -108,7 +138,7 @@ from workers import Response, URL
 async def fetch(request):
     if request.method == "POST":
         form = await request.form_data()
-        return Response(form["field"])
+        return Response(form["field"], headers={{"content-encoding": "br"}})
     found = [name for name in {wanted} if importlib.util.find_spec(name)]
     for name in {wanted}:
         try:
@@ -120,7 +150,9 @@ async def fetch(request):
         await host.deploy(worker(tmp_path / "bare", entry, name="bare"))
         for _ in range(2):
             assert await host.get("bare") == (200, "[[],[]]")
-            assert await host.get("bare", method="POST", data=form()) == (200, "value"), "what the SDK needs is there"
+            asked = {"data": form(), "headers": {"accept-encoding": "br"}}
+            async with host.http.post(f"{host.url}/_w/bare/", **asked) as response:  # what the SDK needs is there
+                assert brotli.decompress(await response.read()) == b"value"
 
         folder = worker(tmp_path / "lacks", "import starlette\ndef fetch(): pass\n", name="lacks")
         error = await host.cli("deploy", cwd=folder, fails=True)

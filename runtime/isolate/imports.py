@@ -24,6 +24,7 @@ from types import ModuleType
 from typing import Any
 
 OURS = ("runtime", "bindings")
+LATER = ("brotli", "backports", "python_multipart", "js", "pyodide", "asgi")  # what our files import once it is needed
 _OWN = "worker:"  # before a name: the worker's module of that name
 _PLACES = tuple(f"{Path(__file__).parent.parent.parent / name}{os.sep}" for name in OURS)
 _STANDARD = tuple(f"{path}{os.sep}" for path in {sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")})
@@ -33,11 +34,13 @@ _import = builtins.__import__
 
 class Gate(MetaPathFinder):
     """The imports of a worker whose entry is ``main``; ``loader``: of its own modules; ``path``: where it finds others,
-    its own folder first. ``taken`` are names that modules beside the entry share with others."""
+    its own folder first; ``shared``: all of the supervisor is in this process, too. ``taken`` are names that modules
+    beside the entry share with others."""
 
-    def __init__(self, main: Path, loader: type[SourceFileLoader], path: Sequence[str]) -> None:
+    def __init__(self, main: Path, loader: type[SourceFileLoader], path: Sequence[str], *, shared: bool) -> None:
         self._folder, self._loader, self._path = main.parent, loader, path
-        self.taken = frozenset(name for name in _names(main.parent) if self._is_others(name))
+        places = {*path, *sys.path} - {str(main.parent)} if shared else ()
+        self.taken = frozenset(name for name in _names(main.parent) if _is_others(name, places))
         self._own = self.taken - {"workers", main.stem}  # its own files mean their own, but for the entry
         self._hidden = _Hidden(path)
 
@@ -62,14 +65,6 @@ class Gate(MetaPathFinder):
         spec = ModuleSpec(name, None, is_package=True)
         spec.submodule_search_locations = [str(place)]
         return spec
-
-    def _is_others(self, name: str) -> bool:
-        if name in sys.builtin_module_names or name == "__main__":
-            return False  # no file hides those, in any Python
-        if name in sys.stdlib_module_names or name in OURS or name in sys.modules:
-            return True
-        places = {*self._path, *sys.path} - {str(self._folder)}
-        return any(os.path.exists(f"{place}/{name}{end}") for place in places for end in ("", ".py"))
 
     def _imported(
         self, name: str, globals: Any = None, locals: Any = None, fromlist: Any = (), level: int = 0
@@ -140,6 +135,16 @@ class _Hidden:
         return file is not None and not _is_standard(file) and not file.startswith((*_PLACES, *self._theirs))
 
 
+def _is_others(name: str, places: Iterable[str]) -> bool:
+    """Of a top-level name: somebody else has that module, or will; in ``places`` whatever there is. Of others, the
+    worker's hides all, as in any Python."""
+    if name in sys.builtin_module_names or name == "__main__":
+        return False  # no file hides those, in any Python
+    if name in sys.stdlib_module_names or name in OURS or name in LATER or name in sys.modules:
+        return True
+    return any(os.path.exists(f"{place}/{name}{end}") for place in places for end in ("", ".py"))
+
+
 def _top(name: str) -> str:
     return name.partition(".")[0]
 
@@ -155,4 +160,4 @@ def _names(folder: Path) -> Iterator[str]:
             yield path.stem if path.suffix == ".py" else path.name
 
 
-__all__ = ["OURS", "Gate"]
+__all__ = ["LATER", "OURS", "Gate"]

@@ -31,6 +31,9 @@ _DEPENDENCY = """A package must be named in pyproject.toml, beside the configura
 _INSTALLED = tuple({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")})
 
 
+_shared = False
+
+
 class FreshLoader(SourceFileLoader):
     """Compiles what is on disk now."""
 
@@ -71,7 +74,9 @@ def is_ours(module: str) -> bool:
 
 
 def unload(root: Path) -> None:
-    """Forget the worker's own modules, for a reload inside one process."""
+    """Forget the worker's own modules, for a reload inside one process, which is the supervisor's as well."""
+    global _shared
+    _shared = True
     for name, module in list(sys.modules.items()):
         if (file := getattr(module, "__file__", None)) and _is_own(file, root):
             del sys.modules[name]
@@ -83,7 +88,7 @@ def _make_importable(main: Path, root: Path, packages: Sequence[str], alone: boo
     folder, vendored = main.parent, root / VENDORED
     _refuse_hiding(folder, main)
     path = [str(folder), *packages, *([str(vendored)] if vendored.is_dir() else []), SDK]
-    gate = Gate(main, FreshLoader, path)
+    gate = Gate(main, FreshLoader, path, shared=_shared)
     _install_hook(root, str(folder), gate.taken)
     gate.open(alone=alone)
 
