@@ -69,6 +69,19 @@ async def test_why_it_stopped(claude: AsyncAnthropic) -> None:
         assert final.usage.output_tokens == message.usage.output_tokens
 
 
+async def test_there_may_be_less_room_than_asked_for(claude: AsyncAnthropic) -> None:
+    long: Any = [{"role": "user", "content": "a b c d e f g h i j k l"}]
+    message = await claude.messages.create(model="small", max_tokens=20_000, messages=long)
+    assert (message.usage.input_tokens, message.usage.output_tokens, message.stop_reason) == (12, 8, "max_tokens")
+
+
+async def test_tokens_are_counted(claude: AsyncAnthropic) -> None:
+    counted = await claude.messages.count_tokens(model=MODEL, messages=USER, system="be brief")
+    assert counted.input_tokens == 5
+    with pytest.raises(BadRequestError, match="is for Text Embeddings"):
+        await claude.messages.count_tokens(model=BGE, messages=USER)
+
+
 async def test_a_stream_through_the_helper_that_gathers_it(claude: AsyncAnthropic) -> None:
     async with claude.messages.stream(model=MODEL, max_tokens=20, messages=USER) as stream:
         texts = [text async for text in stream.text_stream]
@@ -222,7 +235,7 @@ async def test_refusals(claude: AsyncAnthropic, pilot: Served) -> None:
         ({"tools": TOOLS, "tool_choice": {"type": "tool"}}, "tool_choice"),
         ({"mcp_servers": [{"url": "x"}]}, "mcp_servers"),
         ({"model": BGE}, "Text Embeddings"),
-        ({"model": "small", "max_tokens": 30}, "context window"),
+        ({"model": "small", "messages": [{"role": "user", "content": "a " * 20}]}, "prompt is too long"),
     ]:
         asked = json.dumps({"model": MODEL, "max_tokens": 9, "messages": USER, **body})
         status, text = await pilot.ask("/v1/messages", "POST", data=asked, headers={"x-api-key": "right"})

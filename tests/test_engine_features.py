@@ -14,11 +14,13 @@ import pytest
 import pytest_asyncio
 from feature_models import CALL, adapter, talking_llama
 from models_support import Said, ask, silent, text_of, tokens_of
+from test_engines import LONG as TEXT
 from test_engines import Engines, collect, live, until_live
 
 from bindings.ai.client import EngineClient
 from bindings.ai.engine import Delta, EngineError, EngineSpec, Generate
 from bindings.ai.engines.echo import EchoEngine
+from bindings.ai.tasks import Detokenize, Tokenize
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -370,3 +372,18 @@ async def test_echo_answers_n_times() -> None:
     texts = ["".join(d.text for d in deltas if (d.extra.index if d.extra else 0) == n) for n in range(2)]
     assert texts == ["one two", "one two"]
     assert tokens_of(deltas) == 4
+
+
+async def test_tokens_are_those_it_reads_and_say_the_text(engine: Any) -> None:
+    if engine.info.engine == "openai":
+        pytest.skip("the server behind it may tell, and nobody else")
+    raw = await engine.perform(Tokenize(request=Generate(prompt=TEXT, raw=True), special=False), "r")
+    assert len(raw.tokens) == len(raw.pieces) >= 10
+    assert raw.window == engine.info.context_window
+    assert (await engine.perform(Detokenize(tokens=raw.tokens), "r")).text == TEXT
+    said = Generate(messages=[{"role": "user", "content": TEXT}], max_tokens=1)
+    read = await engine.perform(Tokenize(request=said), "r")
+    assert (await collect(engine, said))[-1].prompt_tokens == len(read.tokens)
+    with pytest.raises(EngineError) as caught:
+        await engine.perform(Detokenize(tokens=[2**30]), "r")
+    assert caught.value.code == 5006

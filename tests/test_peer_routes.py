@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from openai import AsyncOpenAI, NotFoundError
 from serving import Served, serving, write
 from test_tasks_openai import Upstream
 
@@ -39,6 +40,7 @@ async def pilot(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) ->
     folder = tmp_path_factory.mktemp("peers")
     row = f"{{engine: openai, model: acme, options: {{base_url: '{upstream.url}', api_key: k}}}}"
     models = "".join(f'"{id}": {row}\n' for id in (RERANKER, TURBO, WHISPER))
+    models += f"embedded: {{engine: llamacpp}}\nremote: {row}\n"
     write(folder, WORKER, '[ai]\nbinding = "AI"\n', {"models.yaml": models})
     async with serving(folder) as pilot:
         yield pilot
@@ -108,6 +110,53 @@ async def test_rankings_that_are_refused(pilot: Served) -> None:
         ("/v1/score", {"model": RERANKER, "text_1": ["a", "b"], "text_2": ["c"]}, "/text_1"),
         ("/v1/score", {"model": RERANKER, "text_1": "a"}, "text_1,text_2"),
     ]:
+        status, answer = await post(pilot, path, body)
+        assert (status, told in json.dumps(answer)) == (400, True), (body, answer)
+
+
+# Tokens
+
+
+async def test_tokens_of_the_models_own_tokenizer(pilot: Served) -> None:
+    asked = {"model": "embedded", "prompt": "Hello w\u00f6rld \U0001F926", "return_token_strs": True}
+    status, body = await post(pilot, "/v1/tokenize", asked)
+    assert (status, body["tokens"][0], body["token_strs"][0]) == (200, 19556, "Hello"), body
+    assert body["count"] == len(body["tokens"]) == len(body["token_strs"])
+    assert body["max_model_len"] > 1000
+    status, told = await post(pilot, "/v1/detokenize", {"model": "embedded", "tokens": body["tokens"]})
+    assert (status, told) == (200, {"prompt": asked["prompt"]})
+    messages = [{"role": "user", "content": "Hello"}]
+    _, chat = await post(pilot, "/v1/tokenize", {"model": "embedded", "messages": messages})
+    assert (chat["token_strs"], chat["count"] > 5) == (None, True)
+    _, answer = await post(pilot, "/v1/chat/completions", {"model": "embedded", "messages": messages, "max_tokens": 1})
+    assert answer["usage"]["prompt_tokens"] == chat["count"]
+    _, counted = await post(pilot, "/v1/responses/input_tokens", {"model": "embedded", "input": "Hello"})
+    assert counted == {"object": "response.input_tokens", "input_tokens": chat["count"]}
+    _, counted = await post(pilot, "/v1/messages/count_tokens", {"model": "embedded", "messages": messages})
+    assert counted == {"input_tokens": chat["count"]}
+
+
+async def test_openais_client_counts_tokens(pilot: Served) -> None:
+    async with AsyncOpenAI(api_key="any", base_url=pilot.url + "/v1", max_retries=0) as client:
+        assert (await client.responses.input_tokens.count(model=MODEL, input="one two three")).input_tokens == 3
+        with pytest.raises(NotFoundError, match="nothing is stored here"):
+            await client.responses.retrieve("resp_1")
+        with pytest.raises(NotFoundError, match="nothing is stored here"):
+            await client.responses.delete("resp_1")
+
+
+async def test_tokens_that_are_refused(pilot: Served) -> None:
+    for path, body, told in [
+        ("/v1/tokenize", {"model": MODEL}, "prompt"), ("/v1/tokenize", {"model": MODEL, "prompt": 3}, "/prompt"),
+        ("/v1/tokenize", {"model": BGE, "prompt": "a"}, "Text Embeddings"),
+        ("/v1/tokenize", {"model": "remote", "prompt": "a"}, "the engine openai tells no tokens"),
+        ("/v1/tokenize", {"model": MODEL, "messages": [], "add_generation_prompt": False}, "add_generation_prompt"),
+        ("/v1/tokenize", {"model": MODEL, "messages": []}, "/messages"),
+        ("/v1/detokenize", {"model": MODEL, "tokens": ["a"]}, "/tokens"),
+        ("/v1/detokenize", {"model": MODEL, "tokens": [-1]}, "/tokens"),
+        ("/v1/detokenize", {"model": MODEL, "tokens": [2**30]}, "no token 1073741824"),
+        ("/v1/detokenize", {"model": "embedded", "tokens": [2**30]}, "no token 1073741824"),
+    ]:  # fmt: skip
         status, answer = await post(pilot, path, body)
         assert (status, told in json.dumps(answer)) == (400, True), (body, answer)
 

@@ -52,6 +52,7 @@ class Generate(msgspec.Struct, kw_only=True, omit_defaults=True):
     raw: bool = False
     max_tokens: int = 256
     fill: bool = False                    # nobody said how many: as many as ``check_limits`` finds room for
+    clip: bool = False                    # ``max_tokens`` is a wish: fewer where there is less room
     temperature: float = 0.6
     unasked: list[str] = []               # those of these two that nobody asked for: another server has its own
     top_p: float | None = None
@@ -211,7 +212,7 @@ ENGINES: dict[str, str] = {
 
 def check_limits(request: Generate, prompt_tokens: int, engine_window: int | None) -> int:
     """How many tokens may be made. Refuses what cannot fit, before inference (413 / 5021, contract §1.7)."""
-    least = 1 if request.fill else request.max_tokens
+    least = 1 if request.fill or request.clip else request.max_tokens
     if request.max_input_tokens is not None and prompt_tokens > request.max_input_tokens:
         raise ContextExceeded(prompt_tokens, request.max_input_tokens, "input tokens")
     if request.max_output_tokens is not None and least > request.max_output_tokens:
@@ -221,7 +222,7 @@ def check_limits(request: Generate, prompt_tokens: int, engine_window: int | Non
         if prompt_tokens + least > window:
             raise ContextExceeded(prompt_tokens + least, window)
     rooms = [window - prompt_tokens for window in windows]
-    return min([*rooms, request.max_output_tokens or UNLIMITED]) if request.fill else request.max_tokens
+    return min([*rooms, request.max_output_tokens or UNLIMITED, UNLIMITED if request.fill else request.max_tokens])
 
 
 __all__ = [

@@ -102,9 +102,11 @@ class Host:
             raise
 
     async def _perform(self, task: tasks.Task, request_id: str) -> Any:
-        engine: Any = self.engine
+        perform = getattr(self.engine, "perform", None)
+        if perform is None or self.engine is None:
+            raise EngineError(5006, 400, f"Error: the engine {_name(self.engine)} tells no tokens", "Bad input")
         try:
-            return await engine.perform(task, request_id)
+            return await perform(task, request_id)
         except EngineError:
             raise
         except Exception:
@@ -130,6 +132,10 @@ def load(name: str, runner: str = tasks.GENERATE) -> type[Engine]:
     module, _, cls = entry.partition(":")
     engine: type[Engine] = getattr(import_module(module), cls)
     return engine
+
+
+def _name(engine: Engine | None) -> str:
+    return engine.info.engine if engine else "of this model"
 
 
 def _metrics() -> str:

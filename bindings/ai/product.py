@@ -30,6 +30,7 @@ from bindings.ai.rankings_rest import RankingsRest
 from bindings.ai.rest import Rest
 from bindings.ai.service import AIService, Settings
 from bindings.ai.settings import AISettings, models_file
+from bindings.ai.tokens_rest import TokensRest
 from bindings.ai.unknown import Unknown
 from bindings.base import Binding, House, Product, Route
 from runtime.config import Config
@@ -124,7 +125,7 @@ class AI(Product):
         service: AIService = house.shared[cls.key]
         admits = partial(_admits, house.admits) if house.admits else None
         gate = Gate(os.environ.get("PILOT_API_TOKEN") or None, admits, lambda: service.settings.cors)
-        more = RankingsRest(service).handlers
+        more = {**RankingsRest(service).handlers, **TokensRest(service).handlers}
         openai = OpenAIRest(service, gate, lambda: service.settings.openai_routes, house.say.note, more)
         door, rest = GatewayDoor(service, house.url), Rest(service, gate)
         unknown = Unknown([*openai.handlers, "/messages"], lambda: service.settings.whole_v1)

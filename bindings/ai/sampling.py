@@ -13,10 +13,11 @@ from bindings.ai.errors import bad_input
 from bindings.ai.models import Model
 
 
-def generate(fields: Fields, model: Model, *, raw: bool = False, fill: bool = False) -> Generate:
+def generate(fields: Fields, model: Model, *, raw: bool = False, fill: bool = False, clip: bool = False) -> Generate:
     """``raw``: unless ``fields`` say otherwise, the prompt goes to the model as it is. Raises AiError 5006.
 
     ``fill``: unless they or the project's models.yaml say how long it may be, the answer may fill the window.
+    ``clip``: whatever they say, there may be less room.
     """
     raw, unasked = truth(fields.get("raw", raw)), _unasked(fields, model)
     messages = [chat.plain(message) for message in fields["messages"]] if "messages" in fields else None
@@ -27,6 +28,7 @@ def generate(fields: Fields, model: Model, *, raw: bool = False, fill: bool = Fa
         **{"raw": raw, **prompted(fields.get("prompt"))},
         max_tokens=_asked_for(fields) or model.default_max_tokens,
         fill=fill and "max_tokens" in unasked,
+        clip=clip,
         temperature=float(fields.get("temperature", model.default_temperature)),
         unasked=unasked,
         top_p=_clamped(fields.get("top_p")),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncGenerator, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -128,6 +128,16 @@ class AIService:
             return client.generate(requests[0], request_id)
         parts = [client.generate(each, f"{request_id}-{number}") for number, each in enumerate(requests)]
         return several.joined(parts, request.n)
+
+    async def perform(self, model: str, task: Callable[[Model], tasks.Task], request_id: str) -> Any:
+        """What the engine of a generating model answers to a task that generates nothing. Raises AiError."""
+        served = self._served(model)
+        try:
+            if served.spec.runner != tasks.GENERATE:
+                raise bad_input(f"{served.model.id} is a model for {served.model.task}: its tokens are not told")
+            return await self.pool.get(served.spec).perform(task(served.model), request_id)
+        except Exception as error:
+            raise self._refusal(error, request_id) from error
 
     async def _handled(self, handler: tasks.Handler, served: Served, inputs: Any, request_id: str) -> RunAnswer:
         """The answer of a task other than text generation."""

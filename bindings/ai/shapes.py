@@ -107,8 +107,9 @@ def text_generation(inputs: Any, model: Model, form: str = "") -> TextInput:
         fields = {**fields, "prompt": several[0]}
     told = fields.get("stream_options", {}).get("include_usage")
     wanted = TextInput(
-        generate(fields, model, raw=form == COMPLETION, fill=own), truth(fields.get("stream")), form,
-        fields.get("lora"), not route, own, told is True if own else told is not False, asked, tuple(several),
+        generate(fields, model, raw=form == COMPLETION, fill=own, clip=form == MESSAGES),
+        truth(fields.get("stream")), form, fields.get("lora"), not route, own,
+        told is True if own else told is not False, asked, tuple(several),
     )
     if form == CLASSIC and wanted.stream and wanted.generate.json_schema is not None:
         raise bad_input("JSON Mode does not support streaming")

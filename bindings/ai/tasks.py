@@ -89,14 +89,45 @@ class Transcribed(msgspec.Struct, kw_only=True):
     duration: float
 
 
-Task = Embed | Score | Classify | Transcribe
-ANSWERS: dict[type, type] = {Embed: Embedded, Score: Scored, Classify: Classified, Transcribe: Transcribed}
+class Tokenize(msgspec.Struct, kw_only=True, tag=True):
+    """What does a generating model read, asked this? ``special``: a raw text with the tokens that go around it."""
+
+    request: Generate
+    special: bool = True
+
+
+class Tokenized(msgspec.Struct, kw_only=True):
+    """The ids, and what each stands for where that was asked; ``window``: the model's, where it is known."""
+
+    tokens: list[int]
+    pieces: list[str]
+    window: int | None
+
+
+class Detokenize(msgspec.Struct, kw_only=True, tag=True):
+    tokens: list[int]
+
+
+class Detokenized(msgspec.Struct, kw_only=True):
+    text: str
+
+
+Task = Embed | Score | Classify | Transcribe | Tokenize | Detokenize
+ANSWERS: dict[type, type] = {
+    Embed: Embedded, Score: Scored, Classify: Classified, Transcribe: Transcribed, Tokenize: Tokenized,
+    Detokenize: Detokenized,
+}
 
 class TextTooLong(EngineError):
     """400 / 3030: a text that its model cannot read whole, and that may not be cut (contract §1.7)."""
 
     def __init__(self, tokens: int, limit: int) -> None:
         super().__init__(3030, 400, f"Max context reached {tokens} tokens but model supports only {limit}")
+
+
+
+def no_such_token(number: int) -> EngineError:
+    return EngineError(5006, 400, f"Error: '/tokens': the model has no token {number}", "Bad input")
 
 
 RUNNERS = {
@@ -199,8 +230,7 @@ def servable(engine: str, runner: str) -> bool:
 
 
 __all__ = [
-    "ANSWERS", "ENGINES_BY_RUNNER", "GENERATE", "HANDLERS", "RUNNERS", "Classified", "Classify", "Client", "Embed",
-    "Embedded", "Handler", "Job", "Score", "Scored", "Segment", "Stats", "Task", "TextTooLong", "Transcribe",
-    "Transcribed", "handler", "kind", "servable",
-    "takes_files",
+    "ANSWERS", "ENGINES_BY_RUNNER", "GENERATE", "HANDLERS", "RUNNERS", "Classified", "Classify", "Client", "Detokenize",
+    "Detokenized", "Embed", "Embedded", "Handler", "Job", "Score", "Scored", "Segment", "Stats", "Task", "TextTooLong",
+    "Tokenize", "Tokenized", "Transcribe", "Transcribed", "handler", "kind", "no_such_token", "servable", "takes_files",
 ]

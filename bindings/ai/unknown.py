@@ -38,9 +38,10 @@ class Unknown:
     def routes(self) -> list[Route]:
         return [Route("*", path, self.answer, self.own) for path in ("/v1", "/v1/{path:path}")]
 
-    async def answer(self, request: Request, path: str = "") -> Response:
-        why = next((f": {why}" for words, why in UNSERVED.items() if f"{path}/".startswith(f"{words}/")), "")
-        text = (f"There is no {request.method} {URL(request.url).pathname} here{why}. Served are POST {self._served}, "
+    async def answer(self, request: Request, **_: str) -> Response:
+        path = URL(request.url).pathname
+        why = next((f": {why}" for words, why in UNSERVED.items() if f"{path}/".startswith(f"/v1/{words}/")), "")
+        text = (f"There is no {request.method} {path} here{why}. Served are POST {self._served}, "
                 f"and GET /v1/models. {LEFT}")
         error = {"message": text, "type": "invalid_request_error", "param": None, "code": "unknown_url"}
         return encoded({"error": error}, 404)

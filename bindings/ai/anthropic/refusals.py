@@ -9,7 +9,10 @@ from bindings.ai.errors import AiError, GatewayError
 TYPES = {400: "invalid_request_error", 401: "authentication_error", 403: "permission_error", 404: "not_found_error",
          408: "timeout_error", 413: "request_too_large", 429: "rate_limit_error"}  # fmt: skip
 STATUSES = {5005: 400, 5007: 404, 5021: 400, 5028: 404, 6003: 401, 9106: 401}  # where Anthropic's is another
-NO_KEY = "No API key was sent. Send one as 'x-api-key', or as 'Authorization: Bearer …'"
+MESSAGES = {  # what Anthropic's clients look for
+    9106: "No API key was sent. Send one as 'x-api-key', or as 'Authorization: Bearer …'",
+    5021: "prompt is too long: {}",
+}
 
 
 def kind(status: int) -> str:
@@ -22,7 +25,7 @@ def told(error: AiError | GatewayError, request_id: str) -> tuple[dict[str, Any]
     first = error.envelope(request_id)["errors"][0]
     status = STATUSES.get(first["code"], error.status)
     message = error.description.removeprefix("Error: ") if isinstance(error, AiError) else first["message"]
-    message = NO_KEY if first["code"] == 9106 else message
+    message = MESSAGES.get(first["code"], "{}").format(message)
     return {"type": "error", "error": {"type": kind(status), "message": message}, "request_id": request_id}, status
 
 

@@ -17,6 +17,7 @@ from bindings.ai.keys import Keys
 from bindings.ai.models import TEXT_GENERATION
 from bindings.ai.service import AIService
 from bindings.ai.shapes import MESSAGES
+from bindings.ai.tokens_rest import counted
 from bindings.base import Route
 from runtime.web import Request, Response
 
@@ -31,7 +32,9 @@ class MessagesRest:
 
     def routes(self) -> list[Route]:
         gate = Keys.of(self.gate, "x-api-key", refused)
-        return [replace(route, when=self.own) for route in gate.routes("/v1/messages", POST=self.messages)]
+        routes = [*gate.routes("/v1/messages", POST=self.messages),
+                  *gate.routes("/v1/messages/count_tokens", POST=self.count_tokens)]
+        return [replace(route, when=self.own) for route in routes]
 
     async def messages(self, request: Request, request_id: str) -> Response:
         call = await asked(request)
@@ -42,6 +45,13 @@ class MessagesRest:
         if answer.stream is not None:
             return Response(answer.stream, headers=headers)
         return encoded(answer.json, headers=headers)
+
+    async def count_tokens(self, request: Request, request_id: str) -> Response:
+        call = await asked(request)
+        self._require(call.model)
+        fields = {"max_tokens": 1, **call.fields}
+        count = await counted(self.service, call.model, fields, MESSAGES, request_id)
+        return encoded({"input_tokens": count}, headers={"request-id": request_id, "cf-ai-req-id": request_id})
 
     def _require(self, id: str) -> None:
         model = self.service.catalog.model(id)

@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from bindings.ai import features
+from bindings.ai import features, tasks
 from bindings.ai.engine import Delta, EngineInfo, EngineSpec, Extra, Generate, Progress, check_limits
 from runtime.errors import ConfigError
 
@@ -71,6 +71,7 @@ class EchoEngine:
 
     def __init__(self, info: EngineInfo, options: Options) -> None:
         self.info, self._options, self.live = info, options, 0
+        self._places: dict[str, int] = {}
 
     @classmethod
     async def open(cls, spec: EngineSpec, progress: Progress) -> EchoEngine:
@@ -95,6 +96,21 @@ class EchoEngine:
                     yield piece.delta(index, prompt_tokens)
         finally:
             self.live -= 1
+
+    async def perform(self, task: tasks.Task, request_id: str) -> tasks.Tokenized | tasks.Detokenized:
+        """A word's token is its place among those seen so far. Raises EngineError: 5006 for one there is not."""
+        if isinstance(task, tasks.Detokenize):
+            return tasks.Detokenized(text=" ".join(map(self._word, task.tokens)))
+        assert isinstance(task, tasks.Tokenize)
+        features.check(task.request, self.info)
+        words = [word for text in _texts(task.request) for word in text.split()]
+        tokens = [self._places.setdefault(word, len(self._places)) for word in words]
+        return tasks.Tokenized(tokens=tokens, pieces=words, window=self._options.context_window)
+
+    def _word(self, token: int) -> str:
+        if not 0 <= token < len(self._places):
+            raise tasks.no_such_token(token)
+        return next(islice(self._places, token, None))
 
     async def _paced(self, request: Generate) -> AsyncGenerator[_Piece, None]:
         """Each piece at its own due time, counted from the start: a late one does not delay the rest."""

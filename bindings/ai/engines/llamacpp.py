@@ -34,7 +34,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from bindings.ai import features, weights
+from bindings.ai import features, tasks, weights
 from bindings.ai.engine import Delta, EngineError, EngineInfo, EngineSpec, Generate, Progress, check_limits
 from bindings.ai.engines import tool_prompt
 from bindings.ai.engines.llamacpp_ask import body, is_kept_to_a_grammar, offered, schema, template_options
@@ -163,6 +163,21 @@ class LlamaCppEngine:
         asked = {"content": text, "add_special": True, "parse_special": True}
         return _Prompt(text, (await self._ask("/tokenize", asked))["tokens"])
 
+    async def perform(self, task: tasks.Task, request_id: str) -> tasks.Tokenized | tasks.Detokenized:
+        """The tokens of a prompt, the text of tokens. Raises EngineError: 5006 for a token there is not."""
+        if isinstance(task, tasks.Detokenize):
+            for number in task.tokens:
+                if not 0 <= number < self._model.words:
+                    raise tasks.no_such_token(number)
+            return tasks.Detokenized(text=(await self._ask("/detokenize", {"tokens": task.tokens}))["content"])
+        assert isinstance(task, tasks.Tokenize)
+        features.check(task.request, self.info)
+        text = (await self._prompt(task.request)).text
+        asked = {"content": text, "add_special": task.special, "parse_special": True, "with_pieces": True}
+        found = (await self._ask("/tokenize", asked))["tokens"]
+        return tasks.Tokenized(tokens=[one["id"] for one in found], pieces=[_piece(one["piece"]) for one in found],
+                               window=self.info.context_window)
+
     async def _templated(self, request: Generate, messages: list[dict[str, Any]]) -> str:
         """The messages, through the chat template."""
         if offered(request) or tool_prompt.concerns(messages):
@@ -190,6 +205,11 @@ class LlamaCppEngine:
     def _free(self) -> None:
         """The destructor waits for llama.cpp's main loop: not for the event loop's thread."""
         self._server = None
+
+
+def _piece(piece: str | list[int]) -> str:
+    """Bytes where it is only part of a character."""
+    return piece if isinstance(piece, str) else bytes(piece).decode(errors="replace")
 
 
 async def _together(answers: list[AsyncGenerator[Delta, None]]) -> AsyncGenerator[Delta, None]:

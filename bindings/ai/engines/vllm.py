@@ -23,7 +23,7 @@ from typing import Any
 
 import msgspec
 
-from bindings.ai import features, hub
+from bindings.ai import features, hub, tasks
 from bindings.ai.engine import Delta, EngineInfo, EngineSpec, Generate, Progress, check_limits
 from bindings.ai.engines import vllm_load, vllm_tokens
 from bindings.ai.engines.vllm_chat import Chats
@@ -104,6 +104,24 @@ class VLLMEngine:
             async with turn, aclosing(self._deltas(asked, request_id)) as deltas:
                 async for delta in deltas:
                     yield delta
+
+    async def perform(self, task: tasks.Task, request_id: str) -> tasks.Tokenized | tasks.Detokenized:
+        """The tokens of a prompt, the text of tokens. Raises EngineError: 5006 for a token there is not."""
+        with self._errors.told():
+            if isinstance(task, tasks.Detokenize):
+                return tasks.Detokenized(text=self._plain.written(task.tokens))
+            assert isinstance(task, tasks.Tokenize)
+            features.check(task.request, self.info)
+            tokens = await self._read(task)
+            return tasks.Tokenized(
+                tokens=tokens, pieces=self._plain.pieces(tokens), window=self.info.context_window)
+
+    async def _read(self, task: tasks.Tokenize) -> list[int]:
+        if task.request.raw and not task.special:
+            prompt = await self._plain.render_bare(task.request.prompt or "")
+        else:
+            prompt = (await self._ask(task.request)).prompt
+        return list(prompt["prompt_token_ids"])
 
     async def _deltas(self, asked: Asked, request_id: str) -> AsyncGenerator[Delta, None]:
         self._generating += 1

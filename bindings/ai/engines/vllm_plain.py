@@ -13,6 +13,7 @@ from bindings.ai.engine import Generate
 from bindings.ai.engines import vllm_compat
 from bindings.ai.engines.vllm_read import Asked, Reader
 from bindings.ai.engines.vllm_tokens import SHORT
+from bindings.ai.tasks import no_such_token
 from runtime.errors import ConfigError
 
 _HI = [{"role": "user", "content": "Hi"}]
@@ -52,6 +53,24 @@ class Plain:
         else:
             _, (prompt,) = await self._renderer.render_chat_async([messages], self.chat, self._chat_length)
         return prompt
+
+    async def render_bare(self, text: str) -> Any:
+        """Without the tokens that go around a text."""
+        (prompt,) = await self._renderer.render_cmpl_async([{"prompt": text}], self._chat_length)
+        return prompt
+
+    def written(self, tokens: list[int]) -> str:
+        """Their text, special tokens too. Raises EngineError 5006 for one there is not."""
+        words = self._renderer.tokenizer
+        for token in tokens:
+            if not 0 <= token < len(words):
+                raise no_such_token(token)
+        text: str = words.decode(tokens, skip_special_tokens=False)
+        return text
+
+    def pieces(self, tokens: list[int]) -> list[str]:
+        """Each as the tokenizer has it."""
+        return [str(piece) for piece in self._renderer.tokenizer.convert_ids_to_tokens(tokens)]
 
     async def _render_text(self, text: str) -> Any:
         if len(text) > SHORT:
