@@ -34,6 +34,7 @@ class Said:
         self.notes: list[str] = []
         self.warnings: list[str] = []
         self.stages: list[str] = []
+        self.details: list[str] = []
 
     def note(self, text: str) -> None:
         self.notes.append(text)
@@ -41,8 +42,9 @@ class Said:
     def warn(self, text: str) -> None:
         self.warnings.append(text)
 
-    def progress(self, what: str, stage: str, fraction: float | None) -> None:
+    def progress(self, what: str, stage: str, fraction: float | None, detail: str = "") -> None:
         self.stages.append(stage)
+        self.details.append(detail)
 
     def progress_done(self, what: str, text: str) -> None:
         if text:

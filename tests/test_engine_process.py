@@ -176,6 +176,16 @@ async def test_patience_ends(pool: EnginePool) -> None:
         await client.aclose()
 
 
+async def test_the_two_embedded_models_are_told_apart_and_their_download_in_mb(said: Said) -> None:
+    for runner, use, size in (("generate", "text", 93), ("pooling", "embeddings", 84)):
+        client = EngineClient(EngineSpec(engine="llamacpp", model="embedded", runner=runner), said)
+        assert client.name == f"llamacpp: embedded ({use})"
+        client._progress("download", 0.5)
+        assert said.details[-1] == f"{size / 2:.0f} of {size} MB, then it is loaded"
+        client._progress("load", 0.5)
+        assert said.details[-1] == ""
+
+
 async def test_equal_specs_share_a_process_and_reloads_keep_it(pool: EnginePool) -> None:
     client = pool.get(SLOW)
     await client.ready()

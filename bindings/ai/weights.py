@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     import aiohttp
 
 
+NAME = "embedded"  # of both, as an engine's model
+
+
 class Pinned(NamedTuple):
     """A file inside a wheel, and what both must be: SHA-256 in hex, sizes in bytes.
 
