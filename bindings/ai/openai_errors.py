@@ -19,6 +19,7 @@ KEYS = {  # what the layer in front says of credentials, for who knows them as a
     9106: "No API key was sent: send it as 'Authorization: Bearer KEY'",
     10000: "Incorrect API key",
 }
+WINDOW = "This model's maximum context length is exceeded (context_length_exceeded). "  # litellm and langchain go by it
 BAD_INPUT = 5006
 COMPLAINTS = {  # what the first complaint of ``bindings.ai.checks`` has in it → OpenAI's code
     "required properties": "missing_required_parameter", "Type mismatch": "invalid_type",
@@ -36,9 +37,11 @@ def told(envelope: Mapping[str, Any], status: int) -> dict[str, Any]:
     return {"message": message, "type": _type(status), "param": param, "code": _code(number, message, status)}
 
 
-def of_keys(error: dict[str, Any], number: int) -> dict[str, Any]:
-    """The object for a client that knows no other credentials than a key."""
-    return {**error, "message": KEYS.get(number, error["message"])}
+def as_openai(envelope: Mapping[str, Any], status: int) -> dict[str, Any]:
+    """The same in OpenAI's words where clients go by them: of the key, and of the window."""
+    error, number = told(envelope, status), envelope["errors"][0]["code"]
+    message = KEYS.get(number, error["message"])
+    return {**error, "message": WINDOW + message if error["code"] == "context_length_exceeded" else message}
 
 
 def _type(status: int) -> str:
@@ -62,4 +65,4 @@ def _param(message: str) -> str | None:
     return re.sub(r"/(\d+)", r"[\1]", at).replace("/", ".")
 
 
-__all__ = ["BAD_INPUT", "STATUSES", "of_keys", "told"]
+__all__ = ["BAD_INPUT", "STATUSES", "as_openai", "told"]

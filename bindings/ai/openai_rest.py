@@ -114,11 +114,8 @@ def refused(error: AiError | GatewayError, request_id: str) -> Response:
 
 def refused_as_openai(error: AiError | GatewayError, request_id: str) -> Response:
     """A refusal under ``/v1``: its status is OpenAI's."""
-    envelope, status = error.envelope(request_id), _status(error)
-    told = openai_errors.told(envelope, status)
-    if isinstance(error, GatewayError):
-        told = openai_errors.of_keys(told, envelope["errors"][0]["code"])
-    return failed(error, request_id, status, error=told)
+    status = _status(error)
+    return failed(error, request_id, status, error=openai_errors.as_openai(error.envelope(request_id), status))
 
 
 def _status(error: AiError | GatewayError) -> int:
