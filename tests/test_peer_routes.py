@@ -7,9 +7,10 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any
 
+import aiohttp
 import pytest
 import pytest_asyncio
-from openai import AsyncOpenAI, NotFoundError
+from openai import AsyncOpenAI, BadRequestError, NotFoundError
 from serving import Served, serving, write
 from test_tasks_openai import Upstream
 
@@ -159,6 +160,46 @@ async def test_tokens_that_are_refused(pilot: Served) -> None:
     ]:  # fmt: skip
         status, answer = await post(pilot, path, body)
         assert (status, told in json.dumps(answer)) == (400, True), (body, answer)
+
+
+# Recordings
+
+
+@pytest.mark.parametrize("model", [TURBO, WHISPER])
+async def test_openais_client_has_a_recording_written_down(pilot: Served, upstream: Upstream, model: str) -> None:
+    async with AsyncOpenAI(api_key="any", base_url=pilot.url + "/v1", max_retries=0) as client:
+        heard = client.audio.transcriptions
+        asked: Any = {"model": model, "file": ("a.wav", b"RIFF", "audio/wav")}
+        plain = await heard.create(**asked, language="en", prompt="So", temperature=0)
+        assert plain.text == "Hello you."
+        assert {name: upstream.asked[-1].get(name) for name in ("language", "prompt", "file", "path")} == {
+            "language": "en", "prompt": "So", "file": b"RIFF", "path": "/v1/audio/transcriptions"}
+        assert await heard.create(**asked, response_format="text") == "Hello you.\n"
+        whole = await heard.create(**asked, response_format="verbose_json", timestamp_granularities=["segment"])
+        assert (whole.language, float(whole.duration), whole.text) == ("en", 2.0, "Hello you.")
+        assert [(one.start, one.end, one.text) for one in whole.segments or []] == [(0, 1.5, "Hello"), (1.5, 2, "you.")]
+        assert await heard.create(**asked, response_format="srt") == (
+            "1\n00:00:00,000 --> 00:00:01,500\nHello\n\n2\n00:00:01,500 --> 00:00:02,000\nyou.\n")
+        assert (await heard.create(**asked, response_format="vtt")).startswith("WEBVTT\n\n00:00:00.000 --> ")
+        events = [event async for event in await heard.create(**asked, stream=True)]
+        assert "".join(event.delta for event in events if event.type == "transcript.text.delta") == "Hello you."
+        assert (events[-1].type, events[-1].text) == ("transcript.text.done", "Hello you.")
+    form = aiohttp.FormData({"model": model})
+    form.add_field("file", b"RIFF", filename="a.wav")
+    status, text = await pilot.ask("/v1/audio/translations", "POST", data=form)
+    assert (status, json.loads(text)["text"], upstream.asked[-1]["path"]) == (
+        200, "Hello you.", "/v1/audio/translations")
+
+
+async def test_recordings_that_are_refused(pilot: Served) -> None:
+    async with AsyncOpenAI(api_key="any", base_url=pilot.url + "/v1", max_retries=0) as client:
+        asked: Any = {"model": WHISPER, "file": ("a.wav", b"RIFF", "audio/wav")}
+        for other, told in [({"model": MODEL}, "Text Generation"), ({"response_format": "ass"}, "/response_format"),
+                            ({"timestamp_granularities": ["word"]}, "no times of words")]:
+            with pytest.raises(BadRequestError, match=told):
+                await client.audio.transcriptions.create(**{**asked, **other})
+    status, body = await post(pilot, "/v1/audio/transcriptions", {"model": WHISPER})
+    assert (status, "multipart/form-data" in body["error"]["message"]) == (400, True)
 
 
 # What is not there

@@ -13,6 +13,7 @@ import msgspec
 
 from bindings.ai import cors, keeping
 from bindings.ai.anthropic.rest import MessagesRest
+from bindings.ai.audio_rest import AudioRest
 from bindings.ai.bound import AIBinding
 from bindings.ai.catalog import EMBEDDED, EMBEDDED_NAME, Catalog, automatic_engine
 from bindings.ai.catalog_rest import CatalogRest
@@ -125,7 +126,8 @@ class AI(Product):
         service: AIService = house.shared[cls.key]
         admits = partial(_admits, house.admits) if house.admits else None
         gate = Gate(os.environ.get("PILOT_API_TOKEN") or None, admits, lambda: service.settings.cors)
-        more = {**RankingsRest(service).handlers, **TokensRest(service).handlers}
+        more = {**RankingsRest(service).handlers, **TokensRest(service).handlers,
+                **AudioRest(service).handlers}
         openai = OpenAIRest(service, gate, lambda: service.settings.openai_routes, house.say.note, more)
         door, rest = GatewayDoor(service, house.url), Rest(service, gate)
         unknown = Unknown([*openai.handlers, "/messages"], lambda: service.settings.whole_v1)

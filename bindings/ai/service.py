@@ -104,7 +104,7 @@ class AIService:
         refuse_options(options)
         handler = tasks.handler(served.model)
         if handler is not None and (not form or served.spec.runner != tasks.GENERATE):
-            return await self._handled(handler, served, inputs, request_id)
+            return await self._handled(handler, served, inputs, request_id, form)
         wanted = await self._adapted(text_generation(inputs, served.model, form), served.model)
         stats = StreamStats(served.model.id)
         answering = Answering(served, wanted, request_id, stats, self._refusal)
@@ -139,12 +139,14 @@ class AIService:
         except Exception as error:
             raise self._refusal(error, request_id) from error
 
-    async def _handled(self, handler: tasks.Handler, served: Served, inputs: Any, request_id: str) -> RunAnswer:
+    async def _handled(
+        self, handler: tasks.Handler, served: Served, inputs: Any, request_id: str, form: str
+    ) -> RunAnswer:
         """The answer of a task other than text generation."""
         stats = StreamStats(served.model.id)
         client = partial(self.pool.get, served.spec)  # not before the inputs are found good: it starts a model
         try:
-            job = tasks.Job(served.model, served.stand_in, client, request_id, stats, self._adapted)
+            job = tasks.Job(served.model, served.stand_in, client, request_id, stats, self._adapted, form)
             with self.meter.begin(stats, tracing.task(served, request_id)).whole():
                 result = await handler(inputs, job)
             return RunAnswer(headers(served, request_id), stats, json=result)

@@ -26,6 +26,7 @@ from bindings.ai.sampling import generate, prompted, truth
 COMPLAINTS = 8  # at most so many in one answer: a body of a million bad messages is answered briefly
 CLASSIC, CHAT, COMPLETION, RESPONSES = "classic", "chat", "completion", "responses"
 MESSAGES = "messages"  # Anthropic's
+TRANSCRIPT = "transcript"  # of a recording, as OpenAI has it
 OPENAI = "OpenAI's "  # before a form, of a route under /v1: OpenAI's habits too, where the service's are others
 NEEDED = {CLASSIC: ("prompt", "messages"), CHAT: ("messages",), COMPLETION: ("prompt",), RESPONSES: ("messages",),
           MESSAGES: ("messages",)}
@@ -193,6 +194,6 @@ def _logprobs(given: Any, form: str) -> Iterator[str]:
 
 
 __all__ = [
-    "CHAT", "CLASSIC", "COMPLETION", "MESSAGES", "OPENAI", "RESPONSES", "TextInput", "refuse_options",
+    "CHAT", "CLASSIC", "COMPLETION", "MESSAGES", "OPENAI", "RESPONSES", "TRANSCRIPT", "TextInput", "refuse_options",
     "text_generation",
 ]

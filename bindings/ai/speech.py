@@ -8,9 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
+
 from bindings.ai import task_checks as check
 from bindings.ai.blobs import file_of
 from bindings.ai.checks import Fields
+from bindings.ai.shapes import TRANSCRIPT
 from bindings.ai.tasks import Job, Segment, Transcribe, Transcribed
 
 TASKS = ("transcribe", "translate")
@@ -22,6 +25,9 @@ async def answer(inputs: Any, job: Job) -> dict[str, Any]:
     check.refuse(_complaints(fields))
     found: Transcribed = await job.ask(_asked(fields))
     text = " ".join(segment.text for segment in found.segments)
+    if job.form == TRANSCRIPT:
+        return {"text": text, "language": found.language, "duration": found.duration,
+                "segments": [msgspec.structs.asdict(segment) for segment in found.segments]}
     result = {"text": text, "word_count": len(text.split()), "vtt": vtt(found.segments)}
     return result if job.model.form != "turbo" else _turbo(found, result)
 
@@ -46,10 +52,17 @@ def vtt(segments: list[Segment]) -> str:
     return "\n".join(["WEBVTT\n", *cues])
 
 
-def _clock(seconds: float) -> str:
+def srt(segments: list[Segment]) -> str:
+    """SubRip captions."""
+    cues = [f"{number}\n{_clock(segment.start, ',')} --> {_clock(segment.end, ',')}\n{segment.text}\n"
+            for number, segment in enumerate(segments, 1)]
+    return "\n".join(cues)
+
+
+def _clock(seconds: float, point: str = ".") -> str:
     minutes, rest = divmod(round(seconds * 1000), 60_000)
     hours, minutes = divmod(minutes, 60)
-    return f"{hours:02}:{minutes:02}:{rest // 1000:02}.{rest % 1000:03}"
+    return f"{hours:02}:{minutes:02}:{rest // 1000:02}{point}{rest % 1000:03}"
 
 
 def _complaints(fields: Fields) -> Iterator[str]:
@@ -65,4 +78,4 @@ def _complaints(fields: Fields) -> Iterator[str]:
             yield f"'/{name}' is not served here"
 
 
-__all__ = ["answer", "vtt"]
+__all__ = ["answer", "srt", "vtt"]

@@ -183,6 +183,8 @@ class Job:
     stats: Stats
     adapted: Callable[[TextInput, Model], Awaitable[TextInput]]
     """``lora`` made a folder."""
+    form: str = ""
+    """Of ``bindings.ai.shapes``, where a route asks for one."""
 
     async def ask(self, task: Task) -> Any:
         """The engine's answer (``ANSWERS``), whose tokens are counted. Raises EngineError."""
