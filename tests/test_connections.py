@@ -17,7 +17,7 @@ from runtime.supervisor import leaving
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 WORKER = ROUTER + '''
-import asyncio
+import asgi, asyncio
 from workers import Response
 
 async def told(request):
@@ -53,6 +53,17 @@ async def waits():
     print("waiting")
     try: await asyncio.sleep(60)
     finally: print("ended")
+
+async def told_length(request, env, ctx):
+    request.signal.add_event_listener("abort", lambda event: print("wrongly aborted"))
+    async def app(scope, receive, send):
+        if scope["type"] == "lifespan": raise ValueError
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"5")]})
+        await send({"type": "http.response.body", "body": b"hello", "more_body": True})
+        await asyncio.sleep(0.3)
+        await send({"type": "http.response.body"})
+        print("came to its end")
+    return await asgi.fetch(app, request, env, ctx)
 
 async def drips():
     async def each():
@@ -217,6 +228,18 @@ async def test_who_closes_has_left(pilot: Served, path: str, told: str, first: b
     writer.close()
     await pilot.event("output", text=told)
     await pilot.event("request", path=path, note="client left")
+
+
+async def test_who_goes_with_all_there_is_has_not_left(pilot: Served) -> None:
+    pilot.events.clear()
+    reader, writer = await connect(pilot)
+    writer.write(b"GET /told_length HTTP/1.1\r\nhost: a\r\n\r\n")
+    async with asyncio.timeout(30):
+        await reader.readuntil(b"hello")
+    writer.close()
+    await pilot.event("output", text="came to its end")
+    assert "note" not in await pilot.event("request", path="/told_length")
+    assert not [line for line in pilot.events if "wrongly" in str(line)]
 
 
 async def half_closed() -> tuple[asyncio.StreamReader, asyncio.StreamWriter, asyncio.Server, list[Any]]:

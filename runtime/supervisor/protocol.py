@@ -38,7 +38,7 @@ class Protocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
-        if self.lost is not None:
+        if self.lost is not None and not _is_whole(self.cycle):
             self.lost()
 
     def eof_received(self) -> bool:  # type: ignore[override]
@@ -69,7 +69,7 @@ class Protocol(HttpToolsProtocol):
         if self.scope["http_version"] != "1.1":  # which knows no interim answers, and no chunks
             cycle = self.cycle
             cycle.waiting_for_100_continue = cycle.chunked_encoding = False
-            cycle.expected_content_length = _ToTheEnd()
+            cycle.expected_content_length = _ToTheEnd(1)
 
     def _check_upgrade(self) -> None:
         if self.parser.get_method() == b"CONNECT":
@@ -137,6 +137,11 @@ class _ToTheEnd(int):
 
     def __sub__(self, other: int) -> _ToTheEnd:
         return self
+
+
+def _is_whole(cycle: RequestResponseCycle) -> bool:
+    """Every byte of its length has been sent: its client may go, whatever the worker has still to do."""
+    return cycle.response_started and cycle.chunked_encoding is False and cycle.expected_content_length == 0
 
 
 def _no_upgrade(connection: bytes) -> bytes:
