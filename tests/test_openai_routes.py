@@ -15,6 +15,9 @@ import pytest
 import pytest_asyncio
 from serving import Served, serving, write
 
+from bindings.ai import cors
+from runtime.errors import ConfigError
+
 MODEL = "@cf/meta/llama-3.1-8b-instruct"
 NEWER = "@cf/openai/gpt-oss-20b"
 BGE = "@cf/baai/bge-small-en-v1.5"
@@ -210,6 +213,13 @@ async def test_whose_v1_is_is_told(pilot: Served) -> None:
     assert (await ask(pilot, "/v1/models/")).status == 404  # asked for a model without a name
     await ask(pilot, "/v1/models")
     await pilot.says("leaves /v1 to the worker")
+
+
+@pytest.mark.parametrize("origin", ["http://localhost:3000/", "localhost:3000", "null", "http://*.example", ""])
+async def test_what_is_no_origin_is_refused(origin: str) -> None:
+    with pytest.raises(ConfigError, match=r"(?s)'.*' is not an origin.*cors = \["):
+        cors.check([origin], "wrangler.toml: pilot.cors")
+    assert cors.check(["*", "https://app.example", "chrome-extension://abc"], "") != ()
 
 
 async def test_v1_left_to_the_worker(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from runtime.errors import ConfigError
 from runtime.web import Headers, Response
 
 ANY = "*"
-ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#@\s]+")  # a browser extension's too
+ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#@*\s]+")  # a browser extension's too
 EXPOSED = ", ".join((
     "cf-ai-req-id", "cf-ai-neurons", "cf-ai-stand-in", "cf-aig-log-id", "cf-aig-cache-status", "cf-aig-step",
     "cf-aig-event-id",
