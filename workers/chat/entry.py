@@ -1,4 +1,5 @@
-"""A chat page: ``/`` is the page, ``/worker-endpoint?query=...`` is the stream that its EventSource reads."""
+"""A chat page: ``/`` is the page, ``/worker-endpoint?query=...`` the stream that its EventSource reads, ``/model`` who
+answers."""
 
 import json
 from pathlib import Path
@@ -10,15 +11,13 @@ PAGE = Path(__file__).with_name("page.html").read_text(encoding="utf-8")
 SYSTEM = {"role": "system", "content": "You are a helpful assistant. Answer clearly and briefly."}
 EVENTS = {"content-type": "text/event-stream"}
 
-stand_in = None  # who answered the latest question in the model's place, if anyone did
-
 
 async def fetch(request, env, ctx):
     url = urlsplit(request.url)
     if url.path == "/":
         return Response(PAGE, headers={"content-type": "text/html; charset=utf-8"})
     if url.path == "/model":
-        return Response.json({"model": env.MODEL, "stand_in": stand_in})
+        return Response.json({"model": env.MODEL, "stand_in": await stand_in(env)})
     if url.path == "/worker-endpoint":
         return await answer(parse_qs(url.query), env)
     return Response("Not found\n", status=404)
@@ -38,12 +37,17 @@ async def answer(query, env):
 
 
 async def stream(messages, env):
-    global stand_in
     try:
         tokens = await env.AI.run(env.MODEL, {"messages": messages, "max_tokens": 512, "stream": True})
     except Exception as error:
         # An EventSource can read neither the status nor the body of a refusal, so it is told as an event.
         print(f"{env.MODEL}: {error}")
         return Response(f"data: {json.dumps({'error': {'message': str(error)}})}\n\n", headers=EVENTS)
-    stand_in = tokens.meta["headers"].get("cf-ai-stand-in") if hasattr(tokens, "meta") else None
     return Response(tokens, headers=EVENTS)
+
+
+async def stand_in(env):
+    """Who answers in the model's place, if anyone does: a question of one token finds out."""
+    ask = {"messages": [{"role": "user", "content": "Hello"}], "max_tokens": 1}
+    answer = await env.AI.run(env.MODEL, ask, {"returnRawResponse": True})
+    return answer.headers.get("cf-ai-stand-in")
