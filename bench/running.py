@@ -83,7 +83,7 @@ class Server:
         (folder / "project").mkdir()
         if self.prepare is not None:
             self.prepare(folder / "project", port, target)
-        command = [part.format(**words) if "{" in part else part for part in self.command]
+        command = [_filled(part, words) for part in self.command]
         paced = {"PACED_MS": str(interval_ms), "PACED_LOG": str(folder / "paced.log")}
         tree = {"PYTHONPATH": str(HERE.parent)}
         with (folder / "log").open("wb") as log:
@@ -108,6 +108,13 @@ class Server:
         if self.tokens:
             for _ in range(3):  # everything loaded, every path gone once
                 first_bytes(running.port, self.tokens, self.body, self.patience)
+
+
+def _filled(part: str, words: dict[str, str]) -> str:
+    """Braces of other things, as of an engine's argument in JSON, stay."""
+    for name, value in words.items():
+        part = part.replace(f"{{{name}}}", value)
+    return part
 
 
 def free_port() -> int:

@@ -15,7 +15,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 sys.path.append(str(ROOT))  # bench/ is not installed
 
-from bench import gpu, gpu_model, targets  # noqa: E402
+from bench import gpu, gpu_model, running, targets  # noqa: E402
 from bench.figures import FIGURES  # noqa: E402
 
 SMALL = ("--seconds", "0.3", "--repeats", "1", "--rounds", "2")
@@ -108,3 +108,25 @@ def test_engine_arguments_are_the_same_for_both() -> None:
     assert gpu.flags(arguments) == ["--load-format", "dummy", "--enforce-eager", "--no-enable-prefix-caching",
                                     "--max-model-len", "8"]
     assert dict(map(gpu.engine_argument, ["a=1", "b=text", "c=false"])) == {"a": 1, "b": "text", "c": False}
+    compilation = dict([gpu.engine_argument('compilation_config={"cudagraph_mode": "FULL"}')])
+    assert gpu.flags(compilation) == ["--compilation-config", '{"cudagraph_mode": "FULL"}']
+
+
+SAYS = """
+import sys
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(sys.argv[2].encode())
+
+HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+"""
+
+
+def test_an_argument_that_is_a_json_object_reaches_the_server_whole() -> None:
+    said = '{"cudagraph_mode": "FULL", "pass_config": {}} {port'
+    with running.Server("says", (sys.executable, "-c", SAYS, "{port}", said)).run(pinned=False) as server:
+        assert running.first_bytes(server.port, "/", None).decode() == said
