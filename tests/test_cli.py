@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import socket
 import sys
 from asyncio.subprocess import PIPE
 from collections.abc import Awaitable, Callable
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
+from serving import without
 
 Start = Callable[..., Awaitable[Any]]
 Project = Callable[..., Path]
 ENTRY = """
 import json
+import os
 from workers import Response
 
 async def fetch(request, env, ctx):
@@ -26,10 +30,11 @@ async def fetch(request, env, ctx):
 """
 
 
-async def run(*args: str, cwd: Path) -> tuple[int, str, str]:
+async def run(*args: str, cwd: Path, env: dict[str, str] | None = None) -> tuple[int, str, str]:
     """(exit code, stdout, stderr) of a ``pilot`` that is expected to end by itself."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-P", "-m", "runtime.cli", *args, cwd=cwd, stdout=PIPE, stderr=PIPE)
+        sys.executable, "-P", "-m", "runtime.cli", *args, cwd=cwd, stdout=PIPE, stderr=PIPE,
+        env={**os.environ, **(env or {})})
     try:
         async with asyncio.timeout(30):
             out, err = await process.communicate()
@@ -87,6 +92,37 @@ async def test_a_command_with_a_typo(tmp_path: Path) -> None:
     code, _, err = await run("deplyo", cwd=tmp_path)
     assert code == 2
     assert "did you mean 'deploy'?" in err.lower()
+
+
+MODELS = '"@cf/meta/llama-2-7b-chat-int8": {engine: vllm, vllm: {model: x/y}}'
+AI = 'ai = {binding = "AI"}\n'
+
+
+@pytest.mark.parametrize("missing", ["vllm", "torch"])
+async def test_an_engine_that_is_not_installed_is_3_and_says_what_to_type(
+    tmp_path: Path, project: Project, missing: str,
+) -> None:
+    if missing != "vllm" and find_spec("vllm") is None:
+        pytest.skip("vLLM is not installed")
+    folder = project(ENTRY, AI)
+    code, _, err = await run("dev", "--port", "0", "--engine", "vllm", cwd=folder, env=without(tmp_path, missing))
+    assert code == 3, err
+    for words in ("--engine", missing, "pip install 'pilotlight[vllm]'"):
+        assert words in err
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(("config", "files", "words"), [
+    (AI + '[pilot]\nengine = "vllm"\n', {}, "wrangler.toml: pilot.engine"),
+    (AI, {"models.yaml": MODELS}, "models.yaml: @cf/meta/llama-2-7b-chat-int8: engine"),
+])  # fmt: skip
+async def test_a_file_that_names_an_engine_that_is_not_installed_is_answered_before_a_request_is(
+    tmp_path: Path, start_pilot: Start, project: Project, config: str, files: dict[str, str], words: str,
+) -> None:
+    pilot = await start_pilot(project(ENTRY, config, files), env=without(tmp_path, "vllm"))
+    said = pilot.log()
+    assert f"{words}: vllm is not installed here" in said
+    assert "pip install 'pilotlight[vllm]'" in said
 
 
 async def test_a_port_in_use_is_3_and_names_a_way_out(project: Project) -> None:

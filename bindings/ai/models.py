@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from bindings.ai import engine_options
+from bindings.ai import engine_options, installed
 from bindings.ai.engine import ENGINES
 from runtime.errors import ConfigError
 from runtime.hints import close_to
@@ -185,10 +185,11 @@ def _options(block: Row | None) -> Row:
 
 
 def check_engine(name: Any, where: str) -> None:
-    """Raises ConfigError when no engine is called ``name``; ``where`` says who calls it so."""
+    """Raises ConfigError when no engine is called ``name``, or it is not here; ``where`` says who calls it so."""
     if not isinstance(name, str) or name not in ENGINES:
         hint = close_to(name, ENGINES) if isinstance(name, str) else ""
         raise ConfigError(f"unknown engine {name!r}{hint}", where=where, remedy=f"Use one of: {', '.join(ENGINES)}")
+    installed.check(name, where)
 
 
 def _merged(below: Row, row: Row) -> Row:
