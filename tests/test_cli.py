@@ -107,7 +107,7 @@ async def test_an_engine_that_is_not_installed_is_3_and_says_what_to_type(
     folder = project(ENTRY, AI)
     code, _, err = await run("dev", "--port", "0", "--engine", "vllm", cwd=folder, env=without(tmp_path, missing))
     assert code == 3, err
-    for words in ("--engine", missing, "pip install 'pilotlight[vllm]'"):
+    for words in ("--engine", missing, "pip install -e '.[vllm]'"):
         assert words in err
     assert "Traceback" not in err
 
@@ -122,7 +122,7 @@ async def test_a_file_that_names_an_engine_that_is_not_installed_is_answered_bef
     pilot = await start_pilot(project(ENTRY, config, files), env=without(tmp_path, "vllm"))
     said = pilot.log()
     assert f"{words}: vllm is not installed here" in said
-    assert "pip install 'pilotlight[vllm]'" in said
+    assert "pip install -e '.[vllm]'" in said
 
 
 async def test_a_port_in_use_is_3_and_names_a_way_out(project: Project) -> None:

@@ -10,9 +10,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import jsonschema_rs
 import pytest
 import pytest_asyncio
-from feature_models import CALL, adapter, talking_llama
+from feature_models import CALL, _talking_tokenizer, adapter, talking_llama
 from models_support import Said, ask, silent, text_of, tokens_of
 from test_engines import LONG as TEXT
 from test_engines import Engines, collect, live, until_live
@@ -217,6 +218,55 @@ async def test_vllm_any_object_is_a_schema_too(engines: Featured) -> None:
     assert text_of(deltas).startswith("{")
 
 
+ANY_A: dict[str, Any] = {"type": "object", "required": ["a"]}
+PICK = {"enum": ["x", "y"]}
+SCHEMAS: list[dict[str, Any]] = [
+    SCHEMA, {"type": "array", "items": PICK, "minItems": 2, "maxItems": 3}, ANY_A, {"type": "array", "minItems": 1},
+    {"type": "object", "properties": {"a": True}, "required": ["a"]},
+    {"type": "object", "properties": {"a": PICK}, "allOf": [{"required": ["a"], "properties": {"a": {"const": "y"}}}]},
+    {"type": "object", "patternProperties": {"^a$": PICK}, "additionalProperties": False, "minProperties": 1},
+    {"type": "array", "items": PICK, "minItems": 1, "maxItems": 1, "uniqueItems": True},
+    {"type": "object", "properties": {"a": {"$ref": "#/$defs/p"}}, "required": ["a"], "$defs": {"p": PICK}},
+]
+
+
+@pytest.mark.parametrize("schemas", [SCHEMAS, SCHEMAS[::-1]])
+async def test_vllm_keeps_to_a_schema_whatever_came_before(
+    engines: Featured, schemas: list[dict[str, Any]],
+) -> None:
+    engine = await engines.get("vllm")
+    for schema in schemas:
+        short = {} if schema is SCHEMA else {number("!"): -100.0, number(","): -100.0}
+        if schema.get("minItems", 0) > 1:
+            del short[number(",")]
+        deltas = await collect(engine, ask("JSON!", json_schema=schema, max_tokens=80, logit_bias=short))
+        jsonschema_rs.validate(schema, json.loads(text_of(deltas)))
+        assert deltas[-1].finish_reason == "stop"
+
+
+async def test_vllm_wastes_no_tokens_on_space(engines: Featured) -> None:
+    schema = {"type": "array", "items": {"type": "integer", "minimum": 0, "maximum": 9}, "minItems": 1, "maxItems": 3}
+    drawn = {number(space): 100.0 for space in ("Ġ", "Ċ")}
+    deltas = await collect(await engines.get("vllm"), ask("JSON!", json_schema=schema, logit_bias=drawn))
+    assert text_of(deltas) == json.dumps(json.loads(text_of(deltas)), separators=(",", ":"))
+    assert deltas[-1].finish_reason == "stop"
+
+
+async def test_vllm_keeps_a_forced_call_to_what_can_be_said_of_its_schema(engines: Featured) -> None:
+    cities = {"type": "array", "items": {"enum": ["Paris"]}, "minItems": 1, "maxItems": 1, "uniqueItems": True}
+    parameters = {"type": "object", "properties": {"cities": cities}, "required": ["cities"]}
+    tool = {"type": "function", "function": {"name": "f", "parameters": parameters, "strict": True}}
+    request = ask("Weather?", tools=[tool], tool_choice="required", max_tokens=100)
+    deltas = await collect(await engines.get("vllm"), request)
+    [call] = calls_of(deltas)
+    assert (call["name"], json.loads(call["arguments"])) == ("f", {"cities": ["Paris"]})
+    assert (text_of(deltas), deltas[-1].finish_reason) == ("", "tool_calls")
+
+
+def number(token: str) -> str:
+    return str(_talking_tokenizer().token_to_id(token))
+
+
 async def test_vllm_with_an_adapter_says_something_else(engines: Featured, tmp_path: Path) -> None:
     engine, other = await engines.get("vllm"), adapter(tmp_path / "one")
     assert text_of(await collect(engine, ask("hello", lora=str(other)))) == " g"
@@ -242,11 +292,8 @@ async def test_vllm_bans_a_token(engines: Featured) -> None:
     engine = await engines.get("vllm")
     [odds] = [one for delta in await collect(engine, ask("hello", logprobs=0, max_tokens=1)) if delta.extra
               for one in delta.extra.logprobs]
-    from feature_models import _talking_tokenizer
-
-    number = _talking_tokenizer().token_to_id(odds["token"].replace(" ", "Ġ"))
     assert odds["token"] == " a"
-    assert not text_of(await collect(engine, ask("hello", logit_bias={str(number): -100}))).startswith(" a")
+    assert not text_of(await collect(engine, ask("hello", logit_bias={number("Ġa"): -100}))).startswith(" a")
     assert (await refused(engine, logit_bias={"99999": 1}))[:2] == (8007, 400)
 
 

@@ -135,6 +135,40 @@ async def test_a_stop_string_ends_the_answer_and_is_left_out(engine: Any) -> Non
     assert deltas[-1].finish_reason == "stop"
 
 
+@pytest.mark.parametrize("turned", [False, True])
+async def test_of_several_stop_strings_the_one_that_begins_first_counts(engine: Any, turned: bool) -> None:
+    whole = text_of(await collect(engine, ask(LONG, max_tokens=12)))
+    _, first, second, *_ = whole.split()
+    across = whole[whole.index(first):whole.index(second) + len(second)]
+    for stops in ([first[-1:], first], [second, across], ["never said", across[2:], across]):
+        stops = [*reversed(stops)] if turned else stops
+        deltas = await collect(engine, ask(LONG, max_tokens=12, stop=stops))
+        assert text_of(deltas) in [whole[: whole.index(stop)] for stop in stops if stop in whole]
+        assert text_of(deltas) == min((whole[: whole.index(stop)] for stop in stops if stop in whole), key=len)
+        assert deltas[-1].finish_reason == "stop"
+
+
+@pytest.mark.parametrize("seed", [-1, -(2**63), 2**63 - 1])
+async def test_every_whole_number_is_a_seed(engine: Any, seed: int) -> None:
+    if engine.info.engine == "openai":
+        pytest.skip("it passes the seed on, and llama.cpp's own server takes -1 for none")
+    request = ask(temperature=1.0, seed=seed, max_tokens=24, n=2 if "n" in engine.info.features else 1)
+    assert by_index(await collect(engine, request)) == by_index(await collect(engine, request))
+
+
+def by_index(deltas: list[Delta]) -> list[str]:
+    """The text of each answer."""
+    return [text_of([one for one in deltas if (one.extra.index if one.extra else 0) == n]) for n in range(2)]
+
+
+@pytest.mark.parametrize("fields", [
+    {"temperature": 5.0}, {"top_p": 0.001}, {"top_p": 1.0}, {"top_k": 1}, {"top_k": 50}, {"repetition_penalty": 0.01},
+    {"repetition_penalty": 2.0}, {"frequency_penalty": -2.0, "presence_penalty": -2.0},
+    {"frequency_penalty": 2.0, "presence_penalty": 2.0}])
+async def test_the_published_ranges_are_taken_to_their_ends(engine: Any, fields: dict[str, Any]) -> None:
+    assert await collect(engine, ask(**{"temperature": 0.9, "seed": 1, "max_tokens": 3, **fields}))
+
+
 async def test_the_prompt_is_counted_from_the_first_delta_on(engine: Any) -> None:
     short, long = await collect(engine, ask("a")), await collect(engine, ask("a b c d e f g h"))
     assert long[-1].prompt_tokens - short[-1].prompt_tokens == 7

@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 import vllm_shapes
-from models_support import Said
+from models_support import Said, silent, tiny_llama
 
 from bindings.ai.client import EngineClient
 from bindings.ai.engine import EngineSpec, ModelUnavailable
 from bindings.ai.engines import vllm_compat
+from bindings.ai.engines.vllm import VLLMEngine
 from bindings.ai.engines.vllm_compat import NAMES, SERVED
 
 RECORDED = vllm_shapes.recorded()
@@ -90,7 +91,48 @@ def test_the_vllm_that_is_installed_passes_the_check() -> None:
     vllm_compat.check(NAMES)
 
 
-@pytest.mark.asyncio
+class Resolved(Exception):
+    """A configuration that vLLM would start a model with."""
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+async def test_defaults_are_those_of_vllm_serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    installed()
+    parser, begin = served()
+
+    def resolved(self: Any, vllm_config: Any, *args: Any, **named: Any) -> None:
+        raise Resolved(vllm_config, named["usage_context"])
+
+    model = str(tiny_llama(tmp_path))
+    llm: Any = vllm_compat.get("AsyncLLM")
+    monkeypatch.setattr(llm, "__init__", resolved)
+    monkeypatch.setattr(llm, "__del__", lambda self: None)
+    options = {"max_model_len": 4096, "enforce_eager": True}
+    with pytest.raises(Resolved) as ours:
+        await VLLMEngine.open(EngineSpec(engine="vllm", model=model, options=options), silent)
+    said = ["--model", model, "--max-model-len", "4096", "--enforce-eager"]
+    with pytest.raises(Resolved) as theirs:
+        async with begin(parser.parse_args(said)):
+            pass
+    (mine, context), (its, its_context) = (caught.value.args for caught in (ours, theirs))
+    assert context == its_context, "a CPU has the same defaults in every context, an H200 has not"
+    for part in ("scheduler_config", "parallel_config", "model_config"):
+        assert fields(getattr(mine, part)) == fields(getattr(its, part))
+
+
+def served() -> tuple[Any, Any]:
+    """What ``vllm serve`` reads its command line with, and what it begins with."""
+    places = ("launchers", "common", "openai")
+    make = next(filter(None, (vllm_compat.find(f"vllm.entrypoints.{place}.cli_args:make_arg_parser")
+                              for place in places)))
+    parser = vllm_compat.find("vllm.utils.argparse_utils:FlexibleArgumentParser")
+    return make(parser()), vllm_compat.find("vllm.entrypoints.openai.api_server:build_async_engine_client")
+
+
+def fields(config: Any) -> dict[str, str]:
+    return {name: repr(value) for name, value in vars(config).items()}
+
+
 @pytest.mark.parametrize(("files", "said"), [
     ({"__init__.py": "__version__ = '0.25.1'\n"}, f"(?s)vLLM 0.25.1 is not one .*AsyncEngineArgs.*vLLM {SERVED} is"),
     ({"__init__.py": "import torch_of_another_build\n"}, r"(?s)not whole: .*torch_of_another_build.*pip install"),

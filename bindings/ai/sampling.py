@@ -34,7 +34,7 @@ def generate(fields: Fields, model: Model, *, raw: bool = False, fill: bool = Fa
         top_p=_clamped(fields.get("top_p")),
         top_k=_whole(fields.get("top_k")),
         seed=_whole(fields.get("seed")),
-        repetition_penalty=fields.get("repetition_penalty"),
+        repetition_penalty=_above_zero(fields.get("repetition_penalty")),
         frequency_penalty=fields.get("frequency_penalty"),
         presence_penalty=fields.get("presence_penalty"),
         stop=_stops(fields.get("stop")),
@@ -111,6 +111,11 @@ def _whole(value: float | None) -> int | None:
 def _clamped(top_p: float | None) -> float | None:
     """Older schemas allow 0 to 2; beyond 1 means no cut at all, and 0 the single likeliest token."""
     return None if top_p is None else float(min(max(top_p, 0.001), 1))
+
+
+def _above_zero(penalty: float | None) -> float | None:
+    """The published range begins at 0, by which nobody can divide."""
+    return None if penalty is None else max(float(penalty), 0.01)
 
 
 def _stops(stop: str | list[str] | None) -> list[str]:

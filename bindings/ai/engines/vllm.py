@@ -16,17 +16,15 @@ for the KV cache, a share of the *free* memory, and no compilation.
 from __future__ import annotations
 
 import asyncio
-import copy
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, nullcontext
 from typing import Any
 
-import msgspec
-
 from bindings.ai import features, hub, tasks
 from bindings.ai.engine import Delta, EngineInfo, EngineSpec, Generate, Progress, check_limits
-from bindings.ai.engines import vllm_load, vllm_tokens
+from bindings.ai.engines import vllm_load, vllm_sampling, vllm_tokens
 from bindings.ai.engines.vllm_chat import Chats
+from bindings.ai.engines.vllm_grammar import Grammars
 from bindings.ai.engines.vllm_lora import Adapters, Turns
 from bindings.ai.engines.vllm_parsers import Parsers
 from bindings.ai.engines.vllm_plain import Plain
@@ -39,9 +37,9 @@ from runtime.wire import Feed
 
 
 class VLLMEngine:
-    def __init__(self, llm: Any, plain: Plain, chats: Chats | None, info: EngineInfo) -> None:
+    def __init__(self, llm: Any, plain: Plain, chats: Chats | None, grammars: Grammars, info: EngineInfo) -> None:
         self.info, self._generating = info, 0
-        self._llm, self._plain, self._chats = llm, plain, chats
+        self._llm, self._plain, self._chats, self._grammars = llm, plain, chats, grammars
         self._errors = vllm_load.Errors()
         self._adapters = Adapters(llm, self._errors.dead)
         self._turns = Turns() if "lora" in info.features and info.device == "cpu" else None
@@ -55,6 +53,7 @@ class VLLMEngine:
         options = dict(spec.options)
         template = _template(options.pop("chat_template", None))
         llm, parsers = await asyncio.to_thread(vllm_load.load_text, spec.model, options, template)
+        vllm_sampling.stop_at_the_first()
         progress("warm-up", None)
         engine = await cls._of(llm, spec.model, template, parsers)
         await engine._warm_up()
@@ -65,9 +64,11 @@ class VLLMEngine:
     @classmethod
     async def _of(cls, llm: Any, model: str, template: str | None, parsers: Parsers) -> VLLMEngine:
         await asyncio.to_thread(vllm_tokens.quicken, getattr(llm.renderer, "tokenizer", None))
-        plain = await Plain.of(llm, template)
-        chats = Chats(llm, template, parsers) if plain.chat is not None else None
-        return cls(llm, plain, chats, vllm_load.describe(llm, model, _features(llm, chats)))
+        grammars = Grammars(llm)
+        plain = await Plain.of(llm, template, grammars)
+        chats = Chats(llm, template, parsers, grammars) if plain.chat is not None else None
+        await asyncio.to_thread(grammars.settle, tagged=chats is not None and await chats.tagged())
+        return cls(llm, plain, chats, grammars, vllm_load.describe(llm, model, _features(llm, chats)))
 
     @property
     def alive(self) -> bool:
@@ -81,7 +82,7 @@ class VLLMEngine:
         if self._steps is None or not self._is_plain(request):
             return None
         with self._errors.told():
-            params = self._plain.params(request)
+            params = self._plain.params(vllm_sampling.within(request))
         if not self._steps.takes(params):
             return None
         stream = Stream(self._steps)
@@ -141,28 +142,15 @@ class VLLMEngine:
         return self._chats is not None and self._chats.concerns(request)
 
     async def _ask(self, request: Generate) -> Asked:
-        if request.n > 1 and request.temperature == 0:  # vLLM wants them sampled: from the likeliest alone, then
-            request = msgspec.structs.replace(request, temperature=1.0, top_k=1)
+        request = vllm_sampling.within(request)
         chats = self._chats if self._concerns_chats(request) else None
         asked = await (chats or self._plain).ask(request)
-        if request.json_schema is not None:
-            self._check_grammar(asked.params)
+        self._grammars.check(asked.params)
         if request.lora is not None:
             asked.more["lora_request"] = await self._adapters.get(request.lora)
         if request.trace_headers:  # read where vLLM has an otlp_traces_endpoint
             asked.more["trace_headers"] = request.trace_headers
         return asked
-
-    def _check_grammar(self, params: Any) -> None:
-        """Raises EngineError 5024 where none of vLLM's backends can make a grammar of the schema."""
-        check = getattr(copy.deepcopy(params), "_validate_structured_outputs", None)
-        if check is None:
-            return
-        config = self._llm.vllm_config
-        try:
-            check(config.model_config, config.structured_outputs_config, self._llm.renderer.tokenizer)
-        except Exception:
-            raise features.no_json() from None
 
     async def _warm_up(self) -> None:
         """One token: kernels are compiled and vLLM's own tasks are started before anybody waits for them."""

@@ -1,7 +1,8 @@
 """Chats that are more than text in and text out: tools, thoughts, images, options of the chat template.
 
-They take the way of vLLM's own API server: a ``ChatCompletionRequest``, rendered by its ``OnlineRenderer`` (which also
-says what a forced call must look like), and a ``Parser`` for each answer.
+They take the way of vLLM's own API server: a ``ChatCompletionRequest``, rendered by its ``OnlineRenderer``, and a
+``Parser`` for each answer. A call that is forced is JSON that matches a schema, as elsewhere; only where the model's
+grammars are xgrammar's does vLLM say what such a call must look like.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any
 from bindings.ai import features
 from bindings.ai.engine import EngineError, Generate
 from bindings.ai.engines import tool_prompt, vllm_compat
+from bindings.ai.engines.vllm_grammar import SPARE, Grammars
 from bindings.ai.engines.vllm_load import template_of
 from bindings.ai.engines.vllm_parsers import Parsers
 from bindings.ai.engines.vllm_read import Asked, Reader
@@ -24,12 +26,13 @@ _SOMETIMES = ("logit_bias", "chat_template_kwargs")
 class Chats:
     """``template``: the chat template where it is not the model's own."""
 
-    def __init__(self, llm: Any, template: str | None, parsers: Parsers) -> None:
+    def __init__(self, llm: Any, template: str | None, parsers: Parsers, grammars: Grammars) -> None:
         self._config, self._template, self._parsers = llm.model_config, template, parsers
+        self._grammars = grammars
         self._renderer = vllm_compat.get("OnlineRenderer")(
             llm.model_config, llm.renderer, request_logger=None,
             chat_template=template, chat_template_content_format="auto", enable_auto_tools=bool(parsers.tools),
-            exclude_tools_when_tool_choice_none=True,
+            exclude_tools_when_tool_choice_none=False,
             tool_parser=parsers.tools or None, reasoning_parser=parsers.reasoning or None)
         self._request = _request_class(llm.model_config.max_model_len)
         self._knows_tools = self._renderer.use_harmony or "tool" in (template or template_of(llm.renderer.tokenizer))
@@ -46,14 +49,32 @@ class Chats:
     async def ask(self, request: Generate) -> Asked:
         """Raises EngineError 8007 for what vLLM refuses."""
         wanted = self._request(**self._fields(request))
+        prompt = await self._rendered(wanted)
+        told = wanted.build_chat_params(self._template, "auto").chat_template_kwargs
+        readers = [Reader(self._parser(wanted, told), wanted, request) for _ in range(request.n)]
+        more = _thinking(wanted, readers[0].parser, told, prompt["prompt_token_ids"])
+        return Asked(prompt, wanted.to_sampling_params(request.max_tokens, {}), readers, more)
+
+    async def tagged(self) -> bool:
+        """Whether this model's JSON is within tags of its own."""
+        said = [{"role": "user", "content": "Hi"}]
+        wanted = self._request(messages=said, stream=True, structured_outputs={"json": {"type": "object"}})
+        try:
+            await self._rendered(wanted, as_told=True)
+        except Exception:
+            return False  # it says so to whoever asks for JSON
+        return getattr(wanted.structured_outputs, "json", None) is None
+
+    async def _rendered(self, wanted: Any, *, as_told: bool = False) -> Any:
+        """The prompt. What the model's parsers ask of the answer is in ``wanted`` then, if its grammars can say it."""
+        before = wanted.structured_outputs
         rendered = await self._renderer.render_chat(wanted)
         if not isinstance(rendered, tuple):
             raise EngineError(8007, 400, rendered.error.message)
-        prompt = rendered[1][0]
-        told = wanted.build_chat_params(self._template, "auto").chat_template_kwargs
-        readers = [Reader(self._parser(wanted, told), wanted, request.logprobs) for _ in range(request.n)]
-        more = _thinking(wanted, readers[0].parser, told, prompt["prompt_token_ids"])
-        return Asked(prompt, wanted.to_sampling_params(request.max_tokens, {}), readers, more)
+        after = wanted.structured_outputs
+        if after is not None and after.structural_tag and self._grammars.backend != SPARE and not as_told:
+            wanted.structured_outputs = before
+        return rendered[1][0]
 
     def _fields(self, request: Generate) -> dict[str, Any]:
         """The request in OpenAI's words, as vLLM has them."""
@@ -66,11 +87,16 @@ class Chats:
         if request.logprobs is not None:
             fields |= {"logprobs": True, "top_logprobs": request.logprobs}
         if request.json_schema is not None:
-            fields["structured_outputs"] = {"json": request.json_schema or {"type": "object"}}
-        if offered:
-            tools = [*map(_strict, offered)] if tool_prompt.forced(request) else offered
-            fields |= {"tools": tools, "tool_choice": request.tool_choice or "auto",
-                       "parallel_tool_calls": request.parallel_tool_calls}
+            fields["structured_outputs"] = {"json": self._grammars.said(request.json_schema)}
+        return fields | (self._tools(request, offered) if offered else {})
+
+    def _tools(self, request: Generate, offered: list[dict[str, Any]]) -> dict[str, Any]:
+        strict = self._grammars.backend == SPARE and features.forced(request)
+        fields = {"tools": [_told(tool, strict=strict) for tool in offered],
+                  "tool_choice": request.tool_choice or "auto", "parallel_tool_calls": request.parallel_tool_calls}
+        if features.forced(request) and not strict:
+            schema = self._grammars.said(tool_prompt.call_schema(request))
+            fields |= {"tool_choice": "none", "structured_outputs": {"json": schema}}
         return fields
 
     def _parser(self, wanted: Any, told: dict[str, Any]) -> Any:
@@ -79,9 +105,10 @@ class Chats:
                                  chat_template_kwargs=told, model_config=self._config)
 
 
-def _strict(tool: dict[str, Any]) -> dict[str, Any]:
-    """A forced call keeps to the schema of its arguments; newer vLLMs see to that only where they are told to."""
-    return {**tool, "function": {**tool["function"], "strict": True}}
+def _told(tool: dict[str, Any], *, strict: bool) -> dict[str, Any]:
+    """``strict``: a call keeps to the schema of its arguments; newer vLLMs see to that only where they are told to."""
+    function = {name: value for name, value in tool["function"].items() if name != "strict"}
+    return {**tool, "function": {**function, "strict": True} if strict else function}
 
 
 def _request_class(window: int) -> Any:

