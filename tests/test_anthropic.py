@@ -246,6 +246,13 @@ async def test_refusals(claude: AsyncAnthropic, pilot: Served) -> None:
     assert (status, json.loads(text)["error"]["type"]) == (401, "authentication_error")
 
 
+async def test_the_models(claude: AsyncAnthropic) -> None:
+    listed = [model async for model in claude.models.list()]
+    assert {MODEL, "calls"} <= {model.id for model in listed}
+    assert (listed[0].type, listed[0].created_at.year > 1960) == ("model", True)
+    assert (await claude.models.retrieve(MODEL)).id == MODEL
+
+
 async def test_a_stream_that_breaks(claude: AsyncAnthropic) -> None:
     async with claude.messages.stream(model="breaks", max_tokens=9, messages=USER) as stream:
         with pytest.raises(APIStatusError) as broken:

@@ -13,9 +13,11 @@ from typing import Any
 
 from bindings.ai import catalog_items, openai_embeddings, openai_errors
 from bindings.ai.answer import RunAnswer
+from bindings.ai.anthropic import models as anthropic_models
 from bindings.ai.asked import asked
 from bindings.ai.errors import AiError, GatewayError, bad_input
 from bindings.ai.gate import AI, Gate, Handler, encoded, failed
+from bindings.ai.keys import Keys
 from bindings.ai.models import TEXT_GENERATION, Model
 from bindings.ai.service import AIService
 from bindings.ai.shapes import CHAT, COMPLETION, OPENAI, RESPONSES
@@ -43,7 +45,7 @@ class OpenAIRest:
 
     def routes(self) -> list[Route]:
         recorded = replace(self._gate, failure=refused)
-        plain = replace(self._gate, failure=refused_as_openai, keyless=True)
+        plain = Keys.of(self._gate, "x-api-key", refused_as_openai)  # Anthropic's clients list the models, too
         shared = [*self._under("/v1", plain), *self._elsewhere(plain)]
         return [*self._under(AI + "/v1", recorded), *(self._shared(route) for route in shared)]
 
@@ -89,11 +91,14 @@ class OpenAIRest:
             self._service, call.model, call.fields, call.options, request_id))
 
     async def models(self, request: Request, request_id: str, **_: str) -> Response:
-        served = [_model(model) for model in self._service.catalog.models() if not model.retired]
-        return encoded({"object": "list", "data": served})
+        make = anthropic_models.row if anthropic_models.asks(request) else _model
+        served = [make(model) for model in self._service.catalog.models() if not model.retired]
+        return encoded(anthropic_models.page(served) if make is anthropic_models.row
+                       else {"object": "list", "data": served})
 
     async def model(self, request: Request, request_id: str, model: str, **_: str) -> Response:
-        return encoded(_model(self._service.catalog.model(model)))
+        make = anthropic_models.row if anthropic_models.asks(request) else _model
+        return encoded(make(self._service.catalog.model(model)))
 
     def _require_text(self, id: str) -> None:
         model = self._service.catalog.model(id)
