@@ -129,8 +129,8 @@ def stopping(reason: str, waiting: Sequence[str], seconds: float) -> list[str]:
         return [f"Stopping: {reason}"]
     count = "1 request is" if len(waiting) == 1 else f"{len(waiting)} requests are"
     again = "Ctrl-C again" if reason == "SIGINT" else "SIGTERM again" if reason == "SIGTERM" else "SIGTERM"
-    awaited = f"{count} awaited for up to {seconds:g} s: {some([*dict.fromkeys(waiting)])}"
-    return [f"Stopping: {reason}; {awaited}", f"{again} ends it at once"]
+    awaited = f"{count} awaited for up to {seconds:g} s; {again} ends it at once"
+    return [f"Stopping: {reason}", awaited, some([*dict.fromkeys(waiting)])]
 
 
 def requests(waiting: Sequence[str]) -> str:
