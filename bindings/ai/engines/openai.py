@@ -10,9 +10,10 @@ delta, and limits are checked against an estimate of four bytes a token.
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from functools import partial
 from typing import Any
 
@@ -23,9 +24,11 @@ from bindings.ai.engine import Delta, EngineError, EngineInfo, EngineSpec, Gener
 from bindings.ai.engines import openai_errors as errors
 from bindings.ai.engines.openai_ask import Habits, path_and_body
 from bindings.ai.engines.openai_read import deltas
+from bindings.ai.engines.openai_sse import Body
 from runtime.errors import ConfigError, UserError
 
 _CONNECT = 10.0  # seconds
+_LIST = 1.0      # seconds that the list of a server's models may take
 
 
 class _Named(msgspec.Struct):
@@ -138,7 +141,9 @@ class OpenAIEngine:
         try:
             async with self._session.get(f"{self._base}/models") as response:
                 status = response.status
-                self._names = _names(await response.read())
+                with suppress(TimeoutError):  # it is for a hint, and some servers stream whatever they are asked
+                    async with asyncio.timeout(_LIST):
+                        self._names = _names(await Body(response.content).rest(1 << 20))
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             raise UserError(f"no server answers: {error or type(error).__name__}", where=self.url,
                             remedy=f"{errors.REMEDY[0].upper()}{errors.REMEDY[1:]}.") from None
