@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
+import aiohttp
 import jsonschema_rs
 import pytest
+from aiohttp.base_protocol import BaseProtocol
 
 from bindings.ai.engine import Delta, EngineError, Extra, Generate
 from bindings.ai.engines import vllm_parsers
@@ -151,18 +153,21 @@ def test_raw_text_in_openais_words() -> None:
     assert asked == ("/completions", {**ALWAYS, "prompt": "Once", "logprobs": 1})
 
 
-async def events(*events: Any) -> AsyncIterator[bytes]:
+async def events(*events: Any, done: bool = True) -> aiohttp.StreamReader:
+    reader = aiohttp.StreamReader(BaseProtocol(asyncio.get_running_loop()), 2**16, loop=asyncio.get_running_loop())
     for event in events:
-        yield b"data: " + json.dumps(event).encode() + b"\n"
-        yield b"\n"
-    yield b"data: [DONE]\n"
+        reader.feed_data(b"data: " + json.dumps(event).encode() + b"\n\n")
+    if done:
+        reader.feed_data(b"data: [DONE]\n\n")
+    reader.feed_eof()
+    return reader
 
 
-async def answer(*given: Any, answers: int = 1, logprobs: int | None = None) -> list[Delta]:
+async def answer(*given: Any, answers: int = 1, logprobs: int | None = None, done: bool = True) -> list[Delta]:
     def refusal(status: int, body: str) -> EngineError:
         return EngineError(3043, status, body)
 
-    return [delta async for delta in deltas(events(*given), answers, logprobs, refusal)]
+    return [delta async for delta in deltas(await events(*given, done=done), answers, logprobs, refusal)]
 
 
 def chunk(delta: dict[str, Any], reason: str | None = None, **more: Any) -> dict[str, Any]:
@@ -194,7 +199,7 @@ async def test_several_answers_each_have_an_end() -> None:
         ("1", 1, None), ("0", 0, None), ("", 0, "length"), ("", 1, "length")]
     assert sum(delta.tokens for delta in found) == 7
     with pytest.raises(EngineError, match="before the answer was complete"):
-        await answer(pieces[0], USAGE, answers=2)
+        await answer(pieces[0], USAGE, answers=2, done=False)
 
 
 async def test_odds_in_both_of_openais_forms() -> None:
