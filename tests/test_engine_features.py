@@ -254,7 +254,8 @@ async def test_vllm_wastes_no_tokens_on_space(engines: Featured) -> None:
 
 async def test_vllm_keeps_a_forced_call_to_what_can_be_said_of_its_schema(engines: Featured) -> None:
     cities = {"type": "array", "items": {"enum": ["Paris"]}, "minItems": 1, "maxItems": 1, "uniqueItems": True}
-    parameters = {"type": "object", "properties": {"cities": cities}, "required": ["cities"]}
+    parameters = {"type": "object", "properties": {"cities": {"$ref": "#/$defs/cities"}}, "required": ["cities"],
+                  "$defs": {"cities": cities}}
     tool = {"type": "function", "function": {"name": "f", "parameters": parameters, "strict": True}}
     request = ask("Weather?", tools=[tool], tool_choice="required", max_tokens=100)
     deltas = await collect(await engines.get("vllm"), request)
