@@ -25,8 +25,9 @@ install = $(UV) sync --quiet --python $(BIN)/python --locked --inexact $(1:%=--e
 endif
 
 # What LOWEST=1 runs: a test or more of whatever uses a library.
-OLDEST = $(addprefix tests/test_,cli.py config.py host.py host_packages.py markdown.py metrics.py openai_clients.py \
-  outbound.py requests.py stand_in.py tracing.py web_forms.py worker_forms.py)
+OLDEST = $(addprefix tests/,config host/test_host.py host/test_packages.py ai/test_markdown.py ai/rest/test_openai_clients.py \
+  ai/test_stand_in.py supervisor/test_cli.py supervisor/test_metrics.py supervisor/test_outbound.py supervisor/test_requests.py \
+  supervisor/test_tracing.py web/test_forms.py isolate/test_worker_forms.py)
 
 # 3.11 first: the oldest supported version is the one with the most prebuilt wheels.
 # A candidate must run, not only exist: version managers leave shims of versions that are not selected.

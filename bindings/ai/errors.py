@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bindings.ai.engine import EngineError
+from bindings.ai.engine.protocol import EngineError
 from runtime.errors import PilotError
 
 

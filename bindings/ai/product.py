@@ -11,28 +11,29 @@ from typing import Any
 
 import msgspec
 
-from bindings.ai import cors, keeping
+from bindings.ai import stores as keeping
 from bindings.ai.anthropic.rest import MessagesRest
-from bindings.ai.audio_rest import AudioRest
-from bindings.ai.bound import AIBinding
-from bindings.ai.catalog import EMBEDDED, EMBEDDED_NAME, Catalog, automatic_engine
-from bindings.ai.catalog_rest import CatalogRest
-from bindings.ai.finetunes_rest import FinetunesRest
-from bindings.ai.gate import Gate
-from bindings.ai.gateway_door import GatewayDoor
-from bindings.ai.gateway_rest import GatewayRest
-from bindings.ai.markdown_rest import MarkdownRest
-from bindings.ai.metrics import of_engines
-from bindings.ai.models import check_engine
-from bindings.ai.openai_rest import OpenAIRest
-from bindings.ai.pool import EnginePool
-from bindings.ai.proxy import Proxy
-from bindings.ai.rankings_rest import RankingsRest
-from bindings.ai.rest import Rest
+from bindings.ai.binding import AIBinding
+from bindings.ai.catalog.models import check_engine
+from bindings.ai.catalog.resolve import EMBEDDED, EMBEDDED_NAME, Catalog, automatic_engine
+from bindings.ai.engine.pool import EnginePool
+from bindings.ai.http import cors
+from bindings.ai.http.gate import Gate
+from bindings.ai.methods.gateway import GatewayDoor
+from bindings.ai.observe.metrics import of_engines
+from bindings.ai.openai.audio import AudioRest
+from bindings.ai.openai.rankings import RankingsRest
+from bindings.ai.openai.text import OpenAIRest
+from bindings.ai.openai.tokens import TokensRest
+from bindings.ai.rest.catalog import CatalogRest
+from bindings.ai.rest.finetunes import FinetunesRest
+from bindings.ai.rest.gateway import GatewayRest
+from bindings.ai.rest.markdown import MarkdownRest
+from bindings.ai.rest.proxy import Proxy
+from bindings.ai.rest.run import Rest
+from bindings.ai.rest.unknown import Unknown
 from bindings.ai.service import AIService, Settings
 from bindings.ai.settings import AISettings, models_file
-from bindings.ai.tokens_rest import TokensRest
-from bindings.ai.unknown import Unknown
 from bindings.base import Binding, House, Product, Route
 from runtime.config import Config
 

@@ -16,22 +16,27 @@ from typing import Any, Protocol
 
 import msgspec
 
-from bindings.ai import batch, several, tasks, tracing
-from bindings.ai.adapters import Adapters, NoAdapters
-from bindings.ai.answer import Answering, RunAnswer, StreamStats, headers
-from bindings.ai.catalog import EMBEDDED, Catalog, Served, automatic_engine
-from bindings.ai.engine import Delta, EngineError, EngineSpec, Generate
+from bindings.ai.answers import several
+from bindings.ai.answers.answer import Answering, RunAnswer, StreamStats, headers
+from bindings.ai.batch import queue as batch
+from bindings.ai.catalog import kinds
+from bindings.ai.catalog.models import Model
+from bindings.ai.catalog.resolve import EMBEDDED, Catalog, Served, automatic_engine
+from bindings.ai.engine import tasks
+from bindings.ai.engine.protocol import Delta, EngineError, EngineSpec, Generate
 from bindings.ai.errors import AiError, bad_input, internal, of_engine
-from bindings.ai.gateway import Call, Gateways
-from bindings.ai.markdown import Markdown
-from bindings.ai.metrics import Meter
-from bindings.ai.models import Model
-from bindings.ai.shapes import TextInput, refuse_options, text_generation
+from bindings.ai.finetunes.adapters import Adapters, NoAdapters
+from bindings.ai.gateway.gateway import Call, Gateways
+from bindings.ai.inputs.text import TextInput, refuse_options, text_generation
+from bindings.ai.markdown.convert import Markdown
+from bindings.ai.observe import tracing
+from bindings.ai.observe.metrics import Meter
+from bindings.ai.tasks import registry
 from runtime.errors import UserError
 
 
 class Pool(Protocol):
-    """Engines by their specs; ``bindings.ai.pool`` has the real one."""
+    """Engines by their specs; ``bindings.ai.engine.pool`` has the real one."""
 
     def get(self, spec: EngineSpec) -> tasks.Client: ...
 
@@ -77,7 +82,7 @@ class AIService:
         self.preloaded: list[EngineSpec] = []
         self._told: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
-        self.batches: batch.Batches | None = None  # ``bindings.ai.keeping`` lends both
+        self.batches: batch.Batches | None = None  # ``bindings.ai.stores`` lends both
         self.gateways: Gateways | None = None
 
     async def run(
@@ -85,7 +90,7 @@ class AIService:
     ) -> RunAnswer:
         """Answer one request. Raises AiError for whatever is refused or fails before the first token.
 
-        ``form``: one of ``bindings.ai.shapes``, when an OpenAI route asks; else the model and the inputs say it.
+        ``form``: one of ``bindings.ai.inputs.text``, when an OpenAI route asks; else the model and the inputs say it.
         By way of the batch queue, or through an AI Gateway, where that is asked for.
         """
         request_id, options = request_id or new_request_id(), options or {}
@@ -102,7 +107,7 @@ class AIService:
         """The model's own answer."""
         served = self._served(model)
         refuse_options(options)
-        handler = tasks.handler(served.model)
+        handler = registry.handler(served.model)
         if handler is not None and (not form or served.spec.runner != tasks.GENERATE):
             return await self._handled(handler, served, inputs, request_id, form)
         wanted = await self._adapted(text_generation(inputs, served.model, form), served.model)
@@ -140,13 +145,13 @@ class AIService:
             raise self._refusal(error, request_id) from error
 
     async def _handled(
-        self, handler: tasks.Handler, served: Served, inputs: Any, request_id: str, form: str
+        self, handler: registry.Handler, served: Served, inputs: Any, request_id: str, form: str
     ) -> RunAnswer:
         """The answer of a task other than text generation."""
         stats = StreamStats(served.model.id)
         client = partial(self.pool.get, served.spec)  # not before the inputs are found good: it starts a model
         try:
-            job = tasks.Job(served.model, served.stand_in, client, request_id, stats, self._adapted, form)
+            job = registry.Job(served.model, served.stand_in, client, request_id, stats, self._adapted, form)
             with self.meter.begin(stats, tracing.task(served, request_id)).whole():
                 result = await handler(inputs, job)
             return RunAnswer(headers(served, request_id), stats, json=result)
@@ -160,7 +165,7 @@ class AIService:
     def takes_files(self, model: str) -> bool:
         """Whether a request for ``model`` may be a file instead of JSON."""
         with suppress(AiError):
-            return tasks.takes_files(self.catalog.model(model))
+            return kinds.takes_files(self.catalog.model(model))
         return False
 
     async def _adapted(self, wanted: TextInput, model: Model) -> TextInput:

@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from bindings.ai.anthropic.refusals import told
-from bindings.ai.asked import asked
+from bindings.ai.answers.message_errors import told
+from bindings.ai.catalog.models import TEXT_GENERATION
 from bindings.ai.errors import AiError, GatewayError
-from bindings.ai.gate import Gate, encoded
-from bindings.ai.keys import Keys
-from bindings.ai.models import TEXT_GENERATION
+from bindings.ai.http.asked import asked
+from bindings.ai.http.gate import Gate, encoded
+from bindings.ai.http.keys import Keys
+from bindings.ai.inputs.text import MESSAGES
+from bindings.ai.openai.tokens import counted
 from bindings.ai.service import AIService
-from bindings.ai.shapes import MESSAGES
-from bindings.ai.tokens_rest import counted
 from bindings.base import Route
 from runtime.web import Request, Response
 

@@ -24,8 +24,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from bindings.ai import features, tasks
-from bindings.ai.engine import Delta, EngineInfo, EngineSpec, Extra, Generate, Progress, check_limits
+from bindings.ai.engine import features, tasks
+from bindings.ai.engine.protocol import Delta, EngineInfo, EngineSpec, Extra, Generate, Progress, check_limits
 from runtime.errors import ConfigError
 
 

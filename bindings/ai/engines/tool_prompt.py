@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from bindings.ai.engine import Generate
+from bindings.ai.engine.features import forced
+from bindings.ai.engine.protocol import Generate
+from bindings.ai.engine.subschemas import moved
 from bindings.ai.engines.tool_calls import END, START, Calls, Json, overlap
-from bindings.ai.features import forced
-from bindings.ai.subschemas import moved
 
 Message = dict[str, Any]
 

@@ -1,0 +1,89 @@
+"""Workers AI's own answer: the classic result (contract §1.5) and its stream (§1.6)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from bindings.ai.answers import sse
+from bindings.ai.engine.accumulator import Call, Choice, Usage, reason
+from bindings.ai.engine.protocol import Delta, Extra
+from bindings.ai.inputs import json_mode
+
+NONE = Extra()
+FILTERED = "content_filter"
+
+
+class Classic:
+    """``bindings.ai.answers.encoders.Form``."""
+
+    def __init__(self, schema: dict[str, Any] | None, *, padding: bool) -> None:
+        self._schema, self._called = schema, False
+        self.text = sse.padded_token if padding else sse.token
+        self._event = sse.padded_event if padding else sse.event
+
+    def begin(self) -> bytes:
+        return b""
+
+    def rest(self, delta: Delta) -> bytes:
+        extra, events = delta.extra or NONE, b""
+        if extra.reasoning:
+            events += self._event({"response": "", "reasoning_content": extra.reasoning})
+        if delta.text:
+            events += self.text(delta.text)
+        if extra.tool_calls:
+            self._called = True
+            events += self._event({"tool_calls": extra.tool_calls})
+        if told := _told(delta.finish_reason, called=self._called):
+            events += self._event({"finish_reason": told})
+        return events
+
+    def end(self, usage: Usage) -> bytes:
+        return sse.last(classic_usage(usage))
+
+    def failure(self, envelope: dict[str, Any], status: int) -> bytes:
+        return sse.failure(envelope)
+
+    def whole(self, choices: Sequence[Choice], usage: Usage) -> dict[str, Any]:
+        """The result, key order as the service writes it. Raises AiError 5024."""
+        [choice] = choices
+        reasoning = {"reasoning_content": choice.reasoning} if choice.reasoning else {}
+        calls = [_flat(call) for call in choice.calls.values()]
+        filtered = {"finish_reason": FILTERED} if choice.finish_reason == FILTERED else {}
+        return {"response": self._response(choice), **reasoning, "tool_calls": calls, **filtered,
+                "usage": classic_usage(usage)}
+
+    def _response(self, choice: Choice) -> Any:
+        text = choice.text
+        if choice.finish_reason == FILTERED:  # what there is of it
+            return text
+        if choice.calls:
+            return text if text.strip() else None
+        return text if self._schema is None else json_mode.value(text, self._schema)
+
+
+def classic_usage(usage: Usage) -> dict[str, Any]:
+    """With the details only where there are some: the service's older answers have none."""
+    details = {"prompt_tokens_details": {"cached_tokens": usage.cached}} if usage.cached else {}
+    return {**usage.counts(), **details}
+
+
+def _told(given: str | None, *, called: bool) -> str:
+    """The reasons that the classic form tells: the service's own answers have no other."""
+    if given == FILTERED:
+        return FILTERED
+    return reason(given, called) if given is not None and called else ""
+
+
+def _flat(call: Call) -> dict[str, Any]:
+    """The arguments as an object, or as they are if the model stopped half-way through them."""
+    try:
+        arguments = msgspec.json.decode(call.arguments or "{}")
+    except msgspec.DecodeError:
+        arguments = call.arguments
+    return {"name": call.name, "arguments": arguments, **call.more}
+
+
+__all__ = ["Classic"]

@@ -1,0 +1,68 @@
+"""OpenAI's ``error`` object, which its clients print and read; it stands beside the service's envelope (contract §1.7).
+
+Under ``/v1`` the status is OpenAI's as well: by it they choose the exception to raise.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+CODES = {
+    3030: "context_length_exceeded", 5021: "context_length_exceeded", 5007: "model_not_found", 5028: "model_not_found",
+    6003: "invalid_api_key", 9106: "invalid_api_key", 10000: "invalid_api_key", 3006: "request_too_large",
+}  # fmt: skip
+STATUSES = {5005: 400, 5007: 404, 5021: 400, 5028: 404, 6003: 401, 9106: 401}  # OpenAI's, where the service's differ
+KEYS = {  # what the layer in front says of credentials, for who knows them as an API key
+    6003: "The API key is malformed: send it as 'Authorization: Bearer KEY'",
+    9106: "No API key was sent: send it as 'Authorization: Bearer KEY'",
+    10000: "Incorrect API key",
+}
+WINDOW = "This model's maximum context length is exceeded (context_length_exceeded). "  # litellm and langchain go by it
+BAD_INPUT = 5006
+COMPLAINTS = {  # what the first complaint of ``bindings.ai.inputs.checks`` has in it → OpenAI's code
+    "required properties": "missing_required_parameter", "Type mismatch": "invalid_type",
+    "not served": "unsupported_parameter",
+}  # fmt: skip
+NO_MATCH = "oneOf at '/' not met, 0 matches: "  # before the complaints
+PLACE = re.compile(r"required properties at '/(?P<at>[^']*)' are '(?P<name>[^',]+)|'/(?P<pointer>[^']+)'")
+
+
+def told(envelope: Mapping[str, Any], status: int) -> dict[str, Any]:
+    """``{message, type, param, code}``, in the envelope's own words."""
+    first = envelope["errors"][0]
+    number, message = first["code"], first["message"]
+    param = "model" if CODES.get(number) == "model_not_found" else _param(message) if number == BAD_INPUT else None
+    return {"message": message, "type": _type(status), "param": param, "code": _code(number, message, status)}
+
+
+def as_openai(envelope: Mapping[str, Any], status: int) -> dict[str, Any]:
+    """The same in OpenAI's words where clients go by them: of the key, and of the window."""
+    error, number = told(envelope, status), envelope["errors"][0]["code"]
+    message = KEYS.get(number, error["message"])
+    return {**error, "message": WINDOW + message if error["code"] == "context_length_exceeded" else message}
+
+
+def _type(status: int) -> str:
+    return "server_error" if status >= 500 else "rate_limit_error" if status == 429 else "invalid_request_error"
+
+
+def _code(number: int, message: str, status: int) -> str:
+    if number == BAD_INPUT:
+        first, _, _ = message.replace(NO_MATCH, "").partition(", ")
+        return next((code for words, code in COMPLAINTS.items() if words in first), "invalid_value")
+    other = "rate_limit_exceeded" if status == 429 else _type(status)
+    return CODES.get(number, other)
+
+
+def _param(message: str) -> str | None:
+    """The first place that is complained about, as OpenAI writes it: ``messages[0].content``."""
+    found = PLACE.search(message)
+    if found is None:
+        return None
+    at = found["pointer"] or "/".join(filter(None, (found["at"], found["name"])))
+    return re.sub(r"/(\d+)", r"[\1]", at).replace("/", ".")
+
+
+__all__ = ["BAD_INPUT", "STATUSES", "as_openai", "told"]

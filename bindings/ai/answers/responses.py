@@ -1,0 +1,170 @@
+"""The Responses API's answer: a list of items, and the stream of events that builds it (contract §2.3).
+
+An item is reasoning, a message or a function call. A stream opens one, fills it and closes it before the next:
+
+    response.created, response.in_progress
+    response.output_item.added, response.content_part.added
+    response.output_text.delta …
+    response.output_text.done, response.content_part.done, response.output_item.done
+    response.completed
+
+It ends so too where the limit cut it (``status`` says ``incomplete``): OpenAI's helpers wait for no other event.
+Each has OpenAI's ``event:`` line and a ``sequence_number``.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from bindings.ai.answers import openai_errors, sse
+from bindings.ai.answers.response_items import Item, Message, Reasoning, ToolCall
+from bindings.ai.catalog.models import Model
+from bindings.ai.engine.accumulator import Call, Choice, Usage
+from bindings.ai.engine.protocol import Delta, Extra
+from bindings.ai.inputs.text import TextInput
+
+NONE = Extra()
+INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}
+REPEATED: dict[str, Any] = {  # what an answer says of its request, where that said nothing
+    "instructions": None, "max_output_tokens": None, "metadata": {}, "parallel_tool_calls": True,
+    "previous_response_id": None, "reasoning": {"effort": None, "summary": None}, "service_tier": "default",
+    "store": False, "temperature": None, "text": {"format": {"type": "text"}}, "tool_choice": "auto", "tools": [],
+    "top_logprobs": 0, "top_p": None, "truncation": "disabled", "user": None,
+}  # fmt: skip
+SAID = b'event: response.output_text.delta\ndata: {"type":"response.output_text.delta","sequence_number":'
+_encode = msgspec.json.Encoder().encode
+
+
+class Responses:
+    """``bindings.ai.answers.encoders.Form``."""
+
+    def __init__(self, wanted: TextInput, model: Model) -> None:
+        self._wanted, self._model = wanted, model
+        self._id, self._created = f"resp_{uuid.uuid4().hex}", int(time.time())
+        self._items: list[Item] = []
+        self._number, self._reason = 0, "stop"
+
+    def begin(self) -> bytes:
+        begun = self._response("in_progress")
+        events = [self._event("response.created", response=begun), self._event("response.in_progress", response=begun)]
+        return b"".join(events)
+
+    def text(self, text: str) -> bytes:
+        """The most frequent event, put together from parts that were encoded once."""
+        opened, item = self._into(Message), self._items[-1]
+        item.texts.append(text)
+        self._number += 1
+        return b"%b%b%d%b%b%b" % (opened, SAID, self._number - 1, item.where, _encode(text), b',"logprobs":[]}\n\n')
+
+    def rest(self, delta: Delta) -> bytes:
+        extra, events = delta.extra or NONE, b""
+        if extra.reasoning:
+            events += self._into(Reasoning) + self._events(self._items[-1].add(extra.reasoning))
+        if delta.text or extra.logprobs:
+            events += self._into(Message) + self._events(self._items[-1].add(delta.text, extra.logprobs))
+        for piece in extra.tool_calls:
+            events += self._call(piece)
+        self._reason = delta.finish_reason or self._reason
+        return events
+
+    def end(self, usage: Usage) -> bytes:
+        """Also where nothing was said: an answer has a message, if an empty one."""
+        opened = b"" if self._items else self._into(Message)
+        _cut(self._items, self._reason)
+        whole = self._response(*_status(self._reason), output=[item.done() for item in self._items], usage=usage)
+        return opened + self._close() + self._event("response.completed", response=whole) + sse.DONE
+
+    def failure(self, envelope: dict[str, Any], status: int) -> bytes:
+        """The failed response; and the error by itself, which is what OpenAI's helpers raise."""
+        told = openai_errors.told(envelope, status)
+        response = self._response("failed", output=[item.done() for item in self._items])
+        response["error"] = {"code": "server_error", "message": told["message"]}
+        return self._event("response.failed", response=response) + self._error(told)
+
+    def _error(self, told: dict[str, Any]) -> bytes:
+        return self._event("error", code=told["code"], message=told["message"], param=told["param"], error=told)
+
+    def whole(self, choices: Sequence[Choice], usage: Usage) -> dict[str, Any]:
+        [choice] = choices
+        items = _items(choice)
+        _cut(items, choice.finish_reason)
+        output = [item.done() for item in items]
+        return self._response(*_status(choice.finish_reason), output=output, usage=usage)
+
+    def _call(self, piece: dict[str, Any]) -> bytes:
+        """A tool call's first piece has its id; later ones have more of its arguments."""
+        call = Call()
+        call.add(piece)
+        opened = self._begin(ToolCall(call)) if call.id else self._into(ToolCall)
+        return opened + self._events(self._items[-1].add(call.arguments))
+
+    def _into(self, kind: type[Item]) -> bytes:
+        """The events it takes until the last item is of this kind."""
+        return b"" if self._items and type(self._items[-1]) is kind else self._begin(kind())
+
+    def _begin(self, item: Item) -> bytes:
+        closed, item.place = self._close(), len(self._items)
+        item.where = b',"item_id":%b,"output_index":%d,"content_index":0,"delta":' % (_encode(item.id), item.place)
+        self._items.append(item)
+        return closed + self._events(item.opening())
+
+    def _close(self) -> bytes:
+        return self._events(self._items[-1].closing()) if self._items else b""
+
+    def _events(self, events: list[dict[str, Any]]) -> bytes:
+        return b"".join(self._event(**event) for event in events)
+
+    def _event(self, type: str, **fields: Any) -> bytes:
+        self._number += 1
+        event = {"type": type, "sequence_number": self._number - 1, **fields}
+        return b"event: %b\ndata: %b\n\n" % (type.encode(), _encode(event))
+
+    def _response(
+        self, status: str, incomplete: Any = None, *, output: Sequence[Any] = (), usage: Usage | None = None
+    ) -> dict[str, Any]:
+        asked = self._wanted.fields
+        repeated = {name: asked.get(name, value) for name, value in REPEATED.items()}
+        given = self._wanted.generate
+        return {
+            "id": self._id, "object": "response", "created_at": self._created, "status": status, "background": False,
+            "error": None, "incomplete_details": incomplete, "model": self._model.id, "output": list(output),
+            **repeated, "max_output_tokens": None if given.fill else given.max_tokens, "temperature": given.temperature,
+            "usage": None if usage is None else _usage(usage),
+        }  # fmt: skip
+
+
+def _items(choice: Choice) -> list[Item]:
+    """What a whole answer consists of."""
+    found: list[Item] = []
+    if choice.reasoning:
+        found.append(Reasoning(choice.reasoning))
+    if choice.text or not choice.calls:
+        found.append(Message(choice.text, choice.logprobs))
+    return [*found, *(ToolCall(call) for call in choice.calls.values())]
+
+
+def _cut(items: list[Item], reason: str) -> None:
+    """The last item is not whole where the answer was cut."""
+    if reason in INCOMPLETE:
+        items[-1].status = "incomplete"
+
+
+def _status(reason: str) -> tuple[str, Any]:
+    why = INCOMPLETE.get(reason)
+    return ("incomplete", {"reason": why}) if why else ("completed", None)
+
+
+def _usage(usage: Usage) -> dict[str, Any]:
+    return {
+        "input_tokens": usage.prompt, "input_tokens_details": {"cached_tokens": usage.cached},
+        "output_tokens": usage.completion, "output_tokens_details": {"reasoning_tokens": 0},
+        "total_tokens": usage.prompt + usage.completion,
+    }  # fmt: skip
+
+
+__all__ = ["Responses"]

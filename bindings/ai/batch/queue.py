@@ -1,0 +1,217 @@
+"""Async batch (contract §2.6): requests that wait their turn, and are asked about by their batch's id.
+
+    run(model, {"requests": [...]}, {"queueRequest": True})   → {"status": "queued", "request_id", "model"}
+    run(model, {"request_id": "..."})                         → queued, running, and in the end the responses
+
+What waits is in SQLite and survives a restart. A few at a time run (``[pilot] batch_concurrency``), so that
+whoever waits for an answer now is not behind all of them; each takes the way of any other ``run``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import aclosing
+from typing import Any, TypeVar
+
+import msgspec
+
+from bindings.ai.answers.answer import RunAnswer, StreamStats
+from bindings.ai.batch.store import BatchStore, Outcome, Progress, QueueFull, Request
+from bindings.ai.errors import AiError, bad_input, batch_lost, capacity, too_large
+from bindings.ai.gateway import options as gateway_options
+from bindings.ai.gateway.options import Retries
+from bindings.ai.inputs.checks import mismatch
+from bindings.sqlite import StoreError
+
+LARGEST = 10_000_000                    # bytes of a batch as JSON
+PASSING = frozenset({3007, 3040})       # codes of failures that another attempt may not meet
+ATTEMPTS = Retries(max_attempts=5, retry_delay_ms=1000, backoff="exponential")
+PAUSE = 5.0                             # seconds before a disk that is full or broken is tried again
+
+T = TypeVar("T")
+Run = Callable[..., Awaitable[RunAnswer]]
+
+
+def concerns(inputs: Any, options: Mapping[str, Any]) -> bool:
+    """Whether a ``run`` puts requests into the queue or asks about some."""
+    if str(options.get("queueRequest")).lower() == "true":  # requests writes Python's True into a query
+        return True
+    return isinstance(inputs, dict) and bool(inputs.get("request_id"))
+
+
+class Batches:
+    """The queue. ``run`` is the service's own; ``check(model)`` raises AiError for a model there is not."""
+
+    def __init__(
+        self, store: BatchStore, run: Run, check: Callable[[str], object], warn: Callable[[str], None]
+    ) -> None:
+        self._store, self._run, self._check, self._warn = store, run, check, warn
+        self._news = asyncio.Event()
+        self._concurrency, self._running = 1, 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._dispatcher: asyncio.Task[None] | None = None
+
+    def configure(self, concurrency: int) -> None:
+        """Run so many at once; and go on with what an earlier supervisor left."""
+        self._concurrency = concurrency
+        if self._dispatcher is None and self._store.exists:
+            self._start()
+        self._news.set()
+
+    async def answer(self, model: str, inputs: Any, options: Mapping[str, Any], request_id: str) -> RunAnswer:
+        """Queue the requests, or tell how far they are. Raises AiError."""
+        if not isinstance(inputs, dict):
+            raise bad_input(mismatch("/", inputs, "object"))
+        try:
+            asked = inputs.get("request_id")
+            result = await (self._told(model, asked) if asked else self._queued(model, inputs, options))
+        except StoreError as error:
+            self._warn(f"the batch queue cannot be used: {error}")
+            raise batch_lost() from None
+        return RunAnswer({"cf-ai-req-id": request_id, "cf-ai-neurons": "0"}, StreamStats(model), json=result)
+
+    async def aclose(self) -> None:
+        """What runs now is run again by the next supervisor."""
+        tasks = [*self._tasks, *([self._dispatcher] if self._dispatcher else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._store.aclose()
+
+    # Asking
+
+    async def _queued(self, model: str, inputs: dict[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
+        self._check(model)
+        requests = _requests(inputs)
+        kept = {name: value for name, value in options.items() if name != "queueRequest"}
+        if kept.get("gateway"):
+            gateway_options.parse(kept["gateway"])
+        id = str(uuid.uuid4())
+        try:
+            await self._store.add(id, model, kept, requests)
+        except QueueFull:
+            raise capacity() from None
+        if self._dispatcher is None:
+            self._start()
+        self._news.set()
+        return {"status": "queued", "request_id": id, "model": model}
+
+    async def _told(self, model: str, id: Any) -> dict[str, Any]:
+        if not isinstance(id, str):
+            raise bad_input(mismatch("/request_id", id, "string"))
+        progress = await self._store.progress(id, model) if self._store.exists else None
+        if progress is None:
+            raise bad_input(f"no batch of {model} has the request_id '{id[:64]}'; ended ones are kept for a day")
+        return _ended(progress) if progress.outcomes else {"status": progress.status, "request_id": id, "model": model}
+
+    # Running
+
+    def _start(self) -> None:
+        self._dispatcher = asyncio.get_running_loop().create_task(self._dispatch())
+
+    async def _dispatch(self) -> None:
+        """Start a request whenever there is one and fewer than the allowed number run."""
+        await self._persistently(self._store.resume)
+        while True:
+            self._news.clear()
+            request = await self._persistently(self._store.next) if self._running < self._concurrency else None
+            if request is None:
+                await self._news.wait()
+            else:
+                self._begin(request)
+
+    def _begin(self, request: Request) -> None:
+        self._running += 1
+        task = asyncio.get_running_loop().create_task(self._serve(request))
+        self._tasks.add(task)
+        task.add_done_callback(self._served)
+
+    def _served(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._running -= 1
+        self._news.set()
+
+    async def _serve(self, request: Request) -> None:
+        outcome = await self._outcome(request)
+        await self._persistently(lambda: self._store.end(request, outcome))
+
+    async def _outcome(self, request: Request) -> Outcome:
+        inputs = {name: value for name, value in request.inputs.items() if name != "external_reference"}
+        entry = {"id": request.number, "result": None, "success": False,
+                 "external_reference": request.inputs.get("external_reference")}
+        request_id = str(uuid.uuid4())
+        try:
+            answer = await self._attempts(request, inputs, request_id)
+        except AiError as error:
+            return Outcome({**entry, "error": error.envelope(request_id)["errors"][0]})
+        stats = answer.stats
+        return Outcome({**entry, "result": answer.json, "success": True}, stats.prompt_tokens, stats.tokens)
+
+    async def _attempts(self, request: Request, inputs: dict[str, Any], request_id: str) -> RunAnswer:
+        attempt = 1
+        while True:
+            try:
+                answer = await self._run(request.model, inputs, request.options, request_id=request_id)
+                return await _without_stream(answer)
+            except AiError as error:
+                if error.code not in PASSING or attempt >= ATTEMPTS.max_attempts:
+                    raise
+            await asyncio.sleep(ATTEMPTS.delay(attempt))
+            attempt += 1
+
+    async def _persistently(self, work: Callable[[], Awaitable[T]]) -> T:
+        """``work`` done, however long the disk is in trouble; meanwhile nothing new is begun."""
+        told = ""
+        while True:
+            try:
+                return await work()
+            except StoreError as error:
+                if str(error) != told:
+                    told = str(error)
+                    self._warn(f"the batch queue waits: {error}")
+            await asyncio.sleep(PAUSE)
+
+
+def _requests(inputs: dict[str, Any]) -> list[dict[str, Any]]:
+    requests = inputs.get("requests")
+    if requests is None:
+        raise bad_input("required properties at '/' are 'requests'")
+    if not isinstance(requests, list):
+        raise bad_input(mismatch("/requests", requests, "array"))
+    if not requests:
+        raise bad_input("Length of '/requests' must be >= 1")
+    for number, request in enumerate(requests):
+        _check(request, f"/requests/{number}")
+    if len(msgspec.json.encode(requests)) > LARGEST:
+        raise too_large()
+    return requests
+
+
+def _check(request: Any, at: str) -> None:
+    if not isinstance(request, dict):
+        raise bad_input(mismatch(at, request, "object"))
+    if request.get("stream") in (True, "true"):
+        raise bad_input(f"'{at}/stream' cannot be true: a batch's answers are fetched whole")
+    reference = request.get("external_reference")
+    if reference is not None and not isinstance(reference, str):
+        raise bad_input(mismatch(f"{at}/external_reference", reference, "string"))
+    if request.get("request_id") or request.get("requests"):
+        raise bad_input(f"'{at}' is itself a batch")
+
+
+def _ended(progress: Progress) -> dict[str, Any]:
+    counts = {"prompt_tokens": progress.prompt_tokens, "completion_tokens": progress.tokens}
+    return {"responses": list(progress.outcomes), "usage": {**counts, "total_tokens": sum(counts.values())}}
+
+
+async def _without_stream(answer: RunAnswer) -> RunAnswer:
+    """Some inputs make a stream of their own accord; there is nobody to read it."""
+    if answer.stream is not None:
+        async with aclosing(answer.stream):
+            raise bad_input("the answer is a stream, which a batch cannot keep")
+    return answer
+
+
+__all__ = ["Batches", "concerns"]

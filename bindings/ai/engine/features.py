@@ -1,0 +1,66 @@
+"""What a request asks for beyond text, and what an engine can do: a refusal comes before generation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from bindings.ai.engine.protocol import EngineError, EngineInfo, Generate
+
+ALL = ("chat_template_kwargs", "ignore_eos", "image_url", "json_schema", "logit_bias", "logprobs", "lora", "n",
+       "reasoning_effort", "tools")  # fmt: skip
+OF_CHATS = {"chat_template_kwargs", "reasoning_effort", "tools"}
+NAMES = {"json_schema": "response_format"}  # as the client calls it, where that is another word
+
+
+def wanted(request: Generate) -> Iterator[str]:
+    """Those of ``ALL`` that the request uses."""
+    asked = {
+        "chat_template_kwargs": request.chat_template_kwargs, "ignore_eos": request.ignore_eos,
+        "json_schema": request.json_schema is not None, "logit_bias": request.logit_bias,
+        "logprobs": request.logprobs is not None, "lora": request.lora, "n": request.n > 1,
+        "reasoning_effort": request.reasoning_effort, "tools": request.tools,
+    }
+    yield from (name for name, value in asked.items() if value)
+    if any(True for _ in images(request)):
+        yield "image_url"
+
+
+def images(request: Generate) -> Iterator[str]:
+    """The address of every image among the messages."""
+    for message in request.messages or []:
+        if isinstance(content := message.get("content"), list):
+            yield from (part["image_url"]["url"] for part in content if part.get("type") == "image_url")
+
+
+def check(request: Generate, info: EngineInfo) -> None:
+    """Raises EngineError for what the engine has not got: 405 / 5005 for an adapter, else 400 / 5006."""
+    for name in wanted(request):
+        if name not in info.features:
+            raise no_lora(info) if name == "lora" else refused(name, info.engine)
+        if name in OF_CHATS and request.raw and request.messages is None:
+            raise EngineError(5006, 400, f"Error: option '{name}' goes with a chat, not with raw text", "Bad input")
+    for url in images(request):
+        if not url.startswith("data:"):  # nothing here fetches what a stranger names
+            raise EngineError(5006, 400, "Error: an image must be a data: URI", name="Bad input")
+
+
+def forced(request: Generate) -> bool:
+    """Whether the answer must be a call."""
+    return bool(request.tools) and request.tool_choice not in (None, "auto", "none")
+
+
+def refused(name: str, engine: str) -> EngineError:
+    what = f"option '{NAMES.get(name, name)}' is not served by the engine {engine}"
+    return EngineError(5006, 400, f"Error: {what}", name="Bad input")
+
+
+def no_lora(info: EngineInfo) -> EngineError:
+    return EngineError(5005, 405, f"The model {info.model} does not support LoRa inference")
+
+
+def no_json() -> EngineError:
+    """A schema that cannot be turned into a grammar."""
+    return EngineError(5024, 400, "JSON Mode couldn't be met")
+
+
+__all__ = ["ALL", "OF_CHATS", "check", "forced", "images", "no_json", "no_lora", "refused", "wanted"]

@@ -1,0 +1,143 @@
+"""The options of every engine, as far as they are known without its library: types and ranges, checked when
+``models.yaml`` is read. What is known of no option is for the engine to judge, when it loads the model.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import math
+from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from bindings.ai.engine.protocol import EngineSpec
+from runtime.errors import ConfigError
+from runtime.hints import close_to, closest
+
+_MOST = 2**31 - 1
+
+
+class Kind(NamedTuple):
+    """What a value must be: of one of ``types``, and ``low`` to ``high`` if it is a number."""
+
+    types: tuple[type, ...]
+    words: str
+    low: float = -math.inf
+    high: float = math.inf
+
+    def refuses(self, value: Any) -> str:
+        """Why ``value`` will not do, or nothing."""
+        if not isinstance(value, self.types) or (isinstance(value, bool) and bool not in self.types):
+            return f"must be {self.words}, not {value!r}"
+        if isinstance(value, int | float) and not self.low <= value <= self.high:
+            limit = f"at least {self.low:g}" if value < self.low else f"at most {self.high:g}"
+            return f"must be {limit}, not {value!r}"
+        return ""
+
+
+WHOLE, COUNT = (Kind((int,), "a whole number", low, _MOST) for low in (-_MOST - 1, 1))
+NUMBER, POSITIVE = (Kind((int, float), "a number", low) for low in (-math.inf, 1e-9))
+SHARE = Kind((int, float), "a number", 0, 1)
+FLAG, TEXT = Kind((bool,), "true or false"), Kind((str,), "a string")
+TABLE = Kind((dict,), "a table")
+POOLING = {"pooling": TEXT}
+
+Known = Mapping[str, Kind]
+ECHO: Known = {
+    "rate": Kind((int, float), "a number", 0), "tokens": COUNT, "context_window": COUNT, "tool_call": TABLE,
+    "reasoning": TEXT, "images": FLAG,
+}  # fmt: skip
+OPENAI: Known = {
+    "base_url": TEXT, "api_key": TEXT, "timeout_s": POSITIVE, "extra_body": TABLE, **POOLING,
+}  # fmt: skip
+LLAMACPP: Known = {  # of xllamacpp's CommonParams, what concerns a server that only we talk to
+    **dict.fromkeys(("n_ctx", "n_parallel", "n_batch", "n_ubatch"), COUNT),
+    **dict.fromkeys((
+        "n_threads", "n_threads_batch", "n_gpu_layers", "main_gpu", "n_keep", "n_predict", "n_cache_reuse",
+        "n_ctx_checkpoints", "cache_ram_mib", "grp_attn_n", "grp_attn_w", "verbosity", "yarn_orig_ctx",
+    ), WHOLE),
+    **dict.fromkeys((
+        "rope_freq_base", "rope_freq_scale", "yarn_attn_factor", "yarn_beta_fast", "yarn_beta_slow",
+        "yarn_ext_factor", "slot_prompt_similarity",
+    ), NUMBER),
+    **dict.fromkeys((
+        "cache_prompt", "cache_idle_slots", "check_tensors", "cont_batching", "ctx_shift", "kv_unified",
+        "no_extra_bufts", "no_host", "no_kv_offload", "no_op_offload", "swa_full", "use_jinja", "warmup",
+    ), FLAG),
+    "chat_template": TEXT, "tensor_split": Kind((list,), "a list"), **POOLING,
+}  # fmt: skip
+VLLM: Known = {  # of vLLM's AsyncEngineArgs; the others are read in its source, where that is installed
+    **dict.fromkeys((
+        "tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size", "max_num_seqs",
+        "max_num_batched_tokens", "max_loras", "max_lora_rank", "block_size",
+    ), COUNT),
+    "max_model_len": Kind((int,), "a whole number", -1, _MOST),
+    "gpu_memory_utilization": SHARE, "seed": WHOLE,
+    **dict.fromkeys(("enforce_eager", "trust_remote_code", "enable_prefix_caching", "enable_lora"), FLAG),
+    **dict.fromkeys(("dtype", "quantization", "tokenizer", "revision", "kv_cache_dtype", "load_format"), TEXT),
+    **dict.fromkeys(("chat_template", "tool_call_parser", "reasoning_parser"), TEXT), **POOLING,
+}  # fmt: skip
+KNOWN = {"echo": ECHO, "openai": OPENAI, "llamacpp": LLAMACPP, "vllm": VLLM}
+WHOLLY_KNOWN = ("echo", "openai")
+_ANNOTATED = {"int": WHOLE, "float": NUMBER, "bool": FLAG, "str": TEXT}
+
+
+def check(engine: str, options: Mapping[str, Any], where: str) -> None:
+    """Raises ConfigError: an option that the engine has not, or whose value is none for it."""
+    known: Mapping[str, Kind | None] = KNOWN.get(engine, {})
+    if engine == "vllm" and options.keys() - known.keys():
+        known = {**_of_vllm(), **known}
+    for name, value in options.items():
+        if name not in known:
+            _unknown(engine, name, known, where)
+        elif (kind := known[name]) is not None and (why := kind.refuses(value)):
+            raise ConfigError(why, where=f"{where}: {name}")
+
+
+def unknown(name: str, known: Mapping[str, Any] | list[str], where: str, otherwise: str = "") -> ConfigError:
+    """An option that an engine has not; ``otherwise``: what to say where nothing is close to it."""
+    close = closest(name.replace("-", "_"), known, 3)
+    remedy = f"Did you mean {' or '.join(close)}?" if close else otherwise
+    return ConfigError(f"unknown option {name!r}", where=where, remedy=remedy)
+
+
+def _unknown(engine: str, name: str, known: Mapping[str, Any], where: str) -> None:
+    """Where not all options are known, one that resembles none of them may yet exist."""
+    whole = engine in WHOLLY_KNOWN or (engine == "vllm" and _of_vllm())
+    if whole or close_to(name.replace("-", "_"), known):
+        raise unknown(name, known, where, f"The options are: {', '.join(known)}" if engine in WHOLLY_KNOWN else "")
+
+
+@functools.cache
+def _of_vllm() -> dict[str, Kind | None]:
+    """The fields of ``AsyncEngineArgs``, read in vLLM's source (30 ms) rather than imported (5 s)."""
+    found = find_spec("vllm")
+    if found is None or found.origin is None:
+        return {}
+    try:
+        tree = ast.parse(Path(found.origin).with_name("engine").joinpath("arg_utils.py").read_text("utf-8"))
+    except (OSError, SyntaxError, ValueError):
+        return {}
+    classes = [node for node in tree.body if isinstance(node, ast.ClassDef) and node.name.endswith("EngineArgs")]
+    return dict(field for node in classes for field in _fields(node))
+
+
+def _fields(node: ast.ClassDef) -> Iterator[tuple[str, Kind | None]]:
+    for line in node.body:
+        if isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name):
+            yield line.target.id, _ANNOTATED.get(ast.unparse(line.annotation).removesuffix(" | None"))
+
+
+OWN_METRICS: dict[str, dict[str, Any]] = {"vllm": {"disable_log_stats": False}}
+
+
+def with_metrics(spec: EngineSpec) -> EngineSpec:
+    """So that it keeps its own; what the person has set stands."""
+    return msgspec.structs.replace(spec, options={**OWN_METRICS.get(spec.engine, {}), **spec.options})
+
+
+__all__ = ["KNOWN", "OWN_METRICS", "check", "unknown", "with_metrics"]

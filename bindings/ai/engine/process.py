@@ -1,0 +1,145 @@
+"""One engine process, seen from the supervisor: start it, load a model in it, stream from it, end it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from asyncio.subprocess import PIPE, STDOUT, Process
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+
+from bindings.ai.engine import tasks
+from bindings.ai.engine.protocol import EngineInfo, EngineSpec, Generate, Progress
+from runtime.errors import UserError
+from runtime.wire import Channel, RemoteError, RemoteStream
+
+GRACE = 8.0  # seconds from asking it to leave to killing it; longer than the host's own
+DELTAS = 4096  # what a reader may fall behind by before the model waits for it
+Log = Callable[[str], None]
+
+
+class EngineProcess:
+    """It leads a process group: Ctrl-C in the terminal passes it by, and one kill ends its children too."""
+
+    _process: Process
+    _channel: Channel
+    _reader: asyncio.Task[None]
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+        self._progress: Progress = lambda stage, fraction: None
+        self.tail: deque[str] = deque(maxlen=60)  # the last lines it printed
+        self.info: EngineInfo | None = None       # once the model is loaded
+
+    @classmethod
+    async def start(cls, log: Log) -> EngineProcess:
+        self = cls(log)
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self._channel = await Channel.open(ours, _no_calls, on_note=self._noted)
+            try:
+                self._process = await _spawn(theirs)
+            except BaseException:
+                await self._channel.aclose()
+                raise
+        self._reader = asyncio.create_task(self._read_log())
+        return self
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    async def open(self, spec: EngineSpec, progress: Progress) -> EngineInfo:
+        """Load the model. Raises UserError; ChannelClosed when the process died; RemoteError for a bug."""
+        self._progress = progress
+        try:
+            self.info = msgspec.convert(await self._channel.call("open", spec), EngineInfo)
+            return self.info
+        except RemoteError as error:
+            if error.name == "UserError":
+                raise UserError(**error.fields) from None
+            raise
+
+    def stream(self, request: Generate, request_id: str) -> RemoteStream:
+        """The request's deltas as plain lists. ``drop`` it to abort."""
+        return self._channel.ask("generate", request, request_id, window=DELTAS)
+
+    async def perform(self, task: tasks.Task, request_id: str) -> Any:
+        """The task's answer, as plain values. Cancelling aborts it."""
+        return await self._channel.call("perform", task, request_id)
+
+    async def stats(self) -> dict[str, Any]:
+        """``{"live": n}``: the requests the model is working on."""
+        answer: dict[str, Any] = await self._channel.call("stats")
+        return answer
+
+    async def metrics(self) -> str:
+        """Prometheus text."""
+        text: str = await self._channel.call("metrics")
+        return text
+
+    async def ended(self) -> None:
+        """Until the process has gone, of its own accord or not."""
+        await self._channel.closed.wait()
+
+    async def aclose(self, grace: float = GRACE) -> str:
+        """Let it free the model, then make sure of it and its children. Says how it ended."""
+        try:
+            async with asyncio.timeout(grace):
+                await self._leave()
+        except TimeoutError:
+            pass
+        finally:
+            self.kill()
+        code = await self._process.wait()
+        await asyncio.wait([self._reader], timeout=1)  # someone may still hold its output open
+        self._reader.cancel()
+        return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+
+    def kill(self) -> None:
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+
+    async def _leave(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        await self._channel.aclose()
+        await self._process.wait()
+
+    def _noted(self, op: str, args: list[Any]) -> None:
+        if op == "progress":
+            self._progress(*args)
+
+    async def _read_log(self) -> None:
+        """What the libraries print, by lines; read in blocks, for some lines have no end in sight."""
+        assert self._process.stdout is not None
+        rest = ""
+        while block := await self._process.stdout.read(1 << 16):
+            *lines, rest = (rest + block.decode(errors="replace")).replace("\r", "\n").split("\n")
+            for line in filter(str.strip, lines):
+                self.tail.append(line)
+                self._log(line)
+            rest = rest[-10_000:]
+
+
+async def _spawn(theirs: socket.socket) -> Process:
+    """``-P``: nothing in the current folder may pass for a module of ours or of a library's."""
+    command = [sys.executable, "-P", "-m", "bindings.ai.engine.server", str(theirs.fileno())]
+    return await asyncio.create_subprocess_exec(
+        *command, stdin=PIPE, stdout=PIPE, stderr=STDOUT, pass_fds=[theirs.fileno()], start_new_session=True,
+        env={name: value for name, value in os.environ.items() if name != "PILOT_API_TOKEN"},
+    )  # fmt: skip
+
+
+async def _no_calls(op: str, args: list[Any]) -> Any:
+    raise ValueError("an engine process has nothing to ask")
+
+
+__all__ = ["GRACE", "EngineProcess", "Log"]

@@ -1,0 +1,55 @@
+"""The deltas of one request, and the way past their reader.
+
+A reader that has taken everything and waits may leave word what becomes of the next delta: ``divert``. Plain text
+then goes from the channel to the client's socket without a task being woken for it; whatever is more than text, or
+finds the socket full, wakes the reader as ever.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable
+from typing import Any
+
+from bindings.ai.engine.protocol import Delta
+from runtime.wire import RemoteStream
+
+Take = Callable[[str, int], bool]
+"""``take(text, tokens)``: False when it cannot be taken now."""
+
+
+class Way:
+    """Where the deltas come from; known once the engine has been asked."""
+
+    stream: RemoteStream | None = None
+
+
+class Reading(AsyncGenerator[Delta, None]):
+    """``deltas``, which find their ``way`` when they are first read."""
+
+    def __init__(self, deltas: AsyncGenerator[Delta, None], way: Way) -> None:
+        self._deltas, self._way = deltas, way
+
+    def divert(self, take: Take) -> None:
+        """From here on plain text goes to ``take`` whenever the reader has nothing else to do."""
+
+        def shortcut(item: list[Any]) -> bool:
+            text, tokens, _, finish_reason, extra = item
+            return finish_reason is None and extra is None and take(text, tokens)
+
+        if self._way.stream is not None:
+            self._way.stream.divert(shortcut)
+
+    def __aiter__(self) -> AsyncGenerator[Delta, None]:
+        return self._deltas  # no layer per delta
+
+    async def asend(self, value: None) -> Delta:
+        return await self._deltas.asend(value)
+
+    async def athrow(self, *error: Any) -> Delta:
+        return await self._deltas.athrow(*error)
+
+    async def aclose(self) -> None:
+        await self._deltas.aclose()
+
+
+__all__ = ["Reading", "Take", "Way"]

@@ -1,0 +1,183 @@
+"""The ``vllm`` engine: vLLM 0.26 to 0.33, on a GPU and, through the same code, with its CPU build.
+
+Theory of operation
+-------------------
+``AsyncLLM`` runs here; the model runs in a process that it starts (EngineCore). Prompts are rendered by vLLM's own
+renderer, which knows the model's chat template, and counted before anything is asked of the model. Each
+engine step yields at most one delta per answer. Closing the generator aborts the request. Answers that are plain
+text do without the generator: ``feed`` has them from ``vllm_steps``.
+
+Options are the fields of ``AsyncEngineArgs``, ``chat_template`` (a file, or the template itself) and
+``tool_call_parser`` (see ``vllm_parsers``). Ours where nothing is said: ``max_model_len=-1`` (as long as fits the
+memory), no statistics in the log, nothing sent home; with ``enable_lora`` adapters up to rank 32; on a CPU also 1 GiB
+for the KV cache, a share of the *free* memory, and no compilation.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, nullcontext
+from typing import Any
+
+from bindings.ai.engine import features, tasks
+from bindings.ai.engine.protocol import Delta, EngineInfo, EngineSpec, Generate, Progress, check_limits
+from bindings.ai.engines import hub
+from bindings.ai.engines.vllm import load as vllm_load
+from bindings.ai.engines.vllm import sampling as vllm_sampling
+from bindings.ai.engines.vllm.chat import Chats
+from bindings.ai.engines.vllm.grammar import Grammars
+from bindings.ai.engines.vllm.lora import Adapters, Turns
+from bindings.ai.engines.vllm.parsers import Parsers
+from bindings.ai.engines.vllm.read import Asked
+from bindings.ai.engines.vllm.streams import tokens as vllm_tokens
+from bindings.ai.engines.vllm.streams.plain import Plain
+from bindings.ai.engines.vllm.streams.steps import Steps
+from bindings.ai.engines.vllm.streams.stream import Stream
+from runtime.errors import ConfigError
+from runtime.places import expanded
+from runtime.wire import Feed
+
+
+class VLLMEngine:
+    def __init__(self, llm: Any, plain: Plain, chats: Chats | None, grammars: Grammars, info: EngineInfo) -> None:
+        self.info, self._generating = info, 0
+        self._llm, self._plain, self._chats, self._grammars = llm, plain, chats, grammars
+        self._errors = vllm_load.Errors()
+        self._adapters = Adapters(llm, self._errors.dead)
+        self._turns = Turns() if "lora" in info.features and info.device == "cpu" else None
+        self._steps: Steps | None = None
+
+    @classmethod
+    async def open(cls, spec: EngineSpec, progress: Progress) -> VLLMEngine:
+        """Load the model; tens of seconds. Raises UserError with a remedy."""
+        await asyncio.to_thread(hub.settle, spec.model)
+        progress("load", None)
+        options = dict(spec.options)
+        template = _template(options.pop("chat_template", None))
+        llm, parsers = await asyncio.to_thread(vllm_load.load_text, spec.model, options, template)
+        vllm_sampling.stop_at_the_first()
+        progress("warm-up", None)
+        engine = await cls._of(llm, spec.model, template, parsers)
+        await engine._warm_up()
+        if engine._turns is None:
+            engine._steps = await Steps.before(llm, engine._errors.of)
+        return engine
+
+    @classmethod
+    async def _of(cls, llm: Any, model: str, template: str | None, parsers: Parsers) -> VLLMEngine:
+        await asyncio.to_thread(vllm_tokens.quicken, getattr(llm.renderer, "tokenizer", None))
+        grammars = Grammars(llm)
+        plain = await Plain.of(llm, template, grammars)
+        chats = Chats(llm, template, parsers, grammars) if plain.chat is not None else None
+        await asyncio.to_thread(grammars.settle, tagged=chats is not None and await chats.tagged())
+        return cls(llm, plain, chats, grammars, vllm_load.describe(llm, model, _features(llm, chats)))
+
+    @property
+    def alive(self) -> bool:
+        return not self._llm.errored
+
+    @property
+    def live(self) -> int:
+        return self._generating + (len(self._steps.streams) if self._steps else 0)
+
+    def feed(self, request: Generate, request_id: str) -> Feed | None:
+        if self._steps is None or not self._is_plain(request):
+            return None
+        with self._errors.told():
+            params = self._plain.params(vllm_sampling.within(request))
+        if not self._steps.takes(params):
+            return None
+        stream = Stream(self._steps)
+        return stream.begin(self._admit(stream, request, params, request_id))
+
+    async def _admit(self, stream: Stream, request: Generate, params: Any, request_id: str) -> None:
+        assert self._steps is not None
+        prompt = await self._plain.render(request)
+        stream.prompt_tokens = len(prompt["prompt_token_ids"])
+        params.max_tokens = check_limits(request, stream.prompt_tokens, self.info.context_window)
+        await self._steps.add(stream, prompt, params, request_id)
+
+    async def generate(self, request: Generate, request_id: str) -> AsyncGenerator[Delta, None]:
+        features.check(request, self.info)
+        with self._errors.told():
+            asked = await self._ask(request)
+            length = len(asked.prompt["prompt_token_ids"])
+            asked.params.max_tokens = check_limits(request, length, self.info.context_window)
+            turn = self._turns.turn(adapted=request.lora is not None) if self._turns else nullcontext()
+            async with turn, aclosing(self._deltas(asked, request_id)) as deltas:
+                async for delta in deltas:
+                    yield delta
+
+    async def perform(self, task: tasks.Task, request_id: str) -> tasks.Tokenized | tasks.Detokenized:
+        """The tokens of a prompt, the text of tokens. Raises EngineError: 5006 for a token there is not."""
+        with self._errors.told():
+            if isinstance(task, tasks.Detokenize):
+                return tasks.Detokenized(text=self._plain.written(task.tokens))
+            assert isinstance(task, tasks.Tokenize)
+            features.check(task.request, self.info)
+            tokens = await self._read(task)
+            return tasks.Tokenized(
+                tokens=tokens, pieces=self._plain.pieces(tokens), window=self.info.context_window)
+
+    async def _read(self, task: tasks.Tokenize) -> list[int]:
+        if task.request.raw and not task.special:
+            prompt = await self._plain.render_bare(task.request.prompt or "")
+        else:
+            prompt = (await self._ask(task.request)).prompt
+        return list(prompt["prompt_token_ids"])
+
+    async def _deltas(self, asked: Asked, request_id: str) -> AsyncGenerator[Delta, None]:
+        self._generating += 1
+        try:
+            async with aclosing(self._llm.generate(asked.prompt, asked.params, request_id, **asked.more)) as results:
+                async for result in results:
+                    for output in result.outputs:
+                        yield asked.readers[output.index].read(output, result)
+        finally:
+            self._generating -= 1
+
+    def _is_plain(self, request: Generate) -> bool:
+        """Whether it is text in and text out."""
+        return not any(True for _ in features.wanted(request)) and not self._concerns_chats(request)
+
+    def _concerns_chats(self, request: Generate) -> bool:
+        return self._chats is not None and self._chats.concerns(request)
+
+    async def _ask(self, request: Generate) -> Asked:
+        request = vllm_sampling.within(request)
+        chats = self._chats if self._concerns_chats(request) else None
+        asked = await (chats or self._plain).ask(request)
+        self._grammars.check(asked.params)
+        if request.lora is not None:
+            asked.more["lora_request"] = await self._adapters.get(request.lora)
+        if request.trace_headers:  # read where vLLM has an otlp_traces_endpoint
+            asked.more["trace_headers"] = request.trace_headers
+        return asked
+
+    async def _warm_up(self) -> None:
+        """One token: kernels are compiled and vLLM's own tasks are started before anybody waits for them."""
+        async with aclosing(self.generate(Generate(prompt="Hi", raw=True, max_tokens=1), "warm-up")) as deltas:
+            async for _ in deltas:
+                pass
+
+    async def aclose(self) -> None:
+        if self._llm.output_handler is not None:
+            self._llm.output_handler.cancel()  # or it would report the end as a crash
+        await asyncio.to_thread(self._llm.shutdown, 3.0)
+
+
+def _template(option: str | None) -> str | None:
+    """A chat template is told from the name of a file by its braces."""
+    if option is None or "{" in option:
+        return option
+    try:
+        return expanded(option, "vllm: chat_template").read_text("utf-8")
+    except OSError as error:
+        raise ConfigError(f"cannot read {option}: {error.strerror}", where="vllm: chat_template") from None
+
+
+def _features(llm: Any, chats: Chats | None) -> frozenset[str]:
+    has = {"lora": llm.vllm_config.lora_config, "image_url": llm.model_config.multimodal_config}
+    missing = {name for name, config in has.items() if config is None}
+    return frozenset(features.ALL) - missing - (set() if chats else features.OF_CHATS)

@@ -1,0 +1,157 @@
+"""How every use of vLLM here begins: options checked, defaults, the model loaded; and its errors in our words."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+from bindings.ai.engine import options as engine_options
+from bindings.ai.engine.protocol import EngineError, EngineInfo, EngineLost
+from bindings.ai.engines.installed import VLLM
+from bindings.ai.engines.vllm import compat as vllm_compat
+from bindings.ai.engines.vllm import grammar as vllm_grammar
+from bindings.ai.engines.vllm import parsers as vllm_parsers
+from runtime.errors import UserError
+
+RANK = 32  # of an adapter: the most that Workers AI takes
+
+
+class Errors:
+    """vLLM's exceptions, wherever this version keeps them, in the contract's words (§1.7)."""
+
+    def __init__(self) -> None:
+        self.dead: type[Exception] = vllm_compat.get("EngineDeadError")
+        self.refused: type[Exception] = vllm_compat.get("Refused")
+        self.full = vllm_compat.find("vllm.exceptions:GracefulHTTPError") or ()
+
+    def of(self, error: Exception) -> Exception:
+        """``error`` in the contract's words; one that has none there stays what it is."""
+        try:
+            with self.told():
+                raise error
+        except Exception as told:
+            return told
+
+    @contextmanager
+    def told(self) -> Iterator[None]:
+        try:
+            yield
+        except self.dead:
+            raise EngineLost from None
+        except self.full:
+            raise EngineError(3040, 429, "Capacity temporarily exceeded, please try again.") from None
+        except (self.refused, ValueError, TypeError) as error:
+            raise EngineError(8007, 400, str(error)) from None
+
+
+def load(model: str, options: dict[str, Any], names: Mapping[str, vllm_compat.Name]) -> Any:
+    """Blocks until the model is in memory; in a thread, so that the supervisor hears of progress meanwhile.
+
+    ``names``: what of vLLM's is used beside that which loads a model.
+    """
+    with _told(model):
+        return start(arguments(model, options, names))
+
+
+def load_text(model: str, options: dict[str, Any], template: str | None) -> tuple[Any, vllm_parsers.Parsers]:
+    """As ``load``, for text generation; and the names of the parsers that read this model's answers.
+
+    The model must know from the start how its thoughts end: only then does the grammar of an answer begin.
+    """
+    with _told(model):
+        named = {name: options[name] for name in vllm_parsers.OPTIONS if name in options}
+        others = {name: options[name] for name in options.keys() - {*vllm_parsers.OPTIONS}}
+        wanted = arguments(model, others, vllm_compat.TEXT)
+        if wanted.enable_lora and "max_lora_rank" not in options:
+            wanted.max_lora_rank = RANK
+        config = wanted.create_model_config()
+        tokenizer = vllm_compat.get("cached_tokenizer_from_config")(config)
+        parsers = vllm_parsers.chosen(
+            named, config.hf_config.model_type, template or template_of(tokenizer), tokenizer)
+        wanted.reasoning_parser = parsers.reasoning
+        wanted.structured_outputs_config = vllm_grammar.config(options.get("structured_outputs_config"))
+        return start(wanted), parsers
+
+
+def describe(llm: Any, model: str, features: frozenset[str] = frozenset()) -> EngineInfo:
+    platform = _platform()
+    device = "cpu" if platform.is_cpu() else f"{platform.device_type}: {platform.get_device_name()}"
+    return EngineInfo(engine="vllm", model=model, version=vllm_compat.version(), device=device,
+                      context_window=llm.model_config.max_model_len, features=features)
+
+
+def template_of(tokenizer: Any) -> str:
+    """A tokenizer's chat template, all of them if there are several; else the special tokens that tell its family."""
+    found = getattr(tokenizer, "chat_template", None)
+    if isinstance(found, dict):
+        return "\n".join(found.values())
+    return found or " ".join(getattr(tokenizer, "all_special_tokens", []))
+
+
+@contextmanager
+def _told(model: str) -> Iterator[None]:
+    try:
+        yield
+    except (ValueError, TypeError, OSError) as error:
+        raise UserError(f"vLLM cannot load it: {error}", where=model,
+                        remedy="Its options are set in models.yaml. A gated repository needs:  hf auth login"
+                        ) from error
+
+
+def arguments(model: str, options: dict[str, Any], names: Mapping[str, vllm_compat.Name]) -> Any:
+    """vLLM's AsyncEngineArgs. Raises UserError for a vLLM, ConfigError for an option that will not do."""
+    _environment()
+    try:
+        vllm_compat.check(names)
+        kind = vllm_compat.get("AsyncEngineArgs")
+    except ImportError as error:
+        raise UserError(f"vLLM is not installed here, or not whole: {error}", where="engine: vllm",
+                        remedy=VLLM) from None
+    _check_names(options, {field.name for field in dataclasses.fields(kind)})
+    quiet = not options.get("otlp_traces_endpoint")  # vLLM makes its traces of its statistics
+    return kind(**{**_defaults(), "disable_log_stats": quiet, **options, "model": model})
+
+
+def context() -> Any:
+    """Whose defaults count: those of ``vllm serve``. A library's user gets room for fewer requests at a time."""
+    return vllm_compat.get("OPENAI_API_SERVER")
+
+
+def start(wanted: Any) -> Any:
+    return vllm_compat.get("AsyncLLM").from_engine_args(wanted, usage_context=context())
+
+
+def _environment() -> None:
+    """Read by vLLM when it is imported; what the person has set stands."""
+    ours = {"VLLM_NO_USAGE_STATS": "1", "VLLM_WORKER_MULTIPROC_METHOD": "spawn"}
+    if find_spec("flashinfer") is None:
+        ours["VLLM_USE_FLASHINFER_SAMPLER"] = "0"  # vLLM would insist on it where the GPU could use it
+    for name, value in ours.items():
+        os.environ.setdefault(name, value)
+
+
+def _defaults() -> dict[str, Any]:
+    ours = {"max_model_len": -1}
+    if not _platform().is_cpu():
+        return ours
+    memory = import_module("psutil").virtual_memory()
+    share = round(min(0.2, 0.8 * memory.available / memory.total), 3)
+    return {**ours, "enforce_eager": True, "kv_cache_memory_bytes": 1 << 30, "gpu_memory_utilization": share}
+
+
+def _check_names(options: dict[str, Any], known: set[str]) -> None:
+    for name in sorted(options.keys() - known):
+        raise engine_options.unknown(
+            name, sorted(known), "vllm: options", "The fields of vLLM's AsyncEngineArgs count.")
+
+
+def _platform() -> Any:
+    return vllm_compat.get("current_platform")
+
+
+__all__ = ["Errors", "arguments", "context", "describe", "load", "load_text", "start", "template_of"]

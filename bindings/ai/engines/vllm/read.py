@@ -1,0 +1,86 @@
+"""vLLM's outputs as deltas: the text parted into what is said, thought and called, and each token's odds."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from bindings.ai.engine import features
+from bindings.ai.engine.protocol import Delta, Extra, Generate
+from bindings.ai.engines import tool_calls
+from bindings.ai.engines.vllm.streams.stream import gave_up
+
+
+class Reader:
+    """One of a request's answers. ``parser`` (vLLM's, for ``wanted``, vLLM's request): None for plain text."""
+
+    def __init__(self, parser: Any, wanted: Any, request: Generate) -> None:
+        self.parser, self._wanted, self._logprobs = parser, wanted, request.logprobs
+        self._kept = request.json_schema is not None  # to a grammar, which may fail when it is made
+        self._one = not request.parallel_tool_calls
+        told = wanted is not None and wanted.tool_choice == "none"  # in words of ours, then
+        self._calls = tool_calls.Calls(bare=True) if told and features.forced(request) else None
+        self._called, self._begun = False, False
+
+    def read(self, output: Any, result: Any) -> Delta:
+        """``output``: what a step has added to this answer; ``result``: to the request."""
+        reason = output.finish_reason
+        if reason in ("abort", "error"):
+            raise features.no_json() if self._kept and reason == "error" and not self._begun else gave_up(reason)
+        text, more = self._parted(output, result)
+        if output.index:
+            more["index"] = output.index
+        if self._logprobs is not None and output.logprobs:
+            more["logprobs"] = [_odds(number, found, self._logprobs)
+                                for number, found in zip(output.token_ids, output.logprobs, strict=True)]
+        if not self._begun and result.num_cached_tokens:
+            more["cached_tokens"] = result.num_cached_tokens
+        if isinstance(output.stop_reason, str):
+            more["stop_sequence"] = output.stop_reason
+        self._begun = True
+        reason = "tool_calls" if reason == "stop" and self._called else reason
+        return Delta(text, len(output.token_ids), len(result.prompt_token_ids), reason, Extra(**more) if more else None)
+
+    def _parted(self, output: Any, result: Any) -> tuple[str, dict[str, Any]]:
+        """(what is said, the fields of an Extra)."""
+        text, more = self._parsed(output, result) if self.parser is not None else (output.text, {})
+        if self._calls is not None:
+            reason = output.finish_reason
+            text, calls = self._calls.read(text, last=reason is not None, cut=reason == "length")
+            more |= {"tool_calls": calls} if calls else {}
+        self._called |= "tool_calls" in more
+        return text, more
+
+    def _parsed(self, output: Any, result: Any) -> tuple[str, dict[str, Any]]:
+        message = self.parser.parse_delta(
+            delta_text=output.text, delta_token_ids=list(output.token_ids), request=self._wanted,
+            prompt_token_ids=result.prompt_token_ids, finished=output.finish_reason is not None)
+        if message is None:
+            return "", {}
+        more: dict[str, Any] = {"reasoning": message.reasoning} if message.reasoning else {}
+        calls = [call for call in message.tool_calls if not (self._one and call.index)]
+        if calls:
+            more["tool_calls"] = [call.model_dump(exclude_none=True) for call in calls]
+        return message.content or "", more
+
+
+class Asked(NamedTuple):
+    """A request as ``AsyncLLM.generate`` takes it: ``more`` are its keyword arguments; a reader for each answer."""
+
+    prompt: Any
+    params: Any
+    readers: list[Reader]
+    more: dict[str, Any]
+
+
+def _odds(number: int, found: dict[int, Any], count: int) -> dict[str, Any]:
+    """OpenAI's form: the token chosen and the ``count`` likeliest in its place."""
+    likeliest = sorted(found.values(), key=lambda one: -one.logprob)[:count]
+    return {**_token(found[number]), "top_logprobs": [_token(one) for one in likeliest]}
+
+
+def _token(one: Any) -> dict[str, Any]:
+    text = one.decoded_token or ""
+    return {"token": text, "logprob": max(one.logprob, -9999.0), "bytes": list(text.encode("utf-8", "replace"))}
+
+
+__all__ = ["Asked", "Reader"]

@@ -1,0 +1,52 @@
+"""Workers AI's ranges are wider than vLLM's: what its sampler refuses, as near as it goes; and where a text ends."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from bindings.ai.engine.protocol import Generate
+from bindings.ai.engines.vllm import compat as vllm_compat
+
+HOTTEST = 2.0  # vLLM's limit; Workers AI goes to 5
+SEEDS = 2**63 - 2**8  # so many, and room for those of ``n`` answers, which count on from the first
+
+Check = Callable[[str, int, list[str], bool], tuple[str, int] | None]
+"""vLLM's ``check_stop_strings``: (the text, new characters in it, stop strings, whether they are shown) → (which
+ends it, where to cut)."""
+
+
+def within(request: Generate) -> Generate:
+    """The request with what vLLM takes. Two seeds stay two: -1 means "none" there, and what is negative is another."""
+    changed: dict[str, Any] = {}
+    if request.temperature > HOTTEST:
+        changed["temperature"] = HOTTEST
+    if request.seed is not None and not 0 <= request.seed < SEEDS:
+        changed["seed"] = request.seed % SEEDS
+    if request.n > 1 and request.temperature == 0:  # vLLM wants them sampled: from the likeliest alone, then
+        changed |= {"temperature": 1.0, "top_k": 1}
+    return msgspec.structs.replace(request, **changed) if changed else request
+
+
+def stop_at_the_first() -> None:
+    """From here on a text ends before the stop string that begins first; vLLM takes the one that is complete first,
+    or is named first."""
+    detokenizer = sys.modules[vllm_compat.get("IncrementalDetokenizer").__module__]
+    check: Check = vllm_compat.get("check_stop_strings")
+    vars(detokenizer)["check_stop_strings"] = first_of(check)
+
+
+def first_of(check: Check) -> Check:
+    def checked(output_text: str, new_char_count: int, stop: list[str],
+                include_in_output: bool) -> tuple[str, int] | None:
+        found = [(at[1], -len(word), word) for word in stop
+                 if (at := check(output_text, new_char_count, [word], False))]
+        return check(output_text, new_char_count, [min(found)[2]], include_in_output) if found else None
+
+    return checked
+
+
+__all__ = ["HOTTEST", "SEEDS", "first_of", "stop_at_the_first", "within"]

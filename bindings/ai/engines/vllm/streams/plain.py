@@ -1,0 +1,119 @@
+"""Requests whose answer is their text: how vLLM is asked for it.
+
+Prompts are rendered by vLLM's own renderer, which knows the model's chat template; a base model has none, and gets
+the messages' texts.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from bindings.ai.engine.protocol import Generate
+from bindings.ai.engine.tasks import no_such_token
+from bindings.ai.engines.vllm import compat as vllm_compat
+from bindings.ai.engines.vllm.grammar import Grammars
+from bindings.ai.engines.vllm.read import Asked, Reader
+from bindings.ai.engines.vllm.streams.tokens import SHORT
+from runtime.errors import ConfigError
+
+_HI = [{"role": "user", "content": "Hi"}]
+_SAME = ("top_k", "seed", "repetition_penalty", "frequency_penalty", "presence_penalty", "logprobs")
+
+
+class Plain:
+    def __init__(self, llm: Any, chat: Any | None, grammars: Grammars) -> None:
+        self._renderer, self.chat = llm.renderer, chat  # chat: vLLM's ChatParams; None when there is no template
+        self._params, self._delta, self._grammars = *map(vllm_compat.get, ("SamplingParams", "DELTA")), grammars
+        self._length = dataclasses.replace(
+            llm.renderer.default_cmpl_tok_params, max_total_tokens=8 * llm.model_config.max_model_len)
+        self._chat_length = dataclasses.replace(self._length, add_special_tokens=False)
+
+    @classmethod
+    async def of(cls, llm: Any, template: str | None, grammars: Grammars) -> Plain:
+        """Raises ConfigError for a ``template`` that fails."""
+        return cls(llm, await _chat_params(llm, template), grammars)
+
+    async def ask(self, request: Generate) -> Asked:
+        readers = [Reader(None, None, request) for _ in range(request.n)]
+        return Asked(await self.render(request), self.params(request), readers, {})
+
+    async def render(self, request: Generate) -> Any:
+        """vLLM's EngineInput for the request; the messages go through the chat template."""
+        messages = request.messages
+        if request.prompt_tokens:
+            return await self._render(prompt_token_ids=request.prompt_tokens)
+        if messages is None and (request.raw or self.chat is None):
+            return await self._render_text(request.prompt or "")
+        messages = messages or [{"role": "user", "content": request.prompt}]
+        if self.chat is None:
+            return await self._render_text("\n\n".join(_text(message) for message in messages))
+        if sum(len(_text(message)) for message in messages) <= SHORT:
+            _, (prompt,) = self._renderer.render_chat([messages], self.chat, self._chat_length)
+        else:
+            _, (prompt,) = await self._renderer.render_chat_async([messages], self.chat, self._chat_length)
+        return prompt
+
+    async def render_bare(self, text: str) -> Any:
+        """Without the tokens that go around a text."""
+        (prompt,) = await self._renderer.render_cmpl_async([{"prompt": text}], self._chat_length)
+        return prompt
+
+    def written(self, tokens: list[int]) -> str:
+        """Their text, special tokens too. Raises EngineError 5006 for one there is not."""
+        words = self._renderer.tokenizer
+        for token in tokens:
+            if not 0 <= token < len(words):
+                raise no_such_token(token)
+        text: str = words.decode(tokens, skip_special_tokens=False)
+        return text
+
+    def pieces(self, tokens: list[int]) -> list[str]:
+        """Each as the tokenizer has it."""
+        return [str(piece) for piece in self._renderer.tokenizer.convert_ids_to_tokens(tokens)]
+
+    async def _render_text(self, text: str) -> Any:
+        if len(text) > SHORT:
+            return await self._render(prompt=text)
+        (prompt,) = self._renderer.render_cmpl([{"prompt": text}], self._length)
+        return prompt
+
+    async def _render(self, **given: Any) -> Any:
+        (prompt,) = await self._renderer.render_cmpl_async([given], self._length)
+        return prompt
+
+    def params(self, request: Generate) -> Any:
+        """What is not asked for keeps vLLM's neutral value. ``max_tokens`` is always said: vLLM's is 16."""
+        wanted = {
+            "top_p": None if request.top_p is None else min(max(request.top_p, 0.001), 1.0),
+            "stop": request.stop or None, **{name: getattr(request, name) for name in _SAME},
+        }
+        if request.logit_bias:
+            wanted["logit_bias"] = {int(number): bias for number, bias in request.logit_bias.items()}
+        if request.json_schema is not None:
+            wanted["structured_outputs"] = self._grammars.params(request.json_schema)
+        return self._params(
+            max_tokens=request.max_tokens, temperature=request.temperature, n=request.n, ignore_eos=request.ignore_eos,
+            output_kind=self._delta,
+            **{name: value for name, value in wanted.items() if value is not None})
+
+
+async def _chat_params(llm: Any, template: str | None) -> Any | None:
+    """How to render a chat, or None for a base model, which has no template: it is tried to find out."""
+    params = vllm_compat.get("ChatParams")(
+        chat_template=template, chat_template_kwargs={"add_generation_prompt": True})
+    try:
+        await llm.renderer.render_chat_async([_HI], params)
+    except Exception as error:
+        if template is not None:
+            raise ConfigError(f"the chat template fails: {error}", where="vllm: chat_template") from None
+        return None
+    return params
+
+
+def _text(message: dict[str, Any]) -> str:
+    content = message.get("content") or ""
+    return content if isinstance(content, str) else "".join(part.get("text", "") for part in content)
+
+
+__all__ = ["Plain"]

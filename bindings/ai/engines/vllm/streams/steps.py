@@ -1,0 +1,142 @@
+"""Plain text straight from the model's steps: what an ``AsyncLLM.generate`` per request costs is left out.
+
+Theory of operation
+-------------------
+AsyncLLM's output handler gives every step of the model to ``OutputProcessor.process_outputs``. ``Steps`` stands
+before that method: the streams it has taken are answered here, in one pass over the step, and the rest goes on to
+vLLM. A request comes here by ``AsyncLLM.add_request``, with all of vLLM's checks; ``OutputProcessor.add_request``,
+the last station before the model, is where it is taken. All tokens of a step leave in one write of the channel.
+
+Only a request whose answer is its text is taken. Where vLLM is set to do more (statistics, queue limits, tracing), is
+not built as expected, or where the tokenizer has no table, there are no ``Steps`` and all goes through ``generate``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from itertools import count
+from typing import Any
+
+from bindings.ai.engines.vllm import compat as vllm_compat
+from bindings.ai.engines.vllm.streams.stream import Stream
+from bindings.ai.engines.vllm.streams.text import Table, Text, table
+
+_STATIONS = ("process_outputs", "add_request", "propagate_error")
+_LIMITS = ("max_num_queued_reqs", "max_num_queued_tokens")
+_QUIET, _LONGEST = 0.002, 0.02  # seconds without a new request; seconds to wait for such
+_numbers = count(1)
+
+Told = Callable[[Exception], Exception]
+"""vLLM's exception as ours."""
+
+
+class Steps:
+    """``streams``: those the model works on, by vLLM's own ids."""
+
+    def __init__(self, llm: Any, texts: Table, told: Told) -> None:
+        self._llm, self._processor, self._texts, self.told = llm, llm.output_processor, texts, told
+        self._awaited: dict[str, Stream] = {}
+        self.streams: dict[str, Stream] = {}
+        self._aborts: set[asyncio.Task[None]] = set()
+        self._taken: list[Stream] = []
+        self._first_taken = self._last_taken = 0.0  # of those
+        self._process, self._add, self._propagate = (getattr(self._processor, name) for name in _STATIONS)
+        for name, station in zip(_STATIONS, (self._step, self._take, self._broken), strict=True):
+            setattr(self._processor, name, station)
+
+    @classmethod
+    async def before(cls, llm: Any, told: Told) -> Steps | None:
+        """None where this vLLM, as it is set up, cannot do without its own path."""
+        if not (vllm_compat.has(vllm_compat.STEPS) and _is_plain(llm)):
+            return None
+        tokenizer, size = llm.output_processor.tokenizer, llm.model_config.get_vocab_size()
+        texts = await asyncio.to_thread(table, tokenizer, size)
+        return None if texts is None else cls(llm, texts, told)
+
+    def takes(self, params: Any) -> bool:
+        """Whether the answer is its text and nothing else."""
+        return (params.n == 1 and not params.stop and params.logprobs is None and params.prompt_logprobs is None
+                and params.detokenize and params.skip_special_tokens and not params.include_stop_str_in_output)
+
+    async def add(self, stream: Stream, prompt: Any, params: Any, request_id: str, **more: Any) -> None:
+        """Give the request to the model; from here on its steps go to the stream."""
+        if hasattr(params, "skip_clone"):
+            params.skip_clone = True  # they are this request's own; a deep copy takes 60 µs
+        name = f"{request_id}.{next(_numbers)}"
+        self._awaited[name] = stream
+        try:
+            await self._llm.add_request(name, prompt, params, **more)
+        finally:
+            self._awaited.pop(name, None)
+        self._tell_later(stream)
+
+    def abort(self, stream: Stream) -> None:
+        if self.streams.pop(stream.id, None) is not None:
+            task = asyncio.get_running_loop().create_task(self._llm.engine_core.abort_requests_async([stream.id]))
+            self._aborts.add(task)
+            task.add_done_callback(self._aborts.discard)
+
+    def _tell_later(self, stream: Stream) -> None:
+        """That the request is taken, once requests no longer come thick and fast: the next one is more urgent."""
+        loop = asyncio.get_running_loop()
+        self._last_taken = loop.time()
+        self._taken.append(stream)
+        if len(self._taken) == 1:
+            self._first_taken = self._last_taken
+            loop.call_later(_QUIET, self._tell)
+
+    def _tell(self) -> None:
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        if now - self._last_taken < _QUIET and now - self._first_taken < _LONGEST:
+            loop.call_later(_QUIET, self._tell)
+            return
+        streams, self._taken = self._taken, []
+        for stream in streams:
+            stream.taken()
+
+    # In the place of OutputProcessor's own
+
+    def _step(self, outputs: list[Any], *rest: Any, **named: Any) -> Any:
+        streams, others = self.streams, []
+        for output in outputs:
+            stream = streams.get(output.request_id)
+            if stream is None:
+                others.append(output)
+                continue
+            try:
+                stream.step(output)
+            except Exception as error:
+                self.abort(stream)
+                stream.fail(error)
+        return self._process(others, *rest, **named)
+
+    def _take(self, request: Any, *rest: Any, **named: Any) -> None:
+        stream = self._awaited.pop(request.external_req_id, None)
+        if stream is None:
+            self._add(request, *rest, **named)
+            return
+        stream.id, stream.text = request.request_id, Text(self._texts, self._processor.tokenizer, request)
+        self.streams[stream.id] = stream
+
+    def _broken(self, error: Exception) -> None:
+        """The model is gone, or its answers can be read no more."""
+        streams, self.streams = list(self.streams.values()), {}
+        for stream in streams:
+            stream.fail(error)
+        self._propagate(error)
+
+
+def _is_plain(llm: Any) -> bool:
+    processor, scheduler = llm.output_processor, llm.vllm_config.scheduler_config
+    return (
+        vllm_compat.whole(processor, "OutputProcessor")
+        and not llm.log_stats
+        and getattr(processor, "stream_interval", 1) == 1
+        and not getattr(processor, "tracing_enabled", False) and not getattr(processor, "tracer", None)
+        and all(getattr(scheduler, name, None) is None for name in _LIMITS)
+    )  # fmt: skip
+
+
+__all__ = ["Steps"]

@@ -1,0 +1,184 @@
+"""LoRA fine-tunes (contract §2.5): a row in SQLite each, and a folder with the adapter's two files.
+
+A file is written beside its place and checked there; only a good one is moved in, into a new folder, so that an
+engine never reads one that changes, and knows by its path that an adapter is another one than before. Folders
+are named by UUIDs, files by the two names there are: no text of a client's becomes a path.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import sqlite3
+import uuid
+from collections.abc import AsyncIterator, Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from bindings.ai.catalog.models import Model
+from bindings.ai.errors import AiError, bad_input, finetunes_lost
+from bindings.ai.finetunes import adapter, form_file
+from bindings.ai.finetunes.adapters import refuse_without_lora
+from bindings.sqlite import Database, StoreError
+
+MOST = 30  # adapters
+LIMIT = 500_000_000  # bytes of one file
+LENGTH = 512  # characters of a name or a description
+STEPS = [
+    """CREATE TABLE finetune (
+        id TEXT PRIMARY KEY, model TEXT NOT NULL, name TEXT UNIQUE NOT NULL, description TEXT NOT NULL,
+        public INTEGER NOT NULL, created_at TEXT NOT NULL, modified_at TEXT NOT NULL, version TEXT NOT NULL)""",
+]
+UNKNOWN = 3042
+ORDERS = ("created_at", "modified_at", "name", "model", "id")
+
+Row = dict[str, Any]
+T = TypeVar("T")
+
+
+class Finetunes:
+    """The adapters of this machine, under ``folder``: ``<id>/<version>/``. ``warn(text)`` hears of a broken disk.
+
+    Every method raises AiError 3043 for one.
+    """
+
+    def __init__(self, folder: Path, warn: Callable[[str], None]) -> None:
+        self._folder, self._warn = folder, warn
+        self._database = Database(folder / "finetunes.sqlite", STEPS)
+
+    async def aclose(self) -> None:
+        await self._database.aclose()
+
+    async def _do(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        try:
+            return await self._database.do(work)
+        except StoreError as error:
+            self._warn(f"the fine-tunes cannot be used: {error}")
+            raise finetunes_lost() from None
+
+    async def create(self, model: Model, fields: Mapping[str, Any]) -> Row:
+        """A fine-tune without files yet. Raises AiError: bad fields (5006), a model that takes none (5005)."""
+        refuse_without_lora(model)
+        row = _new(model, fields)
+        await self._do(lambda db: _insert(db, row))
+        return shown(row)
+
+    async def listed(
+        self, *, public: bool = False, order: str = "created_at", limit: int = -1, offset: int = 0
+    ) -> list[Row]:
+        """All of them, or the public ones. ``order``: one of ``ORDERS``."""
+        assert order in ORDERS
+        query = f"SELECT * FROM finetune WHERE public >= ? ORDER BY {order}, id LIMIT ? OFFSET ?"
+        rows = await self._do(lambda db: _rows(db.execute(query, (public, limit, offset))))
+        return [shown(row) for row in rows]
+
+    async def get(self, id: str) -> Row:
+        """The fine-tune of this id or name. Raises AiError 3042."""
+        return await self._do(lambda db: _row(db, id))
+
+    async def delete(self, id: str) -> None:
+        """Forget it, files and all: an engine that has loaded it keeps it until it needs the room. AiError 3042."""
+        row = await self.get(id)
+        await self._do(lambda db: db.execute("DELETE FROM finetune WHERE id = ?", (row["id"],)))
+        await asyncio.to_thread(shutil.rmtree, self._folder / row["id"], ignore_errors=True)
+
+    async def receive(self, id: str, chunks: AsyncIterator[bytes], content_type: str) -> None:
+        """Keep the file in a form, checked. Raises AiError: unknown (3042), bad (5006), too large (3006)."""
+        row = await self.get(id)
+        place = self._folder / row["id"]
+        part = place / f"{uuid.uuid4()}.part"
+        await asyncio.to_thread(place.mkdir, parents=True, exist_ok=True)
+        try:
+            name = await form_file.receive(chunks, content_type, part, LIMIT)
+            if name not in adapter.CHECKS:
+                raise bad_input(f"file_name must be one of '{', '.join(adapter.CHECKS)}'")
+            await asyncio.to_thread(adapter.CHECKS[name], part, row["model"])
+            await self._do(lambda db: self._keep(db, row["id"], name, part))
+        finally:
+            part.unlink(missing_ok=True)
+
+    async def find(self, lora: str, model: Model) -> str:
+        """The folder of the adapter with this id or name. Raises AiError: no such one, or of another model (5006),
+        one without its files (3039), a model that takes none (5005)."""
+        refuse_without_lora(model)
+        try:
+            row = await self.get(lora)
+        except AiError as error:
+            raise bad_input(error.description) if error.code == UNKNOWN else error from None
+        if row["model"] != model.id:
+            raise bad_input(f"the finetune '{row['name']}' is of {row['model']}, not of {model.id}")
+        place = self._folder / row["id"] / row["version"]
+        if not row["version"] or not all((place / name).is_file() for name in adapter.CHECKS):
+            files = " and ".join(adapter.CHECKS)
+            raise AiError(3039, 400, "AiError", f"Finetune is missing required files ({files})")
+        return str(place)
+
+    def _keep(self, db: sqlite3.Connection, id: str, name: str, part: Path) -> None:
+        """A new version with this file and the other one, if there is one. In the database's thread, alone."""
+        row = _row(db, id)
+        old, version = self._folder / id / row["version"], str(uuid.uuid4())
+        new = self._folder / id / version
+        new.mkdir()
+        for other in adapter.CHECKS.keys() - {name}:
+            if row["version"] and (old / other).is_file():
+                os.link(old / other, new / other)
+        os.replace(part, new / name)
+        db.execute("UPDATE finetune SET version = ?, modified_at = ? WHERE id = ?", (version, _now(), id))
+        if row["version"]:
+            shutil.rmtree(old, ignore_errors=True)
+
+
+def shown(row: Row) -> Row:
+    """A row as clients see it."""
+    return {name: value for name, value in row.items() if name != "version"}
+
+
+def _new(model: Model, fields: Mapping[str, Any]) -> Row:
+    if not (name := _text(fields, "name")):
+        raise bad_input("required properties at '/' are 'name'")
+    public = fields.get("public") or False
+    if not isinstance(public, bool):
+        raise bad_input("'/public' must be true or false")
+    now = _now()
+    return {"id": str(uuid.uuid4()), "model": model.id, "name": name, "description": _text(fields, "description"),
+            "public": public, "created_at": now, "modified_at": now, "version": ""}
+
+
+def _text(fields: Mapping[str, Any], name: str) -> str:
+    value = fields.get(name)
+    if value is None:
+        return ""
+    if not isinstance(value, str) or len(value) > LENGTH or not value.isprintable():
+        raise bad_input(f"'/{name}' must be a string of at most {LENGTH} printable characters")
+    return value
+
+
+def _insert(db: sqlite3.Connection, row: Row) -> None:
+    [count] = db.execute("SELECT count(*) FROM finetune").fetchone()
+    if count >= MOST:
+        raise bad_input(f"there are {MOST} finetunes already, which is the most; delete one")
+    if db.execute("SELECT 1 FROM finetune WHERE name = ?", (row["name"],)).fetchone():
+        raise bad_input(f"a finetune named '{row['name']}' exists already")
+    db.execute(f"INSERT INTO finetune VALUES ({', '.join(f':{name}' for name in row)})", row)
+
+
+def _row(db: sqlite3.Connection, id: str) -> Row:
+    rows = _rows(db.execute("SELECT * FROM finetune WHERE ?1 IN (id, name) ORDER BY id != ?1", (id,)))
+    if not rows:
+        raise AiError(UNKNOWN, 404, "AiError", f"there is no finetune '{id[:100]}'")
+    return rows[0]
+
+
+def _rows(cursor: sqlite3.Cursor) -> list[Row]:
+    names = [column[0] for column in cursor.description]
+    rows = [dict(zip(names, values, strict=True)) for values in cursor]
+    return [{**row, "public": bool(row["public"])} for row in rows]
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+__all__ = ["LIMIT", "ORDERS", "Finetunes", "shown"]

@@ -1,0 +1,197 @@
+"""AI Gateway (contract §6): cache, rate limit, retries, time limit and logs around one ``run``.
+
+A request names a gateway in ``options.gateway``; any name will do, and ``[pilot.gateways.NAME]`` gives one its
+settings. Requests that name none never come here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from typing import Any
+
+import msgspec
+
+from bindings.ai.answers.answer import RunAnswer, StreamStats, TokenStream
+from bindings.ai.answers.sse import DONE
+from bindings.ai.errors import AiError, rate_limited, timed_out
+from bindings.ai.gateway import options as gateway_options
+from bindings.ai.gateway.log import HEAD, Log
+from bindings.ai.gateway.options import KEYED_TTL, GatewayOptions, GatewaySettings
+from bindings.ai.gateway.rate import RateLimit
+from bindings.ai.gateway.store import Cached, GatewayStore, Slot
+
+Make = Callable[[], Awaitable[RunAnswer]]
+RETRIED = frozenset({408, 429})  # and 5xx: another attempt at anything else would end the same way
+
+
+@dataclass(frozen=True)
+class Call:
+    """One ``run``. ``identity()``: what would answer it, engine and weights; part of what makes two alike.
+
+    Raises AiError for a model there is not.
+    """
+
+    model: str
+    inputs: Any
+    options: Mapping[str, Any]
+    request_id: str
+    form: str
+    identity: Callable[[], Any]
+
+
+class Gateways:
+    """Every gateway. Settings come with each configuration; rate limits are counted across them."""
+
+    def __init__(self, store: GatewayStore) -> None:
+        self.store = store
+        self._settings: Mapping[str, GatewaySettings] = {}
+        self._limits: dict[tuple[str, GatewaySettings], RateLimit] = {}
+
+    async def run(self, call: Call, make: Make) -> RunAnswer:
+        """The answer ``make`` gives, or one it gave before. Raises AiError, its ``headers`` naming the log."""
+        options = gateway_options.parse(call.options["gateway"])
+        settings = self._settings.get(options.id, GatewaySettings())
+        log = Log(self.store, call.model, call.inputs, options, _wanted(options.collect_log, settings.collect_logs))
+        try:
+            self._admit(options.id, settings)
+            slot = self._slot(call, options, settings)
+            if slot is not None and (hit := await slot.find()) is not None:
+                return await _Passage(log, slot, hit=True).out(_replayed(hit, call))
+            return await _Passage(log, slot).out(await _attempts(make, options))
+        except AiError as error:
+            log.refused(error)
+            error.headers = log.headers
+            raise
+
+    def configure(self, settings: Mapping[str, GatewaySettings], cache_bytes: int, log_bytes: int) -> None:
+        self._settings = settings
+        self.store.limit(cache_bytes=cache_bytes, log_bytes=log_bytes)
+
+    async def aclose(self) -> None:
+        await self.store.aclose()
+
+    def _admit(self, name: str, settings: GatewaySettings) -> None:
+        if settings.rate_limiting_limit is None:
+            return
+        limit = self._limits.get((name, settings))
+        if limit is None:
+            limit = self._limits[name, settings] = RateLimit(
+                settings.rate_limiting_limit, settings.rate_limiting_interval,
+                sliding=settings.rate_limiting_technique == "sliding")
+        if not limit.admits(time.monotonic()):
+            raise rate_limited()
+
+    def _slot(self, call: Call, options: GatewayOptions, settings: GatewaySettings) -> Slot | None:
+        """Where the answer is kept; None: look for none, and keep none."""
+        ttl = options.cache_ttl or settings.cache_ttl or (KEYED_TTL if options.cache_key else None)
+        return None if options.skip_cache or ttl is None else Slot(self.store, _key(call, options), ttl)
+
+
+@dataclass(frozen=True)
+class _Passage:
+    """An answer on its way out: logged, and kept in ``slot`` when it is new and turns out good and whole."""
+
+    log: Log
+    slot: Slot | None
+    hit: bool = False
+
+    async def out(self, answer: RunAnswer) -> RunAnswer:
+        if self.slot is not None:
+            self.log.headers["cf-aig-cache-status"] = "HIT" if self.hit else "MISS"
+        answered = replace(answer, headers={**answer.headers, **self.log.headers})
+        if answer.stream is None:
+            content = msgspec.json.encode(answer.json)
+            self.log.answered(answer.stats, content, cached=self.hit)
+            self._keep(answer, json=content)
+            return answered
+        self.log.begun(cached=self.hit)
+        events = self._events(answer, answer.stream)
+        await anext(events)  # begun: from here on, closing these events closes those
+        return replace(answered, stream=TokenStream(events, answer.stats))
+
+    async def _events(self, answer: RunAnswer, stream: TokenStream) -> AsyncGenerator[bytes, None]:
+        """The events as they are, remembered. The first item is empty."""
+        chunks: list[bytes] = []
+        whole, size, room = False, 0, max(HEAD, self.slot.store.largest if self.slot else 0)
+        try:
+            async with aclosing(stream):
+                yield b""
+                async for chunk in stream:
+                    if size < room:
+                        chunks.append(chunk)
+                    size += len(chunk)
+                    yield chunk
+                    whole = chunk.endswith(DONE)
+        finally:
+            self.log.ended(answer.stats, chunks, size, whole)
+            if whole and size <= room:
+                self._keep(answer, chunks=chunks)
+
+    def _keep(self, answer: RunAnswer, **content: Any) -> None:
+        if self.slot is not None and not self.hit:
+            headers = {name: value for name, value in answer.headers.items() if name != "cf-ai-req-id"}
+            self.slot.keep(Cached(headers, answer.stats.tokens, answer.stats.prompt_tokens, **content))
+
+
+async def _attempts(make: Make, options: GatewayOptions) -> RunAnswer:
+    """The first good answer within the attempts there are; else the last error."""
+    attempt = 1
+    while True:
+        try:
+            return await _within(make, options.request_timeout_ms)
+        except AiError as error:
+            if attempt >= options.retries.max_attempts or not (error.status in RETRIED or error.status >= 500):
+                raise
+        await asyncio.sleep(options.retries.delay(attempt))
+        attempt += 1
+
+
+async def _within(make: Make, milliseconds: float | None) -> RunAnswer:
+    """``make`` must have an answer, or the first byte of a stream, in time."""
+    if milliseconds is None:
+        return await make()
+    try:
+        async with asyncio.timeout(milliseconds / 1000):
+            return await make()
+    except TimeoutError:
+        raise timed_out(milliseconds) from None
+
+
+def _replayed(hit: Cached, call: Call) -> RunAnswer:
+    """A kept answer, its stream a stream again, event by event."""
+    stats = StreamStats(call.model, tokens=hit.tokens, prompt_tokens=hit.prompt_tokens, finish_reason="stop")
+    headers = {**hit.headers, "cf-ai-req-id": call.request_id}
+    if hit.chunks is None:
+        return RunAnswer(headers, stats, json=msgspec.json.decode(hit.json))
+    return RunAnswer(headers, stats, stream=TokenStream(_again(hit.chunks), stats))
+
+
+async def _again(chunks: list[bytes]) -> AsyncGenerator[bytes, None]:
+    for chunk in chunks:
+        yield chunk
+
+
+def _key(call: Call, options: GatewayOptions) -> bytes:
+    """What two requests must share for one answer: all of it, or the ``cacheKey`` they were given.
+
+    A key never makes a stream of a whole answer, nor one model's answer another's.
+    """
+    beside = {name: value for name, value in call.options.items() if name not in ("gateway", "tags")}
+    if options.cache_key is None:
+        alike: Any = [call.inputs, beside]
+    else:
+        alike = [options.cache_key, isinstance(call.inputs, dict) and call.inputs.get("stream") in (True, "true")]
+    content = [options.id, call.model, call.form, call.identity(), options.cache_key is None, alike]
+    return hashlib.sha256(msgspec.json.encode(content, order="deterministic")).digest()
+
+
+def _wanted(asked: bool | None, usual: bool) -> bool:
+    return usual if asked is None else asked
+
+
+__all__ = ["Call", "Gateways"]

@@ -1,0 +1,161 @@
+"""What every REST route has in common: credentials, JSON bodies, envelopes (contract §1.1, §1.2).
+
+Two layers answer, as they do upstream: the one in front (credentials, routes; ``GatewayError``) and the model
+layer (``AiError``), whose every answer carries ``cf-ai-req-id``.
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from bindings.ai import errors
+from bindings.ai.errors import AiError, GatewayError
+from bindings.ai.http import cors
+from bindings.ai.inputs import checks
+from bindings.ai.service import new_request_id
+from bindings.base import Route
+from runtime.errors import RequestError
+from runtime.web import Headers, Request, Response
+
+ROOT = "/client/v4"
+AI = ROOT + "/accounts/{account}/ai"
+
+Handler = Callable[..., Awaitable[Response]]  # (request, request_id, **the path's parameters)
+Failure = Callable[[AiError | GatewayError, str], Response]
+
+
+@dataclass(frozen=True)
+class Gate:
+    """Who may come in. ``token``: the only one accepted (None: any). ``admits``: a host's tokens, which count alone.
+
+    ``origins``: whose pages may read what is answered. ``keyless``: where any token would do, none will do as well.
+    ``failure`` makes an answer of a refusal: without it, the REST envelope.
+    """
+
+    token: str | None = None
+    admits: Callable[[str], bool] | None = None
+    origins: Callable[[], Sequence[str]] = tuple
+    keyless: bool = False
+    failure: Failure | None = None
+
+    def routes(self, path: str, body_limit: int | None = None, /, **handlers: Handler) -> list[Route]:
+        """Guarded routes for ``path``, by method: ``GET=…, POST=…``; any other method is told which there are."""
+        served = [Route(method, path, self.guarded(handler), body_limit=body_limit)
+                  for method, handler in handlers.items()]
+        return [*served, Route("*", path, self.guarded(_refusing(", ".join(handlers))))]
+
+    def guarded(self, handler: Handler) -> Callable[..., Awaitable[Response]]:
+        """``handler`` for who has credentials, and for pages of the origins that may read it."""
+        async def answer(request: Request, **path: str) -> Response:
+            if not cors.admits(self.origins(), request.headers):
+                return await self._answer(handler, request, path)
+            if request.method == "OPTIONS" and request.headers.has("access-control-request-method"):
+                response = cors.preflight(request.headers)
+            else:
+                response = await self._answer(handler, request, path)
+            return cors.allow(response, request.headers.get("origin"))
+
+        return answer
+
+    async def _answer(self, handler: Handler, request: Request, path: dict[str, str]) -> Response:
+        request_id = new_request_id()
+        try:
+            self.check(request.headers)
+            return await handler(request, request_id=request_id, **path)
+        except (AiError, GatewayError) as refused:
+            return (self.failure or failed)(refused, request_id)
+
+    def check(self, headers: Headers) -> None:
+        """Raises GatewayError: no credentials (9106), malformed ones (6003), the wrong ones (10000)."""
+        if self.keyless and self.token is None and self.admits is None:
+            return self._check_page(headers)
+        given = credentials(headers)
+        if self.admits is not None:
+            if not self.admits(given):
+                raise errors.wrong_token()
+            return
+        # A header is bytes, read as latin-1; the token came from the environment, as UTF-8.
+        if self.token is not None and not hmac.compare_digest(given.encode("latin-1"), os.fsencode(self.token)):
+            raise errors.wrong_token()
+
+    def _check_page(self, headers: Headers) -> None:
+        """Any page can have a browser send what needs no key, though not read the answer. Raises GatewayError."""
+        if not headers.has("authorization") and cors.is_foreign(headers) and not cors.admits(self.origins(), headers):
+            raise errors.foreign_page(str(headers.get("origin")))
+
+
+def credentials(headers: Headers) -> str:
+    """The token a client sent. Raises GatewayError 9106 when there is none, 6003 when it is malformed."""
+    authorization = headers.get("authorization")
+    if authorization is not None:
+        scheme, _, token = authorization.partition(" ")
+        token = token.strip(" \t")  # not of all white space: 0xA0 may be half a letter
+        if scheme.lower() != "bearer" or not token or " " in token:
+            raise errors.malformed_credentials()
+        return token
+    key = headers.get("x-auth-key") if headers.get("x-auth-email") else headers.get("x-auth-user-service-key")
+    if not key:
+        raise errors.no_credentials()
+    return key
+
+
+async def json_object(request: Request) -> dict[str, Any]:
+    """The body as a JSON object, whatever its content type says. Raises AiError 3003, 3006, 5006."""
+    body = decoded(await read(request))
+    if not isinstance(body, dict):
+        raise errors.bad_input(checks.mismatch("/", body, "object"))
+    return body
+
+
+async def read(request: Request) -> bytes:
+    """The whole body. Raises AiError 3006 when it is too large."""
+    try:
+        return await request.bytes()
+    except RequestError as error:
+        raise (errors.too_large() if error.status == 413 else errors.bad_input(error.what)) from None
+
+
+def decoded(content: bytes) -> Any:
+    """JSON. Raises AiError 3003 when there is nothing, 5006 when it is malformed."""
+    if not content:
+        raise errors.missing_body()
+    try:
+        return msgspec.json.decode(content)
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        raise errors.bad_input(f"the body is not valid JSON: {error}") from None
+
+
+def _refusing(allowed: str) -> Handler:
+    async def refuse(request: Request, **_: str) -> Response:
+        raise errors.wrong_method(request.method, allowed)
+
+    return refuse
+
+
+def succeeded(result: Any, headers: Mapping[str, str] | None = None, **more: Any) -> Response:
+    """The envelope of a success; ``more`` is what stands beside the result, such as ``result_info``."""
+    return encoded({"result": result, "success": True, "errors": [], "messages": [], **more}, 200, headers)
+
+
+def failed(refused: AiError | GatewayError, request_id: str, status: int = 0, **more: Any) -> Response:
+    """The envelope of a refusal; ``more`` is what stands beside it. ``status``: another than the refusal's own."""
+    id = {"cf-ai-req-id": request_id} if isinstance(refused, AiError) else {}  # the model layer's
+    return encoded({**refused.envelope(request_id), **more}, status or refused.status, {**id, **refused.headers})
+
+
+def encoded(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """JSON under exactly ``application/json``: a charset would make a binding's answer a stream."""
+    content = msgspec.json.encode(body)
+    return Response(content, status=status, headers={"content-type": "application/json", **(headers or {})})
+
+
+__all__ = [
+    "AI", "ROOT", "Failure", "Gate", "Handler", "credentials", "decoded", "encoded", "failed", "json_object", "read",
+    "succeeded",
+]

@@ -1,0 +1,200 @@
+"""A text-generation request, checked at the door: JSON comes in, a ``Generate`` goes on.
+
+An answer has one of five forms. The classic one is Workers AI's own; three are OpenAI's, of its routes and of the
+newer models on ``ai/run``; one is Anthropic's. null means absent and unknown keys are tolerated, as the service has it.
+An option that would change the answer but is not served is refused rather than ignored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
+from typing import Any
+
+import msgspec
+
+from bindings.ai.catalog.models import Model
+from bindings.ai.engine.protocol import Generate
+from bindings.ai.errors import bad_input
+from bindings.ai.inputs import chat, checks, json_mode, prompts, responses, tools
+from bindings.ai.inputs import images as image_input
+from bindings.ai.inputs import messages as asking
+from bindings.ai.inputs.checks import Fields
+from bindings.ai.inputs.sampling import generate, prompted, truth
+
+COMPLAINTS = 8  # at most so many in one answer: a body of a million bad messages is answered briefly
+CLASSIC, CHAT, COMPLETION, RESPONSES = "classic", "chat", "completion", "responses"
+MESSAGES = "messages"  # Anthropic's
+TRANSCRIPT = "transcript"  # of a recording, as OpenAI has it
+OPENAI = "OpenAI's "  # before a form, of a route under /v1: OpenAI's habits too, where the service's are others
+NEEDED = {CLASSIC: ("prompt", "messages"), CHAT: ("messages",), COMPLETION: ("prompt",), RESPONSES: ("messages",),
+          MESSAGES: ("messages",)}
+
+
+def _is_empty(value: Any) -> bool:
+    return not value
+
+
+def _is_one(value: Any) -> bool:
+    return bool(value == 1)
+
+
+UNSERVED: dict[str, Callable[[Any], bool]] = {  # option → the values that change nothing and may pass
+    "functions": _is_empty,
+    "function_call": lambda value: value in ("none", "auto"),
+    "image": _is_empty,
+    "input": _is_empty,
+    "requests": _is_empty,
+    "request_id": _is_empty,
+    "suffix": _is_empty,
+    "echo": _is_empty,
+    "best_of": _is_one,
+    "audio": _is_empty,
+    "modalities": lambda value: value == ["text"],
+    "web_search_options": lambda value: False,
+}
+UNSERVED_COMPLETION = {name: harmless for name, harmless in UNSERVED.items() if name != "best_of"}
+UNSERVED_CLASSIC = {**UNSERVED, "n": _is_one, "logprobs": _is_empty, "top_logprobs": _is_empty}  # nowhere to put them
+UNSERVED_OPTIONS = ("queueRequest", "websocket")
+INSTEAD = {"functions": ": describe them in 'tools'", "function_call": ": use 'tool_choice'"}
+
+
+@dataclass(frozen=True)
+class TextInput:
+    """A checked request: what to generate, and the form its answer is wanted in.
+
+    ``lora`` is an adapter's id or name, still to be found. ``padded``: filler may hide the lengths of its stream;
+    ``apart``: its usage is a chunk by itself, and on demand only, as OpenAI has it. ``fields`` is what was asked, for
+    answers that repeat it. ``prompts``: a completion's, where there are several, the first of them ``generate``'s own.
+    """
+
+    generate: Generate
+    stream: bool
+    form: str = CLASSIC
+    lora: str | None = None
+    padded: bool = True
+    apart: bool = False
+    include_usage: bool = True
+    fields: Fields = field(default_factory=dict, repr=False)
+    prompts: tuple[prompts.Prompt, ...] = ()
+
+    @property
+    def choices(self) -> int:
+        """How many answers are made: so many for each prompt."""
+        return self.generate.n * max(1, len(self.prompts))
+
+    def requests(self, generate: Generate) -> list[Generate]:
+        """``generate``, which may have been added to, for each prompt."""
+        return [msgspec.structs.replace(generate, **prompted(prompt)) for prompt in self.prompts] or [generate]
+
+
+def text_generation(inputs: Any, model: Model, form: str = "") -> TextInput:
+    """The inputs of ``run`` for ``model``, or of an OpenAI route, which names the ``form``. Raises AiError 5006."""
+    if not isinstance(inputs, dict):
+        raise bad_input(checks.mismatch("/", inputs, "object"))
+    asked = {key: value for key, value in inputs.items() if value is not None}
+    _drop_empty_shape(asked)
+    route, own = form, form.startswith(OPENAI)
+    form = form.removeprefix(OPENAI) or _form(asked, model)
+    fields = _one_shape(asked, model, form)
+    _refuse_unserved(fields, form)
+    if complaints := list(islice(_complaints(fields, model, form), COMPLAINTS)):
+        raise bad_input("oneOf at '/' not met, 0 matches: " + ", ".join(complaints))
+    if "prompt" in fields and "messages" in fields:
+        raise bad_input("oneOf at '/' not met, 2 matches: prompt and messages are mutually exclusive")
+    several = prompts.listed(fields["prompt"]) if form == COMPLETION else []
+    if several:
+        fields = {**fields, "prompt": several[0]}
+    told = fields.get("stream_options", {}).get("include_usage")
+    wanted = TextInput(
+        generate(fields, model, raw=form == COMPLETION, fill=own, clip=form == MESSAGES),
+        truth(fields.get("stream")), form, fields.get("lora"), not route, own,
+        told is True if own else told is not False, asked, tuple(several),
+    )
+    if form == CLASSIC and wanted.stream and wanted.generate.json_schema is not None:
+        raise bad_input("JSON Mode does not support streaming")
+    return wanted
+
+
+def refuse_options(options: Mapping[str, Any]) -> None:
+    """Options of ``run`` (or its query string) that would change the answer's kind and are not served."""
+    for name in UNSERVED_OPTIONS:
+        if str(options.get(name) or "false").lower() != "false":
+            raise bad_input(f"option '{name}' is not served here")
+
+
+# Which form
+
+def _form(fields: Fields, model: Model) -> str:
+    """The newer models on ``run`` tell by the fields which of OpenAI's APIs is meant (contract §1.3)."""
+    if not model.openai_style:
+        return CLASSIC
+    if "input" in fields and "messages" not in fields and "prompt" not in fields:
+        return RESPONSES
+    return COMPLETION if "prompt" in fields and "messages" not in fields else CHAT
+
+
+def _drop_empty_shape(fields: Fields) -> None:
+    """An empty prompt beside messages (or the reverse) matches one shape, not two."""
+    for name, other in (("prompt", "messages"), ("messages", "prompt")):
+        if fields.get(other) and fields.get(name) in ("", []):
+            del fields[name]
+
+
+def _one_shape(fields: Fields, model: Model, form: str) -> Fields:
+    """A chat's fields or a completion's, whichever way they were written. Raises AiError 5006, 5004."""
+    if form == RESPONSES:
+        return responses.as_chat(fields)
+    if form == MESSAGES:
+        return asking.as_chat(fields)
+    if model.vision and fields.get("image"):
+        return image_input.seen(fields)
+    return fields
+
+
+# Refusing
+
+def _refuse_unserved(fields: Fields, form: str) -> None:
+    for name, harmless in {CLASSIC: UNSERVED_CLASSIC, COMPLETION: UNSERVED_COMPLETION}.get(form, UNSERVED).items():
+        if name in fields and not harmless(fields[name]):
+            raise bad_input(f"'/{name}' is not served here" + INSTEAD.get(name, ""))
+
+
+def _complaints(fields: Fields, model: Model, form: str) -> Iterator[str]:
+    if not any(name in fields for name in NEEDED[form]):
+        yield from (checks.absent(fields, "/", name) for name in NEEDED[form])
+    if "prompt" in fields:
+        yield from (prompts.complaints if form == COMPLETION else partial(checks.text, at="/prompt"))(fields["prompt"])
+    if "messages" in fields:
+        yield from chat.complaints(fields["messages"], vision=model.vision)
+    yield from checks.options(fields, _ranges(model, form))
+    yield from prompts.best_of(fields)
+    yield from _logprobs(fields.get("logprobs"), form)
+    yield from tools.complaints(fields)
+    yield from json_mode.complaints(fields)
+    if fields.get("ignore_eos") and not model.vision:
+        yield "'/ignore_eos' is for models that take images"
+
+
+def _ranges(model: Model, form: str) -> dict[str, checks.Range]:
+    if form == MESSAGES:
+        return checks.ANTHROPIC_RANGES
+    if form != CLASSIC:
+        return checks.OPENAI_RANGES
+    return checks.NEWER_RANGES if model.openai_ranges else checks.RANGES
+
+
+def _logprobs(given: Any, form: str) -> Iterator[str]:
+    """A flag for a chat; a completion says how many alternatives it wants."""
+    if form == COMPLETION and not isinstance(given, bool | None):
+        yield from checks.number(given, "/logprobs", "integer", 0, 20)
+    elif given is not None:
+        yield from checks.boolean(given, "/logprobs")
+
+
+__all__ = [
+    "CHAT", "CLASSIC", "COMPLETION", "MESSAGES", "OPENAI", "RESPONSES", "TRANSCRIPT", "TextInput", "refuse_options",
+    "text_generation",
+]

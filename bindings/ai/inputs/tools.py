@@ -1,0 +1,95 @@
+"""Tools: flat or in OpenAI's wrapping, checked no more strictly than the service's real clients allow.
+
+Their parameter schemas carry ``$schema``, ``additionalProperties`` and properties without a description
+(contract §1.3): all that goes on to the engine as it came.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from bindings.ai.inputs import strict
+from bindings.ai.inputs.checks import Fields, mismatch, required, text
+
+WORDS = {"auto": "auto", "none": "none", "required": "required", "any": "required"}  # any: Mistral's clients
+NOTHING: Fields = {"type": "object", "properties": {}}
+
+
+def complaints(fields: Fields) -> Iterator[str]:
+    """What is wrong with ``tools`` and ``tool_choice`` among ``fields``."""
+    tools = fields.get("tools", [])
+    if not isinstance(tools, list):
+        yield mismatch("/tools", tools, "array")
+        return
+    for number, tool in enumerate(tools):
+        yield from _tool(tool, f"/tools/{number}")
+    if "tool_choice" in fields:
+        yield from _choice(fields["tool_choice"], tools)
+
+
+def openai_form(tools: list[Fields]) -> list[Fields]:
+    """Checked tools as ``{"type": "function", "function": {"name", "description", "parameters"}}``."""
+    return [{"type": "function", "function": _plain(_function(tool))} for tool in tools]
+
+
+def choice(given: Any, tools: list[Fields]) -> str | Fields | None:
+    """A checked ``tool_choice`` in OpenAI's form; None where it says nothing."""
+    if not tools or given is None:
+        return None
+    return WORDS[given] if isinstance(given, str) else {"type": "function", "function": {"name": _named(given)}}
+
+
+def _tool(tool: Any, at: str) -> Iterator[str]:
+    if not isinstance(tool, dict):
+        yield mismatch(at, tool, "object")
+        return
+    function = _function(tool)
+    if tool.get("type") not in (None, "function"):
+        yield f"'{at}' of type '{str(tool['type'])[:32]}' is not served here"
+    elif not isinstance(function, dict):
+        yield mismatch(f"{at}/function", function, "object")
+    elif function.get("name") is None:
+        yield required(at, "name")
+    else:
+        yield from text(function["name"], f"{at}/name")
+        for name, kind, wanted in (("description", str, "string"), ("parameters", dict, "object")):
+            if not isinstance(function.get(name), kind | None):
+                yield mismatch(f"{at}/{name}", function[name], wanted)
+
+
+def _choice(given: Any, tools: list[Any]) -> Iterator[str]:
+    if isinstance(given, str):
+        if given not in WORDS:
+            yield f"'/tool_choice' must be one of '{', '.join(WORDS)}', or name a function"
+        elif WORDS[given] == "required" and not tools:
+            yield "'/tool_choice' is 'required', and there are no tools"
+    elif not isinstance(given, dict):
+        yield mismatch("/tool_choice", given, "string,object")
+    elif _named(given) not in [_function(tool).get("name") for tool in tools if _is_function(tool)]:
+        yield "'/tool_choice' names no function of '/tools'"
+
+
+def _function(tool: Fields) -> Any:
+    return tool.get("function", tool)
+
+
+def _is_function(tool: Any) -> bool:
+    return isinstance(tool, dict) and isinstance(_function(tool), dict)
+
+
+def _named(given: Fields) -> Any:
+    """The function's name: inside ``function`` (chat completions) or beside it (Responses)."""
+    inner = given.get("function", given)
+    return inner.get("name", given) if isinstance(inner, dict) else inner
+
+
+def _plain(function: Fields) -> Fields:
+    description = {"description": function["description"]} if function.get("description") else {}
+    parameters = function.get("parameters") or NOTHING
+    if function.get("strict") is not True:
+        return {"name": function["name"], **description, "parameters": parameters}
+    return {"name": function["name"], **description, "parameters": strict.closed(parameters), "strict": True}
+
+
+__all__ = ["choice", "complaints", "openai_form"]

@@ -1,0 +1,61 @@
+"""Who answers a step of a universal request: here Workers AI alone, in its own forms or, as ``compat``, in OpenAI's."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from bindings.ai.answers.answer import RunAnswer
+from bindings.ai.errors import AIGatewayError, bad_input
+from bindings.ai.gateway.log import PROVIDER
+from bindings.ai.inputs.checks import Fields, mismatch
+from bindings.ai.inputs.text import CHAT, COMPLETION, RESPONSES
+from bindings.ai.openai import embeddings as openai_embeddings
+from bindings.ai.service import AIService
+
+COMPAT = "compat"  # OpenAI's routes, whoever the provider is
+FORMS = {"chat/completions": CHAT, "completions": COMPLETION, "responses": RESPONSES}
+EMBEDDINGS = "embeddings"
+
+
+class Answered(NamedTuple):
+    """``bare``: in OpenAI's form, which has no envelope."""
+
+    answer: RunAnswer
+    bare: bool
+
+
+async def ask(service: AIService, step: Any, options: dict[str, Any], request_id: str) -> Answered:
+    """One step, ``{provider, endpoint, query}``. Raises AiError: 2008 for another provider."""
+    if not isinstance(step, dict):
+        raise bad_input(mismatch("/", step, "object"))
+    provider, endpoint = step.get("provider"), str(step.get("endpoint") or "").strip("/")
+    if provider not in (PROVIDER, COMPAT):
+        raise AIGatewayError(2008, 400, f"Invalid provider: only {PROVIDER!r} and {COMPAT!r} are served here")
+    if provider == COMPAT or endpoint.startswith("v1/"):
+        model, inputs = _named(step.get("query"), provider)
+        return Answered(await _openai(service, endpoint.removeprefix("v1/"), model, inputs, options, request_id), True)
+    answer = await service.run(endpoint.removeprefix("run/"), step.get("query"), options, request_id=request_id)
+    return Answered(answer, False)
+
+
+def _named(query: Any, provider: str) -> tuple[str, Fields]:
+    """(the model, the rest). For all providers upstream there is one route: the model's name begins with the one's."""
+    if not isinstance(query, dict):
+        raise bad_input(mismatch("/query", query, "object"))
+    model, prefix = str(query.get("model") or ""), PROVIDER + "/"
+    if provider == COMPAT and not model.startswith(prefix):
+        raise bad_input(f"the model must be '{prefix}' and its id: no other provider is served here")
+    return model.removeprefix(prefix), {name: value for name, value in query.items() if name != "model"}
+
+
+async def _openai(
+    service: AIService, path: str, model: str, inputs: Fields, options: dict[str, Any], request_id: str
+) -> RunAnswer:
+    if path == EMBEDDINGS:
+        return await openai_embeddings.embedded(service, model, inputs, options, request_id)
+    if (form := FORMS.get(path)) is None:
+        raise bad_input(f"the endpoint must be one of '{', '.join([*FORMS, EMBEDDINGS])}', not {path[:40]!r}")
+    return await service.run(model, inputs, options, request_id=request_id, form=form)
+
+
+__all__ = ["COMPAT", "Answered", "ask"]

@@ -1,0 +1,165 @@
+"""What models did, by model: counted once per request, when it ends; nothing is done per token.
+
+The time between tokens is therefore the mean of each answer, weighted with its tokens; an engine's own metrics
+(vLLM's), passed on where it keeps any, have it token by token.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections import Counter as Tally
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import msgspec
+
+from bindings.ai.answers.answer import StreamStats
+from bindings.ai.engine.protocol import Delta, EngineSpec, Generate
+from bindings.ai.engine.reading import Reading, Take
+from bindings.ai.observe import tracing
+from runtime.metrics import Counter, Histogram, gauge
+from runtime.tracing import Span
+
+_FIRST = (0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5, 10, 20, 40, 80, 160)
+_BETWEEN = (0.001, 0.0025, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1, 2.5)
+_WHOLE = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 160, 320, 640)
+
+
+class Meter:
+    """Counts requests to models. ``begin`` one, and ``end`` it or let its ``watch``ed deltas do so."""
+
+    def __init__(self) -> None:
+        self._live: set[ModelCall] = set()
+        self._requests = Counter("pilot_ai_requests", "Requests to models, by how they ended.", "model", "outcome")
+        self._input = Counter("pilot_ai_input_tokens", "Tokens read by models.", "model")
+        self._output = Counter("pilot_ai_output_tokens", "Tokens made by models.", "model")
+        self._first = Histogram(
+            "pilot_ai_time_to_first_token_seconds", "From a request to its first token.", _FIRST, "model")
+        self._between = Histogram(
+            "pilot_ai_inter_token_latency_seconds", "Between tokens: each answer's mean, once per token.", _BETWEEN,
+            "model")
+        self._whole = Histogram(
+            "pilot_ai_request_duration_seconds", "From a request to the end of its answer.", _WHOLE, "model")
+
+    def begin(self, stats: StreamStats, span: Span) -> ModelCall:
+        call = ModelCall(self, stats, span)
+        self._live.add(call)
+        return call
+
+    def ended(self, call: ModelCall, outcome: str) -> None:
+        self._live.discard(call)
+        stats, seconds = call.stats, time.perf_counter() - call.stats.started
+        self._requests.add(stats.model, outcome)
+        self._input.add(stats.model, by=stats.prompt_tokens)
+        self._output.add(stats.model, by=stats.tokens)
+        self._whole.observe(seconds, stats.model)
+        if stats.first is not None:
+            self._first.observe(stats.first, stats.model)
+            if (gaps := stats.tokens - 1) > 0:
+                self._between.observe((seconds - stats.first) / gaps, stats.model, times=gaps)
+
+    def families(self) -> list[Any]:
+        waiting = Tally(call.stats.model for call in self._live if call.stats.first is None)
+        running = Tally(call.stats.model for call in self._live if call.stats.first is not None)
+        counted = (self._requests, self._input, self._output, self._first, self._between, self._whole)
+        return [
+            gauge("pilot_ai_requests_waiting", "Requests whose answer has not begun.", "model", dict(waiting)),
+            gauge("pilot_ai_requests_running", "Requests being answered.", "model", dict(running)),
+            *(each.family() for each in counted),
+        ]
+
+
+class ModelCall:
+    """One request to a model. ``outcome``: the finish reason of the answer, ``aborted`` or ``error``."""
+
+    def __init__(self, meter: Meter, stats: StreamStats, span: Span) -> None:
+        self.stats, self._span = stats, span
+        self._meter: Meter | None = meter
+
+    def marked(self, request: Generate) -> Generate:
+        """With the way for the engine to continue the trace, if there is one."""
+        headers = dict(self._span.headers)
+        return msgspec.structs.replace(request, trace_headers=headers) if headers else request
+
+    def watch(self, deltas: AsyncGenerator[Delta, None]) -> Watched:
+        """The same deltas, whose end is this call's end."""
+        return Watched(deltas, self)
+
+    @contextmanager
+    def whole(self) -> Iterator[None]:
+        """For an answer that comes in one piece: it ends with the block."""
+        try:
+            yield
+        except asyncio.CancelledError:
+            self.end("aborted")
+            raise
+        except Exception:
+            self.end("error")
+            raise
+        self.end("stop")
+
+    def end(self, outcome: str) -> None:
+        """Once; what comes after counts no more."""
+        meter, self._meter = self._meter, None
+        if meter is not None:
+            meter.ended(self, outcome)
+            tracing.ended(self._span, self.stats, outcome)
+
+
+class Watched:
+    """Deltas whose closing is noticed, without a layer per token: whoever iterates has the generator itself."""
+
+    def __init__(self, deltas: AsyncGenerator[Delta, None], call: ModelCall) -> None:
+        self._deltas, self._call = deltas, call
+
+    def __aiter__(self) -> AsyncIterator[Delta]:
+        return aiter(self._deltas)
+
+    def divert(self, take: Take) -> None:
+        """See ``Reading.divert``."""
+        if isinstance(self._deltas, Reading):
+            self._deltas.divert(take)
+
+    async def __anext__(self) -> Delta:
+        return await self._deltas.__anext__()
+
+    async def aclose(self) -> None:
+        """Whoever closes it while being cancelled, or closed, wants no more; else the engine broke off."""
+        aborted = isinstance(sys.exception(), asyncio.CancelledError | GeneratorExit)
+        try:
+            await self._deltas.aclose()
+        finally:
+            self._call.end(self._call.stats.finish_reason or ("aborted" if aborted else "error"))
+
+
+class Client(Protocol):
+    """An engine (``bindings.ai.engine.client``)."""
+
+    spec: EngineSpec
+
+    async def metrics(self) -> str: ...
+
+
+"""The options with which an engine keeps its own."""
+
+
+async def of_engines(clients: Sequence[Client], name_of: Callable[[EngineSpec], str]) -> list[Any]:
+    """What engines tell of themselves, with the name of the model each is for."""
+    texts = await asyncio.gather(*(client.metrics() for client in clients))
+    told = [labelled(text, name_of(client.spec)) for client, text in zip(clients, texts, strict=True)]
+    return [family for families in told for family in families]
+
+
+def labelled(text: str, model: str) -> Iterable[Any]:
+    """An engine's own metrics, each sample with the model it is about."""
+    from prometheus_client.parser import text_string_to_metric_families
+
+    for family in text_string_to_metric_families(text):
+        family.samples = [sample._replace(labels={**sample.labels, "model": model}) for sample in family.samples]
+        yield family
+
+
+__all__ = ["Meter", "ModelCall", "Watched", "of_engines"]

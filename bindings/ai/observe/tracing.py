@@ -1,0 +1,65 @@
+"""The span of a request to a model, after OpenTelemetry's semantic conventions for generative AI.
+
+https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-spans/. What was asked and answered is not recorded.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bindings.ai.answers.answer import StreamStats
+from bindings.ai.catalog import kinds as tasks
+from bindings.ai.catalog.resolve import Served
+from bindings.ai.engine.protocol import Generate
+from runtime.tracing import NO_SPAN, Span, current
+
+_OPERATIONS = {"Text Embeddings": "embeddings"}  # the conventions have no names for other tasks
+
+
+def generation(served: Served, wanted: Generate, request_id: str) -> Span:
+    """Begun, if the request at hand is traced. ``traceparent`` for the engine is in its ``headers``."""
+    parent = current.get()
+    if parent is NO_SPAN:
+        return NO_SPAN
+    operation = "chat" if wanted.messages is not None else "text_completion"
+    return _begun(parent, operation, served, request_id, {
+        "gen_ai.request.max_tokens": None if wanted.fill else wanted.max_tokens,
+        "gen_ai.request.temperature": wanted.temperature,
+        "gen_ai.request.top_p": wanted.top_p, "gen_ai.request.top_k": wanted.top_k, "gen_ai.request.seed": wanted.seed,
+        "gen_ai.request.frequency_penalty": wanted.frequency_penalty,
+        "gen_ai.request.presence_penalty": wanted.presence_penalty,
+        "gen_ai.request.stop_sequences": wanted.stop or None,
+        "gen_ai.request.choice.count": wanted.n if wanted.n != 1 else None,
+    })  # fmt: skip
+
+
+def task(served: Served, request_id: str) -> Span:
+    """The same for a task other than text generation."""
+    parent = current.get()
+    if parent is NO_SPAN:
+        return NO_SPAN
+    kind = tasks.kind(served.model)
+    return _begun(parent, _OPERATIONS.get(kind, kind.lower().replace(" ", "_")), served, request_id, {})
+
+
+def _begun(parent: Span, operation: str, served: Served, request_id: str, more: dict[str, Any]) -> Span:
+    return parent.child(f"{operation} {served.model.id}", "client", {
+        "gen_ai.operation.name": operation, "gen_ai.provider.name": served.spec.engine,
+        "gen_ai.request.model": served.model.id, "gen_ai.response.model": served.spec.model,
+        "gen_ai.response.id": request_id, **more,
+    })  # fmt: skip
+
+
+def ended(span: Span, stats: StreamStats, outcome: str) -> None:
+    if span is NO_SPAN:
+        return
+    span.set({
+        "gen_ai.usage.input_tokens": stats.prompt_tokens, "gen_ai.usage.output_tokens": stats.tokens,
+        "gen_ai.usage.cache_read.input_tokens": stats.cached_tokens or None,
+        "gen_ai.response.finish_reasons": [stats.finish_reason] if stats.finish_reason else None,
+        "gen_ai.response.time_to_first_chunk": stats.first,
+    })  # fmt: skip
+    span.end("error" if outcome == "error" else None)
+
+
+__all__ = ["ended", "generation", "task"]

@@ -1,0 +1,106 @@
+"""OpenAI's embeddings, asked of a model that answers in the service's own way."""
+
+from __future__ import annotations
+
+import array
+import base64
+import math
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from bindings.ai.errors import bad_input
+from bindings.ai.inputs import checks
+from bindings.ai.tasks import checks as task_checks
+from bindings.ai.tasks import embeddings
+
+if TYPE_CHECKING:
+    from bindings.ai.answers.answer import RunAnswer
+    from bindings.ai.service import AIService
+
+EMBEDDINGS = "Text Embeddings"
+MOST = 2048  # texts in one request: OpenAI's limit
+TOKENS = ("token ids, which mean other words to this model than to the tokenizer that made them. Send texts: "
+          "langchain does with OpenAIEmbeddings(check_embedding_ctx_length=False)")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Asked:
+    """``dimensions``: None for as many as the model gives. ``packed``: base64 rather than numbers."""
+
+    texts: list[str]
+    dimensions: int | None
+    packed: bool
+
+    def parts(self, most: int) -> list[list[str]]:
+        """The texts, in as many lists as it takes for a model that reads ``most`` at once."""
+        return [self.texts[at:at + most] for at in range(0, len(self.texts), most)]
+
+    def answer(self, model: str, vectors: list[list[float]], tokens: int) -> dict[str, Any]:
+        """The body. Raises AiError 5006 when there are not so many dimensions."""
+        kept = [_cut(vector, self.dimensions) for vector in vectors]
+        data = [{"object": "embedding", "index": at, "embedding": _base64(vector) if self.packed else vector}
+                for at, vector in enumerate(kept)]
+        usage = {"prompt_tokens": tokens, "total_tokens": tokens}
+        return {"object": "list", "data": data, "model": model, "usage": usage}
+
+
+async def embedded(
+    service: AIService, model: str, inputs: dict[str, Any], options: dict[str, Any], request_id: str
+) -> RunAnswer:
+    """OpenAI's body. Raises AiError 5006, for a model of another task too."""
+    known = service.catalog.model(model)
+    if known.task != EMBEDDINGS:
+        raise bad_input(f"{known.id} is a model for {known.task}, not for {EMBEDDINGS}")
+    wanted = asked(inputs)
+    answers = [await service.run(model, {"text": part}, options, request_id=request_id)
+               for part in wanted.parts(known.max_batch or embeddings.MOST)]
+    vectors = [vector for answer in answers for vector in answer.json["data"]]
+    tokens = sum(answer.stats.prompt_tokens for answer in answers)
+    return replace(answers[-1], json=wanted.answer(model, vectors, tokens))
+
+
+def asked(inputs: dict[str, Any]) -> Asked:
+    """What is asked for. The texts are checked further by the model's task. Raises AiError 5006."""
+    encoding, dimensions = inputs.get("encoding_format") or "float", inputs.get("dimensions")
+    if encoding not in ("float", "base64"):
+        raise bad_input("'/encoding_format' must be one of 'float, base64'")
+    if dimensions is not None:
+        for complaint in checks.number(dimensions, "/dimensions", "integer", 1, 2**31 - 1):
+            raise bad_input(complaint)
+    return Asked(_texts(inputs), None if dimensions is None else int(dimensions), encoding == "base64")
+
+
+def _texts(inputs: dict[str, Any]) -> list[str]:
+    """OpenAI takes token ids too. Who sends them has them of OpenAI's tokenizer, and any other model would read other
+    words, without a sign of it: they are refused."""
+    given = inputs.get("input")
+    if given is None:
+        raise bad_input(checks.absent(inputs, "/", "input"))
+    if isinstance(given, list) and given and isinstance(given[0], int | list):
+        raise bad_input(f"'/input' is {TOKENS}")
+    task_checks.refuse(task_checks.texts(given, "/input", MOST))
+    return given if isinstance(given, list) else [given]
+
+
+def _base64(vector: Sequence[float]) -> str:
+    """Little-endian float32, as OpenAI's clients read it."""
+    numbers = array.array("f", vector)
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    return base64.b64encode(numbers.tobytes()).decode()
+
+
+def _cut(vector: list[float], dimensions: int | None) -> list[float]:
+    """The first ``dimensions`` of it, brought back to length 1. Raises AiError 5006 when it has fewer."""
+    if dimensions is None or dimensions == len(vector):
+        return vector
+    if dimensions > len(vector):
+        raise bad_input(f"'/dimensions' must be between 1 and {len(vector)}")
+    kept = vector[:dimensions]
+    length = math.hypot(*kept) or 1.0
+    return [number / length for number in kept]
+
+
+__all__ = ["Asked", "asked", "embedded"]

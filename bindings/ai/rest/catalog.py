@@ -1,0 +1,59 @@
+"""The catalog's routes (contract §2.1, §2.2, §2.7)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from bindings.ai import errors
+from bindings.ai.catalog import search as catalog_search
+from bindings.ai.catalog.resolve import Catalog
+from bindings.ai.http.gate import AI, Gate, Handler, succeeded
+from bindings.ai.schemas import schemas
+from bindings.ai.service import AIService
+from bindings.base import Route
+from runtime.web import URL, Request, Response
+
+
+class CatalogRest:
+    """models/search, models/schema, tasks/search and authors/search, with or without a slash at the end."""
+
+    def __init__(self, service: AIService, gate: Gate) -> None:
+        self._service, self._gate = service, gate
+
+    def routes(self) -> list[Route]:
+        handlers: dict[str, Handler] = {
+            "models/search": self.search,
+            "models/schema": self.schema,
+            "tasks/search": self._listing(catalog_search.tasks),
+            "authors/search": self._listing(catalog_search.authors),
+        }
+        paths = [(f"{AI}/{name}{slash}", handler) for name, handler in handlers.items() for slash in ("", "/")]
+        return [route for path, handler in paths for route in self._gate.routes(path, GET=handler)]
+
+    async def search(self, request: Request, request_id: str, account: str) -> Response:
+        """The marketplace's format is read by some clients in ``data``, by others in ``result``."""
+        page = catalog_search.search(self._service.catalog, query(request))
+        if page.format:
+            return succeeded(page.items, result_info=page.info, data=page.items)
+        return succeeded(page.items, result_info=page.info)
+
+    async def schema(self, request: Request, request_id: str, account: str) -> Response:
+        id = query(request).get("model")
+        if not id:
+            raise errors.bad_input("required properties at '/' are 'model'")
+        return succeeded(schemas.of(self._service.catalog.model(id)))
+
+    def _listing(self, listed: Callable[[Catalog], list[Any]]) -> Handler:
+        async def listing(request: Request, request_id: str, account: str) -> Response:
+            return succeeded(listed(self._service.catalog))
+
+        return listing
+
+
+def query(request: Request) -> dict[str, str]:
+    """The query's parameters; of one that is given twice, the last."""
+    return dict(URL(request.url).search_params.items()) if "?" in request.url else {}
+
+
+__all__ = ["CatalogRest", "query"]

@@ -1,0 +1,50 @@
+"""Guard models (contract §4): is the last message of a conversation safe, and if not, why?
+
+The model writes ``safe``, or ``unsafe`` and a line of categories (``S1,S10``). Asked for JSON, the answer is made of
+that: no guard was trained to write JSON itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from bindings.ai.engine.accumulator import Usage
+from bindings.ai.inputs.checks import Fields
+from bindings.ai.inputs.text import text_generation
+from bindings.ai.tasks import checks as check
+from bindings.ai.tasks.registry import Job
+
+ALTERNATE = "Conversation roles must alternate user/assistant/user/assistant/..."
+UNREAD = ("response_format", "stream")
+
+
+async def answer(inputs: Any, job: Job) -> dict[str, Any]:
+    """``{response, usage}``: the model's own words, or ``{safe, categories}`` where JSON was asked for."""
+    fields = check.fields_of(inputs)
+    check.refuse(_complaints(fields))
+    asked = {name: value for name, value in fields.items() if name not in UNREAD}
+    text = (await job.generate(text_generation(asked, job.model))).strip()
+    usage = Usage(job.stats.prompt_tokens, job.stats.tokens)
+    return {"response": judged(text) if "response_format" in fields else text, "usage": usage.counts()}
+
+
+def judged(text: str) -> dict[str, Any]:
+    verdict, _, categories = text.partition("\n")
+    names = [name.strip() for name in categories.split(",")]
+    return {"safe": verdict.strip().lower() == "safe", "categories": [name for name in names if name]}
+
+
+def _complaints(fields: Fields) -> Iterator[str]:
+    if "messages" not in fields:
+        yield check.missing(fields, "messages")
+    elif isinstance(fields["messages"], list):  # the rest is text generation's to check
+        roles = [message.get("role") if isinstance(message, dict) else None for message in fields["messages"]]
+        if any(role != ("user", "assistant")[number % 2] for number, role in enumerate(roles)):
+            yield ALTERNATE
+    form = fields.get("response_format", {"type": "json_object"})
+    if not isinstance(form, dict) or form.get("type") != "json_object":
+        yield "'/response_format/type' must be one of 'json_object'"
+
+
+__all__ = ["answer", "judged"]

@@ -1,0 +1,32 @@
+"""Image-to-Text (contract §4): an image and a prompt make one user message for a model that sees."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bindings.ai.errors import bad_input
+from bindings.ai.inputs import images as image_input
+from bindings.ai.inputs.checks import Fields
+from bindings.ai.inputs.text import text_generation
+from bindings.ai.tasks import checks as check
+from bindings.ai.tasks.registry import Job
+
+PROMPT = "Generate a caption for this image"
+MAX_TOKENS = 512
+
+
+async def answer(inputs: Any, job: Job) -> dict[str, Any]:
+    """``{image, prompt?, max_tokens?, …}``, or the image alone as bytes → ``{description}``."""
+    fields = {"image": inputs} if isinstance(inputs, bytes) else check.fields_of(inputs)
+    if "image" not in fields:
+        raise bad_input(check.missing(fields, "image"))
+    return {"description": await job.generate(text_generation(_as_chat(fields), job.model))}
+
+
+def _as_chat(fields: Fields) -> Fields:
+    content = [image_input.part(fields["image"]), {"type": "text", "text": fields.get("prompt") or PROMPT}]
+    others = {name: value for name, value in fields.items() if name not in ("image", "prompt", "stream", "raw")}
+    return {"max_tokens": MAX_TOKENS, **others, "messages": [{"role": "user", "content": content}]}
+
+
+__all__ = ["answer"]

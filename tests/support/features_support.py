@@ -1,0 +1,61 @@
+"""What tests of engines' features ask and expect."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from importlib.util import find_spec
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from bindings.ai.engine.client import EngineClient
+from bindings.ai.engine.protocol import Delta, EngineError, EngineSpec
+from engines_support import Engines, collect, live
+from feature_models import talking_llama
+from models_support import Said, ask
+
+
+class Featured(Engines):
+    """As ``Engines``, with a vLLM that thinks aloud and has adapters."""
+
+    async def vllm(self) -> EngineClient:
+        if find_spec("vllm") is None:
+            pytest.skip("vLLM is not installed")
+        spec = EngineSpec(engine="vllm", model=str(talking_llama(self._folder / "talking")),
+                          options={"enable_lora": True, "max_cpu_loras": 2})
+        client = EngineClient(spec, Said(), load_timeout=170)
+        await client.ready()
+        return client
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def engines(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Featured]:
+    engines = Featured(tmp_path_factory.mktemp("models"))
+    yield engines
+    await engines.aclose()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=["llamacpp", "openai", "vllm"])
+async def engine(engines: Featured, request: pytest.FixtureRequest) -> Any:
+    return await engines.get(request.param)
+
+
+def calls_of(deltas: list[Delta]) -> list[dict[str, Any]]:
+    """The calls, put together from their pieces."""
+    calls: dict[int, dict[str, Any]] = {}
+    for piece in (piece for delta in deltas if delta.extra for piece in delta.extra.tool_calls):
+        call = calls.setdefault(piece["index"], {"id": "", "type": "", "name": "", "arguments": ""})
+        for name in ("id", "type"):
+            call[name] += piece.get(name) or ""
+        for name, value in piece.get("function", {}).items():
+            call[name] += value or ""
+    return list(calls.values())
+
+
+async def refused(engine: Any, **fields: Any) -> tuple[int, int, str]:
+    with pytest.raises(EngineError) as caught:
+        await collect(engine, ask(**fields))
+    assert await live(engine) == 0
+    return caught.value.code, caught.value.status, caught.value.description
+

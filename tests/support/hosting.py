@@ -1,0 +1,90 @@
+"""A real `pilot host`, and the command line that speaks to it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from dev_server import READY
+from serving import Served
+
+API = "/client/v4/accounts/host/workers"
+
+
+class Host(Served):
+    """A running host. ``data`` is its data directory; ``token`` is sent by the command line."""
+
+    data: Path
+    token, python = "", sys.executable
+
+    async def cli(self, *args: str, stdin: str = "", fails: bool = False, cwd: Path | None = None) -> str:
+        """What `pilot ARGS` prints; with ``fails``, what it says on its way out."""
+        process = await asyncio.create_subprocess_exec(
+            self.python, "-P", "-m", "runtime.cli", *args, cwd=cwd, stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+            env={**os.environ, "PILOT_HOST": self.url, "PILOT_API_TOKEN": self.token},
+        )  # fmt: skip
+        out, err = await process.communicate(stdin.encode())
+        assert bool(process.returncode) == fails, (process.returncode, out.decode(), err.decode(), self.log()[-3000:])
+        return (err if fails else out).decode()
+
+    async def deploy(self, folder: Path, *args: str) -> str:
+        """The new version's id."""
+        return (await self.cli("deploy", *args, cwd=folder)).split("version ")[1].split()[0]
+
+    async def api(self, method: str, path: str, body: Any = None, **options: Any) -> tuple[int, Any]:
+        """(status, envelope) of a call below `workers/`."""
+        url = self.url + (path if path.startswith("/") else f"{API}/{path}")
+        async with self.http.request(method, url, json=body, **options) as response:
+            return response.status, await response.json(content_type=None)
+
+    async def get(self, name: str, path: str = "/", **options: Any) -> tuple[int, str]:
+        """One request to a worker."""
+        return await self.ask(f"/_w/{name}{path}", **options)
+
+
+@asynccontextmanager
+async def hosting(
+    data: Path, *args: str, engine: str | None = "echo", env: dict[str, str] | None = None,
+    before: Callable[[], None] | None = None, python: str = sys.executable,
+) -> AsyncIterator[Host]:
+    """``before`` runs in the new process, before it is the host."""
+    process = await asyncio.create_subprocess_exec(
+        python, "-P", "-m", "runtime.cli", "host", "--data", str(data), "--port", "0", "--log-format", "json",
+        *(["--engine", engine] if engine else []), "--isolates", "2", *args, env={**os.environ, **(env or {})},
+        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, limit=1 << 24,
+        preexec_fn=before,
+    )  # fmt: skip
+    host = Host(process)
+    host.data, host.python = data, python
+    try:
+        host.url = (await host.event("ready", within=READY))["url"]
+        connector = aiohttp.TCPConnector(ssl=False)  # a certificate of the test's own will do
+        async with aiohttp.ClientSession(
+            timeout=aiohttp.ClientTimeout(total=60), auto_decompress=False, connector=connector
+        ) as http:
+            host.http = http
+            yield host
+    finally:
+        await host.stop()
+
+
+def worker(folder: Path, entry: str, config: str = "", name: str = "app", **files: str) -> Path:
+    """A worker's folder."""
+    texts = {"wrangler.toml": f'name = "{name}"\nmain = "entry.py"\n{config}', "entry.py": entry, **files}
+    for path, text in texts.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(text)
+    return folder
+
+
+def says(text: str) -> str:
+    """An entry that answers with ``text``."""
+    return f"from workers import Response\ndef fetch(request, env): return Response({text!r})\n"
