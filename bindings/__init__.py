@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from bindings.base import Product
 
 PRODUCTS: dict[str, str] = {
-    "vars": "bindings.plain:Plain",
+    "vars": "bindings.plain:Variables",
     "ai": "bindings.ai.product:AI",
     "version_metadata": "bindings.version_metadata:VersionMetadata",
 }

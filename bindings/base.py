@@ -6,7 +6,7 @@ A product (``ai``, ``kv_namespaces`` …) is one file or folder with one ``Produ
 * ``key``, ``label``, ``shape``, ``inherited``: which table of wrangler.toml is its own, and what may stand there?
 * ``settings``: which settings of ``[pilot]`` are its own?
 * ``parse``: what does its table mean?                → the host's halves, one per binding name
-* ``start`` / ``stop``: what outlives reloads?        (once per supervisor; shared things via ``House``)
+* ``start`` / ``stop``: what outlives reloads?        (once per supervisor; shared things via ``ProductContext``)
 * ``upload`` / ``restore``: what does a deploy send, and how does a host read it back?
 * ``routes``, ``commands``, ``scopes``, ``status``, ``metrics``, ``remarks``: what else does it bring?
 
@@ -54,7 +54,7 @@ class HostStream:
 
 
 @dataclass
-class House:
+class ProductContext:
     """What the supervisor lends to products: where to keep state, and how to tell the person something."""
 
     root: Path                     # the worker's project folder
@@ -128,35 +128,35 @@ class Product:
         raise NotImplementedError
 
     @classmethod
-    def parse(cls, config: Config, house: House) -> Sequence[Binding]:
+    def parse(cls, config: Config, context: ProductContext) -> Sequence[Binding]:
         """The bindings this configuration asks for; none when its key is absent."""
         raise NotImplementedError
 
     @classmethod
-    async def start(cls, house: House) -> None:
-        """Once per supervisor, before the first deployment: things that outlive reloads go into ``house.shared``."""
+    async def start(cls, context: ProductContext) -> None:
+        """Once per supervisor, before the first deployment: things that outlive reloads go into ``context.shared``."""
 
     @classmethod
-    async def stop(cls, house: House) -> None:
+    async def stop(cls, context: ProductContext) -> None:
         """Once, at the end."""
 
     @classmethod
-    def remarks(cls, house: House) -> Sequence[str]:
+    def remarks(cls, context: ProductContext) -> Sequence[str]:
         """Lines for the banner, once the configuration is parsed."""
         return ()
 
     @classmethod
-    def status(cls, house: House) -> Mapping[str, Sequence[Mapping[str, Any]]]:
+    def status(cls, context: ProductContext) -> Mapping[str, Sequence[Mapping[str, Any]]]:
         """For a host's status: a heading → rows, which have the same keys."""
         return {}
 
     @classmethod
-    def routes(cls, house: House) -> Sequence[Route]:
+    def routes(cls, context: ProductContext) -> Sequence[Route]:
         """Routes this product adds to the supervisor."""
         return ()
 
     @classmethod
-    async def metrics(cls, house: House) -> Sequence[Any]:
+    async def metrics(cls, context: ProductContext) -> Sequence[Any]:
         """What it has counted: ``prometheus_client``'s metric families. Asked for at each scrape."""
         return ()
 
@@ -174,4 +174,4 @@ def names_in(value: Any) -> list[str]:
     return [name] if isinstance(name, str) else []
 
 
-__all__ = ["Binding", "CallError", "HostStream", "House", "Product", "Route", "names_in", "web"]
+__all__ = ["Binding", "CallError", "HostStream", "Product", "ProductContext", "Route", "names_in", "web"]

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from bindings.base import Binding, CallError, House, Product
+from bindings.base import Binding, CallError, Product, ProductContext
 from runtime.config import Config
 
 WIDEST = 60  # characters of a value that the banner shows
@@ -38,7 +38,7 @@ def value(name: str, caller: object, value: Any) -> Any:
     return value
 
 
-class Plain(Product):
+class Variables(Product):
     """``env.NAME`` for each variable and each secret."""
 
     key, label, shape = "vars", "variable", dict[str, Any]
@@ -48,7 +48,7 @@ class Plain(Product):
         return list(table or ())
 
     @classmethod
-    def parse(cls, config: Config, house: House) -> Sequence[Binding]:
+    def parse(cls, config: Config, context: ProductContext) -> Sequence[Binding]:
         names = dict.fromkeys([*config.vars, *config.secrets])
         return [_binding(config, name) for name in names]
 

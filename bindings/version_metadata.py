@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from bindings.base import Binding, CallError, House, Product
+from bindings.base import Binding, CallError, Product, ProductContext
 from runtime.config import Config, Version
 
 
@@ -65,15 +65,15 @@ class VersionMetadata(Product):
     types = ("version_metadata",)
 
     @classmethod
-    async def start(cls, house: House) -> None:
+    async def start(cls, context: ProductContext) -> None:
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        house.shared[cls.key] = Version(str(uuid.uuid4()), "", now)
+        context.shared[cls.key] = Version(str(uuid.uuid4()), "", now)
 
     @classmethod
-    def parse(cls, config: Config, house: House) -> Sequence[Binding]:
+    def parse(cls, config: Config, context: ProductContext) -> Sequence[Binding]:
         if cls.key not in config.products:
             return ()
-        return [VersionBinding(config.typed(cls.key, Table).binding, config.version or house.shared[cls.key])]
+        return [VersionBinding(config.typed(cls.key, Table).binding, config.version or context.shared[cls.key])]
 
     @classmethod
     def upload(cls, config: Config) -> Sequence[Mapping[str, Any]]:

@@ -102,12 +102,12 @@ def dev(
     if spawner is not None:
         spawner.begin()  # it imports what it needs while we do
     from runtime.config import parse_variable
-    from runtime.supervisor.dev import Options
+    from runtime.supervisor.dev import DevOptions
     from runtime.supervisor.dev import dev as serve
     from runtime.supervisor.observe import make_observer
 
     options.update(config=script or options["config"], variables=dict(map(parse_variable, variables)))
-    serve(Options(**options), make_observer(log_format, log_level), spawner)
+    serve(DevOptions(**options), make_observer(log_format, log_level), spawner)
 
 
 @main.command(short_help="Measure a worker, or any URL.")
@@ -132,11 +132,11 @@ def dev(
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Write table, plot and figures there.")
 def bench(config: str | None, environment: str | None, engine: str | None, **options: Any) -> None:
     """Measure a worker, or any URL: requests and tokens per second, time to the first token and between tokens."""
-    from runtime.bench.command import Options, run
+    from runtime.bench.command import BenchOptions, run
 
     flags = {"--config": config, "--env": environment, "--engine": engine}
     worker = tuple(word for flag, value in flags.items() if value for word in (flag, value))
-    sys.exit(run(Options(worker=worker, **options)))
+    sys.exit(run(BenchOptions(worker=worker, **options)))
 
 
 if __name__ == "__main__":

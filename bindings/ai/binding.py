@@ -15,8 +15,8 @@ from bindings.ai.catalog import search as catalog_search
 from bindings.ai.catalog.resolve import automatic_engine
 from bindings.ai.errors import AiError, AIGatewayError, bad_input, no_such_model
 from bindings.ai.gateway import options as gateway_options
-from bindings.ai.methods.gateway import GatewayDoor
-from bindings.ai.methods.markdown import MarkdownDoor
+from bindings.ai.methods.gateway import GatewayMethods
+from bindings.ai.methods.markdown import MarkdownMethods
 from bindings.ai.service import AIService, new_request_id
 from bindings.base import CallError, HostStream
 
@@ -34,7 +34,7 @@ class AIBinding:
 
     def __init__(self, name: str, service: AIService, url: str = "") -> None:
         self.name, self._service = name, service
-        self._gateway, markdown = GatewayDoor(service, url), MarkdownDoor(service.markdown)
+        self._gateway, markdown = GatewayMethods(service, url), MarkdownMethods(service.markdown)
         self._methods: dict[str, Method] = {
             "run": self._run,
             "models": self._models,

@@ -18,8 +18,8 @@ from bindings.ai.catalog.models import check_engine
 from bindings.ai.catalog.resolve import EMBEDDED, EMBEDDED_NAME, Catalog, automatic_engine
 from bindings.ai.engine.pool import EnginePool
 from bindings.ai.http import cors
-from bindings.ai.http.gate import Gate
-from bindings.ai.methods.gateway import GatewayDoor
+from bindings.ai.http.auth import Auth
+from bindings.ai.methods.gateway import GatewayMethods
 from bindings.ai.observe.metrics import of_engines
 from bindings.ai.openai.audio import AudioRest
 from bindings.ai.openai.rankings import RankingsRest
@@ -32,9 +32,9 @@ from bindings.ai.rest.markdown import MarkdownRest
 from bindings.ai.rest.proxy import Proxy
 from bindings.ai.rest.run import Rest
 from bindings.ai.rest.unknown import Unknown
-from bindings.ai.service import AIService, Settings
+from bindings.ai.service import AIService, ServiceSettings
 from bindings.ai.settings import AISettings, models_file
-from bindings.base import Binding, House, Product, Route
+from bindings.base import Binding, Product, ProductContext, Route
 from runtime.config import Config
 
 
@@ -48,7 +48,7 @@ class Table(msgspec.Struct, frozen=True):
 
 
 class AI(Product):
-    """One ``AIService`` per supervisor, in ``house.shared["ai"]``; a configuration brings it a catalog."""
+    """One ``AIService`` per supervisor, in ``context.shared["ai"]``; a configuration brings it a catalog."""
 
     key, label, shape = "ai", "Workers AI", Table
     settings, at_start = AISettings, ("load_timeout", "engine_metrics")
@@ -74,41 +74,41 @@ class AI(Product):
         return {"binding": uploaded[-1]["name"]}
 
     @classmethod
-    async def start(cls, house: House) -> None:
-        given = house.config.settings(AISettings) if house.config is not None else AISettings()
-        pool = EnginePool(house.say, load_timeout=given.load_timeout, log=house.say.debug,
-                          metrics=given.engine_metrics, most=house.options.get("models"))
-        service = AIService(pool, Catalog(), _settings(house, None), house.say)
-        keeping.lend(service, house.state, house.say.warn)
-        if house.on_host and house.config is not None:
-            models = models_file(house.config)
-            service.reconfigure(Catalog.load(models), _settings(house, house.config), preload=True)
+    async def start(cls, context: ProductContext) -> None:
+        given = context.config.settings(AISettings) if context.config is not None else AISettings()
+        pool = EnginePool(context.say, load_timeout=given.load_timeout, log=context.say.debug,
+                          metrics=given.engine_metrics, most=context.options.get("models"))
+        service = AIService(pool, Catalog(), _settings(context, None), context.say)
+        keeping.lend(service, context.state, context.say.warn)
+        if context.on_host and context.config is not None:
+            models = models_file(context.config)
+            service.reconfigure(Catalog.load(models), _settings(context, context.config), preload=True)
             pool.keep(service.preloaded)
-            keeping.configure(service, house.config)
+            keeping.configure(service, context.config)
             keeping.configure(service)
-        house.shared[cls.key] = service
-        if house.on_host:
-            for remark in cls.remarks(house):
-                house.say.note(remark)
+        context.shared[cls.key] = service
+        if context.on_host:
+            for remark in cls.remarks(context):
+                context.say.note(remark)
 
     @classmethod
-    async def stop(cls, house: House) -> None:
-        if (service := house.shared.pop(cls.key, None)) is not None:
+    async def stop(cls, context: ProductContext) -> None:
+        if (service := context.shared.pop(cls.key, None)) is not None:
             await service.aclose()
 
     @classmethod
-    def parse(cls, config: Config, house: House) -> Sequence[Binding]:
-        service: AIService = house.shared[cls.key]
+    def parse(cls, config: Config, context: ProductContext) -> Sequence[Binding]:
+        service: AIService = context.shared[cls.key]
         bound = cls.key in config.products
-        if not house.on_host:  # there the models are the host's, whatever a worker's folder says
+        if not context.on_host:  # there the models are the host's, whatever a worker's folder says
             catalog = Catalog.load(models_file(config))
-            service.reconfigure(catalog, _settings(house, config), preload=bound)
+            service.reconfigure(catalog, _settings(context, config), preload=bound)
             keeping.configure(service, config)
-        return [AIBinding(config.typed(cls.key, Table).binding, service, house.url)] if bound else []
+        return [AIBinding(config.typed(cls.key, Table).binding, service, context.url)] if bound else []
 
     @classmethod
-    def remarks(cls, house: House) -> Sequence[str]:
-        service: AIService = house.shared[cls.key]
+    def remarks(cls, context: ProductContext) -> Sequence[str]:
+        service: AIService = context.shared[cls.key]
         if (service.settings.engine or automatic_engine()) == "openai":
             return [_asked_elsewhere(chosen=service.settings.engine is not None)]
         if EMBEDDED not in service.preloaded:
@@ -116,21 +116,21 @@ class AI(Product):
         return [f"{EMBEDDED_NAME} stands in for every text model; name your own weights in models.yaml"]
 
     @classmethod
-    def status(cls, house: House) -> Mapping[str, Sequence[Mapping[str, Any]]]:
-        service: AIService = house.shared[cls.key]
+    def status(cls, context: ProductContext) -> Mapping[str, Sequence[Mapping[str, Any]]]:
+        service: AIService = context.shared[cls.key]
         rows = [{"name": client.name, "state": client.state, "live": client.live,
                  "device": client.info.device if client.info else None} for client in service.pool.clients]
         return {"engines": rows}
 
     @classmethod
-    def routes(cls, house: House) -> Sequence[Route]:
-        service: AIService = house.shared[cls.key]
-        admits = partial(_admits, house.admits) if house.admits else None
-        gate = Gate(os.environ.get("PILOT_API_TOKEN") or None, admits, lambda: service.settings.cors)
+    def routes(cls, context: ProductContext) -> Sequence[Route]:
+        service: AIService = context.shared[cls.key]
+        admits = partial(_admits, context.admits) if context.admits else None
+        gate = Auth(os.environ.get("PILOT_API_TOKEN") or None, admits, lambda: service.settings.cors)
         more = {**RankingsRest(service).handlers, **TokensRest(service).handlers,
                 **AudioRest(service).handlers}
-        openai = OpenAIRest(service, gate, lambda: service.settings.openai_routes, house.say.note, more)
-        door, rest = GatewayDoor(service, house.url), Rest(service, gate)
+        openai = OpenAIRest(service, gate, lambda: service.settings.openai_routes, context.say.note, more)
+        door, rest = GatewayMethods(service, context.url), Rest(service, gate)
         unknown = Unknown([*openai.handlers, "/messages"], lambda: service.settings.whole_v1)
         parts = (  # in the order in which they are matched: a path that takes all comes last
             CatalogRest(service, gate), FinetunesRest(service, gate), MarkdownRest(service.markdown, gate), openai,
@@ -141,8 +141,8 @@ class AI(Product):
         return [route for part in parts for route in part.routes()]
 
     @classmethod
-    async def metrics(cls, house: House) -> Sequence[Any]:
-        service: AIService = house.shared[cls.key]
+    async def metrics(cls, context: ProductContext) -> Sequence[Any]:
+        service: AIService = context.shared[cls.key]
         return [*service.meter.families(), *await of_engines(service.pool.clients, service.name_of)]
 
 
@@ -159,19 +159,19 @@ def _admits(admits: Callable[[str, str], bool], token: str) -> bool:
     return admits(token, "ai")
 
 
-def _settings(house: House, config: Config | None) -> Settings:
+def _settings(context: ProductContext, config: Config | None) -> ServiceSettings:
     """The command line over ``[pilot]``; padding hides token lengths on a host, and is in the way in dev."""
-    engine = house.options.get("engine")
+    engine = context.options.get("engine")
     if engine is not None:
         check_engine(engine, "--engine")
     elif config is not None and (engine := config.settings(AISettings).engine) is not None:
         check_engine(engine, config.at("pilot", "engine"))
     given = config.settings(AISettings) if config else AISettings()
     padding, openai = given.padding, given.openai_routes
-    own = not house.on_host if openai is None else openai
+    own = not context.on_host if openai is None else openai
     whole = own and (openai is not None or (config is not None and AI.key in config.products))
     origins = cors.check(given.cors, config.at("pilot", "cors")) if config else ()
-    return Settings(engine=engine, padding=house.on_host if padding is None else padding, openai_routes=own,
+    return ServiceSettings(engine=engine, padding=context.on_host if padding is None else padding, openai_routes=own,
                     whole_v1=whole, cors=origins)
 
 

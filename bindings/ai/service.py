@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import msgspec
 
 from bindings.ai.answers import several
-from bindings.ai.answers.answer import Answering, RunAnswer, StreamStats, headers
+from bindings.ai.answers.answer import ResponseBuilder, RunAnswer, StreamStats, headers
 from bindings.ai.batch import queue as batch
 from bindings.ai.catalog import kinds
 from bindings.ai.catalog.models import Model
@@ -26,7 +26,7 @@ from bindings.ai.engine import tasks
 from bindings.ai.engine.protocol import Delta, EngineError, EngineSpec, Generate
 from bindings.ai.errors import AiError, bad_input, internal, of_engine
 from bindings.ai.finetunes.adapters import Adapters, NoAdapters
-from bindings.ai.gateway.gateway import Call, Gateways
+from bindings.ai.gateway.gateway import GatewayCall, Gateways
 from bindings.ai.inputs.text import TextInput, refuse_options, text_generation
 from bindings.ai.markdown.convert import Markdown
 from bindings.ai.observe import tracing
@@ -57,7 +57,7 @@ class Say(Protocol):
 
 
 @dataclass(frozen=True)
-class Settings:
+class ServiceSettings:
     """``engine``: the person's choice, None for the best that works. ``padding``: send the ``p`` filler.
 
     ``openai_routes``: answer OpenAI's routes under ``/v1``. ``whole_v1``: and refuse what else is asked for there.
@@ -74,7 +74,7 @@ class Settings:
 class AIService:
     """Workers AI on this machine: outlives reloads, which bring it a new catalog."""
 
-    def __init__(self, pool: Pool, catalog: Catalog, settings: Settings, say: Say) -> None:
+    def __init__(self, pool: Pool, catalog: Catalog, settings: ServiceSettings, say: Say) -> None:
         self.pool, self.catalog, self.settings, self._say = pool, catalog, settings, say
         self._used: dict[str, Served] = {}  # what has been asked for, by id
         self.adapters: Adapters = NoAdapters()
@@ -97,7 +97,7 @@ class AIService:
         if self.batches is not None and not form and batch.concerns(inputs, options):
             return await self.batches.answer(model, inputs, options, request_id)
         if self.gateways is not None and options.get("gateway"):
-            call = Call(model, inputs, options, request_id, form, lambda: self._served(model).spec)
+            call = GatewayCall(model, inputs, options, request_id, form, lambda: self._served(model).spec)
             return await self.gateways.run(call, partial(self.answer, model, inputs, options, request_id, form))
         return await self.answer(model, inputs, options, request_id, form)
 
@@ -112,7 +112,7 @@ class AIService:
             return await self._handled(handler, served, inputs, request_id, form)
         wanted = await self._adapted(text_generation(inputs, served.model, form), served.model)
         stats = StreamStats(served.model.id)
-        answering = Answering(served, wanted, request_id, stats, self._refusal)
+        answering = ResponseBuilder(served, wanted, request_id, stats, self._refusal)
         call = self.meter.begin(stats, tracing.generation(served, wanted.generate, request_id))
         try:
             deltas = call.watch(self._deltas(served, wanted, call.marked(wanted.generate), request_id))
@@ -175,7 +175,7 @@ class AIService:
         folder = await self.adapters.find(wanted.lora, model)
         return replace(wanted, generate=msgspec.structs.replace(wanted.generate, lora=folder))
 
-    def reconfigure(self, catalog: Catalog, settings: Settings, *, preload: bool = False) -> None:
+    def reconfigure(self, catalog: Catalog, settings: ServiceSettings, *, preload: bool = False) -> None:
         """Serve from ``catalog`` from here on. Engines that nothing asks for any more end once they are idle.
 
         ``preload``: load what the catalog marks for it now; with nothing of the project's own in it, the
@@ -241,4 +241,4 @@ def new_request_id() -> str:
     return str(uuid.uuid4())
 
 
-__all__ = ["AIService", "Pool", "Say", "Settings", "new_request_id"]
+__all__ = ["AIService", "Pool", "Say", "ServiceSettings", "new_request_id"]

@@ -22,7 +22,7 @@ from runtime.errors import ConfigError, UserError
 
 
 @dataclass(frozen=True)
-class Options:
+class BenchOptions:
     """The command line."""
 
     what: str | None  # a URL, a script or nothing
@@ -48,12 +48,12 @@ class Options:
         return self.what is not None and "://" in self.what
 
 
-def run(options: Options) -> int:
+def run(options: BenchOptions) -> int:
     """The exit code: 0, or 130 when it was interrupted, after what was measured has been shown."""
     return asyncio.run(_run(options))
 
 
-async def _run(options: Options) -> int:
+async def _run(options: BenchOptions) -> int:
     plan, rows, targets = _plan(options), dict[tuple[str, int], Row](), list[Target]()
     task = asyncio.ensure_future(_measure(options, plan, targets, rows))
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -66,7 +66,7 @@ async def _run(options: Options) -> int:
     return 130 if task.cancelled() else 0
 
 
-async def _measure(options: Options, plan: Plan, targets: list[Target], rows: dict[tuple[str, int], Row]) -> None:
+async def _measure(options: BenchOptions, plan: Plan, targets: list[Target], rows: dict[tuple[str, int], Row]) -> None:
     others = _others(options)
     async with _address(options) as url:
         targets += [_ours(options, url), *others]
@@ -77,7 +77,7 @@ async def _measure(options: Options, plan: Plan, targets: list[Target], rows: di
 
 
 @asynccontextmanager
-async def _address(options: Options) -> AsyncIterator[str]:
+async def _address(options: BenchOptions) -> AsyncIterator[str]:
     if options.running:
         assert options.what is not None
         yield options.what
@@ -88,13 +88,13 @@ async def _address(options: Options) -> AsyncIterator[str]:
         yield url
 
 
-def _ours(options: Options, url: str) -> Target:
+def _ours(options: BenchOptions, url: str) -> Target:
     name = "worker" if not options.running else urlsplit(url).netloc.rpartition("@")[2]
     whole = urljoin(url, options.path) if options.path else url
     return _target(name, whole, options.method, options.headers, options.body)
 
 
-def _others(options: Options) -> list[Target]:
+def _others(options: BenchOptions) -> list[Target]:
     """``--against URL`` or ``--against NAME=URL``; without a request of its own it is asked the same."""
     body = options.against_body if options.against_body is not None else options.body
     found = []
@@ -131,7 +131,7 @@ def _body(given: str | None) -> str:
         raise ConfigError(f"cannot read {given[1:]}: {error}", where="--body") from None
 
 
-def _plan(options: Options) -> Plan:
+def _plan(options: BenchOptions) -> Plan:
     try:
         streams = tuple(dict.fromkeys(int(part) for part in options.streams.split(",")))
     except ValueError:
@@ -148,7 +148,7 @@ def _cpus() -> list[int]:
     return sorted(os.sched_getaffinity(0))
 
 
-def _show(options: Options, plan: Plan, targets: list[Target], rows: list[Row]) -> None:
+def _show(options: BenchOptions, plan: Plan, targets: list[Target], rows: list[Row]) -> None:
     if not rows:
         return
     if options.format == "json":

@@ -12,7 +12,7 @@ from pathlib import Path
 from bindings import PRODUCTS, products
 from runtime.config import values
 from runtime.config.check import typed
-from runtime.config.environment import Settings, resolve
+from runtime.config.environment import ResolvedSettings, resolve
 from runtime.config.model import Bytes, Config, DevSettings, PilotSettings, Seconds, Version
 from runtime.config.secrets import Hidden, candidates, parse_variable, read_secrets
 from runtime.config.source import Source, find, read, shown
@@ -39,7 +39,7 @@ def load(
     cwd = (cwd or Path.cwd()).absolute()
     file = find(path, cwd)
     if file.suffix == ".py":
-        settings, origin = Settings(Source(shown(file, cwd)), environment), None
+        settings, origin = ResolvedSettings(Source(shown(file, cwd)), environment), None
         settings.values = {"main": file.name, "name": values.slug(file.stem)}
     else:
         settings, origin = resolve(*read(file, cwd), environment or None), file
@@ -48,7 +48,7 @@ def load(
 
 def load_host(file: Path) -> Config:
     """A host's own settings: the ``[pilot]`` table of ``file``, if there is one. Raises ``ConfigError``."""
-    settings = Settings(Source(file.name))
+    settings = ResolvedSettings(Source(file.name))
     if file.is_file():
         settings.source, raw = read(file, file.parent)
         for key in raw.keys() - {"pilot"}:
@@ -68,7 +68,7 @@ def watched(config: Config) -> list[Path]:
 
 
 def _build(
-    settings: Settings, origin: Path | None, root: Path, variables: dict[str, str], cwd: Path
+    settings: ResolvedSettings, origin: Path | None, root: Path, variables: dict[str, str], cwd: Path
 ) -> Config:
     taken = settings.values
     required = taken["secrets"].get("required", []) if "secrets" in taken else None

@@ -15,7 +15,7 @@ from runtime.hints import close_to
 
 
 @dataclass
-class Settings:
+class ResolvedSettings:
     """The settings in force, each with the path of the table it was taken from."""
 
     source: Source
@@ -32,9 +32,9 @@ class Settings:
         self.warnings.append(f"{self.source.at(*place)}: {what}")
 
 
-def resolve(source: Source, raw: dict[str, Any], environment: str | None) -> Settings:
+def resolve(source: Source, raw: dict[str, Any], environment: str | None) -> ResolvedSettings:
     """Check every table that counts, then apply ``[env.<environment>]`` over the top level."""
-    settings = Settings(source, environment)
+    settings = ResolvedSettings(source, environment)
     _check(settings, raw, (), {**own(), **inherited(), **TOP_LEVEL})
     for key in raw:
         settings.take(raw, key, ())
@@ -44,7 +44,7 @@ def resolve(source: Source, raw: dict[str, Any], environment: str | None) -> Set
     return settings
 
 
-def _enter(settings: Settings, raw: dict[str, Any], name: str) -> None:
+def _enter(settings: ResolvedSettings, raw: dict[str, Any], name: str) -> None:
     named = raw.get("env", {})
     place = ("env", name)
     if not named:  # Wrangler warns and goes on with the top level; so do we
@@ -59,7 +59,7 @@ def _enter(settings: Settings, raw: dict[str, Any], name: str) -> None:
         settings.values["name"] = f"{raw['name']}-{name}"
 
 
-def _override(settings: Settings, raw: dict[str, Any], table: dict[str, Any], place: Path) -> None:
+def _override(settings: ResolvedSettings, raw: dict[str, Any], table: dict[str, Any], place: Path) -> None:
     for key in own():
         settings.values.pop(key, None)
         if key in raw and key not in table:
@@ -73,7 +73,7 @@ def _override(settings: Settings, raw: dict[str, Any], table: dict[str, Any], pl
         settings.warn(f"has no {', '.join(lost)}; the top level's vars are not inherited", *place, "vars")
 
 
-def _check(settings: Settings, table: dict[str, Any], place: Path, known: dict[str, Any]) -> None:
+def _check(settings: ResolvedSettings, table: dict[str, Any], place: Path, known: dict[str, Any]) -> None:
     for key, value in table.items():
         if key in known:
             typed(settings.source, (*place, key), value, known[key])
@@ -81,7 +81,7 @@ def _check(settings: Settings, table: dict[str, Any], place: Path, known: dict[s
     _warn_of_unknown(settings, table, place, known)
 
 
-def _warn_of_unknown(settings: Settings, table: Any, place: Path, known: Any) -> None:
+def _warn_of_unknown(settings: ResolvedSettings, table: Any, place: Path, known: Any) -> None:
     for number, item in enumerate(table if isinstance(table, list) else ()):
         _warn_of_unknown(settings, item, (*place, number), item if known is table else known)
     for key in table if isinstance(table, dict) else ():
@@ -89,7 +89,7 @@ def _warn_of_unknown(settings: Settings, table: Any, place: Path, known: Any) ->
             settings.warn(f"unknown key '{key}' is ignored{close_to(key, known)}", *place)
 
 
-def _unavailable(settings: Settings) -> None:
+def _unavailable(settings: ResolvedSettings) -> None:
     """Say what this file asks for that does not exist here: better now than as a puzzle in ``env``."""
     for key, value in settings.values.items():
         if key in PRODUCTS or not value:

@@ -15,7 +15,7 @@ from bindings import products
 from bindings.base import names_in
 from bindings.unserved import UNSERVED
 from runtime.config.check import typed, unknown
-from runtime.config.environment import Settings
+from runtime.config.environment import ResolvedSettings
 from runtime.config.keys import TOP_LEVEL, inherited, own
 from runtime.config.model import Bytes, PilotSettings
 from runtime.config.source import Source
@@ -25,7 +25,7 @@ from runtime.hints import close_to
 UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 
 
-def name(settings: Settings, root: Path) -> str:
+def name(settings: ResolvedSettings, root: Path) -> str:
     """Wrangler's rule for names; without one, the folder's."""
     chosen: str = settings.values.get("name") or slug(root.name)
     if not re.fullmatch(r"[a-z0-9_][a-z0-9_-]*", chosen):
@@ -40,7 +40,7 @@ def slug(text: str) -> str:
     return re.sub(r"[^a-z0-9_-]+", "-", text.lower()).strip("-") or "worker"
 
 
-def main(settings: Settings, root: Path) -> Path:
+def main(settings: ResolvedSettings, root: Path) -> Path:
     """The entry script, which must exist and be Python."""
     if "main" not in settings.values:
         raise settings.source.error(("main",), "is missing: which script answers requests?", _entry(settings))
@@ -54,14 +54,14 @@ def main(settings: Settings, root: Path) -> Path:
     return Path(os.path.normpath(script))
 
 
-def _entry(settings: Settings) -> str:
+def _entry(settings: ResolvedSettings) -> str:
     """What to type for ``main``; where the file has it misspelt, so it says."""
     strange = settings.values.keys() - own().keys() - inherited().keys() - TOP_LEVEL.keys()
     typo = next((key for key in sorted(strange) if close_to(key, ["main"])), None)
     return f"It says '{typo}': write 'main'." if typo else settings.source.line("main", "entry.py")
 
 
-def date(settings: Settings) -> str | None:
+def date(settings: ResolvedSettings) -> str | None:
     """As ``YYYY-MM-DD``; Wrangler also takes slashes and days of one digit."""
     text: str | None = settings.values.get("compatibility_date")
     if text is None:
@@ -75,14 +75,14 @@ def date(settings: Settings) -> str | None:
         raise settings.source.error(place, f"'{text}' is not a date", remedy) from None
 
 
-def domains(settings: Settings) -> tuple[str, ...]:
+def domains(settings: ResolvedSettings) -> tuple[str, ...]:
     """The hostnames of ``route`` and ``routes`` that are the worker's whole (``custom_domain``)."""
     routes = [*settings.values.get("routes", ()), settings.values.get("route")]
     whole = [route for route in routes if isinstance(route, dict) and route.get("custom_domain")]
     return tuple(dict.fromkeys(str(route.get("pattern", "")).lower() for route in whole))
 
 
-def variables(settings: Settings) -> Mapping[str, Any]:
+def variables(settings: ResolvedSettings) -> Mapping[str, Any]:
     values: dict[str, Any] = settings.values.get("vars", {})
     for name, value in values.items():
         _json_value(settings.source, (*settings.places["vars"], name), value)
@@ -103,7 +103,7 @@ def _json_value(source: Source, place: tuple[str | int, ...], value: Any) -> Non
         raise source.error(place, "does not fit in 64 bits", f'Put it in quotes:  "{value}"')
 
 
-def pilot(settings: Settings) -> dict[type[msgspec.Struct], Any]:
+def pilot(settings: ResolvedSettings) -> dict[type[msgspec.Struct], Any]:
     """``[pilot]``: the runtime's own settings, and those of each product."""
     kinds: list[type[msgspec.Struct]] = [PilotSettings]
     kinds += (product.settings for product in products() if product.settings)
@@ -126,7 +126,7 @@ def _in_bytes(source: Source, place: tuple[str | int, ...], value: Any, kind: ty
     return limit
 
 
-def distinct(settings: Settings, variables: Iterable[str]) -> None:
+def distinct(settings: ResolvedSettings, variables: Iterable[str]) -> None:
     """One name in ``env``, one meaning: Wrangler refuses two as well."""
     taken = dict.fromkeys(variables, "a variable")
     for label, name in _bound(settings):
@@ -136,7 +136,7 @@ def distinct(settings: Settings, variables: Iterable[str]) -> None:
         taken[name] = f"a {label} binding"
 
 
-def _bound(settings: Settings) -> Iterator[tuple[str, str]]:
+def _bound(settings: ResolvedSettings) -> Iterator[tuple[str, str]]:
     """(what people call it, the name in ``env``) of every binding, variables aside."""
     asked = {key: value for key, value in settings.values.items() if key != "vars"}
     for product in products():

@@ -42,12 +42,12 @@ def host(ctx: click.Context, /, log_level: str, log_format: Any, **options: Any)
     ctx.obj = options["data"] = expanded(options["data"], "--data", ELSEWHERE)
     if ctx.invoked_subcommand is not None:
         return
-    from runtime.host.serve import Options
+    from runtime.host.serve import HostOptions
     from runtime.host.serve import host as serve
     from runtime.supervisor.observe import make_observer
 
     options["limits"] = _limits(options["limits"])
-    serve(Options(**options), make_observer(log_format, log_level))
+    serve(HostOptions(**options), make_observer(log_format, log_level))
 
 
 def _limits(given: tuple[str, ...]) -> Any:

@@ -18,7 +18,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
-from bindings.base import House
+from bindings.base import ProductContext
 from runtime.config import Config, PilotSettings
 from runtime.errors import UserError
 from runtime.host.bundle import Bundles
@@ -26,7 +26,7 @@ from runtime.host.packages import Packages
 from runtime.host.registry import Registry
 from runtime.host.rollout import Arm, Rollout
 from runtime.host.rows import DeploymentRow, VersionRow, now
-from runtime.host.seal import Seal
+from runtime.host.secret_box import SecretBox
 from runtime.host.tails import Tails
 from runtime.host.upload import config_of, limits_of, requirements_of
 from runtime.supervisor.deployment import Deployment
@@ -98,13 +98,13 @@ class Fleet:
     """The workers. ``open`` brings back what the registry says; ``deploy`` changes it."""
 
     def __init__(
-        self, registry: Registry, bundles: Bundles, seal: Seal, house: House, parts: Parts, observer: Observer,
+        self, registry: Registry, bundles: Bundles, seal: SecretBox, context: ProductContext, parts: Parts, observer: Observer,
         tails: Tails, packages: Packages,
     ) -> None:
         self.registry, self.bundles, self.seal = registry, bundles, seal
         self._packages = packages
         self.workers: dict[str, Worker] = {}
-        self._house, self._parts, self._observer, self._tails = house, parts, observer, tails
+        self._context, self._parts, self._observer, self._tails = context, parts, observer, tails
         self._open: dict[str, Deployment] = {}    # by version id
         self._retiring: set[asyncio.Task[None]] = set()
 
@@ -125,7 +125,7 @@ class Fleet:
             return running
         config = replace(self.config(row), packages=await self._packages.folders(requirements_of(row)))
         parts = replace(self._parts, limits=limits_of(row, self._parts.limits))
-        deployment = Deployment(row.number, config, parse_bindings(config, self._house), parts)
+        deployment = Deployment(row.number, config, parse_bindings(config, self._context), parts)
         try:
             await deployment.open()
         except BaseException:

@@ -13,21 +13,21 @@ from pathlib import Path
 from typing import Any
 
 from bindings import products
-from bindings.base import House
+from bindings.base import ProductContext
 from runtime import VERSION
 from runtime.config import load_host
 from runtime.errors import UserError
 from runtime.host.addresses import rule
 from runtime.host.bundle import Bundles
 from runtime.host.control import account, scripts, secrets, tails
-from runtime.host.control.base import ROOT, Call, Control, Entry
+from runtime.host.control.base import ROOT, Control, ControlCall, Entry
 from runtime.host.fleet import Fleet, Worker
-from runtime.host.front import PREFIX, Front, Nowhere
-from runtime.host.keeper import Keeper
+from runtime.host.health import HealthMonitor
 from runtime.host.packages import Packages
 from runtime.host.proxies import Behind
 from runtime.host.registry import Registry
-from runtime.host.seal import Seal
+from runtime.host.router import PREFIX, HostRouter, NotFound
+from runtime.host.secret_box import SecretBox
 from runtime.host.tails import Tails
 from runtime.isolate import sandbox
 from runtime.supervisor import server
@@ -47,7 +47,7 @@ UPLOAD = 100_000_000  # bytes of one
 
 
 @dataclass(frozen=True)
-class Options:
+class HostOptions:
     """The command line of ``pilot host``."""
 
     data: Path
@@ -70,7 +70,7 @@ class Options:
 class HostServer(Supervisor):
     """Everything under one data directory, which one host at a time may have."""
 
-    def __init__(self, options: Options, observer: Observer) -> None:
+    def __init__(self, options: HostOptions, observer: Observer) -> None:
         self._options = options
         observer.several = True
         data = options.data.absolute()
@@ -84,21 +84,21 @@ class HostServer(Supervisor):
         self.url = address("https" if options.certificate else "http", options.host, sock)
         config = load_host(data / "host.toml")
         choices = {"engine": options.engine, "models": options.models}
-        house = House(data, data / "state", True, observer, url=self.url, options=choices, config=config)
+        context = ProductContext(data, data / "state", True, observer, url=self.url, options=choices, config=config)
         spawner = make_spawner(clean=True)
         tracer = make_tracer("pilot-host", config.pilot.otlp, observer.warn)
-        super().__init__(sock, house, spawner, observer, tracer, rule(options.allow))
+        super().__init__(sock, context, spawner, observer, tracer, rule(options.allow))
         temp = _emptied(data / "temp")
-        self._tails = Tails(options.host, options.tail_port, _context(options))
+        self._tails = Tails(options.host, options.tail_port, _tls(options))
         parts = Parts(spawner, self.outbound, self._tell, observer.importing, isolates=options.isolates or _cores(),
                       confinement=Confinement(temp, file_size=1 << 30), limits=options.limits)
-        seal = Seal.of(data / "secrets.key")
-        self._fleet = Fleet(self._registry, Bundles(data / "bundles"), seal, house, parts, observer, self._tails,
+        seal = SecretBox.of(data / "secrets.key")
+        self._fleet = Fleet(self._registry, Bundles(data / "bundles"), seal, context, parts, observer, self._tails,
                             Packages(data / "packages", options.wheelhouse))
-        self._keeper = Keeper(options.limits, observer, self._fleet.give_up)
+        self._keeper = HealthMonitor(options.limits, observer, self._fleet.give_up)
         self._control = Control(self._fleet, observer)
         self._began = time.monotonic()
-        house.admits = self._control.admits
+        context.admits = self._control.admits
 
     @property
     def drain(self) -> float:
@@ -109,14 +109,14 @@ class HostServer(Supervisor):
         metrics: Entry = ("GET", PATH, "read", self._metrics)
         entries = [status, metrics, *scripts.ENTRIES, *secrets.ENTRIES, *account.ENTRIES,
                    *tails.entries(self._tails, self.url), *account.LAST]
-        own = [route for product in products() for route in product.routes(self.house)]
-        nowhere = Dispatch(Nowhere(), self.observer, self.requests, self.tracer, public=True)
+        own = [route for product in products() for route in product.routes(self.context)]
+        nowhere = Dispatch(NotFound(), self.observer, self.requests, self.tracer, public=True)
         app = App(nowhere, [*self._control.routes(entries), *own], lambda: UPLOAD)
 
         def dispatch(worker: Worker) -> Dispatch:
             return Dispatch(worker, self.observer, self.requests, self.tracer, public=True, worker=worker.name)
 
-        front = Front(self._fleet, app, self._options.domain, dispatch)
+        front = HostRouter(self._fleet, app, self._options.domain, dispatch)
         return Behind(front, self._options.trusted_proxies) if self._options.trusted_proxies else front
 
     def background(self) -> list[Coroutine[Any, Any, None]]:
@@ -145,14 +145,14 @@ class HostServer(Supervisor):
         self.observer.worker_output(worker, stream, line)
         self._tails.printed(worker, stream, line)
 
-    async def status(self, call: Call) -> dict[str, Any]:
+    async def status(self, call: ControlCall) -> dict[str, Any]:
         """What ``pilot status`` shows."""
-        sections = {head: rows for product in products() for head, rows in product.status(self.house).items()}
+        sections = {head: rows for product in products() for head, rows in product.status(self.context).items()}
         return {"version": VERSION, "up_s": time.monotonic() - self._began,
                 "workers": self._fleet.report(f"{self.url}{PREFIX}"), **sections}
 
-    async def _metrics(self, call: Call) -> Response:
-        return await Metrics(self.house, products(), self.requests, None).show(call.request)
+    async def _metrics(self, call: ControlCall) -> Response:
+        return await Metrics(self.context, products(), self.requests, None).show(call.request)
 
     async def close(self, left: float) -> None:
         await self._tails.aclose()
@@ -176,12 +176,12 @@ def _own(data: Path) -> int:
     return lock
 
 
-def _context(options: Options) -> ssl.SSLContext | None:
+def _tls(options: HostOptions) -> ssl.SSLContext | None:
     if options.certificate is None:
         return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(options.certificate, options.key)
-    return context
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(options.certificate, options.key)
+    return tls
 
 
 def _emptied(folder: Path) -> Path:
@@ -204,6 +204,6 @@ def _cores() -> int:
     return min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, 4)
 
 
-def host(options: Options, observer: Observer) -> None:
+def host(options: HostOptions, observer: Observer) -> None:
     """Blocks until stopped. Raises ``UserError`` when it cannot start."""
     server.run(HostServer(options, observer))

@@ -52,7 +52,7 @@ def revoke(registry: Registry, wanted: str) -> TokenRow:
     return row
 
 
-class Gate:
+class TokenAuth:
     """Who may do what. Looks at the registry each time: a token revoked by another process is refused at once."""
 
     def __init__(self, registry: Registry) -> None:
@@ -92,4 +92,4 @@ def _hash(token: str) -> str:
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-__all__ = ["PREFIX", "Gate", "Scope", "allows", "create", "revoke", "scopes"]
+__all__ = ["PREFIX", "Scope", "TokenAuth", "allows", "create", "revoke", "scopes"]

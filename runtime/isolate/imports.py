@@ -32,7 +32,7 @@ _LIBRARIES = ("site-packages", "dist-packages")
 _import = builtins.__import__
 
 
-class Gate(MetaPathFinder):
+class ImportGuard(MetaPathFinder):
     """The imports of a worker whose entry is ``main``; ``loader``: of its own modules; ``path``: where it finds others,
     its own folder first; ``shared``: all of the supervisor is in this process, too. ``taken`` are names that modules
     beside the entry share with others."""
@@ -50,7 +50,7 @@ class Gate(MetaPathFinder):
             sys.meta_path[:] = [BuiltinImporter, FrozenImporter, PathFinder]  # no editable installations
             self._hidden.hide()
         sys.path[:] = [*self._path, *(entry for entry in sys.path if entry not in self._path)]
-        sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, Gate)] + [self]
+        sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, ImportGuard)] + [self]
         builtins.__import__ = self._imported if self._own or alone else _import
 
     def find_spec(self, name: str, path: Any = None, target: ModuleType | None = None) -> ModuleSpec | None:
@@ -160,4 +160,4 @@ def _names(folder: Path) -> Iterator[str]:
             yield path.stem if path.suffix == ".py" else path.name
 
 
-__all__ = ["LATER", "OURS", "Gate"]
+__all__ = ["LATER", "OURS", "ImportGuard"]

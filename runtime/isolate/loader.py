@@ -20,7 +20,7 @@ from typing import Any
 from runtime.errors import ScriptError
 from runtime.files import VENDORED
 from runtime.isolate.carried import in_words
-from runtime.isolate.imports import OURS, Gate
+from runtime.isolate.imports import OURS, ImportGuard
 from runtime.isolate.trace import place, remember_source, script_place, script_trace, set_root
 
 SDK = str(Path(__file__).parent.parent / "sdk")
@@ -88,7 +88,7 @@ def _make_importable(main: Path, root: Path, packages: Sequence[str], alone: boo
     folder, vendored = main.parent, root / VENDORED
     _refuse_hiding(folder, main)
     path = [str(folder), *packages, *([str(vendored)] if vendored.is_dir() else []), SDK]
-    gate = Gate(main, FreshLoader, path, shared=_shared)
+    gate = ImportGuard(main, FreshLoader, path, shared=_shared)
     _install_hook(root, str(folder), gate.taken)
     gate.open(alone=alone)
 

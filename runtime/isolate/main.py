@@ -100,13 +100,13 @@ class Isolate:
     async def _handled(self, request: web.Request, ctx: Context) -> web.Response:
         if self._cpu_ms is None:
             return await self._handler(request, self._env, ctx)
-        from runtime.isolate.meter import CpuExceeded, metered
+        from runtime.isolate.meter import CpuExceeded, Metered
 
         async def work() -> web.Response:
             return await self._handler(request, self._env, ctx)
 
         try:
-            response: web.Response = await metered(work(), self._cpu_ms)
+            response: web.Response = await Metered(work(), self._cpu_ms)
             return response
         except CpuExceeded:
             raise _Exceeded from None

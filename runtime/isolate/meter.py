@@ -11,7 +11,7 @@ class CpuExceeded(Exception):
     """The request has used up its CPU time."""
 
 
-class metered:
+class Metered:
     """Awaits ``work``, and ends it with ``CpuExceeded`` at its first pause beyond ``limit`` milliseconds."""
 
     def __init__(self, work: Coroutine[Any, Any, Any], limit: int) -> None:
@@ -35,4 +35,4 @@ class metered:
                 step, value = self._work.throw, error
 
 
-__all__ = ["CpuExceeded", "metered"]
+__all__ = ["CpuExceeded", "Metered"]

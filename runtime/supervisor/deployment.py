@@ -13,13 +13,13 @@ from runtime.errors import ScriptError
 from runtime.supervisor.exchange import INLINE_LIMIT, Exchange
 from runtime.supervisor.heads import check_size, host
 from runtime.supervisor.isolates import GRACE
-from runtime.supervisor.limits import Bounded, IsolateLost, cpu_exceeded, too_many, within
+from runtime.supervisor.limits import Deadline, IsolateLost, LimitedBody, cpu_exceeded, too_many
 from runtime.supervisor.outbound import FetchError
 from runtime.supervisor.process import Parts, Process, Starter, script_error
 from runtime.wire import ChannelClosed, RemoteError
 
 
-class Slot:
+class IsolateSlot:
     """The place of one isolate: a process that has died is replaced when the next request comes to it."""
 
     def __init__(self, starter: Starter) -> None:
@@ -47,17 +47,17 @@ class Slot:
                 self.process = await self._starter.begin()
             return self.process
 
-    async def replace(self, within: float) -> None:
+    async def replace(self, Deadline: float) -> None:
         """A new process takes its place, before the old one is let go."""
         new = await self._starter.begin()
         old, self.process = self.process, new
         if old is not None:
-            await old.drain(within)
+            await old.drain(Deadline)
             await old.aclose()
 
-    async def retire(self, within: float) -> None:
+    async def retire(self, Deadline: float) -> None:
         if self.process is not None and self.process.alive:
-            await self.process.drain(within)
+            await self.process.drain(Deadline)
         await self.aclose()
 
     async def aclose(self) -> None:
@@ -73,7 +73,7 @@ class Deployment:
         self._work, self._facts = f"worker {config.name}", {"pilot.version": version}
         self._limits = parts.limits
         starter = Starter(config, bindings, parts)
-        self.slots = [Slot(starter) for _ in range(parts.isolates)]
+        self.slots = [IsolateSlot(starter) for _ in range(parts.isolates)]
         self._active = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -90,7 +90,7 @@ class Deployment:
             return await self._fetch(exchange)
         if self._active >= self._limits.concurrent:
             raise too_many(self._limits.concurrent)
-        async with within(self._limits.wall_s):
+        async with Deadline(self._limits.wall_s):
             await self._fetch(exchange)
 
     async def _fetch(self, exchange: Exchange) -> None:
@@ -116,8 +116,8 @@ class Deployment:
         """Let go once everything this version began is done, or at once when this is cancelled."""
         try:
             await self._idle.wait()
-            within = self.config.pilot.wait_until + GRACE
-            await asyncio.gather(*(slot.retire(within) for slot in self.slots))
+            Deadline = self.config.pilot.wait_until + GRACE
+            await asyncio.gather(*(slot.retire(Deadline) for slot in self.slots))
         except asyncio.CancelledError:
             await self.aclose()
             raise
@@ -125,7 +125,7 @@ class Deployment:
     async def aclose(self) -> None:
         await asyncio.gather(*(slot.aclose() for slot in self.slots))
 
-    def _slot(self) -> Slot:
+    def _slot(self) -> IsolateSlot:
         """Where the fewest requests are; one whose process has died only when there is no other."""
         if len(self.slots) == 1:
             return self.slots[0]
@@ -169,7 +169,7 @@ class Deployment:
         found = _body(process, body, exchange)
         if self._limits is None or body is None or isinstance(body, bytes) or body[0] != "mine":
             return found
-        return Bounded(found, self._limits.response_bytes)
+        return LimitedBody(found, self._limits.response_bytes)
 
     async def _died(self, process: Process) -> ScriptError:
         how = await process.aclose()

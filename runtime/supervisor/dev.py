@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bindings import products
-from bindings.base import House
+from bindings.base import ProductContext
 from runtime import VERSION
 from runtime import config as configuration
 from runtime.config import Config
@@ -28,7 +28,7 @@ from runtime.supervisor.watching import changes
 
 
 @dataclass(frozen=True)
-class Options:
+class DevOptions:
     """The command line of ``pilot dev``; None means: as the configuration says."""
 
     config: Path | None = None
@@ -48,31 +48,31 @@ class Options:
 class DevServer(Supervisor):
     """Reads the configuration at once: what is wrong in it is said before anything runs."""
 
-    def __init__(self, options: Options, observer: Observer, spawner: Spawner | None) -> None:
+    def __init__(self, options: DevOptions, observer: Observer, spawner: Spawner | None) -> None:
         config = options.read()
         host = options.host or config.dev.ip or "127.0.0.1"
         port = next(port for port in (options.port, config.dev.port, 8787) if port is not None)
         sock = bind(host, port)
         self.url = address("http", host, sock)
         pilot = config.pilot
-        house = House(config.root, config.root / ".pilot" / "state", False, observer, url=self.url,
+        context = ProductContext(config.root, config.root / ".pilot" / "state", False, observer, url=self.url,
                       options={"engine": options.engine}, config=config)
         spawner = spawner or InlineSpawner(config.root)
         tracer = make_tracer(config.name, pilot.otlp, observer.warn)
-        super().__init__(sock, house, spawner, observer, tracer)
+        super().__init__(sock, context, spawner, observer, tracer)
         parts = Parts(spawner, self.outbound, observer.worker_output, self._importing)
         self._announced, self._flag = False, options.drain
         given = {name for name, flag in (("dev.ip", options.host), ("dev.port", options.port)) if flag is not None}
         restart = Restart(config, given, observer.warn)
-        self._deployments = Deployments(config, options.read, house, parts, observer, restart.look)
+        self._deployments = Deployments(config, options.read, context, parts, observer, restart.look)
 
     @property
     def drain(self) -> float:
         return self._deployments.config.pilot.drain if self._flag is None else self._flag
 
     def application(self) -> App:
-        routes = [*metrics_routes(self.house, products(), self.requests)]
-        routes += [route for product in products() for route in product.routes(self.house)]
+        routes = [*metrics_routes(self.context, products(), self.requests)]
+        routes += [route for product in products() for route in product.routes(self.context)]
         dispatch = Dispatch(self._deployments, self.observer, self.requests, self.tracer)
         return App(dispatch, routes, lambda: self._deployments.body_limit)
 
@@ -90,7 +90,7 @@ class DevServer(Supervisor):
     def _banner(self) -> None:
         config = self._deployments.config
         rows = [(binding.name, *binding.describe()) for binding in self._deployments.bindings]
-        remarks = [remark for product in products() for remark in product.remarks(self.house)]
+        remarks = [remark for product in products() for remark in product.remarks(self.context)]
         self.observer.banner(
             version=VERSION, url=self.url, name=config.name,
             config_path=_near(config.path or config.main), bindings=rows, engine_lines=remarks,
@@ -116,7 +116,7 @@ def _near(path: Path) -> str:
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
-def dev(options: Options, observer: Observer, spawner: Spawner | None) -> None:
+def dev(options: DevOptions, observer: Observer, spawner: Spawner | None) -> None:
     """Blocks until stopped. Without a spawner the worker runs in this process. Raises ``UserError`` when it cannot
     start."""
     server.run(DevServer(options, observer, spawner))

@@ -137,15 +137,15 @@ class Exchange:
                 self.first = time.perf_counter() - self.started
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
             if begins:
-                write = self._divert(source)
+                write = self._attach_sink(source)
         await send({"type": "http.response.body", "body": b""})
 
-    def _divert(self, source: Any) -> Callable[[bytes], bool] | None:
+    def _attach_sink(self, source: Any) -> Callable[[bytes], bool] | None:
         """What writes a chunk at once. A source that can write for itself while this task waits need not wake it for
         every chunk."""
-        divert, write = getattr(source, "divert", None), protocol.chunk_writer(self._send)
-        if divert is not None and write is not None:
-            divert(write)
+        attach_sink, write = getattr(source, "divert", None), protocol.chunk_writer(self._send)
+        if attach_sink is not None and write is not None:
+            attach_sink(write)
         return write
 
     def _leave(self) -> None:

@@ -58,14 +58,14 @@ def too_many_subrequests(limit: int) -> LimitExceeded:
     return LimitExceeded(1102, f"too many subrequests: more than {limit} of one request (subrequests)")
 
 
-class Bounded:
+class LimitedBody:
     """The chunks, until there are too many bytes of them."""
 
     def __init__(self, chunks: RemoteStream, limit: int) -> None:
         self._chunks, self._limit, self._left = chunks, limit, limit
         self.aclose = chunks.aclose
 
-    def __aiter__(self) -> Bounded:
+    def __aiter__(self) -> LimitedBody:
         return self
 
     async def __anext__(self) -> bytes:
@@ -75,7 +75,7 @@ class Bounded:
             raise too_large(self._limit)
         return chunk
 
-    def divert(self, take: Callable[[bytes], bool]) -> None:
+    def attach_sink(self, take: Callable[[bytes], bool]) -> None:
         """As of ``RemoteStream``; what is too much is left for the reader to refuse."""
 
         def counted(chunk: bytes) -> bool:
@@ -84,10 +84,10 @@ class Bounded:
             self._left -= len(chunk)
             return True
 
-        self._chunks.divert(counted)
+        self._chunks.attach_sink(counted)
 
 
-class within:
+class Deadline:
     """``async with within(seconds)``: LimitExceeded when it takes longer."""
 
     def __init__(self, seconds: int) -> None:
@@ -107,6 +107,14 @@ class within:
 
 
 __all__ = [
-    "Bounded", "IsolateLost", "LimitExceeded", "Limits", "cpu_exceeded", "too_large", "too_many",
-    "too_many_subrequests", "wall_exceeded", "within",
+    "Deadline",
+    "IsolateLost",
+    "LimitExceeded",
+    "LimitedBody",
+    "Limits",
+    "cpu_exceeded",
+    "too_large",
+    "too_many",
+    "too_many_subrequests",
+    "wall_exceeded",
 ]

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from bindings.base import House, Product, Route
+from bindings.base import Product, ProductContext, Route
 from runtime.metrics import Counter, Histogram
 from runtime.supervisor.exposition import Collected, choose
 from runtime.web import Request, Response
@@ -46,8 +46,8 @@ class Requests:
 class Metrics:
     """The route. ``token``: what a scraper must bring; None: nothing."""
 
-    def __init__(self, house: House, products: Sequence[type[Product]], requests: Requests, token: str | None) -> None:
-        self._house, self._products, self._requests, self._token = house, products, requests, token
+    def __init__(self, context: ProductContext, products: Sequence[type[Product]], requests: Requests, token: str | None) -> None:
+        self._context, self._products, self._requests, self._token = context, products, requests, token
 
     def routes(self) -> list[Route]:
         return [Route("GET", PATH, self.show)]
@@ -57,17 +57,17 @@ class Metrics:
             return Response("a bearer token is needed\n", status=401, headers={"www-authenticate": "Bearer"})
         families = [*_process(), *self._requests.families()]
         for product in self._products:
-            families += await product.metrics(self._house)
+            families += await product.metrics(self._context)
         encode, kind = choose(request.headers.get("accept") or "")
         return Response(encode(Collected(families)), headers={"content-type": kind, "cache-control": "no-store"})
 
 
-def metrics_routes(house: House, products: Sequence[type[Product]], requests: Requests) -> list[Route]:
+def metrics_routes(context: ProductContext, products: Sequence[type[Product]], requests: Requests) -> list[Route]:
     """None on a host, or at an address that others can reach, unless a token is set."""
     token = os.environ.get("PILOT_API_TOKEN") or None
-    if token is None and (house.on_host or not _is_loopback(house.url)):
+    if token is None and (context.on_host or not _is_loopback(context.url)):
         return []
-    return Metrics(house, products, requests, token).routes()
+    return Metrics(context, products, requests, token).routes()
 
 
 def _process() -> Iterable[Any]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from bindings import products
-from bindings.base import Binding, House
+from bindings.base import Binding, ProductContext
 from runtime.config import Config, watched
 from runtime.errors import ScriptError, UserError
 from runtime.supervisor.deployment import Deployment
@@ -24,11 +24,11 @@ class Deployments:
     """The current deployment, and the error that keeps a newer one from taking its place."""
 
     def __init__(
-        self, config: Config, read: Callable[[], Config], house: House, parts: Parts, observer: Observer,
+        self, config: Config, read: Callable[[], Config], context: ProductContext, parts: Parts, observer: Observer,
         changed: Callable[[Config], None],
     ) -> None:
         self.config, self.broken = config, None  # type: Config, UserError | None
-        self._read, self._house, self._parts, self._observer, self._changed = read, house, parts, observer, changed
+        self._read, self._context, self._parts, self._observer, self._changed = read, context, parts, observer, changed
         self._bindings: list[Binding] | None = None
         self._current: Deployment | None = None
         self._version = self._attempts = 0
@@ -122,7 +122,7 @@ class Deployments:
     def _configure(self, files: Sequence[Path]) -> None:
         config = self._read() if any(path in watched(self.config) for path in files) else self.config
         if self._bindings is None or config is not self.config:
-            self._bindings = parse_bindings(config, self._house)
+            self._bindings = parse_bindings(config, self._context)
             for warning in config.warnings:
                 if warning not in self.config.warnings:  # those are in the banner, or said already
                     self._observer.warn(warning)
@@ -165,6 +165,6 @@ class Deployments:
         return [str(path.relative_to(root)) if path.is_relative_to(root) else str(path) for path in files]
 
 
-def parse_bindings(config: Config, house: House) -> list[Binding]:
+def parse_bindings(config: Config, context: ProductContext) -> list[Binding]:
     """Every product's bindings, in the registry's order."""
-    return [binding for product in products() for binding in product.parse(config, house)]
+    return [binding for product in products() for binding in product.parse(config, context)]

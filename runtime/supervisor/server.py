@@ -18,7 +18,7 @@ from typing import Any
 import uvicorn
 
 from bindings import products
-from bindings.base import House
+from bindings.base import ProductContext
 from runtime.errors import UserError
 from runtime.limits import allow_open_files
 from runtime.memory import settle
@@ -75,10 +75,10 @@ class Supervisor(ABC):
     """Owns the socket, the stores, the routes and the children. Runs no user code."""
 
     def __init__(
-        self, sock: socket.socket, house: House, spawner: Spawner, observer: Observer, tracer: Tracer,
+        self, sock: socket.socket, context: ProductContext, spawner: Spawner, observer: Observer, tracer: Tracer,
         allow: Allow | None = None,
     ) -> None:
-        self.house, self.observer, self.tracer = house, observer, tracer
+        self.context, self.observer, self.tracer = context, observer, tracer
         self.outbound, self.requests = Outbound(allow=allow), Requests()
         self._socket, self._spawner = sock, spawner
         self._stopped, self._status = 0.0, 0
@@ -120,8 +120,8 @@ class Supervisor(ABC):
             stack.push_async_callback(self.tracer.aclose)
             stack.push_async_callback(self.outbound.aclose)
             for product in products():
-                await product.start(self.house)
-                stack.push_async_callback(product.stop, self.house)
+                await product.start(self.context)
+                stack.push_async_callback(product.stop, self.context)
             stack.push_async_callback(self._close)
             await self._serve()
         return self._status

@@ -10,7 +10,7 @@ Two processes hold one end each of a ``socketpair``; a ``Channel`` is the same c
             it, or hands it back (``adopt``) so that the bytes never cross. Nothing is pulled from a source before the
             peer asks, and never more than ``window`` items ahead of it. ``aclose`` at either end reaches the other.
             ``ask(op, *args)`` names a stream by its reader: it begins without a call first, and its source, which the
-            peer's ``sources`` makes, may be a ``Feed``.
+            peer's ``sources`` makes, may be a ``PushSource``.
 
 A frame is one msgpack array ``[kind, id, ...]``. The frames of one turn of the event loop travel together, in one
 ``write``: a 4-byte little-endian length and a msgpack array of them, which the peer decodes at once. A token then
@@ -22,11 +22,19 @@ from __future__ import annotations
 
 from runtime.wire.channel import Channel, Handler
 from runtime.wire.errors import ChannelClosed, RemoteError, describe
-from runtime.wire.feeds import Feed
 from runtime.wire.frames import MAX_FRAME
+from runtime.wire.push import PushSource
 from runtime.wire.streams import UNLIMITED, WINDOW, RemoteStream
 
 __all__ = [
-    "MAX_FRAME", "UNLIMITED", "WINDOW", "Channel", "ChannelClosed", "Feed", "Handler", "RemoteError", "RemoteStream",
+    "MAX_FRAME",
+    "UNLIMITED",
+    "WINDOW",
+    "Channel",
+    "ChannelClosed",
+    "Handler",
+    "PushSource",
+    "RemoteError",
+    "RemoteStream",
     "describe",
 ]  # fmt: skip

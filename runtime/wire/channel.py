@@ -10,8 +10,8 @@ from typing import Any, cast
 from weakref import WeakValueDictionary
 
 from runtime.wire.errors import ChannelClosed, RemoteError, describe
-from runtime.wire.feeds import Feed
 from runtime.wire.frames import MAX_FRAME, NONSENSE, Unpacker, encode, packed
+from runtime.wire.push import PushSource
 from runtime.wire.streams import (
     ASK,
     CALL,
@@ -24,7 +24,7 @@ from runtime.wire.streams import (
     PULL,
     RESULT,
     WINDOW,
-    Offer,
+    PullSource,
     RemoteStream,
     current_call,
 )
@@ -32,7 +32,7 @@ from runtime.wire.streams import (
 _LAST_WORDS = 5.0  # seconds a peer has to read what is queued when its channel closes
 
 Handler = Callable[[str, list[Any]], Awaitable[Any]]
-Sources = Callable[[str, list[Any]], AsyncIterator[Any] | Feed]
+Sources = Callable[[str, list[Any]], AsyncIterator[Any] | PushSource]
 
 
 
@@ -55,7 +55,7 @@ class Channel(asyncio.Protocol):
         self._last = 0
         self._calls: dict[int, asyncio.Future[Any]] = {}
         self._serving: dict[int, asyncio.Task[None]] = {}
-        self._offers: dict[int, Offer | Feed] = {}
+        self._offers: dict[int, PullSource | PushSource] = {}
         # Weakly: a stream that its reader forgot must be collected, which closes the source behind it.
         self._reading: WeakValueDictionary[int, RemoteStream] = WeakValueDictionary()
         self.awaited: set[RemoteStream] = set()
@@ -102,7 +102,7 @@ class Channel(asyncio.Protocol):
     def offer(self, source: AsyncIterator[Any]) -> int:
         """Let the peer pull from ``source``; the number is good for one ``read`` or one ``adopt``."""
         number = self._number()
-        offer = self._offers[number] = Offer(self, number, source)
+        offer = self._offers[number] = PullSource(self, number, source)
         if self.closed.is_set():
             self._offers.pop(number)
             offer.drop()
@@ -118,7 +118,7 @@ class Channel(asyncio.Protocol):
     def adopt(self, number: int) -> AsyncIterator[Any] | None:
         """Take back an offered source that the peer has not read: it handed its number to us."""
         offer = self._offers.get(number)
-        if not isinstance(offer, Offer) or offer.task is not None:
+        if not isinstance(offer, PullSource) or offer.task is not None:
             return None
         del self._offers[number]
         return offer.source
@@ -262,8 +262,8 @@ class Channel(asyncio.Protocol):
             source = self._sources(op, args)
         except Exception as error:
             return self.send([END, handle, *describe(error)])
-        offer = self._offers[handle] = source if isinstance(source, Feed) else Offer(self, handle, source)
-        if isinstance(offer, Feed):
+        offer = self._offers[handle] = source if isinstance(source, PushSource) else PullSource(self, handle, source)
+        if isinstance(offer, PushSource):
             offer.attach(self, handle)
         offer.pull(credit)
 

@@ -1,4 +1,4 @@
-"""The two ends of a stream: an ``Offer`` where its source is, a ``RemoteStream`` where it is read."""
+"""The two ends of a stream: an ``PullSource`` where its source is, a ``RemoteStream`` where it is read."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class RemoteStream:
         self._grant()
         return self._items.popleft()
 
-    def divert(self, take: Callable[[Any], bool]) -> None:
+    def attach_sink(self, take: Callable[[Any], bool]) -> None:
         """Ask ``take(item)`` first when an item comes and the reader waits with nothing left to read: True when it
         has dealt with it, and no task need be woken."""
         self._shortcut = take
@@ -126,7 +126,7 @@ class RemoteStream:
             self._waiter.set_result(None)
 
 
-class Offer:
+class PullSource:
     """A local source that the peer may pull from."""
 
     __slots__ = ("begun", "call", "channel", "context", "credit", "handle", "more", "source", "task")
@@ -155,15 +155,15 @@ class Offer:
     async def _pump(self) -> None:
         end: list[Any] = [END, self.handle]
         self.begun = True
-        divert = getattr(self.source, "divert", None)  # as of ``RemoteStream``
+        attach_sink = getattr(self.source, "divert", None)  # as of ``RemoteStream``
         try:
             async for item in self.source:
                 while not self._send(item):
                     self.more = asyncio.get_running_loop().create_future()
                     await self.more
-                if divert is not None:
-                    divert(self._send)
-                    divert = None
+                if attach_sink is not None:
+                    attach_sink(self._send)
+                    attach_sink = None
         except Exception as error:
             end += describe(error)
         finally:

@@ -12,13 +12,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from bindings.ai.http.gate import Gate
+from bindings.ai.http.auth import Auth
 from bindings.ai.product import AI as Workers
 from bindings.ai.product import AIBinding
 from bindings.ai.rest.run import Rest
 from bindings.ai.worker.ai import AI, AIStream, InferenceUpstreamError, Result
 from bindings.ai.worker.ai import AiError as WorkersError
-from bindings.base import CallError, HostStream, House
+from bindings.base import CallError, HostStream, ProductContext
 from runtime.config import Config, load
 from runtime.errors import ConfigError
 from runtime.web import AbortController, AbortError, Request, Response
@@ -157,13 +157,13 @@ async def run(rest: Rest, request: Request) -> Response:
 
 
 async def test_a_host_without_a_token_lets_nobody_in() -> None:
-    response = await run(Rest(serve(await echo()), Gate(admits=lambda token: False)), post({"prompt": "hi"}))
+    response = await run(Rest(serve(await echo()), Auth(admits=lambda token: False)), post({"prompt": "hi"}))
     assert response.status == 401
 
 
 async def test_rest_hands_the_stream_on_untouched() -> None:
     request = post({"prompt": "hi", "stream": True})
-    response = await run(Rest(serve(await echo()), Gate()), request)
+    response = await run(Rest(serve(await echo()), Auth()), request)
     body = response.take_body()
     assert body.stats.tokens == 1  # type: ignore[union-attr]
     await body.aclose()  # type: ignore[union-attr]
@@ -186,8 +186,8 @@ class Quiet(Terminal):
         """It has."""
 
 
-def lent(tmp_path: Path, **options: Any) -> House:
-    return House(root=tmp_path, state=tmp_path / ".pilot", on_host=False, say=Quiet(), options=options)
+def lent(tmp_path: Path, **options: Any) -> ProductContext:
+    return ProductContext(root=tmp_path, state=tmp_path / ".pilot", on_host=False, say=Quiet(), options=options)
 
 
 def written(tmp_path: Path, table: str, models: str = "") -> Config:
@@ -199,32 +199,32 @@ def written(tmp_path: Path, table: str, models: str = "") -> Config:
 
 
 async def test_the_product_from_configuration_to_answer(tmp_path: Path) -> None:
-    house = lent(tmp_path, engine="echo")
-    await Workers.start(house)
+    context = lent(tmp_path, engine="echo")
+    await Workers.start(context)
     try:
         models = "mine: {engine: echo, preload: true}"
         config = written(tmp_path, '[ai]\nbinding = "LLM"\nremote = true\n', models)
-        [bound] = Workers.parse(config, house)
+        [bound] = Workers.parse(config, context)
         assert (bound.name, bound.describe()) == ("LLM", ("Workers AI", "engine: echo"))
         result = await AI(bound.name, Wire(bound)).run("mine", {"prompt": "hello there"})
         assert result == {"response": "hello there", "tool_calls": [], "usage": USAGE}
-        door = next(route for route in Workers.routes(house) if route.path.endswith("/ai/run"))
+        door = next(route for route in Workers.routes(context) if route.path.endswith("/ai/run"))
         answered = await door.handler(post({"model": INT8, "prompt": "hi"}), account="a")
         assert answered.headers["cf-ai-stand-in"] == "echo"
-        assert len(house.shared["ai"].pool.clients) == 1
+        assert len(context.shared["ai"].pool.clients) == 1
     finally:
-        await Workers.stop(house)
-    assert not house.shared
+        await Workers.stop(context)
+    assert not context.shared
 
 
 async def test_without_the_key_there_is_no_binding_and_nothing_is_loaded(tmp_path: Path) -> None:
-    house = lent(tmp_path, engine="llamacpp")
-    await Workers.start(house)
-    assert list(Workers.parse(written(tmp_path, ""), house)) == []
-    assert house.shared["ai"].pool.clients == []
-    described = AIBinding("AI", house.shared["ai"]).describe()
+    context = lent(tmp_path, engine="llamacpp")
+    await Workers.start(context)
+    assert list(Workers.parse(written(tmp_path, ""), context)) == []
+    assert context.shared["ai"].pool.clients == []
+    described = AIBinding("AI", context.shared["ai"]).describe()
     assert described == ("Workers AI", "engine: llamacpp")
-    await Workers.stop(house)
+    await Workers.stop(context)
 
 
 @pytest.mark.parametrize(
@@ -236,12 +236,12 @@ async def test_without_the_key_there_is_no_binding_and_nothing_is_loaded(tmp_pat
     ],
 )
 async def test_configuration_mistakes(tmp_path: Path, table: str, models: str, text: str) -> None:
-    house = lent(tmp_path)
-    await Workers.start(house)
+    context = lent(tmp_path)
+    await Workers.start(context)
     with pytest.raises(ConfigError) as caught:
-        Workers.parse(written(tmp_path, table, models), house)
+        Workers.parse(written(tmp_path, table, models), context)
     assert text in str(caught.value)
-    await Workers.stop(house)
+    await Workers.stop(context)
 
 
 async def test_an_engine_on_the_command_line_that_there_is_not(tmp_path: Path) -> None:
@@ -254,8 +254,8 @@ async def test_an_engine_on_the_command_line_that_there_is_not(tmp_path: Path) -
                                       (True, "padding = false", True)]  # a worker does not decide for its host
 )
 async def test_padding_is_on_for_a_host(tmp_path: Path, on_host: bool, asked: str, padding: bool) -> None:
-    house = replace(lent(tmp_path, engine="echo"), on_host=on_host)
-    await Workers.start(house)
-    Workers.parse(written(tmp_path, f"[ai]\nbinding = 'AI'\n[pilot]\n{asked}"), house)
-    assert house.shared["ai"].settings.padding is padding
-    await Workers.stop(house)
+    context = replace(lent(tmp_path, engine="echo"), on_host=on_host)
+    await Workers.start(context)
+    Workers.parse(written(tmp_path, f"[ai]\nbinding = 'AI'\n[pilot]\n{asked}"), context)
+    assert context.shared["ai"].settings.padding is padding
+    await Workers.stop(context)

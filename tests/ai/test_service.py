@@ -10,7 +10,7 @@ import pytest
 from bindings.ai.catalog.resolve import EMBEDDED, Catalog
 from bindings.ai.engine.protocol import Delta, EngineError, EngineSpec
 from bindings.ai.errors import AiError
-from bindings.ai.service import Settings
+from bindings.ai.service import ServiceSettings
 from runtime.errors import UserError
 from service_support import INT8, USAGE, Scripted, echo, read, serve
 
@@ -179,5 +179,5 @@ async def test_a_new_catalog_keeps_the_engines_in_use_and_those_to_preload(tmp_p
 async def test_the_embedded_model_is_preloaded_where_it_will_answer() -> None:
     service = serve(await echo())
     for engine, asked in (("echo", []), ("llamacpp", [EMBEDDED])):
-        service.reconfigure(Catalog(), Settings(engine=engine), preload=True)
+        service.reconfigure(Catalog(), ServiceSettings(engine=engine), preload=True)
         assert service.pool.asked == asked

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from bindings import PRODUCTS
-from bindings.base import CallError, House
-from bindings.plain import Plain, PlainBinding, shorten, value
+from bindings.base import CallError, ProductContext
+from bindings.plain import PlainBinding, Variables, shorten, value
 from runtime.config import load
 from runtime.supervisor.observe import make_observer
 
@@ -21,12 +21,12 @@ def bindings(tmp_path: Path) -> dict[str, Any]:
     (tmp_path / "wrangler.toml").write_text(
         'main = "entry.py"\n[vars]\nGREETING = "hi"\nTOKEN = "placeholder"\nLIMITS = { max = 3 }\n'
     )
-    house = House(tmp_path, tmp_path / ".pilot", on_host=False, say=make_observer(None))
-    return {binding.name: binding for binding in Plain.parse(load(tmp_path), house)}
+    context = ProductContext(tmp_path, tmp_path / ".pilot", on_host=False, say=make_observer(None))
+    return {binding.name: binding for binding in Variables.parse(load(tmp_path), context)}
 
 
 def test_registered() -> None:
-    assert PRODUCTS[Plain.key] == f"{Plain.__module__}:{Plain.__name__}"
+    assert PRODUCTS[Variables.key] == f"{Variables.__module__}:{Variables.__name__}"
 
 
 def test_each_variable_and_secret_is_its_value(bindings: dict[str, PlainBinding]) -> None:

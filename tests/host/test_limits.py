@@ -14,7 +14,7 @@ import pytest_asyncio
 
 from hosting import Host, hosting, says, worker
 from runtime.host.addresses import rule
-from runtime.isolate.meter import CpuExceeded, metered
+from runtime.isolate.meter import CpuExceeded, Metered
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
@@ -214,6 +214,6 @@ async def test_metered_steps() -> None:
             sum(range(100_000))
             await asyncio.sleep(0)
 
-    assert await metered(steps(), 1000) == "timed out"
+    assert await Metered(steps(), 1000) == "timed out"
     with pytest.raises(CpuExceeded):
-        await metered(burns(), 20)
+        await Metered(burns(), 20)

@@ -10,7 +10,7 @@ from typing import Any
 import click
 import msgspec
 
-from bindings.base import Binding, CallError, House, Product, Route
+from bindings.base import Binding, CallError, Product, ProductContext, Route
 from runtime.config import Config
 from runtime.errors import RequestError
 from runtime.web import Response
@@ -61,12 +61,12 @@ class Counters(Product):
     commands: Mapping[str, str] = {"counters": "bindings.counters:command"}  # noqa: RUF012
 
     @classmethod
-    async def start(cls, house: House) -> None:
-        house.shared[cls.key] = {}
+    async def start(cls, context: ProductContext) -> None:
+        context.shared[cls.key] = {}
 
     @classmethod
-    def parse(cls, config: Config, house: House) -> Sequence[Binding]:
-        counts, step = house.shared[cls.key], config.settings(CounterSettings).counter_step
+    def parse(cls, config: Config, context: ProductContext) -> Sequence[Binding]:
+        counts, step = context.shared[cls.key], config.settings(CounterSettings).counter_step
         tables = config.typed(cls.key, list[Table]) if cls.key in config.products else []
         for table in tables:
             counts.setdefault(table.binding, table.start)
@@ -85,15 +85,15 @@ class Counters(Product):
         return [{"binding": item["name"], "start": item.get("start", 0)} for item in uploaded]
 
     @classmethod
-    def routes(cls, house: House) -> Sequence[Route]:
+    def routes(cls, context: ProductContext) -> Sequence[Route]:
         async def show(request: Any) -> Response:
-            return Response.json(house.shared[cls.key])
+            return Response.json(context.shared[cls.key])
 
         return [Route("GET", "/__counters", show)]
 
     @classmethod
-    def status(cls, house: House) -> Mapping[str, Sequence[Mapping[str, Any]]]:
-        return {"counters": [{"name": name, "count": count} for name, count in house.shared[cls.key].items()]}
+    def status(cls, context: ProductContext) -> Mapping[str, Sequence[Mapping[str, Any]]]:
+        return {"counters": [{"name": name, "count": count} for name, count in context.shared[cls.key].items()]}
 
 
 @click.command()

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from runtime.wire import Channel, Feed
+from runtime.wire import Channel, PushSource
 from serving import Served, serving, write
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -87,7 +87,7 @@ async def test_a_slow_client_and_a_quick_one_get_the_same(pilot: Served, path: s
 
 async def test_an_item_is_diverted_only_past_a_reader_that_waits() -> None:
     near, far = socket.socketpair()
-    feed = Feed(lambda first, second: first + second, lambda: None)
+    feed = PushSource(lambda first, second: first + second, lambda: None)
 
     async def no_calls(op: str, args: list[Any]) -> Any:
         return op
@@ -95,7 +95,7 @@ async def test_an_item_is_diverted_only_past_a_reader_that_waits() -> None:
     peer = await Channel.open(far, no_calls, sources=lambda op, args: feed)
     channel = await Channel.open(near, no_calls)
     stream, taken = channel.ask("feed", window=4), list[Any]()
-    stream.divert(lambda item: item % 2 == 1 and not taken.append(item))
+    stream.attach_sink(lambda item: item % 2 == 1 and not taken.append(item))
     feed.put(0)
     await channel.call("echo")
     assert (stream.waiting, taken) == (1, [])

@@ -8,7 +8,7 @@ from typing import Any
 from bindings.ai.catalog.resolve import Catalog
 from bindings.ai.engine.protocol import Delta, Engine, EngineSpec, Generate
 from bindings.ai.engines.echo import EchoEngine
-from bindings.ai.service import AIService, Settings
+from bindings.ai.service import AIService, ServiceSettings
 
 INT8 = "@cf/meta/llama-2-7b-chat-int8"
 USAGE = {"prompt_tokens": 2, "completion_tokens": 2, "total_tokens": 4}
@@ -63,7 +63,7 @@ class Scripted:
 
 
 def serve(engine: Any, **settings: Any) -> AIService:
-    return AIService(InProcess(engine), Catalog(), Settings(**{"engine": "echo", **settings}), Terminal())
+    return AIService(InProcess(engine), Catalog(), ServiceSettings(**{"engine": "echo", **settings}), Terminal())
 
 
 async def echo(**options: Any) -> EchoEngine:

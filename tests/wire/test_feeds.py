@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from runtime.wire import UNLIMITED, Channel, ChannelClosed, Feed, RemoteError
+from runtime.wire import UNLIMITED, Channel, ChannelClosed, PushSource, RemoteError
 
 
 class Peer:
@@ -21,10 +21,10 @@ class Peer:
     def __init__(self) -> None:
         self.channel: Channel
         self.left = 0
-        self.feed = Feed(lambda first, second: first + second, self._left)
+        self.feed = PushSource(lambda first, second: first + second, self._left)
         self.asked = asyncio.Event()
 
-    def source(self, op: str, args: list[Any]) -> AsyncIterator[Any] | Feed:
+    def source(self, op: str, args: list[Any]) -> AsyncIterator[Any] | PushSource:
         self.asked.set()
         return {"feed": lambda: self.feed, "count": lambda: count(*args)}[op]()
 
@@ -137,7 +137,7 @@ async def test_who_is_behind_a_feed_that_is_over_waits_for_no_collector(pair: Pa
             owner.feed.end()
             assert [item async for item in stream] == []
     await channel.call("echo")  # the far end has heard of the leaving
-    gone, peer.feed = weakref.ref(owner), Feed(min, lambda: None)
+    gone, peer.feed = weakref.ref(owner), PushSource(min, lambda: None)
     gc.disable()
     try:
         del owner

@@ -10,11 +10,11 @@ from functools import partial
 from typing import Any, Protocol
 
 from bindings.ai.answers import kept, sse
-from bindings.ai.answers.encoders import Form, form_of
+from bindings.ai.answers.encoders import Encoder, encoder_of
 from bindings.ai.catalog.resolve import Served
 from bindings.ai.engine.accumulator import Choice, Usage, index_of
+from bindings.ai.engine.delta_stream import Sink
 from bindings.ai.engine.protocol import Delta
-from bindings.ai.engine.reading import Take
 from bindings.ai.errors import AiError
 from bindings.ai.inputs.text import TextInput
 
@@ -32,7 +32,7 @@ class Steps(Protocol):
 class Deltas(Steps, Protocol):
     """What an engine's ``generate`` is, as far as it is used here."""
 
-    def divert(self, take: Take) -> None: ...
+    def attach_sink(self, take: Sink) -> None: ...
 
 
 Divert = Callable[[Callable[[bytes], bool]], None]
@@ -69,10 +69,10 @@ class TokenStream:
     """An answer as server-sent events. ``stats`` grows while it runs; ``aclose`` aborts the model."""
 
     def __init__(
-        self, events: AsyncGenerator[bytes, None], stats: StreamStats, divert: Divert | None = None
+        self, events: AsyncGenerator[bytes, None], stats: StreamStats, attach_sink: Divert | None = None
     ) -> None:
         self._events, self.stats = events, stats
-        self.aclose, self.divert = events.aclose, divert
+        self.aclose, self.attach_sink = events.aclose, attach_sink
 
     def __aiter__(self) -> AsyncGenerator[bytes, None]:
         return self._events  # no layer of ours per token
@@ -92,7 +92,7 @@ class RunAnswer:
 
 
 @dataclass(frozen=True)
-class Answering:
+class ResponseBuilder:
     """One request on its way. ``refusal`` makes the contract's error of what broke a stream."""
 
     served: Served
@@ -106,7 +106,7 @@ class Answering:
 
         ``patient``: not before its first token, for somebody who tries again what fails until then.
         """
-        form = form_of(self.wanted, self.served.model, padding=padding)
+        form = encoder_of(self.wanted, self.served.model, padding=padding)
         bound = kept.binds(self.wanted.generate)
         steps: Steps = kept.checked(deltas, self.wanted.generate, self.wanted.choices) if bound else deltas
         if not self.wanted.stream:
@@ -114,10 +114,10 @@ class Answering:
         events = self._events(steps, form, patient)
         await anext(events)  # begun: from here on, closing the events closes the deltas
         both = {**headers(self.served, self.request_id), **sse.HEADERS}
-        divert = None if bound else partial(self._divert, deltas, form)
-        return RunAnswer(both, self.stats, stream=TokenStream(events, self.stats, divert))
+        attach_sink = None if bound else partial(self._attach_sink, deltas, form)
+        return RunAnswer(both, self.stats, stream=TokenStream(events, self.stats, attach_sink))
 
-    async def _whole(self, deltas: Steps, form: Form) -> dict[str, Any]:
+    async def _whole(self, deltas: Steps, form: Encoder) -> dict[str, Any]:
         choices = [Choice() for _ in range(self.wanted.choices)]
         async with aclosing(deltas):
             async for delta in deltas:
@@ -125,7 +125,7 @@ class Answering:
                 choices[index_of(delta)].add(delta)
         return form.whole(choices, self.stats.usage)
 
-    async def _events(self, deltas: Steps, form: Form, patient: bool) -> AsyncGenerator[bytes, None]:
+    async def _events(self, deltas: Steps, form: Encoder, patient: bool) -> AsyncGenerator[bytes, None]:
         """The events. The first item is empty: the answer begins."""
         count, text, rest = self.stats.count, form.text, form.rest
         async with aclosing(deltas):
@@ -152,7 +152,7 @@ class Answering:
                 refused = self.refusal(error, self.request_id)
                 yield form.failure(refused.envelope(self.request_id), refused.status)
 
-    def _divert(self, deltas: Deltas, form: Form, write: Callable[[bytes], bool]) -> None:
+    def _attach_sink(self, deltas: Deltas, form: Encoder, write: Callable[[bytes], bool]) -> None:
         """Plain events go to ``write`` without waking the reader, until it says False; the same as in ``_events``."""
         stats, encode = self.stats, form.text
 
@@ -162,7 +162,7 @@ class Answering:
             stats.tokens += tokens
             return True
 
-        deltas.divert(take)
+        deltas.attach_sink(take)
 
 
 def headers(served: Served, request_id: str) -> dict[str, str]:
@@ -171,4 +171,4 @@ def headers(served: Served, request_id: str) -> dict[str, str]:
     return {**found, "cf-ai-stand-in": served.answers} if served.stand_in else found
 
 
-__all__ = ["Answering", "RunAnswer", "StreamStats", "TokenStream", "headers"]
+__all__ = ["ResponseBuilder", "RunAnswer", "StreamStats", "TokenStream", "headers"]

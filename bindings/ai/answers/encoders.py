@@ -8,17 +8,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from bindings.ai.answers.classic import Classic
 from bindings.ai.answers.messages import Messages
 from bindings.ai.answers.openai import Chat, Completion
 from bindings.ai.answers.responses import Responses
+from bindings.ai.answers.workers_ai import WorkersAI
 from bindings.ai.catalog.models import Model
 from bindings.ai.engine.accumulator import Choice, Usage
 from bindings.ai.engine.protocol import Delta
 from bindings.ai.inputs.text import CHAT, CLASSIC, COMPLETION, MESSAGES, TextInput
 
 
-class Form(Protocol):
+class Encoder(Protocol):
     """``text`` and ``rest`` make events of a delta: of one that is text alone, and of any other."""
 
     @property
@@ -39,11 +39,11 @@ class Form(Protocol):
         """The answer that is no stream. Raises AiError 5024 when it was to be JSON and is not."""
 
 
-def form_of(wanted: TextInput, model: Model, *, padding: bool) -> Form:
+def encoder_of(wanted: TextInput, model: Model, *, padding: bool) -> Encoder:
     """The form ``wanted`` asks for. OpenAI's routes have no padding (contract §7)."""
     padding = padding and wanted.padded
     if wanted.form == CLASSIC:
-        return Classic(wanted.generate.json_schema, padding=padding)
+        return WorkersAI(wanted.generate.json_schema, padding=padding)
     if wanted.form == CHAT:
         return Chat(wanted, model, padding=padding)
     if wanted.form == COMPLETION:
@@ -53,4 +53,4 @@ def form_of(wanted: TextInput, model: Model, *, padding: bool) -> Form:
     return Responses(wanted, model)
 
 
-__all__ = ["Form", "form_of"]
+__all__ = ["Encoder", "encoder_of"]

@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 
-from bindings.ai.engine.accumulator import CUT, Call, Choice, index_of
+from bindings.ai.engine.accumulator import CUT, AccumulatedCall, Choice, index_of
 from bindings.ai.engine.features import forced
 from bindings.ai.engine.protocol import Delta, Generate
 from bindings.ai.inputs import json_mode
@@ -41,7 +41,7 @@ def _check(choice: Choice, asked: Generate) -> None:
         json_mode.value(choice.text, asked.json_schema)
 
 
-def _fits(call: Call, tools: list[dict[str, Any]]) -> bool:
+def _fits(call: AccumulatedCall, tools: list[dict[str, Any]]) -> bool:
     """Parameters that are no schema bind nobody."""
     schemas = [tool["function"].get("parameters") for tool in tools if tool["function"]["name"] == call.name]
     return bool(schemas) and json_mode.matches(call.arguments or "{}", schemas[0] or {})

@@ -17,7 +17,7 @@ import msgspec
 
 from bindings.ai.answers.message_errors import kind
 from bindings.ai.catalog.models import Model
-from bindings.ai.engine.accumulator import Call, Choice, Usage
+from bindings.ai.engine.accumulator import AccumulatedCall, Choice, Usage
 from bindings.ai.engine.protocol import Delta, Extra
 from bindings.ai.inputs.messages import thinks
 from bindings.ai.inputs.text import TextInput
@@ -32,7 +32,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Messages:
-    """``bindings.ai.answers.encoders.Form``."""
+    """``bindings.ai.answers.encoders.Encoder``."""
 
     def __init__(self, wanted: TextInput, model: Model) -> None:
         self._wanted, self._model, self._shown = wanted, model, thinks(wanted.fields)
@@ -104,7 +104,7 @@ class Messages:
 
     def _call(self, piece: dict[str, Any]) -> bytes:
         """A call's first piece has its name; later ones have more of its arguments."""
-        call = Call()
+        call = AccumulatedCall()
         call.add(piece)
         self._called, opened = True, b""
         if call.name:
@@ -136,7 +136,7 @@ def counted(usage: Usage) -> dict[str, int]:
             "cache_read_input_tokens": usage.cached, "output_tokens": usage.completion}
 
 
-def _input(call: Call) -> Any:
+def _input(call: AccumulatedCall) -> Any:
     """An object; empty if the model stopped half-way through it."""
     try:
         found = msgspec.json.decode(call.arguments or "{}")

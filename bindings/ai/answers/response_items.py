@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from bindings.ai.engine.accumulator import Call
+from bindings.ai.engine.accumulator import AccumulatedCall
 
 Event = dict[str, Any]
 
@@ -99,8 +99,8 @@ class ToolCall(Item):
 
     letters = "fc"
 
-    def __init__(self, call: Call | None = None) -> None:
-        self._call = call or Call()
+    def __init__(self, call: AccumulatedCall | None = None) -> None:
+        self._call = call or AccumulatedCall()
         super().__init__(self._call.arguments)
 
     def opening(self) -> list[Event]:

@@ -24,7 +24,7 @@ import msgspec
 from bindings.ai.answers import openai_errors, sse
 from bindings.ai.answers.response_items import Item, Message, Reasoning, ToolCall
 from bindings.ai.catalog.models import Model
-from bindings.ai.engine.accumulator import Call, Choice, Usage
+from bindings.ai.engine.accumulator import AccumulatedCall, Choice, Usage
 from bindings.ai.engine.protocol import Delta, Extra
 from bindings.ai.inputs.text import TextInput
 
@@ -41,7 +41,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Responses:
-    """``bindings.ai.answers.encoders.Form``."""
+    """``bindings.ai.answers.encoders.Encoder``."""
 
     def __init__(self, wanted: TextInput, model: Model) -> None:
         self._wanted, self._model = wanted, model
@@ -98,7 +98,7 @@ class Responses:
 
     def _call(self, piece: dict[str, Any]) -> bytes:
         """A tool call's first piece has its id; later ones have more of its arguments."""
-        call = Call()
+        call = AccumulatedCall()
         call.add(piece)
         opened = self._begin(ToolCall(call)) if call.id else self._into(ToolCall)
         return opened + self._events(self._items[-1].add(call.arguments))

@@ -13,7 +13,7 @@ from bindings.ai.answers.message_errors import told
 from bindings.ai.catalog.models import TEXT_GENERATION
 from bindings.ai.errors import AiError, GatewayError
 from bindings.ai.http.asked import asked
-from bindings.ai.http.gate import Gate, encoded
+from bindings.ai.http.auth import Auth, encoded
 from bindings.ai.http.keys import Keys
 from bindings.ai.inputs.text import MESSAGES
 from bindings.ai.openai.tokens import counted
@@ -27,7 +27,7 @@ class MessagesRest:
     """``own``: whether ``/v1`` is answered here."""
 
     service: AIService
-    gate: Gate
+    gate: Auth
     own: Callable[[], bool]
 
     def routes(self) -> list[Route]:

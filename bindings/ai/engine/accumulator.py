@@ -27,7 +27,7 @@ class Usage:
 
 
 @dataclass
-class Call:
+class AccumulatedCall:
     """One tool call; ``arguments`` is JSON text that arrives in pieces. ``more``: what else a server says of it,
     which it may want back in the next request (``extra_content``)."""
 
@@ -52,7 +52,7 @@ class Call:
 class Choice:
     texts: list[str] = field(default_factory=list)
     thoughts: list[str] = field(default_factory=list)
-    calls: dict[int, Call] = field(default_factory=dict)
+    calls: dict[int, AccumulatedCall] = field(default_factory=dict)
     logprobs: list[dict[str, Any]] = field(default_factory=list)
     finish_reason: str = "stop"
     stop_sequence: str = ""
@@ -77,7 +77,7 @@ class Choice:
         self.logprobs += extra.logprobs
         self.stop_sequence = extra.stop_sequence or self.stop_sequence
         for piece in extra.tool_calls:
-            self.calls.setdefault(piece.get("index", 0), Call()).add(piece)
+            self.calls.setdefault(piece.get("index", 0), AccumulatedCall()).add(piece)
 
 
 CUT = ("length", "content_filter")
@@ -93,4 +93,4 @@ def index_of(delta: Delta) -> int:
     return 0 if delta.extra is None else delta.extra.index
 
 
-__all__ = ["CALL", "CUT", "Call", "Choice", "Usage", "index_of", "reason"]
+__all__ = ["CALL", "CUT", "AccumulatedCall", "Choice", "Usage", "index_of", "reason"]

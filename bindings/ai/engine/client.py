@@ -19,6 +19,7 @@ from typing import Any, Protocol
 import msgspec
 
 from bindings.ai.engine import embedded, tasks
+from bindings.ai.engine.delta_stream import DeltaOrigin, DeltaStream
 from bindings.ai.engine.deltas import caught_up, received
 from bindings.ai.engine.options import with_metrics
 from bindings.ai.engine.process import GRACE, EngineProcess, Log
@@ -32,7 +33,6 @@ from bindings.ai.engine.protocol import (
     ModelUnavailable,
     StillLoading,
 )
-from bindings.ai.engine.reading import Reading, Way
 from runtime.errors import UserError
 from runtime.wire import ChannelClosed, RemoteError
 
@@ -99,12 +99,12 @@ class EngineClient:
         assert self.info is not None
         return self.info
 
-    def generate(self, request: Generate, request_id: str) -> Reading:
+    def generate(self, request: Generate, request_id: str) -> DeltaStream:
         """As ``Engine.generate``. Deltas that a slow reader left lying arrive as one."""
-        way = Way()
-        return Reading(self._deltas(way, request, request_id), way)
+        way = DeltaOrigin()
+        return DeltaStream(self._deltas(way, request, request_id), way)
 
-    async def _deltas(self, way: Way, request: Generate, request_id: str) -> AsyncGenerator[Delta, None]:
+    async def _deltas(self, way: DeltaOrigin, request: Generate, request_id: str) -> AsyncGenerator[Delta, None]:
         process = await self._serving()
         with self._used(process):
             stream = way.stream = process.stream(request, request_id)

@@ -17,7 +17,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 
-from runtime.wire import Feed
+from runtime.wire import PushSource
 
 UNLIMITED = 2**31 - 1  # tokens, where no window is known
 
@@ -198,7 +198,7 @@ class Engine(Protocol):
 class Feeding(Protocol):
     """An engine that can do without a task switch per token."""
 
-    def feed(self, request: Generate, request_id: str) -> Feed | None:
+    def feed(self, request: Generate, request_id: str) -> PushSource | None:
         """What ``generate`` would stream, put into a feed as it is made; None: this one is for ``generate``."""
 
 

@@ -34,7 +34,7 @@ from bindings.ai.engine import tasks
 from bindings.ai.engine.protocol import ENGINES, Delta, Engine, EngineError, EngineInfo, EngineSpec, Feeding, Generate
 from runtime.errors import UserError
 from runtime.memory import settle
-from runtime.wire import Channel, Feed
+from runtime.wire import Channel, PushSource
 
 GRACE = 5.0  # seconds a model has to leave
 
@@ -48,14 +48,14 @@ class Refused(Exception):
         super().__init__(str(error))
 
 
-class Host:
+class EngineServer:
     """Serves one engine to one supervisor."""
 
     channel: Channel
 
     def __init__(self) -> None:
         self.engine: Engine | None = None
-        self._feed: Callable[[Generate, str], Feed | None] = lambda request, request_id: None
+        self._feed: Callable[[Generate, str], PushSource | None] = lambda request, request_id: None
         self.left = asyncio.Event()
 
     async def handle(self, op: str, args: list[Any]) -> Any:
@@ -82,7 +82,7 @@ class Host:
         settle()
         return self.engine.info
 
-    def source(self, op: str, args: list[Any]) -> AsyncIterator[Delta] | Feed:
+    def source(self, op: str, args: list[Any]) -> AsyncIterator[Delta] | PushSource:
         """The stream of deltas that the supervisor asks for."""
         if op != "generate":
             raise ValueError(f"unknown operation {op!r}")
@@ -145,7 +145,7 @@ def _metrics() -> str:
 
 
 async def serve(sock: socket.socket) -> None:
-    host = Host()
+    host = EngineServer()
     host.channel = await Channel.open(sock, host.handle, on_close=host.left.set, sources=host.source)
     await host.until_over()
     if not host.left.is_set():

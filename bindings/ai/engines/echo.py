@@ -34,7 +34,7 @@ class ToolCall(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     arguments: dict[str, Any] = {}
 
 
-class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class EchoOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rate: float = 0
     tokens: int | None = None
     context_window: int | None = None
@@ -69,7 +69,7 @@ class _Piece(NamedTuple):
 class EchoEngine:
     alive = True
 
-    def __init__(self, info: EngineInfo, options: Options) -> None:
+    def __init__(self, info: EngineInfo, options: EchoOptions) -> None:
         self.info, self._options, self.live = info, options, 0
         self._places: dict[str, int] = {}
 
@@ -77,10 +77,10 @@ class EchoEngine:
     async def open(cls, spec: EngineSpec, progress: Progress) -> EchoEngine:
         """Ready at once. Raises ConfigError for an option it does not know."""
         try:
-            options = msgspec.convert(spec.options, Options)
+            options = msgspec.convert(spec.options, EchoOptions)
         except msgspec.ValidationError as error:
             raise ConfigError(str(error), where="echo: options",
-                              remedy="The options are: " + ", ".join(Options.__struct_fields__)) from None
+                              remedy="The options are: " + ", ".join(EchoOptions.__struct_fields__)) from None
         info = EngineInfo(engine="echo", model=spec.model, version="1", device="cpu",
                           context_window=options.context_window, features=options.features)
         return cls(info, options)
@@ -142,7 +142,7 @@ def _text(content: Any) -> str:
     return content or ""
 
 
-def _answer(request: Generate, options: Options) -> Iterator[_Piece]:
+def _answer(request: Generate, options: EchoOptions) -> Iterator[_Piece]:
     """Thoughts, then a call or words, made as they are asked for; only the last piece has a reason.
 
     Raises EngineError at once for a call or for JSON that it cannot make.
@@ -153,7 +153,7 @@ def _answer(request: Generate, options: Options) -> Iterator[_Piece]:
     return chain((_Piece(reasoning=word) for word in _spaced(thoughts)), answer)
 
 
-def _called(request: Generate, options: Options, room: int) -> list[_Piece]:
+def _called(request: Generate, options: EchoOptions, room: int) -> list[_Piece]:
     """The call, in two pieces as real models' parsers make them. Empty where there is none to make."""
     call, choice = options.tool_call, request.tool_choice
     names = [tool["function"]["name"] for tool in request.tools] if choice != "none" else []

@@ -23,14 +23,14 @@ from bindings.ai.gateway import options as gateway_options
 from bindings.ai.gateway.log import HEAD, Log
 from bindings.ai.gateway.options import KEYED_TTL, GatewayOptions, GatewaySettings
 from bindings.ai.gateway.rate import RateLimit
-from bindings.ai.gateway.store import Cached, GatewayStore, Slot
+from bindings.ai.gateway.store import Cached, GatewayStore, LogSlot
 
 Make = Callable[[], Awaitable[RunAnswer]]
 RETRIED = frozenset({408, 429})  # and 5xx: another attempt at anything else would end the same way
 
 
 @dataclass(frozen=True)
-class Call:
+class GatewayCall:
     """One ``run``. ``identity()``: what would answer it, engine and weights; part of what makes two alike.
 
     Raises AiError for a model there is not.
@@ -52,7 +52,7 @@ class Gateways:
         self._settings: Mapping[str, GatewaySettings] = {}
         self._limits: dict[tuple[str, GatewaySettings], RateLimit] = {}
 
-    async def run(self, call: Call, make: Make) -> RunAnswer:
+    async def run(self, call: GatewayCall, make: Make) -> RunAnswer:
         """The answer ``make`` gives, or one it gave before. Raises AiError, its ``headers`` naming the log."""
         options = gateway_options.parse(call.options["gateway"])
         settings = self._settings.get(options.id, GatewaySettings())
@@ -86,10 +86,10 @@ class Gateways:
         if not limit.admits(time.monotonic()):
             raise rate_limited()
 
-    def _slot(self, call: Call, options: GatewayOptions, settings: GatewaySettings) -> Slot | None:
+    def _slot(self, call: GatewayCall, options: GatewayOptions, settings: GatewaySettings) -> LogSlot | None:
         """Where the answer is kept; None: look for none, and keep none."""
         ttl = options.cache_ttl or settings.cache_ttl or (KEYED_TTL if options.cache_key else None)
-        return None if options.skip_cache or ttl is None else Slot(self.store, _key(call, options), ttl)
+        return None if options.skip_cache or ttl is None else LogSlot(self.store, _key(call, options), ttl)
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class _Passage:
     """An answer on its way out: logged, and kept in ``slot`` when it is new and turns out good and whole."""
 
     log: Log
-    slot: Slot | None
+    slot: LogSlot | None
     hit: bool = False
 
     async def out(self, answer: RunAnswer) -> RunAnswer:
@@ -162,7 +162,7 @@ async def _within(make: Make, milliseconds: float | None) -> RunAnswer:
         raise timed_out(milliseconds) from None
 
 
-def _replayed(hit: Cached, call: Call) -> RunAnswer:
+def _replayed(hit: Cached, call: GatewayCall) -> RunAnswer:
     """A kept answer, its stream a stream again, event by event."""
     stats = StreamStats(call.model, tokens=hit.tokens, prompt_tokens=hit.prompt_tokens, finish_reason="stop")
     headers = {**hit.headers, "cf-ai-req-id": call.request_id}
@@ -176,7 +176,7 @@ async def _again(chunks: list[bytes]) -> AsyncGenerator[bytes, None]:
         yield chunk
 
 
-def _key(call: Call, options: GatewayOptions) -> bytes:
+def _key(call: GatewayCall, options: GatewayOptions) -> bytes:
     """What two requests must share for one answer: all of it, or the ``cacheKey`` they were given.
 
     A key never makes a stream of a whole answer, nor one model's answer another's.
@@ -194,4 +194,4 @@ def _wanted(asked: bool | None, usual: bool) -> bool:
     return usual if asked is None else asked
 
 
-__all__ = ["Call", "Gateways"]
+__all__ = ["GatewayCall", "Gateways"]

@@ -133,7 +133,7 @@ class GatewayStore:
 
 
 @dataclass(frozen=True)
-class Slot:
+class LogSlot:
     """The place of one answer in a cache, and the seconds it may stay there."""
 
     store: GatewayStore
@@ -158,4 +158,4 @@ def _put_log(db: sqlite3.Connection, gateway: str, id: str, content: Mapping[str
         db.execute("INSERT INTO log (id, gateway, content) VALUES (?, ?, ?)", (id, gateway, merged))
 
 
-__all__ = ["Cached", "GatewayStore", "Slot"]
+__all__ = ["Cached", "GatewayStore", "LogSlot"]

@@ -5,18 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bindings.ai.errors import GatewayError
-from bindings.ai.http.gate import Failure, Gate
+from bindings.ai.http.auth import Auth, Failure
 from runtime.web import Headers
 
 
 @dataclass(frozen=True)
-class Keys(Gate):
+class Keys(Auth):
     """``header``: its name. The value is a key, or ``Bearer`` and a key."""
 
     header: str = ""
 
     @classmethod
-    def of(cls, gate: Gate, header: str, failure: Failure) -> Keys:
+    def of(cls, gate: Auth, header: str, failure: Failure) -> Keys:
         return cls(gate.token, gate.admits, gate.origins, keyless=True, failure=failure, header=header)
 
     def check(self, headers: Headers) -> None:

@@ -45,7 +45,7 @@ class _WithImages(msgspec.Struct, frozen=True):
     images: _Images = _Images()
 
 
-class Options(msgspec.Struct, frozen=True):
+class MarkdownOptions(msgspec.Struct, frozen=True):
     """``conversionOptions``, as upstream; what else is in them means nothing here."""
 
     html: _Html = _Html()
@@ -74,7 +74,7 @@ class Markdown:
         _check_installed()
         return [{"extension": ending, "mimeType": kind} for ending, (kind, _) in FORMATS.items()]
 
-    async def _result(self, file: File, options: Options) -> dict[str, Any]:
+    async def _result(self, file: File, options: MarkdownOptions) -> dict[str, Any]:
         ending = ending_of(file.name, file.mime_type)
         kind = FORMATS[ending][0] if ending else file.mime_type or "application/octet-stream"
         told = {"id": str(uuid.uuid4()), "name": file.name, "mimeType": kind}
@@ -143,9 +143,9 @@ def _environment() -> dict[str, str]:
     return {**kept, "HOME": "/", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 
 
-def _options(given: Any) -> Options:
+def _options(given: Any) -> MarkdownOptions:
     try:
-        options = msgspec.convert({} if given is None else given, Options)
+        options = msgspec.convert({} if given is None else given, MarkdownOptions)
     except msgspec.ValidationError as error:
         raise bad_input(f"conversionOptions: {error}") from None
     if any(part.images.convert for part in (options.html, options.docx, options.pdf)):

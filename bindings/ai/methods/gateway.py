@@ -24,7 +24,7 @@ UNIVERSAL = "universal"
 MOST = 10  # requests of one universal run
 
 
-class GatewayDoor:
+class GatewayMethods:
     """``url``: where this machine answers."""
 
     def __init__(self, service: AIService, url: str = "") -> None:
@@ -120,4 +120,4 @@ def _not_found(gateway: Any, log: Any) -> CallError:
     return CallError("AiGatewayLogNotFound", f"Gateway {str(gateway)[:64]} has no log {str(log)[:64]}", status=404)
 
 
-__all__ = ["GatewayDoor"]
+__all__ = ["GatewayMethods"]

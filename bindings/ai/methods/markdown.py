@@ -10,7 +10,7 @@ from bindings.ai.errors import bad_input
 from bindings.ai.markdown.convert import File, Markdown
 
 
-class MarkdownDoor:
+class MarkdownMethods:
     def __init__(self, markdown: Markdown) -> None:
         self._markdown = markdown
 
@@ -26,4 +26,4 @@ class MarkdownDoor:
         return self._markdown.supported()
 
 
-__all__ = ["MarkdownDoor"]
+__all__ = ["MarkdownMethods"]

@@ -17,8 +17,8 @@ from typing import Any, Protocol
 import msgspec
 
 from bindings.ai.answers.answer import StreamStats
+from bindings.ai.engine.delta_stream import DeltaStream, Sink
 from bindings.ai.engine.protocol import Delta, EngineSpec, Generate
-from bindings.ai.engine.reading import Reading, Take
 from bindings.ai.observe import tracing
 from runtime.metrics import Counter, Histogram, gauge
 from runtime.tracing import Span
@@ -84,9 +84,9 @@ class ModelCall:
         headers = dict(self._span.headers)
         return msgspec.structs.replace(request, trace_headers=headers) if headers else request
 
-    def watch(self, deltas: AsyncGenerator[Delta, None]) -> Watched:
+    def watch(self, deltas: AsyncGenerator[Delta, None]) -> MeteredDeltas:
         """The same deltas, whose end is this call's end."""
-        return Watched(deltas, self)
+        return MeteredDeltas(deltas, self)
 
     @contextmanager
     def whole(self) -> Iterator[None]:
@@ -109,7 +109,7 @@ class ModelCall:
             tracing.ended(self._span, self.stats, outcome)
 
 
-class Watched:
+class MeteredDeltas:
     """Deltas whose closing is noticed, without a layer per token: whoever iterates has the generator itself."""
 
     def __init__(self, deltas: AsyncGenerator[Delta, None], call: ModelCall) -> None:
@@ -118,10 +118,10 @@ class Watched:
     def __aiter__(self) -> AsyncIterator[Delta]:
         return aiter(self._deltas)
 
-    def divert(self, take: Take) -> None:
+    def attach_sink(self, take: Sink) -> None:
         """See ``Reading.divert``."""
-        if isinstance(self._deltas, Reading):
-            self._deltas.divert(take)
+        if isinstance(self._deltas, DeltaStream):
+            self._deltas.attach_sink(take)
 
     async def __anext__(self) -> Delta:
         return await self._deltas.__anext__()
@@ -135,7 +135,7 @@ class Watched:
             self._call.end(self._call.stats.finish_reason or ("aborted" if aborted else "error"))
 
 
-class Client(Protocol):
+class MeteredClient(Protocol):
     """An engine (``bindings.ai.engine.client``)."""
 
     spec: EngineSpec
@@ -146,7 +146,7 @@ class Client(Protocol):
 """The options with which an engine keeps its own."""
 
 
-async def of_engines(clients: Sequence[Client], name_of: Callable[[EngineSpec], str]) -> list[Any]:
+async def of_engines(clients: Sequence[MeteredClient], name_of: Callable[[EngineSpec], str]) -> list[Any]:
     """What engines tell of themselves, with the name of the model each is for."""
     texts = await asyncio.gather(*(client.metrics() for client in clients))
     told = [labelled(text, name_of(client.spec)) for client, text in zip(clients, texts, strict=True)]
@@ -162,4 +162,4 @@ def labelled(text: str, model: str) -> Iterable[Any]:
         yield family
 
 
-__all__ = ["Meter", "ModelCall", "Watched", "of_engines"]
+__all__ = ["Meter", "MeteredDeltas", "ModelCall", "of_engines"]

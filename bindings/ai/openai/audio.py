@@ -13,7 +13,7 @@ from bindings.ai.answers import sse
 from bindings.ai.engine.tasks import Segment
 from bindings.ai.errors import bad_input, too_large
 from bindings.ai.http.asked import of_fields
-from bindings.ai.http.gate import Handler, encoded
+from bindings.ai.http.auth import Handler, encoded
 from bindings.ai.inputs.checks import Fields
 from bindings.ai.inputs.text import TRANSCRIPT
 from bindings.ai.service import AIService

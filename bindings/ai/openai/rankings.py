@@ -12,7 +12,7 @@ from typing import Any
 
 from bindings.ai.errors import bad_input
 from bindings.ai.http.asked import asked
-from bindings.ai.http.gate import Handler, encoded
+from bindings.ai.http.auth import Handler, encoded
 from bindings.ai.inputs.checks import Fields, mismatch
 from bindings.ai.openai.pairs import Pair, scores
 from bindings.ai.service import AIService

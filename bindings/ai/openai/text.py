@@ -17,7 +17,7 @@ from bindings.ai.catalog import items as catalog_items
 from bindings.ai.catalog.models import TEXT_GENERATION, Model
 from bindings.ai.errors import AiError, GatewayError, bad_input
 from bindings.ai.http.asked import asked
-from bindings.ai.http.gate import AI, Gate, Handler, encoded, failed
+from bindings.ai.http.auth import AI, Auth, Handler, encoded, failed
 from bindings.ai.http.keys import Keys
 from bindings.ai.inputs.text import CHAT, COMPLETION, OPENAI, RESPONSES
 from bindings.ai.openai import embeddings as openai_embeddings
@@ -36,7 +36,7 @@ class OpenAIRest:
     """
 
     def __init__(
-        self, service: AIService, gate: Gate, own: Callable[[], bool], note: Callable[[str], None],
+        self, service: AIService, gate: Auth, own: Callable[[], bool], note: Callable[[str], None],
         more: Mapping[str, Handler],
     ) -> None:
         self._service, self._gate, self.own, self._note = service, gate, own, note
@@ -50,12 +50,12 @@ class OpenAIRest:
         shared = [*self._under("/v1", plain), *self._elsewhere(plain)]
         return [*self._under(AI + "/v1", recorded), *(self._shared(route) for route in shared)]
 
-    def _elsewhere(self, gate: Gate) -> list[Route]:
+    def _elsewhere(self, gate: Auth) -> list[Route]:
         """Where Cohere's clients look for it. Only this: all else but ``/v1`` is the worker's."""
         return [route for route in gate.routes("/v2/rerank", POST=self.handlers["/rerank"])
                 if route.method == "POST"]
 
-    def _under(self, base: str, gate: Gate) -> list[Route]:
+    def _under(self, base: str, gate: Auth) -> list[Route]:
         read: dict[str, Handler] = {"/models": self.models, "/models/{model:path}": self.model}
         served = [gate.routes(base + path, POST=handler) for path, handler in self.handlers.items()]
         served += [gate.routes(base + path, GET=handler) for path, handler in read.items()]

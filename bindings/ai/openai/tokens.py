@@ -9,7 +9,7 @@ from bindings.ai.engine.protocol import Generate
 from bindings.ai.engine.tasks import Detokenize, Detokenized, Tokenize, Tokenized
 from bindings.ai.errors import bad_input
 from bindings.ai.http.asked import asked
-from bindings.ai.http.gate import Handler, encoded
+from bindings.ai.http.auth import Handler, encoded
 from bindings.ai.inputs.checks import Fields
 from bindings.ai.inputs.text import CHAT, RESPONSES, text_generation
 from bindings.ai.service import AIService

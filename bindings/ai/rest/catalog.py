@@ -8,7 +8,7 @@ from typing import Any
 from bindings.ai import errors
 from bindings.ai.catalog import search as catalog_search
 from bindings.ai.catalog.resolve import Catalog
-from bindings.ai.http.gate import AI, Gate, Handler, succeeded
+from bindings.ai.http.auth import AI, Auth, Handler, succeeded
 from bindings.ai.schemas import schemas
 from bindings.ai.service import AIService
 from bindings.base import Route
@@ -18,7 +18,7 @@ from runtime.web import URL, Request, Response
 class CatalogRest:
     """models/search, models/schema, tasks/search and authors/search, with or without a slash at the end."""
 
-    def __init__(self, service: AIService, gate: Gate) -> None:
+    def __init__(self, service: AIService, gate: Auth) -> None:
         self._service, self._gate = service, gate
 
     def routes(self) -> list[Route]:

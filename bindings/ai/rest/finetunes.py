@@ -9,7 +9,7 @@ import msgspec
 
 from bindings.ai.errors import bad_input
 from bindings.ai.finetunes.store import LIMIT, ORDERS, Finetunes, shown
-from bindings.ai.http.gate import AI, Gate, Handler, json_object, succeeded
+from bindings.ai.http.auth import AI, Auth, Handler, json_object, succeeded
 from bindings.ai.rest.catalog import query
 from bindings.ai.service import AIService
 from bindings.base import Route
@@ -29,7 +29,7 @@ class PublicQuery(msgspec.Struct, frozen=True, rename={"order": "orderBy"}):
 class FinetunesRest:
     """``service`` knows the models that they are made for, and has been lent the ``Finetunes``."""
 
-    def __init__(self, service: AIService, gate: Gate) -> None:
+    def __init__(self, service: AIService, gate: Auth) -> None:
         assert isinstance(service.adapters, Finetunes)
         self._service, self._finetunes, self._gate = service, service.adapters, gate
 

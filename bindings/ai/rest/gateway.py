@@ -23,9 +23,9 @@ import msgspec
 from bindings.ai import errors
 from bindings.ai.errors import AiError
 from bindings.ai.gateway.log import PROVIDER
-from bindings.ai.http.gate import ROOT, Gate, Handler, encoded, json_object, read, succeeded
+from bindings.ai.http.auth import ROOT, Auth, Handler, encoded, json_object, read, succeeded
 from bindings.ai.http.keys import Keys
-from bindings.ai.methods.gateway import GatewayDoor
+from bindings.ai.methods.gateway import GatewayMethods
 from bindings.ai.openai.text import refused, refused_as_openai
 from bindings.ai.rest.unknown import Unknown
 from bindings.ai.service import new_request_id
@@ -42,7 +42,7 @@ class GatewayRest:
     ``own``: whether ``/v1`` is answered here, and ``unknown`` what of it is nobody's."""
 
     def __init__(
-        self, door: GatewayDoor, gate: Gate, run: Handler, openai: Mapping[str, Handler], own: Callable[[], bool],
+        self, door: GatewayMethods, gate: Auth, run: Handler, openai: Mapping[str, Handler], own: Callable[[], bool],
         unknown: Unknown,
     ) -> None:
         self._door, self._gate, self._run, self._openai, self._own = door, gate, run, openai, own

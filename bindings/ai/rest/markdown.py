@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from bindings.ai.errors import bad_input, too_large
-from bindings.ai.http.gate import AI, Gate, succeeded
+from bindings.ai.http.auth import AI, Auth, succeeded
 from bindings.ai.markdown.convert import File, Markdown
 from bindings.base import Route
 from runtime.errors import RequestError
@@ -16,7 +16,7 @@ from runtime.web import FormData, Request, Response
 
 
 class MarkdownRest:
-    def __init__(self, markdown: Markdown, gate: Gate) -> None:
+    def __init__(self, markdown: Markdown, gate: Auth) -> None:
         self._markdown, self._gate = markdown, gate
 
     def routes(self) -> list[Route]:

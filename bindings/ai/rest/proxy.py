@@ -20,10 +20,10 @@ from bindings.ai.answers.answer import RunAnswer
 from bindings.ai.catalog import search as catalog_search
 from bindings.ai.errors import AiError, bad_input
 from bindings.ai.gateway import options as gateway_options
-from bindings.ai.http.gate import AI, Gate, decoded, encoded, json_object, read, succeeded
+from bindings.ai.http.auth import AI, Auth, decoded, encoded, json_object, read, succeeded
 from bindings.ai.inputs.checks import mismatch
-from bindings.ai.methods.gateway import GatewayDoor
-from bindings.ai.methods.markdown import MarkdownDoor
+from bindings.ai.methods.gateway import GatewayMethods
+from bindings.ai.methods.markdown import MarkdownMethods
 from bindings.ai.rest.gateway import call_failed, handed_over
 from bindings.ai.service import AIService
 from bindings.base import CallError, Route
@@ -37,9 +37,9 @@ OF_THE_CALL = ("version", "userInputs", "body")  # what in a query is no option
 class Proxy:
     """The routes. An operation is a pattern of its path and a handler ``(request, url, *the pattern's groups)``."""
 
-    def __init__(self, service: AIService, gate: Gate, gateways: GatewayDoor) -> None:
+    def __init__(self, service: AIService, gate: Auth, gateways: GatewayMethods) -> None:
         self._service, self._gate, self._gateways = service, gate, gateways
-        self._markdown = MarkdownDoor(service.markdown)
+        self._markdown = MarkdownMethods(service.markdown)
         self._operations: list[tuple[str, Callable[..., Awaitable[Response]]]] = [
             (r"(?:/ai-gateway)?/run", self._run),
             (r"/ai-api/models/search", self._models),

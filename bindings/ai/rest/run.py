@@ -7,7 +7,7 @@ from typing import Any
 from bindings.ai import errors
 from bindings.ai.answers.answer import RunAnswer
 from bindings.ai.gateway import options as gateway_options
-from bindings.ai.http.gate import AI, ROOT, Gate, json_object, succeeded
+from bindings.ai.http.auth import AI, ROOT, Auth, json_object, succeeded
 from bindings.ai.inputs.blobs import object_or_file
 from bindings.ai.service import AIService
 from bindings.base import Route
@@ -19,7 +19,7 @@ RUN = AI + "/run"
 class Rest:
     """``run``, and an answer for every path that nobody serves: its routes come last."""
 
-    def __init__(self, service: AIService, gate: Gate) -> None:
+    def __init__(self, service: AIService, gate: Auth) -> None:
         self._service, self._gate = service, gate
 
     def routes(self) -> list[Route]:

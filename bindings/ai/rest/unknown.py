@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from bindings.ai.http.gate import encoded
+from bindings.ai.http.auth import encoded
 from bindings.base import Route
 from runtime.web import URL, Request, Response
 

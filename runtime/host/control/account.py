@@ -8,57 +8,57 @@ from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
-from runtime.host.control.base import ACCOUNT, NO_SCRIPT, ROOT, WORKERS, Call, Entry, Refused
+from runtime.host.control.base import ACCOUNT, NO_SCRIPT, ROOT, WORKERS, ControlCall, Entry, Refused
 from runtime.host.control.scripts import SCRIPT
 
 _ME = "host@localhost"
 _HOSTNAME = re.compile(r"(?=.{1,253}$)([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)+[a-z][a-z0-9-]{0,62}")  # no address
 
 
-async def verify(call: Call) -> Any:
+async def verify(call: ControlCall) -> Any:
     return {"id": "host", "status": "active"}
 
 
-async def user(call: Call) -> Any:
+async def user(call: ControlCall) -> Any:
     return {"id": "host", "email": _ME, "username": call.author}
 
 
-async def accounts(call: Call) -> Any:
+async def accounts(call: ControlCall) -> Any:
     return [{"id": "host", "name": "this host", "type": "standard"}] if _first_page(call) else []
 
 
-async def memberships(call: Call) -> Any:
+async def memberships(call: ControlCall) -> Any:
     account = {"id": "host", "name": "this host"}
     return [{"id": "host", "account": account, "roles": ["Administrator"]}] if _first_page(call) else []
 
 
-async def subdomain(call: Call, account: str) -> Any:
+async def subdomain(call: ControlCall, account: str) -> Any:
     return {"subdomain": "host"}
 
 
-async def script_subdomain(call: Call, account: str, name: str) -> Any:
+async def script_subdomain(call: ControlCall, account: str, name: str) -> Any:
     return {"enabled": True, "previews_enabled": False}
 
 
-async def worker(call: Call, account: str, name: str) -> Any:
+async def worker(call: ControlCall, account: str, name: str) -> Any:
     if call.fleet.registry.settings(name) is None:
         raise Refused(404, NO_SCRIPT, "This Worker does not exist on this host.")
     return {"id": name, "name": name, "subdomain": {"enabled": True, "previews_enabled": False}}
 
 
-async def schedules(call: Call, account: str, name: str) -> Any:
+async def schedules(call: ControlCall, account: str, name: str) -> Any:
     """Kept for the day this host runs them."""
     wanted = await call.json()
     await asyncio.to_thread(lambda: call.fleet.registry.change(name, schedules=wanted))
     return {"schedules": wanted}
 
 
-async def domains_changeset(call: Call, account: str, name: str) -> Any:
+async def domains_changeset(call: ControlCall, account: str, name: str) -> Any:
     """Nothing is in another's way: the last worker that asks for a hostname has it. Wrangler asks before it puts."""
     return {"added": await call.json(), "removed": [], "updated": [], "conflicting": []}
 
 
-async def domains(call: Call, account: str, name: str) -> Any:
+async def domains(call: ControlCall, account: str, name: str) -> Any:
     body = await call.json()
     origins = body.get("origins") if isinstance(body, dict) else None
     if not isinstance(origins, list) or not all(isinstance(item, dict) for item in origins):
@@ -77,22 +77,22 @@ async def domains(call: Call, account: str, name: str) -> Any:
     return [{"hostname": host, "service": name} for host in hosts]
 
 
-def _may_be_a_workers(host: str, call: Call) -> bool:
+def _may_be_a_workers(host: str, call: ControlCall) -> bool:
     """Not the name under which this very API is reached: who had it would be handed everybody's tokens."""
     own = urlsplit(f"//{call.request.headers.get('host') or ''}").hostname
     return bool(_HOSTNAME.fullmatch(host)) and host != own
 
 
-async def nothing(call: Call, account: str) -> Any:
+async def nothing(call: ControlCall, account: str) -> Any:
     """Namespaces that this host has none of; wrangler looks before it deletes a worker."""
     return []
 
 
-async def unknown(call: Call, account: str, path: str) -> Any:
+async def unknown(call: ControlCall, account: str, path: str) -> Any:
     raise Refused(404, NO_SCRIPT, f"workers/{path} is not served by this host")
 
 
-def _first_page(call: Call) -> bool:
+def _first_page(call: ControlCall) -> bool:
     return "page=" not in call.request.url or call.request.url.partition("page=")[2].startswith(("1", "0"))
 
 

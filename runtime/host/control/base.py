@@ -15,7 +15,7 @@ from runtime.errors import RequestError, ScriptError, UserError
 from runtime.host import tokens
 from runtime.host.fleet import Fleet
 from runtime.host.rows import AuditRow, TokenRow, now
-from runtime.host.tokens import Gate, Scope
+from runtime.host.tokens import Scope, TokenAuth
 from runtime.supervisor.observe.base import Observer
 from runtime.web import Request, Response
 
@@ -35,7 +35,7 @@ class Refused(Exception):
 
 
 @dataclass(frozen=True)
-class Call:
+class ControlCall:
     """One authenticated call. ``author`` is the token's name."""
 
     request: Request
@@ -60,7 +60,7 @@ class Control:
 
     def __init__(self, fleet: Fleet, observer: Observer) -> None:
         self._fleet, self._observer = fleet, observer
-        self._gate = Gate(fleet.registry)
+        self._gate = TokenAuth(fleet.registry)
 
     def routes(self, entries: Iterable[Entry]) -> list[Route]:
         return [Route(method, path, self._guarded(scope, handler)) for method, path, scope, handler in entries]
@@ -96,7 +96,7 @@ class Control:
             try:
                 row = self.authorize(request, scope)
                 who = row.name if row else "anyone"
-                done = await handler(Call(request, self._fleet, who, _peer(request)), **path)
+                done = await handler(ControlCall(request, self._fleet, who, _peer(request)), **path)
                 response = done if isinstance(done, Response) else ok(done)
             except Exception as error:
                 response = self._answer(error)
@@ -154,4 +154,4 @@ def _peer(request: Request) -> str:
     return str((request.cf or {}).get("peer", ""))
 
 
-__all__ = ["ACCOUNT", "ROOT", "WORKERS", "Call", "Control", "Entry", "Refused", "ok", "refused"]
+__all__ = ["ACCOUNT", "ROOT", "WORKERS", "Control", "ControlCall", "Entry", "Refused", "ok", "refused"]

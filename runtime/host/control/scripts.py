@@ -8,7 +8,7 @@ import uuid
 from typing import Any
 
 from runtime.host import rollout, upload
-from runtime.host.control.base import INVALID, NO_SCRIPT, NO_SERVICE, WORKERS, Call, Entry, Refused
+from runtime.host.control.base import INVALID, NO_SCRIPT, NO_SERVICE, WORKERS, ControlCall, Entry, Refused
 from runtime.host.rows import DeploymentRow, VersionRow, now
 
 SCRIPT = WORKERS + "/scripts/{name}"
@@ -16,7 +16,7 @@ _KEPT_OPEN = 30.0  # seconds that a version which is uploaded alone waits for it
 _NAME = "abcdefghijklmnopqrstuvwxyz0123456789_-"
 
 
-async def put(call: Call, account: str, name: str) -> Any:
+async def put(call: ControlCall, account: str, name: str) -> Any:
     """Upload and deploy in one, as a first deploy does."""
     row, ms = await uploaded(call, name)
     if row is None:
@@ -26,7 +26,7 @@ async def put(call: Call, account: str, name: str) -> Any:
             "deployment": deployment.id}
 
 
-async def upload_version(call: Call, account: str, name: str) -> Any:
+async def upload_version(call: ControlCall, account: str, name: str) -> Any:
     row, ms = await uploaded(call, name)
     if row is None:
         raise Refused(400, 10021, "the script is not Python")
@@ -34,7 +34,7 @@ async def upload_version(call: Call, account: str, name: str) -> Any:
     return {**shown(row), "startup_time_ms": ms}
 
 
-async def uploaded(call: Call, name: str) -> tuple[VersionRow | None, int]:
+async def uploaded(call: ControlCall, name: str) -> tuple[VersionRow | None, int]:
     """(the new version, milliseconds it took to start): it is kept only once it has been seen to load."""
     if not name or len(name) > 63 or set(name) - set(_NAME):
         raise Refused(400, 10016, f"{name!r} is not a worker's name: lower-case letters, digits, - and _ alone")
@@ -55,7 +55,7 @@ async def uploaded(call: Call, name: str) -> tuple[VersionRow | None, int]:
     return await opened(call, row)
 
 
-async def opened(call: Call, row: VersionRow) -> tuple[VersionRow, int]:
+async def opened(call: ControlCall, row: VersionRow) -> tuple[VersionRow, int]:
     """The version, seen to load and then kept, with its number."""
     began = time.monotonic()
     await call.fleet.prepare(row)
@@ -67,11 +67,11 @@ async def opened(call: Call, row: VersionRow) -> tuple[VersionRow, int]:
         raise
 
 
-async def deploy(call: Call, name: str, versions: list[tuple[VersionRow, float]], message: str = "") -> DeploymentRow:
+async def deploy(call: ControlCall, name: str, versions: list[tuple[VersionRow, float]], message: str = "") -> DeploymentRow:
     return await call.fleet.deploy(name, versions, source=_source(call), author=call.author, message=message)
 
 
-async def create_deployment(call: Call, account: str, name: str) -> Any:
+async def create_deployment(call: ControlCall, account: str, name: str) -> Any:
     body = await call.json()
     try:
         pairs = rollout.checked(body.get("versions") if isinstance(body, dict) else None)
@@ -83,19 +83,19 @@ async def create_deployment(call: Call, account: str, name: str) -> Any:
     return _deployment(await deploy(call, name, versions, message))
 
 
-async def deployments(call: Call, account: str, name: str) -> Any:
+async def deployments(call: ControlCall, account: str, name: str) -> Any:
     _existing(call, name)
     return {"deployments": [_deployment(row) for row in call.fleet.registry.deployments(name)]}
 
 
-async def versions(call: Call, account: str, name: str) -> Any:
+async def versions(call: ControlCall, account: str, name: str) -> Any:
     """Paged as ``page`` and ``per_page`` say; the newest first."""
     _existing(call, name)
     rows = call.fleet.registry.versions(name)
     return {"items": [shown(row) for row in rows]}
 
 
-async def version(call: Call, account: str, name: str, id: str) -> Any:
+async def version(call: ControlCall, account: str, name: str, id: str) -> Any:
     """``id`` may also be the number, or the beginning of an id that no other has."""
     found = call.fleet.registry.called(name, id)
     if len(found) > 1:
@@ -103,7 +103,7 @@ async def version(call: Call, account: str, name: str, id: str) -> Any:
     return shown(found[0] if found else _version(call, name, id))
 
 
-async def settings(call: Call, account: str, name: str) -> Any:
+async def settings(call: ControlCall, account: str, name: str) -> Any:
     _existing(call, name)
     row = latest(call, name)
     kept = call.fleet.registry.settings(name) or {}
@@ -111,7 +111,7 @@ async def settings(call: Call, account: str, name: str) -> Any:
     return {"bindings": bindings, "tags": kept.get("tags") or [], "logpush": False}
 
 
-async def change_settings(call: Call, account: str, name: str) -> Any:
+async def change_settings(call: ControlCall, account: str, name: str) -> Any:
     _existing(call, name)
     body = await call.json()
     if isinstance(body, dict):
@@ -119,14 +119,14 @@ async def change_settings(call: Call, account: str, name: str) -> Any:
     return body
 
 
-async def service(call: Call, account: str, name: str) -> Any:
+async def service(call: ControlCall, account: str, name: str) -> Any:
     if call.fleet.registry.settings(name) is None:
         raise Refused(404, NO_SERVICE, "This Worker does not exist on this host.")
     script = {"tag": name, "last_deployed_from": "wrangler", "id": name}
     return {"id": name, "default_environment": {"environment": "production", "script": script}}
 
 
-async def delete(call: Call, account: str, name: str) -> Any:
+async def delete(call: ControlCall, account: str, name: str) -> Any:
     if call.fleet.registry.settings(name) is None:
         raise Refused(404, NO_SERVICE, "This Worker does not exist on this host.")
     await call.fleet.delete(name)
@@ -135,7 +135,7 @@ async def delete(call: Call, account: str, name: str) -> Any:
     return None
 
 
-def latest(call: Call, name: str) -> VersionRow | None:
+def latest(call: ControlCall, name: str) -> VersionRow | None:
     return next(iter(call.fleet.registry.versions(name, 1)), None)
 
 
@@ -165,26 +165,26 @@ def _deployment(row: DeploymentRow) -> dict[str, Any]:
     }
 
 
-async def _form(call: Call) -> Any:
+async def _form(call: ControlCall) -> Any:
     try:
         return await call.request.form_data()
     except TypeError as error:
         raise Refused(400, 10021, str(error)) from None
 
 
-def _version(call: Call, name: str, id: str) -> VersionRow:
+def _version(call: ControlCall, name: str, id: str) -> VersionRow:
     row = call.fleet.registry.version(id)
     if row is None or row.worker != name:
         raise Refused(404, NO_SCRIPT, f"the worker {name!r} has no version {id}. Those it has:  pilot versions")
     return row
 
 
-def _existing(call: Call, name: str) -> None:
+def _existing(call: ControlCall, name: str) -> None:
     if call.fleet.registry.settings(name) is None:
         raise Refused(404, NO_SCRIPT, "This Worker does not exist on this host.")
 
 
-def _source(call: Call) -> str:
+def _source(call: ControlCall) -> str:
     agent = (call.request.headers.get("user-agent") or "").partition("/")[0].lower()
     return agent if agent in ("wrangler", "pilot") else "api"
 

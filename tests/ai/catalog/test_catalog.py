@@ -232,8 +232,8 @@ def test_loading_waits_for_the_first_use() -> None:
 
 def test_the_options_known_here_are_those_of_the_engines() -> None:
     """A value of the kind that is asked for is one that the engine takes."""
-    assert engine_options.KNOWN["echo"].keys() == set(echo.Options.__struct_fields__)
-    assert engine_options.KNOWN["openai"].keys() == {*openai.Options.__struct_fields__, "pooling"}
+    assert engine_options.KNOWN["echo"].keys() == set(echo.EchoOptions.__struct_fields__)
+    assert engine_options.KNOWN["openai"].keys() == {*openai.OpenAIOptions.__struct_fields__, "pooling"}
     params = import_module("xllamacpp").CommonParams()
     for name, kind in engine_options.KNOWN["llamacpp"].items():
         if name not in ("n_threads", "n_threads_batch", "pooling"):

@@ -32,7 +32,7 @@ class Piece(msgspec.Struct):
         return self.tool_calls
 
 
-class Choice(msgspec.Struct):
+class ChunkChoice(msgspec.Struct):
     index: int | None = 0
     delta: Piece | None = None         # chat completions
     message: Piece | None = None       # a whole one
@@ -56,7 +56,7 @@ class Usage(msgspec.Struct):
 
 
 class Chunk(msgspec.Struct):
-    choices: list[Choice] | None = None
+    choices: list[ChunkChoice] | None = None
     usage: Usage | None = None
     error: Any = None
     object: Any = None
@@ -127,4 +127,4 @@ def _chunk(data: bytes, failure: Failure, *, wrong: bool = False) -> Chunk:
     return chunk
 
 
-__all__ = ["Choice", "Chunk", "Failure", "Piece", "Usage", "chunks"]
+__all__ = ["Chunk", "ChunkChoice", "Failure", "Piece", "Usage", "chunks"]

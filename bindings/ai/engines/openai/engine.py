@@ -39,7 +39,7 @@ class _Listed(msgspec.Struct):
     data: list[_Named] = []
 
 
-class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class OpenAIOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     base_url: str | None = None
     api_key: str | None = None
     timeout_s: float = 300
@@ -52,7 +52,7 @@ FEATURES = frozenset(features.ALL) - {"lora"}  # whether the server can is for t
 class OpenAIEngine:
     alive = True
 
-    def __init__(self, session: Any, base: str, info: EngineInfo, options: Options) -> None:
+    def __init__(self, session: Any, base: str, info: EngineInfo, options: OpenAIOptions) -> None:
         self.info, self.live = info, 0
         self._session, self._base, self._options = session, base, options
         self._habits, self._names = Habits(), list[str]()
@@ -160,15 +160,15 @@ def _names(listed: bytes) -> list[str]:
         return []
 
 
-def _options(spec: EngineSpec) -> Options:
+def _options(spec: EngineSpec) -> OpenAIOptions:
     try:
-        return msgspec.convert(spec.options, Options)
+        return msgspec.convert(spec.options, OpenAIOptions)
     except msgspec.ValidationError as error:
         raise ConfigError(str(error), where="openai: options",
-                          remedy="The options are: " + ", ".join(Options.__struct_fields__)) from None
+                          remedy="The options are: " + ", ".join(OpenAIOptions.__struct_fields__)) from None
 
 
-def _official(options: Options) -> str:
+def _official(options: OpenAIOptions) -> str:
     if _key(options) is None:
         raise ConfigError("no server is named", where="openai: base_url",
                           remedy="export OPENAI_BASE_URL=http://127.0.0.1:8000/v1\n"
@@ -176,11 +176,11 @@ def _official(options: Options) -> str:
     return "https://api.openai.com/v1"
 
 
-def _key(options: Options) -> str | None:
+def _key(options: OpenAIOptions) -> str | None:
     return options.api_key or os.environ.get("OPENAI_API_KEY") or None
 
 
-def _session(options: Options) -> Any:
+def _session(options: OpenAIOptions) -> Any:
     import aiohttp
 
     key = _key(options)

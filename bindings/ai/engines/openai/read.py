@@ -13,7 +13,7 @@ from typing import Any
 
 from bindings.ai.engine.protocol import Delta, EngineError, Extra
 from bindings.ai.engines.openai.calls import Calls
-from bindings.ai.engines.openai.chunks import Choice, Chunk, Failure, Piece, Usage, chunks
+from bindings.ai.engines.openai.chunks import Chunk, ChunkChoice, Failure, Piece, Usage, chunks
 from bindings.ai.engines.openai.sse import Body, Content
 
 _GRACE = 5.0    # seconds that a finished answer waits for its count of tokens
@@ -96,13 +96,13 @@ class _Answer:
         if usage.prompt_tokens_details:
             self._cached = max(self._cached, usage.prompt_tokens_details.cached_tokens or 0)
 
-    def _end(self, choice: Choice) -> None:
+    def _end(self, choice: ChunkChoice) -> None:
         reason = str(choice.finish_reason).lower()
         if reason == "error":
             raise self._failure("The server ended the answer with an error")
         self._reasons[choice.index or 0] = _REASONS.get(reason, "stop")
 
-    def _delta(self, choice: Choice) -> Delta | None:
+    def _delta(self, choice: ChunkChoice) -> Delta | None:
         piece, index = choice.piece, choice.index or 0
         text, thought = _said(piece)
         more: dict[str, Any] = {"reasoning": thought} if thought else {}

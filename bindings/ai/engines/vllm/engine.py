@@ -31,16 +31,16 @@ from bindings.ai.engines.vllm.lora import Adapters, Turns
 from bindings.ai.engines.vllm.parsers import Parsers
 from bindings.ai.engines.vllm.read import Asked
 from bindings.ai.engines.vllm.streams import tokens as vllm_tokens
-from bindings.ai.engines.vllm.streams.plain import Plain
+from bindings.ai.engines.vllm.streams.plain import PlainText
 from bindings.ai.engines.vllm.streams.steps import Steps
 from bindings.ai.engines.vllm.streams.stream import Stream
 from runtime.errors import ConfigError
 from runtime.places import expanded
-from runtime.wire import Feed
+from runtime.wire import PushSource
 
 
 class VLLMEngine:
-    def __init__(self, llm: Any, plain: Plain, chats: Chats | None, grammars: Grammars, info: EngineInfo) -> None:
+    def __init__(self, llm: Any, plain: PlainText, chats: Chats | None, grammars: Grammars, info: EngineInfo) -> None:
         self.info, self._generating = info, 0
         self._llm, self._plain, self._chats, self._grammars = llm, plain, chats, grammars
         self._errors = vllm_load.Errors()
@@ -68,7 +68,7 @@ class VLLMEngine:
     async def _of(cls, llm: Any, model: str, template: str | None, parsers: Parsers) -> VLLMEngine:
         await asyncio.to_thread(vllm_tokens.quicken, getattr(llm.renderer, "tokenizer", None))
         grammars = Grammars(llm)
-        plain = await Plain.of(llm, template, grammars)
+        plain = await PlainText.of(llm, template, grammars)
         chats = Chats(llm, template, parsers, grammars) if plain.chat is not None else None
         await asyncio.to_thread(grammars.settle, tagged=chats is not None and await chats.tagged())
         return cls(llm, plain, chats, grammars, vllm_load.describe(llm, model, _features(llm, chats)))
@@ -81,7 +81,7 @@ class VLLMEngine:
     def live(self) -> int:
         return self._generating + (len(self._steps.streams) if self._steps else 0)
 
-    def feed(self, request: Generate, request_id: str) -> Feed | None:
+    def feed(self, request: Generate, request_id: str) -> PushSource | None:
         if self._steps is None or not self._is_plain(request):
             return None
         with self._errors.told():

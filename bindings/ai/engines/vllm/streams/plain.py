@@ -21,7 +21,7 @@ _HI = [{"role": "user", "content": "Hi"}]
 _SAME = ("top_k", "seed", "repetition_penalty", "frequency_penalty", "presence_penalty", "logprobs")
 
 
-class Plain:
+class PlainText:
     def __init__(self, llm: Any, chat: Any | None, grammars: Grammars) -> None:
         self._renderer, self.chat = llm.renderer, chat  # chat: vLLM's ChatParams; None when there is no template
         self._params, self._delta, self._grammars = *map(vllm_compat.get, ("SamplingParams", "DELTA")), grammars
@@ -30,7 +30,7 @@ class Plain:
         self._chat_length = dataclasses.replace(self._length, add_special_tokens=False)
 
     @classmethod
-    async def of(cls, llm: Any, template: str | None, grammars: Grammars) -> Plain:
+    async def of(cls, llm: Any, template: str | None, grammars: Grammars) -> PlainText:
         """Raises ConfigError for a ``template`` that fails."""
         return cls(llm, await _chat_params(llm, template), grammars)
 
@@ -116,4 +116,4 @@ def _text(message: dict[str, Any]) -> str:
     return content if isinstance(content, str) else "".join(part.get("text", "") for part in content)
 
 
-__all__ = ["Plain"]
+__all__ = ["PlainText"]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from bindings.ai.engine.deltas import joined
 from bindings.ai.engine.protocol import Delta, EngineError
 from bindings.ai.engines.vllm.streams.text import Text
-from runtime.wire import Feed
+from runtime.wire import PushSource
 
 if TYPE_CHECKING:
     from bindings.ai.engines.vllm.streams.steps import Steps
@@ -26,9 +26,9 @@ class Stream:
     def __init__(self, steps: Steps) -> None:
         self._steps, self.id, self.prompt_tokens, self._begun = steps, "", 0, False
         self._task: asyncio.Task[None] | None = None
-        self.feed = Feed(joined, self._left)
+        self.feed = PushSource(joined, self._left)
 
-    def begin(self, admission: Coroutine[Any, Any, None]) -> Feed:
+    def begin(self, admission: Coroutine[Any, Any, None]) -> PushSource:
         """``admission`` ends in ``Steps.add``; what it raises is the stream's end."""
         self._task = asyncio.get_running_loop().create_task(self._admit(admission))
         return self.feed

@@ -15,7 +15,7 @@ from runtime.supervisor.exchange import Exchange, Receive, Send
 PREFIX = "/_w/"  # /_w/NAME/rest: the worker sees /rest
 
 
-class Nowhere:
+class NotFound:
     """What ``Dispatch`` serves where no worker is meant."""
 
     broken, version = None, 0
@@ -25,7 +25,7 @@ class Nowhere:
         raise RequestError(404, "no worker answers here", remedy=f"Its own hostname, or:  {PREFIX}NAME/")
 
 
-class Front:
+class HostRouter:
     """The ASGI application of a host. ``domain``: ``NAME.<domain>`` is the worker NAME."""
 
     def __init__(self, fleet: Fleet, app: App, domain: str, dispatch: Callable[[Worker], Dispatch]) -> None:
@@ -79,4 +79,4 @@ class Front:
         return dispatch
 
 
-__all__ = ["PREFIX", "Front", "Nowhere"]
+__all__ = ["PREFIX", "HostRouter", "NotFound"]

@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from runtime.errors import ScriptError
-from runtime.supervisor.deployment import Deployment, Slot
+from runtime.supervisor.deployment import Deployment, IsolateSlot
 from runtime.supervisor.isolates import GRACE
 from runtime.supervisor.limits import Limits
 from runtime.supervisor.observe.base import Observer
@@ -44,12 +44,12 @@ class _Care:
     pause: float = _PAUSES[0]
 
 
-class Keeper:
+class HealthMonitor:
     """``give_up(deployment, why)`` is called once for a version that keeps ending."""
 
     def __init__(self, limits: Limits, observer: Observer, give_up: Callable[[Deployment, str], None]) -> None:
         self._limits, self._observer, self._give_up = limits, observer, give_up
-        self._care: dict[Slot, _Care] = {}
+        self._care: dict[IsolateSlot, _Care] = {}
 
     async def keep(self, deployments: Callable[[], Iterable[Deployment]]) -> None:
         """For ever."""
@@ -66,7 +66,7 @@ class Keeper:
             for slot in list(self._care):
                 self._forget(slot)
 
-    def _look(self, slot: Slot, deployment: Deployment) -> None:
+    def _look(self, slot: IsolateSlot, deployment: Deployment) -> None:
         care = self._care.setdefault(slot, _Care())
         if care.mending is not None and not care.mending.done():
             return
@@ -84,12 +84,12 @@ class Keeper:
         elif care.asking is None or care.asking.done():
             care.asking = asyncio.create_task(_ask(care))
 
-    def _kill(self, slot: Slot, deployment: Deployment, why: str) -> None:
+    def _kill(self, slot: IsolateSlot, deployment: Deployment, why: str) -> None:
         self._observer.warn(f"{_named(deployment)}: isolate {slot.pid} {why}; it is killed and replaced")
         if slot.process is not None:
             slot.process.child.kill()
 
-    async def _mend(self, slot: Slot, care: _Care, deployment: Deployment) -> None:
+    async def _mend(self, slot: IsolateSlot, care: _Care, deployment: Deployment) -> None:
         """Begin again, after a pause; the first time almost at once."""
         steady = time.monotonic() - care.began > _STEADY
         care.crashes, care.pause = (1, _PAUSES[0]) if steady else (care.crashes + 1, care.pause)
@@ -104,13 +104,13 @@ class Keeper:
         except ScriptError as error:
             self._observer.warn(f"{_named(deployment)}: an isolate does not begin: {error}")
 
-    async def _replace(self, slot: Slot, deployment: Deployment, size: int) -> None:
+    async def _replace(self, slot: IsolateSlot, deployment: Deployment, size: int) -> None:
         most = f"{size >> 20} of {self._limits.memory_mb} MB"
         self._observer.note(f"{_named(deployment)}: isolate {slot.pid} uses {most} of memory; another takes its place")
         with suppress(ScriptError):
             await slot.replace(deployment.config.pilot.wait_until + GRACE)
 
-    def _forget(self, slot: Slot) -> None:
+    def _forget(self, slot: IsolateSlot) -> None:
         care = self._care.pop(slot)
         for task in (care.asking, care.mending):
             if task is not None:
@@ -139,4 +139,4 @@ def _named(deployment: Deployment) -> str:
     return f"{deployment.config.name} version {deployment.version}"
 
 
-__all__ = ["Keeper", "memory_of"]
+__all__ = ["HealthMonitor", "memory_of"]

@@ -15,7 +15,7 @@ from runtime.extras import install
 _NONCE, _KEY = 12, 32
 
 
-class Seal:
+class SecretBox:
     """Closes and opens secrets. Raises UserError when the key file is missing, too open or not a key."""
 
     def __init__(self, key: bytes) -> None:
@@ -26,7 +26,7 @@ class Seal:
         self._cipher = AESGCM(key)
 
     @classmethod
-    def of(cls, file: Path) -> Seal:
+    def of(cls, file: Path) -> SecretBox:
         """With the key in ``file``, which is made if there is none."""
         try:
             return cls(_new_key(file))
@@ -72,4 +72,4 @@ def _bound(worker: str, name: str) -> bytes:
     return f"{worker}\0{name}".encode()
 
 
-__all__ = ["Seal"]
+__all__ = ["SecretBox"]

@@ -13,31 +13,31 @@ from typing import Any
 from bindings.ai.engine.protocol import Delta
 from runtime.wire import RemoteStream
 
-Take = Callable[[str, int], bool]
+Sink = Callable[[str, int], bool]
 """``take(text, tokens)``: False when it cannot be taken now."""
 
 
-class Way:
+class DeltaOrigin:
     """Where the deltas come from; known once the engine has been asked."""
 
     stream: RemoteStream | None = None
 
 
-class Reading(AsyncGenerator[Delta, None]):
+class DeltaStream(AsyncGenerator[Delta, None]):
     """``deltas``, which find their ``way`` when they are first read."""
 
-    def __init__(self, deltas: AsyncGenerator[Delta, None], way: Way) -> None:
+    def __init__(self, deltas: AsyncGenerator[Delta, None], way: DeltaOrigin) -> None:
         self._deltas, self._way = deltas, way
 
-    def divert(self, take: Take) -> None:
+    def attach_sink(self, take: Sink) -> None:
         """From here on plain text goes to ``take`` whenever the reader has nothing else to do."""
 
-        def shortcut(item: list[Any]) -> bool:
+        def sink(item: list[Any]) -> bool:
             text, tokens, _, finish_reason, extra = item
             return finish_reason is None and extra is None and take(text, tokens)
 
         if self._way.stream is not None:
-            self._way.stream.divert(shortcut)
+            self._way.stream.attach_sink(sink)
 
     def __aiter__(self) -> AsyncGenerator[Delta, None]:
         return self._deltas  # no layer per delta
@@ -52,4 +52,4 @@ class Reading(AsyncGenerator[Delta, None]):
         await self._deltas.aclose()
 
 
-__all__ = ["Reading", "Take", "Way"]
+__all__ = ["DeltaOrigin", "DeltaStream", "Sink"]

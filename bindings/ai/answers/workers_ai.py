@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from bindings.ai.answers import sse
-from bindings.ai.engine.accumulator import Call, Choice, Usage, reason
+from bindings.ai.engine.accumulator import AccumulatedCall, Choice, Usage, reason
 from bindings.ai.engine.protocol import Delta, Extra
 from bindings.ai.inputs import json_mode
 
@@ -16,8 +16,8 @@ NONE = Extra()
 FILTERED = "content_filter"
 
 
-class Classic:
-    """``bindings.ai.answers.encoders.Form``."""
+class WorkersAI:
+    """``bindings.ai.answers.encoders.Encoder``."""
 
     def __init__(self, schema: dict[str, Any] | None, *, padding: bool) -> None:
         self._schema, self._called = schema, False
@@ -77,7 +77,7 @@ def _told(given: str | None, *, called: bool) -> str:
     return reason(given, called) if given is not None and called else ""
 
 
-def _flat(call: Call) -> dict[str, Any]:
+def _flat(call: AccumulatedCall) -> dict[str, Any]:
     """The arguments as an object, or as they are if the model stopped half-way through them."""
     try:
         arguments = msgspec.json.decode(call.arguments or "{}")
@@ -86,4 +86,4 @@ def _flat(call: Call) -> dict[str, Any]:
     return {"name": call.name, "arguments": arguments, **call.more}
 
 
-__all__ = ["Classic"]
+__all__ = ["WorkersAI"]

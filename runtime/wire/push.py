@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from runtime.wire.channel import Channel
 
 
-class Feed:
+class PushSource:
     """What an async iterator is to ``Channel.offer``, the other way round: whoever has an item ``put``s it.
 
     What the peer has not asked for yet is kept as one item: ``join(kept, item)`` makes one of two. ``left()`` is

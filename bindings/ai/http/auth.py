@@ -31,7 +31,7 @@ Failure = Callable[[AiError | GatewayError, str], Response]
 
 
 @dataclass(frozen=True)
-class Gate:
+class Auth:
     """Who may come in. ``token``: the only one accepted (None: any). ``admits``: a host's tokens, which count alone.
 
     ``origins``: whose pages may read what is answered. ``keyless``: where any token would do, none will do as well.
@@ -156,6 +156,16 @@ def encoded(body: Any, status: int = 200, headers: Mapping[str, str] | None = No
 
 
 __all__ = [
-    "AI", "ROOT", "Failure", "Gate", "Handler", "credentials", "decoded", "encoded", "failed", "json_object", "read",
+    "AI",
+    "ROOT",
+    "Auth",
+    "Failure",
+    "Handler",
+    "credentials",
+    "decoded",
+    "encoded",
+    "failed",
+    "json_object",
+    "read",
     "succeeded",
 ]
