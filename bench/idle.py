@@ -28,5 +28,9 @@ def idle(server: Server, length: Length) -> Numbers:
             return running.cpu()
 
         found = load.stream(running.port, STREAMS, length.seconds, cpu, server.idle, None, 1, quiet=True)
-    return {"KB/stream": (held[0] - before) * 1000 / STREAMS, "CPU %": 100e6 * found["server_s"] / found["elapsed_us"],
-            "CPU % without them": 100 * rest / length.seconds, "PSS MB": held[0]}
+    return {
+        "KB/stream": (held[0] - before) * 1000 / STREAMS,
+        "CPU %": 100e6 * found["server_s"] / found["elapsed_us"],
+        "CPU % without them": 100 * rest / length.seconds,
+        "PSS MB": held[0],
+    }

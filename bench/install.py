@@ -21,8 +21,11 @@ NODE = 22  # what wrangler asks for; fetched where the system's is older
 
 def main() -> None:
     CACHE.mkdir(parents=True, exist_ok=True)
-    steps = (("workerd, miniflare and wrangler", node_packages), ("Granian", python_packages),
-             ("vLLM's Rust frontend", rust_frontend))
+    steps = (
+        ("workerd, miniflare and wrangler", node_packages),
+        ("Granian", python_packages),
+        ("vLLM's Rust frontend", rust_frontend),
+    )
     for name, step in steps:
         try:
             step()

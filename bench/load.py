@@ -42,7 +42,13 @@ def hello(port: int, connections: int, seconds: float, cpu: Callable[[], float],
 
 
 def stream(
-    port: int, streams: int, seconds: float, cpu: Callable[[], float], path: str, body: str | None, warm: float,
+    port: int,
+    streams: int,
+    seconds: float,
+    cpu: Callable[[], float],
+    path: str,
+    body: str | None,
+    warm: float,
     quiet: bool = False,
 ) -> dict[str, Any]:
     """``streams`` begun together and read on and on; ``quiet``: each says one thing and no more. Raises LoadError when
@@ -115,8 +121,9 @@ def source(interval_ms: float) -> tuple[subprocess.Popen[str], int]:
 
 def _run(cpu: Callable[[], float], *arguments: object) -> dict[str, Any]:
     command = [str(program()), *map(str, arguments)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                               preexec_fn=machine.prepare(machine.LOAD))
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=machine.prepare(machine.LOAD)
+    )
     assert process.stdout is not None
     assert process.stderr is not None
     if process.stdout.readline().strip() != "begin":

@@ -102,6 +102,12 @@ def settle(within: float = 60) -> bool:
 
 def describe() -> str:
     """One line for the results."""
-    model = next((line.partition(":")[2].strip() for line in Path("/proc/cpuinfo").read_text().splitlines()
-                  if line.startswith("model name")), platform.machine())
+    model = next(
+        (
+            line.partition(":")[2].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if line.startswith("model name")
+        ),
+        platform.machine(),
+    )
     return f"{os.cpu_count()} x {model}, Linux {platform.release()}, Python {platform.python_version()}"

@@ -33,8 +33,13 @@ class Length:
 def hello(server: Server, running: Running, length: Length) -> Numbers:
     many = load.hello(running.port, 64, length.seconds, running.cpu)
     one = load.hello(running.port, 1, length.seconds / 2, running.cpu)
-    return {"CPU/request µs": per(many, "requests"), "req/s": many["requests"] / many["elapsed_us"] * 1e6,
-            "p50 at 1 µs": one["p50"], "p99 at 64 ms": many["p99"] / 1000, "load busy %": 100 * many["load_busy"]}
+    return {
+        "CPU/request µs": per(many, "requests"),
+        "req/s": many["requests"] / many["elapsed_us"] * 1e6,
+        "p50 at 1 µs": one["p50"],
+        "p99 at 64 ms": many["p99"] / 1000,
+        "load busy %": 100 * many["load_busy"],
+    }
 
 
 def proxied(server: Server, running: Running, length: Length) -> Numbers:
@@ -62,13 +67,20 @@ def _tokens(running: Running, length: Length, path: str, body: str | None) -> Nu
 
     found = load.stream(running.port, STREAMS, length.seconds, cpu, path, body, WARM)
     tokens = made[-1] - made[0]
-    return {"CPU/token µs": found["server_s"] / max(1, tokens) * 1e6, "tokens/event": tokens / found["events"],
-            **_course(found)}
+    return {
+        "CPU/token µs": found["server_s"] / max(1, tokens) * 1e6,
+        "tokens/event": tokens / found["events"],
+        **_course(found),
+    }
 
 
 def _course(found: dict[str, Any]) -> Numbers:
-    return {"events/s": found["events"] / found["elapsed_us"] * 1e6, "ITL p50 ms": found["p50"] / 1000,
-            "ITL p99 ms": found["p99"] / 1000, "load busy %": 100 * found["load_busy"]}
+    return {
+        "events/s": found["events"] / found["elapsed_us"] * 1e6,
+        "ITL p50 ms": found["p50"] / 1000,
+        "ITL p99 ms": found["p99"] / 1000,
+        "load busy %": 100 * found["load_busy"],
+    }
 
 
 def first(server: Server, running: Running, length: Length) -> Numbers:
@@ -76,8 +88,12 @@ def first(server: Server, running: Running, length: Length) -> Numbers:
     rounds = max(3, length.repeats // 4)
     one = load.first(running.port, 1, 3 * length.repeats, running.cpu, server.tokens, server.body)
     many = load.first(running.port, 64, rounds, running.cpu, server.tokens, server.body)
-    return {"TTFT p50 at 64 ms": many["first_p50"] / 1000, "TTFT p99 at 64 ms": many["first_p99"] / 1000,
-            "TTFT p50 at 1 ms": one["first_p50"] / 1000, "CPU/request µs": many["server_s"] / 64 / rounds * 1e6}
+    return {
+        "TTFT p50 at 64 ms": many["first_p50"] / 1000,
+        "TTFT p99 at 64 ms": many["first_p99"] / 1000,
+        "TTFT p50 at 1 ms": one["first_p50"] / 1000,
+        "CPU/request µs": many["server_s"] / 64 / rounds * 1e6,
+    }
 
 
 def floor(server: Server, running: Running, length: Length) -> Numbers:
@@ -88,8 +104,11 @@ def floor(server: Server, running: Running, length: Length) -> Numbers:
 def first_floor(server: Server, running: Running, length: Length) -> Numbers:
     one = _asked(running, f"first 1 {3 * length.repeats}")
     many = _asked(running, f"first 64 {max(3, length.repeats // 4)}")
-    return {"TTFT p50 at 64 ms": many["first_p50"] / 1000, "TTFT p99 at 64 ms": many["first_p99"] / 1000,
-            "TTFT p50 at 1 ms": one["first_p50"] / 1000}
+    return {
+        "TTFT p50 at 64 ms": many["first_p50"] / 1000,
+        "TTFT p99 at 64 ms": many["first_p99"] / 1000,
+        "TTFT p50 at 1 ms": one["first_p50"] / 1000,
+    }
 
 
 def _asked(running: Running, line: str) -> dict[str, Any]:
@@ -126,8 +145,11 @@ def save(server: Server, running: Running, length: Length) -> Numbers:
             time.sleep(0.001)
         times.append((time.perf_counter() - saved) * 1000)
         time.sleep(0.1 + 0.013 * (number % 7))
-    return {"save to answer p50 ms": median(times), "p99 ms": sorted(times)[len(times) * 99 // 100],
-            "worst ms": max(times)}
+    return {
+        "save to answer p50 ms": median(times),
+        "p99 ms": sorted(times)[len(times) * 99 // 100],
+        "worst ms": max(times),
+    }
 
 
 def _get(port: int) -> bytes:

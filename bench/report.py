@@ -38,8 +38,10 @@ def plot(results: Results) -> str:
 
 def _group(figure: Figure, servers: dict[str, list[Numbers]]) -> Group:
     found = {name: [n[figure.lead] for n in rounds if figure.lead in n] for name, rounds in servers.items()}
-    return Group(f"{figure.title}: {figure.lead}",
-                 [Bar(name, values, name.startswith("pilot")) for name, values in found.items()])
+    return Group(
+        f"{figure.title}: {figure.lead}",
+        [Bar(name, values, name.startswith("pilot")) for name, values in found.items()],
+    )
 
 
 def write(folder: Path, name: str, results: Results, head: list[str]) -> tuple[Path, Path]:

@@ -138,8 +138,11 @@ def until(running: Running, path: str, patience: float, pause: float = 0.002) ->
 
 def first_bytes(port: int, path: str, body: str | None, within: float = 60) -> bytes:
     """The beginning of a stream, which is then left."""
-    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", body.encode() if body else None,
-                                     {"content-type": "application/json"} if body else {})
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}{path}",
+        body.encode() if body else None,
+        {"content-type": "application/json"} if body else {},
+    )
     with urllib.request.urlopen(request, timeout=within) as answer:
         return bytes(answer.read(200))
 

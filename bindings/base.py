@@ -57,13 +57,13 @@ class HostStream:
 class ProductContext:
     """What the supervisor lends to products: where to keep state, and how to tell the person something."""
 
-    root: Path                     # the worker's project folder
-    state: Path                    # .pilot/state
-    on_host: bool                  # pilot host (True) or pilot dev (False)
-    say: Any                       # observe.Observer: say.note(text), say.warn(text), say.progress(...)
+    root: Path  # the worker's project folder
+    state: Path  # .pilot/state
+    on_host: bool  # pilot host (True) or pilot dev (False)
+    say: Any  # observe.Observer: say.note(text), say.warn(text), say.progress(...)
     shared: dict[str, Any] = field(default_factory=dict)  # product key → what outlives reloads
-    url: str = ""                  # where the supervisor answers, without a slash at the end
-    config: Config | None = None   # on a host: its own settings; in dev: the worker's, as it was at start
+    url: str = ""  # where the supervisor answers, without a slash at the end
+    config: Config | None = None  # on a host: its own settings; in dev: the worker's, as it was at start
     admits: Callable[[str, str], bool] | None = None  # on a host: whether this token has this scope
     options: Mapping[str, Any] = field(default_factory=dict)  # command-line choices, e.g. {"engine": "echo"}
 
@@ -71,8 +71,8 @@ class ProductContext:
 class Binding(Protocol):
     """The host's half of one configured binding."""
 
-    name: str                      # as in env.NAME
-    client: str                    # "module:Class" of the worker's half
+    name: str  # as in env.NAME
+    client: str  # "module:Class" of the worker's half
     client_args: Mapping[str, Any]
 
     def describe(self) -> tuple[str, str]:
@@ -93,14 +93,14 @@ class CallError(Exception):
 class Product:
     """One Cloudflare product. Subclass, and add a line to ``bindings.PRODUCTS``."""
 
-    key: ClassVar[str]             # the wrangler key it owns
-    label: ClassVar[str]           # what people call it
-    shape: ClassVar[Any]           # its table's type, for msgspec; of a Struct, an unknown key is warned of
+    key: ClassVar[str]  # the wrangler key it owns
+    label: ClassVar[str]  # what people call it
+    shape: ClassVar[Any]  # its table's type, for msgspec; of a Struct, an unknown key is warned of
     inherited: ClassVar[bool] = False  # whether [env.NAME] takes the table over from the top level
     settings: ClassVar[type[msgspec.Struct] | None] = None  # its part of [pilot]: ``config.settings(that)``
     at_start: ClassVar[tuple[str, ...]] = ()  # those of them that count once the server is restarted
-    types: ClassVar[tuple[str, ...]] = ()     # of Cloudflare's upload API, that ``restore`` reads
-    scopes: ClassVar[tuple[str, ...]] = ()    # what a host's token may be for, besides "deploy" and "read"
+    types: ClassVar[tuple[str, ...]] = ()  # of Cloudflare's upload API, that ``restore`` reads
+    scopes: ClassVar[tuple[str, ...]] = ()  # what a host's token may be for, besides "deploy" and "read"
     commands: ClassVar[Mapping[str, str]] = {}  # of ``pilot``: name → "module:click.Command"
 
     @classmethod

@@ -68,8 +68,12 @@ class Database:
         connection = sqlite3.connect(self.path, timeout=BUSY, isolation_level=None, check_same_thread=False)
         try:
             self.path.chmod(0o600)  # prompts are in it
-            for setting in ("journal_mode=WAL", "synchronous=NORMAL", f"journal_size_limit={WAL_BYTES}",
-                            "foreign_keys=ON"):
+            for setting in (
+                "journal_mode=WAL",
+                "synchronous=NORMAL",
+                f"journal_size_limit={WAL_BYTES}",
+                "foreign_keys=ON",
+            ):
                 connection.execute(f"PRAGMA {setting}")
             self._bring_up_to_date(connection)
         except BaseException:

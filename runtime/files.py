@@ -13,11 +13,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-MOST = 20_000               # files; a link may lead to a whole disk
+MOST = 20_000  # files; a link may lead to a whole disk
 VENDORED = "python_modules"  # where pywrangler puts a worker's packages: sent whatever git is told of it
 _CACHES = {"node_modules", "__pycache__"}
 _ENVIRONMENT = ("pyvenv.cfg", "conda-meta")
-_STEPS = 40                 # links that one path may lead through, as Linux has it
+_STEPS = 40  # links that one path may lead through, as Linux has it
 
 Identity = tuple[int, int]  # device and inode: another folder of the same name has another one
 
@@ -29,8 +29,8 @@ class Survey:
         self.base = base
         self.folders: dict[Path, Identity] = {}
         self.files: list[Path] = []
-        self.ignored: list[Path] = []          # files and folders that .gitignore names
-        self.targets: dict[Path, Path] = {}    # where a file that is a link leads → the link
+        self.ignored: list[Path] = []  # files and folders that .gitignore names
+        self.targets: dict[Path, Path] = {}  # where a file that is a link leads → the link
         self._vendored, self._ignores = vendored, _Ignores(base)
         self._look()
 

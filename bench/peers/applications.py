@@ -8,8 +8,11 @@ from typing import Any
 HELLO = b"Hello from Python!\n"
 DATA = '{"response":" word"}'
 EVENT = f"data: {DATA}\n\n".encode()
-HEAD = {"type": "http.response.start", "status": 200,
-        "headers": [(b"content-type", b"text/plain"), (b"content-length", b"%d" % len(HELLO))]}
+HEAD = {
+    "type": "http.response.start",
+    "status": 200,
+    "headers": [(b"content-type", b"text/plain"), (b"content-length", b"%d" % len(HELLO))],
+}
 STREAM = {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream")]}
 
 

@@ -26,9 +26,17 @@ async def main(model: str, port: int) -> None:
     from vllm import AsyncEngineArgs
     from vllm.v1.engine.async_llm import AsyncLLM
 
-    llm = AsyncLLM.from_engine_args(AsyncEngineArgs(
-        model=model, load_format="dummy", enforce_eager=True, max_model_len=65536, kv_cache_memory_bytes=1 << 30,
-        gpu_memory_utilization=0.1, disable_log_stats=True))
+    llm = AsyncLLM.from_engine_args(
+        AsyncEngineArgs(
+            model=model,
+            load_format="dummy",
+            enforce_eager=True,
+            max_model_len=65536,
+            kv_cache_memory_bytes=1 << 30,
+            gpu_memory_utilization=0.1,
+            disable_log_stats=True,
+        )
+    )
     await run(llm, 1, 1.0)
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -59,12 +59,19 @@ class AIBinding:
         except AiError as error:
             name = "InferenceUpstreamError" if isinstance(error, AIGatewayError) else "AiError"
             raise CallError(
-                name, str(error), code=error.code, status=error.status, description=error.description,
-                request_id=request_id, body=error.binding(), headers=dict(error.headers),
+                name,
+                str(error),
+                code=error.code,
+                status=error.status,
+                description=error.description,
+                request_id=request_id,
+                body=error.binding(),
+                headers=dict(error.headers),
             ) from None
 
-    async def _run(self, request_id: str, model: Any = None, inputs: Any = None, options: Any = None,
-                   headers: Any = None) -> Any:
+    async def _run(
+        self, request_id: str, model: Any = None, inputs: Any = None, options: Any = None, headers: Any = None
+    ) -> Any:
         """``{"result", "headers"}``, or a stream whose meta has the headers. ``headers`` are the call's own."""
         if not isinstance(model, str):
             raise no_such_model(repr(model)[:100])
@@ -73,7 +80,6 @@ class AIBinding:
             options = gateway_options.joined(options, gateway_options.encoded(headers))
         _check_tags(options.get("tags"))
         return _handed_over(await self._service.run(model, inputs, options, request_id=request_id))
-
 
     async def _models(self, request_id: str, params: Any = None) -> list[Any]:
         """The catalog's entries. As upstream, an error of anything but ``run`` has no code."""

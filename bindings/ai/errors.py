@@ -36,7 +36,9 @@ class AiError(PilotError):
     def binding(self) -> dict[str, Any]:
         """The body a binding gets: a worker sees ``"<code>: <description>"`` under the name ``AiError``."""
         return {
-            "internalCode": self.code, "message": f"AiError: {self.description}", "name": "AiError",
+            "internalCode": self.code,
+            "message": f"AiError: {self.description}",
+            "name": "AiError",
             "description": self.description,
         }
 
@@ -67,6 +69,7 @@ class GatewayError(PilotError):
 
 
 # The model layer
+
 
 def of_engine(error: EngineError) -> AiError:
     return AiError(error.code, error.status, error.name, error.description)
@@ -128,6 +131,7 @@ def internal() -> AiError:
 
 # The layer in front of it (contract §1.2); each answer has a key order of its own
 
+
 def wrong_token() -> GatewayError:
     errors = [{"code": 10000, "message": "Authentication error"}]
     return GatewayError(401, {"result": None, "success": False, "errors": errors, "messages": []})
@@ -145,7 +149,7 @@ def malformed_credentials() -> GatewayError:
 
 def foreign_page(origin: str) -> GatewayError:
     """A browser's, which sends such a request for any page: the service has no such refusal."""
-    text = f"Pages of {origin} may not use this server: send a key, or name them in [pilot] cors = [\"{origin}\"]"
+    text = f'Pages of {origin} may not use this server: send a key, or name them in [pilot] cors = ["{origin}"]'
     return _refused(403, {"code": 9109, "message": text})
 
 
@@ -166,7 +170,25 @@ def _refused(status: int, *errors: dict[str, Any], headers: dict[str, str] | Non
 
 
 __all__ = [
-    "AIGatewayError", "AiError", "GatewayError", "bad_input", "batch_lost", "capacity", "foreign_page", "internal",
-    "lora_unsupported", "malformed_credentials", "missing_body", "no_credentials", "no_route", "no_such_model",
-    "of_engine", "rate_limited", "retired", "timed_out", "too_large", "wrong_method", "wrong_token",
+    "AIGatewayError",
+    "AiError",
+    "GatewayError",
+    "bad_input",
+    "batch_lost",
+    "capacity",
+    "foreign_page",
+    "internal",
+    "lora_unsupported",
+    "malformed_credentials",
+    "missing_body",
+    "no_credentials",
+    "no_route",
+    "no_such_model",
+    "of_engine",
+    "rate_limited",
+    "retired",
+    "timed_out",
+    "too_large",
+    "wrong_method",
+    "wrong_token",
 ]

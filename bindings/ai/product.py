@@ -76,8 +76,13 @@ class AI(Product):
     @classmethod
     async def start(cls, context: ProductContext) -> None:
         given = context.config.settings(AISettings) if context.config is not None else AISettings()
-        pool = EnginePool(context.say, load_timeout=given.load_timeout, log=context.say.debug,
-                          metrics=given.engine_metrics, most=context.options.get("models"))
+        pool = EnginePool(
+            context.say,
+            load_timeout=given.load_timeout,
+            log=context.say.debug,
+            metrics=given.engine_metrics,
+            most=context.options.get("models"),
+        )
         service = AIService(pool, Catalog(), _settings(context, None), context.say)
         keeping.lend(service, context.state, context.say.warn)
         if context.on_host and context.config is not None:
@@ -118,8 +123,15 @@ class AI(Product):
     @classmethod
     def status(cls, context: ProductContext) -> Mapping[str, Sequence[Mapping[str, Any]]]:
         service: AIService = context.shared[cls.key]
-        rows = [{"name": client.name, "state": client.state, "live": client.live,
-                 "device": client.info.device if client.info else None} for client in service.pool.clients]
+        rows = [
+            {
+                "name": client.name,
+                "state": client.state,
+                "live": client.live,
+                "device": client.info.device if client.info else None,
+            }
+            for client in service.pool.clients
+        ]
         return {"engines": rows}
 
     @classmethod
@@ -127,8 +139,7 @@ class AI(Product):
         service: AIService = context.shared[cls.key]
         admits = partial(_admits, context.admits) if context.admits else None
         gate = Auth(os.environ.get("PILOT_API_TOKEN") or None, admits, lambda: service.settings.cors)
-        more = {**RankingsRest(service).handlers, **TokensRest(service).handlers,
-                **AudioRest(service).handlers}
+        more = {**RankingsRest(service).handlers, **TokensRest(service).handlers, **AudioRest(service).handlers}
         openai = OpenAIRest(service, gate, lambda: service.settings.openai_routes, context.say.note, more)
         door, rest = GatewayMethods(service, context.url), Rest(service, gate)
         unknown = Unknown([*openai.handlers, "/messages"], lambda: service.settings.whole_v1)
@@ -171,8 +182,13 @@ def _settings(context: ProductContext, config: Config | None) -> ServiceSettings
     own = not context.on_host if openai is None else openai
     whole = own and (openai is not None or (config is not None and AI.key in config.products))
     origins = cors.check(given.cors, config.at("pilot", "cors")) if config else ()
-    return ServiceSettings(engine=engine, padding=context.on_host if padding is None else padding, openai_routes=own,
-                    whole_v1=whole, cors=origins)
+    return ServiceSettings(
+        engine=engine,
+        padding=context.on_host if padding is None else padding,
+        openai_routes=own,
+        whole_v1=whole,
+        cors=origins,
+    )
 
 
 __all__ = ["AI", "AIBinding"]

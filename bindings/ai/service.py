@@ -116,8 +116,7 @@ class AIService:
         call = self.meter.begin(stats, tracing.generation(served, wanted.generate, request_id))
         try:
             deltas = call.watch(self._deltas(served, wanted, call.marked(wanted.generate), request_id))
-            return await answering.begin(
-                deltas, padding=self.settings.padding, patient=bool(options.get("gateway")))
+            return await answering.begin(deltas, padding=self.settings.padding, patient=bool(options.get("gateway")))
         except Exception as error:
             call.end("error")
             raise self._refusal(error, request_id) from error
@@ -223,7 +222,6 @@ class AIService:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
 
     def _refusal(self, error: Exception, request_id: str) -> AiError:
         """Any failure as the contract's error. An unforeseen one goes to the terminal, not to the client."""

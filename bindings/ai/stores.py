@@ -18,6 +18,7 @@ from runtime.config import Config
 
 def lend(service: AIService, folder: Path, warn: Callable[[str], None]) -> None:
     """Let ``service`` queue batches and pass AI Gateways. Files are made when they are first needed."""
+
     def check(model: str) -> None:
         service.catalog.resolve(model, service.settings.engine)
 

@@ -137,8 +137,11 @@ def _plan(options: BenchOptions) -> Plan:
     except ValueError:
         streams = ()
     if not streams or not all(0 < count <= 10_000 for count in streams):
-        raise ConfigError(f"{options.streams!r} is no list of numbers from 1 to 10000", where="--streams",
-                          remedy="Write it like  --streams 1,16,64")
+        raise ConfigError(
+            f"{options.streams!r} is no list of numbers from 1 to 10000",
+            where="--streams",
+            remedy="Write it like  --streams 1,16,64",
+        )
     return Plan(streams, options.duration, options.rounds, options.warm_up, _cpus()[-1] if options.pin else None)
 
 

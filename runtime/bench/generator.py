@@ -26,7 +26,7 @@ from runtime.bench.job import Found, Job
 from runtime.limits import allow_open_files
 
 CONNECT = 30.0  # seconds for one connection
-TICK = 0.02     # seconds between two looks at how late this process wakes
+TICK = 0.02  # seconds between two looks at how late this process wakes
 _TOLD = re.compile(rb'"completion_tokens":\s*(\d+)')
 _clock = time.perf_counter
 
@@ -44,11 +44,21 @@ class Tally:
         if self.told_events:  # an event may carry several tokens: what finished streams told says how many
             rates["tokens_per_s"] = rates["events_per_s"] * self.told_tokens / self.told_events
         kinds = {"ttft": self.firsts, "itl": self.gaps, "latency": self.latencies}
-        times = {f"{kind}_p{share}_ms": percentile(values, share / 100) * 1000
-                 for kind, values in kinds.items() if values for share in (50, 99)}
+        times = {
+            f"{kind}_p{share}_ms": percentile(values, share / 100) * 1000
+            for kind, values in kinds.items()
+            if values
+            for share in (50, 99)
+        }
         figures = {**{key: value for key, value in rates.items() if value}, **times}
-        return Found(figures, len(self.latencies), self.events, dict(self.failed), cpu / elapsed,
-                     percentile(self.lags, 0.99) * 1000)
+        return Found(
+            figures,
+            len(self.latencies),
+            self.events,
+            dict(self.failed),
+            cpu / elapsed,
+            percentile(self.lags, 0.99) * 1000,
+        )
 
 
 def percentile(values: array[float], share: float) -> float:

@@ -9,8 +9,10 @@ from xml.sax.saxutils import escape
 
 _BAR, _LEFT, _WIDE, _RIGHT = 22, 210, 420, 150
 _OURS, _OTHERS = "#e4572e", "#8aa1b8"
-_STYLE = ("text{font:12px system-ui,sans-serif;fill:#333}.t{font-weight:600}.v{fill:#666}"
-          "@media(prefers-color-scheme:dark){text{fill:#ddd}.v{fill:#aaa}}")
+_STYLE = (
+    "text{font:12px system-ui,sans-serif;fill:#333}.t{font-weight:600}.v{fill:#666}"
+    "@media(prefers-color-scheme:dark){text{fill:#ddd}.v{fill:#aaa}}"
+)
 
 
 @dataclass(frozen=True)
@@ -48,11 +50,13 @@ def _group(parts: list[str], group: Group, y: int) -> int:
 
 def _bar(bar: Bar, most: float, y: int) -> str:
     width, low, high = (_WIDE * value / most for value in (median(bar.values), min(bar.values), max(bar.values)))
-    return (f'<text x="{_LEFT - 8}" y="{y + 1}" text-anchor="end">{escape(bar.label)}</text>'
-            f'<rect x="{_LEFT}" y="{y - 11}" width="{width:.1f}" height="15" rx="2" '
-            f'fill="{_OURS if bar.ours else _OTHERS}"/>'
-            f'<line x1="{_LEFT + low:.1f}" x2="{_LEFT + high:.1f}" y1="{y - 3}" y2="{y - 3}" stroke="#333"/>'
-            f'<text class="v" x="{_LEFT + max(width, high) + 6:.1f}" y="{y + 1}">{short(median(bar.values))}</text>')
+    return (
+        f'<text x="{_LEFT - 8}" y="{y + 1}" text-anchor="end">{escape(bar.label)}</text>'
+        f'<rect x="{_LEFT}" y="{y - 11}" width="{width:.1f}" height="15" rx="2" '
+        f'fill="{_OURS if bar.ours else _OTHERS}"/>'
+        f'<line x1="{_LEFT + low:.1f}" x2="{_LEFT + high:.1f}" y1="{y - 3}" y2="{y - 3}" stroke="#333"/>'
+        f'<text class="v" x="{_LEFT + max(width, high) + 6:.1f}" y="{y + 1}">{short(median(bar.values))}</text>'
+    )
 
 
 def cell(values: list[float]) -> str:

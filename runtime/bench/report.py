@@ -102,23 +102,38 @@ def _entry(row: Row) -> dict[str, Any]:
 
 
 def machine() -> str:
-    return f"{os.cpu_count()} CPUs, {platform.machine()}, {platform.system()} {platform.release()}, " \
-           f"Python {platform.python_version()}"
+    return (
+        f"{os.cpu_count()} CPUs, {platform.machine()}, {platform.system()} {platform.release()}, "
+        f"Python {platform.python_version()}"
+    )
 
 
 def write(
-    folder: Path, rows: Sequence[Row], targets: Sequence[Target], plan: Plan, name: str = "bench",
+    folder: Path,
+    rows: Sequence[Row],
+    targets: Sequence[Target],
+    plan: Plan,
+    name: str = "bench",
     remarks: Sequence[str] = (),
 ) -> list[Path]:
     """NAME.md, NAME.svg and NAME.json."""
     folder.mkdir(parents=True, exist_ok=True)
     data = document(rows, targets, plan)
-    head = [f"Pilotlight {data['pilotlight']}, {data['when']}. {data['machine']}. {plan.rounds} rounds of "
-            f"{plan.seconds:g} s; medians, in brackets the lowest and the highest.", "", *remarks, "",
-            f"![]({name}.svg)", "",
-            *(f"* {target['name']}: {target['method']} {target['url']}" for target in data["targets"])]
-    texts = {f"{name}.md": markdown(rows, head), f"{name}.svg": svg(rows),
-             f"{name}.json": msgspec.json.format(msgspec.json.encode(data)).decode()}
+    head = [
+        f"Pilotlight {data['pilotlight']}, {data['when']}. {data['machine']}. {plan.rounds} rounds of "
+        f"{plan.seconds:g} s; medians, in brackets the lowest and the highest.",
+        "",
+        *remarks,
+        "",
+        f"![]({name}.svg)",
+        "",
+        *(f"* {target['name']}: {target['method']} {target['url']}" for target in data["targets"]),
+    ]
+    texts = {
+        f"{name}.md": markdown(rows, head),
+        f"{name}.svg": svg(rows),
+        f"{name}.json": msgspec.json.format(msgspec.json.encode(data)).decode(),
+    }
     for file, text in texts.items():
         (folder / file).write_text(text)
     return [folder / file for file in texts]

@@ -15,7 +15,7 @@ from runtime.bench.job import FIGURES, Found, Job
 from runtime.bench.target import Target
 from runtime.errors import Fault, UserError
 
-_OVERTIME = 60.0      # seconds the generator may take beyond its window
+_OVERTIME = 60.0  # seconds the generator may take beyond its window
 _BUSY, _LATE = 0.8, 5.0  # share of a CPU, milliseconds: from here on the load itself is in doubt
 
 

@@ -111,6 +111,9 @@ async def probe(target: Target, within: float) -> bool:
         reason = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
         raise UserError(f"cannot be asked: {reason or type(error).__name__}", where=target.url) from None
     if not 200 <= answer.status < 400:
-        raise UserError(f"answered {answer.status}, so there is nothing to measure",
-                        where=f"{target.method} {target.url}", remedy=first.decode(errors="replace"))
+        raise UserError(
+            f"answered {answer.status}, so there is nothing to measure",
+            where=f"{target.method} {target.url}",
+            remedy=first.decode(errors="replace"),
+        )
     return answer.content_type == "text/event-stream"

@@ -55,8 +55,18 @@ def load_host(file: Path) -> Config:
             raise settings.source.error((key,), "is unknown here", "A host's settings are in its table [pilot].")
         settings.take(raw, "pilot", ())
     extras = values.pilot(settings)
-    return _checked(Config(path=file, root=file.parent, name="host", main=file.parent, pilot=extras[PilotSettings],
-                           extras=extras, source=settings.source, places=settings.places))
+    return _checked(
+        Config(
+            path=file,
+            root=file.parent,
+            name="host",
+            main=file.parent,
+            pilot=extras[PilotSettings],
+            extras=extras,
+            source=settings.source,
+            places=settings.places,
+        )
+    )
 
 
 def watched(config: Config) -> list[Path]:
@@ -67,14 +77,13 @@ def watched(config: Config) -> list[Path]:
     return [*own, *dev_vars, *env_files, *products_own]
 
 
-def _build(
-    settings: ResolvedSettings, origin: Path | None, root: Path, variables: dict[str, str], cwd: Path
-) -> Config:
+def _build(settings: ResolvedSettings, origin: Path | None, root: Path, variables: dict[str, str], cwd: Path) -> Config:
     taken = settings.values
     required = taken["secrets"].get("required", []) if "secrets" in taken else None
     local: list[str] = []
     secrets = read_secrets(
-        root, settings.environment, cwd, required=required, names=taken.get("vars", {}), warnings=local)
+        root, settings.environment, cwd, required=required, names=taken.get("vars", {}), warnings=local
+    )
     extras = values.pilot(settings)
     config = Config(
         path=origin,

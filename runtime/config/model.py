@@ -23,10 +23,10 @@ Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 class PilotSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The ``[pilot]`` table, less what products have in it. Times are seconds."""
 
-    body_limit: Bytes = 100_000_000    # bytes of a request's body, or "100MB"
-    drain: Seconds = 30                # how long leaving waits for requests in flight
-    wait_until: Seconds = 30           # how long ctx.waitUntil tasks may live after their response
-    otlp: str | None = None            # an OpenTelemetry collector (OTLP/HTTP); None: as OTEL_* variables say
+    body_limit: Bytes = 100_000_000  # bytes of a request's body, or "100MB"
+    drain: Seconds = 30  # how long leaving waits for requests in flight
+    wait_until: Seconds = 30  # how long ctx.waitUntil tasks may live after their response
+    otlp: str | None = None  # an OpenTelemetry collector (OTLP/HTTP); None: as OTEL_* variables say
 
 
 class DevSettings(msgspec.Struct, frozen=True):
@@ -49,25 +49,25 @@ class Version:
 class Config:
     """A worker's configuration, resolved and checked. Paths are absolute; ``repr`` shows no secret."""
 
-    path: Path | None                  # the file read; None for `pilot dev entry.py`
-    root: Path                         # its folder
+    path: Path | None  # the file read; None for `pilot dev entry.py`
+    root: Path  # its folder
     name: str
-    main: Path                         # the entry script
-    environment: str | None = None     # --env
+    main: Path  # the entry script
+    environment: str | None = None  # --env
     compatibility_date: str | None = None
     compatibility_flags: tuple[str, ...] = ()
-    vars: Mapping[str, Any] = field(default_factory=dict)       # JSON values
+    vars: Mapping[str, Any] = field(default_factory=dict)  # JSON values
     secrets: Mapping[str, str] = field(default_factory=Hidden)  # override vars of the same name
-    products: Mapping[str, Any] = field(default_factory=dict)   # a key of bindings.PRODUCTS → its table
+    products: Mapping[str, Any] = field(default_factory=dict)  # a key of bindings.PRODUCTS → its table
     pilot: PilotSettings = field(default_factory=PilotSettings)
-    extras: Mapping[type, Any] = field(default_factory=dict)    # the products' part of [pilot]; see ``settings``
-    version: Version | None = None     # of an upload; None: a folder that is watched
-    packages: tuple[Path, ...] = ()    # folders of what it depends on, besides the interpreter's
-    domains: tuple[str, ...] = ()      # hostnames of its own: routes with custom_domain
-    limits: Mapping[str, float] = field(default_factory=dict)   # [limits]; a host keeps them
+    extras: Mapping[type, Any] = field(default_factory=dict)  # the products' part of [pilot]; see ``settings``
+    version: Version | None = None  # of an upload; None: a folder that is watched
+    packages: tuple[Path, ...] = ()  # folders of what it depends on, besides the interpreter's
+    domains: tuple[str, ...] = ()  # hostnames of its own: routes with custom_domain
+    limits: Mapping[str, float] = field(default_factory=dict)  # [limits]; a host keeps them
     dev: DevSettings = field(default_factory=DevSettings)
     warnings: tuple[str, ...] = ()
-    local_warnings: tuple[str, ...] = ()   # those of them that are about .dev.vars and .env, which are never sent
+    local_warnings: tuple[str, ...] = ()  # those of them that are about .dev.vars and .env, which are never sent
     source: Source = field(default_factory=Source)
     places: Mapping[str, tuple[str | int, ...]] = field(default_factory=dict, repr=False)  # key → path
 

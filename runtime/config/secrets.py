@@ -38,7 +38,12 @@ def candidates(root: Path, environment: str | None) -> tuple[list[Path], list[Pa
 
 
 def read_secrets(
-    root: Path, environment: str | None, cwd: Path, *, required: list[str] | None, names: Iterable[str],
+    root: Path,
+    environment: str | None,
+    cwd: Path,
+    *,
+    required: list[str] | None,
+    names: Iterable[str],
     warnings: list[str],
 ) -> Hidden:
     """What the secret files hold, as wrangler reads them: ``.dev.vars`` as it stands, else ``.env`` files with their

@@ -30,7 +30,8 @@ def name(settings: ResolvedSettings, root: Path) -> str:
     chosen: str = settings.values.get("name") or slug(root.name)
     if not re.fullmatch(r"[a-z0-9_][a-z0-9_-]*", chosen):
         raise settings.source.error(
-            settings.places.get("name", ("name",)), f"'{chosen}' is not a worker's name",
+            settings.places.get("name", ("name",)),
+            f"'{chosen}' is not a worker's name",
             f"Lower-case letters, digits, - and _ alone:  {slug(chosen)}",
         )
     return chosen
@@ -47,8 +48,7 @@ def main(settings: ResolvedSettings, root: Path) -> Path:
     script: Path = root / settings.values["main"]
     place = settings.places.get("main", ("main",))
     if not script.is_file():
-        raise settings.source.error(place, f"there is no {settings.values['main']}",
-                                    f"It is looked for in {root}")
+        raise settings.source.error(place, f"there is no {settings.values['main']}", f"It is looked for in {root}")
     if script.suffix != ".py":
         raise settings.source.error(place, f"{script.name} is not Python", "Workers here are .py files.")
     return Path(os.path.normpath(script))
@@ -113,8 +113,10 @@ def pilot(settings: ResolvedSettings) -> dict[type[msgspec.Struct], Any]:
         if key not in owner:
             raise unknown(settings.source, place, owner, key)
     values = {key: _in_bytes(settings.source, (*place, key), value, owner[key]) for key, value in table.items()}
-    return {kind: typed(settings.source, place, {key: value for key, value in values.items() if owner[key] is kind},
-                        kind) for kind in kinds}
+    return {
+        kind: typed(settings.source, place, {key: value for key, value in values.items() if owner[key] is kind}, kind)
+        for kind in kinds
+    }
 
 
 def _in_bytes(source: Source, place: tuple[str | int, ...], value: Any, kind: type[msgspec.Struct]) -> Any:
@@ -131,8 +133,11 @@ def distinct(settings: ResolvedSettings, variables: Iterable[str]) -> None:
     taken = dict.fromkeys(variables, "a variable")
     for label, name in _bound(settings):
         if name in taken:
-            raise ConfigError(f"'{name}' is both {taken[name]} and a {label} binding",
-                              where=settings.source.file, remedy="Give one of them another name.")
+            raise ConfigError(
+                f"'{name}' is both {taken[name]} and a {label} binding",
+                where=settings.source.file,
+                remedy="Give one of them another name.",
+            )
         taken[name] = f"a {label} binding"
 
 

@@ -43,14 +43,13 @@ class Host:
         parts = urlsplit(self.url)
         return f"{parts.scheme}://{domain}{f':{parts.port}' if parts.port else ''}/"
 
-    def call(self, method: str, path: str, body: Any = None, form: tuple[bytes, str] | None = None,
-             sent: Sent | None = None) -> Any:
+    def call(
+        self, method: str, path: str, body: Any = None, form: tuple[bytes, str] | None = None, sent: Sent | None = None
+    ) -> Any:
         """The result of one call below ``accounts/host/workers``. Raises UserError with what the host says."""
         return asyncio.run(self._call(method, path, body, form, sent))
 
-    async def _call(
-        self, method: str, path: str, body: Any, form: tuple[bytes, str] | None, sent: Sent | None
-    ) -> Any:
+    async def _call(self, method: str, path: str, body: Any, form: tuple[bytes, str] | None, sent: Sent | None) -> Any:
         url = path if path.startswith("http") else f"{self.url}/client/v4/accounts/host/workers/{path}"
         headers = {"user-agent": "pilot/1"} | ({"authorization": f"Bearer {self.token}"} if self.token else {})
         data: Any = None if body is None else msgspec.json.encode(body)
@@ -59,15 +58,17 @@ class Host:
             headers["content-length"] = str(len(form[0]))
         timeout = aiohttp.ClientTimeout(total=_PATIENCE, connect=10)
         try:
-            async with aiohttp.ClientSession(timeout=timeout) as session, session.request(
-                method, url, data=data, headers=headers
-            ) as response:
+            async with (
+                aiohttp.ClientSession(timeout=timeout) as session,
+                session.request(method, url, data=data, headers=headers) as response,
+            ):
                 return self._result(response.status, await response.read())
         except (aiohttp.ClientError, TimeoutError) as error:
             reason = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
             what = f"no answer: {reason or type(error).__name__}"
-            raise UserError(what, where=self.url, remedy="Is the host running?  pilot host\nElse name it:  --host URL"
-                            ) from None
+            raise UserError(
+                what, where=self.url, remedy="Is the host running?  pilot host\nElse name it:  --host URL"
+            ) from None
 
     def _result(self, status: int, content: bytes) -> Any:
         try:

@@ -42,7 +42,12 @@ def _named(name: str | None, config: Path | None, environment: str | None) -> st
 @click.option("--tag", default="", help="A label for this version.")
 @click.option("--dry-run", is_flag=True, help="Show what would be sent, and send nothing.")
 def deploy(
-    host: str | None, config: Path | None, environment: str | None, variables: tuple[str, ...], message: str, tag: str,
+    host: str | None,
+    config: Path | None,
+    environment: str | None,
+    variables: tuple[str, ...],
+    message: str,
+    tag: str,
     dry_run: bool,
 ) -> None:
     """Send this worker to a host, where it takes the place of its last version once it has been seen to load."""
@@ -135,14 +140,24 @@ def status(host: str | None, as_json: bool) -> None:
 @click.command(short_help="Watch the worker's requests and prints.")
 @_worker
 @click.option("--format", "form", type=click.Choice(("pretty", "json")), default="pretty", show_default=True)
-@click.option("--status", "outcomes", multiple=True, type=click.Choice(("ok", "error", "canceled")),
-              help="Only requests that ended so; may be repeated.")
+@click.option(
+    "--status",
+    "outcomes",
+    multiple=True,
+    type=click.Choice(("ok", "error", "canceled")),
+    help="Only requests that ended so; may be repeated.",
+)
 @click.option("--method", "methods", multiple=True, help="Only these: GET, POST ...")
 @click.option("--search", help="Only what prints this text.")
 @click.option("--sampling-rate", type=click.FloatRange(0, 1), help="Only this share of the requests.")
 def tail(
-    host: str | None, form: str, outcomes: tuple[str, ...], methods: tuple[str, ...], search: str | None,
-    sampling_rate: float | None, **worker: Any,
+    host: str | None,
+    form: str,
+    outcomes: tuple[str, ...],
+    methods: tuple[str, ...],
+    search: str | None,
+    sampling_rate: float | None,
+    **worker: Any,
 ) -> None:
     """Watch the worker's requests, prints and exceptions as they happen."""
     from runtime.deploy.tail import follow
@@ -200,8 +215,9 @@ def secret_bulk(file: Any, host: str | None, **worker: Any) -> None:
         given = msgspec.json.decode(file.read(), type=dict[str, str | None])
     except msgspec.DecodeError as error:
         raise UserError(f"is not a JSON object of texts: {error}", where=file.name) from None
-    secrets = {key: None if text is None else {"name": key, "text": text, "type": "secret_text"}
-               for key, text in given.items()}
+    secrets = {
+        key: None if text is None else {"name": key, "text": text, "type": "secret_text"} for key, text in given.items()
+    }
     name = _named(**worker)
     Host.chosen(host).call("PATCH", f"scripts/{name}/secrets-bulk", {"secrets": secrets})
     click.echo(f"{name}: set or taken away: {', '.join(given) or 'nothing'}")

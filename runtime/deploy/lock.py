@@ -40,8 +40,9 @@ def _dependencies(file: Path) -> list[str]:
 
 def _run(words: list[str], file: Path) -> str:
     try:
-        done = subprocess.run([uv.command(), *words], cwd=file.parent, capture_output=True, text=True,
-                              timeout=_PATIENCE, check=False)
+        done = subprocess.run(
+            [uv.command(), *words], cwd=file.parent, capture_output=True, text=True, timeout=_PATIENCE, check=False
+        )
     except subprocess.TimeoutExpired:
         raise UserError(f"uv needed more than {_PATIENCE:g} s to pin the dependencies", where=str(file)) from None
     if done.returncode:

@@ -50,8 +50,8 @@ def progress(name: str) -> Iterator[Sent]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(f"uploading {name}")
         yield lambda done, whole: bar.update(
-            task, completed=done, total=whole,
-            description=f"uploading {name}" if done < whole else f"opening {name}")
+            task, completed=done, total=whole, description=f"uploading {name}" if done < whole else f"opening {name}"
+        )
 
 
 def deployed(name: str, result: Mapping[str, Any], urls: Sequence[str]) -> None:
@@ -64,17 +64,32 @@ def deployed(name: str, result: Mapping[str, Any], urls: Sequence[str]) -> None:
 def versions(items: Sequence[Mapping[str, Any]], as_json: bool) -> None:
     if as_json:
         return _json(items)
-    rows = [[str(item["number"]), item["id"], item["metadata"]["created_on"][:19], item["metadata"]["author_email"],
-             item["annotations"].get("workers/tag", ""), item["annotations"].get("workers/message", "")]
-            for item in items]
+    rows = [
+        [
+            str(item["number"]),
+            item["id"],
+            item["metadata"]["created_on"][:19],
+            item["metadata"]["author_email"],
+            item["annotations"].get("workers/tag", ""),
+            item["annotations"].get("workers/message", ""),
+        ]
+        for item in items
+    ]
     _table(["#", "version", "created", "by", "tag", "message"], rows)
 
 
 def deployments(rows: Sequence[Mapping[str, Any]], as_json: bool) -> None:
     if as_json:
         return _json(rows)
-    lines = [[row["created_on"][:19], " + ".join(map(_share, row["versions"])), row["author_email"],
-              row["annotations"].get("workers/message", "")] for row in rows]
+    lines = [
+        [
+            row["created_on"][:19],
+            " + ".join(map(_share, row["versions"])),
+            row["author_email"],
+            row["annotations"].get("workers/message", ""),
+        ]
+        for row in rows
+    ]
     _table(["since", "versions", "by", "message"], lines)
 
 
@@ -82,8 +97,18 @@ def status(report: Mapping[str, Any], url: str, as_json: bool) -> None:
     if as_json:
         return _json(report)
     click.echo(f"{url}   pilot {report['version']}, up {report['up_s']:.0f} s")
-    lines = [[row["name"], row["state"], str(row["version"]), str(row["isolates"]), str(row["requests"]),
-             str(row["failed"]), row["url"]] for row in report["workers"]]
+    lines = [
+        [
+            row["name"],
+            row["state"],
+            str(row["version"]),
+            str(row["isolates"]),
+            str(row["requests"]),
+            str(row["failed"]),
+            row["url"],
+        ]
+        for row in report["workers"]
+    ]
     _table(["worker", "state", "version", "isolates", "requests", "failed", "url"], lines)
     for head, rows in report.items():
         if isinstance(rows, list) and rows and head != "workers":

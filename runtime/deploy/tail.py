@@ -29,9 +29,10 @@ async def _print(url: str, name: str, as_json: bool) -> None:
     import aiohttp
 
     try:
-        async with aiohttp.ClientSession() as session, session.ws_connect(
-            url, protocols=("trace-v1",), heartbeat=30, max_msg_size=16 << 20
-        ) as socket:
+        async with (
+            aiohttp.ClientSession() as session,
+            session.ws_connect(url, protocols=("trace-v1",), heartbeat=30, max_msg_size=16 << 20) as socket,
+        ):
             click.echo(f"tailing {name}; Ctrl-C stops", err=True)
             async for message in socket:
                 if message.type in (aiohttp.WSMsgType.BINARY, aiohttp.WSMsgType.TEXT):

@@ -68,8 +68,9 @@ def _contents(names: Mapping[Path, str], base: Path) -> dict[str, bytes]:
 
 
 def _too_much(base: Path, what: str) -> UserError:
-    return UserError(f"the worker has more than {what}", where=str(base),
-                     remedy="Name what does not belong to it in .gitignore.")
+    return UserError(
+        f"the worker has more than {what}", where=str(base), remedy="Name what does not belong to it in .gitignore."
+    )
 
 
 def metadata(config: Config, message: str = "", tag: str = "", requirements: Sequence[str] = ()) -> dict[str, Any]:
@@ -80,8 +81,11 @@ def metadata(config: Config, message: str = "", tag: str = "", requirements: Seq
     ours = {field: getattr(config.pilot, field) for field in PilotSettings.__struct_fields__}
     changed = {field: value for field, value in ours.items() if value != getattr(PilotSettings(), field)}
     return {
-        "main_module": config.main.name, "bindings": bindings, "keep_bindings": ["secret_text"],
-        "compatibility_date": config.compatibility_date, "compatibility_flags": list(config.compatibility_flags),
+        "main_module": config.main.name,
+        "bindings": bindings,
+        "keep_bindings": ["secret_text"],
+        "compatibility_date": config.compatibility_date,
+        "compatibility_flags": list(config.compatibility_flags),
         "limits": dict(config.limits) or None,
         "annotations": {key: value for key, value in notes.items() if value},
         "pilot": {"requirements": list(requirements)} | changed,

@@ -20,10 +20,10 @@ from pathlib import Path, PurePosixPath
 
 from runtime.errors import RequestError
 
-FILES = 20_000          # in one bundle
-NAME = 200              # bytes of one path
-DEPTH = 32              # folders in one path
-_NEW = 3600.0           # seconds; no upload takes as long
+FILES = 20_000  # in one bundle
+NAME = 200  # bytes of one path
+DEPTH = 32  # folders in one path
+_NEW = 3600.0  # seconds; no upload takes as long
 
 
 @dataclass(frozen=True)

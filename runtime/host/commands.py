@@ -9,8 +9,14 @@ import click
 
 from runtime.places import expanded
 
-DATA = click.option("--data", type=click.Path(path_type=Path, file_okay=False), default=Path("~/.pilot-host"),
-                    envvar="PILOT_DATA", show_default=True, help="Everything the host keeps.")
+DATA = click.option(
+    "--data",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("~/.pilot-host"),
+    envvar="PILOT_DATA",
+    show_default=True,
+    help="Everything the host keeps.",
+)
 ELSEWHERE = "pilot host --data FOLDER   or:  export PILOT_DATA=FOLDER"
 
 
@@ -21,19 +27,33 @@ ELSEWHERE = "pilot host --data FOLDER   or:  export PILOT_DATA=FOLDER"
 @click.option("--domain", default="localhost", show_default=True, help="NAME.DOMAIN is the worker NAME.")
 @click.option("--engine", help="vllm, llamacpp, openai or echo. Default: the best that works here.")
 @click.option("--models", type=click.IntRange(1, 1000), help="Loaded at a time; the one not used for longest goes.")
-@click.option("--isolates", type=click.IntRange(0, 64), default=0,
-              help="Processes of each version. Default: cores, up to 4.")
+@click.option(
+    "--isolates", type=click.IntRange(0, 64), default=0, help="Processes of each version. Default: cores, up to 4."
+)
 @click.option("--allow", multiple=True, metavar="NETWORK", help="A private network that workers may reach.")
-@click.option("--trusted-proxy", "trusted_proxies", multiple=True, metavar="NETWORK",
-              help="X-Forwarded-For, -Proto and -Host count from there.")
+@click.option(
+    "--trusted-proxy",
+    "trusted_proxies",
+    multiple=True,
+    metavar="NETWORK",
+    help="X-Forwarded-For, -Proto and -Host count from there.",
+)
 @click.option("--limit", "limits", multiple=True, metavar="NAME=NUMBER", help="Of each worker: cpu_ms, memory_mb, ...")
-@click.option("--drain", type=click.FloatRange(min=0, max=86400), default=30, show_default=True,
-              help="Seconds to let requests finish when stopping.")
+@click.option(
+    "--drain",
+    type=click.FloatRange(min=0, max=86400),
+    default=30,
+    show_default=True,
+    help="Seconds to let requests finish when stopping.",
+)
 @click.option("--certificate", type=click.Path(path_type=Path, dir_okay=False, exists=True), help="TLS: PEM file.")
 @click.option("--key", type=click.Path(path_type=Path, dir_okay=False, exists=True), help="TLS: its private key.")
 @click.option("--tail-port", type=click.IntRange(0, 65535), default=0, help="Where tails are read. Default: any.")
-@click.option("--wheelhouse", type=click.Path(path_type=Path, file_okay=False, exists=True),
-              help="Dependencies come from the wheels in this folder, not from an index.")
+@click.option(
+    "--wheelhouse",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    help="Dependencies come from the wheels in this folder, not from an index.",
+)
 @click.option("--log-level", type=click.Choice(("debug", "info", "warning", "error")), default="info")
 @click.option("--log-format", type=click.Choice(("pretty", "json")), default=None, help="Default pretty.")
 @click.pass_context
@@ -74,8 +94,9 @@ def token() -> None:
 
 @token.command("create", short_help="Make a token; it is printed once.")
 @click.argument("name")
-@click.option("--scope", "scopes", multiple=True,
-              help="What it is for: deploy, read, ai; may be repeated.  [default: everything]")
+@click.option(
+    "--scope", "scopes", multiple=True, help="What it is for: deploy, read, ai; may be repeated.  [default: everything]"
+)
 @click.pass_obj
 def token_create(data: Path, name: str, scopes: tuple[str, ...]) -> None:
     """Make a token called NAME. It is printed once and kept only as a hash."""
@@ -91,8 +112,10 @@ def token_create(data: Path, name: str, scopes: tuple[str, ...]) -> None:
 def token_list(data: Path) -> None:
     """The tokens' names and scopes."""
     for row in _registry(data).tokens():
-        click.echo(f"{row.id}  {row.name}  {','.join(row.scopes)}  {row.created[:19]}"
-                   + (f"  revoked {row.revoked[:19]}" if row.revoked else ""))
+        click.echo(
+            f"{row.id}  {row.name}  {','.join(row.scopes)}  {row.created[:19]}"
+            + (f"  revoked {row.revoked[:19]}" if row.revoked else "")
+        )
 
 
 @token.command("revoke")

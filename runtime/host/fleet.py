@@ -35,9 +35,9 @@ from runtime.supervisor.observe.base import Observer
 from runtime.supervisor.process import Parts
 from runtime.supervisor.reload import parse_bindings
 
-_TRIAL = 300.0     # seconds in which a new deployment is watched
-_ANSWERS = 20      # requests it must have had
-_FAILING = 0.25    # share of failing ones that is too many, unless the one before was like that
+_TRIAL = 300.0  # seconds in which a new deployment is watched
+_ANSWERS = 20  # requests it must have had
+_FAILING = 0.25  # share of failing ones that is too many, unless the one before was like that
 
 
 class NotDeployed(UserError):
@@ -73,7 +73,7 @@ class Worker:
         self.name, self.tails = name, tails
         self.rollout: Rollout | None = None
         self.lock = asyncio.Lock()
-        self.opened = asyncio.Event()   # or it is known why not
+        self.opened = asyncio.Event()  # or it is known why not
         self.domains: frozenset[str] = frozenset()
         self._pilot = PilotSettings()
 
@@ -98,14 +98,21 @@ class Fleet:
     """The workers. ``open`` brings back what the registry says; ``deploy`` changes it."""
 
     def __init__(
-        self, registry: Registry, bundles: Bundles, seal: SecretBox, context: ProductContext, parts: Parts, observer: Observer,
-        tails: Tails, packages: Packages,
+        self,
+        registry: Registry,
+        bundles: Bundles,
+        seal: SecretBox,
+        context: ProductContext,
+        parts: Parts,
+        observer: Observer,
+        tails: Tails,
+        packages: Packages,
     ) -> None:
         self.registry, self.bundles, self.seal = registry, bundles, seal
         self._packages = packages
         self.workers: dict[str, Worker] = {}
         self._context, self._parts, self._observer, self._tails = context, parts, observer, tails
-        self._open: dict[str, Deployment] = {}    # by version id
+        self._open: dict[str, Deployment] = {}  # by version id
         self._retiring: set[asyncio.Task[None]] = set()
 
     async def open(self) -> None:
@@ -242,9 +249,13 @@ def _report(worker: Worker, url: str) -> dict[str, Any]:
     arms = worker.rollout.arms if worker.rollout else ()
     state = "serving" if arms else "broken" if worker.broken else "empty"
     return {
-        "name": worker.name, "state": state, "url": url, "version": worker.version,
+        "name": worker.name,
+        "state": state,
+        "url": url,
+        "version": worker.version,
         "isolates": sum(slot.alive for arm in arms for slot in arm.deployment.slots),
-        "requests": sum(arm.answered for arm in arms), "failed": sum(arm.failed for arm in arms),
+        "requests": sum(arm.answered for arm in arms),
+        "failed": sum(arm.failed for arm in arms),
     }
 
 

@@ -23,11 +23,11 @@ from runtime.supervisor.observe.base import Observer
 from runtime.supervisor.process import Process
 from runtime.wire import ChannelClosed, RemoteError
 
-_LOOK = 1.0                # seconds between two looks
-_PAUSES = (0.1, 30.0)      # seconds before a process is begun again: at first, at most
-_STEADY = 20.0             # seconds a process must live for its end to count as the first
-_CRASHES = 5               # of one isolate, each soon after the last, until its version is given up
-_MOST = 0.8                # of its memory: from there on an isolate is replaced
+_LOOK = 1.0  # seconds between two looks
+_PAUSES = (0.1, 30.0)  # seconds before a process is begun again: at first, at most
+_STEADY = 20.0  # seconds a process must live for its end to count as the first
+_CRASHES = 5  # of one isolate, each soon after the last, until its version is given up
+_MOST = 0.8  # of its memory: from there on an isolate is replaced
 _PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 
 
@@ -37,7 +37,7 @@ class _Care:
 
     process: Process | None = None
     began: float = 0.0
-    seen: float = 0.0              # when it last gave a sign of life
+    seen: float = 0.0  # when it last gave a sign of life
     asking: asyncio.Task[None] | None = None
     mending: asyncio.Task[None] | None = None
     crashes: int = 0

@@ -22,8 +22,8 @@ from runtime import uv
 from runtime.errors import RequestError
 
 VENDORED = "python_modules/"  # where pywrangler puts a worker's packages, built for Pyodide
-_MOST = 1_000                 # pins of one worker
-_PATIENCE = 240.0             # seconds for one set
+_MOST = 1_000  # pins of one worker
+_PATIENCE = 240.0  # seconds for one set
 _PIN = re.compile(r"[A-Za-z0-9][\w.-]{0,100}(\[[\w.,-]{1,200}\])?==[\w.!+]{1,100}( *;[\w .<>=!'\"()]{1,400})?")
 _RECORD = re.compile(rf"{VENDORED}([^/-]+)-([^/-]+)\.dist-info/RECORD")
 

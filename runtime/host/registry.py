@@ -71,7 +71,8 @@ class Registry:
             merged = {**(msgspec.json.decode(rows[0][0]) if rows else {}), **settings}
             db.execute(
                 "INSERT INTO worker VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE SET settings=excluded.settings",
-                [worker, now(), msgspec.json.encode(merged)])
+                [worker, now(), msgspec.json.encode(merged)],
+            )
 
     def delete(self, worker: str) -> None:
         """With all its versions, deployments and secrets."""
@@ -123,8 +124,10 @@ class Registry:
 
     def add_token(self, row: TokenRow) -> None:
         with self._writing() as db:
-            db.execute("INSERT INTO token VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET row=excluded.row",
-                       [row.id, row.hash, _packed(row)])
+            db.execute(
+                "INSERT INTO token VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET row=excluded.row",
+                [row.id, row.hash, _packed(row)],
+            )
 
     def tokens(self) -> list[TokenRow]:
         return _all(TokenRow, self._read("SELECT row FROM token"))

@@ -28,7 +28,7 @@ class Arm:
 
     row: VersionRow
     deployment: Deployment
-    share: float          # per cent
+    share: float  # per cent
     answered: int = 0
     failed: int = 0
 

@@ -14,10 +14,10 @@ class VersionRow(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     worker: str
     number: int
-    bundle: str                       # its files' digest
+    bundle: str  # its files' digest
     main: str
-    metadata: dict[str, Any]          # the upload's, without its secrets
-    secrets: dict[str, str] = {}      # name → sealed text
+    metadata: dict[str, Any]  # the upload's, without its secrets
+    secrets: dict[str, str] = {}  # name → sealed text
     created: str
     source: str = "api"
     author: str = ""
@@ -36,7 +36,7 @@ class DeploymentRow(msgspec.Struct, frozen=True, kw_only=True):
     source: str = "api"
     author: str = ""
     message: str = ""
-    note: str = ""                     # why the host itself made it
+    note: str = ""  # why the host itself made it
 
 
 class TokenRow(msgspec.Struct, frozen=True, kw_only=True):

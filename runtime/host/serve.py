@@ -55,16 +55,16 @@ class HostOptions:
     port: int = 8788
     domain: str = "localhost"
     engine: str | None = None
-    models: int | None = None        # loaded at a time; None: all that are asked for
-    isolates: int = 0                # per version; 0: as many as there are cores, four at most
+    models: int | None = None  # loaded at a time; None: all that are asked for
+    isolates: int = 0  # per version; 0: as many as there are cores, four at most
     limits: Limits = field(default_factory=Limits)
-    allow: tuple[str, ...] = ()      # networks that workers may reach besides public addresses
+    allow: tuple[str, ...] = ()  # networks that workers may reach besides public addresses
     drain: float = 30
-    tail_port: int = 0               # 0: a free one
+    tail_port: int = 0  # 0: a free one
     certificate: Path | None = None
     key: Path | None = None
     trusted_proxies: tuple[str, ...] = ()
-    wheelhouse: Path | None = None   # a folder of wheels that dependencies come from, instead of an index
+    wheelhouse: Path | None = None  # a folder of wheels that dependencies come from, instead of an index
 
 
 class HostServer(Supervisor):
@@ -78,8 +78,11 @@ class HostServer(Supervisor):
         self._registry = Registry(data / "host.db")
         reached = options.trusted_proxies or not _is_loopback(options.host)
         if reached and not any(row.revoked is None for row in self._registry.tokens()):
-            raise UserError("others can reach this host, and there is no token yet", where="--host",
-                            remedy=f"pilot host --data {options.data} token create NAME")
+            raise UserError(
+                "others can reach this host, and there is no token yet",
+                where="--host",
+                remedy=f"pilot host --data {options.data} token create NAME",
+            )
         sock = bind(options.host, options.port)
         self.url = address("https" if options.certificate else "http", options.host, sock)
         config = load_host(data / "host.toml")
@@ -90,11 +93,26 @@ class HostServer(Supervisor):
         super().__init__(sock, context, spawner, observer, tracer, rule(options.allow))
         temp = _emptied(data / "temp")
         self._tails = Tails(options.host, options.tail_port, _tls(options))
-        parts = Parts(spawner, self.outbound, self._tell, observer.importing, isolates=options.isolates or _cores(),
-                      confinement=Confinement(temp, file_size=1 << 30), limits=options.limits)
+        parts = Parts(
+            spawner,
+            self.outbound,
+            self._tell,
+            observer.importing,
+            isolates=options.isolates or _cores(),
+            confinement=Confinement(temp, file_size=1 << 30),
+            limits=options.limits,
+        )
         seal = SecretBox.of(data / "secrets.key")
-        self._fleet = Fleet(self._registry, Bundles(data / "bundles"), seal, context, parts, observer, self._tails,
-                            Packages(data / "packages", options.wheelhouse))
+        self._fleet = Fleet(
+            self._registry,
+            Bundles(data / "bundles"),
+            seal,
+            context,
+            parts,
+            observer,
+            self._tails,
+            Packages(data / "packages", options.wheelhouse),
+        )
         self._keeper = HealthMonitor(options.limits, observer, self._fleet.give_up)
         self._control = Control(self._fleet, observer)
         self._began = time.monotonic()
@@ -107,8 +125,15 @@ class HostServer(Supervisor):
     def application(self) -> Any:
         status: Entry = ("GET", ROOT + "/pilot/status", "read", self.status)
         metrics: Entry = ("GET", PATH, "read", self._metrics)
-        entries = [status, metrics, *scripts.ENTRIES, *secrets.ENTRIES, *account.ENTRIES,
-                   *tails.entries(self._tails, self.url), *account.LAST]
+        entries = [
+            status,
+            metrics,
+            *scripts.ENTRIES,
+            *secrets.ENTRIES,
+            *account.ENTRIES,
+            *tails.entries(self._tails, self.url),
+            *account.LAST,
+        ]
         own = [route for product in products() for route in product.routes(self.context)]
         nowhere = Dispatch(NotFound(), self.observer, self.requests, self.tracer, public=True)
         app = App(nowhere, [*self._control.routes(entries), *own], lambda: UPLOAD)
@@ -148,8 +173,12 @@ class HostServer(Supervisor):
     async def status(self, call: ControlCall) -> dict[str, Any]:
         """What ``pilot status`` shows."""
         sections = {head: rows for product in products() for head, rows in product.status(self.context).items()}
-        return {"version": VERSION, "up_s": time.monotonic() - self._began,
-                "workers": self._fleet.report(f"{self.url}{PREFIX}"), **sections}
+        return {
+            "version": VERSION,
+            "up_s": time.monotonic() - self._began,
+            "workers": self._fleet.report(f"{self.url}{PREFIX}"),
+            **sections,
+        }
 
     async def _metrics(self, call: ControlCall) -> Response:
         return await Metrics(self.context, products(), self.requests, None).show(call.request)

@@ -22,10 +22,10 @@ from runtime.supervisor.exchange import Exchange
 if TYPE_CHECKING:
     from aiohttp import web
 
-_LIFE = 3600.0       # seconds a tail's address is good for
-_WAITING = 1_000     # events that a slow reader may have waiting; older ones go
-_LINES = 256         # printed lines that wait for the request they belong to
-_LOOSE = 1.0         # seconds until lines that no request claims go by themselves
+_LIFE = 3600.0  # seconds a tail's address is good for
+_WAITING = 1_000  # events that a slow reader may have waiting; older ones go
+_LINES = 256  # printed lines that wait for the request they belong to
+_LOOSE = 1.0  # seconds until lines that no request claims go by themselves
 
 _PRIVATE = {"authorization", "cookie", "x-auth-key"}  # of a request's headers
 
@@ -161,16 +161,26 @@ async def _listen(socket: Any, tail: Tail) -> None:
 
 
 def _event(worker: str, outcome: str, about: Any) -> Event:
-    return {"outcome": outcome, "scriptName": worker, "event": about, "eventTimestamp": _now(), "logs": [],
-            "exceptions": [], "diagnosticsChannelEvents": []}
+    return {
+        "outcome": outcome,
+        "scriptName": worker,
+        "event": about,
+        "eventTimestamp": _now(),
+        "logs": [],
+        "exceptions": [],
+        "diagnosticsChannelEvents": [],
+    }
 
 
 def _request(exchange: Exchange) -> Event:
     scope = exchange.scope
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
     url = f"{scope['scheme']}://{headers.get('host', '')}{scope['raw_path'].decode('latin-1')}"
-    return {"url": url, "method": exchange.method,
-            "headers": {name: "REDACTED" if name in _PRIVATE else value for name, value in headers.items()}}
+    return {
+        "url": url,
+        "method": exchange.method,
+        "headers": {name: "REDACTED" if name in _PRIVATE else value for name, value in headers.items()},
+    }
 
 
 def _now() -> int:

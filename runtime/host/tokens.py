@@ -20,7 +20,7 @@ Scope = str  # "deploy", "read", or one of a product's
 OWN: tuple[Scope, ...] = ("deploy", "read")
 PREFIX = "pilot_"
 _ATTEMPTS, _WINDOW = 20, 60.0  # wrong tokens from one address in so many seconds
-_ADDRESSES = 10_000            # remembered
+_ADDRESSES = 10_000  # remembered
 
 
 def scopes() -> tuple[Scope, ...]:
@@ -35,8 +35,9 @@ def create(registry: Registry, name: str, wanted: Sequence[str] = ()) -> tuple[T
         if scope not in known:
             raise UserError(f"there is no scope {scope!r}", where="--scope", remedy=f"Use: {', '.join(known)}")
     token = PREFIX + secrets.token_urlsafe(32)
-    row = TokenRow(id=uuid.uuid4().hex[:12], name=name, hash=_hash(token), scopes=sorted(set(wanted or known)),
-                   created=now())
+    row = TokenRow(
+        id=uuid.uuid4().hex[:12], name=name, hash=_hash(token), scopes=sorted(set(wanted or known)), created=now()
+    )
     registry.add_token(row)
     return row, token
 

@@ -23,7 +23,7 @@ from runtime.supervisor.limits import Limits
 from runtime.web import File, FormData
 
 INHERITED = {"secret_text", "plain_text", "json"}  # kinds that keep_bindings may name
-_LARGEST = 1 << 20                                 # bytes of metadata
+_LARGEST = 1 << 20  # bytes of metadata
 
 Binding = dict[str, Any]
 
@@ -89,9 +89,17 @@ def config_of(row: VersionRow, folder: Path, open_secret: Callable[[str, str], s
     secrets = {name: open_secret(name, sealed) for name, sealed in row.secrets.items()}
     flags = row.metadata.get("compatibility_flags") or ()
     return Config(
-        path=None, root=folder, name=row.worker, main=folder / row.main, vars=values, secrets=Hidden(secrets),
-        compatibility_date=row.metadata.get("compatibility_date"), compatibility_flags=tuple(flags),
-        products=tables, pilot=_settings(row.metadata), version=Version(row.id, row.tag, row.created),
+        path=None,
+        root=folder,
+        name=row.worker,
+        main=folder / row.main,
+        vars=values,
+        secrets=Hidden(secrets),
+        compatibility_date=row.metadata.get("compatibility_date"),
+        compatibility_flags=tuple(flags),
+        products=tables,
+        pilot=_settings(row.metadata),
+        version=Version(row.id, row.tag, row.created),
     )
 
 
@@ -169,8 +177,10 @@ def _pilot(metadata: Mapping[str, Any]) -> dict[str, Any]:
 
 def _settings(metadata: dict[str, Any]) -> PilotSettings:
     """``[pilot]`` travels in the metadata's key of that name; Cloudflare knows none."""
-    others = {"requirements", *(name for product in products() if product.settings
-                                for name in product.settings.__struct_fields__)}  # those are the host's affair
+    others = {
+        "requirements",
+        *(name for product in products() if product.settings for name in product.settings.__struct_fields__),
+    }  # those are the host's affair
     given = {name: value for name, value in _pilot(metadata).items() if name not in others}
     try:
         return msgspec.convert(given, PilotSettings)

@@ -53,7 +53,10 @@ class Isolate:
         self._tasks: Tasks
         self._answering: dict[int, web.Request] = {}  # by event, while a body is being sent
         self._operations: dict[str, Callable[..., Awaitable[Any]]] = {
-            "load": self._load, "fetch": self._fetch, "drain": self._drain, "beat": self._beat,
+            "load": self._load,
+            "fetch": self._fetch,
+            "drain": self._drain,
+            "beat": self._beat,
         }
 
     async def __call__(self, op: str, args: list[Any]) -> Any:
@@ -69,14 +72,21 @@ class Isolate:
         web.set_transport(self._outbound)
         current_env.set(self._env)  # for code that runs while it is imported
         try:
-            self._handler = handlers.find(loader.load(
-                Path(boot["main"]), root, boot["packages"], alone=boot.get("confined", False)))
+            self._handler = handlers.find(
+                loader.load(Path(boot["main"]), root, boot["packages"], alone=boot.get("confined", False))
+            )
         except ScriptError as error:
             raise carried(error) from None
         return loader.third_party(root)
 
     async def _fetch(
-        self, event: int, method: str, url: str, headers: list[Any], body: bytes | None, handle: int | None,
+        self,
+        event: int,
+        method: str,
+        url: str,
+        headers: list[Any],
+        body: bytes | None,
+        handle: int | None,
         origin: list[str],
     ) -> list[Any]:
         ctx = Context(self._tasks)

@@ -175,5 +175,3 @@ def _end() -> NoReturn:
 if __name__ == "__main__":
     sys.path.insert(0, loader.SDK)
     serve(socket.socket(fileno=int(sys.argv[1])))
-
-

@@ -18,7 +18,7 @@ class Ai:
 
     def __init__(self, binding: Any, options: Any = None) -> None:
         if not hasattr(binding, "run"):
-            raise TypeError("Ai(env.AI): the AI binding is missing; wrangler.toml wants  [ai] binding = \"AI\"")
+            raise TypeError('Ai(env.AI): the AI binding is missing; wrangler.toml wants  [ai] binding = "AI"')
         self._binding, self._options = binding, options
         self.last_request_id: str | None = None
 

@@ -51,7 +51,13 @@ class Broker:
         return exchange
 
     async def _fetch(
-        self, event: int, method: str, url: str, headers: list[Any], body: bytes | None, stream: list[Any] | None,
+        self,
+        event: int,
+        method: str,
+        url: str,
+        headers: list[Any],
+        body: bytes | None,
+        stream: list[Any] | None,
         redirect: str,
     ) -> list[Any]:
         exchange = self._counted(event)

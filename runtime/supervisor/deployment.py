@@ -25,8 +25,8 @@ class IsolateSlot:
     def __init__(self, starter: Starter) -> None:
         self._starter, self._lock = starter, asyncio.Lock()
         self.process: Process | None = None
-        self.active = 0            # requests
-        self.rests = False         # it has died too often: its keeper says when it may begin again
+        self.active = 0  # requests
+        self.rests = False  # it has died too often: its keeper says when it may begin again
 
     @property
     def alive(self) -> bool:

@@ -41,8 +41,7 @@ class DevOptions:
     cwd: Path = field(default_factory=Path.cwd)  # by its name: a folder that is moved away takes the process along
 
     def read(self) -> Config:
-        return configuration.load(
-            self.config, environment=self.environment, variables=self.variables, cwd=self.cwd)
+        return configuration.load(self.config, environment=self.environment, variables=self.variables, cwd=self.cwd)
 
 
 class DevServer(Supervisor):
@@ -55,8 +54,15 @@ class DevServer(Supervisor):
         sock = bind(host, port)
         self.url = address("http", host, sock)
         pilot = config.pilot
-        context = ProductContext(config.root, config.root / ".pilot" / "state", False, observer, url=self.url,
-                      options={"engine": options.engine}, config=config)
+        context = ProductContext(
+            config.root,
+            config.root / ".pilot" / "state",
+            False,
+            observer,
+            url=self.url,
+            options={"engine": options.engine},
+            config=config,
+        )
         spawner = spawner or InlineSpawner(config.root)
         tracer = make_tracer(config.name, pilot.otlp, observer.warn)
         super().__init__(sock, context, spawner, observer, tracer)

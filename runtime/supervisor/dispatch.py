@@ -53,7 +53,13 @@ class Dispatch:
     ``worker``: its name, where the log has those of others too."""
 
     def __init__(
-        self, versions: Versions, observer: Observer, requests: Requests, tracer: Tracer, *, public: bool = False,
+        self,
+        versions: Versions,
+        observer: Observer,
+        requests: Requests,
+        tracer: Tracer,
+        *,
+        public: bool = False,
         worker: str | None = None,
     ) -> None:
         self._versions, self._public, self._name = versions, public, worker
@@ -146,8 +152,9 @@ class Dispatch:
         trace = getattr(error, "trace", "")
         title = "The worker failed" if status >= 500 else "The request was refused"
         if pages.wants_html(_header(exchange, b"accept")):
-            kind, body = b"text/html; charset=utf-8", pages.error_page(
-                title, error, trace, request_id, version=self._versions.version
+            kind, body = (
+                b"text/html; charset=utf-8",
+                pages.error_page(title, error, trace, request_id, version=self._versions.version),
             )
         else:
             kind = b"text/plain; charset=utf-8"

@@ -19,7 +19,7 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
-INLINE_LIMIT = 64 * 1024    # a body up to this size, of known length, travels with its request
+INLINE_LIMIT = 64 * 1024  # a body up to this size, of known length, travels with its request
 _numbers = count(1)
 
 
@@ -29,7 +29,7 @@ class Inbound:
     def __init__(self, headers: Headers, receive: Receive, limit: int) -> None:
         self._receive, self._limit = receive, limit
         self.length = _length(headers)
-        self.gone = False               # the client left
+        self.gone = False  # the client left
         self.over: RequestError | None = None
         self._size = 0
         self.done = self.length == 0
@@ -79,14 +79,14 @@ class Exchange:
         self.inbound = Inbound(scope["headers"], receive, limit)
         self.started = time.perf_counter()
         self.status = 0
-        self.first: float | None = None     # seconds to the first byte of a streamed body
-        self.stats: Any = None              # of the model's answer, when there is one
-        self.lent: list[int] = []           # streams its worker was given
+        self.first: float | None = None  # seconds to the first byte of a streamed body
+        self.stats: Any = None  # of the model's answer, when there is one
+        self.lent: list[int] = []  # streams its worker was given
         self.note: str | None = None
         self.left = False
         self.subrequests = 0
-        self.quiet = False                  # no line in the log
-        self.span = NO_SPAN                 # the innermost one
+        self.quiet = False  # no line in the log
+        self.span = NO_SPAN  # the innermost one
         self._task: asyncio.Task[Any] | None = None
         self._peer: Channel | None = None
 

@@ -11,7 +11,7 @@ from runtime.errors import RequestError, ScriptError
 Headers = list[tuple[bytes, bytes]]
 
 NO_BODY = frozenset({204, 205, 304})
-LARGEST = 128 * 1024    # bytes of a request's headers; on Workers too
+LARGEST = 128 * 1024  # bytes of a request's headers; on Workers too
 _HOST = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~%!$&'()*+,;=-]+)(:[0-9]*)?")
 _NAME = re.compile(rb"[a-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110, section 5.6.2, as the Fetch standard writes it
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")

@@ -25,11 +25,11 @@ from typing import Any, Protocol
 
 from runtime.supervisor.pipes import listen
 
-Tell = Callable[[str, str], None]   # (one of STREAMS, line)
+Tell = Callable[[str, str], None]  # (one of STREAMS, line)
 STREAMS = ("stdout", "stderr", "stack")  # stack: what runtime.isolate.stack tells
-Rules = dict[str, Any] | None       # runtime.isolate.sandbox.Rules, as they travel; None: no sandbox
-GRACE = 2.0                         # seconds between asking an isolate to end and killing it
-_LOOK = 0.1                         # seconds between two looks at a process that is not a fork of the zygote
+Rules = dict[str, Any] | None  # runtime.isolate.sandbox.Rules, as they travel; None: no sandbox
+GRACE = 2.0  # seconds between asking an isolate to end and killing it
+_LOOK = 0.1  # seconds between two looks at a process that is not a fork of the zygote
 _PRIVATE = re.compile(r"TOKEN|SECRET|PASSWORD|CREDENTIAL|_KEY$|_HEADERS$")  # the operator's; a worker's are in its env
 
 
@@ -94,7 +94,12 @@ def start_process(
     passed = [sock.fileno(), *filter(None, stacks)]
     return subprocess.Popen(
         [sys.executable, "-P", "-m", module, *map(str, passed), *([json.dumps(rules)] if rules else [])],
-        pass_fds=passed, stdin=subprocess.DEVNULL, stdout=out, stderr=err, start_new_session=True, env=environment,
+        pass_fds=passed,
+        stdin=subprocess.DEVNULL,
+        stdout=out,
+        stderr=err,
+        start_new_session=True,
+        env=environment,
     )
 
 

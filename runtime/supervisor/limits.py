@@ -17,13 +17,13 @@ Positive = Annotated[int, msgspec.Meta(ge=1)]
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """The defaults of a host. ``cpu_ms`` and ``subrequests`` are Cloudflare's names."""
 
-    cpu_ms: Positive = 30_000           # of one request, at its own steps; a loop that never awaits: see stall_s
-    subrequests: Positive = 1_000       # calls of bindings and fetches, of one request
-    wall_s: Positive = 3_600            # from a request's head to its answer's last byte
-    concurrent: Positive = 1_000        # requests in one version
+    cpu_ms: Positive = 30_000  # of one request, at its own steps; a loop that never awaits: see stall_s
+    subrequests: Positive = 1_000  # calls of bindings and fetches, of one request
+    wall_s: Positive = 3_600  # from a request's head to its answer's last byte
+    concurrent: Positive = 1_000  # requests in one version
     response_bytes: Positive = 1 << 30  # that the worker itself makes; what passes through it does not count
-    memory_mb: Positive = 2_048         # of one isolate; from 80 % on it is replaced, beyond it is killed
-    stall_s: Positive = 10              # seconds without a heartbeat until an isolate is killed
+    memory_mb: Positive = 2_048  # of one isolate; from 80 % on it is replaced, beyond it is killed
+    stall_s: Positive = 10  # seconds without a heartbeat until an isolate is killed
 
 
 class LimitExceeded(ScriptError):

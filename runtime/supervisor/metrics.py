@@ -46,7 +46,9 @@ class Requests:
 class Metrics:
     """The route. ``token``: what a scraper must bring; None: nothing."""
 
-    def __init__(self, context: ProductContext, products: Sequence[type[Product]], requests: Requests, token: str | None) -> None:
+    def __init__(
+        self, context: ProductContext, products: Sequence[type[Product]], requests: Requests, token: str | None
+    ) -> None:
         self._context, self._products, self._requests, self._token = context, products, requests, token
 
     def routes(self) -> list[Route]:

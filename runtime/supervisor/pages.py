@@ -51,9 +51,7 @@ SCRIPT = """
 """
 
 
-def error_page(
-    title: str, err: UserError | str, trace: str = "", request_id: str = "", *, version: int = 0
-) -> bytes:
+def error_page(title: str, err: UserError | str, trace: str = "", request_id: str = "", *, version: int = 0) -> bytes:
     """A self-contained HTML page: what went wrong, where, what to type, and the script's traceback.
 
     ``version`` is the newest the supervisor has tried to open; the page asks with it (``PROBE``).
@@ -73,7 +71,10 @@ def error_page(
         "</footer>",
     ]
     page = _PAGE.format(
-        title=escape(title), style=STYLE, version=version, body="\n".join(filter(None, body)),
+        title=escape(title),
+        style=STYLE,
+        version=version,
+        body="\n".join(filter(None, body)),
         script=f"<script>{SCRIPT}</script>" if heals else "",
     )
     return page.encode(errors="backslashreplace")

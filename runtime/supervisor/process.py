@@ -26,15 +26,15 @@ from runtime.supervisor.stacks import Stack, Stacks
 from runtime.wire import Channel, ChannelClosed, RemoteError
 
 _LOADING = 60.0  # seconds a script may take to import
-_SLOW = 1.0      # seconds of it that nobody need be told of; from then on at 1, 2, 4 ...
-_BLOCKED = 5.0   # seconds without a sign of life that end a process nobody waits for
+_SLOW = 1.0  # seconds of it that nobody need be told of; from then on at 1, 2, 4 ...
+_BLOCKED = 5.0  # seconds without a sign of life that end a process nobody waits for
 
 
 @dataclass(frozen=True)
 class Confinement:
     """What a host shuts an isolate into; sizes are bytes."""
 
-    temp: Path                       # folder of the isolates' private temporary folders
+    temp: Path  # folder of the isolates' private temporary folders
     file_size: int | None = None
 
 
@@ -44,21 +44,19 @@ class Parts:
 
     spawner: Spawner
     outbound: Outbound
-    tell: Any                                # Callable[[worker, "stdout" or "stderr", line], None]
-    importing: Any                           # Callable[[worker, script, seconds, what it imports], None]
-    isolates: int = 1                        # processes per version
-    confinement: Confinement | None = None   # none in dev: it is the person's own code on their own machine
-    limits: Limits | None = None             # none in dev
+    tell: Any  # Callable[[worker, "stdout" or "stderr", line], None]
+    importing: Any  # Callable[[worker, script, seconds, what it imports], None]
+    isolates: int = 1  # processes per version
+    confinement: Confinement | None = None  # none in dev: it is the person's own code on their own machine
+    limits: Limits | None = None  # none in dev
 
 
 class Process:
     """A running isolate with the broker that serves it."""
 
-    def __init__(
-        self, child: Child, channel: Channel, broker: Broker, stacks: Stacks, temp: str | None = None
-    ) -> None:
+    def __init__(self, child: Child, channel: Channel, broker: Broker, stacks: Stacks, temp: str | None = None) -> None:
         self.child, self.channel, self.broker, self.stacks = child, channel, broker, stacks
-        self.blocked = False     # its event loop has not turned for a while
+        self.blocked = False  # its event loop has not turned for a while
         self._temp = temp
         self._watch = asyncio.create_task(self._see_end())
 
@@ -171,8 +169,13 @@ class Starter:
     def _boot(self) -> dict[str, Any]:
         table = [[binding.name, binding.client, dict(binding.client_args)] for binding in self._bindings]
         main, root = str(self._config.main), str(self._config.root)
-        boot = {"main": main, "root": root, "bindings": table, "wait_until": self._config.pilot.wait_until,
-                "packages": list(map(str, self._config.packages))}
+        boot = {
+            "main": main,
+            "root": root,
+            "bindings": table,
+            "wait_until": self._config.pilot.wait_until,
+            "packages": list(map(str, self._config.packages)),
+        }
         if self._parts.confinement is not None:
             boot["confined"] = True
         return boot if self._parts.limits is None else {**boot, "cpu_ms": self._parts.limits.cpu_ms}

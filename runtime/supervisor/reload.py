@@ -17,14 +17,19 @@ from runtime.supervisor.observe.base import Observer
 from runtime.supervisor.process import Parts
 from runtime.supervisor.watching import cancelled, stamps, written
 
-_PATIENCE = 0.1     # seconds that a reload may go on when there is newer code: most are over by then
+_PATIENCE = 0.1  # seconds that a reload may go on when there is newer code: most are over by then
 
 
 class Deployments:
     """The current deployment, and the error that keeps a newer one from taking its place."""
 
     def __init__(
-        self, config: Config, read: Callable[[], Config], context: ProductContext, parts: Parts, observer: Observer,
+        self,
+        config: Config,
+        read: Callable[[], Config],
+        context: ProductContext,
+        parts: Parts,
+        observer: Observer,
         changed: Callable[[Config], None],
     ) -> None:
         self.config, self.broken = config, None  # type: Config, UserError | None

@@ -75,7 +75,12 @@ class Supervisor(ABC):
     """Owns the socket, the stores, the routes and the children. Runs no user code."""
 
     def __init__(
-        self, sock: socket.socket, context: ProductContext, spawner: Spawner, observer: Observer, tracer: Tracer,
+        self,
+        sock: socket.socket,
+        context: ProductContext,
+        spawner: Spawner,
+        observer: Observer,
+        tracer: Tracer,
         allow: Allow | None = None,
     ) -> None:
         self.context, self.observer, self.tracer = context, observer, tracer

@@ -15,8 +15,8 @@ from traceback import FrameSummary, StackSummary
 from runtime.isolate import stack
 from runtime.isolate.trace import OURS
 
-_PATIENCE = 1.0    # seconds for the first line of an answer
-_PAUSE = 0.05      # seconds without a line: it was the last
+_PATIENCE = 1.0  # seconds for the first line of an answer
+_PAUSE = 0.05  # seconds without a line: it was the last
 _FRAME = re.compile(r'  File "(.*)", line (\d+) in (.*)')
 _ESCAPED = re.compile(r"\\(?:x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8})")
 _LIBRARY = re.compile(r".*/(?:(?:site|dist)-packages|python_modules|python3\.\d+(?:/lib-dynload)?)/(\w+)")

@@ -12,8 +12,8 @@ from runtime.supervisor.observe.base import Observer
 from runtime.supervisor.process import Process
 from runtime.wire import ChannelClosed, RemoteError
 
-_LOOK = 0.5       # seconds between two looks
-_MISSED = 4       # looks without a sign of life; not seconds: a machine that slept accuses nobody
+_LOOK = 0.5  # seconds between two looks
+_MISSED = 4  # looks without a sign of life; not seconds: a machine that slept accuses nobody
 
 
 class _Care:
@@ -75,7 +75,8 @@ class Stalls:
         if process.blocked:
             waiting = [_named(exchange) for exchange in exchanges if not exchange.status] or [*map(_named, exchanges)]
             self._observer.blocked(
-                deployment.config.name, _MISSED * _LOOK, waiting, stacks.place(frames), stacks.text(frames))
+                deployment.config.name, _MISSED * _LOOK, waiting, stacks.place(frames), stacks.text(frames)
+            )
 
     def _mended(self, deployment: Deployment, process: Process, care: _Care) -> None:
         if process.blocked and process.alive:

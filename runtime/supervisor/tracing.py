@@ -70,8 +70,12 @@ class OpenTelemetry:
         context = self._propagator.extract({name: headers.get(name, "") for name in ("traceparent", "tracestate")})
         host, port = scope.get("server") or ("", None)
         facts = {
-            "http.request.method": scope["method"], "url.path": scope["path"], "url.scheme": scope["scheme"],
-            "server.address": host, "server.port": port, "user_agent.original": headers.get("user-agent"),
+            "http.request.method": scope["method"],
+            "url.path": scope["path"],
+            "url.scheme": scope["scheme"],
+            "server.address": host,
+            "server.port": port,
+            "user_agent.original": headers.get("user-agent"),
         }
         return self.begin(scope["method"], "server", facts, context)
 

@@ -24,8 +24,8 @@ PASSING = {
     ".sqlite", ".sqlite3", ".sqlite-wal", ".sqlite-shm", ".sqlite-journal",
 }  # fmt: skip
 
-_REVIEW = 1.0       # seconds between looks at which folders there are
-_EMPTY = 1.0        # seconds that a script may be empty before it is believed to be
+_REVIEW = 1.0  # seconds between looks at which folders there are
+_EMPTY = 1.0  # seconds that a script may be empty before it is believed to be
 _LOOK = 0.01
 _ALONE = sys.platform == "linux"  # each folder is watched by itself; FSEvents has whole trees only, by their names
 
@@ -50,7 +50,7 @@ class _Watching:
     def __init__(self) -> None:
         self._survey: Survey | None = None
         self._places: dict[Path, Identity | None] = {}
-        self._links: dict[Path, Path] = {}   # where a link leads → the link
+        self._links: dict[Path, Path] = {}  # where a link leads → the link
         self._seen: asyncio.Queue[set[tuple[bool, Path]]] = asyncio.Queue()
         self._stale = True
         self._follower: asyncio.Task[None] | None = None

@@ -63,9 +63,7 @@ class File(Blob):
 
     __slots__ = ("last_modified", "name")
 
-    def __init__(
-        self, parts: Iterable[Any], name: str, *, type: str = "", last_modified: int | None = None
-    ) -> None:
+    def __init__(self, parts: Iterable[Any], name: str, *, type: str = "", last_modified: int | None = None) -> None:
         super().__init__(parts, type=type)
         self.name = str(name)
         self.last_modified = int(time.time() * 1000) if last_modified is None else last_modified

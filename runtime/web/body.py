@@ -29,7 +29,7 @@ class Body:
     _content: _Bytes | None
     _stream: ReadableStream | None
     _type: _Bytes | None  # the content type that the body brings along
-    _headers: Any         # Headers, or what they are made of when someone asks
+    _headers: Any  # Headers, or what they are made of when someone asks
     _used: bool
 
     @property

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 _PIECE = 256 * 1024  # bytes per decoded chunk at most: a small body that unpacks to gigabytes stays stoppable
-_QUALITY = 5         # of Brotli's 0 to 11: the default, 11, is for files that are compressed once
-_WINDOW_LOG = 23     # 8 MB: what a zstd decoder must have on the web, and need not exceed (RFC 9659)
+_QUALITY = 5  # of Brotli's 0 to 11: the default, 11, is for files that are compressed once
+_WINDOW_LOG = 23  # 8 MB: what a zstd decoder must have on the web, and need not exceed (RFC 9659)
 _WBITS = {"gzip": 31, "x-gzip": 31, "deflate": 15}  # zlib's: 16 + 15 asks for the gzip wrapper
 CODINGS = frozenset({*_WBITS, "br", "zstd"})
 

@@ -68,7 +68,7 @@ class ReadableStream:
         self._error: Exception | None = None
         self._closed = False
         self.coding, self.length = coding, length
-        self.locked = False     # someone reads, or has taken it over
+        self.locked = False  # someone reads, or has taken it over
         self.disturbed = False  # something has been read, or thrown away
 
     def get_reader(self) -> ReadableStreamDefaultReader:
@@ -97,10 +97,7 @@ class ReadableStream:
         if fresh:
             self.coding = ""  # each branch undoes it for itself, or passes it on
         one, two = split(self, limit)
-        return (
-            ReadableStream(one, coding=coding, length=length),
-            ReadableStream(two, coding=coding, length=length),
-        )
+        return (ReadableStream(one, coding=coding, length=length), ReadableStream(two, coding=coding, length=length))
 
     async def cancel(self, reason: Any = None) -> None:
         """Throw away what has not been read, and close the source. Raises ``TypeError`` while locked."""

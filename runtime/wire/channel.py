@@ -35,7 +35,6 @@ Handler = Callable[[str, list[Any]], Awaitable[Any]]
 Sources = Callable[[str, list[Any]], AsyncIterator[Any] | PushSource]
 
 
-
 class Channel(asyncio.Protocol):
     """One end of the pair. ``sources(op, args)``, ``on_note(op, args)`` and ``on_close()`` are plain callables."""
 

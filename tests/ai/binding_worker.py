@@ -77,26 +77,64 @@ async def the_binding_by_item_and_by_attribute(env):
 
 
 async def none_is_absent(env):
-    names = ("messages", "stream", "max_tokens", "temperature", "top_p", "top_k", "seed", "stop", "raw", "lora",
-             "tools", "repetition_penalty", "frequency_penalty", "presence_penalty", "response_format")
+    names = (
+        "messages",
+        "stream",
+        "max_tokens",
+        "temperature",
+        "top_p",
+        "top_k",
+        "seed",
+        "stop",
+        "raw",
+        "lora",
+        "tools",
+        "repetition_penalty",
+        "frequency_penalty",
+        "presence_penalty",
+        "response_format",
+    )
     result = await env.AI.run(INT8, {**NEW_YORK, **dict.fromkeys(names)}, None)
     assert result.response == "New York"
 
 
 async def parameters_are_taken(env):
-    result = await env.AI.run(INT8, {
-        "prompt": "one two three four", "max_tokens": 3, "temperature": 0.1, "top_p": 0.9, "top_k": 40, "seed": 7,
-        "repetition_penalty": 1.1, "frequency_penalty": -1, "presence_penalty": 0.5, "stop": ["three"]})
+    result = await env.AI.run(
+        INT8,
+        {
+            "prompt": "one two three four",
+            "max_tokens": 3,
+            "temperature": 0.1,
+            "top_p": 0.9,
+            "top_k": 40,
+            "seed": 7,
+            "repetition_penalty": 1.1,
+            "frequency_penalty": -1,
+            "presence_penalty": 0.5,
+            "stop": ["three"],
+        },
+    )
     assert result.response == "one two ", result
     result = await env.AI.run(INT8, {"prompt": "one two three four", "max_tokens": 3})
     assert (result.response, result.usage.completion_tokens) == ("one two three", 3)
 
 
 async def options_are_tolerated(env):
-    result = await env.AI.run(INT8, NEW_YORK, {
-        "tags": ["a"], "prefix": "p", "extraHeaders": {"x-a": "b"}, "rejectIfBusy": True, "unknown": {"deep": [1]},
-        "sessionOptions": {"extraHeaders": {"x-session-affinity": "ses_1"}},
-        "gateway": {"id": "mine", "skipCache": True}, "returnRawResponse": False, "queueRequest": False})
+    result = await env.AI.run(
+        INT8,
+        NEW_YORK,
+        {
+            "tags": ["a"],
+            "prefix": "p",
+            "extraHeaders": {"x-a": "b"},
+            "rejectIfBusy": True,
+            "unknown": {"deep": [1]},
+            "sessionOptions": {"extraHeaders": {"x-session-affinity": "ses_1"}},
+            "gateway": {"id": "mine", "skipCache": True},
+            "returnRawResponse": False,
+            "queueRequest": False,
+        },
+    )
     assert result.response == "New York"
 
 
@@ -135,7 +173,11 @@ async def a_raw_response_of_a_refusal(env):
     assert (response.status, response.ok, response.headers["content-type"]) == (400, False, "application/json")
     text = "No such model @cf/none or task"
     assert await response.json() == {
-        "internalCode": 5007, "message": f"AiError: {text}", "name": "AiError", "description": text}
+        "internalCode": 5007,
+        "message": f"AiError: {text}",
+        "name": "AiError",
+        "description": text,
+    }
     assert response.headers["cf-ai-req-id"] == env.AI.lastRequestId
     assert (env.AI.lastRequestHttpStatusCode, env.AI.lastRequestInternalStatusCode) == (400, 5007)
 
@@ -154,13 +196,17 @@ async def a_signal_aborts_a_raw_response(env):
 
 async def a_body_among_the_inputs(env):
     """What upstream refuses before it asks; and one that is read and sent."""
+
     def body(kind="audio/wav"):
         return {"body": Response("sound").body, "contentType": kind}
 
     for inputs, options, words in [
         ({"audio": body(None)}, None, "Content-Type is required with ReadableStream inputs"),
-        ({"audio": body(), "image": body()}, None,
-         "Multiple ReadableStreams are not supported. Found streams in keys: [audio, image]"),
+        (
+            {"audio": body(), "image": body()},
+            None,
+            "Multiple ReadableStreams are not supported. Found streams in keys: [audio, image]",
+        ),
         ({"audio": body()}, {"gateway": {"id": "g"}}, "AI Gateway does not support ReadableStreams yet."),
     ]:
         error = await refused(env, INT8, inputs, options)
@@ -171,8 +217,11 @@ async def a_body_among_the_inputs(env):
 
 async def headers_of_the_call_and_of_the_session(env):
     """Those of the call go first; ``cf-aig-*`` means what ``options.gateway`` does."""
-    options = {"sessionOptions": {"extraHeaders": {"cf-aig-event-id": "s", "x-session-affinity": "ses_1"}},
-               "extraHeaders": {"CF-AIG-Event-Id": "c"}, "returnRawResponse": True}
+    options = {
+        "sessionOptions": {"extraHeaders": {"cf-aig-event-id": "s", "x-session-affinity": "ses_1"}},
+        "extraHeaders": {"CF-AIG-Event-Id": "c"},
+        "returnRawResponse": True,
+    }
     response = await env.AI.run(INT8, NEW_YORK, options)
     assert response.headers["cf-aig-event-id"] == "c"
     error = await refused(env, INT8, NEW_YORK, {"extraHeaders": {"x-a": {}}})
@@ -229,15 +278,30 @@ async def errors_have_the_services_names_codes_and_words(env):
     for model, inputs, status, code, words in [
         ("@cf/none", NEW_YORK, 400, 5007, "No such model @cf/none or task"),
         (None, NEW_YORK, 400, 5007, "No such model None or task"),
-        (INT8, {}, 400, 5006, "Error: oneOf at '/' not met, 0 matches: required properties at '/' are 'prompt', "
-                              "required properties at '/' are 'messages'"),
+        (
+            INT8,
+            {},
+            400,
+            5006,
+            "Error: oneOf at '/' not met, 0 matches: required properties at '/' are 'prompt', "
+            "required properties at '/' are 'messages'",
+        ),
         (INT8, None, 400, 5006, "Error: Type mismatch of '/', 'null' not in 'object'"),
-        (INT8, {"prompt": 3}, 400, 5006,
-         "Error: oneOf at '/' not met, 0 matches: Type mismatch of '/prompt', 'integer' not in 'string'"),
-        (INT8, {"prompt": "x " * 2049}, 413, 5021,
-         f"The estimated number of input tokens (2049) {long} (2048)."),
-        (INT8, {**NEW_YORK, "max_tokens": 1801, "stream": True}, 413, 5021,
-         f"The estimated number of maximum output tokens (1801) {long} (1800)."),
+        (
+            INT8,
+            {"prompt": 3},
+            400,
+            5006,
+            "Error: oneOf at '/' not met, 0 matches: Type mismatch of '/prompt', 'integer' not in 'string'",
+        ),
+        (INT8, {"prompt": "x " * 2049}, 413, 5021, f"The estimated number of input tokens (2049) {long} (2048)."),
+        (
+            INT8,
+            {**NEW_YORK, "max_tokens": 1801, "stream": True},
+            413,
+            5021,
+            f"The estimated number of maximum output tokens (1801) {long} (1800).",
+        ),
         (INT8, {**NEW_YORK, "lora": "mine"}, 405, 5005, f"The model {INT8} does not support LoRa inference"),
     ]:
         error = await refused(env, model, inputs)

@@ -88,9 +88,15 @@ async def test_a_batch(pilot: Served) -> None:
     found = await outcome(pilot, await queue(pilot, requests))
     first, second, third = found["responses"]
     assert first == {
-        "id": 0, "success": True, "external_reference": "first",
-        "result": {"response": "where is new york?", "tool_calls": [],
-                   "usage": {"prompt_tokens": 4, "completion_tokens": 4, "total_tokens": 8}}}
+        "id": 0,
+        "success": True,
+        "external_reference": "first",
+        "result": {
+            "response": "where is new york?",
+            "tool_calls": [],
+            "usage": {"prompt_tokens": 4, "completion_tokens": 4, "total_tokens": 8},
+        },
+    }
     assert list(first) == ["id", "result", "success", "external_reference"]
     assert (second["id"], second["result"]["response"], second["external_reference"]) == (1, "a b", None)
     error = third.pop("error")
@@ -135,8 +141,10 @@ async def test_embeddings_in_a_batch(pilot: Served) -> None:
         ({"requests": []}, "Length of '/requests' must be >= 1"),
         ({"requests": ["a"]}, "Type mismatch of '/requests/0', 'string' not in 'object'"),
         ({"requests": [{"prompt": "a", "stream": True}]}, "'/requests/0/stream' cannot be true"),
-        ({"requests": [{"prompt": "a", "external_reference": 3}]},
-         "Type mismatch of '/requests/0/external_reference', 'integer' not in 'string'"),
+        (
+            {"requests": [{"prompt": "a", "external_reference": 3}]},
+            "Type mismatch of '/requests/0/external_reference', 'integer' not in 'string'",
+        ),
         ({"requests": [{"requests": [{"prompt": "a"}]}]}, "'/requests/0' is itself a batch"),
         ({"requests": [{"prompt": "a"}], "options": {"gateway": {"id": ""}}}, "options.gateway"),
         ({"request_id": 3}, "Type mismatch of '/request_id', 'integer' not in 'string'"),

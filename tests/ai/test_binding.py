@@ -123,7 +123,10 @@ remote: {engine: openai, model: acme, default_max_tokens: 77, default_temperatur
         pilot = await start(written(tmp_path, models), "--engine", "echo", env=env)
         async with http.get(f"{pilot.url}/give_models") as response:
             assert await response.json() == {
-                "mine": "a b", "remote": " word word word", "@cf/meta/llama-2-7b-chat-int8": "a b c"}
+                "mine": "a b",
+                "remote": " word word word",
+                "@cf/meta/llama-2-7b-chat-int8": "a b c",
+            }
     [asked] = server.asked
     assert asked["messages"] == [{"role": "user", "content": "a b c d"}]
     assert (asked["model"], asked["max_tokens"], asked["temperature"]) == ("acme", 77, 0.1)

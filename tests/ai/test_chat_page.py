@@ -17,8 +17,14 @@ SLOW = '"@cf/meta/llama-2-7b-chat-int8": {echo: {rate: 25, tokens: 400}}\n'  # 1
 QUICK = '"@cf/meta/llama-2-7b-chat-int8": {echo: {rate: 50, tokens: 20}}\n'
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 ON_MACOS = "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"
-FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
-         "--disable-sync", "--no-first-run")
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+)
 BREAKS_OFF = """
 from pathlib import Path
 from workers import Response
@@ -189,8 +195,16 @@ async def test_markdown_is_shown_and_never_html(start_pilot: Start, tmp_path: Pa
     await expect(page.get_by_role("button", name="Send")).to_be_visible()
     text = page.locator(".assistant .text")
     for selector, words in {
-        "h3": "A title", "strong": "bold", "em": "it", "p code": "a<b>", "a": "good", "ul ul li": "deeper",
-        "ol[start='3'] > li": "third", "pre": 'print("<script>")', "th >> nth=1": "b", "td code": "x",
+        "h3": "A title",
+        "strong": "bold",
+        "em": "it",
+        "p code": "a<b>",
+        "a": "good",
+        "ul ul li": "deeper",
+        "ol[start='3'] > li": "third",
+        "pre": 'print("<script>")',
+        "th >> nth=1": "b",
+        "td code": "x",
     }.items():
         await expect(text.locator(selector)).to_have_text(words)
     await expect(text).to_contain_text("snake_case_name, 2*3*4 and <img src=x")

@@ -89,8 +89,10 @@ async def cloudflare(pilot: Served) -> AsyncIterator[AsyncCloudflare]:
 async def test_cloudflare_run(cloudflare: AsyncCloudflare) -> None:
     result: Any = await cloudflare.ai.run(INT8, account_id=ACCOUNT, **ASK)
     assert result == {
-        "response": ASK["prompt"], "tool_calls": [],
-        "usage": {"prompt_tokens": 4, "completion_tokens": 4, "total_tokens": 8}}
+        "response": ASK["prompt"],
+        "tool_calls": [],
+        "usage": {"prompt_tokens": 4, "completion_tokens": 4, "total_tokens": 8},
+    }
 
 
 async def test_cloudflare_run_with_messages(cloudflare: AsyncCloudflare) -> None:
@@ -239,7 +241,8 @@ async def test_nodes_fetch(pilot: Served, tmp_path: Path, door: str) -> None:
     arguments = [url] if door == "worker" else [url, json.dumps(SLOWLY), "right"]
     arrivals = Arrivals()
     process = await asyncio.create_subprocess_exec(
-        "node", "--input-type=module", "-e", NODE, "--", *arguments, stdout=-1, stderr=-1)
+        "node", "--input-type=module", "-e", NODE, "--", *arguments, stdout=-1, stderr=-1
+    )
     assert process.stdout is not None
     assert process.stderr is not None
     async for line in process.stdout:

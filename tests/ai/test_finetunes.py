@@ -37,7 +37,8 @@ async def pilot(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Serve
     folder = tmp_path_factory.mktemp("finetunes")
     (folder / "entry.py").write_text("from workers import Response\n\ndef fetch(request):\n    return Response('hi')\n")
     (folder / "wrangler.toml").write_text(
-        'name = "w"\nmain = "entry.py"\n[ai]\nbinding = "AI"\n[pilot]\nbody_limit = 10_000\n')
+        'name = "w"\nmain = "entry.py"\n[ai]\nbinding = "AI"\n[pilot]\nbody_limit = 10_000\n'
+    )
     async with serving(folder, env={"PILOT_API_TOKEN": "right"}) as pilot:
         yield pilot
 
@@ -79,24 +80,29 @@ async def run(pilot: Served, lora: str | None, model: str = BASE) -> tuple[int, 
 
 async def test_from_making_one_to_using_it(cloudflare: AsyncCloudflare, pilot: Served, tmp_path: Path) -> None:
     made: Any = await cloudflare.ai.finetunes.create(
-        account_id=ACCOUNT, model=BASE, name="pirate", description="arr", public=True)
+        account_id=ACCOUNT, model=BASE, name="pirate", description="arr", public=True
+    )
     assert (made.model, made.name, made.description, made.public) == (BASE, "pirate", "arr", True)
     assert made.created_at.tzinfo
     (tmp_path / WEIGHTS).write_bytes(ADAPTER)
     assert await run(pilot, "pirate") == (400, 3039)  # no files yet
     first: Any = await cloudflare.ai.finetunes.assets.create(
-        made.id, account_id=ACCOUNT, file_name=CONFIG, file=json.dumps(GOOD).encode())
+        made.id, account_id=ACCOUNT, file_name=CONFIG, file=json.dumps(GOOD).encode()
+    )
     assert first.success is True
     assert await run(pilot, "pirate") == (400, 3039)
     second: Any = await cloudflare.ai.finetunes.assets.create(
-        "pirate", account_id=ACCOUNT, file_name=WEIGHTS, file=tmp_path / WEIGHTS)
+        "pirate", account_id=ACCOUNT, file_name=WEIGHTS, file=tmp_path / WEIGHTS
+    )
     assert second.success is True
     assert await run(pilot, "pirate") == await run(pilot, made.id)
     assert (await run(pilot, "pirate"))[1] not in (3039, 5006)
     [listed] = [item for item in await cloudflare.ai.finetunes.list(account_id=ACCOUNT) or [] if item.id == made.id]
     assert (listed.name, listed.modified_at > made.modified_at) == ("pirate", True)
-    public: list[Any] = [item async for item in cloudflare.ai.finetunes.public.list(
-        account_id=ACCOUNT, limit=5, offset=0, order_by="name")]
+    public: list[Any] = [
+        item
+        async for item in cloudflare.ai.finetunes.public.list(account_id=ACCOUNT, limit=5, offset=0, order_by="name")
+    ]
     assert [item.name for item in public] == ["pirate"]
     assert (await ask(pilot, "GET", "/pirate"))[1]["result"]["id"] == made.id
     assert (await ask(pilot, "DELETE", "/pirate"))[0] == 200
@@ -140,21 +146,44 @@ async def test_both_files_at_once_and_again(pilot: Served, made: str) -> None:
     assert sorted(file.name for file in folder.iterdir()) == [CONFIG, WEIGHTS]
 
 
-@pytest.mark.parametrize("name", ["adapter.bin", "../adapter_config.json", "/etc/passwd", "adapter_config.json/..",
-                                  "", "adapter_config.json\0", "x" * 5000])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "adapter.bin",
+        "../adapter_config.json",
+        "/etc/passwd",
+        "adapter_config.json/..",
+        "",
+        "adapter_config.json\0",
+        "x" * 5000,
+    ],
+)
 async def test_only_two_names_are_taken(pilot: Served, made: str, name: str) -> None:
     assert await upload(pilot, made, name, b"{}") == (400, 5006)
 
 
 BAD_CONFIGS = {
-    "no JSON": b"{", "no object": b"[]", "not text": b"\xff\xfe", "too deep": b"[" * 100_000,
+    "no JSON": b"{",
+    "no object": b"[]",
+    "not text": b"\xff\xfe",
+    "too deep": b"[" * 100_000,
     "too large": b'{"r": 8, "model_type": "mistral", "x": "' + b"x" * 1_000_001 + b'"}',
-    **{name: json.dumps({**GOOD, **change}).encode() for name, change in {
-        "rank 33": {"r": 33}, "rank 0": {"r": 0}, "rank true": {"r": True}, "rank text": {"r": "8"},
-        "no rank": {"r": None}, "other family": {"model_type": "qwen"}, "no family": {"model_type": None},
-        "a list as family": {"model_type": ["mistral"]}, "another base's family": {"model_type": "llama"},
-        "not LoRA": {"peft_type": "IA3"}, "quantized": {"base_model_name_or_path": "TheBloke/Mistral-7B-AWQ"},
-    }.items()},
+    **{
+        name: json.dumps({**GOOD, **change}).encode()
+        for name, change in {
+            "rank 33": {"r": 33},
+            "rank 0": {"r": 0},
+            "rank true": {"r": True},
+            "rank text": {"r": "8"},
+            "no rank": {"r": None},
+            "other family": {"model_type": "qwen"},
+            "no family": {"model_type": None},
+            "a list as family": {"model_type": ["mistral"]},
+            "another base's family": {"model_type": "llama"},
+            "not LoRA": {"peft_type": "IA3"},
+            "quantized": {"base_model_name_or_path": "TheBloke/Mistral-7B-AWQ"},
+        }.items()
+    },
 }
 
 
@@ -165,14 +194,21 @@ async def test_a_bad_configuration_is_refused(pilot: Served, made: str, content:
 
 
 BAD_WEIGHTS = {
-    "empty": b"", "short": b"1234", "no header": struct.pack("<Q", 2**62) + b"{}",
-    "not JSON": struct.pack("<Q", 2) + b"{{", "a list": struct.pack("<Q", 2) + b"[]",
+    "empty": b"",
+    "short": b"1234",
+    "no header": struct.pack("<Q", 2**62) + b"{}",
+    "not JSON": struct.pack("<Q", 2) + b"{{",
+    "a list": struct.pack("<Q", 2) + b"[]",
     "no tensors": struct.pack("<Q", 2) + b"{}",
-    "not LoRA's": safetensors({"model.embed_tokens.weight": [8, 8]}), "cut": ADAPTER[:-1],
-    "more than it says": safetensors({LORA_A: [8, 8]}, spare=b"x"), "rank 64": safetensors({LORA_A: [64, 128]}),
+    "not LoRA's": safetensors({"model.embed_tokens.weight": [8, 8]}),
+    "cut": ADAPTER[:-1],
+    "more than it says": safetensors({LORA_A: [8, 8]}, spare=b"x"),
+    "rank 64": safetensors({LORA_A: [64, 128]}),
     "overlapping": safetensors({LORA_A: [8, 8], LORA_B: [8, 8]}, data_offsets=[0, 128]),
-    "another type": safetensors({LORA_A: [8, 8]}, dtype="F64"), "no type": safetensors({LORA_A: [8, 8]}, dtype="X"),
-    "negative": safetensors({LORA_A: [8, 8]}, shape=[-8, -8]), "a word": safetensors({LORA_A: [8]}, shape="x"),
+    "another type": safetensors({LORA_A: [8, 8]}, dtype="F64"),
+    "no type": safetensors({LORA_A: [8, 8]}, dtype="X"),
+    "negative": safetensors({LORA_A: [8, 8]}, shape=[-8, -8]),
+    "a word": safetensors({LORA_A: [8]}, shape="x"),
     "enormous": safetensors({LORA_A: [8, 8]}, shape=[8, 2**62]),
 }
 
@@ -198,8 +234,11 @@ async def _endless() -> AsyncIterator[bytes]:
 MULTIPART = "multipart/form-data; boundary=x"
 PART = b'--x\r\nContent-Disposition: form-data; name="%s"\r\n\r\n%s\r\n'
 BAD_FORMS = {
-    "no form": ("application/json", b"{}"), "no boundary": ("multipart/form-data", b"--x--\r\n"),
-    "nothing": (MULTIPART, b""), "no parts": (MULTIPART, b"--x--\r\n"), "noise": (MULTIPART, b"\x00" * 100),
+    "no form": ("application/json", b"{}"),
+    "no boundary": ("multipart/form-data", b"--x--\r\n"),
+    "nothing": (MULTIPART, b""),
+    "no parts": (MULTIPART, b"--x--\r\n"),
+    "noise": (MULTIPART, b"\x00" * 100),
     "no end": (MULTIPART, PART % (b"file", b"1")),
     "no name": (MULTIPART, PART % (b"file", b"{}") + b"--x--\r\n"),
     "no file": (MULTIPART, PART % (b"file_name", CONFIG.encode()) + b"--x--\r\n"),
@@ -216,8 +255,11 @@ async def test_a_malformed_form_is_refused(pilot: Served, made: str, kind: str, 
 
 
 BAD_FIELDS = {
-    "nothing": ({}, 400, 5006), "no name": ({"model": BASE}, 400, 5006), "no model": ({"name": "x"}, 400, 5006),
-    "a number": ({"model": BASE, "name": 1}, 400, 5006), "a list": ({"model": [BASE], "name": "x"}, 400, 5006),
+    "nothing": ({}, 400, 5006),
+    "no name": ({"model": BASE}, 400, 5006),
+    "no model": ({"name": "x"}, 400, 5006),
+    "a number": ({"model": BASE, "name": 1}, 400, 5006),
+    "a list": ({"model": [BASE], "name": "x"}, 400, 5006),
     "unprintable": ({"model": BASE, "name": "a\nb"}, 400, 5006),
     "long": ({"model": BASE, "name": "x" * 600}, 400, 5006),
     "public as text": ({"model": BASE, "name": "x", "public": "yes"}, 400, 5006),

@@ -21,7 +21,9 @@ from serving import ROUTER, Served, serving, without, write
 PATH = "/client/v4/accounts/acc/ai/tomarkdown"
 BEARER = {"Authorization": "Bearer any"}
 PATIENCE = aiohttp.ClientTimeout(total=150)
-WORKER = ROUTER + """
+WORKER = (
+    ROUTER
+    + """
 from workers import Blob, File, Response
 
 PAGE = "<h1>Hi</h1><p>there</p>"
@@ -43,6 +45,7 @@ async def refused(env):
 async def known(env):
     return Response.json(await env.AI.toMarkdown().supported())
 """
+)
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -82,7 +85,8 @@ def docx(paragraphs: str) -> bytes:
         "_rels/.rels": f'<Relationships xmlns="{schemas}/package/2006/relationships">'
         f'<Relationship Id="r1" Type="{document}" Target="word/document.xml"/></Relationships>',
         "word/document.xml": f'<w:document xmlns:w="{schemas}/wordprocessingml/2006/main"><w:body>'
-        + paragraphs + "</w:body></w:document>",
+        + paragraphs
+        + "</w:body></w:document>",
     }
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -95,7 +99,8 @@ def pdf(text: str) -> bytes:
     """The least PDF: one page, one line."""
     drawn = f"BT /F1 24 Tf 72 700 Td ({text}) Tj ET"
     objects = [
-        "<< /Type /Catalog /Pages 2 0 R >>", "<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
+        "<< /Type /Catalog /Pages 2 0 R >>",
+        "<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
         "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents 4 0 R "
         "/Resources << /Font << /F1 << /Type /Font /Subtype /Type1 /BaseFont /Helvetica >> >> >> >>",
         f"<< /Length {len(drawn)} >>\nstream\n{drawn}\nendstream",
@@ -131,8 +136,15 @@ def pptx() -> bytes:
 async def test_documents_of_many_kinds(pilot: Served) -> None:
     word = docx("<w:p><w:r><w:t>Hello Word</w:t></w:r></w:p>")
     page = b"<html><body><h1>Hi</h1><script>no()</script><p><a href='/x'>there</a></p></body></html>"
-    files = {"a.pdf": pdf("Hello PDF"), "b.docx": word, "c.xlsx": xlsx(), "d.pptx": pptx(), "e.HTML": page,
-             "f.csv": b"\xef\xbb\xbfcity,people\nNew York,8\n", "g.txt": "Grüße".encode()}
+    files = {
+        "a.pdf": pdf("Hello PDF"),
+        "b.docx": word,
+        "c.xlsx": xlsx(),
+        "d.pptx": pptx(),
+        "e.HTML": page,
+        "f.csv": b"\xef\xbb\xbfcity,people\nNew York,8\n",
+        "g.txt": "Grüße".encode(),
+    }
     found = await convert(pilot, files)
     texts = {item["name"]: item.get("data", item) for item in found}
     assert list(texts) == list(files)
@@ -172,20 +184,32 @@ async def test_a_hostile_file_harms_itself_alone(pilot: Served) -> None:
     deep = b"<div>" * 5_000 + b"at the bottom"
     # in a thread: seconds, in which the loop must see that the server closes an idle connection
     bomb = await asyncio.to_thread(lambda: docx("<w:p><w:r><w:t>" + " " * 500_000_000 + "</w:t></w:r></w:p>"))
-    files = {"wide.csv": wide, "bomb.docx": bomb, "not.docx": b"PK\x03\x04 nonsense", "cut.pdf": pdf("x")[:60],
-             "deep.html": deep, "movie.mkv": b"?", "fine.md": b"# fine"}
+    files = {
+        "wide.csv": wide,
+        "bomb.docx": bomb,
+        "not.docx": b"PK\x03\x04 nonsense",
+        "cut.pdf": pdf("x")[:60],
+        "deep.html": deep,
+        "movie.mkv": b"?",
+        "fine.md": b"# fine",
+    }
     found = {item["name"]: item for item in await convert(pilot, files)}
     assert {name: item["format"] for name, item in found.items()} == {
         **dict.fromkeys(["wide.csv", "bomb.docx", "not.docx", "cut.pdf", "movie.mkv"], "error"),
-        "deep.html": "markdown", "fine.md": "markdown"}
+        "deep.html": "markdown",
+        "fine.md": "markdown",
+    }
     assert all(set(item) == {"id", "name", "mimeType", "format", "error"} for item in found.values() if "error" in item)
     assert "memory" in found["wide.csv"]["error"]
     assert found["fine.md"]["data"] == "# fine"
 
 
 async def test_what_is_no_form_is_refused(pilot: Served) -> None:
-    for body, headers in ((b"x", {}), (b"x", {"content-type": "multipart/form-data; boundary=b"}),
-                          (b"a=b", {"content-type": "application/x-www-form-urlencoded"})):
+    for body, headers in (
+        (b"x", {}),
+        (b"x", {"content-type": "multipart/form-data; boundary=b"}),
+        (b"a=b", {"content-type": "application/x-www-form-urlencoded"}),
+    ):
         async with pilot.http.post(pilot.url + PATH, data=body, headers=BEARER | headers) as response:
             assert (response.status, (await response.json())["errors"][0]["code"]) == (400, 5006)
 
@@ -224,7 +248,13 @@ async def test_a_sealed_process_touches_nothing(attempt: str) -> None:
     """What a library could be tricked into is refused by Python itself, once the process is sealed."""
     code = f"import os\nfrom bindings.ai import markdown_process as child\nchild._seal()\n{attempt}"
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", code, cwd=sys.prefix, env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT)
+        sys.executable,
+        "-c",
+        code,
+        cwd=sys.prefix,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
     said, _ = await process.communicate()
     assert b"PermissionError: a conversion may not" in said, said.decode()

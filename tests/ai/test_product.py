@@ -147,8 +147,9 @@ async def test_a_signal_aborts_the_call_and_the_stream() -> None:
 
 def post(body: dict[str, Any]) -> Request:
     headers = {"authorization": "Bearer x"}
-    return Request("http://localhost:8787/client/v4/accounts/a/ai/run/", method="POST", body=json.dumps(body),
-                   headers=headers)
+    return Request(
+        "http://localhost:8787/client/v4/accounts/a/ai/run/", method="POST", body=json.dumps(body), headers=headers
+    )
 
 
 async def run(rest: Rest, request: Request) -> Response:
@@ -230,8 +231,11 @@ async def test_without_the_key_there_is_no_binding_and_nothing_is_loaded(tmp_pat
 @pytest.mark.parametrize(
     ("table", "models", "text"),
     [
-        ("[ai]\nbinding = 'AI'\n[pilot]\nengine = 'vlm'", "",
-         "wrangler.toml: pilot.engine: unknown engine 'vlm' (did you mean 'vllm'?)"),
+        (
+            "[ai]\nbinding = 'AI'\n[pilot]\nengine = 'vlm'",
+            "",
+            "wrangler.toml: pilot.engine: unknown engine 'vlm' (did you mean 'vllm'?)",
+        ),
         ("[ai]\nbinding = 'AI'\n", "m: {lorra: 1}", "models.yaml: m: unknown field `lorra`"),
     ],
 )
@@ -250,8 +254,13 @@ async def test_an_engine_on_the_command_line_that_there_is_not(tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    ("on_host", "asked", "padding"), [(False, "", False), (True, "", True), (False, "padding = true", True),
-                                      (True, "padding = false", True)]  # a worker does not decide for its host
+    ("on_host", "asked", "padding"),
+    [
+        (False, "", False),
+        (True, "", True),
+        (False, "padding = true", True),
+        (True, "padding = false", True),
+    ],  # a worker does not decide for its host
 )
 async def test_padding_is_on_for_a_host(tmp_path: Path, on_host: bool, asked: str, padding: bool) -> None:
     context = replace(lent(tmp_path, engine="echo"), on_host=on_host)

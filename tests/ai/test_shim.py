@@ -35,7 +35,8 @@ picture: {task: Image-to-Text, engine: echo, vision: true, options: {images: tru
 slow: {engine: echo, options: {rate: 20}}
 """
 PIXEL = base64.b64decode(
-    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==")
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
 WORKER = """
 const LLAMA = "@cf/meta/llama-2-7b-chat-int8";
 
@@ -121,8 +122,11 @@ class Worker:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def pilot(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Served]:
     folder = tmp_path_factory.mktemp("pilot")
-    for name, text in {"entry.py": ENTRY, "models.yaml": MODELS,
-                       "wrangler.toml": 'name = "w"\nmain = "entry.py"\n[ai]\nbinding = "AI"\n'}.items():
+    for name, text in {
+        "entry.py": ENTRY,
+        "models.yaml": MODELS,
+        "wrangler.toml": 'name = "w"\nmain = "entry.py"\n[ai]\nbinding = "AI"\n',
+    }.items():
         (folder / name).write_text(text)
     async with serving(folder, env={"PILOT_API_TOKEN": "right"}) as pilot:
         yield pilot
@@ -135,8 +139,14 @@ async def worker(
     command, folder = wrangler(request.param, NODES[request.param]), tmp_path_factory.mktemp("worker")
     (folder / "index.js").write_text(WORKER)
     config: dict[str, Any] = {"name": "app", "main": "index.js", "compatibility_date": "2025-09-01"}
-    words, env = ["-c", "wrangler.json"], {"CLOUDFLARE_API_BASE_URL": f"{pilot.url}/client/v4",
-                                           "CLOUDFLARE_API_TOKEN": "right", "CLOUDFLARE_ACCOUNT_ID": "local"}
+    words, env = (
+        ["-c", "wrangler.json"],
+        {
+            "CLOUDFLARE_API_BASE_URL": f"{pilot.url}/client/v4",
+            "CLOUDFLARE_API_TOKEN": "right",
+            "CLOUDFLARE_ACCOUNT_ID": "local",
+        },
+    )
     config |= {"ai": {"binding": "AI"}} if request.param == OLD else SHIM
     if request.param == NEW:
         words, env = [*words, "-c", shim(folder, pilot.url)], {}
@@ -149,16 +159,25 @@ async def worker(
 
 def shim(folder: Path, url: str) -> str:
     """As the documentation has it."""
-    done = subprocess.run([sys.executable, "-m", "bindings.ai.shim", url], cwd=folder, capture_output=True, text=True,
-                          check=True, timeout=60, env={**os.environ, "PILOT_API_TOKEN": "right"})
+    done = subprocess.run(
+        [sys.executable, "-m", "bindings.ai.shim", url],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+        env={**os.environ, "PILOT_API_TOKEN": "right"},
+    )
     return done.stdout.strip()
 
 
 async def ask(worker: Worker, case: str, data: bytes | None = None) -> Any:
     method = "GET" if data is None else "POST"
     timeout = aiohttp.ClientTimeout(total=60)
-    async with (aiohttp.ClientSession(timeout=timeout) as http,
-                http.request(method, f"{worker.url}/{case}", data=data) as response):
+    async with (
+        aiohttp.ClientSession(timeout=timeout) as http,
+        http.request(method, f"{worker.url}/{case}", data=data) as response,
+    ):
         text = await response.text()
         assert response.status == 200, text
         return json.loads(text)
@@ -166,8 +185,11 @@ async def ask(worker: Worker, case: str, data: bytes | None = None) -> Any:
 
 async def test_an_answer(worker: Worker) -> None:
     answer, request_id = await ask(worker, "run")
-    assert answer == {"response": "New York", "tool_calls": [],
-                      "usage": {"prompt_tokens": 2, "completion_tokens": 2, "total_tokens": 4}}
+    assert answer == {
+        "response": "New York",
+        "tool_calls": [],
+        "usage": {"prompt_tokens": 2, "completion_tokens": 2, "total_tokens": 4},
+    }
     assert request_id in ("string", "function")  # over the shim a promise of one
 
 
@@ -219,8 +241,14 @@ async def test_a_gateway(worker: Worker) -> None:
 
 async def test_wranglers_own_commands(pilot: Served, tmp_path: Path) -> None:
     """``wrangler ai``, which pages as Wrangler does and posts JSON as text."""
-    env = {**os.environ, "CLOUDFLARE_API_BASE_URL": f"{pilot.url}/client/v4", "CLOUDFLARE_API_TOKEN": "right",
-           "CLOUDFLARE_ACCOUNT_ID": "local", "WRANGLER_SEND_METRICS": "false", "CI": "1"}
+    env = {
+        **os.environ,
+        "CLOUDFLARE_API_BASE_URL": f"{pilot.url}/client/v4",
+        "CLOUDFLARE_API_TOKEN": "right",
+        "CLOUDFLARE_ACCOUNT_ID": "local",
+        "WRANGLER_SEND_METRICS": "false",
+        "CI": "1",
+    }
 
     def run(*words: str) -> str:
         command = [*wrangler(NEW, NODES[NEW]), "ai", *words]

@@ -18,7 +18,9 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 BGE, M3, QWEN = "@cf/baai/bge-small-en-v1.5", "@cf/baai/bge-m3", "@cf/qwen/qwen3-embedding-0.6b"
 GEMMA, RERANKER = "@cf/google/embeddinggemma-300m", "@cf/baai/bge-reranker-base"
 GUARD, LLAVA, WHISPER = "@cf/meta/llama-guard-3-8b", "@cf/llava-hf/llava-1.5-7b-hf", "@cf/openai/whisper"
-WORKER = ROUTER + """
+WORKER = (
+    ROUTER
+    + """
 from workers import Response
 async def run(request, env):
     asked = await request.json()
@@ -32,6 +34,7 @@ async def code(request, env):
     except Exception as error:
         return Response.json({"name": error.name, "message": str(error)})
 """
+)
 SUMMER, BEACH, LEDGER = "A hot day in July", "People swim in the sea in summer", "Depreciation of fixed assets"
 
 
@@ -76,14 +79,21 @@ async def test_embeddings(pilot: Served) -> None:
     assert (one["shape"], one["data"][0]) == ([1, 384], pytest.approx(summer, abs=1e-4))
 
 
-@pytest.mark.parametrize(("text", "mean", "cls"), [
-    ("How is the weather in New York today?",
-     [0.02063, -0.00792, 0.13244, 0.06723, -0.01044, -0.04434, 0.01907, -0.07923],
-     [0.00883, 0.0133, 0.10174, 0.04798, -0.01753, -0.06015, 0.01926, -0.09364]),
-    ("Naïve café, 人工智能 isn't 1,000.50$ ☀️!",
-     [0.04963, 0.05695, -0.00349, 0.03606, -0.04063, -0.02686, 0.10169, -0.02121],
-     [0.01637, 0.02308, 0.01025, 0.05217, 0.00838, -0.01123, 0.05874, -0.03929]),
-])
+@pytest.mark.parametrize(
+    ("text", "mean", "cls"),
+    [
+        (
+            "How is the weather in New York today?",
+            [0.02063, -0.00792, 0.13244, 0.06723, -0.01044, -0.04434, 0.01907, -0.07923],
+            [0.00883, 0.0133, 0.10174, 0.04798, -0.01753, -0.06015, 0.01926, -0.09364],
+        ),
+        (
+            "Naïve café, 人工智能 isn't 1,000.50$ ☀️!",
+            [0.04963, 0.05695, -0.00349, 0.03606, -0.04063, -0.02686, 0.10169, -0.02121],
+            [0.01637, 0.02308, 0.01025, 0.05217, 0.00838, -0.01123, 0.05874, -0.03929],
+        ),
+    ],
+)
 async def test_the_vectors_are_those_of_the_original_model(
     pilot: Served, text: str, mean: list[float], cls: list[float]
 ) -> None:
@@ -122,24 +132,31 @@ async def test_qwen_and_gemma(pilot: Served) -> None:
     assert (gemma["shape"], sorted(gemma)) == ([1, 384], ["data", "shape"])
 
 
-@pytest.mark.parametrize(("model", "inputs", "text"), [
-    (BGE, {}, "oneOf at '/' not met, 0 matches: required properties at '/' are 'text', "
-              "required properties at '/' are 'requests'"),
-    (BGE, {"text": ""}, "Length of '/text' must be >= 1"),
-    (BGE, {"text": []}, "Length of '/text' must be >= 1"),
-    (BGE, {"text": ["a"] * 101}, "Length of '/text' must be <= 100"),
-    (BGE, {"text": ["a", 1]}, "Type mismatch of '/text/1', 'integer' not in 'string'"),
-    (BGE, {"text": {"a": 1}}, "Type mismatch of '/text', 'object' not in 'string,array'"),
-    (BGE, {"text": "a", "pooling": "max"}, "'/pooling' must be one of 'mean,cls'"),
-    (BGE, {"text": "a", "pooling": []}, "'/pooling' must be one of 'mean,cls'"),
-    (M3, {"query": "a"}, "required properties at '/' are 'contexts'"),
-    (M3, {"query": "", "contexts": [{"text": "a"}]}, "Length of '/query' must be >= 1"),
-    (M3, {"query": "a", "contexts": [{}]}, "required properties at '/contexts/0' are 'text'"),
-    (M3, {"contexts": ["a"]}, "Type mismatch of '/contexts/0', 'string' not in 'object'"),
-    (M3, {"text": "a", "truncate_inputs": 1}, "Type mismatch of '/truncate_inputs', 'integer' not in 'boolean'"),
-    (QWEN, {"instruction": "x"}, "required properties at '/' are 'queries'"),
-    (QWEN, {"documents": ["a"] * 33}, "Length of '/documents' must be <= 32"),
-])
+@pytest.mark.parametrize(
+    ("model", "inputs", "text"),
+    [
+        (
+            BGE,
+            {},
+            "oneOf at '/' not met, 0 matches: required properties at '/' are 'text', "
+            "required properties at '/' are 'requests'",
+        ),
+        (BGE, {"text": ""}, "Length of '/text' must be >= 1"),
+        (BGE, {"text": []}, "Length of '/text' must be >= 1"),
+        (BGE, {"text": ["a"] * 101}, "Length of '/text' must be <= 100"),
+        (BGE, {"text": ["a", 1]}, "Type mismatch of '/text/1', 'integer' not in 'string'"),
+        (BGE, {"text": {"a": 1}}, "Type mismatch of '/text', 'object' not in 'string,array'"),
+        (BGE, {"text": "a", "pooling": "max"}, "'/pooling' must be one of 'mean,cls'"),
+        (BGE, {"text": "a", "pooling": []}, "'/pooling' must be one of 'mean,cls'"),
+        (M3, {"query": "a"}, "required properties at '/' are 'contexts'"),
+        (M3, {"query": "", "contexts": [{"text": "a"}]}, "Length of '/query' must be >= 1"),
+        (M3, {"query": "a", "contexts": [{}]}, "required properties at '/contexts/0' are 'text'"),
+        (M3, {"contexts": ["a"]}, "Type mismatch of '/contexts/0', 'string' not in 'object'"),
+        (M3, {"text": "a", "truncate_inputs": 1}, "Type mismatch of '/truncate_inputs', 'integer' not in 'boolean'"),
+        (QWEN, {"instruction": "x"}, "required properties at '/' are 'queries'"),
+        (QWEN, {"documents": ["a"] * 33}, "Length of '/documents' must be <= 32"),
+    ],
+)
 async def test_bad_inputs_are_5006(pilot: Served, model: str, inputs: Any, text: str) -> None:
     status, body, headers = await rest(pilot, model, inputs)
     error = body["errors"][0]
@@ -176,28 +193,40 @@ async def test_a_verdict_as_json() -> None:
 ALTERNATE = "Conversation roles must alternate user/assistant/user/assistant/..."
 
 
-@pytest.mark.parametrize(("model", "inputs", "code", "text"), [
-    (GUARD, {"prompt": "a"}, 5006, "required properties at '/' are 'messages'"),
-    (GUARD, {"messages": [{"role": "user", "content": "a"}] * 2}, 5006, ALTERNATE),
-    (GUARD, {"messages": [{"role": "assistant", "content": "a"}]}, 5006, ALTERNATE),
-    (GUARD, {"messages": []}, 5006, "/messages"),
-    (GUARD, {"messages": "a"}, 5006, "Type mismatch of '/messages'"),
-    (GUARD, {"messages": [{"role": "user", "content": "a"}], "response_format": {"type": "json_schema"}}, 5006,
-     "'/response_format/type' must be one of 'json_object'"),
-    (LLAVA, {"prompt": "a"}, 5006, "required properties at '/' are 'image'"),
-    (LLAVA, {"image": [256]}, 5006, "'/image' must hold integers between 0 and 255"),
-    (LLAVA, {"image": ["a"]}, 5006, "'/image' must hold integers between 0 and 255"),
-    (LLAVA, {"image": 1}, 5006, "Type mismatch of '/image', 'integer' not in 'array,string'"),
-    (LLAVA, {"image": []}, 5006, "Length of '/image' must be >= 1"),
-    (LLAVA, {"image": [1, 2]}, 5006, "'/image' is no image"),
-    (LLAVA, {"image": "not base64"}, 5004, "Invalid data type for base64 input: `string`"),
-    (LLAVA, b"[1]", 5006, "Type mismatch of '/', 'array' not in 'object'"),
-    (LLAVA, b"", 3003, "Request is missing headers or body: body"),
-    (RERANKER, {"query": "a", "contexts": [{"text": "a"}]}, 5007, "no configured engine serves the task Reranking"),
-    (WHISPER, {"audio": [1]}, 5007, "write `engine: vllm` under '@cf/openai/whisper' in models.yaml"),
-    ("@cf/meta/m2m100-1.2b", {"text": "a", "target_lang": "fr"}, 5007, "no engine here serves the task Translation"),
-    ("@cf/black-forest-labs/flux-1-schnell", {"prompt": "a"}, 5007, "no engine here serves the task Text-to-Image"),
-])
+@pytest.mark.parametrize(
+    ("model", "inputs", "code", "text"),
+    [
+        (GUARD, {"prompt": "a"}, 5006, "required properties at '/' are 'messages'"),
+        (GUARD, {"messages": [{"role": "user", "content": "a"}] * 2}, 5006, ALTERNATE),
+        (GUARD, {"messages": [{"role": "assistant", "content": "a"}]}, 5006, ALTERNATE),
+        (GUARD, {"messages": []}, 5006, "/messages"),
+        (GUARD, {"messages": "a"}, 5006, "Type mismatch of '/messages'"),
+        (
+            GUARD,
+            {"messages": [{"role": "user", "content": "a"}], "response_format": {"type": "json_schema"}},
+            5006,
+            "'/response_format/type' must be one of 'json_object'",
+        ),
+        (LLAVA, {"prompt": "a"}, 5006, "required properties at '/' are 'image'"),
+        (LLAVA, {"image": [256]}, 5006, "'/image' must hold integers between 0 and 255"),
+        (LLAVA, {"image": ["a"]}, 5006, "'/image' must hold integers between 0 and 255"),
+        (LLAVA, {"image": 1}, 5006, "Type mismatch of '/image', 'integer' not in 'array,string'"),
+        (LLAVA, {"image": []}, 5006, "Length of '/image' must be >= 1"),
+        (LLAVA, {"image": [1, 2]}, 5006, "'/image' is no image"),
+        (LLAVA, {"image": "not base64"}, 5004, "Invalid data type for base64 input: `string`"),
+        (LLAVA, b"[1]", 5006, "Type mismatch of '/', 'array' not in 'object'"),
+        (LLAVA, b"", 3003, "Request is missing headers or body: body"),
+        (RERANKER, {"query": "a", "contexts": [{"text": "a"}]}, 5007, "no configured engine serves the task Reranking"),
+        (WHISPER, {"audio": [1]}, 5007, "write `engine: vllm` under '@cf/openai/whisper' in models.yaml"),
+        (
+            "@cf/meta/m2m100-1.2b",
+            {"text": "a", "target_lang": "fr"},
+            5007,
+            "no engine here serves the task Translation",
+        ),
+        ("@cf/black-forest-labs/flux-1-schnell", {"prompt": "a"}, 5007, "no engine here serves the task Text-to-Image"),
+    ],
+)
 async def test_what_is_refused(pilot: Served, model: str, inputs: Any, code: int, text: str) -> None:
     status, body, _ = await rest(pilot, model, inputs)
     assert (status, body["errors"][0]["code"]) == (400, code), body

@@ -36,7 +36,13 @@ async def llama_server() -> Any:
     params.model.path = str(await weights.embedded_model(silent, weights.MINILM))
     params.embedding, params.pooling_type = True, xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
     params.n_ctx, params.n_parallel, params.n_batch, params.n_ubatch, params.ui, params.verbosity = (
-        1024, 2, 512, 512, False, 1)
+        1024,
+        2,
+        512,
+        512,
+        False,
+        1,
+    )
     return await asyncio.to_thread(xllamacpp.Server, params)
 
 
@@ -103,7 +109,8 @@ async def test_speech(pilot: Pilot, upstream: Upstream) -> None:
     assert (status, body["result"]["text"], body["result"]["word_count"]) == (200, "Hello you.", 2)
     assert body["result"]["transcription_info"] == {"language": "en", "duration": 2.0}
     assert body["result"]["vtt"] == (
-        "WEBVTT\n\n00:00:00.000 --> 00:00:01.500\nHello\n\n00:00:01.500 --> 00:00:02.000\nyou.\n")
+        "WEBVTT\n\n00:00:00.000 --> 00:00:01.500\nHello\n\n00:00:01.500 --> 00:00:02.000\nyou.\n"
+    )
     asked = {"path": "/v1/audio/transcriptions", "model": "acme", "response_format": "verbose_json", "language": "en"}
     assert upstream.asked[-1] == {**asked, "file": b"RIFF"}
     await run(pilot, TURBO, {"audio": [82, 73], "task": "translate", "initial_prompt": "So"})

@@ -23,7 +23,8 @@ from serving import serving, write
 from task_models import greedy, pooled_by_cls, tiny_bert, tiny_whisper
 
 pytestmark = [
-    pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(400),
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.timeout(400),
     pytest.mark.skipif(find_spec("vllm") is None, reason="vLLM is not installed"),
 ]
 
@@ -47,14 +48,22 @@ class Models:
     def __init__(self, folder: Path) -> None:
         self.encoder = tiny_bert(folder / "encoder")
         pooled_by_cls(folder / "encoder")
-        self.judge = tiny_bert(folder / "judge", "BertForSequenceClassification", id2label=LABELS,
-                               label2id={name: number for number, name in LABELS.items()})
+        self.judge = tiny_bert(
+            folder / "judge",
+            "BertForSequenceClassification",
+            id2label=LABELS,
+            label2id={name: number for number, name in LABELS.items()},
+        )
         self.listener = tiny_whisper(folder / "listener")
-        encoder, judge, listener = (f"engine: vllm, vllm: {{model: {folder}/{name}, dtype: float32}}"
-                                    for name in ("encoder", "judge", "listener"))
-        self.rows = (f'"{BGE}": {{{encoder}}}\n"{M3}": {{{encoder}, pooling: mean}}\n'
-                     f'"{RERANKER}": {{{judge}}}\n"{SENTIMENT}": {{{judge}}}\n'
-                     f'"{WHISPER}": {{{listener}}}\n"{TURBO}": {{{listener}}}\n')
+        encoder, judge, listener = (
+            f"engine: vllm, vllm: {{model: {folder}/{name}, dtype: float32}}"
+            for name in ("encoder", "judge", "listener")
+        )
+        self.rows = (
+            f'"{BGE}": {{{encoder}}}\n"{M3}": {{{encoder}, pooling: mean}}\n'
+            f'"{RERANKER}": {{{judge}}}\n"{SENTIMENT}": {{{judge}}}\n'
+            f'"{WHISPER}": {{{listener}}}\n"{TURBO}": {{{listener}}}\n'
+        )
 
     def vectors(self, text: str) -> Any:
         """One row per token, as tensors."""
@@ -159,7 +168,8 @@ async def test_contexts_are_ranked(pilot: Pilot, models: Models) -> None:
     expected = [models.verdict(query, text)[1] for text in [*texts[:3], "people " * 59]]
     assert {row["id"]: row["score"] for row in found} == pytest.approx(dict(enumerate(expected)), abs=1e-4)
     assert (await result(pilot, RERANKER, {**asked, "top_k": 2}))["response"] == [
-        {"id": row["id"], "score": pytest.approx(row["score"], abs=1e-5)} for row in found[:2]]
+        {"id": row["id"], "score": pytest.approx(row["score"], abs=1e-5)} for row in found[:2]
+    ]
 
 
 def timed(tokens: list[str], end: float) -> list[dict[str, Any]]:
@@ -205,22 +215,32 @@ async def test_a_long_recording_is_heard_to_its_end(pilot: Pilot) -> None:
     assert all(0 <= each["start"] <= each["end"] <= 65 for each in found["segments"])
 
 
-@pytest.mark.parametrize(("model", "inputs", "text"), [
-    (TURBO, {}, "required properties at '/' are 'audio'"),
-    (TURBO, {"audio": "UklGRg==", "task": "sing"}, "'/task' must be one of 'transcribe,translate'"),
-    (TURBO, {"audio": "UklGRg==", "vad_filter": True}, "'/vad_filter' is not served here"),
-    (TURBO, {"audio": "UklGRg==", "language": "tlh"}, "'/language' 'tlh' is not one of the model's"),
-    (WHISPER, b"nothing but noise", "'/audio' cannot be read"),
-    (WHISPER, b"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nfile:///etc/hostname\n", "'/audio' cannot be read"),
-    (WHISPER, {"audio": [1, 2, 3]}, "'/audio' cannot be read"),
-    (RERANKER, {"query": "a"}, "required properties at '/' are 'contexts'"),
-    (RERANKER, {"query": "", "contexts": []}, "Length of '/query' must be >= 1, Length of '/contexts' must be >= 1"),
-    (RERANKER, {"query": "a", "contexts": [{"text": "a"}], "top_k": 0}, "'/top_k' must be >= 1"),
-    (RERANKER, {"query": "a", "contexts": [{"text": "a"}], "top_k": "1"},
-     "Type mismatch of '/top_k', 'string' not in 'integer'"),
-    (SENTIMENT, {}, "required properties at '/' are 'text'"),
-    (SENTIMENT, {"text": ["a"]}, "Type mismatch of '/text', 'array' not in 'string'"),
-])
+@pytest.mark.parametrize(
+    ("model", "inputs", "text"),
+    [
+        (TURBO, {}, "required properties at '/' are 'audio'"),
+        (TURBO, {"audio": "UklGRg==", "task": "sing"}, "'/task' must be one of 'transcribe,translate'"),
+        (TURBO, {"audio": "UklGRg==", "vad_filter": True}, "'/vad_filter' is not served here"),
+        (TURBO, {"audio": "UklGRg==", "language": "tlh"}, "'/language' 'tlh' is not one of the model's"),
+        (WHISPER, b"nothing but noise", "'/audio' cannot be read"),
+        (WHISPER, b"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nfile:///etc/hostname\n", "'/audio' cannot be read"),
+        (WHISPER, {"audio": [1, 2, 3]}, "'/audio' cannot be read"),
+        (RERANKER, {"query": "a"}, "required properties at '/' are 'contexts'"),
+        (
+            RERANKER,
+            {"query": "", "contexts": []},
+            "Length of '/query' must be >= 1, Length of '/contexts' must be >= 1",
+        ),
+        (RERANKER, {"query": "a", "contexts": [{"text": "a"}], "top_k": 0}, "'/top_k' must be >= 1"),
+        (
+            RERANKER,
+            {"query": "a", "contexts": [{"text": "a"}], "top_k": "1"},
+            "Type mismatch of '/top_k', 'string' not in 'integer'",
+        ),
+        (SENTIMENT, {}, "required properties at '/' are 'text'"),
+        (SENTIMENT, {"text": ["a"]}, "Type mismatch of '/text', 'array' not in 'string'"),
+    ],
+)
 async def test_bad_inputs_are_5006(pilot: Pilot, model: str, inputs: Any, text: str) -> None:
     status, body = await run(pilot, model, inputs)
     assert (status, body["errors"][0]["code"]) == (400, 5006)

@@ -103,10 +103,21 @@ def test_every_token_of_the_gpu_model_says_something(tmp_path: Path) -> None:
 
 
 def test_engine_arguments_are_the_same_for_both() -> None:
-    arguments = {"model": "m", "load_format": "dummy", "enforce_eager": True, "enable_prefix_caching": False,
-                 "max_model_len": 8}
-    assert gpu.flags(arguments) == ["--load-format", "dummy", "--enforce-eager", "--no-enable-prefix-caching",
-                                    "--max-model-len", "8"]
+    arguments = {
+        "model": "m",
+        "load_format": "dummy",
+        "enforce_eager": True,
+        "enable_prefix_caching": False,
+        "max_model_len": 8,
+    }
+    assert gpu.flags(arguments) == [
+        "--load-format",
+        "dummy",
+        "--enforce-eager",
+        "--no-enable-prefix-caching",
+        "--max-model-len",
+        "8",
+    ]
     assert dict(map(gpu.engine_argument, ["a=1", "b=text", "c=false"])) == {"a": 1, "b": "text", "c": False}
     compilation = dict([gpu.engine_argument('compilation_config={"cudagraph_mode": "FULL"}')])
     assert gpu.flags(compilation) == ["--compilation-config", '{"cudagraph_mode": "FULL"}']

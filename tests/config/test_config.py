@@ -64,12 +64,15 @@ def test_toml(load: Load, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["wrangler.json", "wrangler.jsonc"])
 def test_json_with_comments_bom_trailing_commas_and_a_repeated_key(load: Load, name: str) -> None:
-    loaded = load("""\ufeff{
+    loaded = load(
+        """\ufeff{
         // the worker
         "$schema": "node_modules/wrangler/config-schema.json",
         "name": "j", "main": "entry.py", /* twice: */ "vars": {"A": 1}, "vars": {"B": [1,], "N": null},
         "ai": {"binding": "AI", "remote": true},
-    }""", name)
+    }""",
+        name,
+    )
     assert loaded.name == "j"
     assert loaded.vars == {"B": [1], "N": None}
     assert loaded.warnings == ()

@@ -9,7 +9,9 @@ import pytest
 
 from serving import ROUTER, Served, serving, write
 
-WORKER = ROUTER + '''
+WORKER = (
+    ROUTER
+    + """
 import workers
 from workers import Response, WorkerEntrypoint, env as imported
 AT_IMPORT = imported.PLAIN
@@ -26,7 +28,8 @@ def printed(env): print(env, imported); return Response(repr(env))
 def from_module(): return Response.json([AT_IMPORT, imported.PLAIN, imported["PLAIN"], "PLAIN" in imported])
 def secret(env): return Response(env.SECRET)
 def called(env): return env.PLAIN()
-'''
+"""
+)
 CONFIG = """
 [vars]
 PLAIN = "top"

@@ -84,7 +84,12 @@ async def test_what_is_left_out_shows_it_by_itself(host: Host, tmp_path: Path) -
     (folder / "dangling.py").symlink_to("nowhere")
     printed = await host.cli("deploy", cwd=folder)
     assert await sent(host, folder, "left") == [
-        "entry.py", "folder/deep/far.py", "helper.py", "python_modules/p.py", "venv/x.py"]
+        "entry.py",
+        "folder/deep/far.py",
+        "helper.py",
+        "python_modules/p.py",
+        "venv/x.py",
+    ]
     assert "from elsewhere: folder/deep/far.py, helper.py\n" in printed
 
 
@@ -103,7 +108,8 @@ async def test_a_version_by_its_number_or_the_beginning_of_its_id(host: Host, tm
     second = await host.deploy(folder)
     for wanted, number, text in (("1", 1, "one"), (second[:8], 2, "two"), (first.upper(), 1, "one"), ("2", 2, "two")):
         assert f"version {number} answers   {(first, second)[number - 1]}" in await host.cli(
-            "rollback", wanted, cwd=folder)
+            "rollback", wanted, cwd=folder
+        )
         assert await host.get("named") == (200, text)
     for wanted in ("3", "-1", second[:3]):
         error = await host.cli("rollback", "--", wanted, cwd=folder, fails=True)
@@ -119,7 +125,8 @@ async def test_what_is_not_served_is_said_as_in_dev(tmp_path: Path) -> None:
     config = '[triggers]\ncrons = ["* * * * *"]\n[assets]\ndirectory = "."\n[[kv_namespaces]]\nbinding = "KV"\n'
     folder = worker(tmp_path, says("x"), config, name="unserved", **{".dev.vars": "nonsense here\n"})
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-P", "-m", "runtime.cli", "deploy", "--dry-run", cwd=folder, stderr=asyncio.subprocess.PIPE)
+        sys.executable, "-P", "-m", "runtime.cli", "deploy", "--dry-run", cwd=folder, stderr=asyncio.subprocess.PIPE
+    )
     told = [line.removeprefix("▲ ") for line in (await process.communicate())[1].decode().splitlines()]
     assert len(told) == 3
     assert told == [line for line in load(None, cwd=folder).warnings if ".dev.vars" not in line]

@@ -49,8 +49,10 @@ async def test_an_upload_that_is_cut_leaves_nothing(tmp_path: Path) -> None:
         port = int(host.url.rpartition(":")[2])
         before = sorted(path.name for path in (tmp_path / "data" / "bundles").iterdir())
         _, writer = await asyncio.open_connection("127.0.0.1", port)
-        head = (f"PUT {API}/scripts/app HTTP/1.1\r\nhost: x\r\ncontent-length: 100000\r\n"
-                "content-type: multipart/form-data; boundary=b\r\n\r\n--b\r\n")
+        head = (
+            f"PUT {API}/scripts/app HTTP/1.1\r\nhost: x\r\ncontent-length: 100000\r\n"
+            "content-type: multipart/form-data; boundary=b\r\n\r\n--b\r\n"
+        )
         writer.write(head.encode())
         await writer.drain()
         writer.transport.abort()
@@ -90,8 +92,11 @@ async def test_killed_in_the_middle_of_deploys(tmp_path: Path) -> None:
 async def test_a_killed_zygote_is_replaced(tmp_path: Path) -> None:
     async with hosting(tmp_path / "data") as host:
         await host.deploy(worker(tmp_path / "app", says("one")))
-        zygote = next(child for child in psutil.Process(host.process.pid).children()
-                      if "runtime.isolate.zygote" in child.cmdline())
+        zygote = next(
+            child
+            for child in psutil.Process(host.process.pid).children()
+            if "runtime.isolate.zygote" in child.cmdline()
+        )
         zygote.kill()
         async with asyncio.timeout(60):
             while await host.get("app") != (200, "one"):
@@ -104,8 +109,26 @@ async def test_over_tls(tmp_path: Path) -> None:
     if shutil.which("openssl") is None:
         pytest.skip("openssl makes the certificate")
     certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost",
-                    "-keyout", str(key), "-out", str(certificate)], check=True, capture_output=True)
+    subprocess.run(
+        [
+            "openssl",
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-days",
+            "1",
+            "-subj",
+            "/CN=localhost",
+            "-keyout",
+            str(key),
+            "-out",
+            str(certificate),
+        ],
+        check=True,
+        capture_output=True,
+    )
     async with hosting(tmp_path / "data", "--certificate", str(certificate), "--key", str(key)) as host:
         assert host.url.startswith("https://")
         form = aiohttp.FormData()

@@ -43,7 +43,8 @@ async def test_deploy_prints_the_url_that_answers(host: Host, tmp_path: Path) ->
 
 async def test_a_worker_sees_its_own_path(host: Host, tmp_path: Path) -> None:
     entry = "from workers import Response, URL\n" + (
-        "def fetch(request):\n    url = URL(request.url)\n    return Response(url.pathname + url.search)")
+        "def fetch(request):\n    url = URL(request.url)\n    return Response(url.pathname + url.search)"
+    )
     await host.deploy(worker(tmp_path, entry, name="paths"))
     assert await host.get("paths", "/a%20b/c?d=e") == (200, "/a%20b/c?d=e")
     assert await host.get("paths", "/") == (200, "/")
@@ -74,9 +75,16 @@ async def test_files_data_packages_and_settings_travel(host: Host, tmp_path: Pat
         "        (here / 'ignored.txt').exists(), (here / '.dev.vars').exists(), hasattr(env, 'SECRET')])\n"
     )  # fmt: skip
     config = '[vars]\nTEXT = "a"\nTABLE = {a = [1]}\n'
-    files = {"data.json": '{"a": 1}', "package/__init__.py": "", "package/deep.py": "VALUE = 7",
-             ".dev.vars": "SECRET=s", "ignored.txt": "x", "kept/ignored.txt": "x", ".gitignore": "/ignored.txt\n",
-             ".pilot/state/x.db": "x"}
+    files = {
+        "data.json": '{"a": 1}',
+        "package/__init__.py": "",
+        "package/deep.py": "VALUE = 7",
+        ".dev.vars": "SECRET=s",
+        "ignored.txt": "x",
+        "kept/ignored.txt": "x",
+        ".gitignore": "/ignored.txt\n",
+        ".pilot/state/x.db": "x",
+    }
     printed = await host.cli("deploy", cwd=worker(tmp_path, entry, config, "files", **files))
     assert "SECRET" in printed.splitlines()[-1]  # that it was not sent
     assert json.loads((await host.get("files"))[1]) == [{"a": 1}, 7, "a", {"a": [1]}, False, False, False]
@@ -116,7 +124,10 @@ async def test_versions_rollback_and_deployments(host: Host, tmp_path: Path) -> 
     versions = json.loads(await host.cli("versions", "--json", cwd=folder))
     assert [(row["id"], row["number"]) for row in versions] == [(second, 2), (first, 1)]
     assert versions[1]["annotations"] == {
-        "workers/message": "the first", "workers/tag": "v1", "workers/triggered_by": "upload"}
+        "workers/message": "the first",
+        "workers/tag": "v1",
+        "workers/triggered_by": "upload",
+    }
     rows = json.loads(await host.cli("deployments", "--json", cwd=folder))
     assert [row["versions"][0]["version_id"] for row in rows] == [second, first, second, first]
 
@@ -163,8 +174,10 @@ async def test_deployments_that_make_no_sense(host: Host, tmp_path: Path, versio
 
 
 async def test_secrets_are_sealed_and_belong_to_versions(host: Host, tmp_path: Path) -> None:
-    entry = ("from workers import Response\n"
-             "def fetch(request, env): return Response(getattr(env, 'KEY', 'none') + getattr(env, 'B', ''))")
+    entry = (
+        "from workers import Response\n"
+        "def fetch(request, env): return Response(getattr(env, 'KEY', 'none') + getattr(env, 'B', ''))"
+    )
     folder = worker(tmp_path, entry, name="sealed")
     before = await host.deploy(folder)
     assert await host.get("sealed") == (200, "none")
@@ -230,8 +243,15 @@ async def test_workers_are_shut_in(host: Host, tmp_path: Path) -> None:
     config = f'[vars]\nDATA = "{host.data}"\n'
     await host.deploy(worker(tmp_path, entry, config, "shut"))
     assert json.loads((await host.get("shut"))[1]) == {
-        "passwd": "PermissionError", "data": "PermissionError", "run": "PermissionError", "socket": "PermissionError",
-        "parent": "PermissionError", "code": "PermissionError", "temp": "done", "environ": []}
+        "passwd": "PermissionError",
+        "data": "PermissionError",
+        "run": "PermissionError",
+        "socket": "PermissionError",
+        "parent": "PermissionError",
+        "code": "PermissionError",
+        "temp": "done",
+        "environ": [],
+    }
 
 
 async def test_errors_tell_strangers_nothing(host: Host, tmp_path: Path) -> None:
@@ -244,8 +264,10 @@ async def test_errors_tell_strangers_nothing(host: Host, tmp_path: Path) -> None
 
 
 async def test_streams_of_the_model(host: Host, tmp_path: Path) -> None:
-    entry = ("async def fetch(request, env):\n"
-             "    return await env.AI.run('@cf/meta/llama-2-7b-chat-int8', {'prompt': 'a b c', 'stream': True})")
+    entry = (
+        "async def fetch(request, env):\n"
+        "    return await env.AI.run('@cf/meta/llama-2-7b-chat-int8', {'prompt': 'a b c', 'stream': True})"
+    )
     await host.deploy(worker(tmp_path, entry, '[ai]\nbinding = "AI"\n', "model"))
     status, text = await host.get("model")
     assert status == 200
@@ -429,8 +451,9 @@ async def test_a_hosts_own_settings(tmp_path: Path) -> None:
     (data / "host.toml").write_text("[pilot]\npadding = false\nopenai_routes = true\n")
     async with hosting(data) as host:
         body = {"model": "@cf/meta/llama-2-7b-chat-int8", "messages": [{"role": "user", "content": "a b"}]}
-        async with host.http.post(f"{host.url}/v1/chat/completions", json=body,
-                                  headers={"authorization": "Bearer any"}) as response:
+        async with host.http.post(
+            f"{host.url}/v1/chat/completions", json=body, headers={"authorization": "Bearer any"}
+        ) as response:
             assert (await response.json())["choices"][0]["message"]["content"] == "a b"
     (data / "host.toml").write_text("[pilot]\npading = false\n")
     async with hosting(tmp_path / "other") as host:

@@ -141,8 +141,10 @@ async def test_what_an_upload_may_not_ask_for(host: Host, house: Path, requireme
 
 async def test_packages_that_came_along(host: Host, tmp_path: Path) -> None:
     """As pywrangler sends them: what is pure Python serves as it is, what is compiled for Pyodide does not."""
-    entry = ("import native, pure\nfrom workers import Response\n"
-             "def fetch(request): return Response(f'{pure.told()}, {native.told()}')\n")
+    entry = (
+        "import native, pure\nfrom workers import Response\n"
+        "def fetch(request): return Response(f'{pure.told()}, {native.told()}')\n"
+    )
     files = {
         "python_modules/pure.py": "def told(): return 'sent'\n",
         "python_modules/pure-1.0.dist-info/RECORD": "pure.py,,\n",

@@ -38,7 +38,8 @@ async def host(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Host]:
     options = "max_model_len: 4096"
     (data / "models.yaml").write_text(
         f'"{MODEL}":\n  engine: vllm\n  vllm: {{model: "{model}", {options}}}\n  preload: true\n'
-        f"  context_window: 4096\n  max_input_tokens: null\n  max_output_tokens: null\n")
+        f"  context_window: 4096\n  max_input_tokens: null\n  max_output_tokens: null\n"
+    )
     async with hosting(data, engine=None) as running:
         await running.says("is ready on", within=LOADING)
         yield running
@@ -114,8 +115,11 @@ def isolates(host: Host) -> list[int]:
 @pytest.mark.timeout(600)
 async def test_a_killed_model_comes_back(host: Host) -> None:
     whole = await events(host, 50)
-    engine = next(child for child in psutil.Process(host.process.pid).children(recursive=True)
-                  if "bindings.ai.engine.server" in " ".join(child.cmdline()))
+    engine = next(
+        child
+        for child in psutil.Process(host.process.pid).children(recursive=True)
+        if "bindings.ai.engine.server" in " ".join(child.cmdline())
+    )
     since = len(host.events)
     engine.kill()
     assert (await host.get("chat"))[0] == 200, "the worker's own page needs no model"

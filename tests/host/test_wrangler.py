@@ -41,7 +41,8 @@ PLACE = "New"
 """
 
 pytestmark = [
-    pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(600),
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.timeout(600),
     pytest.mark.skipif(os.name != "posix" or os.uname().sysname != "Linux", reason="a host is Linux's"),
 ]
 

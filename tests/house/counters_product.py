@@ -74,8 +74,10 @@ class Counters(Product):
 
     @classmethod
     def upload(cls, config: Config) -> Sequence[Mapping[str, Any]]:
-        return [{"name": table["binding"], "type": "counter", "start": table.get("start", 0)}
-                for table in config.products.get(cls.key, ())]
+        return [
+            {"name": table["binding"], "type": "counter", "start": table.get("start", 0)}
+            for table in config.products.get(cls.key, ())
+        ]
 
     @classmethod
     def restore(cls, uploaded: Sequence[Mapping[str, Any]]) -> Any:

@@ -31,7 +31,8 @@ def test_every_flag_is_listed() -> None:
 
     flags = {name for param in host.params if isinstance(param, click.Option) for name in param.opts}
     assert {row[0].strip("`").split()[0] for row in rows(DOCS, "flag of `pilot host`")} == {
-        flag for flag in flags if flag.startswith("--")}
+        flag for flag in flags if flag.startswith("--")
+    }
 
 
 def test_every_limit_is_listed_with_its_default() -> None:
@@ -40,7 +41,7 @@ def test_every_limit_is_listed_with_its_default() -> None:
 
 
 def test_every_fault_has_its_tests() -> None:
-    sources = "".join(path.read_text("utf-8") for path in ROOT.glob("tests/test_*.py"))
+    sources = "".join(path.read_text("utf-8") for path in ROOT.glob("tests/**/test_*.py"))
     for row in rows(DOCS, "fault"):
         named = re.findall(r"`(test_\w+)`", row[4])
         assert named, row

@@ -20,7 +20,8 @@ from serving import Served, serving, write
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]
 BLOCKS = [
-    (page.name, block) for page in PAGES
+    (page.name, block)
+    for page in PAGES
     for block in re.findall(r"^```sh\n(.*?)^```", page.read_text("utf-8"), re.MULTILINE | re.DOTALL)
 ]
 WORKERS = (ROOT / "docs/workers.md").read_text("utf-8")
@@ -28,16 +29,21 @@ WORKERS = (ROOT / "docs/workers.md").read_text("utf-8")
 RUN = {
     "pilot dev": "test_readme.py, test_wrangler.py, test_tracing.py; installing: test_install.py",
     "pilot deploy --config": "test_deploy_docs.py",
-    "pilot versions": "here", "_PILOT_COMPLETE": "here", "__pilot/metrics": "here",
-    "bindings.ai.shim": "test_wrangler.py", "pilot bench": "test_readme.py",
+    "pilot versions": "here",
+    "_PILOT_COMPLETE": "here",
+    "__pilot/metrics": "here",
+    "bindings.ai.shim": "test_wrangler.py",
+    "pilot bench": "test_readme.py",
 }
 ELSEWHERE = {
     "make dev": "it is what CI runs",
     "pip install": "needs an index; which extras there are is checked below",
-    "sudo ": "needs systemd; the unit is verified below", "docker ": "needs Docker",
+    "sudo ": "needs systemd; the unit is verified below",
+    "docker ": "needs Docker",
     "npx wrangler": "needs npm; test_wrangler.py and test_host_wrangler.py run the same",
     "pilot host --host 0.0.0.0": "leaves loopback; test_host.py does the same on it",
-    "export PILOT_HOST": "needs another machine", "pilot deploy": "test_host.py",
+    "export PILOT_HOST": "needs another machine",
+    "pilot deploy": "test_host.py",
 }
 
 
@@ -66,7 +72,11 @@ def test_a_host_without_its_extra_says_what_to_type(tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['cryptography'] = None\n")
     done = subprocess.run(
         [sys.executable, "-P", "-m", "runtime.cli", "host", "--data", str(tmp_path / "data"), "--port", "0"],
-        env={**os.environ, "PYTHONPATH": str(tmp_path)}, capture_output=True, text=True, timeout=60)
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
     assert done.returncode == 3
     typed = re.search(rf"{re.escape(sys.executable)} -m pip install -e '(.*)\[host\]'", done.stderr)
     assert typed, done.stderr
@@ -124,7 +134,7 @@ def test_every_name_of_js_is_listed() -> None:
     listed = re.search(r"^\| `js` \| \|$.*?\n\n", WORKERS, re.MULTILINE | re.DOTALL)
     assert listed
     source = (ROOT / "runtime/sdk/js/__init__.py").read_text("utf-8")
-    names = re.findall(r'"(\w+)"', source[source.index("__all__"):source.index("]", source.index("__all__"))])
+    names = re.findall(r'"(\w+)"', source[source.index("__all__") : source.index("]", source.index("__all__"))])
     assert set(names) <= set(re.findall(r"`(\w+)`", listed[0]))
 
 
@@ -142,7 +152,8 @@ def test_the_unit_is_one(tmp_path: Path) -> None:
 async def bash(script: str, cwd: Path = ROOT) -> str:
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     process = await asyncio.create_subprocess_exec(
-        "bash", "-euc", script, cwd=cwd, env={**os.environ, "PATH": path}, stdout=subprocess.PIPE)
+        "bash", "-euc", script, cwd=cwd, env={**os.environ, "PATH": path}, stdout=subprocess.PIPE
+    )
     async with asyncio.timeout(60):
         out, _ = await process.communicate()
     assert process.returncode == 0, script

@@ -24,8 +24,11 @@ def locked(name: str) -> set[str]:
 def required(name: str) -> dict[str, str]:
     """What it asks for without an extra: requirement → marker."""
     found = map(Requirement, importlib.metadata.requires(name) or [])
-    return {bare(needed): str(needed.marker or "") for needed in found if "extra" not in str(needed.marker)
-            and needed.name not in FROM_ELSEWHERE}
+    return {
+        bare(needed): str(needed.marker or "")
+        for needed in found
+        if "extra" not in str(needed.marker) and needed.name not in FROM_ELSEWHERE
+    }
 
 
 def bare(requirement: Requirement) -> str:

@@ -48,7 +48,8 @@ start = 300
 """
 
 pytestmark = [
-    pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(600),
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.timeout(600),
     pytest.mark.skipif(os.name != "posix" or os.uname().sysname != "Linux", reason="a host is Linux's"),
 ]
 
@@ -61,8 +62,14 @@ class Tree:
 
     def pilot(self, folder: Path, *words: str) -> tuple[int, str]:
         """(exit code, what it says) of `pilot WORDS`."""
-        done = subprocess.run([self.python, "-P", "-m", "runtime.cli", *words], cwd=folder, text=True, timeout=120,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        done = subprocess.run(
+            [self.python, "-P", "-m", "runtime.cli", *words],
+            cwd=folder,
+            text=True,
+            timeout=120,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
         return done.returncode, done.stdout
 
 
@@ -77,8 +84,11 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Tree:
     registry.write_text(f"{before}\n{LINE}{brace[1:]}{after}")
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", copy / "venv"], check=True)
     python = copy / "venv/bin/python"
-    own = Path(subprocess.check_output([python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
-                                       text=True).strip())
+    own = Path(
+        subprocess.check_output(
+            [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], text=True
+        ).strip()
+    )
     (own / "tree.pth").write_text(f"{copy}\n{sysconfig.get_path('purelib')}\n")
     return Tree(str(python))
 
@@ -116,12 +126,15 @@ async def test_an_environment_has_its_own(tree: Tree, tmp_path: Path) -> None:
         assert not warnings(pilot)
 
 
-@pytest.mark.parametrize(("config", "told"), [
-    ('[vars]\nHITS = "x"\n[[counters]]\nbinding = "HITS"', "'HITS' is both a variable and a Counters binding"),
-    ('[[counters]]\nbindin = "HITS"', "[[counters]] #1: has no 'binding'"),
-    ('[[counters]]\nbinding = "HITS"\nstart = "5"', "must be a whole number, not a string"),
-    ('[pilot]\ncounter_steps = 1', "has no setting 'counter_steps' (did you mean 'counter_step'?)"),
-])
+@pytest.mark.parametrize(
+    ("config", "told"),
+    [
+        ('[vars]\nHITS = "x"\n[[counters]]\nbinding = "HITS"', "'HITS' is both a variable and a Counters binding"),
+        ('[[counters]]\nbindin = "HITS"', "[[counters]] #1: has no 'binding'"),
+        ('[[counters]]\nbinding = "HITS"\nstart = "5"', "must be a whole number, not a string"),
+        ("[pilot]\ncounter_steps = 1", "has no setting 'counter_steps' (did you mean 'counter_step'?)"),
+    ],
+)
 async def test_mistakes_are_told(tree: Tree, tmp_path: Path, config: str, told: str) -> None:
     code, said = tree.pilot(folder(tmp_path / "app", config=config), "dev", "--port", "0")
     assert code == 3
@@ -129,8 +142,9 @@ async def test_mistakes_are_told(tree: Tree, tmp_path: Path, config: str, told: 
 
 
 async def test_a_key_that_its_table_has_not_is_warned_of(tree: Tree, tmp_path: Path) -> None:
-    code, said = tree.pilot(folder(tmp_path / "app", config=CONFIG.replace("start = 5", "stat = 5")), "deploy",
-                            "--dry-run")
+    code, said = tree.pilot(
+        folder(tmp_path / "app", config=CONFIG.replace("start = 5", "stat = 5")), "deploy", "--dry-run"
+    )
     assert "unknown key 'stat' is ignored (did you mean 'start'?)" in " ".join(said.split())
     assert code == 0
 
@@ -154,13 +168,25 @@ async def test_from_the_first_deploy_to_the_end(host: Host, tmp_path: Path) -> N
 
 
 async def test_wrangler_uploads_it(host: Host, tmp_path: Path) -> None:
-    app = worker(tmp_path / "counted", ENTRY.replace("{VERSION}", "w").replace("HITS", "WRANGLED"),
-                 WRANGLER.replace("HITS", "WRANGLED"), "counted")
+    app = worker(
+        tmp_path / "counted",
+        ENTRY.replace("{VERSION}", "w").replace("HITS", "WRANGLED"),
+        WRANGLER.replace("HITS", "WRANGLED"),
+        "counted",
+    )
     environment = {
         **os.environ, **QUIET, "CLOUDFLARE_API_BASE_URL": f"{host.url}/client/v4", "CLOUDFLARE_API_TOKEN": "any",
         "CLOUDFLARE_ACCOUNT_ID": "host", "HOME": str(tmp_path), "WRANGLER_HIDE_BANNER": "true",
     }  # fmt: skip
-    done = subprocess.run([*wrangler("4.42.2", (18, 0)), "deploy"], cwd=app, env=environment, text=True, timeout=300,
-                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    done = subprocess.run(
+        [*wrangler("4.42.2", (18, 0)), "deploy"],
+        cwd=app,
+        env=environment,
+        text=True,
+        timeout=300,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
     assert done.returncode == 0, done.stdout
     assert await host.get("counted") == (200, "w 301")

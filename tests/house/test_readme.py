@@ -47,18 +47,30 @@ async def test_pilot_dev_and_curl_do_as_shown(start_pilot: Start, block: str) ->
     found = commands(block)
     serve = next(words for words in found if words[:2] == ["pilot", "dev"])
     options = dict(zip(serve[2::2], serve[3::2], strict=True))
-    pilot = await start_pilot(ROOT / options.pop("--config", "wrangler.toml"), "--engine", "echo",
-                              *(word for option in options.items() for word in option))
+    pilot = await start_pilot(
+        ROOT / options.pop("--config", "wrangler.toml"),
+        "--engine",
+        "echo",
+        *(word for option in options.items() for word in option),
+    )
     for words in found:
         if words[0] == "curl":
-            shown = await run("curl", "--silent", "--show-error", "--fail", "--max-time", "20",
-                              *(word.replace(ADDRESS, pilot.url.rstrip("/")) for word in words[1:]))
+            shown = await run(
+                "curl",
+                "--silent",
+                "--show-error",
+                "--fail",
+                "--max-time",
+                "20",
+                *(word.replace(ADDRESS, pilot.url.rstrip("/")) for word in words[1:]),
+            )
             assert "new" in shown or "york" in shown, shown
 
 
 async def run(*command: str) -> str:
-    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE,
-                                                   stderr=asyncio.subprocess.STDOUT)
+    process = await asyncio.create_subprocess_exec(
+        *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
     output, _ = await process.communicate()
     assert process.returncode == 0, output.decode()
     return output.decode()
@@ -105,8 +117,11 @@ def test_every_engine_is_listed() -> None:
 
 
 def test_every_setting_is_listed() -> None:
-    ours = {field for kind in (PilotSettings, *(product.settings for product in products() if product.settings))
-            for field in kind.__struct_fields__}
+    ours = {
+        field
+        for kind in (PilotSettings, *(product.settings for product in products() if product.settings))
+        for field in kind.__struct_fields__
+    }
     assert first_column("setting", CONFIGURATION) == ours
 
 

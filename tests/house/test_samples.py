@@ -60,9 +60,7 @@ async def test_transform_changes_what_passes_through(start_pilot: Start, http: a
     assert found[-2]["usage"]["completion_tokens"] == 4
 
 
-async def test_chat_serves_its_page_its_model_and_its_stream(
-    start_pilot: Start, http: aiohttp.ClientSession
-) -> None:
+async def test_chat_serves_its_page_its_model_and_its_stream(start_pilot: Start, http: aiohttp.ClientSession) -> None:
     pilot = await start_pilot(WORKERS / "chat", "--engine", "echo")
     async with http.get(pilot.url) as response:
         assert response.content_type == "text/html"
@@ -73,10 +71,16 @@ async def test_chat_serves_its_page_its_model_and_its_stream(
         assert await response.json() == {"model": "@cf/meta/llama-2-7b-chat-int8", "stand_in": "echo"}
 
 
-@pytest.mark.parametrize(("params", "status"), [
-    ({}, 400), ({"query": "  "}, 400), ({"query": "x", "history": "no json"}, 400),
-    ({"query": "x", "history": '{"a": 1}'}, 400), ({"query": "x", "history": "[1]"}, 400),
-])
+@pytest.mark.parametrize(
+    ("params", "status"),
+    [
+        ({}, 400),
+        ({"query": "  "}, 400),
+        ({"query": "x", "history": "no json"}, 400),
+        ({"query": "x", "history": '{"a": 1}'}, 400),
+        ({"query": "x", "history": "[1]"}, 400),
+    ],
+)
 async def test_chat_refuses_what_it_cannot_ask(
     start_pilot: Start, http: aiohttp.ClientSession, params: dict[str, str], status: int
 ) -> None:

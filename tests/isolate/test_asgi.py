@@ -69,10 +69,13 @@ async def pilot(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Serve
         yield pilot
 
 
-@pytest.mark.parametrize(("path", "status", "head"), [
-    ("/boom", 500, f"✘ GET /boom: {line('no answer')}: ValueError: no answer"),
-    ("/background", 200, f"✘ GET /background, after its answer: {line('too late')}: ValueError: too late"),
-])
+@pytest.mark.parametrize(
+    ("path", "status", "head"),
+    [
+        ("/boom", 500, f"✘ GET /boom: {line('no answer')}: ValueError: no answer"),
+        ("/background", 200, f"✘ GET /background, after its answer: {line('too late')}: ValueError: too late"),
+    ],
+)
 async def test_an_exception_is_headed_as_its_requests(pilot: Served, path: str, status: int, head: str) -> None:
     assert (await pilot.ask(path))[0] == status
     await pilot.event("output", text=head)

@@ -12,7 +12,9 @@ from serving import ROUTER, Served, serving, write
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-WORKER = ROUTER + '''
+WORKER = (
+    ROUTER
+    + """
 import asyncio, sys, time
 from workers import Response, env, wait_until, waitUntil, WorkerEntrypoint
 
@@ -67,7 +69,8 @@ def leaves(ctx):
         finally: print("closed")
     ctx.waitUntil(later("after leaving"))
     return Response(chunks())
-'''
+"""
+)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

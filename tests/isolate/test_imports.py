@@ -20,7 +20,7 @@ from serving import ROUTER, serving, write
 NAMES = ("runtime", "bindings", "token", "types", "queue", "tomllib", "yaml", "click", "msgspec", "uvloop", "js",
          "asgi", "python_multipart", "brotli", "helper")  # fmt: skip
 MODULES = {f"{name}.py": f"NAME = {name!r}\n" for name in NAMES} | {
-    "helper.py": "import msgspec, token\nNAME = 'helper' if msgspec.NAME + token.NAME == 'msgspectoken' else 'no'\n",
+    "helper.py": "import msgspec, token\nNAME = 'helper' if msgspec.NAME + token.NAME == 'msgspectoken' else 'no'\n"
 }
 ENTRY = f"""
 import json, tokenize, importlib.metadata
@@ -81,7 +81,8 @@ async def test_modules_named_like_ours_and_others(tmp_path: Path, how: list[str]
 
 async def test_packages_named_so(tmp_path: Path) -> None:
     entry = "import runtime, token\nfrom workers import Response\n" + (
-        "def fetch(): return Response(f'{runtime.V} {runtime.web.V} {runtime.again.V} {token.V}')\n")
+        "def fetch(): return Response(f'{runtime.V} {runtime.web.V} {runtime.again.V} {token.V}')\n"
+    )
     write(tmp_path, entry, files=PACKAGES)
     async with serving(tmp_path) as pilot:
         assert await pilot.ask() == (200, "their own their own their own packages"), pilot.log()
@@ -129,8 +130,19 @@ async def test_on_a_host(tmp_path: Path) -> None:
         assert await host.get("names", "/form", method="POST", data=form()) == (200, "value a.txt")
         assert (await host.get("names", "/model"))[0] == 200
 
-        wanted = ["starlette", "aiohttp", "msgspec", "uvloop", "ada_url", "yaml", "click", "pip", "python_multipart",
-                  "brotli", "backports"]
+        wanted = [
+            "starlette",
+            "aiohttp",
+            "msgspec",
+            "uvloop",
+            "ada_url",
+            "yaml",
+            "click",
+            "pip",
+            "python_multipart",
+            "brotli",
+            "backports",
+        ]
         entry = f"""
 import importlib, importlib.metadata, importlib.util
 from workers import Response, URL

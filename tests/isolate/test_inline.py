@@ -43,8 +43,12 @@ async def test_the_worker_runs_in_the_supervisor_and_reloads(tmp_path: Path) -> 
 
 
 async def test_a_breakpoint_stops_where_it_stands(tmp_path: Path) -> None:
-    write(tmp_path, ENTRY.replace("    return Response(answer)", "    breakpoint()\n    return Response(answer)"),
-          CONFIG, {"sibling.py": 'NAME = "one"'})
+    write(
+        tmp_path,
+        ENTRY.replace("    return Response(answer)", "    breakpoint()\n    return Response(answer)"),
+        CONFIG,
+        {"sibling.py": 'NAME = "one"'},
+    )
     near, far = pty.openpty()
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-P", "-m", "runtime.cli", "dev", "--inline", "--port", "0", "--engine", "echo",

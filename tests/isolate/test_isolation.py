@@ -14,7 +14,9 @@ from serving import ROUTER, Served, serving, write
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-WORKER = ROUTER + '''
+WORKER = (
+    ROUTER
+    + """
 import asyncio, ctypes, logging, os, resource, signal, subprocess, sys, threading, time, warnings
 from workers import Response
 
@@ -78,7 +80,8 @@ def asks():
     try: return Response(input())
     except EOFError: return Response("no input")
 def token(): return Response(str("PILOT_API_TOKEN" in os.environ))
-'''
+"""
+)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

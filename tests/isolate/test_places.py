@@ -43,8 +43,21 @@ async def test_closed_streams(tmp_path: Path, closed: str) -> None:
     write(tmp_path, ENTRY)
     port = free_port()
     process = await asyncio.create_subprocess_exec(
-        "bash", "-c", f'"$@" {closed} & echo $! >pid; wait', "bash", *PILOT, "dev", "--engine", "echo", "--port",
-        str(port), cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE, start_new_session=True)
+        "bash",
+        "-c",
+        f'"$@" {closed} & echo $! >pid; wait',
+        "bash",
+        *PILOT,
+        "dev",
+        "--engine",
+        "echo",
+        "--port",
+        str(port),
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+        start_new_session=True,
+    )
     try:
         async with aiohttp.ClientSession() as http, asyncio.timeout(60):
             while True:
@@ -82,12 +95,22 @@ async def test_no_home_for_a_host(tmp_path: Path, command: str) -> None:
 async def test_no_home_for_a_model(tmp_path: Path) -> None:
     write(tmp_path, ENTRY, "ai = {binding = 'AI'}\n")
     wrapper = tmp_path / "python"
-    wrapper.write_text(f'#!/bin/sh\nexec {" ".join(STRANGER)} env -u HOME -u PILOT_CACHE_DIR -u XDG_CACHE_HOME '
-                       f'{sys.executable} "$@"\n')
+    wrapper.write_text(
+        f'#!/bin/sh\nexec {" ".join(STRANGER)} env -u HOME -u PILOT_CACHE_DIR -u XDG_CACHE_HOME {sys.executable} "$@"\n'
+    )
     wrapper.chmod(0o755)
     process = await asyncio.create_subprocess_exec(
-        str(wrapper), *PILOT[1:], "dev", "--engine", "llamacpp", "--port", "0", cwd=tmp_path,
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT)
+        str(wrapper),
+        *PILOT[1:],
+        "dev",
+        "--engine",
+        "llamacpp",
+        "--port",
+        "0",
+        cwd=tmp_path,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
     assert process.stdout is not None
     said = ""
     async with asyncio.timeout(60):
@@ -114,7 +137,8 @@ async def test_a_data_folder_that_cannot_be(tmp_path: Path) -> None:
 async def run(*command: str, cwd: Path) -> tuple[int, str]:
     """(exit code, what it says) of a command that ends by itself."""
     process = await asyncio.create_subprocess_exec(
-        *command, cwd=cwd, stdin=subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT)
+        *command, cwd=cwd, stdin=subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
     async with asyncio.timeout(60):
         out, _ = await process.communicate()
     return process.returncode or 0, out.decode()

@@ -17,7 +17,9 @@ import pytest_asyncio
 
 from serving import ROUTER, Served, serving, write
 
-ENTRY = ROUTER + """
+ENTRY = (
+    ROUTER
+    + """
 import asyncio, os, sys, time
 from workers import Response
 
@@ -61,6 +63,7 @@ def block_a_thread():
 async def quit():
     os._exit(5)
 """
+)
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 CONFIG = '[ai]\nbinding = "AI"\n'
@@ -297,13 +300,16 @@ print("imported slowly")
 VALUE = "vendored"
 {}
 """
-VENDORED = ROUTER + """
+VENDORED = (
+    ROUTER
+    + """
 import slow_package
 from workers import Response
 
 async def index():
     return Response(slow_package.VALUE)
 """
+)
 
 
 @pytest.mark.parametrize(("more", "warm"), [

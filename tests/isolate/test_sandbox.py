@@ -13,7 +13,7 @@ from runtime.isolate import sandbox
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the sandbox is Linux's")
 
-TRIES = '''
+TRIES = """
 import asyncio, ctypes, json, os, signal, socket, ssl, subprocess, sys, threading, zoneinfo
 import uvloop
 from runtime.isolate import sandbox
@@ -74,7 +74,7 @@ for name, attempt in tries.items():
     except BaseException as error:
         outcomes[name] = type(error).__name__
 print(json.dumps([missing, outcomes]))
-'''
+"""
 
 REFUSED = {
     "PermissionError": [

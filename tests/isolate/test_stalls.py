@@ -14,7 +14,9 @@ import pytest_asyncio
 
 from serving import ROUTER, Served, serving, write
 
-ENTRY = ROUTER + """
+ENTRY = (
+    ROUTER
+    + """
 import asyncio, os, re, threading, time
 from workers import Response
 
@@ -50,6 +52,7 @@ async def brief():
 async def index():
     return Response(str(os.getpid()))
 """
+)
 THREADED = """
 import time
 from workers import Response
@@ -117,7 +120,7 @@ async def test_one_that_hangs_is_named_and_ends_with_its_last_client(
     assert said["waiting"][0] == f"GET /{path}"
     assert await pilot.save(ENTRY)
     assert int((await pilot.ask())[1]) != pid  # the new version answers
-    assert psutil.pid_exists(pid)              # somebody still waits for the old one
+    assert psutil.pid_exists(pid)  # somebody still waits for the old one
     await given_up(first, second)
     await gone(pid)
 
@@ -143,7 +146,6 @@ async def test_a_thread_that_computes_is_not_accused(pilot: Served) -> None:
     assert await pilot.save(THREADED)
     assert await pilot.ask() == (200, "crunched")
     assert not [line for line in pilot.events if line["event"] == "blocked"], pilot.log()
-
 
 
 async def test_a_slow_import_of_a_reload(pilot: Served, tmp_path: Path) -> None:

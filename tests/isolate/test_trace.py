@@ -64,7 +64,10 @@ def test_a_syntax_error_keeps_file_line_text_and_caret(tmp_path: Path) -> None:
 
 
 def test_causes_contexts_and_notes_stay(tmp_path: Path) -> None:
-    text = script_trace(failing(tmp_path, """
+    text = script_trace(
+        failing(
+            tmp_path,
+            """
 try:
     try:
         {}["k"]
@@ -73,14 +76,25 @@ try:
 except ValueError as error:
     error.add_note("while reading the menu")
     raise RuntimeError("third")
-"""))
-    for part in ("KeyError: 'k'", "direct cause", "ValueError: second", "while reading the menu",
-                 "During handling", "RuntimeError: third"):
+""",
+        )
+    )
+    for part in (
+        "KeyError: 'k'",
+        "direct cause",
+        "ValueError: second",
+        "while reading the menu",
+        "During handling",
+        "RuntimeError: third",
+    ):
         assert part in text
 
 
 def test_exception_groups_stay(tmp_path: Path) -> None:
-    text = script_trace(failing(tmp_path, """
+    text = script_trace(
+        failing(
+            tmp_path,
+            """
 import asyncio
 
 async def bad(n):
@@ -92,7 +106,9 @@ async def main():
         group.create_task(bad(2))
 
 asyncio.run(main())
-"""))
+""",
+        )
+    )
     assert "ExceptionGroup: unhandled errors in a TaskGroup" in text
     assert "ValueError: 1" in text
     assert "ValueError: 2" in text

@@ -20,7 +20,9 @@ from serving import ROUTER, Served, serving, write
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-WORKER = ROUTER + '''
+WORKER = (
+    ROUTER
+    + """
 import asyncio
 from workers import AbortController, AbortSignal, Request, Response, fetch as ask
 
@@ -93,7 +95,8 @@ def aborted(request, env):
     asyncio.get_running_loop().call_later(0.1, controller.abort)
     return failing(request, ask(env.TARGET + "/never", signal=controller.signal))
 async def uncaught(env): return await ask("http://127.0.0.1:9/")
-'''
+"""
+)
 
 
 class Target:
@@ -180,9 +183,7 @@ async def target() -> AsyncIterator[tuple[Target, str]]:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def pilot(
-    tmp_path_factory: pytest.TempPathFactory, target: tuple[Target, str]
-) -> AsyncIterator[Served]:
+async def pilot(tmp_path_factory: pytest.TempPathFactory, target: tuple[Target, str]) -> AsyncIterator[Served]:
     folder = tmp_path_factory.mktemp("fetch")
     write(folder, WORKER, f'[vars]\nTARGET = "{target[1]}"\n')
     async with serving(folder) as served:
@@ -273,9 +274,7 @@ async def test_a_request_is_forwarded(pilot: Served, target: tuple[Target, str])
 
 
 @pytest.mark.parametrize(("path", "first"), [("passed/slow", b"one\n"), ("body_of", b"one\n"), ("changed", b"ONE\n")])
-async def test_chunks_come_as_they_are_sent(
-    pilot: Served, target: tuple[Target, str], path: str, first: bytes
-) -> None:
+async def test_chunks_come_as_they_are_sent(pilot: Served, target: tuple[Target, str], path: str, first: bytes) -> None:
     async with pilot.http.get(f"{pilot.url}/{path}") as response:
         assert await response.content.readany() == first
         assert target[0].open == 1, "it is still sending"

@@ -31,26 +31,16 @@ async def pilot(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Serve
 
 FORMS = {
     "three parameters": (HELLO, "GET pilot Context"),
-    "two": (
-        "from workers import Response\nasync def fetch(request, env): return Response(env.NAME)",
-        "pilot",
-    ),
-    "one": (
-        "from workers import Response\nasync def fetch(request): return Response(request.method)",
-        "GET",
-    ),
+    "two": ("from workers import Response\nasync def fetch(request, env): return Response(env.NAME)", "pilot"),
+    "one": ("from workers import Response\nasync def fetch(request): return Response(request.method)", "GET"),
     "none": ("from workers import Response\nasync def fetch(): return Response('none')", "none"),
-    "any number": (
-        "from workers import Response\nasync def fetch(*event): return Response(str(len(event)))",
-        "3",
-    ),
+    "any number": ("from workers import Response\nasync def fetch(*event): return Response(str(len(event)))", "3"),
     "one, then any number": (
         "from workers import Response\nasync def fetch(request, *more): return Response(str(len(more)))",
         "2",
     ),
     "a default of its own": (
-        "from workers import Response\n"
-        "async def fetch(request, env, ctx, tries=3): return Response(str(tries))",
+        "from workers import Response\nasync def fetch(request, env, ctx, tries=3): return Response(str(tries))",
         "3",
     ),
     "a plain function": ("from workers import Response\ndef fetch(request, env): return Response(env.NAME)", "pilot"),

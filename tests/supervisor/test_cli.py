@@ -34,8 +34,16 @@ async def fetch(request, env, ctx):
 async def run(*args: str, cwd: Path, env: dict[str, str] | None = None) -> tuple[int, str, str]:
     """(exit code, stdout, stderr) of a ``pilot`` that is expected to end by itself."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-P", "-m", "runtime.cli", *args, cwd=cwd, stdout=PIPE, stderr=PIPE,
-        env={**os.environ, **(env or {})})
+        sys.executable,
+        "-P",
+        "-m",
+        "runtime.cli",
+        *args,
+        cwd=cwd,
+        stdout=PIPE,
+        stderr=PIPE,
+        env={**os.environ, **(env or {})},
+    )
     try:
         async with asyncio.timeout(30):
             out, err = await process.communicate()
@@ -101,7 +109,7 @@ AI = 'ai = {binding = "AI"}\n'
 
 @pytest.mark.parametrize("missing", ["vllm", "torch"])
 async def test_an_engine_that_is_not_installed_is_3_and_says_what_to_type(
-    tmp_path: Path, project: Project, missing: str,
+    tmp_path: Path, project: Project, missing: str
 ) -> None:
     if missing != "vllm" and find_spec("vllm") is None:
         pytest.skip("vLLM is not installed")
@@ -118,7 +126,7 @@ async def test_an_engine_that_is_not_installed_is_3_and_says_what_to_type(
     (AI, {"models.yaml": MODELS}, "models.yaml: @cf/meta/llama-2-7b-chat-int8: engine"),
 ])  # fmt: skip
 async def test_a_file_that_names_an_engine_that_is_not_installed_is_answered_before_a_request_is(
-    tmp_path: Path, start_pilot: Start, project: Project, config: str, files: dict[str, str], words: str,
+    tmp_path: Path, start_pilot: Start, project: Project, config: str, files: dict[str, str], words: str
 ) -> None:
     pilot = await start_pilot(project(ENTRY, config, files), env=without(tmp_path, "vllm"))
     said = pilot.log()
@@ -140,8 +148,11 @@ async def test_a_port_in_use_is_3_and_names_a_way_out(project: Project) -> None:
 
 
 async def test_variables_environments_and_configurations(start_pilot: Start, project: Project) -> None:
-    folder = project(ENTRY, '[vars]\nA = "a"\n[env.blue.vars]\nA = "blue"\n', {
-        "other.json": '{"main": "entry.py", "vars": {"A": "other"}}'})
+    folder = project(
+        ENTRY,
+        '[vars]\nA = "a"\n[env.blue.vars]\nA = "blue"\n',
+        {"other.json": '{"main": "entry.py", "vars": {"A": "other"}}'},
+    )
     assert await variables(await start_pilot(folder)) == {"A": "a"}
     assert await variables(await start_pilot(folder, "--var", "A:x:y", "--var", "B:2")) == {"A": "x:y", "B": "2"}
     assert await variables(await start_pilot(folder, "--env", "blue")) == {"A": "blue"}

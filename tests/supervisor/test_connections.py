@@ -16,7 +16,9 @@ from serving import ROUTER, Served, connect, raw, serving, write
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-WORKER = ROUTER + '''
+WORKER = (
+    ROUTER
+    + """
 import asgi, asyncio
 from workers import Response
 
@@ -74,7 +76,8 @@ async def drips():
         finally:
             print("drained")
     return Response(each())
-'''
+"""
+)
 MODELS = "slow: {engine: echo, options: {tokens: 8, rate: 40}}\n"
 
 

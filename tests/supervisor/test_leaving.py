@@ -17,7 +17,9 @@ from aiohttp import web
 
 from serving import ROUTER, Served, serving, write
 
-ENTRY = ROUTER + """
+ENTRY = (
+    ROUTER
+    + """
 import asyncio, os
 from workers import AbortError, AbortSignal, Response
 from workers import fetch as outbound
@@ -139,6 +141,7 @@ async def much():
 async def pid():
     return Response(str(os.getpid()))
 """
+)
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 MODELS = "slow: {engine: openai, model: acme, options: {base_url: 'URL/v1', api_key: k}}\nquick: {engine: echo}\n"
 
@@ -149,7 +152,7 @@ class Upstream:
     def __init__(self) -> None:
         self.live = 0
         self.left_at = 0.0
-        self.silent = False     # never come to the first token
+        self.silent = False  # never come to the first token
         self.url = ""
 
     async def answer(self, request: web.Request) -> web.StreamResponse:

@@ -89,8 +89,13 @@ async def test_what_a_model_did(pilot: Served) -> None:
     body = json.dumps({"prompt": "one two three"})
     assert (await pilot.ask(RUN + INT8, "POST", data=body, headers=BEARER))[0] == 200
     after = await until(pilot, f'pilot_ai_requests_total{{model="{INT8}",outcome="stop"}}', 2)
-    for name, more in {"input_tokens_total": 6, "output_tokens_total": 6, "request_duration_seconds_count": 2,
-                       "time_to_first_token_seconds_count": 2, "inter_token_latency_seconds_count": 4}.items():
+    for name, more in {
+        "input_tokens_total": 6,
+        "output_tokens_total": 6,
+        "request_duration_seconds_count": 2,
+        "time_to_first_token_seconds_count": 2,
+        "inter_token_latency_seconds_count": 4,
+    }.items():
         assert grown(before, after, f"pilot_ai_{name}", model=INT8) == more, name
     first = "pilot_ai_time_to_first_token_seconds"
     assert [after[f'{first}_bucket{{le="{le}",model="{INT8}"}}'] for le in ("160.0", "+Inf")] == [2, 2]

@@ -43,8 +43,13 @@ def everything(observer: Observer) -> None:
     observer.progress("llama", "download", 0.5, "49 of 98 MB")
     observer.progress_done("llama", "llama ready")
     observer.importing("chat", "entry.py", 4, "pandas", "http://localhost:8787")
-    observer.blocked("chat", 2, ["GET /a", "GET /a", "GET /b"], "entry.py, line 3, in fetch",
-                     '  File "entry.py", line 3, in fetch\n    spin()\n')
+    observer.blocked(
+        "chat",
+        2,
+        ["GET /a", "GET /a", "GET /b"],
+        "entry.py, line 3, in fetch",
+        '  File "entry.py", line 3, in fetch\n    spin()\n',
+    )
     observer.stopping("SIGINT", ["GET /stream"], 30)
     observer.close()
 

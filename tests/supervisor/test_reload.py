@@ -289,7 +289,9 @@ async def test_a_folder_made_later_is_watched(own: Served) -> None:
 
 
 async def test_a_worker_that_writes_logs_and_databases_does_not_reload_itself(tmp_path: Path) -> None:
-    write(tmp_path, """
+    write(
+        tmp_path,
+        """
 import sqlite3
 from pathlib import Path
 from workers import Response
@@ -305,7 +307,8 @@ async def fetch(request, env, ctx):
     database.commit()
     database.close()
     return Response("written")
-""")
+""",
+    )
     async with serving(tmp_path) as pilot:
         for _ in range(5):
             assert await pilot.ask() == (200, "written")
@@ -400,8 +403,6 @@ async def test_a_warning_comes_with_the_save_that_brings_it(
 
 
 @pytest.mark.asyncio(loop_scope="function")
-async def test_ready_and_broken_says_so(
-    start_pilot: StartPilot, project: Callable[..., Path]
-) -> None:
+async def test_ready_and_broken_says_so(start_pilot: StartPilot, project: Callable[..., Path]) -> None:
     pilot = await start_pilot(project("def fetch(:\n"))
     assert "500" in (await pilot.event("warning", within=20))["text"]

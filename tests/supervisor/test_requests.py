@@ -19,7 +19,9 @@ from serving import ROUTER, Served, connect, raw, serving, write
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-WORKER = ROUTER + '''
+WORKER = (
+    ROUTER
+    + """
 import asyncio
 from workers import Request, Response
 
@@ -80,7 +82,8 @@ async def left(request):
     request.signal.add_event_listener("abort", lambda event: print("aborted"))
     try: await asyncio.sleep(30)
     finally: print("cancelled")
-'''
+"""
+)
 
 
 async def started(folder: Path, config: str = "") -> AsyncIterator[Served]:

@@ -8,8 +8,18 @@ from pathlib import Path
 from serving import serving, write
 
 AT_ONCE = {
-    "body_limit", "drain", "wait_until", "padding", "engine", "openai_routes", "cors", "models", "batch_concurrency",
-    "gateway_cache", "gateway_logs", "gateways",
+    "body_limit",
+    "drain",
+    "wait_until",
+    "padding",
+    "engine",
+    "openai_routes",
+    "cors",
+    "models",
+    "batch_concurrency",
+    "gateway_cache",
+    "gateway_logs",
+    "gateways",
 }
 ENTRY = """
 from workers import Response

@@ -31,8 +31,16 @@ async def again(stream):
         yield chunk
         yield b""  # which must not end the body
 """
-MODELS = json.dumps({"talker": {"context_window": 200_000, "engine": "echo", "model": "talker",
-                                "options": {"rate": 20_000, "tokens": TOKENS}}})
+MODELS = json.dumps(
+    {
+        "talker": {
+            "context_window": 200_000,
+            "engine": "echo",
+            "model": "talker",
+            "options": {"rate": 20_000, "tokens": TOKENS},
+        }
+    }
+)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

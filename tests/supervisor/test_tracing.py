@@ -23,7 +23,9 @@ BEARER = {"Authorization": "Bearer any"}
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 TRACE = PARENT.split("-")[1]
 EMPTY = "0" * 16
-ENTRY = ROUTER + """
+ENTRY = (
+    ROUTER
+    + """
 from workers import Response, fetch as get
 
 async def chat(env):
@@ -50,6 +52,7 @@ async def key():
 async def broken():
     raise ValueError("the client's own words")
 """
+)
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -69,8 +72,9 @@ class Collector:
         self.keys.add(request.headers.get("x-key", ""))
         told = ExportTraceServiceRequest.FromString(await request.read())
         for resource in told.resource_spans:
-            self.services |= {each.value.string_value for each in resource.resource.attributes
-                              if each.key == "service.name"}
+            self.services |= {
+                each.value.string_value for each in resource.resource.attributes if each.key == "service.name"
+            }
             self.spans += [span for scope in resource.scope_spans for span in scope.spans]
         async with self._more:
             self._more.notify_all()
@@ -83,8 +87,10 @@ class Collector:
 
     async def complete(self, request: web.Request) -> web.Response:
         await self.mirror(request)
-        event = {"choices": [{"delta": {"content": "hi"}, "finish_reason": "stop"}],
-                 "usage": {"prompt_tokens": 1, "completion_tokens": 1}}
+        event = {
+            "choices": [{"delta": {"content": "hi"}, "finish_reason": "stop"}],
+            "usage": {"prompt_tokens": 1, "completion_tokens": 1},
+        }
         return web.Response(text=f"data: {json.dumps(event)}\n\ndata: [DONE]\n\n", content_type="text/event-stream")
 
     async def trace(self, of: str, count: int) -> dict[str, Any]:
@@ -170,15 +176,23 @@ async def test_from_a_request_through_the_worker_to_the_engine(pilot: Served, co
     assert child_of(model, worker)
     assert [span.kind for span in (request, worker, model)] == [2, 1, 3]  # server, internal, client
     assert facts(request) | {"url.path": "/chat", "http.request.method": "GET", "http.response.status_code": 200} == (
-        facts(request))
+        facts(request)
+    )
     told = facts(model)
     assert 0 < told.pop("gen_ai.response.time_to_first_chunk") < 40
     assert len(told.pop("gen_ai.response.id")) == 36
     assert told == {
-        "gen_ai.operation.name": "chat", "gen_ai.provider.name": "echo", "gen_ai.request.model": INT8,
-        "gen_ai.response.model": "echo", "gen_ai.request.max_tokens": 256, "gen_ai.request.temperature": 0.6,
-        "gen_ai.request.seed": 7, "gen_ai.usage.input_tokens": 3, "gen_ai.usage.output_tokens": 3,
-        "gen_ai.response.finish_reasons": ["stop"]}
+        "gen_ai.operation.name": "chat",
+        "gen_ai.provider.name": "echo",
+        "gen_ai.request.model": INT8,
+        "gen_ai.response.model": "echo",
+        "gen_ai.request.max_tokens": 256,
+        "gen_ai.request.temperature": 0.6,
+        "gen_ai.request.seed": 7,
+        "gen_ai.usage.input_tokens": 3,
+        "gen_ai.usage.output_tokens": 3,
+        "gen_ai.response.finish_reasons": ["stop"],
+    }
     assert collector.services == {"lit"}
     assert "one two three" not in str(collector.spans)  # what is said to a model stays out of traces
 
@@ -240,7 +254,9 @@ async def test_failures_are_marked_and_not_quoted(pilot: Served, collector: Coll
     assert (await pilot.ask("/broken", headers=headers))[0] == 500
     spans = await collector.trace(trace, 2)
     assert [(span.status.code, facts(span)["error.type"]) for span in (spans["GET"], spans["worker lit"])] == [
-        (2, "500"), (2, "ScriptError")]
+        (2, "500"),
+        (2, "ScriptError"),
+    ]
     headers, trace = parent(41)
     body = json.dumps({"prompt": "too long for it"})
     assert (await pilot.ask(RUN + "full", "POST", data=body, headers=BEARER | headers))[0] == 413

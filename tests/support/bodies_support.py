@@ -27,4 +27,3 @@ class Source:
 async def count(n: int) -> AsyncIterator[str]:
     for i in range(n):
         yield str(i)
-

@@ -11,6 +11,7 @@ from typing import Any
 
 READY = 60.0
 
+
 class Pilot:
     """A running `pilot dev --log-format json`. ``url`` has no trailing slash; ``events`` are its log lines."""
 

@@ -24,6 +24,7 @@ from models_support import Said, silent, tiny_llama
 
 LONG = "one two three four five six seven eight nine ten"
 
+
 class Engines:
     """Opens each engine once, when a test first wants it. vLLM lives in a process of its own, as it always does."""
 
@@ -99,4 +100,3 @@ async def until_live(engine: Any, wanted: int) -> float:
         while await live(engine) != wanted:  # noqa: ASYNC110 (it may be in another process)
             await asyncio.sleep(0.001)
     return time.monotonic() - start
-

@@ -20,7 +20,8 @@ ADDED = ["<think>", "</think>", "<tools>", "<tool_call>", "</tool_call>", CALL]
 TEMPLATE = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n<think>{% if not enable_thinking %}</think>{% endif %}"
-    "{% if tools %}<tools>{% endif %}{% endif %}")
+    "{% if tools %}<tools>{% endif %}{% endif %}"
+)
 SIZE = 512
 
 
@@ -35,14 +36,17 @@ def talking_llama(folder: Path) -> Path:
         for last, after in pairwise(map(tokenizer.token_to_id, map(_byte_level, chain))):
             output[after, last] = 0.33
     weights: dict[str, Any] = {
-        "model.embed_tokens.weight": np.eye(SIZE, dtype=np.float32), "lm_head.weight": output,
-        "model.norm.weight": np.ones(SIZE, np.float32)}
+        "model.embed_tokens.weight": np.eye(SIZE, dtype=np.float32),
+        "lm_head.weight": output,
+        "model.norm.weight": np.ones(SIZE, np.float32),
+    }
     for layer in range(2):
         weights |= _silent_layer(f"model.layers.{layer}.", SIZE)
     _write_model(folder, weights, SIZE, SIZE)
     tokenizer.save(str(folder / "tokenizer.json"))
-    (folder / "tokenizer_config.json").write_text(json.dumps({
-        "tokenizer_class": "PreTrainedTokenizerFast", "eos_token": END, "chat_template": TEMPLATE}))
+    (folder / "tokenizer_config.json").write_text(
+        json.dumps({"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": END, "chat_template": TEMPLATE})
+    )
     return folder
 
 
@@ -64,9 +68,18 @@ def adapter(folder: Path, rank: int = 8) -> Path:
         at = f"base_model.model.model.layers.0.mlp.{name}"
         tensors |= {f"{at}.lora_A.weight": a, f"{at}.lora_B.weight": b}
     save_file(tensors, folder / "adapter_model.safetensors", {"format": "pt"})
-    (folder / "adapter_config.json").write_text(json.dumps({
-        "peft_type": "LORA", "r": rank, "lora_alpha": rank, "target_modules": list(shapes), "bias": "none",
-        "model_type": "llama"}))
+    (folder / "adapter_config.json").write_text(
+        json.dumps(
+            {
+                "peft_type": "LORA",
+                "r": rank,
+                "lora_alpha": rank,
+                "target_modules": list(shapes),
+                "bias": "none",
+                "model_type": "llama",
+            }
+        )
+    )
     return folder
 
 

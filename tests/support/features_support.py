@@ -22,8 +22,11 @@ class Featured(Engines):
     async def vllm(self) -> EngineClient:
         if find_spec("vllm") is None:
             pytest.skip("vLLM is not installed")
-        spec = EngineSpec(engine="vllm", model=str(talking_llama(self._folder / "talking")),
-                          options={"enable_lora": True, "max_cpu_loras": 2})
+        spec = EngineSpec(
+            engine="vllm",
+            model=str(talking_llama(self._folder / "talking")),
+            options={"enable_lora": True, "max_cpu_loras": 2},
+        )
         client = EngineClient(spec, Said(), load_timeout=170)
         await client.ready()
         return client
@@ -58,4 +61,3 @@ async def refused(engine: Any, **fields: Any) -> tuple[int, int, str]:
         await collect(engine, ask(**fields))
     assert await live(engine) == 0
     return caught.value.code, caught.value.status, caught.value.description
-

@@ -52,8 +52,12 @@ class Host(Served):
 
 @asynccontextmanager
 async def hosting(
-    data: Path, *args: str, engine: str | None = "echo", env: dict[str, str] | None = None,
-    before: Callable[[], None] | None = None, python: str = sys.executable,
+    data: Path,
+    *args: str,
+    engine: str | None = "echo",
+    env: dict[str, str] | None = None,
+    before: Callable[[], None] | None = None,
+    python: str = sys.executable,
 ) -> AsyncIterator[Host]:
     """``before`` runs in the new process, before it is the host."""
     process = await asyncio.create_subprocess_exec(

@@ -71,8 +71,11 @@ def tiny_llama(folder: Path) -> Path:
     output = np.zeros((size, hidden), np.float32)
     for last, after in zip(chain, [*chain[1:], chain[1]], strict=True):
         output[after, last] = 0.33
-    weights = {"model.embed_tokens.weight": np.eye(size, hidden, dtype=np.float32), "lm_head.weight": output,
-               "model.norm.weight": np.ones(hidden, np.float32)}
+    weights = {
+        "model.embed_tokens.weight": np.eye(size, hidden, dtype=np.float32),
+        "lm_head.weight": output,
+        "model.norm.weight": np.ones(hidden, np.float32),
+    }
     for layer in range(2):
         weights |= _silent_layer(f"model.layers.{layer}.", hidden)
     _write_model(folder, weights, size, hidden)
@@ -88,8 +91,12 @@ def _tokenizer() -> str:
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=512, min_frequency=1, show_progress=False, special_tokens=["<|im_start|>", "<|im_end|>"],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet())
+        vocab_size=512,
+        min_frequency=1,
+        show_progress=False,
+        special_tokens=["<|im_start|>", "<|im_end|>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+    )
     words = " one two three four five six seven eight nine ten a b c d e f g h"
     tokenizer.train_from_iterator([words] * 4, trainer)
     return str(tokenizer.to_str())
@@ -98,15 +105,21 @@ def _tokenizer() -> str:
 def _silent_layer(name: str, hidden: int) -> dict[str, Any]:
     import numpy as np
 
-    shapes = {"mlp.gate_proj": (64, hidden), "mlp.up_proj": (64, hidden), "mlp.down_proj": (hidden, 64),
-              **{f"self_attn.{part}_proj": (hidden, hidden) for part in "qkvo"}}
+    shapes = {
+        "mlp.gate_proj": (64, hidden),
+        "mlp.up_proj": (64, hidden),
+        "mlp.down_proj": (hidden, 64),
+        **{f"self_attn.{part}_proj": (hidden, hidden) for part in "qkvo"},
+    }
     layer = {f"{name}{part}.weight": np.zeros(shape, np.float32) for part, shape in shapes.items()}
     norms = ("input_layernorm", "post_attention_layernorm")
     return layer | {f"{name}{norm}.weight": np.ones(hidden, np.float32) for norm in norms}
 
 
-CHATML = ("{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
-          "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}")
+CHATML = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
 
 
 def _write_model(folder: Path, weights: dict[str, Any], size: int, hidden: int) -> None:
@@ -114,11 +127,22 @@ def _write_model(folder: Path, weights: dict[str, Any], size: int, hidden: int) 
 
     save_file(weights, folder / "model.safetensors", {"format": "pt"})
     config = {
-        "architectures": ["LlamaForCausalLM"], "model_type": "llama", "vocab_size": size, "hidden_size": hidden,
-        "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": hidden // 64,
-        "num_key_value_heads": hidden // 64, "head_dim": 64, "max_position_embeddings": 4096,
-        "tie_word_embeddings": False, "eos_token_id": 1, "bos_token_id": 0, "torch_dtype": "float32",
+        "architectures": ["LlamaForCausalLM"],
+        "model_type": "llama",
+        "vocab_size": size,
+        "hidden_size": hidden,
+        "intermediate_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": hidden // 64,
+        "num_key_value_heads": hidden // 64,
+        "head_dim": 64,
+        "max_position_embeddings": 4096,
+        "tie_word_embeddings": False,
+        "eos_token_id": 1,
+        "bos_token_id": 0,
+        "torch_dtype": "float32",
     }
     (folder / "config.json").write_text(json.dumps(config))
-    (folder / "tokenizer_config.json").write_text(json.dumps({
-        "tokenizer_class": "PreTrainedTokenizerFast", "eos_token": "<|im_end|>", "chat_template": CHATML}))
+    (folder / "tokenizer_config.json").write_text(
+        json.dumps({"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": "<|im_end|>", "chat_template": CHATML})
+    )

@@ -30,8 +30,13 @@ def many(size: int, **more: Any) -> dict[str, Any]:
 
 def fixed(*required: str, **more: Any) -> dict[str, Any]:
     """An object of three properties at most."""
-    return {"type": "object", "properties": dict.fromkeys("xyz", FEW), "required": list(required),
-            "additionalProperties": False, **more}
+    return {
+        "type": "object",
+        "properties": dict.fromkeys("xyz", FEW),
+        "required": list(required),
+        "additionalProperties": False,
+        **more,
+    }
 
 
 def loose(**more: Any) -> dict[str, Any]:
@@ -63,24 +68,44 @@ KEYWORDS: dict[str, Any] = {
     "properties, required": fixed("x", "y"),
     "additionalProperties: false": {**fixed("x")},
     "additionalProperties: {...}": loose(),
-    "minProperties, maxProperties": {"type": "object", "additionalProperties": DIGIT, "minProperties": 1,
-                                     "maxProperties": 1},
+    "minProperties, maxProperties": {
+        "type": "object",
+        "additionalProperties": DIGIT,
+        "minProperties": 1,
+        "maxProperties": 1,
+    },
     "patternProperties": loose(patternProperties={"^k[0-9]$": FEW}, additionalProperties=False),
-    "patternProperties that overlap": {"type": "object", "required": ["ab"], "maxProperties": 1,
-                                       "properties": {"ab": DIGIT}, "additionalProperties": False,
-                                       "patternProperties": {"^a": {"minimum": 99}, "b$": {"type": "integer"}}},
+    "patternProperties that overlap": {
+        "type": "object",
+        "required": ["ab"],
+        "maxProperties": 1,
+        "properties": {"ab": DIGIT},
+        "additionalProperties": False,
+        "patternProperties": {"^a": {"minimum": 99}, "b$": {"type": "integer"}},
+    },
     "propertyNames": loose(propertyNames={"pattern": "^k$"}),
     "dependentRequired": fixed("x", dependentRequired={"x": ["y", "z"]}, maxProperties=2),
     "dependentSchemas": fixed("x", dependentSchemas={"x": {"properties": {"x": {"const": "c"}}}}),
-    "unevaluatedProperties": {"type": "object", "properties": {"x": FEW}, "required": ["x"], "minProperties": 2,
-                              "maxProperties": 2, "unevaluatedProperties": {"const": "c"}},
+    "unevaluatedProperties": {
+        "type": "object",
+        "properties": {"x": FEW},
+        "required": ["x"],
+        "minProperties": 2,
+        "maxProperties": 2,
+        "unevaluatedProperties": {"const": "c"},
+    },
     "items": many(2),
     "prefixItems": {"type": "array", "prefixItems": [FEW, DIGIT], "items": False, "minItems": 2},
     "minItems, maxItems": {"type": "array", "items": DIGIT, "minItems": 2, "maxItems": 3},
     "uniqueItems": many(3, uniqueItems=True),
     "contains": many(2, contains={"const": "c"}),
-    "unevaluatedItems": {"type": "array", "prefixItems": [FEW], "minItems": 2, "maxItems": 2,
-                         "unevaluatedItems": {"const": "c"}},
+    "unevaluatedItems": {
+        "type": "array",
+        "prefixItems": [FEW],
+        "minItems": 2,
+        "maxItems": 2,
+        "unevaluatedItems": {"const": "c"},
+    },
     "anyOf": {"anyOf": [DIGIT, FEW]},
     "oneOf": {"oneOf": [DIGIT, FEW]},
     "oneOf that overlaps": {"oneOf": [{"enum": ["a", "b"]}, {"enum": ["b", "a"]}]},
@@ -89,16 +114,27 @@ KEYWORDS: dict[str, Any] = {
     "not": {"enum": ["a", "b"], "not": {"type": "string"}},
     "if, then, else": {**FEW, "if": {"type": "string"}, "then": {"const": "c"}},
     "$ref, $defs": {"$ref": "#/$defs/few", "$defs": {"few": FEW}},
-    "$ref that recurs": {"$ref": "#/$defs/n", "$defs": {"n": {
-        "type": "array", "items": {"anyOf": [DIGIT, {"$ref": "#/$defs/n"}]}, "maxItems": 1}}},
-    "$dynamicRef": {"type": "integer", "minimum": 0, "maximum": 5, "allOf": [{"$dynamicRef": "#d"}],
-                    "$defs": {"d": {"$dynamicAnchor": "d", "minimum": 99}}},
+    "$ref that recurs": {
+        "$ref": "#/$defs/n",
+        "$defs": {"n": {"type": "array", "items": {"anyOf": [DIGIT, {"$ref": "#/$defs/n"}]}, "maxItems": 1}},
+    },
+    "$dynamicRef": {
+        "type": "integer",
+        "minimum": 0,
+        "maximum": 5,
+        "allOf": [{"$dynamicRef": "#d"}],
+        "$defs": {"d": {"$dynamicAnchor": "d", "minimum": 99}},
+    },
     "true": {"type": "object", "properties": {"x": True}, "required": ["x"], "additionalProperties": False},
     "false": {"type": "array", "items": False},
     "false, of what is required": {"type": "object", "properties": {"x": False}, "required": ["x"]},
     "a range that is empty": {"type": "integer", "minimum": 5, "maximum": 1},
-    "names beyond ASCII": {"type": "object", "properties": {"größe 🙂": DIGIT}, "required": ["größe 🙂"],
-                           "additionalProperties": False},
+    "names beyond ASCII": {
+        "type": "object",
+        "properties": {"größe 🙂": DIGIT},
+        "required": ["größe 🙂"],
+        "additionalProperties": False,
+    },
 }
 
 

@@ -71,7 +71,10 @@ def write(folder: Path, entry: str, config: str = "", files: dict[str, str] | No
 
 @asynccontextmanager
 async def serving(
-    folder: Path, *args: str, env: dict[str, str] | None = None, port: tuple[str, ...] = ("--port", "0"),
+    folder: Path,
+    *args: str,
+    env: dict[str, str] | None = None,
+    port: tuple[str, ...] = ("--port", "0"),
     python: str = sys.executable,
 ) -> AsyncIterator[Served]:
     """``pilot dev --engine echo`` of the worker in ``folder``."""

@@ -25,8 +25,10 @@ class Upstream:
         return web.json_response({"results": best[: -1 if self.short else None], "usage": {"total_tokens": 7}})
 
     async def listen(self, request: web.Request) -> web.Response:
-        form = {name: value.file.read() if isinstance(value, web.FileField) else value
-                for name, value in (await request.post()).items()}
+        form = {
+            name: value.file.read() if isinstance(value, web.FileField) else value
+            for name, value in (await request.post()).items()
+        }
         self.asked.append({"path": request.path, **form})
         segments = [{"id": 0, "start": 0.0, "end": 1.5, "text": " Hello"}, {"start": 1.5, "end": 2, "text": " you."}]
         return web.json_response({"text": " Hello you.", "language": "en", "duration": 2.0, "segments": segments})
@@ -41,4 +43,3 @@ class Upstream:
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         self.url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
         return runner
-

@@ -102,8 +102,14 @@ async def upstream(tokens: int = 3, pause: float = 0.0, *, is_open: bool = True)
     if is_open:
         server.open.set()
     app = web.Application()
-    app.add_routes([web.get("/v1/models", server.models), web.post("/v1/chat/completions", server.chat),
-                    web.post("/v1/again", server.again), web.get("/elsewhere", server.models)])
+    app.add_routes(
+        [
+            web.get("/v1/models", server.models),
+            web.post("/v1/chat/completions", server.chat),
+            web.post("/v1/again", server.again),
+            web.get("/elsewhere", server.models),
+        ]
+    )
     runner = web.AppRunner(app, shutdown_timeout=1)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)

@@ -43,7 +43,7 @@ class Source:
 
     def _read(self, name: str) -> str | None:
         try:
-            return (self._wheel.read(name).decode() if self._wheel else (self._path / name).read_text("utf-8"))
+            return self._wheel.read(name).decode() if self._wheel else (self._path / name).read_text("utf-8")
         except (KeyError, OSError):
             return None
 
@@ -115,9 +115,14 @@ def _parameters(node: ast.AST) -> list[str]:
 
 
 def _made(function: ast.AST) -> list[str]:
-    return [node.attr for node in ast.walk(function)
-            if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)
-            and isinstance(node.value, ast.Name) and node.value.id == "self"]
+    return [
+        node.attr
+        for node in ast.walk(function)
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.ctx, ast.Store)
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "self"
+    ]
 
 
 def shape(source: Source, name: Name, way: str) -> Members | None:

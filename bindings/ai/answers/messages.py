@@ -23,8 +23,7 @@ from bindings.ai.inputs.messages import thinks
 from bindings.ai.inputs.text import TextInput
 
 NONE = Extra()
-REASONS = {"length": "max_tokens", "tool_calls": "tool_use", "stop": "end_turn",
-           "content_filter": "refusal"}
+REASONS = {"length": "max_tokens", "tool_calls": "tool_use", "stop": "end_turn", "content_filter": "refusal"}
 PING = b'event: ping\ndata: {"type":"ping"}\n\n'
 SAID = b'event: content_block_delta\ndata: {"type":"content_block_delta","index":%d,"delta":'
 TEXT = b'%b{"type":"text_delta","text":%b}}\n\n'
@@ -61,8 +60,11 @@ class Messages:
         return events
 
     def end(self, usage: Usage) -> bytes:
-        ended = {"type": "message_delta", "delta": self._ended(self._reason, self._called, self._stop),
-                 "usage": counted(usage)}
+        ended = {
+            "type": "message_delta",
+            "delta": self._ended(self._reason, self._called, self._stop),
+            "usage": counted(usage),
+        }
         return self._close() + _event(ended) + _event({"type": "message_stop"})
 
     def failure(self, envelope: dict[str, Any], status: int) -> bytes:
@@ -78,8 +80,16 @@ class Messages:
         return _event({"type": "message_start", "message": self._message([], usage)}) + PING
 
     def _message(self, content: list[Any], usage: Usage) -> dict[str, Any]:
-        return {"id": self._id, "type": "message", "role": "assistant", "model": self._model.id, "content": content,
-                "stop_reason": None, "stop_sequence": None, "usage": counted(usage)}
+        return {
+            "id": self._id,
+            "type": "message",
+            "role": "assistant",
+            "model": self._model.id,
+            "content": content,
+            "stop_reason": None,
+            "stop_sequence": None,
+            "usage": counted(usage),
+        }
 
     def _ended(self, reason: str, called: bool, stop: str) -> dict[str, Any]:
         if reason == "stop" and stop:
@@ -92,8 +102,10 @@ class Messages:
             yield {"type": "thinking", "thinking": choice.reasoning, "signature": ""}
         if choice.text:
             yield {"type": "text", "text": choice.text}
-        yield from ({"type": "tool_use", "id": call.id, "name": call.name, "input": _input(call)}
-                    for call in choice.calls.values())
+        yield from (
+            {"type": "tool_use", "id": call.id, "name": call.name, "input": _input(call)}
+            for call in choice.calls.values()
+        )
 
     # Blocks of a stream
 
@@ -132,8 +144,12 @@ class Messages:
 
 def counted(usage: Usage) -> dict[str, int]:
     """``input_tokens`` are those that had to be read."""
-    return {"input_tokens": usage.prompt - usage.cached, "cache_creation_input_tokens": 0,
-            "cache_read_input_tokens": usage.cached, "output_tokens": usage.completion}
+    return {
+        "input_tokens": usage.prompt - usage.cached,
+        "cache_creation_input_tokens": 0,
+        "cache_read_input_tokens": usage.cached,
+        "output_tokens": usage.completion,
+    }
 
 
 def _input(call: AccumulatedCall) -> Any:

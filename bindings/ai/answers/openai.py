@@ -68,8 +68,14 @@ class Chunks:
 
     def whole(self, choices: Sequence[Choice], usage: Usage) -> dict[str, Any]:
         found = [self._whole(index, choice) for index, choice in enumerate(choices)]
-        return {"id": self._id, "object": self.kind, "created": self._created, "model": self._model.id,
-                "choices": found, "usage": usage.detailed()}
+        return {
+            "id": self._id,
+            "object": self.kind,
+            "created": self._created,
+            "model": self._model.id,
+            "choices": found,
+            "usage": usage.detailed(),
+        }
 
     def _plain(self, text: str) -> bytes:
         return b"%b%b%b}\n\n" % (self._before, _encode(text), self._after)
@@ -78,15 +84,32 @@ class Chunks:
         return b"%b%b%b%b" % (self._before, _encode(text), self._after, sse.filler())
 
     def _event(self, choices: list[Any]) -> bytes:
-        return sse.event({"id": self._id, "created": self._created, "model": self._model.id, "object": self.chunk,
-                          "choices": choices, **self._unsaid})
+        return sse.event(
+            {
+                "id": self._id,
+                "created": self._created,
+                "model": self._model.id,
+                "object": self.chunk,
+                "choices": choices,
+                **self._unsaid,
+            }
+        )
 
     def _close(self, event: bytes) -> bytes:
         return event[:-3] + sse.filler() if self._padding else event
 
     def _ending(self, choices: list[Any], **more: Any) -> bytes:
-        return sse.event({"id": self._id, "object": self.chunk, "created": self._created, "model": self._model.id,
-                          "choices": choices, **self._unsaid, **more})
+        return sse.event(
+            {
+                "id": self._id,
+                "object": self.chunk,
+                "created": self._created,
+                "model": self._model.id,
+                "choices": choices,
+                **self._unsaid,
+                **more,
+            }
+        )
 
     # What differs
 
@@ -187,8 +210,12 @@ def _tokens(logprobs: list[dict[str, Any]], offset: int = 0) -> dict[str, Any] |
     tokens = [one["token"] for one in logprobs]
     offsets = [*accumulate(map(len, tokens[:-1]), initial=offset)]
     tops = [{top["token"]: top["logprob"] for top in one.get("top_logprobs", [])} for one in logprobs]
-    return {"tokens": tokens, "token_logprobs": [one["logprob"] for one in logprobs], "top_logprobs": tops,
-            "text_offset": offsets}
+    return {
+        "tokens": tokens,
+        "token_logprobs": [one["logprob"] for one in logprobs],
+        "top_logprobs": tops,
+        "text_offset": offsets,
+    }
 
 
 __all__ = ["Chat", "Completion"]

@@ -38,8 +38,11 @@ class Item:
 
     def closing(self) -> list[Event]:
         done = {"type": "response.output_item.done", "output_index": self.place, "item": self.done()}
-        return [self.event(f"response.{self.name}.done", text=self.text, **self.probable(self.logprobs)),
-                self.event("response.content_part.done", part=self.content(self.text)), done]
+        return [
+            self.event(f"response.{self.name}.done", text=self.text, **self.probable(self.logprobs)),
+            self.event("response.content_part.done", part=self.content(self.text)),
+            done,
+        ]
 
     def event(self, type: str, **fields: Any) -> Event:
         return {"type": type, "item_id": self.id, "output_index": self.place, "content_index": 0, **fields}
@@ -122,12 +125,22 @@ class ToolCall(Item):
         return self._function_call(self.status, self.text)
 
     def _arguments(self, what: str, **fields: Any) -> Event:
-        return {"type": f"response.function_call_arguments.{what}", "item_id": self.id, "output_index": self.place,
-                **fields}
+        return {
+            "type": f"response.function_call_arguments.{what}",
+            "item_id": self.id,
+            "output_index": self.place,
+            **fields,
+        }
 
     def _function_call(self, status: str, arguments: str) -> Event:
-        return {"id": self.id, "type": "function_call", "status": status, "call_id": self._call.id,
-                "name": self._call.name, "arguments": arguments}
+        return {
+            "id": self.id,
+            "type": "function_call",
+            "status": status,
+            "call_id": self._call.id,
+            "name": self._call.name,
+            "arguments": arguments,
+        }
 
 
 __all__ = ["Item", "Message", "Reasoning", "ToolCall"]

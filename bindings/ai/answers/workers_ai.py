@@ -52,8 +52,13 @@ class WorkersAI:
         reasoning = {"reasoning_content": choice.reasoning} if choice.reasoning else {}
         calls = [_flat(call) for call in choice.calls.values()]
         filtered = {"finish_reason": FILTERED} if choice.finish_reason == FILTERED else {}
-        return {"response": self._response(choice), **reasoning, "tool_calls": calls, **filtered,
-                "usage": classic_usage(usage)}
+        return {
+            "response": self._response(choice),
+            **reasoning,
+            "tool_calls": calls,
+            **filtered,
+            "usage": classic_usage(usage),
+        }
 
     def _response(self, choice: Choice) -> Any:
         text = choice.text

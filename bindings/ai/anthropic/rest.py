@@ -32,15 +32,16 @@ class MessagesRest:
 
     def routes(self) -> list[Route]:
         gate = Keys.of(self.gate, "x-api-key", refused)
-        routes = [*gate.routes("/v1/messages", POST=self.messages),
-                  *gate.routes("/v1/messages/count_tokens", POST=self.count_tokens)]
+        routes = [
+            *gate.routes("/v1/messages", POST=self.messages),
+            *gate.routes("/v1/messages/count_tokens", POST=self.count_tokens),
+        ]
         return [replace(route, when=self.own) for route in routes]
 
     async def messages(self, request: Request, request_id: str) -> Response:
         call = await asked(request)
         self._require(call.model)
-        answer = await self.service.run(
-            call.model, call.fields, call.options, request_id=request_id, form=MESSAGES)
+        answer = await self.service.run(call.model, call.fields, call.options, request_id=request_id, form=MESSAGES)
         headers = {**answer.headers, "request-id": request_id}
         if answer.stream is not None:
             return Response(answer.stream, headers=headers)

@@ -25,10 +25,10 @@ from bindings.ai.gateway.options import Retries
 from bindings.ai.inputs.checks import mismatch
 from bindings.sqlite import StoreError
 
-LARGEST = 10_000_000                    # bytes of a batch as JSON
-PASSING = frozenset({3007, 3040})       # codes of failures that another attempt may not meet
+LARGEST = 10_000_000  # bytes of a batch as JSON
+PASSING = frozenset({3007, 3040})  # codes of failures that another attempt may not meet
 ATTEMPTS = Retries(max_attempts=5, retry_delay_ms=1000, backoff="exponential")
-PAUSE = 5.0                             # seconds before a disk that is full or broken is tried again
+PAUSE = 5.0  # seconds before a disk that is full or broken is tried again
 
 T = TypeVar("T")
 Run = Callable[..., Awaitable[RunAnswer]]
@@ -139,8 +139,12 @@ class Batches:
 
     async def _outcome(self, request: Request) -> Outcome:
         inputs = {name: value for name, value in request.inputs.items() if name != "external_reference"}
-        entry = {"id": request.number, "result": None, "success": False,
-                 "external_reference": request.inputs.get("external_reference")}
+        entry = {
+            "id": request.number,
+            "result": None,
+            "success": False,
+            "external_reference": request.inputs.get("external_reference"),
+        }
         request_id = str(uuid.uuid4())
         try:
             answer = await self._attempts(request, inputs, request_id)

@@ -97,10 +97,12 @@ class BatchStore:
 
     async def next(self) -> Request | None:
         """The request that has waited longest, which runs from here on."""
+
         def work(db: sqlite3.Connection) -> Any:
             row = db.execute(
                 "SELECT seq, batch, number, model, options, inputs FROM request JOIN batch ON batch.id = batch"
-                " WHERE state = 0 ORDER BY seq LIMIT 1").fetchone()
+                " WHERE state = 0 ORDER BY seq LIMIT 1"
+            ).fetchone()
             if row is not None:
                 db.execute("UPDATE request SET state = 1 WHERE seq = ?", row[:1])
                 db.execute("UPDATE batch SET started = ? WHERE id = ? AND started IS NULL", (time.time(), row[1]))
@@ -117,10 +119,15 @@ class BatchStore:
         entry = _encode(outcome.entry)
 
         def work(db: sqlite3.Connection) -> None:
-            db.execute("UPDATE request SET state = 2, inputs = NULL, outcome = ?, prompt_tokens = ?, tokens = ?"
-                       " WHERE seq = ?", (entry, outcome.prompt_tokens, outcome.tokens, request.seq))
-            db.execute("UPDATE batch SET ended = ? WHERE id = ? AND NOT EXISTS"
-                       " (SELECT 1 FROM request WHERE batch = id AND state < 2)", (time.time(), request.batch))
+            db.execute(
+                "UPDATE request SET state = 2, inputs = NULL, outcome = ?, prompt_tokens = ?, tokens = ? WHERE seq = ?",
+                (entry, outcome.prompt_tokens, outcome.tokens, request.seq),
+            )
+            db.execute(
+                "UPDATE batch SET ended = ? WHERE id = ? AND NOT EXISTS"
+                " (SELECT 1 FROM request WHERE batch = id AND state < 2)",
+                (time.time(), request.batch),
+            )
 
         await self._database.do(work)
 
@@ -130,6 +137,7 @@ class BatchStore:
 
     async def resume(self) -> None:
         """What ran when the last supervisor ended has to be run again."""
+
         def work(db: sqlite3.Connection) -> None:
             db.execute("UPDATE request SET state = 0 WHERE state = 1")
             db.execute("DELETE FROM batch WHERE ended < ?", (time.time() - RETENTION,))

@@ -43,8 +43,17 @@ NUMBERS = {  # property → the model's field
     "output_dimensions": "output_dimensions",
     "max_batch_size": "max_batch",
 }
-SAMPLING = ("temperature", "top_p", "top_k", "seed", "repetition_penalty", "frequency_penalty", "presence_penalty",
-            "max_tokens", "stop")
+SAMPLING = (
+    "temperature",
+    "top_p",
+    "top_k",
+    "seed",
+    "repetition_penalty",
+    "frequency_penalty",
+    "presence_penalty",
+    "max_tokens",
+    "stop",
+)
 
 
 def item(model: Model) -> Item:

@@ -58,7 +58,10 @@ def search(catalog: Catalog, given: Mapping[str, Any]) -> Page:
     shown = found[(query.page - 1) * size : query.page * size]
     show = catalog_items.openrouter if query.format else catalog_items.item
     info = {
-        "count": len(shown), "page": query.page, "per_page": size, "total_count": len(found),
+        "count": len(shown),
+        "page": query.page,
+        "per_page": size,
+        "total_count": len(found),
         "total_pages": -(-len(found) // size),
     }
     return Page([show(model) for model in shown], info, query.format)

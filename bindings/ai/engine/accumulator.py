@@ -84,7 +84,7 @@ CUT = ("length", "content_filter")
 
 
 def reason(given: str, called: bool) -> str:
-    """"tool_calls" whenever there are some, as the service has it; a call that was cut is cut all the same."""
+    """ "tool_calls" whenever there are some, as the service has it; a call that was cut is cut all the same."""
     return "tool_calls" if called and given not in CUT else given
 
 

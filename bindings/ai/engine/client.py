@@ -36,11 +36,11 @@ from bindings.ai.engine.protocol import (
 from runtime.errors import UserError
 from runtime.wire import ChannelClosed, RemoteError
 
-FAR_BEHIND = 16          # deltas; a reader that has more waiting gets them as one
-_PAUSES = (0.2, 30.0)    # seconds before a restart: the first time, at most
-_TELLING = 3.0           # seconds an engine has to tell its metrics
+FAR_BEHIND = 16  # deltas; a reader that has more waiting gets them as one
+_PAUSES = (0.2, 30.0)  # seconds before a restart: the first time, at most
+_TELLING = 3.0  # seconds an engine has to tell its metrics
 _USES = {"generate": "text", "pooling": "embeddings", "speech": "speech"}
-_STEADY = 60.0           # seconds a process must live for its death to count as the first
+_STEADY = 60.0  # seconds a process must live for its death to count as the first
 
 
 class Say(Protocol):
@@ -55,18 +55,24 @@ class EngineClient:
     """``state``: idle, loading, ready, restarting, failed or closed. ``live``: the streams being read."""
 
     def __init__(
-        self, spec: EngineSpec, say: Say, *, load_timeout: float = 600.0, log: Log | None = None, metrics: bool = False,
+        self,
+        spec: EngineSpec,
+        say: Say,
+        *,
+        load_timeout: float = 600.0,
+        log: Log | None = None,
+        metrics: bool = False,
         after: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self.spec, self._say, self._load_timeout = spec, say, load_timeout
         self._opened = with_metrics(spec) if metrics else spec
         self._log: Log = log or (lambda line: None)
         self.state, self.live = "idle", 0
-        self._waiting, self._after = 0, after    # requests that wait; what there must be room for first
+        self._waiting, self._after = 0, after  # requests that wait; what there must be room for first
         self.info: EngineInfo | None = None
-        self.error: UserError | None = None      # why the state is "failed"
+        self.error: UserError | None = None  # why the state is "failed"
         self._process: EngineProcess | None = None
-        self._settled = asyncio.Event()          # ready, failed or closed: no use in waiting longer
+        self._settled = asyncio.Event()  # ready, failed or closed: no use in waiting longer
         self._keeper: asyncio.Task[None] | None = None
         self._pause, self._retry_at = _PAUSES[0], 0.0
 

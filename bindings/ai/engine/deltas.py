@@ -19,8 +19,12 @@ def received(item: list[Any]) -> Delta:
 
 def joined(first: Delta, second: Delta) -> Delta:
     """Two deltas of one answer as one; neither has an ``extra``."""
-    return Delta(first.text + second.text, first.tokens + second.tokens, second.prompt_tokens,
-                 second.finish_reason or first.finish_reason)
+    return Delta(
+        first.text + second.text,
+        first.tokens + second.tokens,
+        second.prompt_tokens,
+        second.finish_reason or first.finish_reason,
+    )
 
 
 def caught_up(deltas: Iterable[Delta]) -> Iterator[Delta]:

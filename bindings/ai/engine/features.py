@@ -15,10 +15,15 @@ NAMES = {"json_schema": "response_format"}  # as the client calls it, where that
 def wanted(request: Generate) -> Iterator[str]:
     """Those of ``ALL`` that the request uses."""
     asked = {
-        "chat_template_kwargs": request.chat_template_kwargs, "ignore_eos": request.ignore_eos,
-        "json_schema": request.json_schema is not None, "logit_bias": request.logit_bias,
-        "logprobs": request.logprobs is not None, "lora": request.lora, "n": request.n > 1,
-        "reasoning_effort": request.reasoning_effort, "tools": request.tools,
+        "chat_template_kwargs": request.chat_template_kwargs,
+        "ignore_eos": request.ignore_eos,
+        "json_schema": request.json_schema is not None,
+        "logit_bias": request.logit_bias,
+        "logprobs": request.logprobs is not None,
+        "lora": request.lora,
+        "n": request.n > 1,
+        "reasoning_effort": request.reasoning_effort,
+        "tools": request.tools,
     }
     yield from (name for name, value in asked.items() if value)
     if any(True for _ in images(request)):

@@ -19,12 +19,17 @@ class EnginePool:
     """``get`` starts what is missing; ``reconcile`` ends what no configuration asks for any more."""
 
     def __init__(
-        self, say: Say, *, load_timeout: float = 600.0, log: Log | None = None, metrics: bool = False,
+        self,
+        say: Say,
+        *,
+        load_timeout: float = 600.0,
+        log: Log | None = None,
+        metrics: bool = False,
         most: int | None = None,
     ) -> None:
         self._say, self._load_timeout, self._log = say, load_timeout, log
         self._metrics = metrics  # have engines keep their own
-        self._most = most        # engines at a time; None: as many as are asked for
+        self._most = most  # engines at a time; None: as many as are asked for
         self._clients: dict[bytes, EngineClient] = {}  # the one asked for last is the last
         self._kept: set[bytes] = set()
         self._room = asyncio.Lock()
@@ -50,7 +55,8 @@ class EnginePool:
     def _new(self, spec: EngineSpec) -> EngineClient:
         room = None if self._most is None or len(self._clients) < self._most else self._make_room
         return EngineClient(
-            spec, self._say, load_timeout=self._load_timeout, log=self._log, metrics=self._metrics, after=room)
+            spec, self._say, load_timeout=self._load_timeout, log=self._log, metrics=self._metrics, after=room
+        )
 
     async def _make_room(self) -> None:
         """End the engine that was asked for longest ago, once nobody waits for it or reads from it."""

@@ -36,7 +36,7 @@ class EngineProcess:
         self._log = log
         self._progress: Progress = lambda stage, fraction: None
         self.tail: deque[str] = deque(maxlen=60)  # the last lines it printed
-        self.info: EngineInfo | None = None       # once the model is loaded
+        self.info: EngineInfo | None = None  # once the model is loaded
 
     @classmethod
     async def start(cls, log: Log) -> EngineProcess:

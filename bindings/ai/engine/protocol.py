@@ -47,14 +47,14 @@ class Generate(msgspec.Struct, kw_only=True, omit_defaults=True):
     """
 
     prompt: str | None = None
-    prompt_tokens: list[int] = []         # ids of the model's own tokenizer; always raw
+    prompt_tokens: list[int] = []  # ids of the model's own tokenizer; always raw
     messages: list[dict[str, Any]] | None = None
     raw: bool = False
     max_tokens: int = 256
-    fill: bool = False                    # nobody said how many: as many as ``check_limits`` finds room for
-    clip: bool = False                    # ``max_tokens`` is a wish: fewer where there is less room
+    fill: bool = False  # nobody said how many: as many as ``check_limits`` finds room for
+    clip: bool = False  # ``max_tokens`` is a wish: fewer where there is less room
     temperature: float = 0.6
-    unasked: list[str] = []               # those of these two that nobody asked for: another server has its own
+    unasked: list[str] = []  # those of these two that nobody asked for: another server has its own
     top_p: float | None = None
     top_k: int | None = None
     seed: int | None = None
@@ -62,21 +62,21 @@ class Generate(msgspec.Struct, kw_only=True, omit_defaults=True):
     frequency_penalty: float | None = None
     presence_penalty: float | None = None
     stop: list[str] = []
-    context_window: int | None = None     # limit on prompt + max_tokens; the engine's own is a limit too
-    max_input_tokens: int | None = None   # limit on the prompt alone
+    context_window: int | None = None  # limit on prompt + max_tokens; the engine's own is a limit too
+    max_input_tokens: int | None = None  # limit on the prompt alone
     max_output_tokens: int | None = None  # limit on max_tokens alone
-    json_schema: dict[str, Any] | None = None   # the answer must match this schema; ``{}``: any JSON object
-    tools: list[dict[str, Any]] = []      # OpenAI's form: {"type": "function", "function": {...}}
-    tool_choice: str | dict[str, Any] | None = None   # "auto", "none", "required" or OpenAI's named function
+    json_schema: dict[str, Any] | None = None  # the answer must match this schema; ``{}``: any JSON object
+    tools: list[dict[str, Any]] = []  # OpenAI's form: {"type": "function", "function": {...}}
+    tool_choice: str | dict[str, Any] | None = None  # "auto", "none", "required" or OpenAI's named function
     parallel_tool_calls: bool = True
-    n: int = 1                            # answers to make; a delta says which in ``extra.index``
-    logprobs: int | None = None           # alternatives per token; 0: the chosen token alone
-    logit_bias: dict[str, float] = {}     # token id → bias
+    n: int = 1  # answers to make; a delta says which in ``extra.index``
+    logprobs: int | None = None  # alternatives per token; 0: the chosen token alone
+    logit_bias: dict[str, float] = {}  # token id → bias
     ignore_eos: bool = False
     reasoning_effort: str | None = None
     chat_template_kwargs: dict[str, Any] = {}
-    lora: str | None = None               # the folder of an adapter
-    trace_headers: dict[str, str] = {}    # W3C Trace Context, for an engine that traces as well
+    lora: str | None = None  # the folder of an adapter
+    trace_headers: dict[str, str] = {}  # W3C Trace Context, for an engine that traces as well
 
 
 class Extra(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -116,10 +116,10 @@ class EngineInfo(msgspec.Struct, frozen=True, kw_only=True):
     """What an opened engine says of itself."""
 
     engine: str
-    model: str                      # what really answers: a file name, a repo id
-    version: str                    # of the library behind it
-    device: str                     # "cpu", "cuda: NVIDIA H200", "remote"
-    context_window: int | None      # tokens; None when the engine does not know (openai)
+    model: str  # what really answers: a file name, a repo id
+    version: str  # of the library behind it
+    device: str  # "cpu", "cuda: NVIDIA H200", "remote"
+    context_window: int | None  # tokens; None when the engine does not know (openai)
     features: frozenset[str] = frozenset()  # what it can do beside text: of ``bindings.ai.engine.features.ALL``
 
 
@@ -166,7 +166,8 @@ class ContextExceeded(EngineError):
 
     def __init__(self, tokens: int, limit: int, what: str = "input and maximum output tokens") -> None:
         super().__init__(
-            5021, 413,
+            5021,
+            413,
             f"The estimated number of {what} ({tokens}) exceeded this model context window limit ({limit}).",
             name="Ai",
         )
@@ -226,7 +227,19 @@ def check_limits(request: Generate, prompt_tokens: int, engine_window: int | Non
 
 
 __all__ = [
-    "ENGINES", "ContextExceeded", "Delta", "Engine", "EngineError", "EngineInfo", "EngineLost", "EngineSpec",
-    "Extra", "Feeding", "Generate", "ModelUnavailable", "Progress", "StillLoading", "check_limits",
+    "ENGINES",
+    "ContextExceeded",
+    "Delta",
+    "Engine",
+    "EngineError",
+    "EngineInfo",
+    "EngineLost",
+    "EngineSpec",
+    "Extra",
+    "Feeding",
+    "Generate",
+    "ModelUnavailable",
+    "Progress",
+    "StillLoading",
+    "check_limits",
 ]
-

@@ -104,16 +104,20 @@ class Detokenized(msgspec.Struct, kw_only=True):
 
 Task = Embed | Score | Classify | Transcribe | Tokenize | Detokenize
 ANSWERS: dict[type, type] = {
-    Embed: Embedded, Score: Scored, Classify: Classified, Transcribe: Transcribed, Tokenize: Tokenized,
+    Embed: Embedded,
+    Score: Scored,
+    Classify: Classified,
+    Transcribe: Transcribed,
+    Tokenize: Tokenized,
     Detokenize: Detokenized,
 }
+
 
 class TextTooLong(EngineError):
     """400 / 3030: a text that its model cannot read whole, and that may not be cut (contract §1.7)."""
 
     def __init__(self, tokens: int, limit: int) -> None:
         super().__init__(3030, 400, f"Max context reached {tokens} tokens but model supports only {limit}")
-
 
 
 def no_such_token(number: int) -> EngineError:

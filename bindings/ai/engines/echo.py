@@ -60,8 +60,12 @@ class _Piece(NamedTuple):
     def delta(self, index: int, prompt_tokens: int) -> Delta:
         extra = None
         if index or self.reasoning or self.call or self.stop:
-            extra = Extra(index=index, reasoning=self.reasoning, tool_calls=[self.call] if self.call else [],
-                          stop_sequence=self.stop)
+            extra = Extra(
+                index=index,
+                reasoning=self.reasoning,
+                tool_calls=[self.call] if self.call else [],
+                stop_sequence=self.stop,
+            )
         tokens = 1 if self.text or self.reasoning or self.call else 0
         return Delta(self.text, tokens, prompt_tokens, self.reason, extra)
 
@@ -79,10 +83,17 @@ class EchoEngine:
         try:
             options = msgspec.convert(spec.options, EchoOptions)
         except msgspec.ValidationError as error:
-            raise ConfigError(str(error), where="echo: options",
-                              remedy="The options are: " + ", ".join(EchoOptions.__struct_fields__)) from None
-        info = EngineInfo(engine="echo", model=spec.model, version="1", device="cpu",
-                          context_window=options.context_window, features=options.features)
+            raise ConfigError(
+                str(error), where="echo: options", remedy="The options are: " + ", ".join(EchoOptions.__struct_fields__)
+            ) from None
+        info = EngineInfo(
+            engine="echo",
+            model=spec.model,
+            version="1",
+            device="cpu",
+            context_window=options.context_window,
+            features=options.features,
+        )
         return cls(info, options)
 
     async def generate(self, request: Generate, request_id: str) -> AsyncGenerator[Delta, None]:
@@ -147,7 +158,7 @@ def _answer(request: Generate, options: EchoOptions) -> Iterator[_Piece]:
 
     Raises EngineError at once for a call or for JSON that it cannot make.
     """
-    thoughts = [] if request.reasoning_effort == "none" else options.reasoning.split()[:request.max_tokens]
+    thoughts = [] if request.reasoning_effort == "none" else options.reasoning.split()[: request.max_tokens]
     room = request.max_tokens - len(thoughts)
     answer = _called(request, options, room) or _said(request, options.tokens, room)
     return chain((_Piece(reasoning=word) for word in _spaced(thoughts)), answer)

@@ -34,9 +34,11 @@ def settle(model: str) -> None:
     os.environ["HF_HUB_OFFLINE"] = "1"
     if not _cached(model):
         raise UserError(
-            "the model is not on this machine and the Hugging Face hub cannot be reached", where=model,
+            "the model is not on this machine and the Hugging Face hub cannot be reached",
+            where=model,
             remedy=f"Where there is a network:  hf download {model}\n"
-                   "or name a folder that holds it in models.yaml:  model: /path/to/the/model")
+            "or name a folder that holds it in models.yaml:  model: /path/to/the/model",
+        )
 
 
 def _is_path(model: str) -> bool:
@@ -45,16 +47,24 @@ def _is_path(model: str) -> bool:
 
 def _check_path(path: Path) -> None:
     if not path.exists():
-        raise UserError(f"there is no file or folder {path}", where="vllm: model",
-                        remedy="Give the folder of a model, or a Hugging Face repo id such as org/name.")
+        raise UserError(
+            f"there is no file or folder {path}",
+            where="vllm: model",
+            remedy="Give the folder of a model, or a Hugging Face repo id such as org/name.",
+        )
     if path.is_dir() and not any((path / name).exists() for name in ("config.json", "params.json")):
-        raise UserError(f"{path} holds no model: config.json is missing", where="vllm: model",
-                        remedy="Give the folder that `hf download` made, or the repo id itself.")
+        raise UserError(
+            f"{path} holds no model: config.json is missing",
+            where="vllm: model",
+            remedy="Give the folder that `hf download` made, or the repo id itself.",
+        )
 
 
 def _offline() -> bool:
-    return any(os.environ.get(name, "").lower() in ("1", "true", "yes", "on")
-               for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"))
+    return any(
+        os.environ.get(name, "").lower() in ("1", "true", "yes", "on")
+        for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
+    )
 
 
 def _reachable(model: str) -> bool:

@@ -16,8 +16,9 @@ def check(engine: str, where: str) -> None:
     if not missing:
         return
     what = "is not installed here" if engine in missing else f"is not whole here: {', '.join(missing)} cannot be found"
-    raise ConfigError(f"{engine} {what}", where=where,
-                      remedy=f"{VLLM}\nOr choose no engine: this machine's best is taken then.")
+    raise ConfigError(
+        f"{engine} {what}", where=where, remedy=f"{VLLM}\nOr choose no engine: this machine's best is taken then."
+    )
 
 
 def _found(name: str) -> bool:

@@ -22,7 +22,7 @@ class Thoughts:
     def _beginning(self, last: bool) -> tuple[str, str]:
         begun = self._held.lstrip()
         if begun.startswith(START):
-            self._held, self._read = begun[len(START):], self._thinking
+            self._held, self._read = begun[len(START) :], self._thinking
             return self._thinking(last)
         if START.startswith(begun) and not last:
             return "", ""
@@ -35,8 +35,8 @@ class Thoughts:
             self._held, self._read = said.lstrip("\n"), self._speaking
             return self._speaking(last)[0], thought
         kept = 0 if last else overlap(thought, END)
-        self._held = thought[len(thought) - kept:]
-        return "", thought[:len(thought) - kept]
+        self._held = thought[len(thought) - kept :]
+        return "", thought[: len(thought) - kept]
 
     def _speaking(self, last: bool) -> tuple[str, str]:
         said, self._held = self._held, ""

@@ -61,8 +61,10 @@ def _in_words(message: Message) -> Message:
         return {"role": "user", "content": f"<tool_response>\n{content}\n</tool_response>"}
     if not (calls := message.get("tool_calls")):
         return {**message, "content": content}
-    said = [f'{START}\n{{"name": {json.dumps(function["name"])}, "arguments": {function["arguments"]}}}\n{END}'
-            for function in (call["function"] for call in calls)]
+    said = [
+        f'{START}\n{{"name": {json.dumps(function["name"])}, "arguments": {function["arguments"]}}}\n{END}'
+        for function in (call["function"] for call in calls)
+    ]
     return {"role": message["role"], "content": "\n".join(filter(None, [content, *said]))}
 
 

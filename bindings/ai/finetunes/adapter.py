@@ -21,8 +21,20 @@ FAMILIES = ("mistral", "gemma", "llama")
 QUANTIZED = ("awq", "gptq", "gguf", "bnb", "4bit", "8bit", "int4", "int8")
 CONFIG_BYTES = 1_000_000
 HEADER_BYTES = 25_000_000  # safetensors' own limit is 100 MB
-SIZES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "F8_E4M3": 1, "F8_E5M2": 1, "I64": 8, "I32": 4, "I16": 2, "I8": 1,
-         "U8": 1, "BOOL": 1}  # bytes per element
+SIZES = {
+    "F64": 8,
+    "F32": 4,
+    "F16": 2,
+    "BF16": 2,
+    "F8_E4M3": 1,
+    "F8_E5M2": 1,
+    "I64": 8,
+    "I32": 4,
+    "I16": 2,
+    "I8": 1,
+    "U8": 1,
+    "BOOL": 1,
+}  # bytes per element
 
 
 def check_config(file: Path, base: str) -> None:

@@ -29,7 +29,7 @@ LENGTH = 512  # characters of a name or a description
 STEPS = [
     """CREATE TABLE finetune (
         id TEXT PRIMARY KEY, model TEXT NOT NULL, name TEXT UNIQUE NOT NULL, description TEXT NOT NULL,
-        public INTEGER NOT NULL, created_at TEXT NOT NULL, modified_at TEXT NOT NULL, version TEXT NOT NULL)""",
+        public INTEGER NOT NULL, created_at TEXT NOT NULL, modified_at TEXT NOT NULL, version TEXT NOT NULL)"""
 ]
 UNKNOWN = 3042
 ORDERS = ("created_at", "modified_at", "name", "model", "id")
@@ -142,8 +142,16 @@ def _new(model: Model, fields: Mapping[str, Any]) -> Row:
     if not isinstance(public, bool):
         raise bad_input("'/public' must be true or false")
     now = _now()
-    return {"id": str(uuid.uuid4()), "model": model.id, "name": name, "description": _text(fields, "description"),
-            "public": public, "created_at": now, "modified_at": now, "version": ""}
+    return {
+        "id": str(uuid.uuid4()),
+        "model": model.id,
+        "name": name,
+        "description": _text(fields, "description"),
+        "public": public,
+        "created_at": now,
+        "modified_at": now,
+        "version": "",
+    }
 
 
 def _text(fields: Mapping[str, Any], name: str) -> str:

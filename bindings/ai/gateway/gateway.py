@@ -81,8 +81,10 @@ class Gateways:
         limit = self._limits.get((name, settings))
         if limit is None:
             limit = self._limits[name, settings] = RateLimit(
-                settings.rate_limiting_limit, settings.rate_limiting_interval,
-                sliding=settings.rate_limiting_technique == "sliding")
+                settings.rate_limiting_limit,
+                settings.rate_limiting_interval,
+                sliding=settings.rate_limiting_technique == "sliding",
+            )
         if not limit.admits(time.monotonic()):
             raise rate_limited()
 

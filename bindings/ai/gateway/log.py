@@ -48,8 +48,12 @@ class Log:
             self.headers["cf-aig-event-id"] = options.event_id
 
     def answered(self, stats: StreamStats, body: bytes, *, cached: bool) -> None:
-        self._write(self._request() | self._outcome(200, "application/json", cached=cached)
-                    | _response(body, len(body)) | _tokens(stats))
+        self._write(
+            self._request()
+            | self._outcome(200, "application/json", cached=cached)
+            | _response(body, len(body))
+            | _tokens(stats)
+        )
 
     def begun(self, *, cached: bool) -> None:
         """A stream: what is known before its end."""
@@ -63,8 +67,9 @@ class Log:
 
     def refused(self, error: AiError) -> None:
         body = msgspec.json.encode(error.binding())
-        self._write(self._request() | self._outcome(error.status, "application/json", cached=False)
-                    | _response(body, len(body)))
+        self._write(
+            self._request() | self._outcome(error.status, "application/json", cached=False) | _response(body, len(body))
+        )
 
     def _write(self, content: dict[str, Any]) -> None:
         if self._id:
@@ -73,18 +78,30 @@ class Log:
     def _request(self) -> dict[str, Any]:
         body = msgspec.json.encode(self._inputs) if self._id else b""
         return {
-            "id": self._id, "created_at": self._at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-            "provider": PROVIDER, "model": self._model, "path": f"run/{self._model}", "step": 0,
-            "request_content_type": "application/json", "request_size": len(body),
-            "request_head": _head(body), "request_head_complete": len(body) <= HEAD,
+            "id": self._id,
+            "created_at": self._at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "provider": PROVIDER,
+            "model": self._model,
+            "path": f"run/{self._model}",
+            "step": 0,
+            "request_content_type": "application/json",
+            "request_size": len(body),
+            "request_head": _head(body),
+            "request_head_complete": len(body) <= HEAD,
             "event_id": self._options.event_id,
             "metadata": dict(islice(self._options.metadata.items(), METADATA)),
         }
 
     def _outcome(self, status: int, kind: str, *, cached: bool) -> dict[str, Any]:
         return {
-            "status_code": status, "success": status < 400, "cached": cached, "duration": self._duration(),
-            "response_content_type": kind, "tokens_in": 0, "tokens_out": 0, "cost": 0,
+            "status_code": status,
+            "success": status < 400,
+            "cached": cached,
+            "duration": self._duration(),
+            "response_content_type": kind,
+            "tokens_in": 0,
+            "tokens_out": 0,
+            "cost": 0,
         }
 
     def _duration(self) -> int:
@@ -97,8 +114,7 @@ def patch(changes: Any) -> Mapping[str, Any]:
         checked = msgspec.convert(changes, Patch)
     except msgspec.ValidationError as error:
         raise bad_input(f"patchLog: {error}") from None
-    return {name: value for name in Patch.__struct_fields__
-            if (value := getattr(checked, name)) is not msgspec.UNSET}
+    return {name: value for name in Patch.__struct_fields__ if (value := getattr(checked, name)) is not msgspec.UNSET}
 
 
 def _tokens(stats: StreamStats) -> dict[str, int]:

@@ -16,9 +16,9 @@ from bindings.ai.settings import AISettings
 from runtime.config import Config
 
 MONTH = 31 * 24 * 3600
-DEFAULT = "default"     # the gateway meant by headers that name none
-METADATA = 5            # entries that are kept; upstream drops the others as well
-KEYED_TTL = 300         # seconds a cached answer lives when a cacheKey is given and nothing else says
+DEFAULT = "default"  # the gateway meant by headers that name none
+METADATA = 5  # entries that are kept; upstream drops the others as well
+KEYED_TTL = 300  # seconds a cached answer lives when a cacheKey is given and nothing else says
 PREFIX = b"cf-aig-"
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
@@ -57,7 +57,7 @@ class GatewayOptions(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
 class GatewaySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """``[pilot.gateways.NAME]``, under the names of Cloudflare's own gateway settings; times are seconds."""
 
-    cache_ttl: Ttl | None = None            # None: nothing is cached unless the request asks for it
+    cache_ttl: Ttl | None = None  # None: nothing is cached unless the request asks for it
     collect_logs: bool = True
     rate_limiting_limit: Annotated[int, msgspec.Meta(gt=0)] | None = None
     rate_limiting_interval: Annotated[float, msgspec.Meta(gt=0, le=86400)] = 60

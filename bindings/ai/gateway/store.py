@@ -19,9 +19,7 @@ import msgspec
 from bindings.sqlite import Database, StoreError, trim
 
 CACHE = ["CREATE TABLE answer (key BLOB UNIQUE NOT NULL, expires REAL NOT NULL, content BLOB NOT NULL)"]
-LOGS = [
-    "CREATE TABLE log (id TEXT UNIQUE NOT NULL, gateway TEXT NOT NULL, content BLOB NOT NULL)",
-]
+LOGS = ["CREATE TABLE log (id TEXT UNIQUE NOT NULL, gateway TEXT NOT NULL, content BLOB NOT NULL)"]
 
 
 class Cached(msgspec.Struct, frozen=True):
@@ -58,6 +56,7 @@ class GatewayStore:
 
     async def find(self, key: bytes) -> Cached | None:
         """The answer kept under ``key``, unless it is too old."""
+
         def work(db: sqlite3.Connection) -> Any:
             return db.execute("SELECT content FROM answer WHERE key = ? AND expires > ?", (key, time.time())).fetchone()
 
@@ -73,6 +72,7 @@ class GatewayStore:
         content = msgspec.msgpack.encode(answer)
         limit = self._cache_bytes
         if len(content) <= self.largest:
+
             def work(db: sqlite3.Connection) -> None:
                 db.execute("DELETE FROM answer WHERE expires <= ?", (time.time(),))
                 db.execute("REPLACE INTO answer VALUES (?, ?, ?)", (key, time.time() + ttl, content))
@@ -101,6 +101,7 @@ class GatewayStore:
 
     async def patch_log(self, gateway: str, id: str, changes: Mapping[str, Any]) -> bool:
         """Whether there is such a log. Raises StoreError."""
+
         def work(db: sqlite3.Connection) -> bool:
             known = _log(db, gateway, id) is not None
             if known:

@@ -46,12 +46,14 @@ class Auth:
 
     def routes(self, path: str, body_limit: int | None = None, /, **handlers: Handler) -> list[Route]:
         """Guarded routes for ``path``, by method: ``GET=…, POST=…``; any other method is told which there are."""
-        served = [Route(method, path, self.guarded(handler), body_limit=body_limit)
-                  for method, handler in handlers.items()]
+        served = [
+            Route(method, path, self.guarded(handler), body_limit=body_limit) for method, handler in handlers.items()
+        ]
         return [*served, Route("*", path, self.guarded(_refusing(", ".join(handlers))))]
 
     def guarded(self, handler: Handler) -> Callable[..., Awaitable[Response]]:
         """``handler`` for who has credentials, and for pages of the origins that may read it."""
+
         async def answer(request: Request, **path: str) -> Response:
             if not cors.admits(self.origins(), request.headers):
                 return await self._answer(handler, request, path)

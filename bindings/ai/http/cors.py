@@ -25,9 +25,14 @@ def check(origins: Iterable[str], where: str) -> tuple[str, ...]:
     """The origins of a configuration. Raises ConfigError for what no browser would send as one."""
     for origin in origins:
         if origin != ANY and not ORIGIN.fullmatch(origin):
-            raise ConfigError(f"{origin!r} is not an origin", where=where, remedy=(
-                "Write scheme, host and port as browsers do:  cors = [\"http://localhost:3000\"]\n"
-                "or, for every page that anyone opens beside it:  cors = [\"*\"]"))
+            raise ConfigError(
+                f"{origin!r} is not an origin",
+                where=where,
+                remedy=(
+                    'Write scheme, host and port as browsers do:  cors = ["http://localhost:3000"]\n'
+                    'or, for every page that anyone opens beside it:  cors = ["*"]'
+                ),
+            )
     return tuple(origins)
 
 

@@ -51,6 +51,7 @@ def text_of(message: Fields) -> str:
 
 # Checking
 
+
 def _message(message: Any, at: str, vision: bool) -> Iterator[str]:
     if not isinstance(message, dict):
         yield mismatch(at, message, "object")
@@ -111,6 +112,7 @@ def _calls(calls: Any, at: str) -> Iterator[str]:
 
 # Building
 
+
 def _content(content: Any) -> str | list[Fields]:
     if isinstance(content, str):
         return content
@@ -134,8 +136,12 @@ def _call(call: Fields, number: int) -> Fields:
     assert called is not None
     given = call.get("id")
     function = {"name": called["name"], "arguments": _arguments(called.get("arguments"))}
-    return {"id": given if isinstance(given, str) and given else f"call_{number}", "type": "function",
-            "function": function, **{name: value for name, value in call.items() if name not in CALL}}
+    return {
+        "id": given if isinstance(given, str) and given else f"call_{number}",
+        "type": "function",
+        "function": function,
+        **{name: value for name, value in call.items() if name not in CALL},
+    }
 
 
 def _function(call: Any) -> Fields | None:

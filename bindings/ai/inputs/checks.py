@@ -128,6 +128,17 @@ def _kind(value: Any) -> str:
 
 
 __all__ = [
-    "ANTHROPIC_RANGES", "NEWER_RANGES", "OPENAI_RANGES", "RANGES", "Fields", "Range", "absent", "boolean", "mismatch",
-    "number", "options", "required", "text",
+    "ANTHROPIC_RANGES",
+    "NEWER_RANGES",
+    "OPENAI_RANGES",
+    "RANGES",
+    "Fields",
+    "Range",
+    "absent",
+    "boolean",
+    "mismatch",
+    "number",
+    "options",
+    "required",
+    "text",
 ]

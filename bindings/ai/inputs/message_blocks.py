@@ -71,7 +71,9 @@ def of_system(content: list[Fields], at: str) -> Iterator[Fields]:
 
 
 ROLES: dict[str, Callable[[list[Fields], str], Iterator[Fields]]] = {
-    "user": of_user, "assistant": of_assistant, "system": of_system,
+    "user": of_user,
+    "assistant": of_assistant,
+    "system": of_system,
 }
 
 
@@ -102,7 +104,7 @@ def _image(source: Any, at: str) -> str:
     source = source if isinstance(source, dict) else {}
     if source.get("type") == "base64" and isinstance(source.get("data"), str):
         return f"data:{source.get('media_type')};base64,{source['data']}"
-    raise bad(at, "only {\"type\": \"base64\", \"media_type\", \"data\"} is served: nothing is fetched or stored here")
+    raise bad(at, 'only {"type": "base64", "media_type", "data"} is served: nothing is fetched or stored here')
 
 
 def _document(block: Fields, at: str) -> list[Fields]:

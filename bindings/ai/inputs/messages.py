@@ -103,7 +103,7 @@ def _format(fields: Fields) -> Fields:
     if given is None:
         return {}
     if not isinstance(given, dict) or given.get("type") != "json_schema":
-        raise bad("output_config.format", "Input should be {\"type\": \"json_schema\", \"schema\": …}")
+        raise bad("output_config.format", 'Input should be {"type": "json_schema", "schema": …}')
     return {"response_format": {"type": "json_schema", "json_schema": given.get("schema")}}
 
 

@@ -47,7 +47,7 @@ def best(choices: Sequence[Choice], made: int, wanted: int) -> list[Choice]:
     """Of each prompt's ``made`` answers the ``wanted`` likeliest, by their tokens' mean log probability."""
     if made == wanted:
         return list(choices)
-    groups = (choices[at:at + made] for at in range(0, len(choices), made))
+    groups = (choices[at : at + made] for at in range(0, len(choices), made))
     return [choice for group in groups for choice in sorted(group, key=_likelihood, reverse=True)[:wanted]]
 
 

@@ -122,7 +122,10 @@ def _unread(item: Fields, at: str) -> None:
 
 
 ITEMS: dict[str, Callable[[Fields, str], Fields | None]] = {
-    "message": _message, "function_call": _called, "function_call_output": _returned, "reasoning": _unread,
+    "message": _message,
+    "function_call": _called,
+    "function_call_output": _returned,
+    "reasoning": _unread,
 }
 
 

@@ -23,26 +23,28 @@ def generate(fields: Fields, model: Model, *, raw: bool = False, fill: bool = Fa
     messages = [chat.plain(message) for message in fields["messages"]] if "messages" in fields else None
     if raw and messages is not None:  # no template to put them through: their texts are the prompt
         fields, messages = {**fields, "prompt": "\n".join(map(chat.text_of, messages))}, None
-    return _portable(Generate(
-        messages=messages,
-        **{"raw": raw, **prompted(fields.get("prompt"))},
-        max_tokens=_asked_for(fields) or model.default_max_tokens,
-        fill=fill and "max_tokens" in unasked,
-        clip=clip,
-        temperature=float(fields.get("temperature", model.default_temperature)),
-        unasked=unasked,
-        top_p=_clamped(fields.get("top_p")),
-        top_k=_whole(fields.get("top_k")),
-        seed=_whole(fields.get("seed")),
-        repetition_penalty=_above_zero(fields.get("repetition_penalty")),
-        frequency_penalty=fields.get("frequency_penalty"),
-        presence_penalty=fields.get("presence_penalty"),
-        stop=_stops(fields.get("stop")),
-        context_window=model.context_window,
-        max_input_tokens=model.max_input_tokens,
-        max_output_tokens=model.max_output_tokens,
-        **_rarely(fields),
-    ))
+    return _portable(
+        Generate(
+            messages=messages,
+            **{"raw": raw, **prompted(fields.get("prompt"))},
+            max_tokens=_asked_for(fields) or model.default_max_tokens,
+            fill=fill and "max_tokens" in unasked,
+            clip=clip,
+            temperature=float(fields.get("temperature", model.default_temperature)),
+            unasked=unasked,
+            top_p=_clamped(fields.get("top_p")),
+            top_k=_whole(fields.get("top_k")),
+            seed=_whole(fields.get("seed")),
+            repetition_penalty=_above_zero(fields.get("repetition_penalty")),
+            frequency_penalty=fields.get("frequency_penalty"),
+            presence_penalty=fields.get("presence_penalty"),
+            stop=_stops(fields.get("stop")),
+            context_window=model.context_window,
+            max_input_tokens=model.max_input_tokens,
+            max_output_tokens=model.max_output_tokens,
+            **_rarely(fields),
+        )
+    )
 
 
 def prompted(prompt: Any) -> dict[str, Any]:

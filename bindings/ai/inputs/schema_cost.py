@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import Any
 
-STEPS = 500_000   # visits, of about 60 ns each
-NODES = 5_000     # subschemas, references followed
+STEPS = 500_000  # visits, of about 60 ns each
+NODES = 5_000  # subschemas, references followed
 DYNAMIC = ("$dynamicRef", "$recursiveRef")  # references that are not looked up here
-NAMES = ("$id", "id")                       # a schema inside another, to which ``#`` means itself
+NAMES = ("$id", "id")  # a schema inside another, to which ``#`` means itself
 
 
 class _TooMuch(Exception):

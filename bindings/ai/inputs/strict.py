@@ -50,9 +50,14 @@ class _Closing:
         return copy
 
     def _definitions(self, node: Schema) -> Schema:
-        return {place: {name: self._closed(one, alone=f"#/{place}/{name}" not in self._shared)
-                        for name, one in node[place].items()}
-                for place in PLACES if isinstance(node.get(place), dict)}
+        return {
+            place: {
+                name: self._closed(one, alone=f"#/{place}/{name}" not in self._shared)
+                for name, one in node[place].items()
+            }
+            for place in PLACES
+            if isinstance(node.get(place), dict)
+        }
 
     def _look(self, node: Any, *, shared: bool) -> None:
         if not isinstance(node, dict):

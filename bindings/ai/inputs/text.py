@@ -29,8 +29,13 @@ CLASSIC, CHAT, COMPLETION, RESPONSES = "classic", "chat", "completion", "respons
 MESSAGES = "messages"  # Anthropic's
 TRANSCRIPT = "transcript"  # of a recording, as OpenAI has it
 OPENAI = "OpenAI's "  # before a form, of a route under /v1: OpenAI's habits too, where the service's are others
-NEEDED = {CLASSIC: ("prompt", "messages"), CHAT: ("messages",), COMPLETION: ("prompt",), RESPONSES: ("messages",),
-          MESSAGES: ("messages",)}
+NEEDED = {
+    CLASSIC: ("prompt", "messages"),
+    CHAT: ("messages",),
+    COMPLETION: ("prompt",),
+    RESPONSES: ("messages",),
+    MESSAGES: ("messages",),
+}
 
 
 def _is_empty(value: Any) -> bool:
@@ -110,8 +115,14 @@ def text_generation(inputs: Any, model: Model, form: str = "") -> TextInput:
     told = fields.get("stream_options", {}).get("include_usage")
     wanted = TextInput(
         generate(fields, model, raw=form == COMPLETION, fill=own, clip=form == MESSAGES),
-        truth(fields.get("stream")), form, fields.get("lora"), not route, own,
-        told is True if own else told is not False, asked, tuple(several),
+        truth(fields.get("stream")),
+        form,
+        fields.get("lora"),
+        not route,
+        own,
+        told is True if own else told is not False,
+        asked,
+        tuple(several),
     )
     if form == CLASSIC and wanted.stream and wanted.generate.json_schema is not None:
         raise bad_input("JSON Mode does not support streaming")
@@ -126,6 +137,7 @@ def refuse_options(options: Mapping[str, Any]) -> None:
 
 
 # Which form
+
 
 def _form(fields: Fields, model: Model) -> str:
     """The newer models on ``run`` tell by the fields which of OpenAI's APIs is meant (contract §1.3)."""
@@ -155,6 +167,7 @@ def _one_shape(fields: Fields, model: Model, form: str) -> Fields:
 
 
 # Refusing
+
 
 def _refuse_unserved(fields: Fields, form: str) -> None:
     for name, harmless in {CLASSIC: UNSERVED_CLASSIC, COMPLETION: UNSERVED_COMPLETION}.get(form, UNSERVED).items():
@@ -195,6 +208,14 @@ def _logprobs(given: Any, form: str) -> Iterator[str]:
 
 
 __all__ = [
-    "CHAT", "CLASSIC", "COMPLETION", "MESSAGES", "OPENAI", "RESPONSES", "TRANSCRIPT", "TextInput", "refuse_options",
+    "CHAT",
+    "CLASSIC",
+    "COMPLETION",
+    "MESSAGES",
+    "OPENAI",
+    "RESPONSES",
+    "TRANSCRIPT",
+    "TextInput",
+    "refuse_options",
     "text_generation",
 ]

@@ -25,15 +25,31 @@ import msgspec
 
 from bindings.ai.markdown.formats import FORMATS
 
-MEMORY = 1 << 30    # bytes of address space, the libraries' own included
-SECONDS = 30        # of processor time
-WALL = 90           # seconds in all
+MEMORY = 1 << 30  # bytes of address space, the libraries' own included
+SECONDS = 30  # of processor time
+WALL = 90  # seconds in all
 LONGEST = 32 << 20  # bytes of an answer
 
 _NO_NETWORK = 0x10000000 | 0x40000000  # CLONE_NEWUSER | CLONE_NEWNET
 _REFUSED = (
-    "socket.", "subprocess.", "os.system", "os.exec", "os.posix_spawn", "os.fork", "pty.", "os.remove", "os.rename",
-    "os.rmdir", "os.mkdir", "os.link", "os.symlink", "os.truncate", "os.chmod", "os.kill", "shutil.", "webbrowser.",
+    "socket.",
+    "subprocess.",
+    "os.system",
+    "os.exec",
+    "os.posix_spawn",
+    "os.fork",
+    "pty.",
+    "os.remove",
+    "os.rename",
+    "os.rmdir",
+    "os.mkdir",
+    "os.link",
+    "os.symlink",
+    "os.truncate",
+    "os.chmod",
+    "os.kill",
+    "shutil.",
+    "webbrowser.",
 )
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 

@@ -37,12 +37,17 @@ class Meter:
         self._input = Counter("pilot_ai_input_tokens", "Tokens read by models.", "model")
         self._output = Counter("pilot_ai_output_tokens", "Tokens made by models.", "model")
         self._first = Histogram(
-            "pilot_ai_time_to_first_token_seconds", "From a request to its first token.", _FIRST, "model")
+            "pilot_ai_time_to_first_token_seconds", "From a request to its first token.", _FIRST, "model"
+        )
         self._between = Histogram(
-            "pilot_ai_inter_token_latency_seconds", "Between tokens: each answer's mean, once per token.", _BETWEEN,
-            "model")
+            "pilot_ai_inter_token_latency_seconds",
+            "Between tokens: each answer's mean, once per token.",
+            _BETWEEN,
+            "model",
+        )
         self._whole = Histogram(
-            "pilot_ai_request_duration_seconds", "From a request to the end of its answer.", _WHOLE, "model")
+            "pilot_ai_request_duration_seconds", "From a request to the end of its answer.", _WHOLE, "model"
+        )
 
     def begin(self, stats: StreamStats, span: Span) -> ModelCall:
         call = ModelCall(self, stats, span)

@@ -80,12 +80,17 @@ def _shown(found: dict[str, Any], kind: str, task: str, headers: dict[str, str])
     segments = [Segment(**each) for each in found["segments"]]
     if (type := KINDS.get(kind)) is not None:
         texts: dict[str, Callable[[], str]] = {
-            "text": lambda: found["text"] + "\n", "srt": lambda: srt(segments), "vtt": lambda: vtt(segments)}
+            "text": lambda: found["text"] + "\n",
+            "srt": lambda: srt(segments),
+            "vtt": lambda: vtt(segments),
+        }
         return Response(texts[kind](), headers={**headers, "content-type": type})
     body = {"text": found["text"], "usage": _usage(found)}
     if kind == "verbose_json":
-        rows = [{"id": number, "seek": 0, **each, "tokens": [], "temperature": 0.0}
-                for number, each in enumerate(found["segments"])]
+        rows = [
+            {"id": number, "seek": 0, **each, "tokens": [], "temperature": 0.0}
+            for number, each in enumerate(found["segments"])
+        ]
         body = {"task": task, "language": found["language"], "duration": found["duration"], **body, "segments": rows}
     return encoded(body, headers=headers)
 

@@ -35,13 +35,15 @@ class Asked:
 
     def parts(self, most: int) -> list[list[str]]:
         """The texts, in as many lists as it takes for a model that reads ``most`` at once."""
-        return [self.texts[at:at + most] for at in range(0, len(self.texts), most)]
+        return [self.texts[at : at + most] for at in range(0, len(self.texts), most)]
 
     def answer(self, model: str, vectors: list[list[float]], tokens: int) -> dict[str, Any]:
         """The body. Raises AiError 5006 when there are not so many dimensions."""
         kept = [_cut(vector, self.dimensions) for vector in vectors]
-        data = [{"object": "embedding", "index": at, "embedding": _base64(vector) if self.packed else vector}
-                for at, vector in enumerate(kept)]
+        data = [
+            {"object": "embedding", "index": at, "embedding": _base64(vector) if self.packed else vector}
+            for at, vector in enumerate(kept)
+        ]
         usage = {"prompt_tokens": tokens, "total_tokens": tokens}
         return {"object": "list", "data": data, "model": model, "usage": usage}
 
@@ -54,8 +56,10 @@ async def embedded(
     if known.task != EMBEDDINGS:
         raise bad_input(f"{known.id} is a model for {known.task}, not for {EMBEDDINGS}")
     wanted = asked(inputs)
-    answers = [await service.run(model, {"text": part}, options, request_id=request_id)
-               for part in wanted.parts(known.max_batch or embeddings.MOST)]
+    answers = [
+        await service.run(model, {"text": part}, options, request_id=request_id)
+        for part in wanted.parts(known.max_batch or embeddings.MOST)
+    ]
     vectors = [vector for answer in answers for vector in answer.json["data"]]
     tokens = sum(answer.stats.prompt_tokens for answer in answers)
     return replace(answers[-1], json=wanted.answer(model, vectors, tokens))

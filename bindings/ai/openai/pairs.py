@@ -49,9 +49,12 @@ async def _by_reading(run: Any, pairs: Sequence[Pair]) -> Scores:
     places: dict[str, list[int]] = defaultdict(list)
     for place, (query, _) in enumerate(pairs):
         places[query].append(place)
-    answers = await _together([
-        run({"query": query, "contexts": [{"text": pairs[place][1]} for place in of_query]})
-        for query, of_query in places.items()])
+    answers = await _together(
+        [
+            run({"query": query, "contexts": [{"text": pairs[place][1]} for place in of_query]})
+            for query, of_query in places.items()
+        ]
+    )
     values = [0.0] * len(pairs)
     for of_query, answer in zip(places.values(), answers, strict=True):
         for one in answer.json["response"]:

@@ -1,7 +1,7 @@
 """``POST /v1/rerank`` and ``POST /v1/score``, in the forms of Cohere, Jina and vLLM.
 
-    {model, query, documents: [text | {text}], top_n, return_documents} → {id, model, results, usage, meta}
-    {model, text_1, text_2} or {queries, documents} or {queries, items}  → {id, object: "list", data, usage}
+{model, query, documents: [text | {text}], top_n, return_documents} → {id, model, results, usage, meta}
+{model, text_1, text_2} or {queries, documents} or {queries, items}  → {id, object: "list", data, usage}
 """
 
 from __future__ import annotations
@@ -48,10 +48,20 @@ class RankingsRest:
         call = await asked(request)
         found = await scores(self._service, call, _pairs(call.fields), request_id)
         data = [{"index": at, "object": "score", "score": value} for at, value in enumerate(found.values)]
-        usage = {"prompt_tokens": found.tokens, "total_tokens": found.tokens, "completion_tokens": 0,
-                 "prompt_tokens_details": None}
-        body = {"id": f"score-{request_id}", "object": "list", "created": int(time.time()), "model": call.model,
-                "data": data, "usage": usage}
+        usage = {
+            "prompt_tokens": found.tokens,
+            "total_tokens": found.tokens,
+            "completion_tokens": 0,
+            "prompt_tokens_details": None,
+        }
+        body = {
+            "id": f"score-{request_id}",
+            "object": "list",
+            "created": int(time.time()),
+            "model": call.model,
+            "data": data,
+            "usage": usage,
+        }
         return encoded(body, headers=found.headers)
 
 

@@ -36,7 +36,11 @@ class OpenAIRest:
     """
 
     def __init__(
-        self, service: AIService, gate: Auth, own: Callable[[], bool], note: Callable[[str], None],
+        self,
+        service: AIService,
+        gate: Auth,
+        own: Callable[[], bool],
+        note: Callable[[str], None],
         more: Mapping[str, Handler],
     ) -> None:
         self._service, self._gate, self.own, self._note = service, gate, own, note
@@ -52,8 +56,7 @@ class OpenAIRest:
 
     def _elsewhere(self, gate: Auth) -> list[Route]:
         """Where Cohere's clients look for it. Only this: all else but ``/v1`` is the worker's."""
-        return [route for route in gate.routes("/v2/rerank", POST=self.handlers["/rerank"])
-                if route.method == "POST"]
+        return [route for route in gate.routes("/v2/rerank", POST=self.handlers["/rerank"]) if route.method == "POST"]
 
     def _under(self, base: str, gate: Auth) -> list[Route]:
         read: dict[str, Handler] = {"/models": self.models, "/models/{model:path}": self.model}
@@ -63,6 +66,7 @@ class OpenAIRest:
 
     def _shared(self, route: Route) -> Route:
         """Only while ``/v1`` is ours."""
+
         async def handler(request: Request, **path: str) -> Response:
             if not self._noted:
                 self._noted = True
@@ -79,8 +83,9 @@ class OpenAIRest:
         try:
             call = await asked(request)
             self._require_text(call.model)
-            return _answered(await self._service.run(
-                call.model, call.fields, call.options, request_id=request_id, form=habit))
+            return _answered(
+                await self._service.run(call.model, call.fields, call.options, request_id=request_id, form=habit)
+            )
         except AiError as error:
             if form != RESPONSES:
                 raise
@@ -88,14 +93,16 @@ class OpenAIRest:
 
     async def embeddings(self, request: Request, request_id: str, **_: str) -> Response:
         call = await asked(request)
-        return _answered(await openai_embeddings.embedded(
-            self._service, call.model, call.fields, call.options, request_id))
+        return _answered(
+            await openai_embeddings.embedded(self._service, call.model, call.fields, call.options, request_id)
+        )
 
     async def models(self, request: Request, request_id: str, **_: str) -> Response:
         make = anthropic_models.row if anthropic_models.asks(request) else _model
         served = [make(model) for model in self._service.catalog.models() if not model.retired]
-        return encoded(anthropic_models.page(served) if make is anthropic_models.row
-                       else {"object": "list", "data": served})
+        return encoded(
+            anthropic_models.page(served) if make is anthropic_models.row else {"object": "list", "data": served}
+        )
 
     async def model(self, request: Request, request_id: str, model: str, **_: str) -> Response:
         make = anthropic_models.row if anthropic_models.asks(request) else _model
@@ -138,8 +145,7 @@ def _refused_response(error: AiError, request_id: str, status: int) -> Response:
 
 def _model(model: Model) -> dict[str, Any]:
     created = catalog_items.unix_time(model.created_at) or 0
-    return {"id": model.id, "object": "model", "created": created,
-            "owned_by": catalog_items.author(model) or "local"}
+    return {"id": model.id, "object": "model", "created": created, "owned_by": catalog_items.author(model) or "local"}
 
 
 __all__ = ["OpenAIRest", "refused", "refused_as_openai"]

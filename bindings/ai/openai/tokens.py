@@ -24,16 +24,20 @@ class TokensRest:
     def __init__(self, service: AIService) -> None:
         self._service = service
         self.handlers: dict[str, Handler] = {
-            "/tokenize": self.tokenize, "/detokenize": self.detokenize, "/responses/input_tokens": self.input_tokens}
+            "/tokenize": self.tokenize,
+            "/detokenize": self.detokenize,
+            "/responses/input_tokens": self.input_tokens,
+        }
 
     async def tokenize(self, request: Request, request_id: str, **_: str) -> Response:
         call = await asked(request)
         make = _of_messages if "messages" in call.fields else _of_text
-        found: Tokenized = await self._service.perform(
-            call.model, lambda model: make(call.fields, model), request_id)
+        found: Tokenized = await self._service.perform(call.model, lambda model: make(call.fields, model), request_id)
         pieces = found.pieces if call.fields.get("return_token_strs") else None
-        return encoded({"count": len(found.tokens), "max_model_len": found.window, "tokens": found.tokens,
-                        "token_strs": pieces}, headers={"cf-ai-req-id": request_id})
+        return encoded(
+            {"count": len(found.tokens), "max_model_len": found.window, "tokens": found.tokens, "token_strs": pieces},
+            headers={"cf-ai-req-id": request_id},
+        )
 
     async def detokenize(self, request: Request, request_id: str, **_: str) -> Response:
         call = await asked(request)
@@ -49,12 +53,12 @@ class TokensRest:
     async def input_tokens(self, request: Request, request_id: str, **_: str) -> Response:
         call = await asked(request)
         count = await counted(self._service, call.model, call.fields, RESPONSES, request_id)
-        return encoded({"object": "response.input_tokens", "input_tokens": count},
-                       headers={"cf-ai-req-id": request_id})
+        return encoded({"object": "response.input_tokens", "input_tokens": count}, headers={"cf-ai-req-id": request_id})
 
 
 async def counted(service: AIService, model: str, fields: Fields, form: str, request_id: str) -> int:
     """How many tokens the model would read, asked this in that form. Raises AiError."""
+
     def task(model: Model) -> Tokenize:
         return Tokenize(request=text_generation(fields, model, form).generate)
 
@@ -76,7 +80,8 @@ def _of_messages(fields: Fields, model: Model) -> Tokenize:
         if fields.get(name, value) is not value:
             raise bad_input(f"'/{name}' is not served here")
     wanted: dict[str, Any] = {
-        name: fields[name] for name in ("messages", "tools", "chat_template_kwargs") if name in fields}
+        name: fields[name] for name in ("messages", "tools", "chat_template_kwargs") if name in fields
+    }
     return Tokenize(request=text_generation(wanted, model, CHAT).generate)
 
 

@@ -42,7 +42,12 @@ class GatewayRest:
     ``own``: whether ``/v1`` is answered here, and ``unknown`` what of it is nobody's."""
 
     def __init__(
-        self, door: GatewayMethods, gate: Auth, run: Handler, openai: Mapping[str, Handler], own: Callable[[], bool],
+        self,
+        door: GatewayMethods,
+        gate: Auth,
+        run: Handler,
+        openai: Mapping[str, Handler],
+        own: Callable[[], bool],
         unknown: Unknown,
     ) -> None:
         self._door, self._gate, self._run, self._openai, self._own = door, gate, run, openai, own

@@ -41,8 +41,9 @@ class Unknown:
     async def answer(self, request: Request, **_: str) -> Response:
         path = URL(request.url).pathname
         why = next((f": {why}" for words, why in UNSERVED.items() if f"{path}/".startswith(f"/v1/{words}/")), "")
-        text = (f"There is no {request.method} {path} here{why}. Served are POST {self._served}, "
-                f"and GET /v1/models. {LEFT}")
+        text = (
+            f"There is no {request.method} {path} here{why}. Served are POST {self._served}, and GET /v1/models. {LEFT}"
+        )
         error = {"message": text, "type": "invalid_request_error", "param": None, "code": "unknown_url"}
         return encoded({"error": error}, 404)
 

@@ -12,10 +12,12 @@ OBJECT: Schema = {"type": "object"}
 NUMBER: Schema = {"type": "number"}
 COUNT: Schema = {"type": "integer", "minimum": 0}
 EVENTS: Schema = {"type": "string", "contentType": "text/event-stream", "format": "binary"}
-FILE: Schema = {"anyOf": [
-    {"type": "string", "format": "binary", "minLength": 1},
-    {"type": "array", "items": {"type": "integer", "minimum": 0, "maximum": 255}, "minItems": 1},
-]}
+FILE: Schema = {
+    "anyOf": [
+        {"type": "string", "format": "binary", "minLength": 1},
+        {"type": "array", "items": {"type": "integer", "minimum": 0, "maximum": 255}, "minItems": 1},
+    ]
+}
 
 
 def shape(properties: dict[str, Schema], *required: str, **more: Any) -> Schema:

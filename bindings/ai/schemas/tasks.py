@@ -31,14 +31,17 @@ def _qwen_embedding(texts: Schema, model: Model) -> Schema:
 
 
 EMBEDDING_INPUTS: dict[str, Callable[[Schema, Model], Schema]] = {
-    "text": _plain_embedding, "m3": _m3_embedding, "qwen": _qwen_embedding,
+    "text": _plain_embedding,
+    "m3": _m3_embedding,
+    "qwen": _qwen_embedding,
 }
 
 
 def embedding_output(model: Model) -> Schema:
     vectors = array(array(NUMBER))
-    found = shape({"shape": array(COUNT), "data": vectors, "pooling": {"enum": list(embeddings.POOLINGS)}},
-                  "shape", "data")
+    found = shape(
+        {"shape": array(COUNT), "data": vectors, "pooling": {"enum": list(embeddings.POOLINGS)}}, "shape", "data"
+    )
     if model.form != "m3":
         return found
     unnamed = shape({"response": vectors, "shape": array(COUNT), "pooling": ANY_TEXT}, "response", "shape")
@@ -87,8 +90,18 @@ def speech_input(model: Model) -> Schema:
 
 
 def speech_output(model: Model) -> Schema:
-    return shape({"text": ANY_TEXT, "word_count": COUNT, "vtt": ANY_TEXT, "segments": array(OBJECT),
-                  "transcription_info": OBJECT}, "text", "word_count", "vtt")
+    return shape(
+        {
+            "text": ANY_TEXT,
+            "word_count": COUNT,
+            "vtt": ANY_TEXT,
+            "segments": array(OBJECT),
+            "transcription_info": OBJECT,
+        },
+        "text",
+        "word_count",
+        "vtt",
+    )
 
 
 def picture_input(model: Model) -> Schema:
@@ -100,6 +113,16 @@ def picture_output(model: Model) -> Schema:
 
 
 __all__ = [
-    "classification_input", "classification_output", "embedding_input", "embedding_output", "guard_input",
-    "guard_output", "picture_input", "picture_output", "ranked", "reranking_input", "speech_input", "speech_output",
+    "classification_input",
+    "classification_output",
+    "embedding_input",
+    "embedding_output",
+    "guard_input",
+    "guard_output",
+    "picture_input",
+    "picture_output",
+    "ranked",
+    "reranking_input",
+    "speech_input",
+    "speech_output",
 ]

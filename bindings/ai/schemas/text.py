@@ -29,8 +29,11 @@ def options(model: Model) -> dict[str, Schema]:
     found |= {name: {"type": "boolean", "default": False} for name in flags}
     found |= dict.fromkeys(("chat_template_kwargs", "stream_options", "guided_json"), OBJECT)
     found["stop"] = {"anyOf": [ANY_TEXT, array(TEXT)]}
-    found["logit_bias"] = {"type": "object", "patternProperties": {"^[0-9]{1,9}$": _number("number", -100, 100)},
-                           "additionalProperties": False}
+    found["logit_bias"] = {
+        "type": "object",
+        "patternProperties": {"^[0-9]{1,9}$": _number("number", -100, 100)},
+        "additionalProperties": False,
+    }
     found["reasoning_effort"] = {"enum": list(checks.EFFORTS)}
     found["response_format"] = _response_format()
     return found | ({"lora": TEXT} if model.lora else {})
@@ -43,10 +46,13 @@ def _number(kind: str, low: float, high: float) -> Schema:
 def _response_format() -> Schema:
     """A schema is needed for ``json_schema`` only; bare, or in OpenAI's wrapping."""
     free = [name for name in json_mode.KINDS if name != "json_schema"]
-    return {"type": "object", "oneOf": [
-        shape({"type": {"enum": free}, "json_schema": OBJECT}, "type"),
-        shape({"type": {"const": "json_schema"}, "json_schema": OBJECT}, "type", "json_schema"),
-    ]}
+    return {
+        "type": "object",
+        "oneOf": [
+            shape({"type": {"enum": free}, "json_schema": OBJECT}, "type"),
+            shape({"type": {"const": "json_schema"}, "json_schema": OBJECT}, "type", "json_schema"),
+        ],
+    }
 
 
 def messages(model: Model) -> Schema:
@@ -58,8 +64,11 @@ def messages(model: Model) -> Schema:
     called = shape({"name": TEXT, "arguments": {"anyOf": [OBJECT, ANY_TEXT]}}, "name")
     call = {"anyOf": [shape({"id": ANY_TEXT, "type": {"const": "function"}, "function": called}, "function"), called]}
     said = {"role": TEXT, "content": content, "name": ANY_TEXT, "tool_call_id": ANY_TEXT, "tool_calls": array(call)}
-    asked = shape({**said, "content": {"anyOf": [content, {"type": "null"}]}, "tool_calls": array(call, minItems=1)},
-                  "role", "tool_calls")
+    asked = shape(
+        {**said, "content": {"anyOf": [content, {"type": "null"}]}, "tool_calls": array(call, minItems=1)},
+        "role",
+        "tool_calls",
+    )
     return array({"anyOf": [shape(said, "role", "content"), asked]}, minItems=1)
 
 
@@ -78,18 +87,43 @@ def text_output(model: Model) -> Schema:
 
 def _classic() -> Schema:
     call = shape({"name": ANY_TEXT, "arguments": OBJECT}, "name", "arguments")
-    response = {"type": ["string", "object", "array", "number", "boolean", "null"],
-                "description": "the text; in JSON mode the value itself; null where tools are called"}
+    response = {
+        "type": ["string", "object", "array", "number", "boolean", "null"],
+        "description": "the text; in JSON mode the value itself; null where tools are called",
+    }
     return shape({"response": response, "tool_calls": array(call), "usage": usage()}, "response", "usage")
 
 
 def _chat_completion() -> Schema:
-    message = shape({"role": {"const": "assistant"}, "content": {"type": ["string", "null"]},
-                     "reasoning_content": {"type": ["string", "null"]}, "tool_calls": array(OBJECT)}, "role")
-    choice = shape({"index": COUNT, "message": message, "finish_reason": {"type": ["string", "null"]}},
-                   "index", "message", "finish_reason")
-    return shape({"id": ANY_TEXT, "object": {"const": "chat.completion"}, "created": COUNT, "model": ANY_TEXT,
-                  "choices": array(choice, minItems=1), "usage": usage()}, "id", "object", "choices", "usage")
+    message = shape(
+        {
+            "role": {"const": "assistant"},
+            "content": {"type": ["string", "null"]},
+            "reasoning_content": {"type": ["string", "null"]},
+            "tool_calls": array(OBJECT),
+        },
+        "role",
+    )
+    choice = shape(
+        {"index": COUNT, "message": message, "finish_reason": {"type": ["string", "null"]}},
+        "index",
+        "message",
+        "finish_reason",
+    )
+    return shape(
+        {
+            "id": ANY_TEXT,
+            "object": {"const": "chat.completion"},
+            "created": COUNT,
+            "model": ANY_TEXT,
+            "choices": array(choice, minItems=1),
+            "usage": usage(),
+        },
+        "id",
+        "object",
+        "choices",
+        "usage",
+    )
 
 
 __all__ = ["messages", "options", "text_input", "text_output"]

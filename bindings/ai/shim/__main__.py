@@ -22,8 +22,13 @@ def write(folder: Path, url: str, token: str | None) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     worker = Path(__file__).with_name("ai.js").read_text("utf-8")
     (folder / "ai.js").write_text(worker, "utf-8")
-    settings = {"name": "pilotlight-ai", "main": "ai.js", "compatibility_date": "2026-01-01",
-                "compatibility_flags": FLAGS, "vars": {"PILOT_URL": url.rstrip("/")}}
+    settings = {
+        "name": "pilotlight-ai",
+        "main": "ai.js",
+        "compatibility_date": "2026-01-01",
+        "compatibility_flags": FLAGS,
+        "vars": {"PILOT_URL": url.rstrip("/")},
+    }
     (folder / "wrangler.json").write_text(json.dumps(settings, indent=2) + "\n", "utf-8")
     _keep(folder / ".dev.vars", f"PILOT_API_TOKEN={json.dumps(token)}\n" if token else "")
     return folder / "wrangler.json"

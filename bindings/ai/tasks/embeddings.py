@@ -31,6 +31,7 @@ async def answer(inputs: Any, job: Job) -> dict[str, Any]:
 
 # {text, pooling}
 
+
 def _text_form(fields: Fields, most: int) -> Iterator[str]:
     if "text" not in fields:
         yield f"oneOf at '/' not met, 0 matches: {check.missing(fields, 'text')}, {check.missing(fields, 'requests')}"
@@ -47,6 +48,7 @@ async def _text_result(fields: Fields, job: Job) -> dict[str, Any]:
 
 
 # bge-m3: {text} or {query?, contexts}
+
 
 def _m3_form(fields: Fields, most: int) -> Iterator[str]:
     if "text" not in fields and "contexts" not in fields:

@@ -27,22 +27,31 @@ async def answer(inputs: Any, job: Job) -> dict[str, Any]:
     found: Transcribed = await job.ask(_asked(fields))
     text = " ".join(segment.text for segment in found.segments)
     if job.form == TRANSCRIPT:
-        return {"text": text, "language": found.language, "duration": found.duration,
-                "segments": [msgspec.structs.asdict(segment) for segment in found.segments]}
+        return {
+            "text": text,
+            "language": found.language,
+            "duration": found.duration,
+            "segments": [msgspec.structs.asdict(segment) for segment in found.segments],
+        }
     result = {"text": text, "word_count": len(text.split()), "vtt": vtt(found.segments)}
     return result if job.model.form != "turbo" else _turbo(found, result)
 
 
 def _asked(fields: Fields) -> Transcribe:
     return Transcribe(
-        audio=file_of(fields["audio"], "/audio"), language=fields.get("language"),
-        translate=fields.get("task") == "translate", prompt=fields.get("initial_prompt", ""))
+        audio=file_of(fields["audio"], "/audio"),
+        language=fields.get("language"),
+        translate=fields.get("task") == "translate",
+        prompt=fields.get("initial_prompt", ""),
+    )
 
 
 def _turbo(found: Transcribed, result: dict[str, Any]) -> dict[str, Any]:
     info = {"language": found.language, "duration": found.duration}
-    segments = [{"start": each.start, "end": each.end, "text": each.text, "word_count": len(each.text.split())}
-                for each in found.segments]
+    segments = [
+        {"start": each.start, "end": each.end, "text": each.text, "word_count": len(each.text.split())}
+        for each in found.segments
+    ]
     vtt = result.pop("vtt")
     return {"transcription_info": info, **result, "segments": segments, "vtt": vtt}
 
@@ -55,8 +64,10 @@ def vtt(segments: list[Segment]) -> str:
 
 def srt(segments: list[Segment]) -> str:
     """SubRip captions."""
-    cues = [f"{number}\n{_clock(segment.start, ',')} --> {_clock(segment.end, ',')}\n{segment.text}\n"
-            for number, segment in enumerate(segments, 1)]
+    cues = [
+        f"{number}\n{_clock(segment.start, ',')} --> {_clock(segment.end, ',')}\n{segment.text}\n"
+        for number, segment in enumerate(segments, 1)
+    ]
     return "\n".join(cues)
 
 

@@ -16,9 +16,7 @@ class InferenceUpstreamError(Exception):
 
     name = "InferenceUpstreamError"
 
-    def __init__(
-        self, message: str, *, code: int = 0, status: int = 500, request_id: str | None = None
-    ) -> None:
+    def __init__(self, message: str, *, code: int = 0, status: int = 500, request_id: str | None = None) -> None:
         self.message, self.code, self.status, self.request_id = message, code, status, request_id
         super().__init__(message)
 
@@ -57,11 +55,15 @@ def of(error: RemoteError) -> InferenceUpstreamError:
     fields: dict[str, Any] = error.fields
     kind = KINDS.get(error.name, InferenceUpstreamError)
     return kind(
-        error.message, code=fields.get("code", 0), status=fields.get("status", 500),
-        request_id=fields.get("request_id"),
+        error.message, code=fields.get("code", 0), status=fields.get("status", 500), request_id=fields.get("request_id")
     )
 
 
 __all__ = [
-    "AiError", "AiGatewayInternalError", "AiGatewayLogNotFound", "AiInternalError", "InferenceUpstreamError", "of",
+    "AiError",
+    "AiGatewayInternalError",
+    "AiGatewayLogNotFound",
+    "AiInternalError",
+    "InferenceUpstreamError",
+    "of",
 ]

@@ -37,7 +37,8 @@ class AIGateway:
         options = dict(plain_options(options))
         gateway = plain(options.get("gateway") or {}, "gateway")
         return await self._respond(
-            options.get("signal"), "gateway_run", self._id, plain(data, "data"), gateway, own_headers(options))
+            options.get("signal"), "gateway_run", self._id, plain(data, "data"), gateway, own_headers(options)
+        )
 
     def __repr__(self) -> str:
         return f"<AI gateway {self._id}>"

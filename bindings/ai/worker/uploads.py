@@ -24,8 +24,7 @@ def found(inputs: Any) -> list[str]:
 async def read(inputs: Mapping[str, Any], keys: list[str], options: Mapping[str, Any]) -> dict[str, Any]:
     """The inputs with the body read. Raises ``AiInternalError`` for what upstream refuses before it asks."""
     if len(keys) > 1:
-        raise AiInternalError(
-            f"Multiple ReadableStreams are not supported. Found streams in keys: [{', '.join(keys)}]")
+        raise AiInternalError(f"Multiple ReadableStreams are not supported. Found streams in keys: [{', '.join(keys)}]")
     given = inputs[keys[0]]
     if not (kind := given.get("contentType")):
         raise AiInternalError("Content-Type is required with ReadableStream inputs")

@@ -22,8 +22,13 @@ async def put(call: ControlCall, account: str, name: str) -> Any:
     if row is None:
         return {}  # the empty script that a secret comes before
     deployment = await deploy(call, name, [(row, 100.0)])
-    return {"id": name, "deployment_id": row.id.replace("-", ""), "etag": row.bundle, "startup_time_ms": ms,
-            "deployment": deployment.id}
+    return {
+        "id": name,
+        "deployment_id": row.id.replace("-", ""),
+        "etag": row.bundle,
+        "startup_time_ms": ms,
+        "deployment": deployment.id,
+    }
 
 
 async def upload_version(call: ControlCall, account: str, name: str) -> Any:
@@ -48,9 +53,18 @@ async def uploaded(call: ControlCall, name: str) -> tuple[VersionRow | None, int
     pending = (fleet.registry.settings(name) or {}).get("secrets", {}) if before is None else {}
     sealed = {key: fleet.seal.close(name, key, text) for key, text in new.secrets.items()}
     row = VersionRow(
-        id=str(uuid.uuid4()), worker=name, number=0, bundle=new.bundle.digest, main=new.bundle.main,
-        metadata=new.metadata, secrets={**pending, **new.carried, **sealed}, created=now(), source=_source(call),
-        author=call.author, message=str(notes.get("workers/message", "")), tag=str(notes.get("workers/tag", "")),
+        id=str(uuid.uuid4()),
+        worker=name,
+        number=0,
+        bundle=new.bundle.digest,
+        main=new.bundle.main,
+        metadata=new.metadata,
+        secrets={**pending, **new.carried, **sealed},
+        created=now(),
+        source=_source(call),
+        author=call.author,
+        message=str(notes.get("workers/message", "")),
+        tag=str(notes.get("workers/tag", "")),
     )
     return await opened(call, row)
 
@@ -67,7 +81,9 @@ async def opened(call: ControlCall, row: VersionRow) -> tuple[VersionRow, int]:
         raise
 
 
-async def deploy(call: ControlCall, name: str, versions: list[tuple[VersionRow, float]], message: str = "") -> DeploymentRow:
+async def deploy(
+    call: ControlCall, name: str, versions: list[tuple[VersionRow, float]], message: str = ""
+) -> DeploymentRow:
     return await call.fleet.deploy(name, versions, source=_source(call), author=call.author, message=message)
 
 
@@ -146,7 +162,9 @@ def shown(row: VersionRow) -> dict[str, Any]:
     secrets = [{"name": name, "type": "secret_text"} for name in row.secrets]
     runtime = {key: row.metadata.get(key) for key in ("compatibility_date", "compatibility_flags", "limits")}
     return {
-        "id": row.id, "number": row.number, "metadata": when,
+        "id": row.id,
+        "number": row.number,
+        "metadata": when,
         "annotations": {key: value for key, value in notes.items() if value},
         "resources": {
             "script": {"etag": row.bundle, "handlers": ["fetch"]},
@@ -159,8 +177,12 @@ def shown(row: VersionRow) -> dict[str, Any]:
 def _deployment(row: DeploymentRow) -> dict[str, Any]:
     notes = {"workers/message": row.message or row.note}
     return {
-        "id": row.id, "source": row.source, "strategy": "percentage", "author_email": row.author,
-        "annotations": {key: value for key, value in notes.items() if value}, "created_on": row.created,
+        "id": row.id,
+        "source": row.source,
+        "strategy": "percentage",
+        "author_email": row.author,
+        "annotations": {key: value for key, value in notes.items() if value},
+        "created_on": row.created,
         "versions": [{"version_id": id, "percentage": share} for id, share in row.versions],
     }
 

@@ -63,8 +63,16 @@ async def change(call: ControlCall, name: str, texts: Mapping[str, str | None]) 
         return
     secrets = {**{key: text for key, text in row.secrets.items() if key not in texts}, **new}
     next_ = msgspec.structs.replace(
-        row, id=str(uuid.uuid4()), number=0, secrets=secrets, created=now(), author=call.author,
-        message="", tag="", triggered_by="secret")
+        row,
+        id=str(uuid.uuid4()),
+        number=0,
+        secrets=secrets,
+        created=now(),
+        author=call.author,
+        message="",
+        tag="",
+        triggered_by="secret",
+    )
     added, _ = await scripts.opened(call, next_)
     await scripts.deploy(call, name, [(added, 100.0)], f"secrets: {', '.join(sorted(texts))}")
 

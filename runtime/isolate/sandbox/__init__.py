@@ -35,8 +35,8 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
 
     read: Sequence[str]
     temp: str
-    memory: int | None = None      # of private memory; an allocation beyond it is a MemoryError
-    file_size: int | None = None   # of one file
+    memory: int | None = None  # of private memory; an allocation beyond it is a MemoryError
+    file_size: int | None = None  # of one file
     open_files: int = 1024
 
 
@@ -64,8 +64,10 @@ def _no_new_privileges() -> None:
 
 def _limit(rules: Rules) -> None:
     wanted = {
-        resource.RLIMIT_CORE: 0, resource.RLIMIT_NOFILE: rules.open_files,
-        resource.RLIMIT_DATA: rules.memory, resource.RLIMIT_FSIZE: rules.file_size,
+        resource.RLIMIT_CORE: 0,
+        resource.RLIMIT_NOFILE: rules.open_files,
+        resource.RLIMIT_DATA: rules.memory,
+        resource.RLIMIT_FSIZE: rules.file_size,
     }
     for name, value in wanted.items():
         most = resource.getrlimit(name)[1]

@@ -14,13 +14,13 @@ from collections.abc import Sequence
 _CREATE, _ADD, _RESTRICT = 444, 445, 446  # the same on every architecture
 _VERSION = 1
 _PATH_BENEATH = 1
-_READ = (1 << 2) | (1 << 3)               # read a file, list a folder
+_READ = (1 << 2) | (1 << 3)  # read a file, list a folder
 _WRITE = (1 << 1) | sum(1 << bit for bit in (4, 5, 7, 8, 9, 10, 12))  # files, folders, links; no devices
 _ALL = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 5: (1 << 16) - 1}  # by the ABI that brought them
 _REFER, _TRUNCATE = 1 << 13, 1 << 14
 _ON_FILES = (1 << 1) | (1 << 2) | _TRUNCATE
-_NETWORK = 0b11                           # ABI 4: bind and connect of TCP
-_SCOPES = 0b11                            # ABI 6: abstract Unix sockets, signals
+_NETWORK = 0b11  # ABI 4: bind and connect of TCP
+_SCOPES = 0b11  # ABI 6: abstract Unix sockets, signals
 
 
 class _Ruleset(ctypes.Structure):

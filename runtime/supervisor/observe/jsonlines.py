@@ -57,8 +57,16 @@ class JsonObserver(Observer):
         warnings: Sequence[str],
     ) -> None:
         table = [dict(zip(("name", "what", "where"), binding, strict=True)) for binding in bindings]
-        self.emit("info", "banner", version=version, url=url, name=name, config=config_path, bindings=table,
-                  engines=list(engine_lines))
+        self.emit(
+            "info",
+            "banner",
+            version=version,
+            url=url,
+            name=name,
+            config=config_path,
+            bindings=table,
+            engines=list(engine_lines),
+        )
         for warning in warnings:
             self.warn(warning)
 
@@ -79,9 +87,20 @@ class JsonObserver(Observer):
         request_id: str | None = None,
         worker: str | None = None,
     ) -> None:
-        self.emit(self.level_of(status, note), "request", method=method, path=path, status=status,
-                  ms=round(ms, 3), first_ms=first_ms, tokens=tokens, tokens_per_s=tokens_per_s, note=note,
-                  request_id=request_id, worker=worker)
+        self.emit(
+            self.level_of(status, note),
+            "request",
+            method=method,
+            path=path,
+            status=status,
+            ms=round(ms, 3),
+            first_ms=first_ms,
+            tokens=tokens,
+            tokens_per_s=tokens_per_s,
+            note=note,
+            request_id=request_id,
+            worker=worker,
+        )
 
     def debug(self, text: str) -> None:
         self.emit("debug", "note", text=text)
@@ -96,8 +115,9 @@ class JsonObserver(Observer):
         self.emit("error", "error", text=text, worker=worker)
 
     def script_error(self, err: ScriptError, worker: str | None = None) -> None:
-        self.emit("error", "script_error", where=err.where, what=err.what, remedy=err.remedy, trace=err.trace,
-                  worker=worker)
+        self.emit(
+            "error", "script_error", where=err.where, what=err.what, remedy=err.remedy, trace=err.trace, worker=worker
+        )
 
     def fault(self, exc: BaseException, request_id: str | None = None) -> None:
         trace = "".join(traceback.format_exception(exc))
@@ -110,8 +130,15 @@ class JsonObserver(Observer):
         self.emit("info", "importing", worker=worker, script=script, seconds=seconds, what=what or None, url=url)
 
     def blocked(self, worker: str, seconds: float, waiting: Sequence[str], where: str, trace: str) -> None:
-        self.emit("warning", "blocked", worker=worker, seconds=seconds, waiting=list(waiting), where=where or None,
-                  trace=trace or None)
+        self.emit(
+            "warning",
+            "blocked",
+            worker=worker,
+            seconds=seconds,
+            waiting=list(waiting),
+            where=where or None,
+            trace=trace or None,
+        )
 
     def reloaded(self, version: int, ms: float, files: Sequence[str]) -> None:
         self.emit("info", "reloaded", version=version, ms=round(ms, 3), files=list(files))

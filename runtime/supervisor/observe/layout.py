@@ -51,8 +51,13 @@ def hang(text: str, indent: int) -> str:
 
 
 def banner(
-    paint: Paint, width: int, version: str, name: str, config_path: str | None,
-    bindings: Sequence[tuple[str, str, str]], engine_lines: Sequence[str],
+    paint: Paint,
+    width: int,
+    version: str,
+    name: str,
+    config_path: str | None,
+    bindings: Sequence[tuple[str, str, str]],
+    engine_lines: Sequence[str],
 ) -> list[str]:
     subject = "  ".join(clean(part) for part in (name, config_path) if part)
     title = f"{paint(FLAME, fg='yellow')} {paint('pilotlight', bold=True)} {paint(version, dim=True)}"
@@ -106,9 +111,7 @@ def status_colour(status: int) -> str:
     return {2: "green", 3: "cyan", 4: "yellow"}.get(status // 100, "red")
 
 
-def facts(
-    first_ms: float | None, tokens: int | None, tokens_per_s: float | None, *notes: str | None
-) -> list[str]:
+def facts(first_ms: float | None, tokens: int | None, tokens_per_s: float | None, *notes: str | None) -> list[str]:
     first = "byte" if tokens is None else "token"
     said = [f"first {first} {duration(first_ms)}"] if first_ms is not None else []
     said += [f"{tokens} token{'' if tokens == 1 else 's'}"] if tokens is not None else []
@@ -119,8 +122,10 @@ def facts(
 def blocked(worker: str, seconds: float, waiting: Sequence[str], where: str) -> str:
     """What hangs, who waits for it, and what to write instead."""
     at = f" at {where}" if where else ""
-    return (f"{worker} has blocked its event loop for {seconds:g} s{at}\n{requests(waiting)}\n"
-            "Await what takes long, or write a plain def, which runs in a thread.")
+    return (
+        f"{worker} has blocked its event loop for {seconds:g} s{at}\n{requests(waiting)}\n"
+        "Await what takes long, or write a plain def, which runs in a thread."
+    )
 
 
 def stopping(reason: str, waiting: Sequence[str], seconds: float) -> list[str]:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import TextIO
 
 LIMIT = 16 * 1024 * 1024  # bytes that may wait for a slow reader
-LAST_WORDS = 1.0     # seconds the rest may take when everything ends
+LAST_WORDS = 1.0  # seconds the rest may take when everything ends
 
 
 def lost_lines(count: int) -> str:

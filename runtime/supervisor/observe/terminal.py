@@ -48,17 +48,16 @@ class TerminalObserver(Observer):
         warnings: Sequence[str],
     ) -> None:
         if self.shows("info"):
-            self._write(*layout.banner(
-                self._paint, self._width(), version, name, config_path, bindings, engine_lines
-            ))
+            self._write(*layout.banner(self._paint, self._width(), version, name, config_path, bindings, engine_lines))
         for warning in warnings:
             self.warn(warning)
         if warnings and self.shows("warning"):
             self._write("")
 
     def ready(self, url: str) -> None:
-        self._write(f"  Ready on {self._paint(url, fg='cyan', bold=True)}   "
-                    f"{self._paint('Ctrl-C stops', dim=True)}", "")
+        self._write(
+            f"  Ready on {self._paint(url, fg='cyan', bold=True)}   {self._paint('Ctrl-C stops', dim=True)}", ""
+        )
 
     def request(
         self,

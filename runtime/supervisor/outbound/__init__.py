@@ -15,15 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from runtime.supervisor.outbound.bodies import Chunks, Upload, close, payload
 from runtime.supervisor.outbound.errors import FetchError, cause_of
-from runtime.supervisor.outbound.rules import (
-    REDIRECTS,
-    Ask,
-    RawHeaders,
-    end_to_end,
-    parse,
-    redirected,
-    sendable,
-)
+from runtime.supervisor.outbound.rules import REDIRECTS, Ask, RawHeaders, end_to_end, parse, redirected, sendable
 
 if TYPE_CHECKING:
     import aiohttp
@@ -41,7 +33,7 @@ class OutboundAnswer:
     status: int
     status_text: str
     headers: RawHeaders
-    url: str            # after redirects, without fragment
+    url: str  # after redirects, without fragment
     redirected: bool
     chunks: Chunks
 

@@ -14,7 +14,9 @@ from serving import ROUTER, Served, raw, serving, write
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-WORKER = ROUTER + '''
+WORKER = (
+    ROUTER
+    + '''
 import asyncio, datetime, http, json
 from workers import Response, Headers, ReadableStream, FormData, URLSearchParams, Blob
 
@@ -145,6 +147,7 @@ def framing_none(): return Response(None, headers={"content-length": "99"})
 def framing_nonsense(): return Response(None, headers={"content-length": "nonsense"})
 def dated(): return Response("x", headers={"date": "Thu, 01 Jan 1970 00:00:00 GMT"})
 '''
+)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

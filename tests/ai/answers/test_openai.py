@@ -56,7 +56,8 @@ async def events(
 async def test_native_tool_calls_are_flat_with_an_object() -> None:
     assert json.dumps(await whole(CALLED, **TOOLS), separators=(",", ":")) == (
         '{"response":null,"tool_calls":[{"name":"getWeather","arguments":{"latitude":"51.5"}}],'
-        '"usage":{"prompt_tokens":5,"completion_tokens":3,"total_tokens":8}}')
+        '"usage":{"prompt_tokens":5,"completion_tokens":3,"total_tokens":8}}'
+    )
 
 
 async def test_arguments_cut_short_are_shown_as_they_are() -> None:
@@ -73,7 +74,8 @@ async def test_a_native_tool_call_stream() -> None:
         b'data: {"tool_calls":[{"index":0,"function":{"arguments":"{\\"latitude\\":\\"51.5\\"}"}}]}\n\n'
         b'data: {"finish_reason":"tool_calls"}\n\n'
         b'data: {"response":"","usage":{"prompt_tokens":5,"completion_tokens":3,"total_tokens":8}}\n\n'
-        b"data: [DONE]\n\n")
+        b"data: [DONE]\n\n"
+    )
 
 
 async def test_json_mode_answers_with_a_value() -> None:
@@ -87,7 +89,8 @@ async def test_json_mode_that_could_not_be_met(form: str) -> None:
     with pytest.raises(AiError) as caught:
         await whole(TEXT, form, response_format={"type": "json_object"})
     assert caught.value.envelope("id")["errors"] == [
-        {"message": "AiError: AiError: JSON Mode couldn't be met (id)", "code": 5024}]
+        {"message": "AiError: AiError: JSON Mode couldn't be met (id)", "code": 5024}
+    ]
 
 
 async def test_an_answer_that_ran_out_is_given_as_it_is() -> None:
@@ -118,8 +121,11 @@ async def test_a_call_that_ran_out_says_so_in_every_form() -> None:
 async def test_a_stream_that_does_not_meet_its_schema_ends_with_the_refusal(form: str) -> None:
     field = {CHAT: HI, COMPLETION: {"messages": None, "prompt": "hi"}, RESPONSES: {"messages": None, "input": "hi"}}
     unique = {"type": "array", "uniqueItems": True}
-    asked = {**field[form], "response_format": {"type": "json_schema", "json_schema": unique},
-             "text": {"format": {"type": "json_schema", "schema": unique}}}
+    asked = {
+        **field[form],
+        "response_format": {"type": "json_schema", "json_schema": unique},
+        "text": {"format": {"type": "json_schema", "schema": unique}},
+    }
     for text, met in (("[1,2]", True), ("[1,1]", False)):
         found = await events([Delta(text, 1, 5), Delta("", 0, 5, "stop")], form, **asked)
         assert ("JSON Mode couldn't be met" in json.dumps(found)) is not met
@@ -170,7 +176,8 @@ async def test_a_chat_completion() -> None:
         '{"id":"id-MS","object":"chat.completion","created":S,"model":"@cf/meta/llama-2-7b-chat-int8",'
         '"choices":[{"index":0,"message":{"role":"assistant","content":"Hello"},"finish_reason":"stop",'
         '"logprobs":null}],"usage":{"prompt_tokens":5,"completion_tokens":2,"total_tokens":7,'
-        '"prompt_tokens_details":{"cached_tokens":0}}}')
+        '"prompt_tokens_details":{"cached_tokens":0}}}'
+    )
 
 
 async def test_a_chat_stream_as_the_service_has_it_but_for_what_clients_fail_on() -> None:
@@ -183,8 +190,16 @@ async def test_a_chat_stream_as_the_service_has_it_but_for_what_clients_fail_on(
             '"delta":{"content":""},"finish_reason":"stop"}],')  # fmt: skip
     role = '"delta":{"role":"assistant","content":""},"logprobs":null,"finish_reason":null}]}\n\n'
     assert timeless((await read(answer.stream)).decode()) == (
-        first + role + first + '"delta":{"content":"Hel"}}]}\n\n' + first + '"delta":{"content":"lo"}}]}\n\n'
-        + last + usage + ',"prompt_tokens_details":{"cached_tokens":0}}}\n\ndata: [DONE]\n\n')
+        first
+        + role
+        + first
+        + '"delta":{"content":"Hel"}}]}\n\n'
+        + first
+        + '"delta":{"content":"lo"}}]}\n\n'
+        + last
+        + usage
+        + ',"prompt_tokens_details":{"cached_tokens":0}}}\n\ndata: [DONE]\n\n'
+    )
 
 
 @pytest.mark.parametrize("form", [CHAT, COMPLETION])
@@ -207,7 +222,11 @@ async def test_usage_is_left_out_when_it_is_not_wanted() -> None:
 async def test_the_newer_models_begin_with_the_role_and_answer_so_on_run() -> None:
     first, second, third, last, done = await events(TEXT, model=NEWER)
     assert first["choices"][0] == {
-        "index": 0, "delta": {"role": "assistant", "content": ""}, "logprobs": None, "finish_reason": None}
+        "index": 0,
+        "delta": {"role": "assistant", "content": ""},
+        "logprobs": None,
+        "finish_reason": None,
+    }
     assert [chunk["choices"][0]["delta"] for chunk in (second, third)] == [{"content": "Hel"}, {"content": "lo"}]
     assert (last["usage"]["total_tokens"], done) == (7, "[DONE]")
     assert (await whole(TEXT, model=NEWER))["choices"][0]["message"]["content"] == "Hello"
@@ -281,8 +300,19 @@ async def test_a_chat_stream_that_breaks_says_so_in_both_dialects() -> None:
 async def test_a_completion() -> None:
     found = await whole(SURE, COMPLETION, messages=None, prompt="Say", logprobs=1)
     assert found["object"] == "text_completion"
-    assert found["choices"] == [{"index": 0, "text": "Hi", "finish_reason": "stop", "logprobs": {
-        "tokens": ["Hi"], "token_logprobs": [-0.5], "top_logprobs": [{"Hi": -0.5}], "text_offset": [0]}}]
+    assert found["choices"] == [
+        {
+            "index": 0,
+            "text": "Hi",
+            "finish_reason": "stop",
+            "logprobs": {
+                "tokens": ["Hi"],
+                "token_logprobs": [-0.5],
+                "top_logprobs": [{"Hi": -0.5}],
+                "text_offset": [0],
+            },
+        }
+    ]
 
 
 async def test_the_offsets_of_a_completion_stream_go_on() -> None:
@@ -295,8 +325,9 @@ async def test_the_offsets_of_a_completion_stream_go_on() -> None:
     found = await events([*deltas, *ends], COMPLETION, NEWER, messages=None, prompt="Say", logprobs=0, n=2)
     for index in range(2):
         choices = [event["choices"][0] for event in found[:-1] if event["choices"]]
-        places = [choice["logprobs"]["text_offset"] for choice in choices
-                  if choice["index"] == index and choice["logprobs"]]
+        places = [
+            choice["logprobs"]["text_offset"] for choice in choices if choice["index"] == index and choice["logprobs"]
+        ]
         assert places == [[0], [2], [5]]
 
 

@@ -34,8 +34,7 @@ def test_padding_has_the_shape_of_the_service() -> None:
 def test_the_end_is_usage_and_done() -> None:
     usage = {"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7}
     assert sse.last(usage) == (
-        b'data: {"response":"","usage":{"prompt_tokens":5,"completion_tokens":2,"total_tokens":7}}\n\n'
-        b"data: [DONE]\n\n"
+        b'data: {"response":"","usage":{"prompt_tokens":5,"completion_tokens":2,"total_tokens":7}}\n\ndata: [DONE]\n\n'
     )
 
 

@@ -49,9 +49,7 @@ def test_vllm_gets_real_dtype_and_quantization() -> None:
     def spec(id: str) -> EngineSpec:
         return Catalog.load().resolve(id, "vllm").spec
 
-    assert spec(FP16) == EngineSpec(
-        engine="vllm", model="meta-llama/Llama-2-7b-chat-hf", options={"dtype": "float16"}
-    )
+    assert spec(FP16) == EngineSpec(engine="vllm", model="meta-llama/Llama-2-7b-chat-hf", options={"dtype": "float16"})
     int8 = spec(INT8)
     assert (int8.options["dtype"], int8.options["quantization"]) == ("float16", "torchao")
     assert "Int8WeightOnlyConfig" in int8.options["hf_overrides"]["quantization_config_dict_json"]
@@ -72,8 +70,7 @@ def test_engine_choice() -> None:
 
 
 @pytest.mark.parametrize(
-    ("installed", "gpu", "engine"),
-    [(True, True, "vllm"), (True, False, "llamacpp"), (False, True, "llamacpp")],
+    ("installed", "gpu", "engine"), [(True, True, "vllm"), (True, False, "llamacpp"), (False, True, "llamacpp")]
 )
 def test_automatic_choice_is_vllm_only_with_a_gpu(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, installed: bool, gpu: bool, engine: str
@@ -84,7 +81,9 @@ def test_automatic_choice_is_vllm_only_with_a_gpu(
 
 
 def test_own_models_add_and_override(tmp_path: Path) -> None:
-    catalog = own(tmp_path, f"""
+    catalog = own(
+        tmp_path,
+        f"""
 "{INT8}":
   max_output_tokens: 100
   deprecated: null
@@ -99,7 +98,8 @@ other:
   vllm: {{model: acme/other, dtype: bfloat16}}
   options: {{max_model_len: 512}}
   preload: true
-""")
+""",
+    )
     model = catalog.model(INT8)
     assert (model.max_input_tokens, model.max_output_tokens, model.deprecated) == (2048, 100, None)
     local = catalog.resolve(INT8, "llamacpp")

@@ -68,7 +68,7 @@ async def test_a_stop_string_ends_the_answer_and_is_left_out(engine: Any) -> Non
 async def test_of_several_stop_strings_the_one_that_begins_first_counts(engine: Any, turned: bool) -> None:
     whole = text_of(await collect(engine, ask(LONG, max_tokens=12)))
     _, first, second, *_ = whole.split()
-    across = whole[whole.index(first):whole.index(second) + len(second)]
+    across = whole[whole.index(first) : whole.index(second) + len(second)]
     for stops in ([first[-1:], first], [second, across], ["never said", across[2:], across]):
         stops = [*reversed(stops)] if turned else stops
         deltas = await collect(engine, ask(LONG, max_tokens=12, stop=stops))
@@ -90,10 +90,20 @@ def by_index(deltas: list[Delta]) -> list[str]:
     return [text_of([one for one in deltas if (one.extra.index if one.extra else 0) == n]) for n in range(2)]
 
 
-@pytest.mark.parametrize("fields", [
-    {"temperature": 5.0}, {"top_p": 0.001}, {"top_p": 1.0}, {"top_k": 1}, {"top_k": 50}, {"repetition_penalty": 0.01},
-    {"repetition_penalty": 2.0}, {"frequency_penalty": -2.0, "presence_penalty": -2.0},
-    {"frequency_penalty": 2.0, "presence_penalty": 2.0}])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"temperature": 5.0},
+        {"top_p": 0.001},
+        {"top_p": 1.0},
+        {"top_k": 1},
+        {"top_k": 50},
+        {"repetition_penalty": 0.01},
+        {"repetition_penalty": 2.0},
+        {"frequency_penalty": -2.0, "presence_penalty": -2.0},
+        {"frequency_penalty": 2.0, "presence_penalty": 2.0},
+    ],
+)
 async def test_the_published_ranges_are_taken_to_their_ends(engine: Any, fields: dict[str, Any]) -> None:
     assert await collect(engine, ask(**{"temperature": 0.9, "seed": 1, "max_tokens": 3, **fields}))
 
@@ -114,19 +124,32 @@ async def test_a_prompt_is_a_user_message_unless_raw(engine: Any) -> None:
 
 
 async def test_every_sampling_parameter_is_taken(engine: Any) -> None:
-    assert await collect(engine, ask(
-        temperature=0.9, top_p=0.9, top_k=20, seed=3, repetition_penalty=1.2, frequency_penalty=0.5,
-        presence_penalty=0.5, max_tokens=3))
+    assert await collect(
+        engine,
+        ask(
+            temperature=0.9,
+            top_p=0.9,
+            top_k=20,
+            seed=3,
+            repetition_penalty=1.2,
+            frequency_penalty=0.5,
+            presence_penalty=0.5,
+            max_tokens=3,
+        ),
+    )
 
 
-@pytest.mark.parametrize(("limits", "number", "limit"), [
-    ({"context_window": 20, "max_tokens": 100}, None, 20),
-    ({"max_tokens": 5000}, None, None),
-    ({"max_input_tokens": 1}, None, 1),
-    ({"max_output_tokens": 10, "max_tokens": 11}, 11, 10),
-])
+@pytest.mark.parametrize(
+    ("limits", "number", "limit"),
+    [
+        ({"context_window": 20, "max_tokens": 100}, None, 20),
+        ({"max_tokens": 5000}, None, None),
+        ({"max_input_tokens": 1}, None, 1),
+        ({"max_output_tokens": 10, "max_tokens": 11}, 11, 10),
+    ],
+)
 async def test_what_cannot_fit_is_refused_before_inference(
-    engine: Any, limits: dict[str, int], number: int | None, limit: int | None,
+    engine: Any, limits: dict[str, int], number: int | None, limit: int | None
 ) -> None:
     if limit is None and engine.info.context_window is None:
         pytest.skip("the server behind it knows its window, and nobody else")
@@ -185,6 +208,7 @@ def endless(engine: Any, **fields: object) -> Generate:
 
 
 # What only one engine promises
+
 
 async def test_llamacpp_queues_what_its_slots_cannot_take(engines: Engines) -> None:
     engine = await engines.get("llamacpp")

@@ -24,9 +24,14 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 SCHEMA = {"type": "object", "properties": {"ok": {"type": "boolean"}, "city": {"enum": ["Paris", "Rome"]}},
           "required": ["ok", "city"], "additionalProperties": False}  # fmt: skip
-TOOL = {"type": "function", "function": {
-    "name": "get_weather", "description": "The weather in a city",
-    "parameters": {"type": "object", "properties": {"city": {"enum": ["Paris", "Rome"]}}, "required": ["city"]}}}
+TOOL = {
+    "type": "function",
+    "function": {
+        "name": "get_weather",
+        "description": "The weather in a city",
+        "parameters": {"type": "object", "properties": {"city": {"enum": ["Paris", "Rome"]}}, "required": ["city"]},
+    },
+}
 OTHER = {"type": "function", "function": {"name": "get_time", "parameters": {"type": "object", "properties": {}}}}
 NAMED = {"type": "function", "function": {"name": "get_weather"}}
 
@@ -36,6 +41,7 @@ def reasoning_of(deltas: list[Delta]) -> str:
 
 
 # What every real engine does
+
 
 async def test_the_answer_matches_the_schema(engine: Any) -> None:
     deltas = await collect(engine, ask("Is it nice in Rome?", json_schema=SCHEMA, max_tokens=100))
@@ -121,14 +127,17 @@ async def test_a_schema_that_is_none_is_refused(engine: Any) -> None:
 
 
 async def test_only_images_that_came_along(engine: Any) -> None:
-    parts = [{"type": "text", "text": "What is it?"},
-             {"type": "image_url", "image_url": {"url": "http://127.0.0.1/x.png"}}]
+    parts = [
+        {"type": "text", "text": "What is it?"},
+        {"type": "image_url", "image_url": {"url": "http://127.0.0.1/x.png"}},
+    ]
     with pytest.raises(EngineError) as caught:
         await collect(engine, ask(messages=[{"role": "user", "content": parts}]))
     assert (caught.value.code, caught.value.status) == (5006, 400)
 
 
 # vLLM
+
 
 async def test_vllm_calls_a_tool_of_its_own_accord(engines: Featured) -> None:
     deltas = await collect(await engines.get("vllm"), ask("Weather?", tools=[TOOL]))
@@ -174,7 +183,10 @@ async def test_vllm_any_object_is_a_schema_too(engines: Featured) -> None:
 ANY_A: dict[str, Any] = {"type": "object", "required": ["a"]}
 PICK = {"enum": ["x", "y"]}
 SCHEMAS: list[dict[str, Any]] = [
-    SCHEMA, {"type": "array", "items": PICK, "minItems": 2, "maxItems": 3}, ANY_A, {"type": "array", "minItems": 1},
+    SCHEMA,
+    {"type": "array", "items": PICK, "minItems": 2, "maxItems": 3},
+    ANY_A,
+    {"type": "array", "minItems": 1},
     {"type": "object", "properties": {"a": True}, "required": ["a"]},
     {"type": "object", "properties": {"a": PICK}, "allOf": [{"required": ["a"], "properties": {"a": {"const": "y"}}}]},
     {"type": "object", "patternProperties": {"^a$": PICK}, "additionalProperties": False, "minProperties": 1},
@@ -184,9 +196,7 @@ SCHEMAS: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("schemas", [SCHEMAS, SCHEMAS[::-1]])
-async def test_vllm_keeps_to_a_schema_whatever_came_before(
-    engines: Featured, schemas: list[dict[str, Any]],
-) -> None:
+async def test_vllm_keeps_to_a_schema_whatever_came_before(engines: Featured, schemas: list[dict[str, Any]]) -> None:
     engine = await engines.get("vllm")
     for schema in schemas:
         short = {} if schema is SCHEMA else {number("!"): -100.0, number(","): -100.0}
@@ -207,8 +217,12 @@ async def test_vllm_wastes_no_tokens_on_space(engines: Featured) -> None:
 
 async def test_vllm_keeps_a_forced_call_to_what_can_be_said_of_its_schema(engines: Featured) -> None:
     cities = {"type": "array", "items": {"enum": ["Paris"]}, "minItems": 1, "maxItems": 1, "uniqueItems": True}
-    parameters = {"type": "object", "properties": {"cities": {"$ref": "#/$defs/cities"}}, "required": ["cities"],
-                  "$defs": {"cities": cities}}
+    parameters = {
+        "type": "object",
+        "properties": {"cities": {"$ref": "#/$defs/cities"}},
+        "required": ["cities"],
+        "$defs": {"cities": cities},
+    }
     tool = {"type": "function", "function": {"name": "f", "parameters": parameters, "strict": True}}
     request = ask("Weather?", tools=[tool], tool_choice="required", max_tokens=100)
     deltas = await collect(await engines.get("vllm"), request)
@@ -244,8 +258,12 @@ async def test_vllm_survives_an_adapter_that_does_not_fit(engines: Featured, tmp
 
 async def test_vllm_bans_a_token(engines: Featured) -> None:
     engine = await engines.get("vllm")
-    [odds] = [one for delta in await collect(engine, ask("hello", logprobs=0, max_tokens=1)) if delta.extra
-              for one in delta.extra.logprobs]
+    [odds] = [
+        one
+        for delta in await collect(engine, ask("hello", logprobs=0, max_tokens=1))
+        if delta.extra
+        for one in delta.extra.logprobs
+    ]
     assert odds["token"] == " a"
     assert not text_of(await collect(engine, ask("hello", logit_bias={number("Ġa"): -100}))).startswith(" a")
     assert (await refused(engine, logit_bias={"99999": 1}))[:2] == (8007, 400)
@@ -267,18 +285,23 @@ async def test_vllm_refuses_images_for_a_model_that_sees_none(engines: Featured)
 
 # llama.cpp
 
+
 async def test_llamacpp_is_told_of_tools_in_words(engines: Featured) -> None:
     engine = await engines.get("llamacpp")
-    plain, taught = [(await collect(engine, ask("Weather?", max_tokens=1, **more)))[0].prompt_tokens
-                     for more in ({}, {"tools": [TOOL]})]
+    plain, taught = [
+        (await collect(engine, ask("Weather?", max_tokens=1, **more)))[0].prompt_tokens
+        for more in ({}, {"tools": [TOOL]})
+    ]
     assert taught - plain > 50
 
 
 async def test_llamacpp_knows_what_was_called_before(engines: Featured) -> None:
     call = {"id": "c1", "type": "function", "function": {"name": "get_weather", "arguments": '{"city": "Paris"}'}}
-    messages = [{"role": "user", "content": "Weather in Paris?"},
-                {"role": "assistant", "content": None, "tool_calls": [call]},
-                {"role": "tool", "tool_call_id": "c1", "content": "18 degrees, sunny"}]
+    messages = [
+        {"role": "user", "content": "Weather in Paris?"},
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "c1", "content": "18 degrees, sunny"},
+    ]
     deltas = await collect(await engines.get("llamacpp"), ask(messages=messages, tools=[TOOL], max_tokens=24))
     assert text_of(deltas).strip()
 
@@ -320,18 +343,28 @@ async def test_llamacpp_leaving_ends_all_answers(engines: Featured) -> None:
 
 # echo
 
+
 async def echo(**options: Any) -> EchoEngine:
     return await EchoEngine.open(EngineSpec(engine="echo", model="echo", options=options), silent)
 
 
-@pytest.mark.parametrize(("fields", "name"), [
-    ({"tools": [TOOL]}, "tools"), ({"logprobs": 0}, "logprobs"), ({"logit_bias": {"1": 1}}, "logit_bias"),
-    ({"ignore_eos": True}, "ignore_eos"), ({"reasoning_effort": "low"}, "reasoning_effort"),
-    ({"chat_template_kwargs": {"a": 1}}, "chat_template_kwargs"),
-])
+@pytest.mark.parametrize(
+    ("fields", "name"),
+    [
+        ({"tools": [TOOL]}, "tools"),
+        ({"logprobs": 0}, "logprobs"),
+        ({"logit_bias": {"1": 1}}, "logit_bias"),
+        ({"ignore_eos": True}, "ignore_eos"),
+        ({"reasoning_effort": "low"}, "reasoning_effort"),
+        ({"chat_template_kwargs": {"a": 1}}, "chat_template_kwargs"),
+    ],
+)
 async def test_echo_refuses_what_takes_a_model(fields: dict[str, Any], name: str) -> None:
     assert await refused(await echo(), **fields) == (
-        5006, 400, f"Error: option '{name}' is not served by the engine echo")
+        5006,
+        400,
+        f"Error: option '{name}' is not served by the engine echo",
+    )
 
 
 async def test_echo_has_no_adapters() -> None:
@@ -341,8 +374,9 @@ async def test_echo_has_no_adapters() -> None:
 async def test_echo_calls_the_tool_it_is_told_to() -> None:
     engine = await echo(tool_call={"name": "get_weather", "arguments": {"city": "Rome"}}, reasoning="let me see")
     deltas = await collect(engine, ask("Weather?", tools=[OTHER, TOOL], tool_choice=NAMED))
-    assert calls_of(deltas) == [{"id": "call_0", "type": "function", "name": "get_weather",
-                                 "arguments": '{"city":"Rome"}'}]
+    assert calls_of(deltas) == [
+        {"id": "call_0", "type": "function", "name": "get_weather", "arguments": '{"city":"Rome"}'}
+    ]
     assert (reasoning_of(deltas), text_of(deltas), tokens_of(deltas)) == ("let me see", "", 5)
     assert deltas[-1].finish_reason == "tool_calls"
     assert text_of(await collect(engine, ask("Hi there", tools=[OTHER]))) == "Hi there"
@@ -351,10 +385,15 @@ async def test_echo_calls_the_tool_it_is_told_to() -> None:
     assert not reasoning_of(await collect(engine, ask("Hi", reasoning_effort="none")))
 
 
-@pytest.mark.parametrize(("limit", "thought", "calls", "reason"), [
-    (1, "let", 0, "length"), (3, "let me see", 0, "length"), (4, "let me see", 1, "length"),
-    (5, "let me see", 1, "tool_calls"),
-])
+@pytest.mark.parametrize(
+    ("limit", "thought", "calls", "reason"),
+    [
+        (1, "let", 0, "length"),
+        (3, "let me see", 0, "length"),
+        (4, "let me see", 1, "length"),
+        (5, "let me see", 1, "tool_calls"),
+    ],
+)
 async def test_echo_keeps_max_tokens_when_it_calls(limit: int, thought: str, calls: int, reason: str) -> None:
     engine = await echo(tool_call={"name": "get_weather"}, reasoning="let me see")
     deltas = await collect(engine, ask("Weather?", tools=[TOOL], max_tokens=limit))

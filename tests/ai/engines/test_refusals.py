@@ -33,23 +33,29 @@ async def test_echo_refuses_unknown_options() -> None:
         await EchoEngine.open(EngineSpec(engine="echo", model="e", options={"rait": 1}), silent)
 
 
-@pytest.mark.parametrize(("model", "options", "message"), [
-    ("/nowhere/m.gguf", {}, "there is no file"),
-    (__file__, {}, "cannot load it"),
-    ("embedded", {"n_thread": 2}, "unknown option 'n_thread'"),
-    ("embedded", {"n_ctx": "lots"}, "n_ctx: must be a whole number, not 'lots'"),
-    ("embedded", {"cache_type_k": "q8"}, "will not do"),
-])
+@pytest.mark.parametrize(
+    ("model", "options", "message"),
+    [
+        ("/nowhere/m.gguf", {}, "there is no file"),
+        (__file__, {}, "cannot load it"),
+        ("embedded", {"n_thread": 2}, "unknown option 'n_thread'"),
+        ("embedded", {"n_ctx": "lots"}, "n_ctx: must be a whole number, not 'lots'"),
+        ("embedded", {"cache_type_k": "q8"}, "will not do"),
+    ],
+)
 async def test_llamacpp_says_what_is_wrong(model: str, options: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
         await LlamaCppEngine.open(EngineSpec(engine="llamacpp", model=model, options=options), silent)
 
 
-@pytest.mark.parametrize(("options", "message"), [
-    ({"max-model-length": 1}, r"(?s)unknown option 'max-model-length'.*max_model_len"),
-    ({"tool_call_parser": "hermit"}, r"(?s)no parser 'hermit'.*hermes.*none"),
-    ({"reasoning_parser": "deepseek_r1"}, r"(?s)deepseek_r1 is not for this model.*none"),
-])
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"max-model-length": 1}, r"(?s)unknown option 'max-model-length'.*max_model_len"),
+        ({"tool_call_parser": "hermit"}, r"(?s)no parser 'hermit'.*hermes.*none"),
+        ({"reasoning_parser": "deepseek_r1"}, r"(?s)deepseek_r1 is not for this model.*none"),
+    ],
+)
 async def test_vllm_names_the_options_it_knows(tmp_path: Path, options: dict[str, Any], message: str) -> None:
     if find_spec("vllm") is None:
         pytest.skip("vLLM is not installed")

@@ -137,15 +137,26 @@ FINISHED = {
     "stays open": Said([FULL], hang=True),
     "stays open without DONE": Said([HELLO + delta("stop")], hang=True),
     "cut after its reason": Said([HELLO + delta("stop") + USAGE], cut=True),
-    "a whole answer": Said([json.dumps({"object": "chat.completion", "choices": [
-        {"index": 0, "message": {"role": "assistant", "content": "Hello"}, "finish_reason": "stop"}],
-        "usage": COUNTS}).encode()], kind=JSON),
+    "a whole answer": Said(
+        [
+            json.dumps(
+                {
+                    "object": "chat.completion",
+                    "choices": [
+                        {"index": 0, "message": {"role": "assistant", "content": "Hello"}, "finish_reason": "stop"}
+                    ],
+                    "usage": COUNTS,
+                }
+            ).encode()
+        ],
+        kind=JSON,
+    ),
     "through 307": Said([], 307, headers={"location": "/v1/again"}),
 }
 
 
 def pieces(text: bytes, size: int) -> list[bytes]:
-    return [text[at:at + size] for at in range(0, len(text), size)]
+    return [text[at : at + size] for at in range(0, len(text), size)]
 
 
 def scripts() -> dict[str, Any]:
@@ -195,8 +206,10 @@ async def server() -> AsyncIterator[Upstream]:
 async def pilot(server: Upstream, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Served]:
     folder = tmp_path_factory.mktemp("upstream")
     options = {"base_url": server.url, "api_key": "k", "timeout_s": 2}
-    rows = {name: {"task": "Text Generation", "engine": "openai", "openai": {**options, "model": name}}
-            for name in [*NEWER, "any"]}
+    rows = {
+        name: {"task": "Text Generation", "engine": "openai", "openai": {**options, "model": name}}
+        for name in [*NEWER, "any"]
+    }
     rows["limited"] = {**rows["any"], "default_max_tokens": 7}
     rows["nobody"] = {**rows["any"], "openai": {**options, "base_url": "http://u:s3cret@127.0.0.1:9/v1"}}
     files = {"models.yaml": json.dumps(rows)}
@@ -250,8 +263,12 @@ async def test_tool_calls(pilot: Served, name: str) -> None:
     assert len({call["id"] for call in calls} - {""}) == len(wanted)
     assert choice["finish_reason"] == "tool_calls"
     _, text = await chat(pilot, name, stream=True)
-    pieces = [piece for line in text.split("\n") if "tool_calls" in line and '"delta"' in line
-              for piece in json.loads(line[6:])["choices"][0]["delta"].get("tool_calls", ())]
+    pieces = [
+        piece
+        for line in text.split("\n")
+        if "tool_calls" in line and '"delta"' in line
+        for piece in json.loads(line[6:])["choices"][0]["delta"].get("tool_calls", ())
+    ]
     assert {piece["index"] for piece in pieces} == set(range(len(wanted)))
     assert len([piece for piece in pieces if "id" in piece]) == len(wanted), "each id is said once"
 
@@ -282,8 +299,11 @@ async def test_what_else_a_call_has_is_kept(pilot: Served, server: Upstream) -> 
     [flat] = native["result"]["tool_calls"]
     assert flat == {"name": "w", "arguments": {"a": 1}, "extra_content": SIGNATURE}
     for again in (call, flat):
-        history = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": None, "tool_calls": [again]},
-                   {"role": "tool", "content": "1", "tool_call_id": "c1"}]
+        history = [
+            {"role": "user", "content": "hi"},
+            {"role": "assistant", "content": None, "tool_calls": [again]},
+            {"role": "tool", "content": "1", "tool_call_id": "c1"},
+        ]
         assert (await chat(pilot, messages=history))[0] == 200
         [sent] = server.asked[-1]["messages"][1]["tool_calls"]
         assert sent["extra_content"] == SIGNATURE
@@ -297,8 +317,12 @@ async def test_a_filter_is_told(pilot: Served) -> None:
     _, native = await run(pilot, "filter")
     assert (native["result"]["response"], native["result"]["finish_reason"]) == ("Hello", "content_filter")
     assert '{"finish_reason":"content_filter"' in (await run(pilot, "filter", stream=True))[1]
-    _, text = await pilot.ask("/v1/responses", "POST", data=json.dumps({"model": "any", "input": "filter"}),
-                              headers={"authorization": "Bearer x"})
+    _, text = await pilot.ask(
+        "/v1/responses",
+        "POST",
+        data=json.dumps({"model": "any", "input": "filter"}),
+        headers={"authorization": "Bearer x"},
+    )
     answer = json.loads(text)
     assert (answer["status"], answer["incomplete_details"]) == ("incomplete", {"reason": "content_filter"})
 

@@ -18,9 +18,15 @@ from bindings.ai.engines.vllm.streams.tokens import quicken
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch, while it is imported
 
 SAMPLES = [
-    "one two three four five", "你好，世界 — 東京 한국어", "🙂👍🏽👩‍👩‍👧 flags 🇨🇿", "žluťoučký kůň  úpěl",
+    "one two three four five",
+    "你好，世界 — 東京 한국어",
+    "🙂👍🏽👩‍👩‍👧 flags 🇨🇿",
+    "žluťoučký kůň  úpěl",
     "a\n\n\tb  c ",
-    "replacement \ufffd inside", "", " ", "x",
+    "replacement \ufffd inside",
+    "",
+    " ",
+    "x",
 ]
 
 
@@ -28,9 +34,15 @@ def byte_level() -> Tokenizer:
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.train_from_iterator(SAMPLES * 3, trainers.BpeTrainer(
-        vocab_size=420, show_progress=False, special_tokens=["<s>", "</s>"],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet()))
+    tokenizer.train_from_iterator(
+        SAMPLES * 3,
+        trainers.BpeTrainer(
+            vocab_size=420,
+            show_progress=False,
+            special_tokens=["<s>", "</s>"],
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        ),
+    )
     tokenizer.add_tokens(["<think>", "<é>"])
     return tokenizer
 
@@ -38,8 +50,9 @@ def byte_level() -> Tokenizer:
 def byte_fallback(*, strip: bool) -> Tokenizer:
     """As sentencepiece's: a word begins with ▁, and a character that has no token is spelt in bytes."""
     words = ["<unk>", *(f"<0x{byte:02X}>" for byte in range(256)), "▁", "▁one", "▁two", "one", "你", "▁▁", "x", "a"]
-    tokenizer = Tokenizer(models.BPE(
-        {word: number for number, word in enumerate(words)}, [], unk_token="<unk>", byte_fallback=True))
+    tokenizer = Tokenizer(
+        models.BPE({word: number for number, word in enumerate(words)}, [], unk_token="<unk>", byte_fallback=True)
+    )
     tokenizer.normalizer = normalizers.Replace(" ", "▁")
     parts = [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()]
     tokenizer.decoder = decoders.Sequence([*parts, decoders.Strip(" ", 1, 0)] if strip else parts)
@@ -49,7 +62,8 @@ def byte_fallback(*, strip: bool) -> Tokenizer:
 
 MORE = 3  # a model's vocabulary may be larger than its tokenizer's
 KINDS = {
-    "byte level": byte_level, "byte fallback": lambda: byte_fallback(strip=False),
+    "byte level": byte_level,
+    "byte fallback": lambda: byte_fallback(strip=False),
     "byte fallback, stripped": lambda: byte_fallback(strip=True),
 }
 
@@ -64,12 +78,14 @@ def tokenizer(request: pytest.FixtureRequest) -> Any:
 def test_short_texts_become_the_same_tokens(tokenizer: Any) -> None:
     asked = {"truncation": True, "max_length": 500}
     texts = [*SAMPLES, "<s>one</s>", "one <think> two", "a " * 900, "one " * 240]
-    before = [tokenizer(text, add_special_tokens=special, **asked)["input_ids"]
-              for text in texts for special in (True, False)]
+    before = [
+        tokenizer(text, add_special_tokens=special, **asked)["input_ids"] for text in texts for special in (True, False)
+    ]
     quicken(quick := copy.deepcopy(tokenizer))
     assert type(quick) is not type(tokenizer)
-    assert before == [quick(text, add_special_tokens=special, **asked)["input_ids"]
-                      for text in texts for special in (True, False)]
+    assert before == [
+        quick(text, add_special_tokens=special, **asked)["input_ids"] for text in texts for special in (True, False)
+    ]
     assert len(quick("one " * 240, add_special_tokens=False, truncation=True, max_length=100)["input_ids"]) == 100
     assert quick(["one", "two"])["input_ids"] == tokenizer(["one", "two"])["input_ids"]
 
@@ -93,8 +109,16 @@ def own(tokenizer: Any, prompt: list[int]) -> tuple[Any, Any]:
     from vllm.v1.engine.detokenizer import IncrementalDetokenizer
 
     request = EngineCoreRequest(
-        request_id="r", prompt_token_ids=prompt, mm_features=None, sampling_params=SamplingParams(),
-        pooling_params=None, arrival_time=0, lora_request=None, cache_salt=None, data_parallel_rank=None)
+        request_id="r",
+        prompt_token_ids=prompt,
+        mm_features=None,
+        sampling_params=SamplingParams(),
+        pooling_params=None,
+        arrival_time=0,
+        lora_request=None,
+        cache_salt=None,
+        data_parallel_rank=None,
+    )
     return request, IncrementalDetokenizer.from_new_request(tokenizer, request)
 
 

@@ -123,8 +123,9 @@ async def test_defaults_are_those_of_vllm_serve(tmp_path: Path, monkeypatch: pyt
 def served() -> tuple[Any, Any]:
     """What ``vllm serve`` reads its command line with, and what it begins with."""
     places = ("launchers", "common", "openai")
-    make = next(filter(None, (vllm_compat.find(f"vllm.entrypoints.{place}.cli_args:make_arg_parser")
-                              for place in places)))
+    make = next(
+        filter(None, (vllm_compat.find(f"vllm.entrypoints.{place}.cli_args:make_arg_parser") for place in places))
+    )
     parser = vllm_compat.find("vllm.utils.argparse_utils:FlexibleArgumentParser")
     return make(parser()), vllm_compat.find("vllm.entrypoints.openai.api_server:build_async_engine_client")
 
@@ -133,12 +134,18 @@ def fields(config: Any) -> dict[str, str]:
     return {name: repr(value) for name, value in vars(config).items()}
 
 
-@pytest.mark.parametrize(("files", "said"), [
-    ({"__init__.py": "__version__ = '0.25.1'\n"}, f"(?s)vLLM 0.25.1 is not one .*AsyncEngineArgs.*vLLM {SERVED} is"),
-    ({"__init__.py": "import torch_of_another_build\n"}, r"(?s)not whole: .*torch_of_another_build.*pip install"),
-])
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        (
+            {"__init__.py": "__version__ = '0.25.1'\n"},
+            f"(?s)vLLM 0.25.1 is not one .*AsyncEngineArgs.*vLLM {SERVED} is",
+        ),
+        ({"__init__.py": "import torch_of_another_build\n"}, r"(?s)not whole: .*torch_of_another_build.*pip install"),
+    ],
+)
 async def test_a_vllm_that_will_not_do_is_refused_in_words(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: dict[str, str], said: str,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: dict[str, str], said: str
 ) -> None:
     (tmp_path / "site" / "vllm").mkdir(parents=True)
     for name, text in files.items():

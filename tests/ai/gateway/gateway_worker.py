@@ -93,10 +93,19 @@ async def a_refusal_is_not_kept(env, request):
 
 async def invalid_options(env, request):
     for gateway in (
-        "g", {"id": 3}, {"id": ""}, {"id": "a b"}, {"id": "g", "cacheTtl": 59}, {"id": "g", "cacheTtl": "60"},
-        {"id": "g", "metadata": {"a": {"b": 1}}}, {"id": "g", "metadata": []},
-        {"id": "g", "retries": {"maxAttempts": 6}}, {"skipCache": True},
-        {"id": "g", "retries": {"backoff": "never"}}, {"id": "g", "requestTimeoutMs": 0}, {"id": "g", "collectLog": 1},
+        "g",
+        {"id": 3},
+        {"id": ""},
+        {"id": "a b"},
+        {"id": "g", "cacheTtl": 59},
+        {"id": "g", "cacheTtl": "60"},
+        {"id": "g", "metadata": {"a": {"b": 1}}},
+        {"id": "g", "metadata": []},
+        {"id": "g", "retries": {"maxAttempts": 6}},
+        {"skipCache": True},
+        {"id": "g", "retries": {"backoff": "never"}},
+        {"id": "g", "requestTimeoutMs": 0},
+        {"id": "g", "collectLog": 1},
         {"id": "g", "retries": {"retryDelayMs": 5001}},
     ):
         error = await refused(env, NEW_YORK, {"gateway": gateway})
@@ -111,8 +120,7 @@ async def a_log(env, request):
     options = {"gateway": {"id": "logged", "metadata": metadata, "eventId": "e1"}}
     await env.AI.run(INT8, NEW_YORK, options)
     log = await gateway.get_log(env.AI.aiGatewayLogId)
-    assert (log.id, log.provider, log.model, log.path) == (
-        env.AI.aiGatewayLogId, "workers-ai", INT8, f"run/{INT8}")
+    assert (log.id, log.provider, log.model, log.path) == (env.AI.aiGatewayLogId, "workers-ai", INT8, f"run/{INT8}")
     assert (log.success, log.status_code, log.cached, log.step) == (True, 200, False, 0)
     assert (log.tokens_in, log.tokens_out, log.metadata, log.event_id) == (2, 2, metadata, "e1")
     assert json.loads(log.request_head) == NEW_YORK

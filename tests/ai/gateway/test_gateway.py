@@ -29,8 +29,11 @@ from upstream import upstream
 from wrangler_support import packages
 
 WORKER = Path(__file__).with_name("gateway_worker.py").read_text("utf-8")
-CASES = [name for name in re.findall(r"^async def (\w+)\(env, request\)", WORKER, re.MULTILINE)
-         if not name.startswith("give")]
+CASES = [
+    name
+    for name in re.findall(r"^async def (\w+)\(env, request\)", WORKER, re.MULTILINE)
+    if not name.startswith("give")
+]
 INT8, BGE = "@cf/meta/llama-2-7b-chat-int8", "@cf/baai/bge-small-en-v1.5"
 RUN = f"/client/v4/accounts/a/ai/run/{INT8}"
 LOGS = "/client/v4/accounts/a/ai-gateway/gateways"
@@ -123,9 +126,19 @@ async def test_without_a_gateway_nothing_of_one_is_in_the_answer(pilot: Served) 
 
 @pytest.mark.parametrize(
     ("header", "value"),
-    [("cache_ttl", "soon"), ("cache_ttl", "5"), ("skip_cache", "maybe"), ("metadata", "{"), ("metadata", "[1]"),
-     ("max_attempts", "6"), ("retry_delay", "-1"), ("backoff", "never"), ("request_timeout", "nan"),
-     ("gateway_id", "../etc"), ("metadata", '{"a":{}}')],
+    [
+        ("cache_ttl", "soon"),
+        ("cache_ttl", "5"),
+        ("skip_cache", "maybe"),
+        ("metadata", "{"),
+        ("metadata", "[1]"),
+        ("max_attempts", "6"),
+        ("retry_delay", "-1"),
+        ("backoff", "never"),
+        ("request_timeout", "nan"),
+        ("gateway_id", "../etc"),
+        ("metadata", '{"a":{}}'),
+    ],
 )
 async def test_a_header_that_cannot_be_meant(pilot: Served, header: str, value: str) -> None:
     answer = await post(pilot, {"prompt": "a"}, **{header: value})
@@ -139,13 +152,16 @@ async def test_a_rate_limit_over_rest(pilot: Served) -> None:
         answer = await post(pilot, {"prompt": "a"}, gateway_id="limited")
     assert answer.status == 429
     assert answer.body == (
-        b'{"errors":[{"message":"Rate limited","code":2003}],"success":false,"result":{},"messages":[]}')
+        b'{"errors":[{"message":"Rate limited","code":2003}],"success":false,"result":{},"messages":[]}'
+    )
     assert answer.headers["cf-aig-log-id"]
 
 
 async def test_the_openai_routes_pass_gateways_too(pilot: Served) -> None:
-    path, body = "/client/v4/accounts/a/ai/v1/chat/completions", {
-        "model": INT8, "messages": [{"role": "user", "content": "hello there"}], "stream": True}
+    path, body = (
+        "/client/v4/accounts/a/ai/v1/chat/completions",
+        {"model": INT8, "messages": [{"role": "user", "content": "hello there"}], "stream": True},
+    )
     first, again = [await post(pilot, body, path, gateway_id="usual") for _ in range(2)]
     assert (first.status, again.headers["cf-aig-cache-status"]) == (200, "HIT"), first.body
     assert first.body == again.body
@@ -180,6 +196,7 @@ async def test_workers_ai_at_a_gateways_own_address(pilot: Served) -> None:
 @pytest.mark.parametrize("path", ["/v1/0123456789abcdef/usual", "/v1/a/usual/", f"{LOGS}/usual", f"{LOGS}/usual/"])
 async def test_the_universal_endpoint(pilot: Served, path: str) -> None:
     """Its key may be the first step's own; which step answered is told."""
+
     async def ask(steps: Any) -> tuple[int, str, Any]:
         async with pilot.http.post(pilot.url + path, data=json.dumps(steps)) as response:
             text = await response.text()
@@ -227,7 +244,8 @@ async def test_the_provider_of_the_ai_sdk(pilot: Served) -> None:
     script = folder / "universal.mjs"
     script.write_text(NPM)
     process = await asyncio.create_subprocess_exec(
-        node, str(script), pilot.url, "openai/gpt-5", f"workers-ai/{INT8}", stdout=-1, stderr=-1)
+        node, str(script), pilot.url, "openai/gpt-5", f"workers-ai/{INT8}", stdout=-1, stderr=-1
+    )
     said, errors = await process.communicate()
     assert process.returncode == 0, errors.decode()
     assert json.loads(said) == ["Hello New York", "1", "Hello again", "stop"]
@@ -327,8 +345,9 @@ async def test_the_disk_they_take_is_bounded(pilot: Served) -> None:
     await pilot.ask(f"{LOGS}/b/logs/{last.headers['cf-aig-log-id']}", headers=BEARER)
     for name, table, limit in (("cache", "answer", 400_000), ("logs", "log", 300_000)):
         with closing(database(pilot, name)) as file:
-            [kept], [size] = [file.execute(f"SELECT {what} FROM {table}").fetchone()
-                              for what in ("count(*)", "sum(length(content))")]
+            [kept], [size] = [
+                file.execute(f"SELECT {what} FROM {table}").fetchone() for what in ("count(*)", "sum(length(content))")
+            ]
             pages = file.execute("PRAGMA page_count").fetchone()[0] * 4096
         assert 0 < kept < 120
         assert 0 < size <= limit
@@ -361,10 +380,12 @@ async def test_a_newer_releases_file_is_left_alone(start: Start, tmp_path: Path)
 
 @pytest.mark.parametrize(
     ("table", "words"),
-    [("[pilot.gateways.g]\ncache_ttl = 5", "wrangler.toml: pilot.gateways.g: Expected `int` >= 60"),
-     ("[pilot.gateways.g]\nlimit = 5", "unknown field `limit`"),
-     ("[pilot.gateways.'a b']", "pilot.gateways.a b"),
-     ("[pilot]\ngateway_cache = 'much'", "'much' is not a size")],
+    [
+        ("[pilot.gateways.g]\ncache_ttl = 5", "wrangler.toml: pilot.gateways.g: Expected `int` >= 60"),
+        ("[pilot.gateways.g]\nlimit = 5", "unknown field `limit`"),
+        ("[pilot.gateways.'a b']", "pilot.gateways.a b"),
+        ("[pilot]\ngateway_cache = 'much'", "'much' is not a size"),
+    ],
 )
 async def test_settings_that_cannot_be_meant(tmp_path: Path, table: str, words: str) -> None:
     write(tmp_path, WORKER, f'[ai]\nbinding = "AI"\n{table}\n')

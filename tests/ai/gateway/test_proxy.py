@@ -19,10 +19,7 @@ PROXY = "/client/v4/accounts/0123456789abcdef/ai/run/proxy"
 RUN = "https://workers-binding.ai/run?version=3"
 THROUGH = "https://workers-binding.ai/ai-gateway/run?version=3"
 UUID = "[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
-ANSWER = (
-    b'{"response":"New York","tool_calls":[],'
-    b'"usage":{"prompt_tokens":2,"completion_tokens":2,"total_tokens":4}}'
-)
+ANSWER = b'{"response":"New York","tool_calls":[],"usage":{"prompt_tokens":2,"completion_tokens":2,"total_tokens":4}}'
 STREAM = (
     b'data: {"response":"New"}\n\ndata: {"response":" York"}\n\n'
     b'data: {"response":"","usage":{"prompt_tokens":2,"completion_tokens":2,"total_tokens":4}}\n\ndata: [DONE]\n\n'
@@ -111,14 +108,27 @@ async def test_the_bindings_form_of_an_error(pilot: Served) -> None:
     assert answer.headers["content-type"] == "application/json"
     assert answer.headers["cf-ai-req-id"]
     assert answer.json == {
-        "internalCode": 5007, "message": "AiError: No such model @cf/none/such or task", "name": "AiError",
-        "description": "No such model @cf/none/such or task"}
+        "internalCode": 5007,
+        "message": "AiError: No such model @cf/none/such or task",
+        "name": "AiError",
+        "description": "No such model @cf/none/such or task",
+    }
 
 
-@pytest.mark.parametrize(("body", "code"), [
-    (None, 3003), (b"", 3003), (b"{", 5006), (b"[]", 5006), (b"\x1f\x8b", 5006), ({"options": {}}, 5006),
-    ({"inputs": [1]}, 5006), ({"inputs": {}}, 5006), ({"inputs": PROMPT, "options": "x"}, 5006),
-])
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (None, 3003),
+        (b"", 3003),
+        (b"{", 5006),
+        (b"[]", 5006),
+        (b"\x1f\x8b", 5006),
+        ({"options": {}}, 5006),
+        ({"inputs": [1]}, 5006),
+        ({"inputs": {}}, 5006),
+        ({"inputs": PROMPT, "options": "x"}, 5006),
+    ],
+)
 async def test_a_body_that_cannot_be_used_is_refused(pilot: Served, body: Any, code: int) -> None:
     answer = await ask(pilot, RUN, body)
     assert 400 <= answer.status < 500
@@ -129,12 +139,18 @@ async def test_a_prefix_is_let_pass(pilot: Served) -> None:
     assert (await run(pilot, PROMPT, model=f"custom:{INT8}")).body == ANSWER
 
 
-@pytest.mark.parametrize(("meant", "model", "status", "code"), [
-    ("", INT8, 400, 3003), ("no url", INT8, 400, 5006), (RUN, "", 400, 3003),
-    ("https://workers-binding.ai/autorag/rags", INT8, 404, 7003), ("https://workers-binding.ai/", INT8, 404, 7003),
-    ("https://workers-binding.ai/run?version=1", INT8, 405, 5019),
-    ("https://workers-binding.ai/run/..", INT8, 404, 7003),
-])
+@pytest.mark.parametrize(
+    ("meant", "model", "status", "code"),
+    [
+        ("", INT8, 400, 3003),
+        ("no url", INT8, 400, 5006),
+        (RUN, "", 400, 3003),
+        ("https://workers-binding.ai/autorag/rags", INT8, 404, 7003),
+        ("https://workers-binding.ai/", INT8, 404, 7003),
+        ("https://workers-binding.ai/run?version=1", INT8, 405, 5019),
+        ("https://workers-binding.ai/run/..", INT8, 404, 7003),
+    ],
+)
 async def test_what_is_not_served(pilot: Served, meant: str, model: str, status: int, code: int) -> None:
     answer = await ask(pilot, meant, {"inputs": PROMPT}, model)
     assert answer.status == status

@@ -222,8 +222,13 @@ def test_a_conversation_with_tools() -> None:
     calls = [("a", '{"at": 1}'), ("b", '{"at":2}'), ("call_2", "{}")]
     assert generate(messages=messages).messages == [
         {"role": "system", "content": "be brief"},
-        {"role": "assistant", "content": "", "tool_calls": [
-            {"id": id, "type": "function", "function": {"name": "f", "arguments": text}} for id, text in calls]},
+        {
+            "role": "assistant",
+            "content": "",
+            "tool_calls": [
+                {"id": id, "type": "function", "function": {"name": "f", "arguments": text}} for id, text in calls
+            ],
+        },
         {"role": "tool", "content": "sunny", "tool_call_id": "a"},
     ]
 

@@ -29,23 +29,52 @@ numbers = st.sampled_from([0, 1, 2, 3, 50, 51, -1, -2, 0.5, 1.0, 0.001, 2.5, 5, 
 texts = st.sampled_from(["", "x", "low", "none", "hello"])
 anything = st.one_of(numbers, texts, st.booleans(), st.just([]), st.just({}), st.just(["x"]), st.just({"a": 1}))
 parts = st.one_of(
-    st.just({"type": "text", "text": "hi"}), st.just({"type": "input_text", "text": "hi"}), st.just({"type": "audio"}),
+    st.just({"type": "text", "text": "hi"}),
+    st.just({"type": "input_text", "text": "hi"}),
+    st.just({"type": "audio"}),
     st.just({"type": "image_url", "image_url": {"url": PIXEL}}),
     st.just({"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}),
 )
 message = st.fixed_dictionaries(
-    {}, optional={
-        "role": st.sampled_from(["user", "assistant", "", 1]), "content": st.one_of(anything, st.lists(parts)),
-        "tool_calls": st.lists(st.one_of(
-            st.just({"name": "f", "arguments": {"x": 1}}), st.just({"function": {"name": "f", "arguments": "{}"}}),
-            st.just({"function": {"arguments": "{}"}}), st.just("f")), min_size=1, max_size=2)})
-tool = st.sampled_from([
-    {"name": "f"}, {"name": ""}, {"name": "f", "description": "d", "parameters": {"$schema": "x"}},
-    {"name": "f", "parameters": 1},
-    {"type": "function", "function": {"name": "f"}}, {"type": "function", "function": {}}, {}, "f"])
-formats = st.sampled_from([
-    {"type": "json_object"}, {"type": "text"}, {"type": "json_schema"},
-    {"type": "json_schema", "json_schema": {"type": "object"}}, {"type": "xml"}, {}, "json_object"])
+    {},
+    optional={
+        "role": st.sampled_from(["user", "assistant", "", 1]),
+        "content": st.one_of(anything, st.lists(parts)),
+        "tool_calls": st.lists(
+            st.one_of(
+                st.just({"name": "f", "arguments": {"x": 1}}),
+                st.just({"function": {"name": "f", "arguments": "{}"}}),
+                st.just({"function": {"arguments": "{}"}}),
+                st.just("f"),
+            ),
+            min_size=1,
+            max_size=2,
+        ),
+    },
+)
+tool = st.sampled_from(
+    [
+        {"name": "f"},
+        {"name": ""},
+        {"name": "f", "description": "d", "parameters": {"$schema": "x"}},
+        {"name": "f", "parameters": 1},
+        {"type": "function", "function": {"name": "f"}},
+        {"type": "function", "function": {}},
+        {},
+        "f",
+    ]
+)
+formats = st.sampled_from(
+    [
+        {"type": "json_object"},
+        {"type": "text"},
+        {"type": "json_schema"},
+        {"type": "json_schema", "json_schema": {"type": "object"}},
+        {"type": "xml"},
+        {},
+        "json_object",
+    ]
+)
 choices = st.sampled_from(["auto", "none", "sometimes", 1])
 
 
@@ -57,17 +86,25 @@ def often(one: st.SearchStrategy[Any], other: st.SearchStrategy[Any]) -> st.Sear
 def inputs(model: Model) -> st.SearchStrategy[Fields]:
     """A request that is good or nearly so, with an option or two of any value."""
     special = {
-        "response_format": formats, "lora": texts, "stop": st.one_of(anything, st.lists(texts, max_size=2)),
+        "response_format": formats,
+        "lora": texts,
+        "stop": st.one_of(anything, st.lists(texts, max_size=2)),
         "logit_bias": st.sampled_from([{}, {"1": 5}, {"1": 500}, {"x": 1}, {"1": "a"}, []]),
-        "reasoning_effort": st.sampled_from(["low", "none", "much", 1]), "prompt": anything,
-        "guided_json": st.sampled_from([{"type": "object"}, {"properties": {}}, "x", 1])}
-    known = {name: often(st.sampled_from([limits["minimum"], limits["maximum"]]), anything) if "minimum" in limits
-             else special.get(name, often(st.sampled_from([{}, True]), anything))
-             for name, limits in schemas.of(model)["input"]["oneOf"][0]["properties"].items()}
+        "reasoning_effort": st.sampled_from(["low", "none", "much", 1]),
+        "prompt": anything,
+        "guided_json": st.sampled_from([{"type": "object"}, {"properties": {}}, "x", 1]),
+    }
+    known = {
+        name: often(st.sampled_from([limits["minimum"], limits["maximum"]]), anything)
+        if "minimum" in limits
+        else special.get(name, often(st.sampled_from([{}, True]), anything))
+        for name, limits in schemas.of(model)["input"]["oneOf"][0]["properties"].items()
+    }
     option = st.sampled_from([*known]).flatmap(lambda name: st.tuples(st.just(name), known[name]))
     spoken = st.lists(st.just({"role": "user", "content": "x"}) | message, min_size=1, max_size=2)
-    talk = st.fixed_dictionaries({"messages": spoken | anything}, optional={
-        "tools": st.lists(tool, max_size=1), "tool_choice": choices})
+    talk = st.fixed_dictionaries(
+        {"messages": spoken | anything}, optional={"tools": st.lists(tool, max_size=1), "tool_choice": choices}
+    )
     hello = {"messages": [{"role": "user", "content": "x"}]}
     bases = often(st.sampled_from([{"prompt": "x"}, hello, {**hello, "tools": [{"name": "f"}]}, {}]), talk)
     return st.builds(lambda base, more: {**base, **dict(more)}, bases, st.lists(option, max_size=2))
@@ -114,8 +151,12 @@ def test_text_generation(id: str) -> None:
     agree()
 
 
-RANGES = [(id, name, limits) for id in (NEWER, OLDER, OPENAI) for name, limits in
-          schemas.of(CATALOG.model(id))["input"]["oneOf"][0]["properties"].items() if "minimum" in limits]
+RANGES = [
+    (id, name, limits)
+    for id in (NEWER, OLDER, OPENAI)
+    for name, limits in schemas.of(CATALOG.model(id))["input"]["oneOf"][0]["properties"].items()
+    if "minimum" in limits
+]
 
 
 @pytest.mark.parametrize(("id", "name", "limits"), RANGES, ids=[f"{id} {name}" for id, name, _ in RANGES])
@@ -138,21 +179,73 @@ def test_what_a_model_takes_is_in_its_schema() -> None:
 
 CONTEXTS = [{"text": "x"}]
 TASKS: list[tuple[str, Callable[[Fields, Model], Any], list[Fields]]] = [
-    ("@cf/baai/bge-base-en-v1.5", lambda fields, model: embeddings._text_form(fields, 100), [
-        {"text": "x"}, {"text": ["x"] * 100}, {"text": ["x"] * 101}, {"text": []}, {"text": ""}, {"text": [""]}, {},
-        {"text": "x", "pooling": "cls"}, {"text": "x", "pooling": "max"}, {"text": 1}]),
-    ("@cf/baai/bge-m3", lambda fields, model: embeddings._m3_form(fields, 100), [
-        {"text": "x"}, {"contexts": CONTEXTS}, {"query": "x", "contexts": CONTEXTS}, {"query": "x"}, {"contexts": []},
-        {"contexts": [{}]}, {"text": "x", "truncate_inputs": True}, {"text": "x", "truncate_inputs": 1}]),
-    ("@cf/qwen/qwen3-embedding-0.6b", lambda fields, model: embeddings._qwen_form(fields, model.max_batch or 100), [
-        {"queries": "x"}, {"documents": ["x"]}, {"text": "x", "instruction": "i"}, {"instruction": "i"},
-        {"queries": ["x"] * 32}, {"queries": ["x"] * 33}, {"text": "x", "instruction": ""}]),
-    ("@cf/baai/bge-reranker-base", lambda fields, model: ranking._rerank_complaints(fields), [
-        {"query": "x", "contexts": CONTEXTS}, {"query": "x", "contexts": CONTEXTS, "top_k": 1}, {"query": "x"}, {},
-        {"query": "x", "contexts": CONTEXTS, "top_k": 0}, {"query": "", "contexts": CONTEXTS}]),
-    ("@cf/openai/whisper-large-v3-turbo", lambda fields, model: speech._complaints(fields), [
-        {"audio": "AAAA"}, {"audio": [0, 255]}, {}, {"audio": "AAAA", "task": "translate"},
-        {"audio": "AAAA", "task": "sing"}, {"audio": "AAAA", "language": ""}]),
+    (
+        "@cf/baai/bge-base-en-v1.5",
+        lambda fields, model: embeddings._text_form(fields, 100),
+        [
+            {"text": "x"},
+            {"text": ["x"] * 100},
+            {"text": ["x"] * 101},
+            {"text": []},
+            {"text": ""},
+            {"text": [""]},
+            {},
+            {"text": "x", "pooling": "cls"},
+            {"text": "x", "pooling": "max"},
+            {"text": 1},
+        ],
+    ),
+    (
+        "@cf/baai/bge-m3",
+        lambda fields, model: embeddings._m3_form(fields, 100),
+        [
+            {"text": "x"},
+            {"contexts": CONTEXTS},
+            {"query": "x", "contexts": CONTEXTS},
+            {"query": "x"},
+            {"contexts": []},
+            {"contexts": [{}]},
+            {"text": "x", "truncate_inputs": True},
+            {"text": "x", "truncate_inputs": 1},
+        ],
+    ),
+    (
+        "@cf/qwen/qwen3-embedding-0.6b",
+        lambda fields, model: embeddings._qwen_form(fields, model.max_batch or 100),
+        [
+            {"queries": "x"},
+            {"documents": ["x"]},
+            {"text": "x", "instruction": "i"},
+            {"instruction": "i"},
+            {"queries": ["x"] * 32},
+            {"queries": ["x"] * 33},
+            {"text": "x", "instruction": ""},
+        ],
+    ),
+    (
+        "@cf/baai/bge-reranker-base",
+        lambda fields, model: ranking._rerank_complaints(fields),
+        [
+            {"query": "x", "contexts": CONTEXTS},
+            {"query": "x", "contexts": CONTEXTS, "top_k": 1},
+            {"query": "x"},
+            {},
+            {"query": "x", "contexts": CONTEXTS, "top_k": 0},
+            {"query": "", "contexts": CONTEXTS},
+        ],
+    ),
+    (
+        "@cf/openai/whisper-large-v3-turbo",
+        lambda fields, model: speech._complaints(fields),
+        [
+            {"audio": "AAAA"},
+            {"audio": [0, 255]},
+            {},
+            {"audio": "AAAA", "task": "translate"},
+            {"audio": "AAAA", "task": "sing"},
+            {"audio": "AAAA", "language": ""},
+        ],
+    ),
 ]
 
 

@@ -34,8 +34,13 @@ def test_defaults() -> None:
     asked = text_generation(HI, CLASSIC)
     assert not asked.stream
     assert asked.generate == Generate(
-        prompt="hi", max_tokens=256, temperature=0.6, unasked=["max_tokens", "temperature"],
-        context_window=8192, max_input_tokens=2048, max_output_tokens=1800,
+        prompt="hi",
+        max_tokens=256,
+        temperature=0.6,
+        unasked=["max_tokens", "temperature"],
+        context_window=8192,
+        max_input_tokens=2048,
+        max_output_tokens=1800,
     )
     own = generate(HI, NEWER)
     assert (own.max_tokens, own.temperature) == (2000, 0.15)
@@ -43,8 +48,14 @@ def test_defaults() -> None:
 
 def test_every_option_arrives() -> None:
     sampling = {
-        "max_tokens": 7, "temperature": 0, "top_p": 0.5, "top_k": 50, "seed": 9999999999,
-        "repetition_penalty": 2, "frequency_penalty": 0.5, "presence_penalty": 1,
+        "max_tokens": 7,
+        "temperature": 0,
+        "top_p": 0.5,
+        "top_k": 50,
+        "seed": 9999999999,
+        "repetition_penalty": 2,
+        "frequency_penalty": 0.5,
+        "presence_penalty": 1,
     }
     asked = generate({**HI, **sampling, "stop": ["a", "b"], "raw": True})
     assert {name: getattr(asked, name) for name in sampling} == sampling
@@ -58,8 +69,15 @@ def test_null_means_absent() -> None:
 
 def test_harmless_and_unknown_keys_pass() -> None:
     harmless = {
-        "tools": [], "tool_choice": "auto", "response_format": {"type": "text"}, "n": 1, "logprobs": False,
-        "options": {"rejectIfBusy": True}, "stream_options": {"include_usage": True}, "user": "me", "💡": {},
+        "tools": [],
+        "tool_choice": "auto",
+        "response_format": {"type": "text"},
+        "n": 1,
+        "logprobs": False,
+        "options": {"rejectIfBusy": True},
+        "stream_options": {"include_usage": True},
+        "user": "me",
+        "💡": {},
     }
     assert generate({**HI, **harmless}) == generate(HI)
 

@@ -17,8 +17,14 @@ from upstream import Said, upstream
 
 MODEL, VISION, BGE = "@cf/meta/llama-3.1-8b-instruct", "@cf/meta/llama-3.2-11b-vision-instruct", "@cf/baai/bge-m3"
 USER: Any = [{"role": "user", "content": "Hello New York"}]
-TOOLS: Any = [{"name": "get_weather", "description": "The weather", "cache_control": {"type": "ephemeral"},
-               "input_schema": {"type": "object", "properties": {"city": {"type": "string"}}}}]
+TOOLS: Any = [
+    {
+        "name": "get_weather",
+        "description": "The weather",
+        "cache_control": {"type": "ephemeral"},
+        "input_schema": {"type": "object", "properties": {"city": {"type": "string"}}},
+    }
+]
 PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNk+A8AAQUBAScY42YAAAAASUVORK5CYII="
 MODELS = f"""
 calls: {{engine: echo, options: {{tool_call: {{name: get_weather, arguments: {{city: Paris}}}}}}}}
@@ -59,8 +65,10 @@ async def test_a_message(claude: AsyncAnthropic) -> None:
 
 
 async def test_why_it_stopped(claude: AsyncAnthropic) -> None:
-    for asked, reason, sequence in [({"max_tokens": 2}, "max_tokens", None),
-                                    ({"max_tokens": 9, "stop_sequences": ["x", "York"]}, "stop_sequence", "York")]:
+    for asked, reason, sequence in [
+        ({"max_tokens": 2}, "max_tokens", None),
+        ({"max_tokens": 9, "stop_sequences": ["x", "York"]}, "stop_sequence", "York"),
+    ]:
         message = await claude.messages.create(model=MODEL, messages=USER, **asked)  # type: ignore[call-overload]
         assert (message.stop_reason, message.stop_sequence) == (reason, sequence)
         async with claude.messages.stream(model=MODEL, messages=USER, **asked) as stream:
@@ -119,20 +127,33 @@ async def test_the_events_of_a_stream(pilot: Served) -> None:
     assert found[2] == {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}
     assert found[3] == {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "Hello"}}
     assert found[-2]["delta"] == {"stop_reason": "end_turn", "stop_sequence": None}
-    assert found[-2]["usage"] == {"input_tokens": 3, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 0,
-                                  "output_tokens": 3}
+    assert found[-2]["usage"] == {
+        "input_tokens": 3,
+        "cache_creation_input_tokens": 0,
+        "cache_read_input_tokens": 0,
+        "output_tokens": 3,
+    }
 
 
 async def test_a_loop_of_tool_use(claude: AsyncAnthropic, pilot: Served) -> None:
     first = await claude.messages.create(model="calls", max_tokens=20, messages=USER, tools=TOOLS)
     [use] = first.content
     assert (first.stop_reason, use.type, use.name, use.input) == (  # type: ignore[union-attr]
-        "tool_use", "tool_use", "get_weather", {"city": "Paris"})
-    result = {"type": "tool_result", "tool_use_id": use.id, "is_error": False,  # type: ignore[union-attr]
-              "content": [{"type": "text", "text": "18 degrees"}]}
+        "tool_use",
+        "tool_use",
+        "get_weather",
+        {"city": "Paris"},
+    )
+    result = {
+        "type": "tool_result",
+        "tool_use_id": use.id,
+        "is_error": False,  # type: ignore[union-attr]
+        "content": [{"type": "text", "text": "18 degrees"}],
+    }
     messages = [*USER, {"role": "assistant", "content": first.content}, {"role": "user", "content": [result]}]
     second = await claude.messages.create(
-        model="calls", max_tokens=20, messages=messages, tools=TOOLS, tool_choice={"type": "none"})
+        model="calls", max_tokens=20, messages=messages, tools=TOOLS, tool_choice={"type": "none"}
+    )
     assert (second.content[0].text, second.stop_reason) == ("18 degrees", "end_turn")  # type: ignore[union-attr]
     async with claude.messages.stream(model="calls", max_tokens=20, messages=USER, tools=TOOLS) as stream:
         final = await stream.get_final_message()
@@ -158,7 +179,10 @@ async def test_thoughts_are_shown_to_who_asks_for_them(claude: AsyncAnthropic, p
     found = await events(pilot, model="thinks", thinking={"type": "adaptive"})
     assert [event["index"] for event in found if event["type"] == "content_block_start"] == [0, 1]
     assert [event["delta"]["type"] for event in found if event["type"] == "content_block_delta"] == [
-        *["thinking_delta"] * 3, "signature_delta", *["text_delta"] * 3]
+        *["thinking_delta"] * 3,
+        "signature_delta",
+        *["text_delta"] * 3,
+    ]
     again = [*USER, {"role": "assistant", "content": message.content}, {"role": "user", "content": "and now"}]
     message = await claude.messages.create(**{**asked, "messages": again})
     assert [block.text for block in message.content] == ["and now"]  # type: ignore[union-attr]
@@ -168,23 +192,52 @@ async def test_thoughts_are_shown_to_who_asks_for_them(claude: AsyncAnthropic, p
 async def test_what_claude_code_sends(pilot: Served) -> None:
     """Big systems in blocks, marks of the cache, fields of betas, reminders beside a tool's result."""
     cached = {"cache_control": {"type": "ephemeral", "ttl": "1h"}}
-    system = [{"type": "text", "text": "x-anthropic-billing-header: cc_version=2; cch=1f2e3;"},
-              {"type": "text", "text": "You are Claude Code", **cached},
-              {"type": "text", "text": "word " * 4000, **cached}]
+    system = [
+        {"type": "text", "text": "x-anthropic-billing-header: cc_version=2; cch=1f2e3;"},
+        {"type": "text", "text": "You are Claude Code", **cached},
+        {"type": "text", "text": "word " * 4000, **cached},
+    ]
     messages = [
-        {"role": "user", "content": [{"type": "text", "text": "<system-reminder>a</system-reminder>"},
-                                     {"type": "text", "text": "list the files", **cached}]},
-        {"role": "assistant", "content": [
-            {"type": "text", "text": "I will"},
-            {"type": "tool_use", "id": "toolu_1", "name": "get_weather", "input": {}, "caller": {"type": "direct"}}]},
-        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "toolu_1", "content": "a.py", **cached},
-                                     {"type": "text", "text": "go on"}]},
+        {
+            "role": "user",
+            "content": [
+                {"type": "text", "text": "<system-reminder>a</system-reminder>"},
+                {"type": "text", "text": "list the files", **cached},
+            ],
+        },
+        {
+            "role": "assistant",
+            "content": [
+                {"type": "text", "text": "I will"},
+                {"type": "tool_use", "id": "toolu_1", "name": "get_weather", "input": {}, "caller": {"type": "direct"}},
+            ],
+        },
+        {
+            "role": "user",
+            "content": [
+                {"type": "tool_result", "tool_use_id": "toolu_1", "content": "a.py", **cached},
+                {"type": "text", "text": "go on"},
+            ],
+        },
     ]
     found = await events(
-        pilot, "/v1/messages?beta=true", model="calls", system=system, messages=messages, max_tokens=32000,
-        tools=TOOLS, tool_choice={"type": "none"}, metadata={"user_id": "u"}, temperature=1, service_tier="auto",
-        thinking={"type": "adaptive"}, context_management={"edits": []}, output_config={"effort": "high"},
-        betas=["x"], speed="fast")
+        pilot,
+        "/v1/messages?beta=true",
+        model="calls",
+        system=system,
+        messages=messages,
+        max_tokens=32000,
+        tools=TOOLS,
+        tool_choice={"type": "none"},
+        metadata={"user_id": "u"},
+        temperature=1,
+        service_tier="auto",
+        thinking={"type": "adaptive"},
+        context_management={"edits": []},
+        output_config={"effort": "high"},
+        betas=["x"],
+        speed="fast",
+    )
     assert "".join(event["delta"]["text"] for event in found if event["type"] == "content_block_delta") == "go on"
     assert found[0]["message"]["usage"]["input_tokens"] == 4004 + 4 + 2 + 1 + 2
 
@@ -222,7 +275,8 @@ async def test_refusals(claude: AsyncAnthropic, pilot: Served) -> None:
     assert wrong.value.body["error"]["type"] == "authentication_error"  # type: ignore[index,call-overload]
     headers = {"x-api-key": "another"}
     async with AsyncAnthropic(
-        auth_token="right", base_url=pilot.url, max_retries=0, default_headers=headers) as by_token:
+        auth_token="right", base_url=pilot.url, max_retries=0, default_headers=headers
+    ) as by_token:
         assert (await by_token.messages.create(model=MODEL, max_tokens=9, messages=USER)).content
     for body, told in [
         ({"max_tokens": None}, "max_tokens: Field required"),
@@ -273,8 +327,10 @@ async def test_leaving_frees_the_model(pilot: Served, claude: AsyncAnthropic) ->
 
 async def test_the_sync_client(pilot: Served) -> None:
     def use() -> str:
-        with (Anthropic(api_key="right", base_url=pilot.url, max_retries=0) as client,
-              client.messages.stream(model=MODEL, max_tokens=20, messages=USER) as stream):
+        with (
+            Anthropic(api_key="right", base_url=pilot.url, max_retries=0) as client,
+            client.messages.stream(model=MODEL, max_tokens=20, messages=USER) as stream,
+        ):
             return "".join(stream.text_stream)
 
     assert await asyncio.to_thread(use) == "Hello New York"

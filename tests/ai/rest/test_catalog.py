@@ -76,8 +76,14 @@ async def test_an_item_is_upstreams(pilot: Served) -> None:
     properties = {entry["property_id"]: entry["value"] for entry in item.pop("properties")}
     task = item.pop("task")
     assert item == {
-        "id": "9c95c39d-45b3-4163-9631-22f0c0dc3b14", "source": 1, "name": INT8, "description": "",
-        "created_at": "2023-09-25 19:21:11.898", "tags": [], "deprecated": True}
+        "id": "9c95c39d-45b3-4163-9631-22f0c0dc3b14",
+        "source": 1,
+        "name": INT8,
+        "description": "",
+        "created_at": "2023-09-25 19:21:11.898",
+        "tags": [],
+        "deprecated": True,
+    }
     assert (task["id"], task["name"]) == ("c329a1f9-323d-4e91-b2aa-582dd4188d34", "Text Generation")
     assert properties["context_window"] == "8192"
     assert properties["planned_deprecation_date"] == "2026-05-30"
@@ -123,8 +129,20 @@ async def test_pages_are_disjoint_and_end(pilot: Served) -> None:
     assert (status, past["result"], past["result_info"]["count"]) == (200, [], 0)
 
 
-@pytest.mark.parametrize("wrong", ["page=0", "page=x", "page=-1", "per_page=0", "per_page=1.5", "source=cf",
-                                   "hide_experimental=perhaps", "format=csv", "page=" + "9" * 5000])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "page=0",
+        "page=x",
+        "page=-1",
+        "per_page=0",
+        "per_page=1.5",
+        "source=cf",
+        "hide_experimental=perhaps",
+        "format=csv",
+        "page=" + "9" * 5000,
+    ],
+)
 async def test_a_filter_that_cannot_be_read_is_refused(pilot: Served, wrong: str) -> None:
     status, body = await get(pilot, f"models/search?{wrong}")
     assert (status, body["errors"][0]["code"], body["success"]) == (400, 5006, False)

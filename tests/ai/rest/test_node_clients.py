@@ -47,7 +47,8 @@ async def pilot(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Serve
 async def test_what_they_see(pilot: Served, base: str) -> None:
     folder, node = await asyncio.to_thread(packages, "openai-clients-1", (20, 0), *PACKAGES)
     process = await asyncio.create_subprocess_exec(
-        node, "--input-type=module", "-e", SCRIPT, "--", pilot.url + base, cwd=folder, stdout=-1, stderr=-1)
+        node, "--input-type=module", "-e", SCRIPT, "--", pilot.url + base, cwd=folder, stdout=-1, stderr=-1
+    )
     out, errors = await process.communicate()
     assert process.returncode == 0, errors.decode()
     seen: dict[str, Any] = json.loads(out)

@@ -59,7 +59,8 @@ async def test_chat(openai: AsyncOpenAI) -> None:
 
 async def test_chat_streamed(openai: AsyncOpenAI) -> None:
     stream = await openai.chat.completions.create(
-        model=MODEL, messages=USER, stream=True, stream_options={"include_usage": True, "include_obfuscation": True})
+        model=MODEL, messages=USER, stream=True, stream_options={"include_usage": True, "include_obfuscation": True}
+    )
     chunks = [chunk async for chunk in stream]
     choices = [choice for chunk in chunks for choice in chunk.choices]
     assert "".join(choice.delta.content or "" for choice in choices) == "Hello New York"
@@ -120,7 +121,9 @@ async def test_completions_of_several_prompts(openai: AsyncOpenAI) -> None:
     """A text, a list of texts, token ids, a list of those; the echo engine says ids as they are."""
     asked: Any
     for asked, texts in (
-        (["a b", "c", "d e f"], ["a b", "c", "d e f"]), ([7, 8], ["7 8"]), ([[7, 8], [9]], ["7 8", "9"]),
+        (["a b", "c", "d e f"], ["a b", "c", "d e f"]),
+        ([7, 8], ["7 8"]),
+        ([[7, 8], [9]], ["7 8", "9"]),
     ):
         answer = await openai.completions.create(model=MODEL, prompt=asked, max_tokens=5)
         assert [(choice.index, choice.text) for choice in answer.choices] == [*enumerate(texts)]
@@ -135,7 +138,8 @@ async def test_completions_of_several_prompts(openai: AsyncOpenAI) -> None:
 async def test_completions_of_several_prompts_streamed(openai: AsyncOpenAI) -> None:
     texts, reasons = [""] * 4, [""] * 4
     stream = await openai.completions.create(
-        model=MODEL, prompt=["a b", "c d e"], n=2, stream=True, stream_options={"include_usage": True})
+        model=MODEL, prompt=["a b", "c d e"], n=2, stream=True, stream_options={"include_usage": True}
+    )
     usages = []
     async for chunk in stream:
         usages += [chunk.usage] if chunk.usage else []
@@ -146,12 +150,20 @@ async def test_completions_of_several_prompts_streamed(openai: AsyncOpenAI) -> N
     assert [(usage.prompt_tokens, usage.completion_tokens) for usage in usages] == [(5, 10)]
 
 
-@pytest.mark.parametrize(("asked", "place"), [
-    ({"prompt": ["a", ""]}, "prompt[1]"), ({"prompt": ["a", 3]}, "prompt[1]"), ({"prompt": [3, "a"]}, "prompt[1]"),
-    ({"prompt": [[3], []]}, "prompt[1]"), ({"prompt": [3, -1]}, "prompt[1]"), ({"prompt": ["a"] * 129}, "prompt"),
-    ({"prompt": []}, "prompt"), ({"prompt": "a", "n": 2, "best_of": 1}, "best_of"),
-    ({"prompt": "a", "best_of": 2, "stream": True}, "best_of"),
-])
+@pytest.mark.parametrize(
+    ("asked", "place"),
+    [
+        ({"prompt": ["a", ""]}, "prompt[1]"),
+        ({"prompt": ["a", 3]}, "prompt[1]"),
+        ({"prompt": [3, "a"]}, "prompt[1]"),
+        ({"prompt": [[3], []]}, "prompt[1]"),
+        ({"prompt": [3, -1]}, "prompt[1]"),
+        ({"prompt": ["a"] * 129}, "prompt"),
+        ({"prompt": []}, "prompt"),
+        ({"prompt": "a", "n": 2, "best_of": 1}, "best_of"),
+        ({"prompt": "a", "best_of": 2, "stream": True}, "best_of"),
+    ],
+)
 async def test_completions_that_are_refused(openai: AsyncOpenAI, asked: dict[str, Any], place: str) -> None:
     with pytest.raises(BadRequestError) as caught:
         await openai.completions.create(model=MODEL, **asked)
@@ -273,7 +285,8 @@ async def test_cloudflares_client_and_the_newer_models(pilot: Served) -> None:
         answer = await cloudflare.ai.run(NEWER, account_id="a", text="", extra_body={"input": "Hello", "text": None})
         assert answer["output"][0]["content"][0]["text"] == "Hello"
         answer = await cloudflare.ai.run(
-            MODEL, account_id="a", messages=INDIA, response_format={"type": "json_object"}, max_tokens=None)
+            MODEL, account_id="a", messages=INDIA, response_format={"type": "json_object"}, max_tokens=None
+        )
         assert answer["response"] == {"name": "India"}
 
 
@@ -288,7 +301,8 @@ async def test_the_embedded_model(pilot: Served) -> None:
         assert answer.usage is not None
         assert answer.usage.completion_tokens <= 8
         two = await client.completions.create(
-            model="embedded", prompt=[[1, 2, 3], [4]], best_of=3, max_tokens=4, temperature=1, seed=1)
+            model="embedded", prompt=[[1, 2, 3], [4]], best_of=3, max_tokens=4, temperature=1, seed=1
+        )
         assert [choice.index for choice in two.choices] == [0, 1]
         assert two.usage is not None
         assert two.usage.prompt_tokens == 4

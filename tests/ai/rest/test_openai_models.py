@@ -86,7 +86,8 @@ async def test_a_tool_call_in_every_form(openai: AsyncOpenAI, cloudflare: AsyncC
         tool_choice={"type": "function", "name": "get_weather"})  # type: ignore[list-item]  # fmt: skip
     [item] = [one for one in response.output if one.type == "function_call"]
     native: Any = await cloudflare.ai.run(
-        model, account_id="a", messages=USER, max_tokens=120, tools=[FUNCTION], extra_body={"tool_choice": NAMED})
+        model, account_id="a", messages=USER, max_tokens=120, tools=[FUNCTION], extra_body={"tool_choice": NAMED}
+    )
     [flat] = native["tool_calls"]
     assert native["response"] is None
     assert flat["arguments"]["city"] in ("Paris", "Rome")
@@ -98,7 +99,8 @@ async def test_a_tool_call_in_every_form(openai: AsyncOpenAI, cloudflare: AsyncC
 
 async def test_several_answers_and_their_odds(openai: AsyncOpenAI, model: str) -> None:
     answer = await openai.chat.completions.create(
-        model=model, messages=USER, n=2, logprobs=True, top_logprobs=2, max_tokens=2, temperature=1)
+        model=model, messages=USER, n=2, logprobs=True, top_logprobs=2, max_tokens=2, temperature=1
+    )
     assert [choice.index for choice in answer.choices] == [0, 1]
     for choice in answer.choices:
         odds = choice.logprobs.content if choice.logprobs else None

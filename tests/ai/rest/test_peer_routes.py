@@ -93,7 +93,9 @@ async def test_scores(pilot: Served, upstream: Upstream, names: tuple[str, str])
     since = len(upstream.asked)
     assert await scored(["q", "r", "q"], ["aaa", "b", "cc"]) == [0.3, 0.1, 0.2]
     assert sorted((one["query"], *one["documents"]) for one in upstream.asked[since:]) == [
-        ("q", "aaa", "cc"), ("r", "b")]
+        ("q", "aaa", "cc"),
+        ("r", "b"),
+    ]
     pairs = {"model": BGE, names[0]: [SUMMER, LEDGER], names[1]: [SUMMER, BEACH]}
     _, body = await post(pilot, "/v1/score", pairs)
     assert body["data"][0]["score"] == pytest.approx(1)
@@ -120,7 +122,7 @@ async def test_rankings_that_are_refused(pilot: Served) -> None:
 
 
 async def test_tokens_of_the_models_own_tokenizer(pilot: Served) -> None:
-    asked = {"model": "embedded", "prompt": "Hello w\u00f6rld \U0001F926", "return_token_strs": True}
+    asked = {"model": "embedded", "prompt": "Hello w\u00f6rld \U0001f926", "return_token_strs": True}
     status, body = await post(pilot, "/v1/tokenize", asked)
     assert (status, body["tokens"][0], body["token_strs"][0]) == (200, 19556, "Hello"), body
     assert body["count"] == len(body["tokens"]) == len(body["token_strs"])
@@ -174,13 +176,18 @@ async def test_openais_client_has_a_recording_written_down(pilot: Served, upstre
         plain = await heard.create(**asked, language="en", prompt="So", temperature=0)
         assert plain.text == "Hello you."
         assert {name: upstream.asked[-1].get(name) for name in ("language", "prompt", "file", "path")} == {
-            "language": "en", "prompt": "So", "file": b"RIFF", "path": "/v1/audio/transcriptions"}
+            "language": "en",
+            "prompt": "So",
+            "file": b"RIFF",
+            "path": "/v1/audio/transcriptions",
+        }
         assert await heard.create(**asked, response_format="text") == "Hello you.\n"
         whole = await heard.create(**asked, response_format="verbose_json", timestamp_granularities=["segment"])
         assert (whole.language, float(whole.duration), whole.text) == ("en", 2.0, "Hello you.")
         assert [(one.start, one.end, one.text) for one in whole.segments or []] == [(0, 1.5, "Hello"), (1.5, 2, "you.")]
         assert await heard.create(**asked, response_format="srt") == (
-            "1\n00:00:00,000 --> 00:00:01,500\nHello\n\n2\n00:00:01,500 --> 00:00:02,000\nyou.\n")
+            "1\n00:00:00,000 --> 00:00:01,500\nHello\n\n2\n00:00:01,500 --> 00:00:02,000\nyou.\n"
+        )
         assert (await heard.create(**asked, response_format="vtt")).startswith("WEBVTT\n\n00:00:00.000 --> ")
         events = [event async for event in await heard.create(**asked, stream=True)]
         assert "".join(event.delta for event in events if event.type == "transcript.text.delta") == "Hello you."
@@ -189,14 +196,20 @@ async def test_openais_client_has_a_recording_written_down(pilot: Served, upstre
     form.add_field("file", b"RIFF", filename="a.wav")
     status, text = await pilot.ask("/v1/audio/translations", "POST", data=form)
     assert (status, json.loads(text)["text"], upstream.asked[-1]["path"]) == (
-        200, "Hello you.", "/v1/audio/translations")
+        200,
+        "Hello you.",
+        "/v1/audio/translations",
+    )
 
 
 async def test_recordings_that_are_refused(pilot: Served) -> None:
     async with AsyncOpenAI(api_key="any", base_url=pilot.url + "/v1", max_retries=0) as client:
         asked: Any = {"model": WHISPER, "file": ("a.wav", b"RIFF", "audio/wav")}
-        for other, told in [({"model": MODEL}, "Text Generation"), ({"response_format": "ass"}, "/response_format"),
-                            ({"timestamp_granularities": ["word"]}, "no times of words")]:
+        for other, told in [
+            ({"model": MODEL}, "Text Generation"),
+            ({"response_format": "ass"}, "/response_format"),
+            ({"timestamp_granularities": ["word"]}, "no times of words"),
+        ]:
             with pytest.raises(BadRequestError, match=told):
                 await client.audio.transcriptions.create(**{**asked, **other})
     status, body = await post(pilot, "/v1/audio/transcriptions", {"model": WHISPER})

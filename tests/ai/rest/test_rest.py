@@ -104,8 +104,9 @@ def client(pilot: Served, http: aiohttp.ClientSession) -> Client:
 
 
 async def curl(*words: str) -> bytes:
-    process = await asyncio.create_subprocess_exec("curl", "--silent", "--show-error", "--max-time", "20", *words,
-                                                   stdout=-1, stderr=-1)
+    process = await asyncio.create_subprocess_exec(
+        "curl", "--silent", "--show-error", "--max-time", "20", *words, stdout=-1, stderr=-1
+    )
     out, err = await process.communicate()
     assert process.returncode == 0, err.decode()
     return out
@@ -120,8 +121,9 @@ async def test_the_announcements_curl(pilot: Served) -> None:
     typed = ("-X", "POST", url, "-H", "Authorization: Bearer <token>")
     typed = tuple(word.replace("<token>", "token") for word in typed)
     assert await curl(*typed, "-d", '{ "prompt": "where is new york?" }') == ANSWER  # posted as a form, says curl
-    streamed = await curl(*typed, "-H", "Content-Type:application/json",
-                          "-d", '{ "prompt": "where is new york?", "stream": true }')
+    streamed = await curl(
+        *typed, "-H", "Content-Type:application/json", "-d", '{ "prompt": "where is new york?", "stream": true }'
+    )
     assert streamed == STREAM
 
 
@@ -196,10 +198,17 @@ async def test_the_model_in_the_body(client: Client, path: str) -> None:
     assert (answer.status, answer.body) == (200, ANSWER)
 
 
-@pytest.mark.parametrize("kind", [
-    None, "application/json", "application/json; charset=utf-8", "text/plain;charset=UTF-8",
-    "application/x-www-form-urlencoded", "application/octet-stream",
-])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        None,
+        "application/json",
+        "application/json; charset=utf-8",
+        "text/plain;charset=UTF-8",
+        "application/x-www-form-urlencoded",
+        "application/octet-stream",
+    ],
+)
 async def test_the_body_is_json_whatever_its_type(client: Client, kind: str | None) -> None:
     answer = await client.run(PROMPT, headers=BEARER | ({"Content-Type": kind} if kind else {}))
     assert (answer.status, answer.body) == (200, ANSWER)
@@ -231,18 +240,21 @@ RIGHT = (200, ANSWER)
 PAIR = {"X-Auth-Email": "a@example.com", "X-Auth-Key": "right"}
 
 
-@pytest.mark.parametrize(("headers", "expected"), [
-    ({}, NO_CREDENTIALS),
-    ({"X-Auth-Key": "right"}, NO_CREDENTIALS),
-    ({"X-Auth-Email": "a@example.com"}, NO_CREDENTIALS),
-    ({"Authorization": ""}, MALFORMED),
-    ({"Authorization": "Bearer"}, MALFORMED),
-    ({"Authorization": "Basic cmlnaHQ6"}, MALFORMED),
-    ({"Authorization": "Bearer two words"}, MALFORMED),
-    ({"Authorization": "Bearer anything"}, RIGHT),
-    ({"Authorization": "bearer anything"}, RIGHT),
-    (PAIR, RIGHT),
-])
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ({}, NO_CREDENTIALS),
+        ({"X-Auth-Key": "right"}, NO_CREDENTIALS),
+        ({"X-Auth-Email": "a@example.com"}, NO_CREDENTIALS),
+        ({"Authorization": ""}, MALFORMED),
+        ({"Authorization": "Bearer"}, MALFORMED),
+        ({"Authorization": "Basic cmlnaHQ6"}, MALFORMED),
+        ({"Authorization": "Bearer two words"}, MALFORMED),
+        ({"Authorization": "Bearer anything"}, RIGHT),
+        ({"Authorization": "bearer anything"}, RIGHT),
+        (PAIR, RIGHT),
+    ],
+)
 async def test_any_token_will_do_but_there_must_be_one(
     client: Client, headers: dict[str, str], expected: tuple[int, bytes]
 ) -> None:
@@ -357,9 +369,10 @@ async def test_bodies_that_are_no_json(client: Client, body: bytes) -> None:
     assert "the body is not valid JSON" in answer.error["message"]
 
 
-@pytest.mark.parametrize(("model", "body"), [
-    (INT8, {"prompt": WORDS_2048, "max_tokens": 1800}), (FP16, {"prompt": WORDS_3072, "max_tokens": 1024}),
-])
+@pytest.mark.parametrize(
+    ("model", "body"),
+    [(INT8, {"prompt": WORDS_2048, "max_tokens": 1800}), (FP16, {"prompt": WORDS_3072, "max_tokens": 1024})],
+)
 async def test_as_much_as_fits(client: Client, model: str, body: dict[str, Any]) -> None:
     assert (await client.run(body, model)).status == 200
 
@@ -373,12 +386,16 @@ async def test_null_is_absent_and_the_unknown_is_tolerated(client: Client) -> No
 async def test_the_default_is_256_tokens(client: Client) -> None:
     answer = await client.run({"prompt": "word " * 300})
     assert json.loads(answer.body)["result"]["usage"] == {
-        "prompt_tokens": 300, "completion_tokens": 256, "total_tokens": 556}
+        "prompt_tokens": 300,
+        "completion_tokens": 256,
+        "total_tokens": 556,
+    }
 
 
 @pytest.mark.parametrize("told", [True, False])
 async def test_a_body_over_the_limit(client: Client, told: bool) -> None:
     """Told beforehand by content-length, or found out on the way; the connection's next request is served."""
+
     async def unending() -> AsyncIterator[bytes]:
         for _ in range(100):
             yield b" " * 10_000

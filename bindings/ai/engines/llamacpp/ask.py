@@ -14,17 +14,26 @@ def body(request: Generate, prompt: list[int], number: int, grammar: dict[str, A
     What is not asked for keeps llama.cpp's own defaults.
     """
     wanted = {
-        "temperature": request.temperature, "top_p": request.top_p, "top_k": request.top_k,
-        "repeat_penalty": request.repetition_penalty, "frequency_penalty": request.frequency_penalty,
-        "presence_penalty": request.presence_penalty, "stop": request.stop or None,
+        "temperature": request.temperature,
+        "top_p": request.top_p,
+        "top_k": request.top_k,
+        "repeat_penalty": request.repetition_penalty,
+        "frequency_penalty": request.frequency_penalty,
+        "presence_penalty": request.presence_penalty,
+        "stop": request.stop or None,
         "seed": None if request.seed is None else (request.seed + number) % 0xFFFFFFFF,  # the last: "random"
-        "logit_bias": request.logit_bias or None, "ignore_eos": request.ignore_eos or None,
-        "logprobs": None if request.logprobs is None else max(1, request.logprobs), "json_schema": grammar,
+        "logit_bias": request.logit_bias or None,
+        "ignore_eos": request.ignore_eos or None,
+        "logprobs": None if request.logprobs is None else max(1, request.logprobs),
+        "json_schema": grammar,
     }
     repeatable = request.seed is not None or request.temperature == 0
     return {
-        "prompt": prompt, "max_tokens": request.max_tokens, "stream": True,
-        "return_progress": True, "timings_per_token": True,
+        "prompt": prompt,
+        "max_tokens": request.max_tokens,
+        "stream": True,
+        "return_progress": True,
+        "timings_per_token": True,
         "cache_prompt": not repeatable,  # what is cached was computed in other batches: other rounding
         "repeat_last_n": len(prompt) + request.max_tokens,  # penalties look at the whole text, as vLLM's do
         **{key: value for key, value in wanted.items() if value is not None},

@@ -53,15 +53,21 @@ class LlamaCppEmbedding:
         self.live, self._path, self._options, self._own = 0, path, options, own
         self._servers: dict[str, _Server] = {}
         self._stack, self._opening = AsyncExitStack(), asyncio.Lock()
-        self.info = EngineInfo(engine="llamacpp", model=path.name, version=llamacpp_load.library().__version__,
-                               device="cpu", context_window=options["n_ctx"])
+        self.info = EngineInfo(
+            engine="llamacpp",
+            model=path.name,
+            version=llamacpp_load.library().__version__,
+            device="cpu",
+            context_window=options["n_ctx"],
+        )
 
     @classmethod
     async def open(cls, spec: EngineSpec, progress: Progress) -> LlamaCppEmbedding:
         """Fetch the embedded model if that is the one, and load. Raises UserError with a remedy."""
         embedded = spec.model == llamacpp_load.EMBEDDED
-        path = (await weights.embedded_model(progress, weights.MINILM) if embedded
-                else llamacpp_load.existing(spec.model))
+        path = (
+            await weights.embedded_model(progress, weights.MINILM) if embedded else llamacpp_load.existing(spec.model)
+        )
         progress("load", None)
         options = {**_DEFAULTS, **(_MINILM if embedded else {}), **spec.options}
         options = {"n_batch": options["n_ctx"], "n_ubatch": options["n_ctx"], **options}  # a text is read whole
@@ -105,8 +111,7 @@ class LlamaCppEmbedding:
     async def _start(self, pooling: str) -> _Server:
         kind = getattr(llamacpp_load.library().llama_pooling_type, f"LLAMA_POOLING_TYPE_{pooling.upper()}")
         socket = f"{self._stack.enter_context(tempfile.TemporaryDirectory(prefix='pilot-'))}/llama.sock"
-        library = await asyncio.to_thread(
-            llamacpp_load.load, self._path, self._options, socket, pooling_type=kind)
+        library = await asyncio.to_thread(llamacpp_load.load, self._path, self._options, socket, pooling_type=kind)
         http = await self._stack.enter_async_context(llamacpp.session(socket))
         return _Server(library, http, pooling)
 

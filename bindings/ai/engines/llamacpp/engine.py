@@ -64,8 +64,9 @@ class _Prompt(NamedTuple):
 class LlamaCppEngine:
     alive = True
 
-    def __init__(self, server: Any, http: Any, model: _Model, info: EngineInfo, slots: int,
-                 stack: AsyncExitStack) -> None:
+    def __init__(
+        self, server: Any, http: Any, model: _Model, info: EngineInfo, slots: int, stack: AsyncExitStack
+    ) -> None:
         self.info, self.live = info, 0
         self._server, self._http, self._model, self._stack = server, http, model, stack
         self._slots = asyncio.Semaphore(slots)
@@ -143,7 +144,8 @@ class LlamaCppEngine:
         self.live += 1
         self._running.add(completion)
         future = completion.loop.run_in_executor(
-            self._threads, self._server.handle_completions, asked, completion.arrived)
+            self._threads, self._server.handle_completions, asked, completion.arrived
+        )
         future.add_done_callback(lambda done: self._ended(completion, done))
         return completion
 
@@ -175,8 +177,11 @@ class LlamaCppEngine:
         text = (await self._prompt(task.request)).text
         asked = {"content": text, "add_special": task.special, "parse_special": True, "with_pieces": True}
         found = (await self._ask("/tokenize", asked))["tokens"]
-        return tasks.Tokenized(tokens=[one["id"] for one in found], pieces=[_piece(one["piece"]) for one in found],
-                               window=self.info.context_window)
+        return tasks.Tokenized(
+            tokens=[one["id"] for one in found],
+            pieces=[_piece(one["piece"]) for one in found],
+            window=self.info.context_window,
+        )
 
     async def _templated(self, request: Generate, messages: list[dict[str, Any]]) -> str:
         """The messages, through the chat template."""
@@ -264,8 +269,14 @@ async def _look(http: Any) -> _Model:
 
 def _describe(name: str, model: _Model) -> EngineInfo:
     found = gpus()
-    return EngineInfo(engine="llamacpp", model=name, version=library().__version__, features=FEATURES,
-                      device=f"gpu: {found[0]}" if found else "cpu", context_window=model.window)
+    return EngineInfo(
+        engine="llamacpp",
+        model=name,
+        version=library().__version__,
+        features=FEATURES,
+        device=f"gpu: {found[0]}" if found else "cpu",
+        context_window=model.window,
+    )
 
 
 __all__ = ["FEATURES", "LlamaCppEngine", "session"]

@@ -5,8 +5,8 @@ is tried first, on the way that answers go: four tokens, line ends made as likel
 of no grammar, or of one that was given up after its first token, as a schema that has no end is.
 
 ``lenient`` has llguidance pass over the keywords it does not know (``uniqueItems``, ``not``, ``if`` …): the answer is
-held against the whole schema when it is complete (``bindings.ai.answers.kept``). Without ``whitespace_flexible`` a model
-that likes line ends could write nothing else until its tokens run out.
+held against the whole schema when it is complete (``bindings.ai.answers.kept``). Without ``whitespace_flexible`` a
+model that likes line ends could write nothing else until its tokens run out.
 """
 
 from __future__ import annotations
@@ -63,8 +63,11 @@ class Grammars:
 
 def _bounded(node: Schema) -> Schema:
     """Without bounds that bound nothing."""
-    return {name: value for name, value in node.items()
-            if not (name in BOUNDS and isinstance(value, int | float) and abs(value) >= LARGEST)}
+    return {
+        name: value
+        for name, value in node.items()
+        if not (name in BOUNDS and isinstance(value, int | float) and abs(value) >= LARGEST)
+    }
 
 
 def _patterns(schema: Schema) -> list[Schema]:
@@ -80,8 +83,11 @@ def _patterns(schema: Schema) -> list[Schema]:
 
 
 def _pieces(node: Schema) -> list[Schema]:
-    return [{name: dict.fromkeys(node[name], True) if name == "patternProperties" else node[name]}
-            for name in PATTERNS if isinstance(node.get(name), dict | str)]
+    return [
+        {name: dict.fromkeys(node[name], True) if name == "patternProperties" else node[name]}
+        for name in PATTERNS
+        if isinstance(node.get(name), dict | str)
+    ]
 
 
 def _without(node: Schema, bad: list[Schema]) -> Schema:

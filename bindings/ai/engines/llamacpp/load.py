@@ -31,7 +31,8 @@ def load(path: Path, options: dict[str, Any], socket: str, **own: Any) -> Any:
         return xllamacpp.Server(params)
     except RuntimeError as error:
         raise UserError(
-            f"llama.cpp cannot load it: {error}", where=str(path),
+            f"llama.cpp cannot load it: {error}",
+            where=str(path),
             remedy="Is it a complete GGUF file? If memory is short, lower n_ctx or n_parallel.",
         ) from None
 
@@ -46,9 +47,13 @@ def library() -> Any:
     try:
         return import_module("xllamacpp")
     except ImportError as error:
-        raise UserError(f"llama.cpp cannot be used here: {error}", where="engine: llamacpp",
-                        remedy="libgomp comes with:  apt install libgomp1   (dnf install libgomp)"
-                               if "libgomp" in str(error) else "pip install xllamacpp") from None
+        raise UserError(
+            f"llama.cpp cannot be used here: {error}",
+            where="engine: llamacpp",
+            remedy="libgomp comes with:  apt install libgomp1   (dnf install libgomp)"
+            if "libgomp" in str(error)
+            else "pip install xllamacpp",
+        ) from None
 
 
 def _set(params: Any, name: str, value: Any) -> None:
@@ -67,8 +72,11 @@ def existing(name: str) -> Path:
     path = expanded(name, "llamacpp: model")
     if path.is_file():
         return path
-    raise UserError(f"there is no file {path}", where="llamacpp: model",
-                    remedy=f"Give the path of a GGUF file, or {EMBEDDED!r} for the built-in model.")
+    raise UserError(
+        f"there is no file {path}",
+        where="llamacpp: model",
+        remedy=f"Give the path of a GGUF file, or {EMBEDDED!r} for the built-in model.",
+    )
 
 
 def _tuning(path: Path, gpu: bool) -> dict[str, int]:

@@ -36,8 +36,14 @@ class Completion:
 class Reader:
     """One answer. ``logprobs``: how many alternatives to tell; ``calls``, ``thoughts``: who parts the text."""
 
-    def __init__(self, index: int, prompt_tokens: int, logprobs: int | None = None,
-                 calls: Calls | None = None, thoughts: Thoughts | None = None) -> None:
+    def __init__(
+        self,
+        index: int,
+        prompt_tokens: int,
+        logprobs: int | None = None,
+        calls: Calls | None = None,
+        thoughts: Thoughts | None = None,
+    ) -> None:
         self._index, self._prompt_tokens, self._logprobs = index, prompt_tokens, logprobs
         self._calls, self._thoughts = calls, thoughts
         self._seen, self._called = 0, False

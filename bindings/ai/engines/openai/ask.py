@@ -21,9 +21,7 @@ def path_and_body(request: Generate, model: str) -> tuple[str, dict[str, Any]]:
     if request.json_schema is not None:
         wanted["response_format"] = _format(request.json_schema)
     path, rest = _completion(request) if request.messages is None and request.raw else _chat(request)
-    return path, {
-        "model": model, "stream": True, "stream_options": {"include_usage": True}, **wanted, **rest,
-    }
+    return path, {"model": model, "stream": True, "stream_options": {"include_usage": True}, **wanted, **rest}
 
 
 class Habits:

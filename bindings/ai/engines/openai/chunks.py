@@ -19,9 +19,9 @@ Failure = Callable[[Any], EngineError]
 
 class Piece(msgspec.Struct):
     content: str | list[Any] | None = None
-    reasoning: Any = None                  # vLLM, OpenRouter
-    reasoning_content: Any = None          # llama.cpp, DeepSeek
-    refusal: str | None = None             # OpenAI: what is said instead
+    reasoning: Any = None  # vLLM, OpenRouter
+    reasoning_content: Any = None  # llama.cpp, DeepSeek
+    refusal: str | None = None  # OpenAI: what is said instead
     tool_calls: list[dict[str, Any]] | None = None
     function_call: dict[str, Any] | None = None  # before there were several
 
@@ -34,9 +34,9 @@ class Piece(msgspec.Struct):
 
 class ChunkChoice(msgspec.Struct):
     index: int | None = 0
-    delta: Piece | None = None         # chat completions
-    message: Piece | None = None       # a whole one
-    text: str | None = None            # completions
+    delta: Piece | None = None  # chat completions
+    message: Piece | None = None  # a whole one
+    text: str | None = None  # completions
     finish_reason: Any = None
     logprobs: dict[str, Any] | None = None
 

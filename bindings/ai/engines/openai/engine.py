@@ -28,7 +28,7 @@ from bindings.ai.engines.openai.sse import Body
 from runtime.errors import ConfigError, UserError
 
 _CONNECT = 10.0  # seconds
-_LIST = 1.0      # seconds that the list of a server's models may take
+_LIST = 1.0  # seconds that the list of a server's models may take
 
 
 class _Named(msgspec.Struct):
@@ -62,8 +62,14 @@ class OpenAIEngine:
         """Ask the server whether it is there. Raises UserError when it is not, or refuses the key."""
         options = _options(spec)
         base = (options.base_url or os.environ.get("OPENAI_BASE_URL") or _official(options)).rstrip("/")
-        info = EngineInfo(engine="openai", model=spec.model, version="1", device=f"remote: {_host(base)}",
-                          context_window=None, features=FEATURES)
+        info = EngineInfo(
+            engine="openai",
+            model=spec.model,
+            version="1",
+            device=f"remote: {_host(base)}",
+            context_window=None,
+            features=FEATURES,
+        )
         self = cls(_session(options), base, info, options)
         try:
             await self._greet()
@@ -120,8 +126,10 @@ class OpenAIEngine:
         """What to write where the server has no model of this name, and has said which it has."""
         if not self._names or self.info.model in self._names:
             return ""
-        return (f" (it has {', '.join(self._names[:5])}: write  openai: {{model: {self._names[0]}}}"
-                "  under the model's id in models.yaml)")
+        return (
+            f" (it has {', '.join(self._names[:5])}: write  openai: {{model: {self._names[0]}}}"
+            "  under the model's id in models.yaml)"
+        )
 
     def _upstream(self) -> Any:
         return errors.upstream(self.url, self._options.timeout_s)
@@ -145,11 +153,17 @@ class OpenAIEngine:
                     async with asyncio.timeout(_LIST):
                         self._names = _names(await Body(response.content).rest(1 << 20))
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-            raise UserError(f"no server answers: {error or type(error).__name__}", where=self.url,
-                            remedy=f"{errors.REMEDY[0].upper()}{errors.REMEDY[1:]}.") from None
+            raise UserError(
+                f"no server answers: {error or type(error).__name__}",
+                where=self.url,
+                remedy=f"{errors.REMEDY[0].upper()}{errors.REMEDY[1:]}.",
+            ) from None
         if status in (401, 403):
-            raise UserError(f"the server refuses the key (HTTP {status})", where=self.url,
-                            remedy="Set OPENAI_API_KEY, or api_key in models.yaml.")
+            raise UserError(
+                f"the server refuses the key (HTTP {status})",
+                where=self.url,
+                remedy="Set OPENAI_API_KEY, or api_key in models.yaml.",
+            )
 
 
 def _names(listed: bytes) -> list[str]:
@@ -164,15 +178,18 @@ def _options(spec: EngineSpec) -> OpenAIOptions:
     try:
         return msgspec.convert(spec.options, OpenAIOptions)
     except msgspec.ValidationError as error:
-        raise ConfigError(str(error), where="openai: options",
-                          remedy="The options are: " + ", ".join(OpenAIOptions.__struct_fields__)) from None
+        raise ConfigError(
+            str(error), where="openai: options", remedy="The options are: " + ", ".join(OpenAIOptions.__struct_fields__)
+        ) from None
 
 
 def _official(options: OpenAIOptions) -> str:
     if _key(options) is None:
-        raise ConfigError("no server is named", where="openai: base_url",
-                          remedy="export OPENAI_BASE_URL=http://127.0.0.1:8000/v1\n"
-                                 "and OPENAI_API_KEY, if the server wants one")
+        raise ConfigError(
+            "no server is named",
+            where="openai: base_url",
+            remedy="export OPENAI_BASE_URL=http://127.0.0.1:8000/v1\nand OPENAI_API_KEY, if the server wants one",
+        )
     return "https://api.openai.com/v1"
 
 
@@ -185,9 +202,12 @@ def _session(options: OpenAIOptions) -> Any:
 
     key = _key(options)
     return aiohttp.ClientSession(
-        headers={"Authorization": f"Bearer {key}"} if key else {}, trust_env=True, read_bufsize=1 << 20,
+        headers={"Authorization": f"Bearer {key}"} if key else {},
+        trust_env=True,
+        read_bufsize=1 << 20,
         connector=aiohttp.TCPConnector(limit=0),
-        timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT, sock_read=options.timeout_s))
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT, sock_read=options.timeout_s),
+    )
 
 
 def _host(base: str) -> str:

@@ -16,7 +16,7 @@ from bindings.ai.engines.openai.calls import Calls
 from bindings.ai.engines.openai.chunks import Chunk, ChunkChoice, Failure, Piece, Usage, chunks
 from bindings.ai.engines.openai.sse import Body, Content
 
-_GRACE = 5.0    # seconds that a finished answer waits for its count of tokens
+_GRACE = 5.0  # seconds that a finished answer waits for its count of tokens
 _CLOSING = 0.1  # and a connection for its end, after which it can be used again
 _REASONS = {
     "length": "length", "max_tokens": "length", "model_length": "length",
@@ -157,8 +157,10 @@ def _token(token: str, logprob: float) -> dict[str, Any]:
 def _cut(one: dict[str, Any], count: int) -> dict[str, Any]:
     names = ("token", "logprob", "bytes")
     likeliest = (one.get("top_logprobs") or [])[:count]
-    return {**{name: one.get(name) for name in names},
-            "top_logprobs": [{name: other.get(name) for name in names} for other in likeliest]}
+    return {
+        **{name: one.get(name) for name in names},
+        "top_logprobs": [{name: other.get(name) for name in names} for other in likeliest],
+    }
 
 
 __all__ = ["deltas"]

@@ -31,10 +31,16 @@ class Chats:
         self._config, self._template, self._parsers = llm.model_config, template, parsers
         self._grammars = grammars
         self._renderer = vllm_compat.get("OnlineRenderer")(
-            llm.model_config, llm.renderer, request_logger=None,
-            chat_template=template, chat_template_content_format="auto", enable_auto_tools=bool(parsers.tools),
+            llm.model_config,
+            llm.renderer,
+            request_logger=None,
+            chat_template=template,
+            chat_template_content_format="auto",
+            enable_auto_tools=bool(parsers.tools),
             exclude_tools_when_tool_choice_none=False,
-            tool_parser=parsers.tools or None, reasoning_parser=parsers.reasoning or None)
+            tool_parser=parsers.tools or None,
+            reasoning_parser=parsers.reasoning or None,
+        )
         self._request = _request_class(llm.model_config.max_model_len)
         self._knows_tools = self._renderer.use_harmony or "tool" in (template or template_of(llm.renderer.tokenizer))
 
@@ -43,9 +49,14 @@ class Chats:
         messages = request.messages or []
         if request.messages is None and request.raw:
             return False
-        return bool(self._parsers.reasoning or request.tools or request.reasoning_effort
-                    or request.chat_template_kwargs or tool_prompt.concerns(messages)
-                    or any(True for _ in features.images(request)))
+        return bool(
+            self._parsers.reasoning
+            or request.tools
+            or request.reasoning_effort
+            or request.chat_template_kwargs
+            or tool_prompt.concerns(messages)
+            or any(True for _ in features.images(request))
+        )
 
     async def ask(self, request: Generate) -> Asked:
         """Raises EngineError 8007 for what vLLM refuses."""
@@ -93,8 +104,11 @@ class Chats:
 
     def _tools(self, request: Generate, offered: list[dict[str, Any]]) -> dict[str, Any]:
         strict = self._grammars.backend == SPARE and features.forced(request)
-        fields = {"tools": [_told(tool, strict=strict) for tool in offered],
-                  "tool_choice": request.tool_choice or "auto", "parallel_tool_calls": request.parallel_tool_calls}
+        fields = {
+            "tools": [_told(tool, strict=strict) for tool in offered],
+            "tool_choice": request.tool_choice or "auto",
+            "parallel_tool_calls": request.parallel_tool_calls,
+        }
         if features.forced(request) and not strict:
             schema = self._grammars.said(tool_prompt.call_schema(request))
             fields |= {"tool_choice": "none", "structured_outputs": {"json": schema}}
@@ -102,8 +116,9 @@ class Chats:
 
     def _parser(self, wanted: Any, told: dict[str, Any]) -> Any:
         parser = self._renderer.parser
-        return parser and parser(self._renderer.renderer.tokenizer, wanted.tools,
-                                 chat_template_kwargs=told, model_config=self._config)
+        return parser and parser(
+            self._renderer.renderer.tokenizer, wanted.tools, chat_template_kwargs=told, model_config=self._config
+        )
 
 
 def _told(tool: dict[str, Any], *, strict: bool) -> dict[str, Any]:

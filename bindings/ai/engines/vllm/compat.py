@@ -2,8 +2,8 @@
 
 What is here from 0.26 to 0.33 has one way; what has moved has several, and the first that this vLLM has is taken: by
 looking, never by the version's number. A vLLM that lacks a name is refused when a model is opened, in words.
-``tests/support/vllm_shapes.json`` holds the shapes of every version that is served, and ``tests/ai/engines/test_vllm_versions.py`` this
-table against them.
+``tests/support/vllm_shapes.json`` holds the shapes of every version that is served, and
+``tests/ai/engines/test_vllm_versions.py`` holds this table against them.
 """
 
 from __future__ import annotations
@@ -33,87 +33,181 @@ _V1 = "vllm.v1.engine"
 _CHAT = "vllm.entrypoints.openai.chat_completion.protocol:ChatCompletionRequest"
 TEXT: dict[str, Name] = {
     "AsyncEngineArgs": Name(("vllm.engine.arg_utils:AsyncEngineArgs",), {"create_model_config": ()}),
-    "AsyncLLM": Name((f"{_V1}.async_llm:AsyncLLM",), {
-        "from_engine_args": ("usage_context",), "shutdown": (), "add_lora": (), "add_request": (),
-        "generate": ("lora_request", "trace_headers", "reasoning_ended", "reasoning_parser_kwargs"),
-    }, ("renderer", "model_config", "vllm_config", "output_handler", "output_processor", "engine_core", "log_stats")),
+    "AsyncLLM": Name(
+        (f"{_V1}.async_llm:AsyncLLM",),
+        {
+            "from_engine_args": ("usage_context",),
+            "shutdown": (),
+            "add_lora": (),
+            "add_request": (),
+            "generate": ("lora_request", "trace_headers", "reasoning_ended", "reasoning_parser_kwargs"),
+        },
+        ("renderer", "model_config", "vllm_config", "output_handler", "output_processor", "engine_core", "log_stats"),
+    ),
     "OPENAI_API_SERVER": Name(("vllm.usage.usage_lib:UsageContext.OPENAI_API_SERVER",)),
     "EngineDeadError": Name((f"{_V1}.exceptions:EngineDeadError",)),
     "Refused": Name(("vllm.exceptions:VLLMClientError", "vllm.exceptions:VLLMValidationError")),
     "current_platform": Name(("vllm.platforms:current_platform",)),
     "cached_tokenizer_from_config": Name(("vllm.tokenizers:cached_tokenizer_from_config",)),
-    "ToolParserManager": Name(("vllm.tool_parsers:ToolParserManager",),
-                              {"list_registered": (), "get_tool_parser": ()}),
-    "ReasoningParserManager": Name(("vllm.reasoning:ReasoningParserManager",),
-                                   {"list_registered": (), "get_reasoning_parser": ()}),
-    "OnlineRenderer": Name(("vllm.renderers.online_renderer:OnlineRenderer",), {"render_chat": (), "__init__": (
-        "request_logger", "chat_template", "chat_template_content_format", "enable_auto_tools",
-        "exclude_tools_when_tool_choice_none", "tool_parser", "reasoning_parser")},
-        ("use_harmony", "parser", "renderer")),
-    "BaseRenderer": Name(("vllm.renderers.base:BaseRenderer",), {
-        "render_chat": (), "render_chat_async": (), "render_cmpl": (), "render_cmpl_async": (),
-        "default_cmpl_tok_params": ()}),
+    "ToolParserManager": Name(("vllm.tool_parsers:ToolParserManager",), {"list_registered": (), "get_tool_parser": ()}),
+    "ReasoningParserManager": Name(
+        ("vllm.reasoning:ReasoningParserManager",), {"list_registered": (), "get_reasoning_parser": ()}
+    ),
+    "OnlineRenderer": Name(
+        ("vllm.renderers.online_renderer:OnlineRenderer",),
+        {
+            "render_chat": (),
+            "__init__": (
+                "request_logger",
+                "chat_template",
+                "chat_template_content_format",
+                "enable_auto_tools",
+                "exclude_tools_when_tool_choice_none",
+                "tool_parser",
+                "reasoning_parser",
+            ),
+        },
+        ("use_harmony", "parser", "renderer"),
+    ),
+    "BaseRenderer": Name(
+        ("vllm.renderers.base:BaseRenderer",),
+        {
+            "render_chat": (),
+            "render_chat_async": (),
+            "render_cmpl": (),
+            "render_cmpl_async": (),
+            "default_cmpl_tok_params": (),
+        },
+    ),
     "ChatParams": Name(("vllm.renderers.params:ChatParams",), {"": ("chat_template", "chat_template_kwargs")}),
-    "TokenizeParams": Name(("vllm.renderers.params:TokenizeParams",), {
-        "": ("max_total_tokens", "add_special_tokens")}),
-    "ChatCompletionRequest": Name((_CHAT,), {
-        "": ("messages", "stream", "structured_outputs", "tools", "tool_choice", "parallel_tool_calls", "logprobs",
-             "top_logprobs", "logit_bias", "chat_template_kwargs", "reasoning_effort", "repetition_penalty"),
-        "build_tok_params": (), "build_chat_params": (), "to_sampling_params": ()}),
-    "Parser": Name(("vllm.parser.abstract_parser:Parser",), {
-        "is_reasoning_end": (), "reasoning_parser": (),
-        "parse_delta": ("delta_text", "delta_token_ids", "request", "prompt_token_ids", "finished")}),
-    "SamplingParams": Name(("vllm.sampling_params:SamplingParams",), {
-        "": ("n", "temperature", "top_p", "top_k", "seed", "stop", "ignore_eos", "max_tokens", "logprobs",
-             "logit_bias", "repetition_penalty", "frequency_penalty", "presence_penalty", "structured_outputs",
-             "output_kind", "allowed_token_ids", "skip_special_tokens", "skip_clone"),
-        "_validate_structured_outputs": ()}),
-    "StructuredOutputsParams": Name(("vllm.sampling_params:StructuredOutputsParams",), {
-        "": ("json", "structural_tag")}),
-    "StructuredOutputsConfig": Name(("vllm.config:StructuredOutputsConfig",), {
-        "": ("backend", "disable_any_whitespace")}),
+    "TokenizeParams": Name(("vllm.renderers.params:TokenizeParams",), {"": ("max_total_tokens", "add_special_tokens")}),
+    "ChatCompletionRequest": Name(
+        (_CHAT,),
+        {
+            "": (
+                "messages",
+                "stream",
+                "structured_outputs",
+                "tools",
+                "tool_choice",
+                "parallel_tool_calls",
+                "logprobs",
+                "top_logprobs",
+                "logit_bias",
+                "chat_template_kwargs",
+                "reasoning_effort",
+                "repetition_penalty",
+            ),
+            "build_tok_params": (),
+            "build_chat_params": (),
+            "to_sampling_params": (),
+        },
+    ),
+    "Parser": Name(
+        ("vllm.parser.abstract_parser:Parser",),
+        {
+            "is_reasoning_end": (),
+            "reasoning_parser": (),
+            "parse_delta": ("delta_text", "delta_token_ids", "request", "prompt_token_ids", "finished"),
+        },
+    ),
+    "SamplingParams": Name(
+        ("vllm.sampling_params:SamplingParams",),
+        {
+            "": (
+                "n",
+                "temperature",
+                "top_p",
+                "top_k",
+                "seed",
+                "stop",
+                "ignore_eos",
+                "max_tokens",
+                "logprobs",
+                "logit_bias",
+                "repetition_penalty",
+                "frequency_penalty",
+                "presence_penalty",
+                "structured_outputs",
+                "output_kind",
+                "allowed_token_ids",
+                "skip_special_tokens",
+                "skip_clone",
+            ),
+            "_validate_structured_outputs": (),
+        },
+    ),
+    "StructuredOutputsParams": Name(
+        ("vllm.sampling_params:StructuredOutputsParams",), {"": ("json", "structural_tag")}
+    ),
+    "StructuredOutputsConfig": Name(
+        ("vllm.config:StructuredOutputsConfig",), {"": ("backend", "disable_any_whitespace")}
+    ),
     "DELTA": Name(("vllm.sampling_params:RequestOutputKind.DELTA",)),
     "IncrementalDetokenizer": Name((f"{_V1}.detokenizer:IncrementalDetokenizer",), {"from_new_request": ()}),
-    "check_stop_strings": Name((f"{_V1}.detokenizer:check_stop_strings",), {
-        "": ("output_text", "new_char_count", "stop", "include_in_output")}),
+    "check_stop_strings": Name(
+        (f"{_V1}.detokenizer:check_stop_strings",), {"": ("output_text", "new_char_count", "stop", "include_in_output")}
+    ),
     "RequestOutput": Name(("vllm.outputs:RequestOutput",), {}, ("outputs", "prompt_token_ids", "num_cached_tokens")),
-    "CompletionOutput": Name(("vllm.outputs:CompletionOutput",), {
-        "": ("index", "text", "token_ids", "logprobs", "finish_reason")}),
-    "DeltaMessage": Name(("vllm.entrypoints.generate.base.protocol:DeltaMessage",
-                          "vllm.entrypoints.openai.engine.protocol:DeltaMessage"), {
-        "": ("content", "reasoning", "tool_calls")}),
-    "ErrorResponse": Name(("vllm.entrypoints.serve.engine.protocol:ErrorResponse",
-                           "vllm.entrypoints.openai.engine.protocol:ErrorResponse"), {"": ("error",)}),
-    "VllmConfig": Name(("vllm.config:VllmConfig",), {
-        "": ("model_config", "scheduler_config", "lora_config", "structured_outputs_config")}),
-    "ModelConfig": Name(("vllm.config:ModelConfig",), {"get_vocab_size": (), "": ("max_model_len",)},
-                        ("hf_config", "multimodal_config")),
+    "CompletionOutput": Name(
+        ("vllm.outputs:CompletionOutput",), {"": ("index", "text", "token_ids", "logprobs", "finish_reason")}
+    ),
+    "DeltaMessage": Name(
+        (
+            "vllm.entrypoints.generate.base.protocol:DeltaMessage",
+            "vllm.entrypoints.openai.engine.protocol:DeltaMessage",
+        ),
+        {"": ("content", "reasoning", "tool_calls")},
+    ),
+    "ErrorResponse": Name(
+        (
+            "vllm.entrypoints.serve.engine.protocol:ErrorResponse",
+            "vllm.entrypoints.openai.engine.protocol:ErrorResponse",
+        ),
+        {"": ("error",)},
+    ),
+    "VllmConfig": Name(
+        ("vllm.config:VllmConfig",),
+        {"": ("model_config", "scheduler_config", "lora_config", "structured_outputs_config")},
+    ),
+    "ModelConfig": Name(
+        ("vllm.config:ModelConfig",), {"get_vocab_size": (), "": ("max_model_len",)}, ("hf_config", "multimodal_config")
+    ),
     "LoRARequest": Name(("vllm.lora.request:LoRARequest",)),
-    "reasoning_ended": Name((f"{_CHAT}.resolve_reasoning_ended", f"{_CHAT}._grammar_from_parser",
-                             f"{_CHAT}._grammar_from_tool_parser")),
+    "reasoning_ended": Name(
+        (f"{_CHAT}.resolve_reasoning_ended", f"{_CHAT}._grammar_from_parser", f"{_CHAT}._grammar_from_tool_parser")
+    ),
 }
 STEPS: dict[str, Name] = {  # ``vllm_steps`` does without itself where one of these is gone
-    "OutputProcessor": Name((f"{_V1}.output_processor:OutputProcessor",), {
-        "process_outputs": (), "add_request": (), "propagate_error": ()}, ("tokenizer",)),
+    "OutputProcessor": Name(
+        (f"{_V1}.output_processor:OutputProcessor",),
+        {"process_outputs": (), "add_request": (), "propagate_error": ()},
+        ("tokenizer",),
+    ),
     "EngineCoreOutput": Name((f"{_V1}:EngineCoreOutput",), {"": ("request_id", "new_token_ids", "finish_reason")}),
-    "EngineCoreRequest": Name((f"{_V1}:EngineCoreRequest",), {
-        "": ("request_id", "external_req_id", "prompt_token_ids")}),
+    "EngineCoreRequest": Name(
+        (f"{_V1}:EngineCoreRequest",), {"": ("request_id", "external_req_id", "prompt_token_ids")}
+    ),
     "EngineCoreClient": Name((f"{_V1}.core_client:EngineCoreClient",), {"abort_requests_async": ()}),
     "FastIncrementalDetokenizer": Name((f"{_V1}.detokenizer:FastIncrementalDetokenizer",), {"decode_next": ()}),
 }
-_BASE = {name: TEXT[name] for name in ("AsyncEngineArgs", "AsyncLLM", "OPENAI_API_SERVER", "EngineDeadError", "Refused",
-                                        "current_platform")}
+_BASE = {
+    name: TEXT[name]
+    for name in ("AsyncEngineArgs", "AsyncLLM", "OPENAI_API_SERVER", "EngineDeadError", "Refused", "current_platform")
+}
 POOLING: dict[str, Name] = {
     **_BASE,
-    "AsyncPooling": Name((f"{_V1}.async_llm:AsyncLLM",), {"encode": (), "get_tokenizer": (),
-                                                         "get_supported_tasks": ()}),
+    "AsyncPooling": Name(
+        (f"{_V1}.async_llm:AsyncLLM",), {"encode": (), "get_tokenizer": (), "get_supported_tasks": ()}
+    ),
     "PoolingParams": Name(("vllm.pooling_params:PoolingParams",), {"": ("task", "use_activation", "extra_kwargs")}),
     "PoolingRequestOutput": Name(("vllm.outputs:PoolingRequestOutput",), {}, ("outputs",)),
     "PoolingOutput": Name(("vllm.outputs:PoolingOutput",), {"": ("data",)}),
     "PoolerConfig": Name(("vllm.config:PoolerConfig",), {"": ("seq_pooling_type",)}),
 }
 SPEECH: dict[str, Name] = {
-    **_BASE, "SamplingParams": TEXT["SamplingParams"],
+    **_BASE,
+    "SamplingParams": TEXT["SamplingParams"],
     "split_audio": Name(("vllm.multimodal.audio:split_audio",)),
     "languages": Name(("vllm.model_executor.models.whisper:ISO639_1_SUPPORTED_LANGS",)),
 }
@@ -195,8 +289,11 @@ def _member(owner: Any, name: str) -> Any:
 
 
 def _strange(why: str) -> UserError:
-    return UserError(f"vLLM {version()} is not one that is served here: {why}", where="engine: vllm",
-                     remedy=f"vLLM {SERVED} is.\n{VLLM}")
+    return UserError(
+        f"vLLM {version()} is not one that is served here: {why}",
+        where="engine: vllm",
+        remedy=f"vLLM {SERVED} is.\n{VLLM}",
+    )
 
 
 __all__ = ["NAMES", "POOLING", "SERVED", "SPEECH", "STEPS", "TEXT", "Name", "check", "find", "get",

@@ -117,8 +117,7 @@ class VLLMEngine:
             assert isinstance(task, tasks.Tokenize)
             features.check(task.request, self.info)
             tokens = await self._read(task)
-            return tasks.Tokenized(
-                tokens=tokens, pieces=self._plain.pieces(tokens), window=self.info.context_window)
+            return tasks.Tokenized(tokens=tokens, pieces=self._plain.pieces(tokens), window=self.info.context_window)
 
     async def _read(self, task: tasks.Tokenize) -> list[int]:
         if task.request.raw and not task.special:

@@ -96,8 +96,14 @@ def _close(node: Any) -> Any:
         return [_close(one) for one in node]
     if not isinstance(node, dict):
         return node
-    copy = {key: {name: _close(one) for name, one in value.items()} if key in _NAMED and isinstance(value, dict)
-            else _close(value) if key in _INNER else value for key, value in node.items()}
+    copy = {
+        key: {name: _close(one) for name, one in value.items()}
+        if key in _NAMED and isinstance(value, dict)
+        else _close(value)
+        if key in _INNER
+        else value
+        for key, value in node.items()
+    }
     named = node.get("properties")
     if isinstance(named, dict) and {*node.get("required", ())} <= named.keys():
         copy.setdefault("additionalProperties", False)

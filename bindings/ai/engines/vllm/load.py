@@ -71,8 +71,7 @@ def load_text(model: str, options: dict[str, Any], template: str | None) -> tupl
             wanted.max_lora_rank = RANK
         config = wanted.create_model_config()
         tokenizer = vllm_compat.get("cached_tokenizer_from_config")(config)
-        parsers = vllm_parsers.chosen(
-            named, config.hf_config.model_type, template or template_of(tokenizer), tokenizer)
+        parsers = vllm_parsers.chosen(named, config.hf_config.model_type, template or template_of(tokenizer), tokenizer)
         wanted.reasoning_parser = parsers.reasoning
         wanted.structured_outputs_config = vllm_grammar.config(options.get("structured_outputs_config"))
         return start(wanted), parsers
@@ -81,8 +80,14 @@ def load_text(model: str, options: dict[str, Any], template: str | None) -> tupl
 def describe(llm: Any, model: str, features: frozenset[str] = frozenset()) -> EngineInfo:
     platform = _platform()
     device = "cpu" if platform.is_cpu() else f"{platform.device_type}: {platform.get_device_name()}"
-    return EngineInfo(engine="vllm", model=model, version=vllm_compat.version(), device=device,
-                      context_window=llm.model_config.max_model_len, features=features)
+    return EngineInfo(
+        engine="vllm",
+        model=model,
+        version=vllm_compat.version(),
+        device=device,
+        context_window=llm.model_config.max_model_len,
+        features=features,
+    )
 
 
 def template_of(tokenizer: Any) -> str:
@@ -98,9 +103,11 @@ def _told(model: str) -> Iterator[None]:
     try:
         yield
     except (ValueError, TypeError, OSError) as error:
-        raise UserError(f"vLLM cannot load it: {error}", where=model,
-                        remedy="Its options are set in models.yaml. A gated repository needs:  hf auth login"
-                        ) from error
+        raise UserError(
+            f"vLLM cannot load it: {error}",
+            where=model,
+            remedy="Its options are set in models.yaml. A gated repository needs:  hf auth login",
+        ) from error
 
 
 def arguments(model: str, options: dict[str, Any], names: Mapping[str, vllm_compat.Name]) -> Any:
@@ -110,8 +117,9 @@ def arguments(model: str, options: dict[str, Any], names: Mapping[str, vllm_comp
         vllm_compat.check(names)
         kind = vllm_compat.get("AsyncEngineArgs")
     except ImportError as error:
-        raise UserError(f"vLLM is not installed here, or not whole: {error}", where="engine: vllm",
-                        remedy=VLLM) from None
+        raise UserError(
+            f"vLLM is not installed here, or not whole: {error}", where="engine: vllm", remedy=VLLM
+        ) from None
     _check_names(options, {field.name for field in dataclasses.fields(kind)})
     quiet = not options.get("otlp_traces_endpoint")  # vLLM makes its traces of its statistics
     return kind(**{**_defaults(), "disable_log_stats": quiet, **options, "model": model})
@@ -147,7 +155,8 @@ def _defaults() -> dict[str, Any]:
 def _check_names(options: dict[str, Any], known: set[str]) -> None:
     for name in sorted(options.keys() - known):
         raise engine_options.unknown(
-            name, sorted(known), "vllm: options", "The fields of vLLM's AsyncEngineArgs count.")
+            name, sorted(known), "vllm: options", "The fields of vLLM's AsyncEngineArgs count."
+        )
 
 
 def _platform() -> Any:

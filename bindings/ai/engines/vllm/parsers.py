@@ -34,45 +34,50 @@ class _Family(NamedTuple):
     reasoning: str
 
 
-FAMILIES = [_Family(*row) for row in (
-    ("gpt_oss", "", "openai", "openai_gptoss"),
-    ("gemma4", "", "gemma4", "gemma4"),
-    ("glm4_moe", "", "glm45", "glm45"),
-    ("glm", "<think>", "glm47", "glm47"),
-    ("kimi_k3", "", "kimi_k3", "kimi_k3"),
-    ("kimi", "", "kimi_k2", "kimi_k2"),
-    ("deepseek_v41", "", "deepseek_v41", "deepseek_v41"),
-    ("deepseek_v4", "", "deepseek_v4", "deepseek_v4"),
-    ("deepseek_v32", "", "deepseek_v32", "deepseek_v3"),
-    ("deepseek_v3", "```json", "deepseek_v3", "deepseek_r1"),
-    ("deepseek_v3", "", "deepseek_v31", "deepseek_v3"),
-    ("minimax_m3", "", "minimax_m3", "minimax_m3"),
-    ("minimax", "", "minimax_m2", "minimax_m2"),
-    ("seed_oss", "", "seed_oss", "seed_oss"),
-    ("nemotron", "<think>", "qwen3_coder", "nemotron_v3"),
-    ("granite", "<|tool_call|>", "granite", ""),
-    ("hunyuan", "<think>", "hunyuan_a13b", "hunyuan_a13b"),
-    ("ernie4_5", "<think>", "ernie45", "ernie45"),
-    ("llama4", "", "llama4_pythonic", ""),
-    ("llama", "<think>", GENERIC, "deepseek_r1"),
-    ("", "<|python_tag|>", "llama3_json", ""),
-    ("", "ipython", "llama3_json", ""),
-    ("", "[THINK]", "mistral", "mistral"),
-    ("", "[TOOL_CALLS]", "mistral", ""),
-    ("phi", "<|tool_call|>", "phi4_mini_json", ""),
-    ("qwen3_5", "", "qwen3_coder", "qwen3"),
-    ("qwen3", "<function=", "qwen3_coder", ""),
-    ("qwen3", "<think>", GENERIC, "qwen3"),
-    ("qwen2", "<think>", GENERIC, "deepseek_r1"),
-)]
+FAMILIES = [
+    _Family(*row)
+    for row in (
+        ("gpt_oss", "", "openai", "openai_gptoss"),
+        ("gemma4", "", "gemma4", "gemma4"),
+        ("glm4_moe", "", "glm45", "glm45"),
+        ("glm", "<think>", "glm47", "glm47"),
+        ("kimi_k3", "", "kimi_k3", "kimi_k3"),
+        ("kimi", "", "kimi_k2", "kimi_k2"),
+        ("deepseek_v41", "", "deepseek_v41", "deepseek_v41"),
+        ("deepseek_v4", "", "deepseek_v4", "deepseek_v4"),
+        ("deepseek_v32", "", "deepseek_v32", "deepseek_v3"),
+        ("deepseek_v3", "```json", "deepseek_v3", "deepseek_r1"),
+        ("deepseek_v3", "", "deepseek_v31", "deepseek_v3"),
+        ("minimax_m3", "", "minimax_m3", "minimax_m3"),
+        ("minimax", "", "minimax_m2", "minimax_m2"),
+        ("seed_oss", "", "seed_oss", "seed_oss"),
+        ("nemotron", "<think>", "qwen3_coder", "nemotron_v3"),
+        ("granite", "<|tool_call|>", "granite", ""),
+        ("hunyuan", "<think>", "hunyuan_a13b", "hunyuan_a13b"),
+        ("ernie4_5", "<think>", "ernie45", "ernie45"),
+        ("llama4", "", "llama4_pythonic", ""),
+        ("llama", "<think>", GENERIC, "deepseek_r1"),
+        ("", "<|python_tag|>", "llama3_json", ""),
+        ("", "ipython", "llama3_json", ""),
+        ("", "[THINK]", "mistral", "mistral"),
+        ("", "[TOOL_CALLS]", "mistral", ""),
+        ("phi", "<|tool_call|>", "phi4_mini_json", ""),
+        ("qwen3_5", "", "qwen3_coder", "qwen3"),
+        ("qwen3", "<function=", "qwen3_coder", ""),
+        ("qwen3", "<think>", GENERIC, "qwen3"),
+        ("qwen2", "<think>", GENERIC, "deepseek_r1"),
+    )
+]
 
 
 def chosen(named: dict[str, str], kind: str, template: str, tokenizer: Any) -> Parsers:
     """``named``: what the person says, under ``OPTIONS``. Raises ConfigError for a parser that cannot be had."""
     tools, thoughts = family(kind, template)
     generic = "" if named.get("tool_call_parser") == NONE else GENERIC
-    return Parsers(_one(named, "tool_call_parser", tools, tokenizer) or generic,
-                   _one(named, "reasoning_parser", thoughts, tokenizer))
+    return Parsers(
+        _one(named, "tool_call_parser", tools, tokenizer) or generic,
+        _one(named, "reasoning_parser", thoughts, tokenizer),
+    )
 
 
 def family(kind: str, template: str) -> Parsers:
@@ -90,11 +95,15 @@ def _one(named: dict[str, str], option: str, usual: str, tokenizer: Any) -> str:
     if said is None:
         return usual if usual in known and not _misfit(option, usual, tokenizer) else ""
     if said not in known:
-        raise ConfigError(f"vLLM has no parser {said!r}", where=f"vllm: {option}",
-                          remedy=f"It has: {', '.join(sorted(known))}; or {NONE}")
+        raise ConfigError(
+            f"vLLM has no parser {said!r}",
+            where=f"vllm: {option}",
+            remedy=f"It has: {', '.join(sorted(known))}; or {NONE}",
+        )
     if why := _misfit(option, said, tokenizer):
-        raise ConfigError(f"{said} is not for this model: {why}", where=f"vllm: {option}",
-                          remedy=f"Leave it out, or write {NONE}.")
+        raise ConfigError(
+            f"{said} is not for this model: {why}", where=f"vllm: {option}", remedy=f"Leave it out, or write {NONE}."
+        )
     return said
 
 

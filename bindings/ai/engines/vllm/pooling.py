@@ -84,8 +84,9 @@ class VLLMPooling:
         prompt = await self._in_thread(lambda: self._tokens(task.text))
         scores = (await self._encode(prompt, self._classifies, request_id)).tolist()
         names = self._llm.model_config.hf_config.id2label
-        return Classified(labels=[(names[number], score) for number, score in enumerate(scores)],
-                          tokens=_count([prompt]))
+        return Classified(
+            labels=[(names[number], score) for number, score in enumerate(scores)], tokens=_count([prompt])
+        )
 
     @property
     def _classifies(self) -> str:
@@ -110,8 +111,10 @@ class VLLMPooling:
         return _prompt(self._tokenizer(*texts, **cut))
 
     async def _encode_all(self, prompts: list[dict[str, Any]], kind: str, request_id: str) -> list[Any]:
-        work = [asyncio.ensure_future(self._encode(prompt, kind, f"{request_id}-{number}"))
-                for number, prompt in enumerate(prompts)]
+        work = [
+            asyncio.ensure_future(self._encode(prompt, kind, f"{request_id}-{number}"))
+            for number, prompt in enumerate(prompts)
+        ]
         try:
             return await asyncio.gather(*work)
         finally:

@@ -30,8 +30,10 @@ class Reader:
         if output.index:
             more["index"] = output.index
         if self._logprobs is not None and output.logprobs:
-            more["logprobs"] = [_odds(number, found, self._logprobs)
-                                for number, found in zip(output.token_ids, output.logprobs, strict=True)]
+            more["logprobs"] = [
+                _odds(number, found, self._logprobs)
+                for number, found in zip(output.token_ids, output.logprobs, strict=True)
+            ]
         if not self._begun and result.num_cached_tokens:
             more["cached_tokens"] = result.num_cached_tokens
         if isinstance(output.stop_reason, str):
@@ -52,8 +54,12 @@ class Reader:
 
     def _parsed(self, output: Any, result: Any) -> tuple[str, dict[str, Any]]:
         message = self.parser.parse_delta(
-            delta_text=output.text, delta_token_ids=list(output.token_ids), request=self._wanted,
-            prompt_token_ids=result.prompt_token_ids, finished=output.finish_reason is not None)
+            delta_text=output.text,
+            delta_token_ids=list(output.token_ids),
+            request=self._wanted,
+            prompt_token_ids=result.prompt_token_ids,
+            finished=output.finish_reason is not None,
+        )
         if message is None:
             return "", {}
         more: dict[str, Any] = {"reasoning": message.reasoning} if message.reasoning else {}

@@ -40,10 +40,12 @@ def stop_at_the_first() -> None:
 
 
 def first_of(check: Check) -> Check:
-    def checked(output_text: str, new_char_count: int, stop: list[str],
-                include_in_output: bool) -> tuple[str, int] | None:
-        found = [(at[1], -len(word), word) for word in stop
-                 if (at := check(output_text, new_char_count, [word], False))]
+    def checked(
+        output_text: str, new_char_count: int, stop: list[str], include_in_output: bool
+    ) -> tuple[str, int] | None:
+        found = [
+            (at[1], -len(word), word) for word in stop if (at := check(output_text, new_char_count, [word], False))
+        ]
         return check(output_text, new_char_count, [min(found)[2]], include_in_output) if found else None
 
     return checked

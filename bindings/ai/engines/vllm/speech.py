@@ -22,9 +22,9 @@ from bindings.ai.engines import hub
 from bindings.ai.engines.vllm import compat as vllm_compat
 from bindings.ai.engines.vllm import load as vllm_load
 
-RATE = 16_000     # samples a second
-PIECE = 30.0      # seconds that Whisper hears at a time
-STEP = 0.02       # seconds between two time stamps
+RATE = 16_000  # samples a second
+PIECE = 30.0  # seconds that Whisper hears at a time
+STEP = 0.02  # seconds between two time stamps
 LONGEST = 2 * 3600.0  # seconds; a small file may hold days of silence
 FORMATS = "wav,w64,aiff,au,caf,flac,mp3,aac,ogg,mov,matroska,asf,amr"  # none that names other files, as playlists do
 
@@ -76,8 +76,9 @@ class VLLMSpeech:
         words = self._words
         if not words.languages:
             return "en"
-        (token,) = await self._decode(piece, [words.start], f"{request_id}-language", max_tokens=1,
-                                      allowed_token_ids=list(words.languages))
+        (token,) = await self._decode(
+            piece, [words.start], f"{request_id}-language", max_tokens=1, allowed_token_ids=list(words.languages)
+        )
         return words.languages[token]
 
     async def _decode(self, piece: Any, prompt: list[int], request_id: str, **params: Any) -> list[int]:
@@ -86,7 +87,8 @@ class VLLMSpeech:
         wanted = vllm_compat.get("SamplingParams")(temperature=0, skip_special_tokens=False, **limit)
         heard = {"prompt": "", "multi_modal_data": {"audio": (piece, RATE)}}
         (ready,) = await self._llm.renderer.render_cmpl_async(
-            [{"encoder_prompt": heard, "decoder_prompt": {"prompt_token_ids": prompt}}])
+            [{"encoder_prompt": heard, "decoder_prompt": {"prompt_token_ids": prompt}}]
+        )
         tokens: list[int] = []
         async with aclosing(self._llm.generate(ready, wanted, request_id)) as outputs:
             async for output in outputs:

@@ -26,7 +26,8 @@ class PlainText:
         self._renderer, self.chat = llm.renderer, chat  # chat: vLLM's ChatParams; None when there is no template
         self._params, self._delta, self._grammars = *map(vllm_compat.get, ("SamplingParams", "DELTA")), grammars
         self._length = dataclasses.replace(
-            llm.renderer.default_cmpl_tok_params, max_total_tokens=8 * llm.model_config.max_model_len)
+            llm.renderer.default_cmpl_tok_params, max_total_tokens=8 * llm.model_config.max_model_len
+        )
         self._chat_length = dataclasses.replace(self._length, add_special_tokens=False)
 
     @classmethod
@@ -86,22 +87,26 @@ class PlainText:
         """What is not asked for keeps vLLM's neutral value. ``max_tokens`` is always said: vLLM's is 16."""
         wanted = {
             "top_p": None if request.top_p is None else min(max(request.top_p, 0.001), 1.0),
-            "stop": request.stop or None, **{name: getattr(request, name) for name in _SAME},
+            "stop": request.stop or None,
+            **{name: getattr(request, name) for name in _SAME},
         }
         if request.logit_bias:
             wanted["logit_bias"] = {int(number): bias for number, bias in request.logit_bias.items()}
         if request.json_schema is not None:
             wanted["structured_outputs"] = self._grammars.params(request.json_schema)
         return self._params(
-            max_tokens=request.max_tokens, temperature=request.temperature, n=request.n, ignore_eos=request.ignore_eos,
+            max_tokens=request.max_tokens,
+            temperature=request.temperature,
+            n=request.n,
+            ignore_eos=request.ignore_eos,
             output_kind=self._delta,
-            **{name: value for name, value in wanted.items() if value is not None})
+            **{name: value for name, value in wanted.items() if value is not None},
+        )
 
 
 async def _chat_params(llm: Any, template: str | None) -> Any | None:
     """How to render a chat, or None for a base model, which has no template: it is tried to find out."""
-    params = vllm_compat.get("ChatParams")(
-        chat_template=template, chat_template_kwargs={"add_generation_prompt": True})
+    params = vllm_compat.get("ChatParams")(chat_template=template, chat_template_kwargs={"add_generation_prompt": True})
     try:
         await llm.renderer.render_chat_async([_HI], params)
     except Exception as error:

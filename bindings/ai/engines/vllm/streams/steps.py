@@ -56,8 +56,15 @@ class Steps:
 
     def takes(self, params: Any) -> bool:
         """Whether the answer is its text and nothing else."""
-        return (params.n == 1 and not params.stop and params.logprobs is None and params.prompt_logprobs is None
-                and params.detokenize and params.skip_special_tokens and not params.include_stop_str_in_output)
+        return (
+            params.n == 1
+            and not params.stop
+            and params.logprobs is None
+            and params.prompt_logprobs is None
+            and params.detokenize
+            and params.skip_special_tokens
+            and not params.include_stop_str_in_output
+        )
 
     async def add(self, stream: Stream, prompt: Any, params: Any, request_id: str, **more: Any) -> None:
         """Give the request to the model; from here on its steps go to the stream."""

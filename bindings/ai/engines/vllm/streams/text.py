@@ -45,7 +45,7 @@ def table(tokenizer: Any, size: int) -> Table | None:
 
 
 def _behind(before: str, text: str) -> str | None:
-    return text[len(before):] if text.startswith(before) and _NOT_WHOLE not in text else None
+    return text[len(before) :] if text.startswith(before) and _NOT_WHOLE not in text else None
 
 
 def _kinds(decoder: Any) -> tuple[str, ...]:

@@ -28,10 +28,15 @@ def quicken(tokenizer: Any) -> None:
             return super().__call__(text, *args, **named)
 
     Quick.__name__ = slow.__name__
-    asked = [(text, {"truncation": True, "max_length": 1 << 20, "add_special_tokens": special})
-             for text in _SAMPLES for special in (True, False)]
-    if all(Quick.__call__(tokenizer, text, **named)["input_ids"] == tokenizer(text, **named)["input_ids"]
-           for text, named in asked):
+    asked = [
+        (text, {"truncation": True, "max_length": 1 << 20, "add_special_tokens": special})
+        for text in _SAMPLES
+        for special in (True, False)
+    ]
+    if all(
+        Quick.__call__(tokenizer, text, **named)["input_ids"] == tokenizer(text, **named)["input_ids"]
+        for text, named in asked
+    ):
         tokenizer.__class__ = Quick
 
 
