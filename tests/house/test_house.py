@@ -28,6 +28,13 @@ FILES = {
     "runtime/isolate": 16,
     "runtime/web": 16,
 }  # files in a folder, where that is not 15
+MUTUAL = {
+    ("bindings.ai.engines.vllm.streams.steps", "bindings.ai.engines.vllm.streams.stream"),
+    ("runtime.supervisor.forks", "runtime.supervisor.isolates"),
+    ("runtime.web.streams", "runtime.web.tee"),
+    ("runtime.wire.channel", "runtime.wire.push"),
+    ("runtime.wire.channel", "runtime.wire.streams"),
+}  # modules that import each other, and are to stop
 NOT_IN_START_UP = [
     "torch",
     "transformers",
@@ -174,6 +181,14 @@ def test_between_rooms_no_import_runs_back_up() -> None:
         return there is None or there <= (room(name_of(path)) or 0)
 
     assert not breaches(sources("bindings/ai"), allowed)
+
+
+def test_no_two_files_import_each_other() -> None:
+    """Nor for types alone. A package that re-exports its own modules is not meant."""
+    modules = {name_of(path): path for path in sources(*PACKAGES) if path.name != "__init__.py"}
+    imported = {name: {module for module, _ in imports(path)} for name, path in modules.items()}
+    pairs = {(one, other) for one in modules for other in imported[one] & set(modules) if one < other}
+    assert {(one, other) for one, other in pairs if one in imported[other]} - MUTUAL == set()
 
 
 def test_no_folder_is_a_corridor() -> None:
