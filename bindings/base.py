@@ -16,7 +16,7 @@ happens when the worker uses it (in the supervisor; the isolate cannot forge it)
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
@@ -25,8 +25,13 @@ import msgspec
 
 from runtime import web
 
-if TYPE_CHECKING:
-    from runtime.config import Config  # not needed in an isolate
+if TYPE_CHECKING:  # not needed in an isolate
+    from prometheus_client import Metric
+
+    from runtime.config import Config
+
+RouteHandler = Callable[..., Awaitable[web.Response]]
+"""``handler(request, **params)``: ``params`` are the path's."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +44,7 @@ class Route:
 
     method: str
     path: str
-    handler: Any  # Callable[..., Awaitable[web.Response]]
+    handler: RouteHandler
     when: Callable[[], bool] = lambda: True  # asked at each request; False leaves the path to the worker
     body_limit: int | None = None  # bytes; None: as [pilot] body_limit says
 
@@ -53,6 +58,24 @@ class HostStream:
     meta: Mapping[str, Any] = field(default_factory=dict)  # reaches the worker's half with the handle
 
 
+class ProductObserver(Protocol):
+    """How a product tells the person at the terminal something: what it uses of the supervisor's ``Observer``."""
+
+    def debug(self, text: str) -> None: ...
+
+    def note(self, text: str) -> None: ...
+
+    def warn(self, text: str) -> None: ...
+
+    def fault(self, exc: BaseException, request_id: str | None = None) -> None:
+        """A bug in a product, with its traceback."""
+
+    def progress(self, key: str, stage: str, fraction: float | None, detail: str = "") -> None:
+        """``fraction``: 0..1, or None where nobody knows."""
+
+    def progress_done(self, key: str, text: str) -> None: ...
+
+
 @dataclass
 class ProductContext:
     """What the supervisor lends to products: where to keep state, and how to tell the person something."""
@@ -60,7 +83,7 @@ class ProductContext:
     root: Path  # the worker's project folder
     state: Path  # .pilot/state
     on_host: bool  # pilot host (True) or pilot dev (False)
-    say: Any  # observe.Observer: say.note(text), say.warn(text), say.progress(...)
+    observer: ProductObserver
     shared: dict[str, Any] = field(default_factory=dict)  # product key → what outlives reloads
     url: str = ""  # where the supervisor answers, without a slash at the end
     config: Config | None = None  # on a host: its own settings; in dev: the worker's, as it was at start
@@ -78,7 +101,7 @@ class Binding(Protocol):
     def describe(self) -> tuple[str, str]:
         """(what it is, where it is kept) for the banner; never a secret's value."""
 
-    async def call(self, method: str, args: Sequence[Any]) -> Any:
+    async def call(self, method: str, args: Sequence[Any]) -> object:
         """Serve one call of the worker's half. Plain data, or a ``HostStream``. Errors: ``CallError``."""
 
 
@@ -104,7 +127,7 @@ class Product:
     commands: ClassVar[Mapping[str, str]] = {}  # of ``pilot``: name → "module:click.Command"
 
     @classmethod
-    def names(cls, table: Any) -> Sequence[str]:
+    def names(cls, table: object) -> Sequence[str]:
         """The names in ``env`` that its table asks for."""
         return names_in(table)
 
@@ -123,7 +146,7 @@ class Product:
         return ()
 
     @classmethod
-    def restore(cls, uploaded: Sequence[Mapping[str, Any]]) -> Any:
+    def restore(cls, uploaded: Sequence[Mapping[str, Any]]) -> object:
         """The table that those bindings of its ``types`` come from. Raises ``RequestError``."""
         raise NotImplementedError
 
@@ -156,12 +179,12 @@ class Product:
         return ()
 
     @classmethod
-    async def metrics(cls, context: ProductContext) -> Sequence[Any]:
-        """What it has counted: ``prometheus_client``'s metric families. Asked for at each scrape."""
+    async def metrics(cls, context: ProductContext) -> Sequence[Metric]:
+        """What it has counted. Asked for at each scrape."""
         return ()
 
 
-def names_in(value: Any) -> list[str]:
+def names_in(value: object) -> list[str]:
     """The names that most tables put into ``env``: their ``binding``, or ``name`` where there is none."""
     if isinstance(value, list):
         return [name for item in value for name in names_in(item)]
@@ -174,4 +197,15 @@ def names_in(value: Any) -> list[str]:
     return [name] if isinstance(name, str) else []
 
 
-__all__ = ["Binding", "CallError", "HostStream", "Product", "ProductContext", "Route", "names_in", "web"]
+__all__ = [
+    "Binding",
+    "CallError",
+    "HostStream",
+    "Product",
+    "ProductContext",
+    "ProductObserver",
+    "Route",
+    "RouteHandler",
+    "names_in",
+    "web",
+]

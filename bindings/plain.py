@@ -14,7 +14,7 @@ import msgspec
 from bindings.base import Binding, CallError, Product, ProductContext
 from runtime.config import Config
 
-WIDEST = 60  # characters of a value that the banner shows
+BANNER_CHARS = 60  # of a value
 
 
 @dataclass
@@ -29,11 +29,11 @@ class PlainBinding:
     def describe(self) -> tuple[str, str]:
         return ("secret", "(hidden)") if self.secret else ("var", shorten(self.client_args["value"]))
 
-    async def call(self, method: str, args: Sequence[Any]) -> Any:
+    async def call(self, method: str, args: Sequence[Any]) -> object:
         raise CallError("TypeError", f"env.{self.name} is a plain value: it has no {method}()")
 
 
-def value(name: str, caller: object, value: Any) -> Any:
+def value(name: str, caller: object, value: object) -> object:
     """The worker's half: ``env.NAME`` is the value itself, a string or what JSON made of it."""
     return value
 
@@ -44,8 +44,8 @@ class Variables(Product):
     key, label, shape = "vars", "variable", dict[str, Any]
 
     @classmethod
-    def names(cls, table: Any) -> Sequence[str]:
-        return list(table or ())
+    def names(cls, table: object) -> Sequence[str]:
+        return list(table) if isinstance(table, Mapping) else []
 
     @classmethod
     def parse(cls, config: Config, context: ProductContext) -> Sequence[Binding]:
@@ -60,7 +60,7 @@ def _binding(config: Config, name: str) -> PlainBinding:
     return PlainBinding(name, {"value": config.vars[name]})
 
 
-def shorten(value: Any) -> str:
+def shorten(value: object) -> str:
     """The value as JSON, cut to what a banner can show."""
     text = msgspec.json.encode(value).decode()
-    return text if len(text) <= WIDEST else text[: WIDEST - 1] + "…"
+    return text if len(text) <= BANNER_CHARS else text[: BANNER_CHARS - 1] + "…"

@@ -17,7 +17,7 @@ from typing import TypeVar
 from runtime.errors import PilotError
 
 T = TypeVar("T")
-BUSY = 10.0  # seconds to wait for another process that writes
+BUSY_TIMEOUT_S = 10.0  # to wait for another process that writes
 WAL_BYTES = 4 * 1024 * 1024  # what is kept of the write-ahead log after a burst
 
 
@@ -42,9 +42,9 @@ class Database:
         loop = asyncio.get_running_loop()
         if not self._closed:
             return asyncio.shield(loop.run_in_executor(self._thread, self._transact, work))
-        late: asyncio.Future[T] = loop.create_future()  # a stream may end after its supervisor's last word
-        late.set_exception(StoreError(f"{self.path.name}: closed"))
-        return late
+        refused: asyncio.Future[T] = loop.create_future()  # a stream may end after the supervisor has closed its stores
+        refused.set_exception(StoreError(f"{self.path.name}: closed"))
+        return refused
 
     async def aclose(self) -> None:
         """Finish what was asked for, and close the file."""
@@ -65,7 +65,7 @@ class Database:
 
     def _open(self) -> sqlite3.Connection:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        connection = sqlite3.connect(self.path, timeout=BUSY, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(self.path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
         try:
             self.path.chmod(0o600)  # prompts are in it
             for setting in (

@@ -30,7 +30,7 @@ class Queues(msgspec.Struct):
 class Unserved(NamedTuple):
     """The shape of the key's table, as far as names in ``env`` are in it, and what people call the product."""
 
-    shape: Any
+    shape: object  # for msgspec
     label: str
 
 

@@ -38,7 +38,7 @@ class VersionBinding:
     def describe(self) -> tuple[str, str]:
         return "version metadata", self.version.id
 
-    async def call(self, method: str, args: Sequence[Any]) -> Any:
+    async def call(self, method: str, args: Sequence[Any]) -> object:
         raise CallError("TypeError", f"env.{self.name} has no {method}(): it has id, tag and timestamp")
 
 
@@ -77,9 +77,9 @@ class VersionMetadata(Product):
 
     @classmethod
     def upload(cls, config: Config) -> Sequence[Mapping[str, Any]]:
-        asked = config.products.get(cls.key)
-        return [{"name": asked["binding"], "type": "version_metadata"}] if asked else []
+        table = config.products.get(cls.key)
+        return [{"name": table["binding"], "type": "version_metadata"}] if table else []
 
     @classmethod
-    def restore(cls, uploaded: Sequence[Mapping[str, Any]]) -> Any:
+    def restore(cls, uploaded: Sequence[Mapping[str, Any]]) -> object:
         return {"binding": uploaded[-1]["name"]}

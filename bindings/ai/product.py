@@ -66,25 +66,25 @@ class AI(Product):
 
     @classmethod
     def upload(cls, config: Config) -> Sequence[Mapping[str, Any]]:
-        asked = config.products.get(cls.key)
-        return [{"name": asked["binding"], "type": "ai"}] if asked else []
+        table = config.products.get(cls.key)
+        return [{"name": table["binding"], "type": "ai"}] if table else []
 
     @classmethod
-    def restore(cls, uploaded: Sequence[Mapping[str, Any]]) -> Any:
+    def restore(cls, uploaded: Sequence[Mapping[str, Any]]) -> object:
         return {"binding": uploaded[-1]["name"]}
 
     @classmethod
     async def start(cls, context: ProductContext) -> None:
         given = context.config.settings(AISettings) if context.config is not None else AISettings()
         pool = EnginePool(
-            context.say,
+            context.observer,
             load_timeout=given.load_timeout,
-            log=context.say.debug,
+            log=context.observer.debug,
             metrics=given.engine_metrics,
             most=context.options.get("models"),
         )
-        service = AIService(pool, Catalog(), _settings(context, None), context.say)
-        keeping.lend(service, context.state, context.say.warn)
+        service = AIService(pool, Catalog(), _settings(context, None), context.observer)
+        keeping.lend(service, context.state, context.observer.warn)
         if context.on_host and context.config is not None:
             models = models_file(context.config)
             service.reconfigure(Catalog.load(models), _settings(context, context.config), preload=True)
@@ -94,7 +94,7 @@ class AI(Product):
         context.shared[cls.key] = service
         if context.on_host:
             for remark in cls.remarks(context):
-                context.say.note(remark)
+                context.observer.note(remark)
 
     @classmethod
     async def stop(cls, context: ProductContext) -> None:
@@ -140,7 +140,7 @@ class AI(Product):
         admits = partial(_admits, context.admits) if context.admits else None
         gate = Auth(os.environ.get("PILOT_API_TOKEN") or None, admits, lambda: service.settings.cors)
         more = {**RankingsRest(service).handlers, **TokensRest(service).handlers, **AudioRest(service).handlers}
-        openai = OpenAIRest(service, gate, lambda: service.settings.openai_routes, context.say.note, more)
+        openai = OpenAIRest(service, gate, lambda: service.settings.openai_routes, context.observer.note, more)
         door, rest = GatewayMethods(service, context.url), Rest(service, gate)
         unknown = Unknown([*openai.handlers, "/messages"], lambda: service.settings.whole_v1)
         parts = (  # in the order in which they are matched: a path that takes all comes last

@@ -32,6 +32,7 @@ from bindings.ai.markdown.convert import Markdown
 from bindings.ai.observe import tracing
 from bindings.ai.observe.metrics import Meter
 from bindings.ai.tasks import registry
+from bindings.base import ProductObserver
 from runtime.errors import UserError
 
 
@@ -46,14 +47,6 @@ class Pool(Protocol):
     async def reconcile(self, specs: Iterable[EngineSpec]) -> None: ...
 
     async def aclose(self) -> None: ...
-
-
-class Say(Protocol):
-    """How to tell the person at the terminal something; ``runtime.supervisor.observe`` does it."""
-
-    def note(self, text: str) -> None: ...
-
-    def fault(self, exc: BaseException, request_id: str | None = None) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -74,8 +67,8 @@ class ServiceSettings:
 class AIService:
     """Workers AI on this machine: outlives reloads, which bring it a new catalog."""
 
-    def __init__(self, pool: Pool, catalog: Catalog, settings: ServiceSettings, say: Say) -> None:
-        self.pool, self.catalog, self.settings, self._say = pool, catalog, settings, say
+    def __init__(self, pool: Pool, catalog: Catalog, settings: ServiceSettings, observer: ProductObserver) -> None:
+        self.pool, self.catalog, self.settings, self._observer = pool, catalog, settings, observer
         self._used: dict[str, Served] = {}  # what has been asked for, by id
         self.adapters: Adapters = NoAdapters()
         self.markdown, self.meter = Markdown(), Meter()
@@ -205,7 +198,7 @@ class AIService:
         served = self.catalog.resolve(model, self.settings.engine)
         if served.stand_in and served.model.id not in self._told:
             self._told.add(served.model.id)
-            self._say.note(f"{served.model.id}: no weights for it here, {served.answers} stands in")
+            self._observer.note(f"{served.model.id}: no weights for it here, {served.answers} stands in")
         self._used[served.model.id] = served
         return served
 
@@ -231,7 +224,7 @@ class AIService:
             return of_engine(error)
         if isinstance(error, UserError):
             return AiError(3043, 500, "AiError", error.what)
-        self._say.fault(error, request_id)
+        self._observer.fault(error, request_id)
         return internal()
 
 
@@ -239,4 +232,4 @@ def new_request_id() -> str:
     return str(uuid.uuid4())
 
 
-__all__ = ["AIService", "Pool", "Say", "ServiceSettings", "new_request_id"]
+__all__ = ["AIService", "Pool", "ServiceSettings", "new_request_id"]

@@ -188,7 +188,7 @@ class Quiet(Terminal):
 
 
 def lent(tmp_path: Path, **options: Any) -> ProductContext:
-    return ProductContext(root=tmp_path, state=tmp_path / ".pilot", on_host=False, say=Quiet(), options=options)
+    return ProductContext(root=tmp_path, state=tmp_path / ".pilot", on_host=False, observer=Quiet(), options=options)
 
 
 def written(tmp_path: Path, table: str, models: str = "") -> Config:

@@ -21,7 +21,7 @@ def bindings(tmp_path: Path) -> dict[str, Any]:
     (tmp_path / "wrangler.toml").write_text(
         'main = "entry.py"\n[vars]\nGREETING = "hi"\nTOKEN = "placeholder"\nLIMITS = { max = 3 }\n'
     )
-    context = ProductContext(tmp_path, tmp_path / ".pilot", on_host=False, say=make_observer(None))
+    context = ProductContext(tmp_path, tmp_path / ".pilot", on_host=False, observer=make_observer(None))
     return {binding.name: binding for binding in Variables.parse(load(tmp_path), context)}
 
 
