@@ -13,7 +13,7 @@ from runtime.errors import RequestError
 from runtime.supervisor import protocol
 from runtime.supervisor.heads import NO_BODY, Headers, head
 from runtime.tracing import NO_SPAN
-from runtime.wire import Channel
+from runtime.wire import Channel, sink_of
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -143,7 +143,7 @@ class Exchange:
     def _attach_sink(self, source: Any) -> Callable[[bytes], bool] | None:
         """What writes a chunk at once. A source that can write for itself while this task waits need not wake it for
         every chunk."""
-        attach_sink, write = getattr(source, "divert", None), protocol.chunk_writer(self._send)
+        attach_sink, write = sink_of(source), protocol.chunk_writer(self._send)
         if attach_sink is not None and write is not None:
             attach_sink(write)
         return write

@@ -24,7 +24,7 @@ from runtime.wire.channel import Channel, Handler
 from runtime.wire.errors import ChannelClosed, RemoteError, describe
 from runtime.wire.frames import MAX_FRAME
 from runtime.wire.push import PushSource
-from runtime.wire.streams import UNLIMITED, WINDOW, RemoteStream
+from runtime.wire.streams import UNLIMITED, WINDOW, RemoteStream, sink_of
 
 __all__ = [
     "MAX_FRAME",
@@ -37,4 +37,5 @@ __all__ = [
     "RemoteError",
     "RemoteStream",
     "describe",
+    "sink_of",
 ]  # fmt: skip

@@ -126,6 +126,11 @@ class RemoteStream:
             self._waiter.set_result(None)
 
 
+def sink_of(source: object) -> Callable[[Callable[[Any], bool]], None] | None:
+    """``attach_sink``, as of ``RemoteStream``, of a source that has it."""
+    return getattr(source, "attach_sink", None)
+
+
 class PullSource:
     """A local source that the peer may pull from."""
 
@@ -155,7 +160,7 @@ class PullSource:
     async def _pump(self) -> None:
         end: list[Any] = [END, self.handle]
         self.begun = True
-        attach_sink = getattr(self.source, "divert", None)  # as of ``RemoteStream``
+        attach_sink = sink_of(self.source)
         try:
             async for item in self.source:
                 while not self._send(item):

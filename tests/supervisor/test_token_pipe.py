@@ -119,3 +119,28 @@ async def test_an_item_is_diverted_only_past_a_reader_that_waits() -> None:
     assert (await reader, taken) == (8, [5, 7, 9, 11, 13])
     assert await anext(stream) == 15
     await asyncio.gather(channel.aclose(), peer.aclose())
+
+
+async def test_a_stream_that_is_passed_on_is_diverted_at_every_step() -> None:
+    """Two channels in a row, as a token's way is: no task in between is woken for an item."""
+    feed, (near, far), (next_near, next_far) = (
+        PushSource(lambda first, second: first + second, lambda: None),
+        socket.socketpair(),
+        socket.socketpair(),
+    )
+
+    async def no_calls(op: str, args: list[Any]) -> Any:
+        return op
+
+    source = await Channel.open(far, no_calls, sources=lambda op, args: feed)
+    middle = await Channel.open(near, no_calls)
+    outlet, reader = await Channel.open(next_near, no_calls), await Channel.open(next_far, no_calls)
+    passed_on = middle.ask("feed")
+    stream = reader.read(outlet.offer(passed_on))
+    feed.put("first")
+    assert await anext(stream) == "first"
+    await reader.call("echo")
+    assert passed_on._shortcut is not None
+    feed.put("second")
+    assert await anext(stream) == "second"
+    await asyncio.gather(*(channel.aclose() for channel in (source, middle, outlet, reader)))
