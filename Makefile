@@ -86,4 +86,4 @@ libgomp:  # llama.cpp's threads; slim images leave it out
 	@[ "$$(uname)" = Darwin ] || $(BIN)/python -c 'import ctypes; ctypes.CDLL("libgomp.so.1")' 2>/dev/null || .ci/libgomp
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .hypothesis .pytest_cache .mypy_cache .ruff_cache
