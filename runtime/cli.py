@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 import click
@@ -37,8 +37,7 @@ class _Command(click.Group):
         target = ELSEWHERE.get(cmd_name) or _of_products().get(cmd_name)
         if target is None:
             return None
-        module, _, name = target.partition(":")
-        command: click.Command = getattr(importlib.import_module(module), name)
+        command: click.Command = resolve_name(target)
         return command
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:

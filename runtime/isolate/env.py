@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterator, Sequence
+from pkgutil import resolve_name
 from typing import Any
 
 from runtime.isolate.remote import Caller
@@ -59,9 +59,4 @@ class Env:
 
 def build(table: Sequence[Sequence[Any]], channel: Channel) -> Env:
     """``table`` rows are [name, "module:Class" of the worker's half, its arguments]."""
-    return Env({name: _client(client)(name, Caller(channel, name), **args) for name, client, args in table})
-
-
-def _client(target: str) -> Any:
-    module, _, attribute = target.partition(":")
-    return getattr(importlib.import_module(module), attribute)
+    return Env({name: resolve_name(client)(name, Caller(channel, name), **args) for name, client, args in table})

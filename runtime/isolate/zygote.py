@@ -28,6 +28,7 @@ import runtime.isolate.control
 import runtime.isolate.main
 from runtime.isolate import loader, stack
 from runtime.memory import settle
+from runtime.processes import kill_group
 
 _PATIENCE = 10.0  # seconds an import may take before it is left to the isolates
 _children: set[int] = set()
@@ -150,15 +151,10 @@ def _reap(control: socket.socket) -> None:
     with contextlib.suppress(ChildProcessError):
         while (ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)) is not None:
             pid = ended.si_pid
-            _kill_family(pid)  # while its number is still its own
+            kill_group(pid)  # while its number is still its own
             _, status = os.waitpid(pid, 0)
             _children.discard(pid)
             _tell(control, ["exited", pid, os.waitstatus_to_exitcode(status)])
-
-
-def _kill_family(pid: int) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, signal.SIGKILL)
 
 
 def _tell(control: socket.socket, message: list[Any]) -> None:
@@ -168,7 +164,7 @@ def _tell(control: socket.socket, message: list[Any]) -> None:
 
 def _end() -> NoReturn:
     for pid in _children:
-        _kill_family(pid)
+        kill_group(pid)
     os._exit(0)
 
 

@@ -5,21 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from runtime.limits import cpu_count
+
 
 def usable() -> int:
     """Threads that a computation gains from: physical cores, as far as this process may use them."""
-    return min(available(), physical())
-
-
-def available() -> int:
-    """How many processors this process may use: a container's may be fewer than the machine's."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    cpus = len(affinity(0)) if affinity else os.cpu_count() or 1
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-    except (OSError, ValueError):
-        return cpus
-    return cpus if quota == "max" else max(1, min(cpus, round(int(quota) / int(period))))
+    return min(cpu_count(), physical())
 
 
 def physical() -> int:
@@ -28,4 +19,4 @@ def physical() -> int:
     return len({path.read_text() for path in siblings}) or os.cpu_count() or 1
 
 
-__all__ = ["available", "physical", "usable"]
+__all__ = ["physical", "usable"]
