@@ -11,21 +11,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from bindings.ai import error_table as table
 from bindings.ai.engine.protocol import EngineError
+from bindings.ai.error_table import ErrorCode
 from runtime.errors import PilotError
 
 
 class AiError(PilotError):
-    """A refusal with Workers AI's ``code``, HTTP ``status``, ``name`` (REST shows it) and ``description``.
+    """A refusal: a ``row`` of the table of errors, and the ``description`` of this one.
 
     ``headers``: what goes with the answer beside the request's id.
     """
 
     headers: Mapping[str, str] = {}
 
-    def __init__(self, code: int, status: int, name: str, description: str) -> None:
-        self.code, self.status, self.name, self.description = code, status, name, description
-        super().__init__(f"{code}: {description}")
+    def __init__(self, row: ErrorCode, description: str = "") -> None:
+        self.row, self.description = row, description or row.text
+        self.code, self.status, self.name = row.code, row.status, row.name
+        super().__init__(f"{self.code}: {self.description}")
 
     def envelope(self, request_id: str) -> dict[str, Any]:
         """The REST body, in the service's own key order."""
@@ -45,9 +48,6 @@ class AiError(PilotError):
 
 class AIGatewayError(AiError):
     """A refusal of an AI Gateway's own: its text stands alone, without name and request id (contract §1.7)."""
-
-    def __init__(self, code: int, status: int, description: str) -> None:
-        super().__init__(code, status, "InferenceUpstreamError", description)
 
     def envelope(self, request_id: str) -> dict[str, Any]:
         return self.binding()
@@ -72,101 +72,102 @@ class GatewayError(PilotError):
 
 
 def of_engine(error: EngineError) -> AiError:
-    return AiError(error.code, error.status, error.name, error.description)
+    return AiError(error.row, error.description)
 
 
 def no_such_model(model: str, hint: str = "") -> AiError:
-    text = f"No such model {model} or task"
-    return AiError(5007, 400, "No such model", f"{text}: {hint}" if hint else text)
+    text = table.NO_SUCH_MODEL.describe(model=model)
+    return AiError(table.NO_SUCH_MODEL, f"{text}: {hint}" if hint else text)
 
 
 def bad_input(detail: str) -> AiError:
-    return AiError(5006, 400, "Bad input", f"Error: {detail}")
+    return AiError(table.BAD_INPUT, table.BAD_INPUT.describe(detail=detail))
 
 
-def missing_body() -> AiError:
-    return AiError(3003, 400, "AiError", "Request is missing headers or body: body")
+def missing(part: str) -> AiError:
+    """``part``: "body", or a header's name."""
+    return AiError(table.MISSING_PART, table.MISSING_PART.describe(part=part))
 
 
 def too_large() -> AiError:
-    return AiError(3006, 413, "AiError", "Request is too large")
+    return AiError(table.TOO_LARGE)
 
 
 def lora_unsupported(model: str) -> AiError:
-    return AiError(5005, 405, "AiError", f"The model {model} does not support LoRa inference")
+    return AiError(table.NO_LORA, table.NO_LORA.describe(model=model))
 
 
 def capacity() -> AiError:
-    return AiError(3040, 429, "AiError", "Capacity temporarily exceeded, please try again.")
+    return AiError(table.CAPACITY)
 
 
 def batch_lost() -> AiError:
     """The queue's file cannot be read or written: the terminal says why."""
-    return AiError(3043, 500, "AiError", "The batch queue cannot be used: its disk is full or broken")
+    return AiError(table.INTERNAL, "The batch queue cannot be used: its disk is full or broken")
 
 
 def finetunes_lost() -> AiError:
     """The same of the fine-tunes' file."""
-    return AiError(3043, 500, "AiError", "The fine-tunes cannot be used: their disk is full or broken")
+    return AiError(table.INTERNAL, "The fine-tunes cannot be used: their disk is full or broken")
 
 
 def rate_limited() -> AIGatewayError:
-    return AIGatewayError(2003, 429, "Rate limited")
+    return AIGatewayError(table.RATE_LIMITED)
 
 
 def timed_out(milliseconds: float) -> AiError:
     """No first byte within ``requestTimeoutMs``."""
-    return AiError(3007, 408, "AiError", f"Request timeout: no answer within {milliseconds:g} ms")
+    return AiError(table.TIMEOUT, table.TIMEOUT.describe(milliseconds=f"{milliseconds:g}"))
 
 
 def retired(model: str, date: str) -> AiError:
-    text = f"{model} was deprecated on {date}. See the model catalog for alternatives"
-    return AiError(5028, 410, "Model has been deprecated", text)
+    return AiError(table.RETIRED, table.RETIRED.describe(model=model, date=date))
 
 
 def internal() -> AiError:
     """Ours or the engine's failure. The contract lists no code for it; 3043 is what clients report seeing."""
-    return AiError(3043, 500, "AiError", "Internal server error")
+    return AiError(table.INTERNAL)
 
 
 # The layer in front of it (contract §1.2); each answer has a key order of its own
 
 
 def wrong_token() -> GatewayError:
-    errors = [{"code": 10000, "message": "Authentication error"}]
-    return GatewayError(401, {"result": None, "success": False, "errors": errors, "messages": []})
+    errors = [_shown(table.WRONG_TOKEN)]
+    body = {"result": None, "success": False, "errors": errors, "messages": []}
+    return GatewayError(table.WRONG_TOKEN.status, body)
 
 
 def no_credentials() -> GatewayError:
-    missing = "Missing X-Auth-Key, X-Auth-Email or Authorization headers"
-    return _refused(400, {"code": 9106, "message": missing})
+    return _refused(table.NO_CREDENTIALS, _shown(table.NO_CREDENTIALS))
 
 
 def malformed_credentials() -> GatewayError:
-    chain = [{"code": 6111, "message": "Invalid format for Authorization header"}]
-    return _refused(400, {"code": 6003, "message": "Invalid request headers", "error_chain": chain})
+    chain = [_shown(table.INVALID_AUTHORIZATION)]
+    return _refused(table.INVALID_HEADERS, {**_shown(table.INVALID_HEADERS), "error_chain": chain})
 
 
 def foreign_page(origin: str) -> GatewayError:
     """A browser's, which sends such a request for any page: the service has no such refusal."""
-    text = f'Pages of {origin} may not use this server: send a key, or name them in [pilot] cors = ["{origin}"]'
-    return _refused(403, {"code": 9109, "message": text})
+    return _refused(table.FOREIGN_PAGE, _shown(table.FOREIGN_PAGE, origin=origin))
 
 
 def no_route(path: str) -> GatewayError:
-    could_not = f"Could not route to {path}, perhaps your object identifier is invalid?"
-    no_route = {"code": 7000, "message": "No route for that URI"}
-    return _refused(404, {"code": 7003, "message": could_not}, no_route)
+    return _refused(table.UNROUTABLE, _shown(table.UNROUTABLE, path=path), _shown(table.NO_ROUTE))
 
 
 def wrong_method(method: str, allowed: str) -> GatewayError:
-    error = {"code": 10405, "message": f"Method {method} not allowed, use {allowed}"}
-    return _refused(405, error, headers={"allow": allowed})
+    error = _shown(table.WRONG_METHOD, method=method, allowed=allowed)
+    return _refused(table.WRONG_METHOD, error, headers={"allow": allowed})
 
 
-def _refused(status: int, *errors: dict[str, Any], headers: dict[str, str] | None = None) -> GatewayError:
+def _shown(row: ErrorCode, **fields: str) -> dict[str, Any]:
+    return {"code": row.code, "message": row.describe(**fields)}
+
+
+def _refused(row: ErrorCode, *errors: dict[str, Any], headers: dict[str, str] | None = None) -> GatewayError:
     body = {"success": False, "errors": list(errors), "messages": [], "result": None}
-    return GatewayError(status, body, headers)
+    return GatewayError(row.status, body, headers)
 
 
 __all__ = [
@@ -180,7 +181,7 @@ __all__ = [
     "internal",
     "lora_unsupported",
     "malformed_credentials",
-    "missing_body",
+    "missing",
     "no_credentials",
     "no_route",
     "no_such_model",

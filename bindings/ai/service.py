@@ -24,6 +24,7 @@ from bindings.ai.catalog.models import Model
 from bindings.ai.catalog.resolve import EMBEDDED, Catalog, Served, automatic_engine
 from bindings.ai.engine import tasks
 from bindings.ai.engine.protocol import Delta, EngineError, EngineSpec, Generate
+from bindings.ai.error_table import INTERNAL
 from bindings.ai.errors import AiError, bad_input, internal, of_engine
 from bindings.ai.finetunes.adapters import Adapters, NoAdapters
 from bindings.ai.gateway.gateway import GatewayCall, Gateways
@@ -223,7 +224,7 @@ class AIService:
         if isinstance(error, EngineError):
             return of_engine(error)
         if isinstance(error, UserError):
-            return AiError(3043, 500, "AiError", error.what)
+            return AiError(INTERNAL, error.what)
         self._observer.fault(error, request_id)
         return internal()
 

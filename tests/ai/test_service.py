@@ -9,6 +9,7 @@ import pytest
 
 from bindings.ai.catalog.resolve import EMBEDDED, Catalog
 from bindings.ai.engine.protocol import Delta, EngineError, EngineSpec
+from bindings.ai.error_table import CAPACITY
 from bindings.ai.errors import AiError
 from bindings.ai.service import ServiceSettings
 from runtime.errors import UserError
@@ -86,7 +87,7 @@ async def test_a_stream_begins_when_its_request_is_taken() -> None:
 
 async def test_what_fails_between_taking_and_the_first_token() -> None:
     """It is an event of the stream; a gateway, which may try again, hears of it before the stream begins."""
-    service = serve(Scripted([Delta("", 0, 3)], EngineError(3040, 429, "Capacity exceeded")))
+    service = serve(Scripted([Delta("", 0, 3)], EngineError(CAPACITY, "Capacity exceeded")))
     answer = await service.run(INT8, {"prompt": "a", "stream": True})
     assert answer.stream is not None
     assert b'"code":3040' in await read(answer.stream)
@@ -96,7 +97,7 @@ async def test_what_fails_between_taking_and_the_first_token() -> None:
 
 
 async def test_a_stream_that_breaks_ends_with_an_error_event_and_no_done() -> None:
-    engine = Scripted([Delta("New", 1, 2)], EngineError(3040, 429, "Capacity exceeded"))
+    engine = Scripted([Delta("New", 1, 2)], EngineError(CAPACITY, "Capacity exceeded"))
     answer = await serve(engine).run(INT8, {"prompt": "a", "stream": True}, request_id="id")
     assert answer.stream is not None
     assert await read(answer.stream) == (
@@ -110,7 +111,7 @@ async def test_a_stream_that_breaks_ends_with_an_error_event_and_no_done() -> No
 @pytest.mark.parametrize(
     ("error", "code", "text"),
     [
-        (EngineError(3040, 429, "Capacity exceeded"), 3040, "Capacity exceeded"),
+        (EngineError(CAPACITY, "Capacity exceeded"), 3040, "Capacity exceeded"),
         (UserError("no such file", where="/secret/path"), 3043, "no such file"),
         (ZeroDivisionError("secret"), 3043, "Internal server error"),
     ],

@@ -163,9 +163,9 @@ def test_tests_are_no_packages() -> None:
 
 
 ROOMS = (
-    "engine", "errors", "engines", "settings", "catalog", "inputs", "answers", "tasks", "observe", "gateway", "batch",
-    "finetunes", "markdown", "schemas", "service", "stores", "http", "openai", "anthropic", "methods", "worker",
-    "binding", "rest", "shim", "product",
+    "error_table", "engine", "errors", "engines", "settings", "catalog", "inputs", "answers", "tasks", "observe",
+    "gateway", "batch", "finetunes", "markdown", "schemas", "service", "stores", "http", "openai", "anthropic",
+    "methods", "worker", "binding", "rest", "shim", "product",
 )  # fmt: skip
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from bindings.ai import error_table as table
+from bindings.ai.answers.openai_errors import STATUSES
 from bindings.ai.errors import AiError, GatewayError
 
 TYPES = {400: "invalid_request_error", 401: "authentication_error", 403: "permission_error", 404: "not_found_error",
          408: "timeout_error", 413: "request_too_large", 429: "rate_limit_error"}  # fmt: skip
-STATUSES = {5005: 400, 5007: 404, 5021: 400, 5028: 404, 6003: 401, 9106: 401}  # where Anthropic's is another
 MESSAGES = {  # what Anthropic's clients look for
-    9106: "No API key was sent. Send one as 'x-api-key', or as 'Authorization: Bearer …'",
-    5021: "prompt is too long: {}",
+    table.NO_CREDENTIALS.code: "No API key was sent. Send one as 'x-api-key', or as 'Authorization: Bearer …'",
+    table.CONTEXT_EXCEEDED.code: "prompt is too long: {}",
 }
 
 

@@ -9,18 +9,33 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from bindings.ai import error_table as table
+
 CODES = {
-    3030: "context_length_exceeded", 5021: "context_length_exceeded", 5007: "model_not_found", 5028: "model_not_found",
-    6003: "invalid_api_key", 9106: "invalid_api_key", 10000: "invalid_api_key", 3006: "request_too_large",
-}  # fmt: skip
-STATUSES = {5005: 400, 5007: 404, 5021: 400, 5028: 404, 6003: 401, 9106: 401}  # OpenAI's, where the service's differ
+    table.TEXT_TOO_LONG.code: "context_length_exceeded",
+    table.CONTEXT_EXCEEDED.code: "context_length_exceeded",
+    table.NO_SUCH_MODEL.code: "model_not_found",
+    table.RETIRED.code: "model_not_found",
+    table.INVALID_HEADERS.code: "invalid_api_key",
+    table.NO_CREDENTIALS.code: "invalid_api_key",
+    table.WRONG_TOKEN.code: "invalid_api_key",
+    table.TOO_LARGE.code: "request_too_large",
+}
+STATUSES = {  # OpenAI's and Anthropic's, where the service's differ
+    table.NO_LORA.code: 400,
+    table.NO_SUCH_MODEL.code: 404,
+    table.CONTEXT_EXCEEDED.code: 400,
+    table.RETIRED.code: 404,
+    table.INVALID_HEADERS.code: 401,
+    table.NO_CREDENTIALS.code: 401,
+}
 KEYS = {  # what the layer in front says of credentials, for who knows them as an API key
-    6003: "The API key is malformed: send it as 'Authorization: Bearer KEY'",
-    9106: "No API key was sent: send it as 'Authorization: Bearer KEY'",
-    10000: "Incorrect API key",
+    table.INVALID_HEADERS.code: "The API key is malformed: send it as 'Authorization: Bearer KEY'",
+    table.NO_CREDENTIALS.code: "No API key was sent: send it as 'Authorization: Bearer KEY'",
+    table.WRONG_TOKEN.code: "Incorrect API key",
 }
 WINDOW = "This model's maximum context length is exceeded (context_length_exceeded). "  # litellm and langchain go by it
-BAD_INPUT = 5006
+BAD_INPUT = table.BAD_INPUT.code
 COMPLAINTS = {  # what the first complaint of ``bindings.ai.inputs.checks`` has in it → OpenAI's code
     "required properties": "missing_required_parameter", "Type mismatch": "invalid_type",
     "not served": "unsupported_parameter",

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from bindings.ai.answers.message_errors import told
 from bindings.ai.catalog.models import TEXT_GENERATION
+from bindings.ai.error_table import BAD_INPUT
 from bindings.ai.errors import AiError, GatewayError
 from bindings.ai.http.asked import asked
 from bindings.ai.http.auth import Auth, encoded
@@ -57,7 +58,7 @@ class MessagesRest:
     def _require(self, id: str) -> None:
         model = self.service.catalog.model(id)
         if model.task != TEXT_GENERATION:
-            raise AiError(5006, 400, "Bad input", f"model: {model.id} is for {model.task}")
+            raise AiError(BAD_INPUT, f"model: {model.id} is for {model.task}")
 
 
 def refused(error: AiError | GatewayError, request_id: str) -> Response:

@@ -19,6 +19,7 @@ import msgspec
 
 from bindings.ai.answers.answer import RunAnswer, StreamStats
 from bindings.ai.batch.store import BatchStore, Outcome, Progress, QueueFull, Request
+from bindings.ai.error_table import CAPACITY, TIMEOUT
 from bindings.ai.errors import AiError, bad_input, batch_lost, capacity, too_large
 from bindings.ai.gateway import options as gateway_options
 from bindings.ai.gateway.options import Retries
@@ -26,7 +27,7 @@ from bindings.ai.inputs.checks import mismatch
 from bindings.sqlite import StoreError
 
 LARGEST = 10_000_000  # bytes of a batch as JSON
-PASSING = frozenset({3007, 3040})  # codes of failures that another attempt may not meet
+PASSING = frozenset({TIMEOUT.code, CAPACITY.code})  # failures that another attempt may not meet
 ATTEMPTS = Retries(max_attempts=5, retry_delay_ms=1000, backoff="exponential")
 PAUSE = 5.0  # seconds before a disk that is full or broken is tried again
 

@@ -33,6 +33,7 @@ from bindings.ai.engine.protocol import (
     ModelUnavailable,
     StillLoading,
 )
+from bindings.ai.error_table import INTERNAL, TABLE
 from runtime.errors import UserError
 from runtime.wire import ChannelClosed, RemoteError
 
@@ -222,8 +223,8 @@ class EngineClient:
             self._put_away(process)
             return EngineLost()
         if "code" in error.fields:
-            return EngineError(error.fields["code"], error.fields["status"], error.message, error.name)
-        return EngineError(3043, 500, f"Internal server error: {error.message or error.name}")
+            return EngineError(TABLE[error.fields["code"]], error.message)
+        return EngineError(INTERNAL, f"Internal server error: {error.message or error.name}")
 
     def _put_away(self, process: EngineProcess) -> None:
         """Its model is dead: later requests wait for the next process, and this one need not say goodbye."""

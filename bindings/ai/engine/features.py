@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bindings.ai.engine.protocol import EngineError, EngineInfo, Generate
+from bindings.ai.engine.protocol import EngineError, EngineInfo, Generate, bad_input
+from bindings.ai.error_table import JSON_UNMET, NO_LORA
 
 ALL = ("chat_template_kwargs", "ignore_eos", "image_url", "json_schema", "logit_bias", "logprobs", "lora", "n",
        "reasoning_effort", "tools")  # fmt: skip
@@ -43,10 +44,10 @@ def check(request: Generate, info: EngineInfo) -> None:
         if name not in info.features:
             raise no_lora(info) if name == "lora" else refused(name, info.engine)
         if name in OF_CHATS and request.raw and request.messages is None:
-            raise EngineError(5006, 400, f"Error: option '{name}' goes with a chat, not with raw text", "Bad input")
+            raise bad_input(f"option '{name}' goes with a chat, not with raw text")
     for url in images(request):
         if not url.startswith("data:"):  # nothing here fetches what a stranger names
-            raise EngineError(5006, 400, "Error: an image must be a data: URI", name="Bad input")
+            raise bad_input("an image must be a data: URI")
 
 
 def forced(request: Generate) -> bool:
@@ -55,17 +56,16 @@ def forced(request: Generate) -> bool:
 
 
 def refused(name: str, engine: str) -> EngineError:
-    what = f"option '{NAMES.get(name, name)}' is not served by the engine {engine}"
-    return EngineError(5006, 400, f"Error: {what}", name="Bad input")
+    return bad_input(f"option '{NAMES.get(name, name)}' is not served by the engine {engine}")
 
 
 def no_lora(info: EngineInfo) -> EngineError:
-    return EngineError(5005, 405, f"The model {info.model} does not support LoRa inference")
+    return EngineError(NO_LORA, NO_LORA.describe(model=info.model))
 
 
 def no_json() -> EngineError:
     """A schema that cannot be turned into a grammar."""
-    return EngineError(5024, 400, "JSON Mode couldn't be met")
+    return EngineError(JSON_UNMET)
 
 
 __all__ = ["ALL", "OF_CHATS", "check", "forced", "images", "no_json", "no_lora", "refused", "wanted"]

@@ -17,6 +17,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 
+from bindings.ai.error_table import BAD_INPUT, CAPACITY, CONTEXT_EXCEEDED, INTERNAL, TIMEOUT, ErrorCode
 from runtime.wire import PushSource
 
 UNLIMITED = 2**31 - 1  # tokens, where no window is known
@@ -124,23 +125,31 @@ class EngineInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EngineError(Exception):
-    """A refusal or failure with Workers AI's ``code``, HTTP ``status`` and error ``name`` (contract §1.7)."""
+    """A refusal or failure: a row of the table of errors, and what is said of this one."""
 
-    def __init__(self, code: int, status: int, description: str, name: str = "AiError") -> None:
-        self.code, self.status, self.description, self.name = code, status, description, name
-        super().__init__(description)
+    def __init__(self, row: ErrorCode, description: str = "") -> None:
+        self.row, self.description, self.name = row, description or row.text, row.name
+        super().__init__(self.description)
+
+    @property
+    def code(self) -> int:
+        return self.row.code
 
     @property
     def fields(self) -> dict[str, Any]:
         """What crosses between processes beside the name and the text."""
-        return {"code": self.code, "status": self.status}
+        return {"code": self.code}
+
+
+def bad_input(detail: str) -> EngineError:
+    return EngineError(BAD_INPUT, BAD_INPUT.describe(detail=detail))
 
 
 class EngineLost(EngineError):
     """429 / 3040: the model's process ended under the request. It is being restarted: ask again."""
 
     def __init__(self) -> None:
-        super().__init__(3040, 429, "The model stopped and is being restarted, please try again.")
+        super().__init__(CAPACITY, "The model stopped and is being restarted, please try again.")
 
     @property
     def fields(self) -> dict[str, Any]:
@@ -151,26 +160,21 @@ class ModelUnavailable(EngineError):
     """500 / 3043: the model cannot be loaded here; ``description`` says why and what to do about it."""
 
     def __init__(self, description: str) -> None:
-        super().__init__(3043, 500, description)
+        super().__init__(INTERNAL, description)
 
 
 class StillLoading(EngineError):
     """408 / 3007: the caller's patience (``load_timeout``) ended before the model was ready."""
 
     def __init__(self, model: str, seconds: float) -> None:
-        super().__init__(3007, 408, f"{model} is still loading after {seconds:g} s, please try again.")
+        super().__init__(TIMEOUT, f"{model} is still loading after {seconds:g} s, please try again.")
 
 
 class ContextExceeded(EngineError):
     """413 / 5021, raised before inference."""
 
     def __init__(self, tokens: int, limit: int, what: str = "input and maximum output tokens") -> None:
-        super().__init__(
-            5021,
-            413,
-            f"The estimated number of {what} ({tokens}) exceeded this model context window limit ({limit}).",
-            name="Ai",
-        )
+        super().__init__(CONTEXT_EXCEEDED, CONTEXT_EXCEEDED.describe(what=what, tokens=tokens, limit=limit))
 
 
 class Engine(Protocol):

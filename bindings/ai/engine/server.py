@@ -31,7 +31,17 @@ from typing import Any
 import msgspec
 
 from bindings.ai.engine import tasks
-from bindings.ai.engine.protocol import ENGINES, Delta, Engine, EngineError, EngineInfo, EngineSpec, Feeding, Generate
+from bindings.ai.engine.protocol import (
+    ENGINES,
+    Delta,
+    Engine,
+    EngineError,
+    EngineInfo,
+    EngineSpec,
+    Feeding,
+    Generate,
+    bad_input,
+)
 from runtime.errors import UserError
 from runtime.memory import settle
 from runtime.wire import Channel, PushSource
@@ -104,7 +114,7 @@ class EngineServer:
     async def _perform(self, task: tasks.Task, request_id: str) -> Any:
         perform = getattr(self.engine, "perform", None)
         if perform is None or self.engine is None:
-            raise EngineError(5006, 400, f"Error: the engine {_name(self.engine)} tells no tokens", "Bad input")
+            raise bad_input(f"the engine {_name(self.engine)} tells no tokens")
         try:
             return await perform(task, request_id)
         except EngineError:

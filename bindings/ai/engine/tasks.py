@@ -7,7 +7,8 @@ from typing import Any, Protocol
 
 import msgspec
 
-from bindings.ai.engine.protocol import Delta, EngineError, Generate
+from bindings.ai.engine.protocol import Delta, EngineError, Generate, bad_input
+from bindings.ai.error_table import TEXT_TOO_LONG
 
 GENERATE = "generate"  # the runner of every engine in ``bindings.ai.engine.protocol.ENGINES``
 
@@ -117,11 +118,11 @@ class TextTooLong(EngineError):
     """400 / 3030: a text that its model cannot read whole, and that may not be cut (contract §1.7)."""
 
     def __init__(self, tokens: int, limit: int) -> None:
-        super().__init__(3030, 400, f"Max context reached {tokens} tokens but model supports only {limit}")
+        super().__init__(TEXT_TOO_LONG, TEXT_TOO_LONG.describe(tokens=tokens, limit=limit))
 
 
 def no_such_token(number: int) -> EngineError:
-    return EngineError(5006, 400, f"Error: '/tokens': the model has no token {number}", "Bad input")
+    return bad_input(f"'/tokens': the model has no token {number}")
 
 
 ENGINES_BY_RUNNER = {

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from bindings.ai.error_table import TOO_LARGE
 from bindings.ai.errors import AiError, bad_input, too_large
 from runtime.errors import RequestError
 
@@ -108,7 +109,7 @@ class _Form:
         if self._part == "file":
             self._size += end - start
             if self._size > self._limit:
-                raise AiError(3006, 413, "AiError", f"Request is too large: a file has at most {self._limit} bytes")
+                raise AiError(TOO_LARGE, f"{TOO_LARGE.text}: a file has at most {self._limit} bytes")
             self._out.write(data[start:end])
         elif self._part == "file_name":
             self._name += data[start:end]

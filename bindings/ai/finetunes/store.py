@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from bindings.ai.catalog.models import Model
+from bindings.ai.error_table import FINETUNE_INCOMPLETE, NO_SUCH_FINETUNE
 from bindings.ai.errors import AiError, bad_input, finetunes_lost
 from bindings.ai.finetunes import adapter, form_file
 from bindings.ai.finetunes.adapters import refuse_without_lora
@@ -31,7 +32,6 @@ STEPS = [
         id TEXT PRIMARY KEY, model TEXT NOT NULL, name TEXT UNIQUE NOT NULL, description TEXT NOT NULL,
         public INTEGER NOT NULL, created_at TEXT NOT NULL, modified_at TEXT NOT NULL, version TEXT NOT NULL)"""
 ]
-UNKNOWN = 3042
 ORDERS = ("created_at", "modified_at", "name", "model", "id")
 
 Row = dict[str, Any]
@@ -106,13 +106,13 @@ class Finetunes:
         try:
             row = await self.get(lora)
         except AiError as error:
-            raise bad_input(error.description) if error.code == UNKNOWN else error from None
+            raise bad_input(error.description) if error.row is NO_SUCH_FINETUNE else error from None
         if row["model"] != model.id:
             raise bad_input(f"the finetune '{row['name']}' is of {row['model']}, not of {model.id}")
         place = self._folder / row["id"] / row["version"]
         if not row["version"] or not all((place / name).is_file() for name in adapter.CHECKS):
             files = " and ".join(adapter.CHECKS)
-            raise AiError(3039, 400, "AiError", f"Finetune is missing required files ({files})")
+            raise AiError(FINETUNE_INCOMPLETE, FINETUNE_INCOMPLETE.describe(files=files))
         return str(place)
 
     def _keep(self, db: sqlite3.Connection, id: str, name: str, part: Path) -> None:
@@ -175,7 +175,7 @@ def _insert(db: sqlite3.Connection, row: Row) -> None:
 def _row(db: sqlite3.Connection, id: str) -> Row:
     rows = _rows(db.execute("SELECT * FROM finetune WHERE ?1 IN (id, name) ORDER BY id != ?1", (id,)))
     if not rows:
-        raise AiError(UNKNOWN, 404, "AiError", f"there is no finetune '{id[:100]}'")
+        raise AiError(NO_SUCH_FINETUNE, NO_SUCH_FINETUNE.describe(id=id[:100]))
     return rows[0]
 
 

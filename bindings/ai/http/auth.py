@@ -126,7 +126,7 @@ async def read(request: Request) -> bytes:
 def decoded(content: bytes) -> Any:
     """JSON. Raises AiError 3003 when there is nothing, 5006 when it is malformed."""
     if not content:
-        raise errors.missing_body()
+        raise errors.missing("body")
     try:
         return msgspec.json.decode(content)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:

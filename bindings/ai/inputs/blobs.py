@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from bindings.ai import errors
+from bindings.ai.error_table import NOT_BASE64
 from bindings.ai.errors import bad_input
 from bindings.ai.inputs import checks
 from runtime.errors import RequestError
@@ -32,7 +33,7 @@ async def object_or_file(request: Request) -> dict[str, Any] | bytes:
     except RequestError as error:
         raise (errors.too_large() if error.status == 413 else bad_input(error.what)) from None
     if not data:
-        raise errors.missing_body()
+        raise errors.missing("body")
     return data if kind.startswith(BINARY) else _object(data, certain="json" in kind)
 
 
@@ -69,7 +70,7 @@ def _decoded(text: str) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
-        raise errors.AiError(5004, 400, "AiError", "Invalid data type for base64 input: `string`") from None
+        raise errors.AiError(NOT_BASE64) from None
 
 
 def _bytes(numbers: list[Any], at: str) -> bytes:

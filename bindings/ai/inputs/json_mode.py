@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from bindings.ai.error_table import JSON_UNMET
 from bindings.ai.errors import AiError
 from bindings.ai.inputs import strict
 from bindings.ai.inputs.checks import Fields, mismatch, required
@@ -72,7 +73,7 @@ def matches(answer: str, schema: Fields) -> bool:
 
 
 def unmet() -> AiError:
-    return AiError(5024, 400, "AiError", "JSON Mode couldn't be met")
+    return AiError(JSON_UNMET)
 
 
 def _schema(given: Any, at: str) -> Iterator[str]:

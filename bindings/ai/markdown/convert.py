@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from bindings.ai.error_table import INTERNAL
 from bindings.ai.errors import AiError, bad_input
 from bindings.ai.markdown.formats import FORMATS, ending_of
 from bindings.ai.markdown.process import LONGEST, SECONDS, WALL, Answer, Request
@@ -156,7 +157,7 @@ def _options(given: Any) -> MarkdownOptions:
 def _check_installed() -> None:
     if find_spec("markitdown") is None:
         remedy = "pip install -e '.[markdown]'"
-        raise AiError(3043, 500, "AiError", f"toMarkdown is not installed on this machine; it needs: {remedy}")
+        raise AiError(INTERNAL, f"toMarkdown is not installed on this machine; it needs: {remedy}")
 
 
 def _estimate(text: str) -> int:

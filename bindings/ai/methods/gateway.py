@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
+from bindings.ai.error_table import NOT_FOUND
 from bindings.ai.errors import AiError, bad_input
 from bindings.ai.gateway import options as gateway_options
 from bindings.ai.gateway.log import PROVIDER, patch
@@ -117,7 +118,8 @@ def unreadable() -> CallError:
 
 
 def _not_found(gateway: Any, log: Any) -> CallError:
-    return CallError("AiGatewayLogNotFound", f"Gateway {str(gateway)[:64]} has no log {str(log)[:64]}", status=404)
+    text = NOT_FOUND.describe(gateway=str(gateway)[:64], log=str(log)[:64])
+    return CallError("AiGatewayLogNotFound", text, status=NOT_FOUND.status)
 
 
 __all__ = ["GatewayMethods"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from bindings.ai.answers.answer import RunAnswer
+from bindings.ai.error_table import NO_SUCH_PROVIDER
 from bindings.ai.errors import AIGatewayError, bad_input
 from bindings.ai.gateway.log import PROVIDER
 from bindings.ai.inputs.checks import Fields, mismatch
@@ -30,7 +31,8 @@ async def ask(service: AIService, step: Any, options: dict[str, Any], request_id
         raise bad_input(mismatch("/", step, "object"))
     provider, endpoint = step.get("provider"), str(step.get("endpoint") or "").strip("/")
     if provider not in (PROVIDER, COMPAT):
-        raise AIGatewayError(2008, 400, f"Invalid provider: only {PROVIDER!r} and {COMPAT!r} are served here")
+        providers = f"{PROVIDER!r} and {COMPAT!r}"
+        raise AIGatewayError(NO_SUCH_PROVIDER, NO_SUCH_PROVIDER.describe(providers=providers))
     if provider == COMPAT or endpoint.startswith("v1/"):
         model, inputs = _named(step.get("query"), provider)
         return Answered(await _openai(service, endpoint.removeprefix("v1/"), model, inputs, options, request_id), True)

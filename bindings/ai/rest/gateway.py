@@ -21,6 +21,7 @@ from typing import Any
 import msgspec
 
 from bindings.ai import errors
+from bindings.ai.error_table import INTERNAL, NOT_FOUND
 from bindings.ai.errors import AiError
 from bindings.ai.gateway.log import PROVIDER
 from bindings.ai.http.auth import ROOT, Auth, Handler, encoded, json_object, read, succeeded
@@ -163,7 +164,8 @@ def handed_over(answer: Any) -> Response:
 
 
 def call_failed(error: CallError) -> Response:
-    told: list[dict[str, Any]] = [{"code": 7002 if error.fields["status"] == 404 else 3043, "message": str(error)}]
+    row = NOT_FOUND if error.fields["status"] == NOT_FOUND.status else INTERNAL
+    told: list[dict[str, Any]] = [{"code": row.code, "message": str(error)}]
     return encoded({"success": False, "errors": told, "messages": [], "result": None}, error.fields["status"])
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from bindings.ai import errors
+from bindings.ai import error_table, errors
 from bindings.ai.answers.answer import RunAnswer
 from bindings.ai.catalog import search as catalog_search
 from bindings.ai.errors import AiError, bad_input
@@ -68,7 +68,7 @@ class Proxy:
         try:
             version = url.search_params.get("version") or ""
             if version not in VERSIONS:
-                raise AiError(5019, 405, "AiError", f"The version {version[:20]!r} of the SDK is deprecated")
+                raise AiError(error_table.OLD_SDK, error_table.OLD_SDK.describe(version=repr(version[:20])))
             model = self._model(request)
             inputs, options = await self._asked(request, url, model)
             options = gateway_options.joined(options, request.headers.raw())
@@ -142,7 +142,7 @@ def _meant(request: Request) -> URL:
 
 
 def _missing(header: str) -> AiError:
-    return AiError(3003, 400, "AiError", f"Request is missing headers or body: {header}")
+    return errors.missing(header)
 
 
 def _bare(answer: RunAnswer, *, zipped: bool) -> Response:

@@ -12,6 +12,7 @@ import pytest
 
 from bindings.ai.answers.answer import RunAnswer
 from bindings.ai.engine.protocol import Delta, EngineError, Extra
+from bindings.ai.error_table import CAPACITY
 from bindings.ai.errors import AiError
 from bindings.ai.inputs.text import CHAT, COMPLETION, OPENAI, RESPONSES
 from service_support import INT8, Scripted, read, serve
@@ -286,7 +287,7 @@ async def test_padding_on_run_but_not_on_openais_routes() -> None:
 
 
 async def test_a_chat_stream_that_breaks_says_so_in_both_dialects() -> None:
-    engine = Scripted([Delta("a", 1, 5)], EngineError(3040, 429, "Capacity exceeded"))
+    engine = Scripted([Delta("a", 1, 5)], EngineError(CAPACITY, "Capacity exceeded"))
     answer = await serve(engine).run(INT8, {**HI, "stream": True}, request_id="id", form=CHAT)
     assert answer.stream is not None
     *_, last, end = (await read(answer.stream)).split(b"\n\n")

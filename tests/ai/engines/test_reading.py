@@ -17,6 +17,7 @@ from bindings.ai.engines.openai.read import deltas
 from bindings.ai.engines.thoughts import Thoughts
 from bindings.ai.engines.tool_prompt import Calls, call_schema, taught
 from bindings.ai.engines.vllm import parsers as vllm_parsers
+from bindings.ai.error_table import INTERNAL
 
 TOOLS = [{"type": "function", "function": {"name": name, "parameters": {"type": "object"}}} for name in ("one", "two")]
 CALL = '<tool_call>\n{"name": "one", "arguments": {"a": "<b>"}}\n</tool_call>'
@@ -195,7 +196,7 @@ async def events(*events: Any, done: bool = True) -> aiohttp.StreamReader:
 
 async def answer(*given: Any, answers: int = 1, logprobs: int | None = None, done: bool = True) -> list[Delta]:
     def refusal(status: int, body: str) -> EngineError:
-        return EngineError(3043, status, body)
+        return EngineError(INTERNAL, body)
 
     return [delta async for delta in deltas(await events(*given, done=done), answers, logprobs, refusal)]
 

@@ -25,6 +25,7 @@ from bindings.ai.engine.tasks import Embed, Embedded, Task, TextTooLong
 from bindings.ai.engines.llamacpp import engine as llamacpp
 from bindings.ai.engines.llamacpp import load as llamacpp_load
 from bindings.ai.engines.llamacpp.read import refusal
+from bindings.ai.error_table import NO_SUCH_MODEL
 
 _MINILM = {"n_ctx": 256}  # what sentence-transformers reads with it, although it has 512 positions
 _DEFAULTS = {"n_ctx": 512, "n_parallel": 16, "verbosity": 1, "ui": False, "embedding": True}
@@ -79,7 +80,7 @@ class LlamaCppEmbedding:
     async def perform(self, task: Task, request_id: str) -> Embedded:
         """Raises EngineError 3030 for a text that is too long and may not be cut, 5007 for any other task."""
         if not isinstance(task, Embed):
-            raise EngineError(5007, 400, "llama.cpp makes embeddings and no other task's answers", "No such model")
+            raise EngineError(NO_SUCH_MODEL, "llama.cpp makes embeddings and no other task's answers")
         server = await self._server(task.pooling or self._own)
         found, step = Embedded(vectors=[], pooling=server.pooling, tokens=0), self._options["n_parallel"]
         self.live += 1

@@ -43,6 +43,7 @@ from bindings.ai.engines.llamacpp.load import EMBEDDED, existing, gpus, library,
 from bindings.ai.engines.llamacpp.read import Completion, Reader, refusal
 from bindings.ai.engines.thoughts import END, Thoughts
 from bindings.ai.engines.tool_calls import Calls
+from bindings.ai.error_table import ENGINE_REFUSED
 
 FEATURES = frozenset(features.ALL) - {"image_url", "lora"}
 _DEFAULTS = {"n_ctx": 8192, "n_parallel": 4, "verbosity": 1, "ui": False}
@@ -136,7 +137,7 @@ class LlamaCppEngine:
         """llama.cpp would pass over a token that there is not, or end."""
         for number in numbers:
             if not 0 <= number < self._model.words:
-                raise EngineError(8007, 400, f"{name}: the model has no token {number}")
+                raise EngineError(ENGINE_REFUSED, f"{name}: the model has no token {number}")
 
     def _start(self, asked: dict[str, Any]) -> Completion:
         """Run one completion in a thread; its slot is free again when llama.cpp has let go of it."""

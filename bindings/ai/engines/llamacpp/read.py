@@ -9,6 +9,7 @@ from typing import Any
 from bindings.ai.engine.protocol import Delta, EngineError, Extra
 from bindings.ai.engines.thoughts import Thoughts
 from bindings.ai.engines.tool_calls import Calls
+from bindings.ai.error_table import ENGINE_REFUSED
 
 
 class Completion:
@@ -85,7 +86,7 @@ def _token(one: dict[str, Any]) -> dict[str, Any]:
 
 
 def refusal(error: dict[str, Any]) -> EngineError:
-    return EngineError(8007, 400, str(error.get("message", error)))
+    return EngineError(ENGINE_REFUSED, str(error.get("message", error)))
 
 
 __all__ = ["Completion", "Reader", "refusal"]

@@ -25,6 +25,7 @@ from bindings.ai.engines.openai import errors
 from bindings.ai.engines.openai.ask import Habits, path_and_body
 from bindings.ai.engines.openai.read import deltas
 from bindings.ai.engines.openai.sse import Body
+from bindings.ai.error_table import INTERNAL
 from runtime.errors import ConfigError, UserError
 
 _CONNECT = 10.0  # seconds
@@ -118,7 +119,7 @@ class OpenAIEngine:
     def _refusal(self, response: Any, text: str) -> EngineError:
         if response.method != "POST":  # so redirects end that are not 307 or 308
             moved = str(response.url.with_user(None).with_query(None))
-            return EngineError(3043, 500, f"{self.url} has moved to {moved}: correct base_url in models.yaml")
+            return EngineError(INTERNAL, f"{self.url} has moved to {moved}: correct base_url in models.yaml")
         return errors.refusal(response.status, text, self.url, self._instead)
 
     @property

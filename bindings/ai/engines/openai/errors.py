@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from bindings.ai.engine.protocol import EngineError
+from bindings.ai.error_table import CAPACITY, ENGINE_REFUSED, INTERNAL, NO_SUCH_MODEL, TIMEOUT
 
 _LONGEST = 2000  # characters that are passed on
 _INSIDE = ("error", "message", "detail", "errors", "msg", "title", "description")  # where the words are, best first
@@ -39,16 +40,16 @@ def failure(value: Any, where: str) -> EngineError:
 
 def _error(status: int, text: str, where: str) -> EngineError:
     if status in (401, 403):
-        return EngineError(3043, 500, f"The upstream server refuses the key (HTTP {status})")
+        return EngineError(INTERNAL, f"The upstream server refuses the key (HTTP {status})")
     if status in (429, 503, 529):
-        return EngineError(3040, 429, f"Capacity temporarily exceeded, please try again. ({where}: {text})")
+        return EngineError(CAPACITY, f"{CAPACITY.text} ({where}: {text})")
     if status in (408, 504):
-        return EngineError(3007, 408, text)
+        return EngineError(TIMEOUT, text)
     if status == 404:
-        return EngineError(5007, 400, f"{where} has no such model or route: {text}", "No such model")
+        return EngineError(NO_SUCH_MODEL, f"{where} has no such model or route: {text}")
     if status >= 500:
-        return EngineError(3043, 500, text)
-    return EngineError(8007, 400, text)
+        return EngineError(INTERNAL, text)
+    return EngineError(ENGINE_REFUSED, text)
 
 
 def words(value: Any) -> str:
@@ -99,11 +100,11 @@ async def upstream(base: str, patience: float) -> AsyncGenerator[None, None]:
         yield
     except TimeoutError:
         text = f"{base} was silent for {patience:g} s (more: openai: {{timeout_s: …}} in models.yaml)"
-        raise EngineError(3007, 408, text) from None
+        raise EngineError(TIMEOUT, text) from None
     except aiohttp.ClientConnectorError as error:
-        raise EngineError(3043, 500, f"no server answers at {base}: {error.os_error.strerror}; {REMEDY}") from None
+        raise EngineError(INTERNAL, f"no server answers at {base}: {error.os_error.strerror}; {REMEDY}") from None
     except (aiohttp.ClientError, msgspec.DecodeError, ValueError) as error:
-        raise EngineError(3043, 500, f"{base}: {error or type(error).__name__}") from None
+        raise EngineError(INTERNAL, f"{base}: {error or type(error).__name__}") from None
 
 
 __all__ = ["REMEDY", "decoded", "failure", "refusal", "upstream", "words"]

@@ -15,6 +15,7 @@ from bindings.ai.engine.protocol import Delta, EngineError, Extra
 from bindings.ai.engines.openai.calls import Calls
 from bindings.ai.engines.openai.chunks import Chunk, ChunkChoice, Failure, Piece, Usage, chunks
 from bindings.ai.engines.openai.sse import Body, Content
+from bindings.ai.error_table import INTERNAL
 
 _GRACE = 5.0  # seconds that a finished answer waits for its count of tokens
 _CLOSING = 0.1  # and a connection for its end, after which it can be used again
@@ -81,7 +82,7 @@ class _Answer:
         """The last delta of each answer; the first of them has the tokens that came without text."""
         if not self.finished:
             if not (self.done and (self._counted or self._completion)):
-                raise EngineError(3043, 500, "The server ended the stream before the answer was complete")
+                raise EngineError(INTERNAL, "The server ended the stream before the answer was complete")
             self._reasons = {**dict.fromkeys(range(self._answers), "stop"), **self._reasons}
         rest = max(0, self._completion - self._counted)
         for index, reason in sorted(self._reasons.items()):

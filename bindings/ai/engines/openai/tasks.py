@@ -13,10 +13,11 @@ from typing import Any
 
 import msgspec
 
-from bindings.ai.engine.protocol import EngineError, EngineSpec, Progress
+from bindings.ai.engine.protocol import EngineError, EngineSpec, Progress, bad_input
 from bindings.ai.engine.tasks import Embed, Embedded, Score, Scored, Segment, Task, Transcribe, Transcribed
 from bindings.ai.engines.openai import engine as openai
 from bindings.ai.engines.openai import errors
+from bindings.ai.error_table import INTERNAL, NO_SUCH_MODEL
 
 
 class _Vector(msgspec.Struct):
@@ -76,16 +77,15 @@ class OpenAITasks(openai.OpenAIEngine):
                 return await self._transcribe(task)
         finally:
             self.live -= 1
-        raise EngineError(5007, 400, "servers of OpenAI's API have no route for this task", "No such model")
+        raise EngineError(NO_SUCH_MODEL, "servers of OpenAI's API have no route for this task")
 
     async def _embed(self, task: Embed) -> Embedded:
         if task.pooling not in (None, self.pooling):
-            wanted = f"Error: '/pooling' must be '{self.pooling}': so the server behind this model pools"
-            raise EngineError(5006, 400, wanted, "Bad input")
+            raise bad_input(f"'/pooling' must be '{self.pooling}': so the server behind this model pools")
         asked = {"model": self.info.model, "input": task.texts, "encoding_format": "float"}
         found = await self._fetch("/embeddings", _Embeddings, json={**asked, **self._options.extra_body})
         if len(found.data) != len(task.texts):
-            raise EngineError(3043, 500, f"{self.url}: {len(found.data)} vectors for {len(task.texts)} texts")
+            raise EngineError(INTERNAL, f"{self.url}: {len(found.data)} vectors for {len(task.texts)} texts")
         vectors = [entry.embedding for entry in sorted(found.data, key=operator.attrgetter("index"))]
         return Embedded(vectors=vectors, pooling=self.pooling, tokens=_tokens(found.usage))
 
@@ -94,7 +94,7 @@ class OpenAITasks(openai.OpenAIEngine):
         found = await self._fetch("/rerank", _Ranking, json={**asked, **self._options.extra_body})
         scores = {rank.index: rank.relevance_score for rank in found.results}
         if sorted(scores) != list(range(len(task.texts))):
-            raise EngineError(3043, 500, f"{self.url}: the scores are not those of the texts")
+            raise EngineError(INTERNAL, f"{self.url}: the scores are not those of the texts")
         return Scored(scores=[scores[number] for number in range(len(task.texts))], tokens=_tokens(found.usage))
 
     async def _transcribe(self, task: Transcribe) -> Transcribed:

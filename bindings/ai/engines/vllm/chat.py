@@ -18,6 +18,7 @@ from bindings.ai.engines.vllm.grammar import SPARE, Grammars
 from bindings.ai.engines.vllm.load import template_of
 from bindings.ai.engines.vllm.parsers import Parsers
 from bindings.ai.engines.vllm.read import Asked, Reader
+from bindings.ai.error_table import ENGINE_REFUSED
 
 _SAME = ("temperature", "top_p", "top_k", "seed", "stop", "repetition_penalty", "frequency_penalty",
          "presence_penalty", "n", "ignore_eos", "reasoning_effort")  # fmt: skip
@@ -82,7 +83,7 @@ class Chats:
         before = wanted.structured_outputs
         rendered = await self._renderer.render_chat(wanted)
         if not isinstance(rendered, tuple):
-            raise EngineError(8007, 400, rendered.error.message)
+            raise EngineError(ENGINE_REFUSED, rendered.error.message)
         after = wanted.structured_outputs
         if after is not None and after.structural_tag and self._grammars.backend != SPARE and not as_told:
             wanted.structured_outputs = before

@@ -16,6 +16,7 @@ from bindings.ai.engines.installed import VLLM
 from bindings.ai.engines.vllm import compat as vllm_compat
 from bindings.ai.engines.vllm import grammar as vllm_grammar
 from bindings.ai.engines.vllm import parsers as vllm_parsers
+from bindings.ai.error_table import CAPACITY, ENGINE_REFUSED
 from runtime.errors import UserError
 
 RANK = 32  # of an adapter: the most that Workers AI takes
@@ -44,9 +45,9 @@ class Errors:
         except self.dead:
             raise EngineLost from None
         except self.full:
-            raise EngineError(3040, 429, "Capacity temporarily exceeded, please try again.") from None
+            raise EngineError(CAPACITY) from None
         except (self.refused, ValueError, TypeError) as error:
-            raise EngineError(8007, 400, str(error)) from None
+            raise EngineError(ENGINE_REFUSED, str(error)) from None
 
 
 def load(model: str, options: dict[str, Any], names: Mapping[str, vllm_compat.Name]) -> Any:

@@ -11,6 +11,7 @@ from typing import Any
 
 from bindings.ai.engine.protocol import EngineError
 from bindings.ai.engines.vllm import compat as vllm_compat
+from bindings.ai.error_table import ENGINE_REFUSED
 
 Key = tuple[str, tuple[tuple[str, int, int], ...]]
 
@@ -44,7 +45,7 @@ class Adapters:
         except Exception as error:
             traceback.print_exc()
             why = str(error).replace(folder, "the adapter")
-            raise EngineError(8007, 400, f"The adapter does not fit the model: {why}") from None
+            raise EngineError(ENGINE_REFUSED, f"The adapter does not fit the model: {why}") from None
         return request
 
 

@@ -22,6 +22,7 @@ from bindings.ai.engine.tasks import Classified, Classify, Embed, Embedded, Scor
 from bindings.ai.engines import hub
 from bindings.ai.engines.vllm import compat as vllm_compat
 from bindings.ai.engines.vllm import load as vllm_load
+from bindings.ai.error_table import INTERNAL, NO_SUCH_MODEL
 
 
 class VLLMPooling:
@@ -65,7 +66,7 @@ class VLLMPooling:
         finally:
             self.live -= 1
         can = ", ".join(self._tasks)
-        raise EngineError(5007, 400, f"{self.info.model} cannot do this; vLLM runs it for: {can}", "No such model")
+        raise EngineError(NO_SUCH_MODEL, f"{self.info.model} cannot do this; vLLM runs it for: {can}")
 
     async def _embed(self, task: Embed, request_id: str) -> Embedded:
         prompts = await self._in_thread(lambda: [self._fitting(text, task) for text in task.texts])
@@ -128,7 +129,7 @@ class VLLMPooling:
         async with aclosing(self._llm.encode(ready, params, request_id)) as outputs:
             async for output in outputs:
                 return output.outputs.data.float()
-        raise EngineError(3043, 500, "The model gave the request up")
+        raise EngineError(INTERNAL, "The model gave the request up")
 
     async def _in_thread(self, work: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)

@@ -16,11 +16,12 @@ from importlib import import_module
 from itertools import chain
 from typing import Any
 
-from bindings.ai.engine.protocol import EngineError, EngineInfo, EngineSpec, Progress
+from bindings.ai.engine.protocol import EngineError, EngineInfo, EngineSpec, Progress, bad_input
 from bindings.ai.engine.tasks import Segment, Task, Transcribe, Transcribed
 from bindings.ai.engines import hub
 from bindings.ai.engines.vllm import compat as vllm_compat
 from bindings.ai.engines.vllm import load as vllm_load
+from bindings.ai.error_table import INTERNAL, NO_SUCH_MODEL
 
 RATE = 16_000  # samples a second
 PIECE = 30.0  # seconds that Whisper hears at a time
@@ -50,7 +51,7 @@ class VLLMSpeech:
     async def perform(self, task: Task, request_id: str) -> Transcribed:
         """Raises EngineError: 5006 for what is no recording or no language, 5007 for any other task."""
         if not isinstance(task, Transcribe):
-            raise EngineError(5007, 400, f"{self.info.model} writes down speech and nothing else", "No such model")
+            raise EngineError(NO_SUCH_MODEL, f"{self.info.model} writes down speech and nothing else")
         self.live += 1
         try:
             with self._errors.told():
@@ -119,7 +120,7 @@ class _Words:
     def checked(self, language: str | None) -> str | None:
         if language is None or language in self.languages.values() or (language == "en" and not self.languages):
             return language
-        raise EngineError(5006, 400, f"Error: '/language' {language[:16]!r} is not one of the model's", "Bad input")
+        raise bad_input(f"'/language' {language[:16]!r} is not one of the model's")
 
     def prompt(self, language: str, task: Transcribe) -> list[int]:
         """What the decoder is given before the first word. The text before is kept to half of the decoder's room."""
@@ -148,12 +149,12 @@ def _samples(audio: bytes) -> Any:
     try:
         samples = _decoded(audio)
     except ImportError as error:
-        raise EngineError(3043, 500, f"Recordings cannot be read here: {error}; pip install av") from None
+        raise EngineError(INTERNAL, f"Recordings cannot be read here: {error}; pip install av") from None
     except (OSError, ValueError) as error:  # FFmpeg's are among these
         reason = getattr(error, "strerror", None) or error
-        raise EngineError(5006, 400, f"Error: '/audio' cannot be read: {reason}", "Bad input") from None
+        raise bad_input(f"'/audio' cannot be read: {reason}") from None
     if not len(samples):
-        raise EngineError(5006, 400, "Error: '/audio' holds no sound", "Bad input")
+        raise bad_input("'/audio' holds no sound")
     return samples
 
 

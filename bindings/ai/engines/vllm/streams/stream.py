@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from bindings.ai.engine.deltas import joined
 from bindings.ai.engine.protocol import Delta, EngineError
 from bindings.ai.engines.vllm.streams.text import Text
+from bindings.ai.error_table import INTERNAL
 from runtime.wire import PushSource
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ class Stream:
 
 def gave_up(reason: str) -> EngineError:
     """vLLM's own end of a request that nobody here asked for."""
-    return EngineError(3043, 500, f"The model gave the request up: {reason}")
+    return EngineError(INTERNAL, f"The model gave the request up: {reason}")
 
 
 __all__ = ["Stream", "gave_up"]
