@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from typing import Any, cast
 from weakref import WeakValueDictionary
 
 from runtime.wire.errors import ChannelClosed, RemoteError, describe
-from runtime.wire.frames import MAX_FRAME, NONSENSE, Unpacker, encode, packed
-from runtime.wire.push import PushSource
-from runtime.wire.streams import (
+from runtime.wire.frames import MALFORMED, MAX_FRAME, Unpacker, encode, packed
+from runtime.wire.protocol import (
     ASK,
     CALL,
     CANCEL,
@@ -24,12 +23,14 @@ from runtime.wire.streams import (
     PULL,
     RESULT,
     WINDOW,
-    PullSource,
-    RemoteStream,
+    Frame,
+    Offer,
     current_call,
 )
+from runtime.wire.push import PushSource
+from runtime.wire.streams import PullSource, RemoteStream
 
-_LAST_WORDS = 5.0  # seconds a peer has to read what is queued when its channel closes
+_CLOSE_GRACE_S = 5.0  # for a peer to read what is queued, and for this end's tasks to end
 
 Handler = Callable[[str, list[Any]], Awaitable[Any]]
 Sources = Callable[[str, list[Any]], AsyncIterator[Any] | PushSource]
@@ -50,14 +51,14 @@ class Channel(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._unpack = Unpacker()
         self._outgoing: list[bytes] = []
-        self._waiting = 0  # bytes in it
-        self._last = 0
+        self._queued_bytes = 0  # in _outgoing
+        self._last_number = 0
         self._calls: dict[int, asyncio.Future[Any]] = {}
         self._serving: dict[int, asyncio.Task[None]] = {}
-        self._offers: dict[int, PullSource | PushSource] = {}
+        self._offers: dict[int, Offer] = {}
         # Weakly: a stream that its reader forgot must be collected, which closes the source behind it.
         self._reading: WeakValueDictionary[int, RemoteStream] = WeakValueDictionary()
-        self.awaited: set[RemoteStream] = set()
+        self.awaited: set[object] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
         self.closed = asyncio.Event()
 
@@ -83,7 +84,7 @@ class Channel(asyncio.Protocol):
         """Run ``op`` at the peer. Raises RemoteError, or ChannelClosed when the peer goes first."""
         if self.closed.is_set():
             raise ChannelClosed
-        number, future = self._number(), self._loop.create_future()
+        number, future = self._next_number(), self._loop.create_future()
         self._calls[number] = future
         try:
             self.send([CALL, number, op, args])
@@ -100,7 +101,7 @@ class Channel(asyncio.Protocol):
 
     def offer(self, source: AsyncIterator[Any]) -> int:
         """Let the peer pull from ``source``; the number is good for one ``read`` or one ``adopt``."""
-        number = self._number()
+        number = self._next_number()
         offer = self._offers[number] = PullSource(self, number, source)
         if self.closed.is_set():
             self._offers.pop(number)
@@ -109,7 +110,7 @@ class Channel(asyncio.Protocol):
 
     def ask(self, op: str, *args: Any, window: int = WINDOW) -> RemoteStream:
         """The stream that the peer's ``sources(op, args)`` gives, which begins at once."""
-        stream = self.read(-self._number(), window)
+        stream = self.read(-self._next_number(), window)
         stream.started = True
         self.send([ASK, stream.handle, op, args, window])
         return stream
@@ -117,15 +118,15 @@ class Channel(asyncio.Protocol):
     def adopt(self, number: int) -> AsyncIterator[Any] | None:
         """Take back an offered source that the peer has not read: it handed its number to us."""
         offer = self._offers.get(number)
-        if not isinstance(offer, PullSource) or offer.task is not None:
-            return None
-        del self._offers[number]
-        return offer.source
+        source = None if offer is None else offer.unread()
+        if source is not None:
+            del self._offers[number]
+        return source
 
     def discard(self, number: int) -> None:
         """Close an offered source unless the peer has begun to read it."""
         offer = self._offers.get(number)
-        if offer is not None and offer.task is None:
+        if offer is not None and offer.unread() is not None:
             del self._offers[number]
             offer.drop()
 
@@ -147,17 +148,17 @@ class Channel(asyncio.Protocol):
         if self._transport is not None:
             self._transport.close()
             try:
-                async with asyncio.timeout(_LAST_WORDS):
+                async with asyncio.timeout(_CLOSE_GRACE_S):
                     await self.closed.wait()
             except TimeoutError:
                 self._transport.abort()  # a peer that reads no more would keep it open for ever
         await self.closed.wait()
         if self._tasks:
-            await asyncio.wait(self._tasks, timeout=5)
+            await asyncio.wait(self._tasks, timeout=_CLOSE_GRACE_S)
 
     # What the streams use
 
-    def send(self, frame: list[Any]) -> None:
+    def send(self, frame: Frame) -> None:
         if self.closed.is_set():
             return
         body = encode(frame)
@@ -165,13 +166,13 @@ class Channel(asyncio.Protocol):
             raise ValueError(f"a message of {len(body)} bytes is over the limit of {MAX_FRAME}; send it as a stream")
         if not self._outgoing:
             self._loop.call_soon(self._flush)
-        elif self._waiting + len(body) > MAX_FRAME:
+        elif self._queued_bytes + len(body) > MAX_FRAME:
             self._flush()
         self._outgoing.append(body)
-        self._waiting += len(body)
+        self._queued_bytes += len(body)
 
-    def spawn(self, work: Any, context: contextvars.Context | None = None) -> asyncio.Task[None]:
-        task: asyncio.Task[None] = self._loop.create_task(work, context=context)
+    def spawn(self, work: Coroutine[Any, Any, None], context: contextvars.Context | None = None) -> asyncio.Task[None]:
+        task = self._loop.create_task(work, context=context)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
@@ -187,16 +188,16 @@ class Channel(asyncio.Protocol):
         if not self.closed.is_set() and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self.send, [DROP, handle])
 
-    def _number(self) -> int:
-        self._last += 1
-        return self._last
+    def _next_number(self) -> int:
+        self._last_number += 1
+        return self._last_number
 
     def _flush(self) -> None:
         frames = self._outgoing
         if frames and self._transport is not None and not self._transport.is_closing():
-            self._transport.write(packed(frames, self._waiting))
+            self._transport.write(packed(frames, self._queued_bytes))
         frames.clear()
-        self._waiting = 0
+        self._queued_bytes = 0
 
     # asyncio.Protocol
 
@@ -207,8 +208,8 @@ class Channel(asyncio.Protocol):
         try:
             for frame in self._unpack(data):
                 self._receive(frame)
-        except NONSENSE:
-            self.abort()  # a peer that speaks nonsense is not one to go on with
+        except MALFORMED:
+            self.abort()  # a peer that sends malformed frames is not one to go on with
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self.closed.set()
@@ -225,17 +226,17 @@ class Channel(asyncio.Protocol):
         if self._on_close is not None:
             self._on_close()
 
-    def _receive(self, frame: list[Any]) -> None:
+    def _receive(self, frame: Frame) -> None:
         kind, number = frame[0], frame[1]
         if kind == ITEM:
             if (stream := self._reading.get(number)) is not None:
                 stream._arrived(frame[2])
         elif kind == CALL:
-            self._serving[number] = self.spawn(self._serve(number, frame[2], frame[3]))
+            self._serving[number] = self.spawn(self._answer(number, frame[2], frame[3]))
         elif kind == RESULT:
-            self._settle(number, frame[2], None)
+            self._resolve(number, frame[2], None)
         elif kind == ERROR:
-            self._settle(number, None, RemoteError(*frame[2:]))
+            self._resolve(number, None, RemoteError(*frame[2:]))
         elif kind == PULL:
             if (offer := self._offers.get(number)) is not None:
                 offer.pull(frame[2])
@@ -248,25 +249,28 @@ class Channel(asyncio.Protocol):
             if (offer := self._offers.pop(number, None)) is not None:
                 offer.drop()
         elif kind == ASK:
-            self._asked(number, *frame[2:])
+            self._open_source(number, *frame[2:])
         elif kind == CANCEL:
-            self._cancelled(number)
+            self._cancel_call(number)
         elif self._on_note is not None:
             self._on_note(frame[2], frame[3])
 
-    def _asked(self, handle: int, op: str, args: list[Any], credit: int) -> None:
+    def _open_source(self, handle: int, op: str, args: list[Any], credit: int) -> None:
         try:
             if self._sources is None:
                 raise LookupError(f"no such stream: {op!r}")
             source = self._sources(op, args)
         except Exception as error:
             return self.send([END, handle, *describe(error)])
-        offer = self._offers[handle] = source if isinstance(source, PushSource) else PullSource(self, handle, source)
-        if isinstance(offer, PushSource):
-            offer.attach(self, handle)
+        if isinstance(source, PushSource):
+            source.attach(self, handle)
+            offer: Offer = source
+        else:
+            offer = PullSource(self, handle, source)
+        self._offers[handle] = offer
         offer.pull(credit)
 
-    def _cancelled(self, number: int) -> None:
+    def _cancel_call(self, number: int) -> None:
         if (task := self._serving.pop(number, None)) is not None:
             task.cancel()
             return
@@ -274,7 +278,7 @@ class Channel(asyncio.Protocol):
         for handle in [handle for handle, offer in self._offers.items() if offer.call == number]:
             self.discard(handle)
 
-    def _settle(self, number: int, value: Any, error: Exception | None) -> None:
+    def _resolve(self, number: int, value: Any, error: Exception | None) -> None:
         future = self._calls.get(number)
         if future is None or future.done():
             return
@@ -283,7 +287,7 @@ class Channel(asyncio.Protocol):
         else:
             future.set_exception(error)
 
-    async def _serve(self, number: int, op: str, args: list[Any]) -> None:
+    async def _answer(self, number: int, op: str, args: list[Any]) -> None:
         current_call.set(number)
         try:
             self.send([RESULT, number, await self._handler(op, args)])

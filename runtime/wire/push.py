@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from runtime.wire.errors import describe
-from runtime.wire.streams import END, ITEM, UNLIMITED
-
-if TYPE_CHECKING:
-    from runtime.wire.channel import Channel
+from runtime.wire.protocol import END, ITEM, UNLIMITED, StreamChannel
 
 
 class PushSource:
     """What an async iterator is to ``Channel.offer``, the other way round: whoever has an item ``put``s it.
 
-    What the peer has not asked for yet is kept as one item: ``join(kept, item)`` makes one of two. ``left()`` is
+    What the peer has not asked for yet is kept as one item: ``join(kept, item)`` makes one of two. ``on_left()`` is
     called once if the peer wants no more, or has gone, before ``end``.
     """
 
-    __slots__ = ("_channel", "_credit", "_end", "_handle", "_join", "_kept", "_left")
+    __slots__ = ("_channel", "_credit", "_end", "_handle", "_join", "_kept", "_on_left")
 
-    def __init__(self, join: Callable[[Any, Any], Any], left: Callable[[], None]) -> None:
+    def __init__(self, join: Callable[[Any, Any], Any], on_left: Callable[[], None]) -> None:
         self._join = join
-        self._left: Callable[[], None] | None = left  # None once it is over: whoever is behind it is free to go
-        self._channel: Channel | None = None
+        self._on_left: Callable[[], None] | None = on_left  # None once it is over: whoever is behind it is free to go
+        self._channel: StreamChannel | None = None
         self._handle, self._credit = 0, 0
         self._kept: Any = None
         self._end: list[Any] | None = None
@@ -39,15 +36,18 @@ class PushSource:
 
     def end(self, error: BaseException | None = None) -> None:
         """No more items; the peer hears of it after the last one."""
-        self._left = None
+        self._on_left = None
         self._end = [] if error is None else [*describe(error)]
         self._finish()
 
-    # What the channel asks of an offer
+    # runtime.wire.protocol.Offer
 
-    call, task = 0, None
+    call = 0
 
-    def attach(self, channel: Channel, handle: int) -> None:
+    def unread(self) -> None:
+        """None: it began when the peer asked for it."""
+
+    def attach(self, channel: StreamChannel, handle: int) -> None:
         self._channel, self._handle = channel, handle
 
     def pull(self, credit: int) -> None:
@@ -59,9 +59,9 @@ class PushSource:
 
     def drop(self) -> None:
         self._channel, self._kept = None, None
-        left, self._left = self._left, None
-        if left is not None:
-            left()
+        on_left, self._on_left = self._on_left, None
+        if on_left is not None:
+            on_left()
 
     def _finish(self) -> None:
         if self._end is not None and self._kept is None and self._channel is not None:

@@ -1,4 +1,4 @@
-"""The two ends of a stream: an ``PullSource`` where its source is, a ``RemoteStream`` where it is read."""
+"""The two ends of a stream: a ``PullSource`` where its source is, a ``RemoteStream`` where it is read."""
 
 from __future__ import annotations
 
@@ -6,35 +6,27 @@ import asyncio
 import contextvars
 from collections import deque
 from collections.abc import AsyncIterator, Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from runtime.wire.errors import describe
-
-if TYPE_CHECKING:
-    from runtime.wire.channel import Channel
-
-CALL, RESULT, ERROR, CANCEL, NOTE, PULL, ITEM, END, DROP, ASK = range(10)
-UNLIMITED = -1
-WINDOW = 32
-
-current_call: contextvars.ContextVar[int] = contextvars.ContextVar("current_call", default=0)
+from runtime.wire.protocol import DROP, END, ITEM, PULL, UNLIMITED, Frame, StreamChannel, current_call
 
 
 class RemoteStream:
     """The peer's stream, read once. ``handle`` is the peer's number for it; ``started`` says whether it was read."""
 
     __slots__ = (
-        "__weakref__", "_channel", "_error", "_granted", "_items", "_open", "_shortcut", "_waiter", "_window", "handle",
+        "__weakref__", "_channel", "_error", "_granted", "_items", "_open", "_sink", "_waiter", "_window", "handle",
         "started",
     )  # fmt: skip
 
-    def __init__(self, channel: Channel, handle: int, window: int) -> None:
+    def __init__(self, channel: StreamChannel, handle: int, window: int) -> None:
         self._channel, self.handle, self._window = channel, handle, window
         self._items: deque[Any] = deque()
         self._waiter: asyncio.Future[None] | None = None
         self._error: BaseException | None = None
         self._open, self.started, self._granted = True, False, 0
-        self._shortcut: Callable[[Any], bool] | None = None
+        self._sink: Callable[[Any], bool] | None = None
 
     def __aiter__(self) -> RemoteStream:
         return self
@@ -49,10 +41,10 @@ class RemoteStream:
         self._grant()
         return self._items.popleft()
 
-    def attach_sink(self, take: Callable[[Any], bool]) -> None:
-        """Ask ``take(item)`` first when an item comes and the reader waits with nothing left to read: True when it
+    def attach_sink(self, sink: Callable[[Any], bool]) -> None:
+        """Ask ``sink(item)`` first when an item comes and the reader waits with nothing left to read: True when it
         has dealt with it, and no task need be woken."""
-        self._shortcut = take
+        self._sink = sink
 
     @property
     def waiting(self) -> int:
@@ -111,7 +103,7 @@ class RemoteStream:
             self._waiter = None  # cancelled, it would hold the exception, and that the frames that hold this stream
 
     def _arrived(self, item: Any) -> None:
-        if self._shortcut is not None and self._waiter is not None and not self._items and self._shortcut(item):
+        if self._sink is not None and self._waiter is not None and not self._items and self._sink(item):
             return self._grant()
         self._items.append(item)
         self._wake()
@@ -136,13 +128,16 @@ class PullSource:
 
     __slots__ = ("begun", "call", "channel", "context", "credit", "handle", "more", "source", "task")
 
-    def __init__(self, channel: Channel, handle: int, source: AsyncIterator[Any]) -> None:
+    def __init__(self, channel: StreamChannel, handle: int, source: AsyncIterator[Any]) -> None:
         self.channel, self.handle, self.source = channel, handle, source
         self.context = contextvars.copy_context()  # the source runs as if where it was offered
         self.call = current_call.get()
         self.credit, self.begun = 0, False
         self.more: asyncio.Future[None] | None = None
         self.task: asyncio.Task[None] | None = None
+
+    def unread(self) -> AsyncIterator[Any] | None:
+        return self.source if self.task is None else None
 
     def pull(self, credit: int) -> None:
         self.credit = UNLIMITED if credit == UNLIMITED else self.credit + credit
@@ -158,7 +153,7 @@ class PullSource:
             self.channel.spawn(_close(self.source))
 
     async def _pump(self) -> None:
-        end: list[Any] = [END, self.handle]
+        end: Frame = [END, self.handle]
         self.begun = True
         attach_sink = sink_of(self.source)
         try:

@@ -32,8 +32,6 @@ MUTUAL = {
     ("bindings.ai.engines.vllm.streams.steps", "bindings.ai.engines.vllm.streams.stream"),
     ("runtime.supervisor.forks", "runtime.supervisor.isolates"),
     ("runtime.web.streams", "runtime.web.tee"),
-    ("runtime.wire.channel", "runtime.wire.push"),
-    ("runtime.wire.channel", "runtime.wire.streams"),
 }  # modules that import each other, and are to stop
 NOT_IN_START_UP = [
     "torch",

@@ -140,7 +140,7 @@ async def test_a_stream_that_is_passed_on_is_diverted_at_every_step() -> None:
     feed.put("first")
     assert await anext(stream) == "first"
     await reader.call("echo")
-    assert passed_on._shortcut is not None
+    assert passed_on._sink is not None
     feed.put("second")
     assert await anext(stream) == "second"
     await asyncio.gather(*(channel.aclose() for channel in (source, middle, outlet, reader)))

@@ -337,7 +337,7 @@ async def test_a_peer_that_talks_nonsense_is_hung_up_on(nonsense: bytes) -> None
 
 
 async def test_closing_does_not_wait_for_a_peer_that_reads_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("runtime.wire.channel._LAST_WORDS", 0.3)
+    monkeypatch.setattr("runtime.wire.channel._CLOSE_GRACE_S", 0.3)
     ours, theirs = socket.socketpair()
     channel = await Channel.open(ours, Peer().handle)
     with theirs:

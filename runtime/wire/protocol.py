@@ -1,0 +1,61 @@
+"""What the two ends agree on: the kinds of frames, and what a stream may ask of the channel it is in."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any, Protocol
+
+CALL, RESULT, ERROR, CANCEL, NOTE, PULL, ITEM, END, DROP, ASK = range(10)
+UNLIMITED = -1  # as a window, or as credit
+WINDOW = 32  # items on their way at a time
+
+Frame = list[Any]  # [kind, number of the call or stream, ...]
+
+current_call: contextvars.ContextVar[int] = contextvars.ContextVar("current_call", default=0)
+
+
+class StreamChannel(Protocol):
+    """A channel, as its streams know it."""
+
+    awaited: set[object]
+    """Streams that a reader waits for: the channel's own references to them are weak."""
+
+    def send(self, frame: Frame) -> None: ...
+
+    def spawn(
+        self, work: Coroutine[Any, Any, None], context: contextvars.Context | None = None
+    ) -> asyncio.Task[None]: ...
+
+    def withdraw(self, number: int) -> None:
+        """The stream that is offered as ``number`` is over."""
+
+    def forget(self, handle: int) -> None:
+        """The stream that is read as ``handle`` is over."""
+
+    def drop_later(self, handle: int) -> None:
+        """``send`` a DROP from a destructor, which may run in any thread and after the loop has closed."""
+
+
+class Offer(Protocol):
+    """A stream of this end that the peer may read."""
+
+    @property
+    def call(self) -> int:
+        """The number of the peer's call that it was offered in; 0: in none."""
+
+    def unread(self) -> AsyncIterator[Any] | None:
+        """Its source, if there is one and the peer has not begun to read."""
+
+    def pull(self, credit: int) -> None:
+        """The peer is ready for ``credit`` items more."""
+
+    def drop(self) -> None:
+        """The peer wants no more, or has gone."""
+
+
+__all__ = [
+    "ASK", "CALL", "CANCEL", "DROP", "END", "ERROR", "ITEM", "NOTE", "PULL", "RESULT", "UNLIMITED", "WINDOW",
+    "Frame", "Offer", "StreamChannel", "current_call",
+]  # fmt: skip
