@@ -95,7 +95,7 @@ def dev(
     script: Path | None, log_level: str, log_format: Any, variables: tuple[str, ...], inline: bool, **options: Any
 ) -> None:
     """Serve a worker here, reloading it on every save. SCRIPT is needed only without a configuration."""
-    from runtime.supervisor.isolates import make_spawner
+    from runtime.supervisor.processes.isolates import make_spawner
 
     spawner = None if inline else make_spawner()
     if spawner is not None:

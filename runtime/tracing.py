@@ -1,7 +1,7 @@
 """Spans: what a request caused, where traces are on; ``NO_SPAN`` where they are not, which costs nothing.
 
-The supervisor begins a request's span (``runtime.supervisor.tracing``) and whoever works for the request makes
-children of it. ``current`` is the span that the code at hand works for. A span is ended by who made it.
+The supervisor begins a request's span (``runtime.supervisor.telemetry.tracing``) and whoever works for the request
+makes children of it. ``current`` is the span that the code at hand works for. A span is ended by who made it.
 """
 
 from __future__ import annotations

@@ -100,7 +100,7 @@ def token() -> None:
 @click.pass_obj
 def token_create(data: Path, name: str, scopes: tuple[str, ...]) -> None:
     """Make a token called NAME. It is printed once and kept only as a hash."""
-    from runtime.host import tokens
+    from runtime.host.store import tokens
 
     row, text = tokens.create(_registry(data), name, scopes)
     click.echo(f"{row.name} ({row.id}): {', '.join(row.scopes)}", err=True)
@@ -123,7 +123,7 @@ def token_list(data: Path) -> None:
 @click.pass_obj
 def token_revoke(data: Path, name: str) -> None:
     """Refuse the token NAME (or its id) from now on."""
-    from runtime.host import tokens
+    from runtime.host.store import tokens
 
     row = tokens.revoke(_registry(data), name)
     click.echo(f"{row.name} ({row.id}) is revoked")
@@ -142,7 +142,7 @@ def _registry(data: Path) -> Any:
     import sqlite3
 
     from runtime.errors import UserError
-    from runtime.host.registry import Registry
+    from runtime.host.store.registry import Registry
 
     try:
         data.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -21,19 +21,19 @@ from typing import Any, NamedTuple
 from bindings.base import ProductContext
 from runtime.config import Config, PilotSettings
 from runtime.errors import UserError
-from runtime.host.bundle import Bundles
-from runtime.host.packages import Packages
-from runtime.host.registry import Registry
-from runtime.host.rollout import Arm, Rollout
-from runtime.host.rows import DeploymentRow, VersionRow, now
-from runtime.host.secret_box import SecretBox
+from runtime.host.store.bundle import Bundles
+from runtime.host.store.registry import Registry
+from runtime.host.store.rows import DeploymentRow, VersionRow, now
+from runtime.host.store.secret_box import SecretBox
 from runtime.host.tails import Tails
-from runtime.host.upload import config_of, limits_of, requirements_of
-from runtime.supervisor.deployment import Deployment
-from runtime.supervisor.exchange import Exchange
+from runtime.host.versions.packages import Packages
+from runtime.host.versions.rollout import Arm, Rollout
+from runtime.host.versions.upload import config_of, limits_of, requirements_of
+from runtime.supervisor.http.exchange import Exchange
 from runtime.supervisor.observe.base import Observer
-from runtime.supervisor.process import Parts
-from runtime.supervisor.reload import parse_bindings
+from runtime.supervisor.processes.deployment import Deployment
+from runtime.supervisor.processes.process import Parts
+from runtime.supervisor.reload.reloader import parse_bindings
 
 _TRIAL = 300.0  # seconds in which a new deployment is watched
 _ANSWERS = 20  # requests it must have had

@@ -18,29 +18,29 @@ from runtime import VERSION
 from runtime.config import load_host
 from runtime.errors import UserError
 from runtime.host.addresses import rule
-from runtime.host.bundle import Bundles
 from runtime.host.control import account, scripts, secrets, tails
 from runtime.host.control.base import ROOT, Control, ControlCall, Entry
 from runtime.host.fleet import Fleet, Worker
-from runtime.host.health import HealthMonitor
-from runtime.host.packages import Packages
-from runtime.host.proxies import Behind
-from runtime.host.registry import Registry
-from runtime.host.router import PREFIX, HostRouter, NotFound
-from runtime.host.secret_box import SecretBox
+from runtime.host.http.health import HealthMonitor
+from runtime.host.http.proxies import Behind
+from runtime.host.http.router import PREFIX, HostRouter, NotFound
+from runtime.host.store.bundle import Bundles
+from runtime.host.store.registry import Registry
+from runtime.host.store.secret_box import SecretBox
 from runtime.host.tails import Tails
+from runtime.host.versions.packages import Packages
 from runtime.isolate import sandbox
 from runtime.supervisor import server
-from runtime.supervisor.app import App
-from runtime.supervisor.dispatch import Dispatch
-from runtime.supervisor.isolates import make_spawner
+from runtime.supervisor.http.app import App
+from runtime.supervisor.http.dispatch import Dispatch
 from runtime.supervisor.limits import Limits
-from runtime.supervisor.metrics import PATH, Metrics
 from runtime.supervisor.observe.base import Observer
-from runtime.supervisor.process import Confinement, Parts
+from runtime.supervisor.processes.isolates import make_spawner
+from runtime.supervisor.processes.process import Confinement, Parts
+from runtime.supervisor.processes.stalls import Stalls
 from runtime.supervisor.server import Supervisor, address, bind
-from runtime.supervisor.stalls import Stalls
-from runtime.supervisor.tracing import make_tracer
+from runtime.supervisor.telemetry.metrics import PATH, Metrics
+from runtime.supervisor.telemetry.tracing import make_tracer
 from runtime.web import Response
 
 UPLOAD = 100_000_000  # bytes of one

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from runtime.supervisor.exchange import Exchange
+from runtime.supervisor.http.exchange import Exchange
 
 if TYPE_CHECKING:
     from aiohttp import web

@@ -13,18 +13,18 @@ from runtime import VERSION
 from runtime import config as configuration
 from runtime.config import Config
 from runtime.supervisor import server
-from runtime.supervisor.app import App
-from runtime.supervisor.dispatch import Dispatch
-from runtime.supervisor.isolates import InlineSpawner, Spawner
-from runtime.supervisor.metrics import metrics_routes
+from runtime.supervisor.http.app import App
+from runtime.supervisor.http.dispatch import Dispatch
 from runtime.supervisor.observe.base import Observer
-from runtime.supervisor.process import Parts
-from runtime.supervisor.reload import Deployments
-from runtime.supervisor.restart import Restart
+from runtime.supervisor.processes.isolates import InlineSpawner, Spawner
+from runtime.supervisor.processes.process import Parts
+from runtime.supervisor.processes.stalls import Stalls
+from runtime.supervisor.reload.reloader import Deployments
+from runtime.supervisor.reload.restart import Restart
+from runtime.supervisor.reload.watching import changes
 from runtime.supervisor.server import Supervisor, address, bind
-from runtime.supervisor.stalls import Stalls
-from runtime.supervisor.tracing import make_tracer
-from runtime.supervisor.watching import changes
+from runtime.supervisor.telemetry.metrics import metrics_routes
+from runtime.supervisor.telemetry.tracing import make_tracer
 
 
 @dataclass(frozen=True)

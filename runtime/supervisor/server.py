@@ -22,12 +22,12 @@ from bindings.base import ProductContext
 from runtime.errors import UserError
 from runtime.limits import allow_open_files
 from runtime.memory import settle
-from runtime.supervisor.isolates import Spawner
-from runtime.supervisor.metrics import Requests
+from runtime.supervisor.http.protocol import Protocol, open_requests
 from runtime.supervisor.observe.base import Observer
 from runtime.supervisor.outbound import Allow, Outbound
-from runtime.supervisor.protocol import Protocol, open_requests
-from runtime.supervisor.tracing import Tracer
+from runtime.supervisor.processes.isolates import Spawner
+from runtime.supervisor.telemetry.metrics import Requests
+from runtime.supervisor.telemetry.tracing import Tracer
 
 _PATIENCE = 1.0  # seconds that closing may take without a word
 

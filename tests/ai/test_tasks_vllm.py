@@ -18,7 +18,7 @@ import pytest_asyncio
 from prometheus_client.parser import text_string_to_metric_families
 
 from dev_server import Pilot
-from runtime.supervisor.metrics import PATH
+from runtime.supervisor.telemetry.metrics import PATH
 from serving import serving, write
 from task_models import greedy, pooled_by_cls, tiny_bert, tiny_whisper
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from runtime.host.bundle import Bundles, bundle
+from runtime.host.store.bundle import Bundles, bundle
 
 
 def test_a_sweep_leaves_what_is_named_and_what_an_upload_may_be_about_to_name(tmp_path: Path) -> None:

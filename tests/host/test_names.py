@@ -12,8 +12,8 @@ import pytest
 import pytest_asyncio
 
 from hosting import Host, hosting, worker
-from runtime.host import tokens
-from runtime.host.registry import Registry
+from runtime.host.store import tokens
+from runtime.host.store.registry import Registry
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),

@@ -16,8 +16,8 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families
 
 from bindings.ai.observe.metrics import labelled
-from runtime.supervisor.exposition import Collected, choose
-from runtime.supervisor.metrics import PATH
+from runtime.supervisor.telemetry.exposition import Collected, choose
+from runtime.supervisor.telemetry.metrics import PATH
 from serving import Served, serving
 
 INT8 = "@cf/meta/llama-2-7b-chat-int8"

@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from runtime.errors import ScriptError, UserError
-from runtime.supervisor.pages import MARK, PROBE, error_page, error_text, wants_html
+from runtime.supervisor.http.pages import MARK, PROBE, error_page, error_text, wants_html
 
 BROKEN = ScriptError(
     "SyntaxError: invalid syntax", where="entry.py, line 3", remedy="Close it.", trace="Traceback: def f(:"

@@ -69,7 +69,7 @@ async def test_limits_of_the_server_apply_at_once(tmp_path: Path) -> None:
 def test_every_setting_is_applied_or_said_to_wait() -> None:
     from bindings import products
     from runtime.config import DevSettings, PilotSettings
-    from runtime.supervisor.restart import at_start
+    from runtime.supervisor.reload.restart import at_start
 
     kinds = [PilotSettings, *(product.settings for product in products() if product.settings)]
     every = {f"pilot.{name}" for kind in kinds for name in kind.__struct_fields__}

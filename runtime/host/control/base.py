@@ -12,10 +12,10 @@ import msgspec
 
 from bindings.base import Route
 from runtime.errors import RequestError, ScriptError, UserError
-from runtime.host import tokens
 from runtime.host.fleet import Fleet
-from runtime.host.rows import AuditRow, TokenRow, now
-from runtime.host.tokens import Scope, TokenAuth
+from runtime.host.store import tokens
+from runtime.host.store.rows import AuditRow, TokenRow, now
+from runtime.host.store.tokens import Scope, TokenAuth
 from runtime.supervisor.observe.base import Observer
 from runtime.web import Request, Response
 

@@ -7,9 +7,9 @@ import time
 import uuid
 from typing import Any
 
-from runtime.host import rollout, upload
 from runtime.host.control.base import INVALID, NO_SCRIPT, NO_SERVICE, WORKERS, ControlCall, Entry, Refused
-from runtime.host.rows import DeploymentRow, VersionRow, now
+from runtime.host.store.rows import DeploymentRow, VersionRow, now
+from runtime.host.versions import rollout, upload
 
 SCRIPT = WORKERS + "/scripts/{name}"
 _KEPT_OPEN = 30.0  # seconds that a version which is uploaded alone waits for its deployment

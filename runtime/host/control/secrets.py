@@ -11,7 +11,7 @@ import msgspec
 
 from runtime.host.control import scripts
 from runtime.host.control.base import NO_SCRIPT, ControlCall, Entry, Refused
-from runtime.host.rows import now
+from runtime.host.store.rows import now
 
 PATH = scripts.SCRIPT + "/secrets"
 

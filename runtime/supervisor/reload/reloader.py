@@ -11,11 +11,11 @@ from bindings import products
 from bindings.base import Binding, ProductContext
 from runtime.config import Config, watched
 from runtime.errors import ScriptError, UserError
-from runtime.supervisor.deployment import Deployment
-from runtime.supervisor.heads import Headers
+from runtime.supervisor.http.heads import Headers
 from runtime.supervisor.observe.base import Observer
-from runtime.supervisor.process import Parts
-from runtime.supervisor.watching import cancelled, stamps, written
+from runtime.supervisor.processes.deployment import Deployment
+from runtime.supervisor.processes.process import Parts
+from runtime.supervisor.reload.watching import cancelled, stamps, written
 
 _PATIENCE = 0.1  # seconds that a reload may go on when there is newer code: most are over by then
 

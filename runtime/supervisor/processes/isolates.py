@@ -23,7 +23,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from runtime.supervisor.pipes import listen
+from runtime.supervisor.processes.pipes import listen
 
 Tell = Callable[[str, str], None]  # (one of STREAMS, line)
 STREAMS = ("stdout", "stderr", "stack")  # stack: what runtime.isolate.stack tells
@@ -64,7 +64,7 @@ def make_spawner(*, clean: bool = False) -> Spawner:
     environment = _clean() if clean else _environment()
     if forkless:
         return ProcessSpawner(environment)
-    from runtime.supervisor.forks import ForkSpawner
+    from runtime.supervisor.processes.forks import ForkSpawner
 
     return ForkSpawner(environment)
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bindings.base import Binding, HostStream
-from runtime.supervisor.exchange import Exchange
+from runtime.supervisor.http.exchange import Exchange
 from runtime.supervisor.limits import too_many_subrequests
 from runtime.supervisor.outbound import Outbound, traced
 from runtime.tracing import NO_SPAN, current

@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 
-from runtime.supervisor.deployment import Deployment
-from runtime.supervisor.exchange import Exchange
+from runtime.supervisor.http.exchange import Exchange
 from runtime.supervisor.observe.base import Observer
-from runtime.supervisor.process import Process
+from runtime.supervisor.processes.deployment import Deployment
+from runtime.supervisor.processes.process import Process
 from runtime.wire import ChannelClosed, RemoteError
 
 _LOOK = 0.5  # seconds between two looks

@@ -16,11 +16,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from runtime.errors import ScriptError
-from runtime.supervisor.deployment import Deployment, IsolateSlot
-from runtime.supervisor.isolates import GRACE
 from runtime.supervisor.limits import Limits
 from runtime.supervisor.observe.base import Observer
-from runtime.supervisor.process import Process
+from runtime.supervisor.processes.deployment import Deployment, IsolateSlot
+from runtime.supervisor.processes.isolates import GRACE
+from runtime.supervisor.processes.process import Process
 from runtime.wire import ChannelClosed, RemoteError
 
 _LOOK = 1.0  # seconds between two looks

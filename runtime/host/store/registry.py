@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from runtime.errors import UserError
-from runtime.host.rows import AuditRow, DeploymentRow, TokenRow, VersionRow, now
+from runtime.host.store.rows import AuditRow, DeploymentRow, TokenRow, VersionRow, now
 
 T = TypeVar("T", bound=msgspec.Struct)
 

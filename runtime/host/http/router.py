@@ -8,9 +8,9 @@ from typing import Any
 
 from runtime.errors import RequestError
 from runtime.host.fleet import Fleet, Worker
-from runtime.supervisor.app import App
-from runtime.supervisor.dispatch import Dispatch
-from runtime.supervisor.exchange import Exchange, Receive, Send
+from runtime.supervisor.http.app import App
+from runtime.supervisor.http.dispatch import Dispatch
+from runtime.supervisor.http.exchange import Exchange, Receive, Send
 
 PREFIX = "/_w/"  # /_w/NAME/rest: the worker sees /rest
 

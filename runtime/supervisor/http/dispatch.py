@@ -8,17 +8,17 @@ import uuid
 from typing import TYPE_CHECKING, Any, Protocol
 
 from runtime.errors import RequestError, ScriptError, UserError
-from runtime.supervisor import pages
-from runtime.supervisor.exchange import Exchange, Receive, Send
-from runtime.supervisor.heads import Headers
+from runtime.supervisor.http import pages
+from runtime.supervisor.http.exchange import Exchange, Receive, Send
+from runtime.supervisor.http.heads import Headers
 from runtime.supervisor.limits import IsolateLost, LimitExceeded
 from runtime.supervisor.observe.base import BROKE_OFF
 from runtime.tracing import current
 
 if TYPE_CHECKING:
-    from runtime.supervisor.metrics import Requests
     from runtime.supervisor.observe.base import Observer
-    from runtime.supervisor.tracing import Tracer
+    from runtime.supervisor.telemetry.metrics import Requests
+    from runtime.supervisor.telemetry.tracing import Tracer
 
 _PROBE = pages.PROBE.encode()
 _FEW = 5  # tokens below which a speed means nothing
@@ -201,6 +201,6 @@ def _header(exchange: Exchange, wanted: bytes) -> str:
 
 def _is_browser(exchange: Exchange) -> bool:
     """Someone is looking at a page: they want to see what broke rather than the old version's answer."""
-    from runtime.supervisor import pages
+    from runtime.supervisor.http import pages
 
     return exchange.method == "GET" and pages.wants_html(_header(exchange, b"accept"))

@@ -13,7 +13,7 @@ from typing import Any
 
 from runtime.errors import Fault
 from runtime.isolate import control
-from runtime.supervisor.isolates import GRACE, Child, Rules, Tell, heard, in_words, kill_family, start_process
+from runtime.supervisor.processes.isolates import GRACE, Child, Rules, Tell, heard, in_words, kill_family, start_process
 
 _BIRTH = 20.0  # seconds a fork may take: the zygote may be importing a package
 

@@ -11,8 +11,8 @@ from starlette.routing import Route as Matcher
 from bindings.base import Route
 from runtime import web
 from runtime.errors import RequestError
-from runtime.supervisor.dispatch import Dispatch
-from runtime.supervisor.exchange import Exchange, Receive, Send
+from runtime.supervisor.http.dispatch import Dispatch
+from runtime.supervisor.http.exchange import Exchange, Receive, Send
 
 
 class App:

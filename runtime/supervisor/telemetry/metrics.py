@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from bindings.base import Product, ProductContext, Route
 from runtime.metrics import Counter, Histogram
-from runtime.supervisor.exposition import Collected, choose
+from runtime.supervisor.telemetry.exposition import Collected, choose
 from runtime.web import Request, Response
 
 PATH = "/__pilot/metrics"

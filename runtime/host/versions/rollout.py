@@ -13,9 +13,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from runtime.host.rows import DeploymentRow, VersionRow
-from runtime.supervisor.deployment import Deployment
-from runtime.supervisor.exchange import Exchange
+from runtime.host.store.rows import DeploymentRow, VersionRow
+from runtime.supervisor.http.exchange import Exchange
+from runtime.supervisor.processes.deployment import Deployment
 
 KEY = b"cloudflare-workers-version-key"
 OVERRIDES = b"cloudflare-workers-version-overrides"

@@ -16,9 +16,9 @@ from bindings import products
 from runtime.config import Config, PilotSettings, Version
 from runtime.config.secrets import Hidden
 from runtime.errors import RequestError
-from runtime.host.bundle import Bundle, bundle
-from runtime.host.packages import checked, native
-from runtime.host.rows import VersionRow
+from runtime.host.store.bundle import Bundle, bundle
+from runtime.host.store.rows import VersionRow
+from runtime.host.versions.packages import checked, native
 from runtime.supervisor.limits import Limits
 from runtime.web import File, FormData
 

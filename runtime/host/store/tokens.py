@@ -13,8 +13,8 @@ import msgspec
 
 from bindings import products
 from runtime.errors import UserError
-from runtime.host.registry import Registry
-from runtime.host.rows import TokenRow, now
+from runtime.host.store.registry import Registry
+from runtime.host.store.rows import TokenRow, now
 
 Scope = str  # "deploy", "read", or one of a product's
 OWN: tuple[Scope, ...] = ("deploy", "read")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from runtime.errors import UserError
-from runtime.supervisor.exchange import Receive, Send
+from runtime.supervisor.http.exchange import Receive, Send
 from runtime.supervisor.server import forwarded
 
 

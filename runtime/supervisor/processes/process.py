@@ -18,11 +18,11 @@ from typing import Any
 from bindings.base import Binding
 from runtime.config import Config
 from runtime.errors import ScriptError
-from runtime.supervisor.broker import Broker
-from runtime.supervisor.isolates import GRACE, Child, Spawner
 from runtime.supervisor.limits import Limits
 from runtime.supervisor.outbound import Outbound
-from runtime.supervisor.stacks import Stack, Stacks
+from runtime.supervisor.processes.broker import Broker
+from runtime.supervisor.processes.isolates import GRACE, Child, Spawner
+from runtime.supervisor.processes.stacks import Stack, Stacks
 from runtime.wire import Channel, ChannelClosed, RemoteError
 
 _LOADING = 60.0  # seconds a script may take to import

@@ -10,12 +10,12 @@ from typing import Any
 from bindings.base import Binding
 from runtime.config import Config
 from runtime.errors import ScriptError
-from runtime.supervisor.exchange import INLINE_LIMIT, Exchange
-from runtime.supervisor.heads import check_size, host
-from runtime.supervisor.isolates import GRACE
+from runtime.supervisor.http.exchange import INLINE_LIMIT, Exchange
+from runtime.supervisor.http.heads import check_size, host
 from runtime.supervisor.limits import Deadline, IsolateLost, LimitedBody, cpu_exceeded, too_many
 from runtime.supervisor.outbound import FetchError
-from runtime.supervisor.process import Parts, Process, Starter, script_error
+from runtime.supervisor.processes.isolates import GRACE
+from runtime.supervisor.processes.process import Parts, Process, Starter, script_error
 from runtime.wire import ChannelClosed, RemoteError
 
 

@@ -12,8 +12,8 @@ from typing import Any
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from runtime.supervisor.heads import Headers
-from runtime.supervisor.leaving import Watch
+from runtime.supervisor.http.heads import Headers
+from runtime.supervisor.http.leaving import Watch
 
 LARGEST_HEAD = 256 * 1024  # bytes; a complete head is refused at 128 KiB already, with a text
 _SMALL = 64 * 1024  # bytes; joining a head and a body costs a copy

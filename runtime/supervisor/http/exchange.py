@@ -10,8 +10,8 @@ from itertools import count
 from typing import Any
 
 from runtime.errors import RequestError
-from runtime.supervisor import protocol
-from runtime.supervisor.heads import NO_BODY, Headers, head
+from runtime.supervisor.http import protocol
+from runtime.supervisor.http.heads import NO_BODY, Headers, head
 from runtime.tracing import NO_SPAN
 from runtime.wire import Channel, sink_of
 
