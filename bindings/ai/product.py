@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -20,7 +20,7 @@ from bindings.ai.engine.pool import EnginePool
 from bindings.ai.http import cors
 from bindings.ai.http.auth import Auth
 from bindings.ai.methods.gateway import GatewayMethods
-from bindings.ai.observe.metrics import of_engines
+from bindings.ai.observe.metrics import engine_families
 from bindings.ai.openai.audio import AudioRest
 from bindings.ai.openai.rankings import RankingsRest
 from bindings.ai.openai.text import OpenAIRest
@@ -36,6 +36,9 @@ from bindings.ai.service import AIService, ServiceSettings
 from bindings.ai.settings import AISettings, models_file
 from bindings.base import Binding, Product, ProductContext, Route
 from runtime.config import Config
+
+if TYPE_CHECKING:  # not needed before the first scrape
+    from prometheus_client import Metric
 
 
 class Table(msgspec.Struct, frozen=True):
@@ -152,9 +155,9 @@ class AI(Product):
         return [route for part in parts for route in part.routes()]
 
     @classmethod
-    async def metrics(cls, context: ProductContext) -> Sequence[Any]:
+    async def metrics(cls, context: ProductContext) -> Sequence[Metric]:
         service: AIService = context.shared[cls.key]
-        return [*service.meter.families(), *await of_engines(service.pool.clients, service.name_of)]
+        return [*service.meter.families(), *await engine_families(service.pool.clients, service.name_of)]
 
 
 def _asked_elsewhere(*, chosen: bool) -> str:

@@ -1,4 +1,4 @@
-"""The one ``run`` behind both doors, ``env.AI`` and REST: catalog → checks → engine → answer.
+"""The one ``run`` behind ``env.AI`` and the REST routes: catalog → checked request → engine's deltas → answer.
 
 The first delta, which may be empty, is awaited before the answer begins, so that a refusal is an HTTP error and not
 a broken stream. Whoever closes the answer's stream, or cancels ``run``, aborts the engine's request.
@@ -16,8 +16,8 @@ from typing import Any, Protocol
 
 import msgspec
 
-from bindings.ai.answers import several
 from bindings.ai.answers.answer import ResponseBuilder, RunAnswer, StreamStats, headers
+from bindings.ai.answers.merge import merged
 from bindings.ai.batch import queue as batch
 from bindings.ai.catalog import kinds
 from bindings.ai.catalog.models import Model
@@ -28,7 +28,7 @@ from bindings.ai.error_table import INTERNAL
 from bindings.ai.errors import AiError, bad_input, internal, of_engine
 from bindings.ai.finetunes.adapters import Adapters, NoAdapters
 from bindings.ai.gateway.gateway import GatewayCall, Gateways
-from bindings.ai.inputs.text import TextInput, refuse_options, text_generation
+from bindings.ai.inputs.text import TextRequest, refuse_options, text_generation
 from bindings.ai.markdown.convert import Markdown
 from bindings.ai.observe import tracing
 from bindings.ai.observe.metrics import Meter
@@ -70,13 +70,13 @@ class AIService:
 
     def __init__(self, pool: Pool, catalog: Catalog, settings: ServiceSettings, observer: ProductObserver) -> None:
         self.pool, self.catalog, self.settings, self._observer = pool, catalog, settings, observer
-        self._used: dict[str, Served] = {}  # what has been asked for, by id
+        self._served_models: dict[str, Served] = {}  # what has been asked for, by id
         self.adapters: Adapters = NoAdapters()
         self.markdown, self.meter = Markdown(), Meter()
         self.preloaded: list[EngineSpec] = []
-        self._told: set[str] = set()
+        self._announced: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
-        self.batches: batch.Batches | None = None  # ``bindings.ai.stores`` lends both
+        self.batches: batch.Batches | None = None  # ``bindings.ai.stores`` gives it both
         self.gateways: Gateways | None = None
 
     async def run(
@@ -91,7 +91,7 @@ class AIService:
         if self.batches is not None and not form and batch.concerns(inputs, options):
             return await self.batches.answer(model, inputs, options, request_id)
         if self.gateways is not None and options.get("gateway"):
-            call = GatewayCall(model, inputs, options, request_id, form, lambda: self._served(model).spec)
+            call = GatewayCall(model, inputs, options, request_id, form, lambda: self._resolve(model).spec)
             return await self.gateways.run(call, partial(self.answer, model, inputs, options, request_id, form))
         return await self.answer(model, inputs, options, request_id, form)
 
@@ -99,37 +99,38 @@ class AIService:
         self, model: str, inputs: Any, options: Mapping[str, Any], request_id: str, form: str
     ) -> RunAnswer:
         """The model's own answer."""
-        served = self._served(model)
+        served = self._resolve(model)
         refuse_options(options)
         handler = registry.handler(served.model)
         if handler is not None and (not form or served.spec.runner != tasks.GENERATE):
-            return await self._handled(handler, served, inputs, request_id, form)
-        wanted = await self._adapted(text_generation(inputs, served.model, form), served.model)
+            return await self._run_task(handler, served, inputs, request_id, form)
+        request = await self._with_adapter(text_generation(inputs, served.model, form), served.model)
         stats = StreamStats(served.model.id)
-        answering = ResponseBuilder(served, wanted, request_id, stats, self._refusal)
-        call = self.meter.begin(stats, tracing.generation(served, wanted.generate, request_id))
+        builder = ResponseBuilder(served, request, request_id, stats, self._refusal)
+        call = self.meter.begin(stats, tracing.generation(served, request.generate, request_id))
         try:
-            deltas = call.watch(self._deltas(served, wanted, call.marked(wanted.generate), request_id))
-            return await answering.begin(deltas, padding=self.settings.padding, patient=bool(options.get("gateway")))
+            deltas = call.watch(self._deltas(served, request, call.traced(request.generate), request_id))
+            gateway = bool(options.get("gateway"))
+            return await builder.begin(deltas, padding=self.settings.padding, await_first_token=gateway)
         except Exception as error:
             call.end("error")
             raise self._refusal(error, request_id) from error
 
     def _deltas(
-        self, served: Served, wanted: TextInput, request: Generate, request_id: str
+        self, served: Served, request: TextRequest, generate: Generate, request_id: str
     ) -> AsyncGenerator[Delta, None]:
-        """The engine's, of one prompt or of several. Raises AiError 5006."""
-        requests, client = wanted.requests(request), self.pool.get(served.spec)
-        if served.stand_in and served.spec.engine != "echo" and any(each.prompt_tokens for each in requests):
+        """The engine's deltas, of one prompt or merged of several. Raises AiError 5006."""
+        prompts, client = request.of_each_prompt(generate), self.pool.get(served.spec)
+        if served.stand_in and served.spec.engine != "echo" and any(each.prompt_tokens for each in prompts):
             raise bad_input(f"'/prompt' is token ids: those of {served.model.id} are not its stand-in's. Send a text")
-        if len(requests) == 1:
-            return client.generate(requests[0], request_id)
-        parts = [client.generate(each, f"{request_id}-{number}") for number, each in enumerate(requests)]
-        return several.joined(parts, request.n)
+        if len(prompts) == 1:
+            return client.generate(prompts[0], request_id)
+        parts = [client.generate(each, f"{request_id}-{number}") for number, each in enumerate(prompts)]
+        return merged(parts, generate.n)
 
     async def perform(self, model: str, task: Callable[[Model], tasks.Task], request_id: str) -> Any:
         """What the engine of a generating model answers to a task that generates nothing. Raises AiError."""
-        served = self._served(model)
+        served = self._resolve(model)
         try:
             if served.spec.runner != tasks.GENERATE:
                 raise bad_input(f"{served.model.id} is a model for {served.model.task}: its tokens are not told")
@@ -137,14 +138,14 @@ class AIService:
         except Exception as error:
             raise self._refusal(error, request_id) from error
 
-    async def _handled(
+    async def _run_task(
         self, handler: registry.Handler, served: Served, inputs: Any, request_id: str, form: str
     ) -> RunAnswer:
         """The answer of a task other than text generation."""
         stats = StreamStats(served.model.id)
         client = partial(self.pool.get, served.spec)  # not before the inputs are found good: it starts a model
         try:
-            job = registry.Job(served.model, served.stand_in, client, request_id, stats, self._adapted, form)
+            job = registry.Job(served.model, served.stand_in, client, request_id, stats, self._with_adapter, form)
             with self.meter.begin(stats, tracing.task(served, request_id)).whole():
                 result = await handler(inputs, job)
             return RunAnswer(headers(served, request_id), stats, json=result)
@@ -153,7 +154,7 @@ class AIService:
 
     def name_of(self, spec: EngineSpec) -> str:
         """The first model that was asked for and that an engine of this spec answers for."""
-        return next((id for id, served in self._used.items() if served.spec == spec), spec.model)
+        return next((id for id, served in self._served_models.items() if served.spec == spec), spec.model)
 
     def takes_files(self, model: str) -> bool:
         """Whether a request for ``model`` may be a file instead of JSON."""
@@ -161,12 +162,12 @@ class AIService:
             return kinds.takes_files(self.catalog.model(model))
         return False
 
-    async def _adapted(self, wanted: TextInput, model: Model) -> TextInput:
-        """With the adapter that ``lora`` names. Raises AiError 5005, 5006."""
-        if wanted.lora is None:
-            return wanted
-        folder = await self.adapters.find(wanted.lora, model)
-        return replace(wanted, generate=msgspec.structs.replace(wanted.generate, lora=folder))
+    async def _with_adapter(self, request: TextRequest, model: Model) -> TextRequest:
+        """``request`` with the adapter that its ``lora`` names. Raises AiError 5005, 5006."""
+        if request.lora is None:
+            return request
+        folder = await self.adapters.find(request.lora, model)
+        return replace(request, generate=msgspec.structs.replace(request.generate, lora=folder))
 
     def reconfigure(self, catalog: Catalog, settings: ServiceSettings, *, preload: bool = False) -> None:
         """Serve from ``catalog`` from here on. Engines that nothing asks for any more end once they are idle.
@@ -175,10 +176,10 @@ class AIService:
         embedded model, if that is what will answer.
         """
         self.catalog, self.settings = catalog, settings
-        used, self._used = list(self._used), {}
-        for id in used:
+        ids, self._served_models = list(self._served_models), {}
+        for id in ids:
             with suppress(AiError):
-                self._served(id)
+                self._resolve(id)
         self.preloaded = self._to_preload() if preload else []
         for spec in self.preloaded:
             self.pool.get(spec)
@@ -186,31 +187,31 @@ class AIService:
 
     async def aclose(self) -> None:
         """Close what is kept, and end every engine."""
-        for lent in (self.batches, self.gateways, self.adapters):
-            if lent is not None:
-                await lent.aclose()
+        for store in (self.batches, self.gateways, self.adapters):
+            if store is not None:
+                await store.aclose()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.pool.aclose()
 
-    def _served(self, model: str) -> Served:
-        return self._used.get(model) or self._first_use(model)
+    def _resolve(self, model: str) -> Served:
+        return self._served_models.get(model) or self._first_use(model)
 
     def _first_use(self, model: str) -> Served:
         served = self.catalog.resolve(model, self.settings.engine)
-        if served.stand_in and served.model.id not in self._told:
-            self._told.add(served.model.id)
+        if served.stand_in and served.model.id not in self._announced:
+            self._announced.add(served.model.id)
             self._observer.note(f"{served.model.id}: no weights for it here, {served.answers} stands in")
-        self._used[served.model.id] = served
+        self._served_models[served.model.id] = served
         return served
 
     def _to_preload(self) -> list[EngineSpec]:
         if not self.catalog.own:
             engine = self.settings.engine or automatic_engine()
             return [EMBEDDED] if engine == EMBEDDED.engine else []
-        return [self._served(model.id).spec for model in self.catalog.own if model.preload]
+        return [self._resolve(model.id).spec for model in self.catalog.own if model.preload]
 
     async def _reconcile(self) -> None:
-        await self.pool.reconcile([*self.preloaded, *(served.spec for served in self._used.values())])
+        await self.pool.reconcile([*self.preloaded, *(served.spec for served in self._served_models.values())])
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

@@ -123,7 +123,7 @@ async def test_failures_are_the_contracts_errors(error: Exception, code: int, te
     assert caught.value.code == code
     assert text in caught.value.description
     assert "secret" not in caught.value.description
-    assert service._say.faults == ([error] if isinstance(error, ZeroDivisionError) else [])
+    assert service._observer.faults == ([error] if isinstance(error, ZeroDivisionError) else [])
 
 
 # Leaving
@@ -161,7 +161,7 @@ async def test_a_stand_in_is_announced_once() -> None:
     for _ in range(3):
         await service.run(INT8, {"prompt": "a"})
         service.reconfigure(Catalog(), service.settings)
-    assert service._say.notes == [f"{INT8}: no weights for it here, echo stands in"]
+    assert service._observer.notes == [f"{INT8}: no weights for it here, echo stands in"]
 
 
 async def test_a_new_catalog_keeps_the_engines_in_use_and_those_to_preload(tmp_path: Path) -> None:

@@ -3,45 +3,28 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
-from bindings.ai.answers import kept, sse
+from bindings.ai.answers import constraints, sse
+from bindings.ai.answers.delta_iterator import DeltaIterator, EngineDeltas
 from bindings.ai.answers.encoders import Encoder, encoder_of
 from bindings.ai.catalog.resolve import Served
 from bindings.ai.engine.accumulator import Choice, Usage, index_of
-from bindings.ai.engine.delta_stream import Sink
 from bindings.ai.engine.protocol import Delta
 from bindings.ai.errors import AiError
-from bindings.ai.inputs.text import TextInput
+from bindings.ai.inputs.text import TextRequest
 
-
-class Steps(Protocol):
-    """Deltas to iterate over, and to leave."""
-
-    def __aiter__(self) -> AsyncIterator[Delta]: ...
-
-    def __anext__(self) -> Coroutine[Any, Any, Delta]: ...
-
-    async def aclose(self) -> None: ...
-
-
-class Deltas(Steps, Protocol):
-    """What an engine's ``generate`` is, as far as it is used here."""
-
-    def attach_sink(self, take: Sink) -> None: ...
-
-
-Divert = Callable[[Callable[[bytes], bool]], None]
-"""``divert(write)``: see ``Answering._divert``."""
+AttachSink = Callable[[Callable[[bytes], bool]], None]
+"""``attach_sink(write)``: see ``ResponseBuilder._attach_sink``."""
 
 
 @dataclass
 class StreamStats:
-    """What an answer has cost so far; ``first`` is seconds from the request to its first token."""
+    """What an answer has cost so far. Times are seconds: from the request to its first token, and the clock then."""
 
     model: str = ""
     first: float | None = None
@@ -69,7 +52,7 @@ class TokenStream:
     """An answer as server-sent events. ``stats`` grows while it runs; ``aclose`` aborts the model."""
 
     def __init__(
-        self, events: AsyncGenerator[bytes, None], stats: StreamStats, attach_sink: Divert | None = None
+        self, events: AsyncGenerator[bytes, None], stats: StreamStats, attach_sink: AttachSink | None = None
     ) -> None:
         self._events, self.stats = events, stats
         self.aclose, self.attach_sink = events.aclose, attach_sink
@@ -93,71 +76,79 @@ class RunAnswer:
 
 @dataclass(frozen=True)
 class ResponseBuilder:
-    """One request on its way. ``refusal`` makes the contract's error of what broke a stream."""
+    """Makes one request's answer of its deltas. ``refusal`` makes the contract's error of what broke a stream."""
 
     served: Served
-    wanted: TextInput
+    request: TextRequest
     request_id: str
     stats: StreamStats
     refusal: Callable[[Exception, str], AiError]
 
-    async def begin(self, deltas: Deltas, *, padding: bool, patient: bool = False) -> RunAnswer:
-        """The whole result; or, for a stream, the answer as soon as the engine has taken the request.
+    async def begin(self, deltas: EngineDeltas, *, padding: bool, await_first_token: bool = False) -> RunAnswer:
+        """The whole result; or, for a stream, its answer as soon as the engine has taken the request.
 
-        ``patient``: not before its first token, for somebody who tries again what fails until then.
+        ``await_first_token``: not before its first token; a gateway retries what fails until then.
         """
-        form = encoder_of(self.wanted, self.served.model, padding=padding)
-        bound = kept.binds(self.wanted.generate)
-        steps: Steps = kept.checked(deltas, self.wanted.generate, self.wanted.choices) if bound else deltas
-        if not self.wanted.stream:
-            return RunAnswer(headers(self.served, self.request_id), self.stats, json=await self._whole(steps, form))
-        events = self._events(steps, form, patient)
+        encoder = encoder_of(self.request, self.served.model, padding=padding)
+        constrained, plain_headers = (
+            constraints.is_constrained(self.request.generate),
+            headers(self.served, self.request_id),
+        )
+        checked: DeltaIterator = deltas
+        if constrained:
+            checked = constraints.checked(deltas, self.request.generate, self.request.choices)
+        if not self.request.stream:
+            return RunAnswer(plain_headers, self.stats, json=await self._result(checked, encoder))
+        events = self._events(checked, encoder, await_first_token)
         await anext(events)  # begun: from here on, closing the events closes the deltas
-        both = {**headers(self.served, self.request_id), **sse.HEADERS}
-        attach_sink = None if bound else partial(self._attach_sink, deltas, form)
-        return RunAnswer(both, self.stats, stream=TokenStream(events, self.stats, attach_sink))
+        attach_sink = None if constrained else partial(self._attach_sink, deltas, encoder)
+        return RunAnswer(
+            {**plain_headers, **sse.HEADERS}, self.stats, stream=TokenStream(events, self.stats, attach_sink)
+        )
 
-    async def _whole(self, deltas: Steps, form: Encoder) -> dict[str, Any]:
-        choices = [Choice() for _ in range(self.wanted.choices)]
+    async def _result(self, deltas: DeltaIterator, encoder: Encoder) -> dict[str, Any]:
+        choices = [Choice() for _ in range(self.request.choices)]
         async with aclosing(deltas):
             async for delta in deltas:
                 self.stats.count(delta)
                 choices[index_of(delta)].add(delta)
-        return form.whole(choices, self.stats.usage)
+        return encoder.result(choices, self.stats.usage)
 
-    async def _events(self, deltas: Steps, form: Encoder, patient: bool) -> AsyncGenerator[bytes, None]:
-        """The events. The first item is empty: the answer begins."""
-        count, text, rest = self.stats.count, form.text, form.rest
+    async def _events(
+        self, deltas: DeltaIterator, encoder: Encoder, await_first_token: bool
+    ) -> AsyncGenerator[bytes, None]:
+        """The stream's events. The first item is empty: the engine has taken the request."""
+        count, encode_text, encode_delta = self.stats.count, encoder.encode_text, encoder.encode_delta
         async with aclosing(deltas):
-            head = await anext(deltas, Delta("", 0))
-            if patient and head.is_empty:
-                head = await anext(deltas, head)
-            count(head)
+            first = await anext(deltas, Delta("", 0))
+            if await_first_token and first.is_empty:
+                first = await anext(deltas, first)
+            count(first)
             yield b""
             try:
-                if head.is_empty:
-                    head = await anext(deltas, head)
-                    count(head)
-                if begun := form.begin() + rest(head):
+                if first.is_empty:
+                    first = await anext(deltas, first)
+                    count(first)
+                if begun := encoder.begin() + encode_delta(first):
                     yield begun
                 async for delta in deltas:
                     count(delta)
                     if delta.extra is not None or delta.finish_reason is not None:
-                        if events := rest(delta):
+                        if events := encode_delta(delta):
                             yield events
                     elif delta.text:  # none: a token that is only part of a character
-                        yield text(delta.text)
-                yield form.end(self.stats.usage)
+                        yield encode_text(delta.text)
+                yield encoder.end(self.stats.usage)
             except Exception as error:
-                refused = self.refusal(error, self.request_id)
-                yield form.failure(refused.envelope(self.request_id), refused.status)
+                refusal = self.refusal(error, self.request_id)
+                yield encoder.failure(refusal.envelope(self.request_id), refusal.status)
 
-    def _attach_sink(self, deltas: Deltas, form: Encoder, write: Callable[[bytes], bool]) -> None:
-        """Plain events go to ``write`` without waking the reader, until it says False; the same as in ``_events``."""
-        stats, encode = self.stats, form.text
+    def _attach_sink(self, deltas: EngineDeltas, encoder: Encoder, write: Callable[[bytes], bool]) -> None:
+        """Plain text is encoded and given to ``write`` without waking ``_events``, until that returns False."""
+        stats, encode_text = self.stats, encoder.encode_text
 
         def take(text: str, tokens: int) -> bool:
-            if text and not write(encode(text)):
+            if text and not write(encode_text(text)):
                 return False
             stats.tokens += tokens
             return True
@@ -166,9 +157,9 @@ class ResponseBuilder:
 
 
 def headers(served: Served, request_id: str) -> dict[str, str]:
-    """Of every answer. ``cf-ai-neurons`` is what the service bills; nothing is billed here."""
-    found = {"cf-ai-req-id": request_id, "cf-ai-neurons": "0"}
-    return {**found, "cf-ai-stand-in": served.answers} if served.stand_in else found
+    """The headers of every answer. ``cf-ai-neurons`` is what the service bills; nothing is billed here."""
+    common = {"cf-ai-req-id": request_id, "cf-ai-neurons": "0"}
+    return {**common, "cf-ai-stand-in": served.answers} if served.stand_in else common
 
 
 __all__ = ["ResponseBuilder", "RunAnswer", "StreamStats", "TokenStream", "headers"]

@@ -5,17 +5,17 @@ from __future__ import annotations
 import datetime
 from typing import Any
 
-from bindings.ai.catalog import items as catalog_items
+from bindings.ai.catalog.items import unix_time
 from bindings.ai.catalog.models import Model
 from runtime.web import Request
 
 
-def asks(request: Request) -> bool:
+def is_anthropic(request: Request) -> bool:
     return request.headers.has("anthropic-version")
 
 
 def row(model: Model) -> dict[str, Any]:
-    created = datetime.datetime.fromtimestamp(catalog_items.unix_time(model.created_at) or 0, datetime.UTC)
+    created = datetime.datetime.fromtimestamp(unix_time(model.created_at) or 0, datetime.UTC)
     return {"type": "model", "id": model.id, "display_name": model.id, "created_at": f"{created:%Y-%m-%dT%H:%M:%SZ}"}
 
 
@@ -25,4 +25,4 @@ def page(rows: list[dict[str, Any]]) -> dict[str, Any]:
     return {"data": rows, "has_more": False, "first_id": ids[0], "last_id": ids[-1]}
 
 
-__all__ = ["asks", "page", "row"]
+__all__ = ["is_anthropic", "page", "row"]

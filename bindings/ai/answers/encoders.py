@@ -1,6 +1,6 @@
-"""The forms an answer may have, one file each: Workers AI's own, OpenAI's three and Anthropic's.
+"""Encoders of the forms an answer may have, one file each: Workers AI's own, OpenAI's three and Anthropic's.
 
-A form encodes one answer; what a stream has said so far is its own to remember.
+An encoder encodes one answer, and remembers what it has sent of a stream.
 """
 
 from __future__ import annotations
@@ -8,49 +8,49 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from bindings.ai.answers.messages import Messages
-from bindings.ai.answers.openai import Chat, Completion
-from bindings.ai.answers.responses import Responses
-from bindings.ai.answers.workers_ai import WorkersAI
+from bindings.ai.answers.messages import MessagesEncoder
+from bindings.ai.answers.openai import ChatEncoder, CompletionEncoder
+from bindings.ai.answers.responses import ResponsesEncoder
+from bindings.ai.answers.workers_ai import WorkersAIEncoder
 from bindings.ai.catalog.models import Model
 from bindings.ai.engine.accumulator import Choice, Usage
 from bindings.ai.engine.protocol import Delta
-from bindings.ai.inputs.text import CHAT, CLASSIC, COMPLETION, MESSAGES, TextInput
+from bindings.ai.inputs.text import CHAT, CLASSIC, COMPLETION, MESSAGES, TextRequest
 
 
 class Encoder(Protocol):
-    """``text`` and ``rest`` make events of a delta: of one that is text alone, and of any other."""
+    """A stream's events: ``encode_text`` of a delta that is text alone, ``encode_delta`` of any; or one ``result``."""
 
     @property
-    def text(self) -> Callable[[str], bytes]: ...
+    def encode_text(self) -> Callable[[str], bytes]: ...
 
     def begin(self) -> bytes:
-        """What a stream says before the first token."""
+        """The events before the first token's."""
 
-    def rest(self, delta: Delta) -> bytes: ...
+    def encode_delta(self, delta: Delta) -> bytes: ...
 
     def end(self, usage: Usage) -> bytes:
-        """The end of a good stream."""
+        """The last events of a stream that went well."""
 
     def failure(self, envelope: dict[str, Any], status: int) -> bytes:
-        """The end of a stream that broke; ``envelope`` is the error as REST shows it under ``status``."""
+        """The last event of a stream that broke; ``envelope`` is the error as REST shows it under ``status``."""
 
-    def whole(self, choices: Sequence[Choice], usage: Usage) -> dict[str, Any]:
-        """The answer that is no stream. Raises AiError 5024 when it was to be JSON and is not."""
+    def result(self, choices: Sequence[Choice], usage: Usage) -> dict[str, Any]:
+        """The whole answer, where it is no stream. Raises AiError 5024 when it was to be JSON and is not."""
 
 
-def encoder_of(wanted: TextInput, model: Model, *, padding: bool) -> Encoder:
-    """The form ``wanted`` asks for. OpenAI's routes have no padding (contract §7)."""
-    padding = padding and wanted.padded
-    if wanted.form == CLASSIC:
-        return WorkersAI(wanted.generate.json_schema, padding=padding)
-    if wanted.form == CHAT:
-        return Chat(wanted, model, padding=padding)
-    if wanted.form == COMPLETION:
-        return Completion(wanted, model, padding=padding)
-    if wanted.form == MESSAGES:
-        return Messages(wanted, model)
-    return Responses(wanted, model)
+def encoder_of(request: TextRequest, model: Model, *, padding: bool) -> Encoder:
+    """The one for the form ``request`` asks for. OpenAI's routes have no padding (contract §7)."""
+    padding = padding and request.padded
+    if request.form == CLASSIC:
+        return WorkersAIEncoder(request.generate.json_schema, padding=padding)
+    if request.form == CHAT:
+        return ChatEncoder(request, model, padding=padding)
+    if request.form == COMPLETION:
+        return CompletionEncoder(request, model, padding=padding)
+    if request.form == MESSAGES:
+        return MessagesEncoder(request, model)
+    return ResponsesEncoder(request, model)
 
 
 __all__ = ["Encoder", "encoder_of"]

@@ -16,18 +16,22 @@ MESSAGES = {  # what Anthropic's clients look for
 }
 
 
-def kind(status: int) -> str:
+def error_type(status: int) -> str:
     """The error's ``type``."""
     return TYPES.get(status, "api_error" if status >= 500 else "invalid_request_error")
 
 
-def told(error: AiError | GatewayError, request_id: str) -> tuple[dict[str, Any], int]:
+def error_body(error: AiError | GatewayError, request_id: str) -> tuple[dict[str, Any], int]:
     """The body, and the status that Anthropic has for it."""
     first = error.envelope(request_id)["errors"][0]
     status = STATUSES.get(first["code"], error.status)
     message = error.description.removeprefix("Error: ") if isinstance(error, AiError) else first["message"]
     message = MESSAGES.get(first["code"], "{}").format(message)
-    return {"type": "error", "error": {"type": kind(status), "message": message}, "request_id": request_id}, status
+    return {
+        "type": "error",
+        "error": {"type": error_type(status), "message": message},
+        "request_id": request_id,
+    }, status
 
 
-__all__ = ["kind", "told"]
+__all__ = ["error_body", "error_type"]

@@ -15,68 +15,71 @@ from typing import Any
 
 import msgspec
 
-from bindings.ai.answers.message_errors import kind
+from bindings.ai.answers.message_errors import error_type
 from bindings.ai.catalog.models import Model
 from bindings.ai.engine.accumulator import AccumulatedCall, Choice, Usage
 from bindings.ai.engine.protocol import Delta, Extra
 from bindings.ai.inputs.messages import thinks
-from bindings.ai.inputs.text import TextInput
+from bindings.ai.inputs.text import TextRequest
 
-NONE = Extra()
-REASONS = {"length": "max_tokens", "tool_calls": "tool_use", "stop": "end_turn", "content_filter": "refusal"}
+NO_EXTRA = Extra()
+STOP_REASONS = {"length": "max_tokens", "tool_calls": "tool_use", "stop": "end_turn", "content_filter": "refusal"}
 PING = b'event: ping\ndata: {"type":"ping"}\n\n'
-SAID = b'event: content_block_delta\ndata: {"type":"content_block_delta","index":%d,"delta":'
-TEXT = b'%b{"type":"text_delta","text":%b}}\n\n'
+DELTA_HEAD = b'event: content_block_delta\ndata: {"type":"content_block_delta","index":%d,"delta":'
+TEXT_DELTA = b'%b{"type":"text_delta","text":%b}}\n\n'
 _encode = msgspec.json.Encoder().encode
 
 
-class Messages:
+class MessagesEncoder:
     """``bindings.ai.answers.encoders.Encoder``."""
 
-    def __init__(self, wanted: TextInput, model: Model) -> None:
-        self._wanted, self._model, self._shown = wanted, model, thinks(wanted.fields)
+    def __init__(self, request: TextRequest, model: Model) -> None:
+        self._request, self._model, self._shows_thinking = request, model, thinks(request.fields)
         self._id = f"msg_{uuid.uuid4().hex}"
-        self._open, self._index, self._said = "", -1, b""  # the kind of the block that is open, its place
-        self._begun, self._called, self._reason, self._stop = False, False, "stop", ""
+        self._open, self._index, self._delta_head = "", -1, b""  # the open block: its type, its place
+        self._started, self._tool_used, self._finish_reason, self._stop_sequence = False, False, "stop", ""
 
     def begin(self) -> bytes:
         """Nothing yet: the first event has the prompt's tokens."""
         return b""
 
-    def text(self, text: str) -> bytes:
+    def encode_text(self, text: str) -> bytes:
         opened = b"" if self._open == "text" else self._start("text", {"type": "text", "text": ""})
-        return opened + TEXT % (self._said, _encode(text))
+        return opened + TEXT_DELTA % (self._delta_head, _encode(text))
 
-    def rest(self, delta: Delta) -> bytes:
-        extra = delta.extra or NONE
-        events = b"" if self._begun else self._message_start(Usage(delta.prompt_tokens, 0, extra.cached_tokens))
-        if extra.reasoning and self._shown:
-            events += self._thought(extra.reasoning)
+    def encode_delta(self, delta: Delta) -> bytes:
+        extra = delta.extra or NO_EXTRA
+        events = b"" if self._started else self._message_start(Usage(delta.prompt_tokens, 0, extra.cached_tokens))
+        if extra.reasoning and self._shows_thinking:
+            events += self._thinking(extra.reasoning)
         if delta.text:
-            events += self.text(delta.text)
+            events += self.encode_text(delta.text)
         for piece in extra.tool_calls:
-            events += self._call(piece)
-        self._reason, self._stop = delta.finish_reason or self._reason, extra.stop_sequence or self._stop
+            events += self._tool_use(piece)
+        self._finish_reason = delta.finish_reason or self._finish_reason
+        self._stop_sequence = extra.stop_sequence or self._stop_sequence
         return events
 
     def end(self, usage: Usage) -> bytes:
-        ended = {
+        message_delta = {
             "type": "message_delta",
-            "delta": self._ended(self._reason, self._called, self._stop),
-            "usage": counted(usage),
+            "delta": self._stop_fields(self._finish_reason, self._tool_used, self._stop_sequence),
+            "usage": usage_fields(usage),
         }
-        return self._close() + _event(ended) + _event({"type": "message_stop"})
+        return self._close() + _event(message_delta) + _event({"type": "message_stop"})
 
     def failure(self, envelope: dict[str, Any], status: int) -> bytes:
-        return _event({"type": "error", "error": {"type": kind(status), "message": envelope["errors"][0]["message"]}})
+        return _event(
+            {"type": "error", "error": {"type": error_type(status), "message": envelope["errors"][0]["message"]}}
+        )
 
-    def whole(self, choices: Sequence[Choice], usage: Usage) -> dict[str, Any]:
+    def result(self, choices: Sequence[Choice], usage: Usage) -> dict[str, Any]:
         [choice] = choices
-        ended = self._ended(choice.finish_reason, bool(choice.calls), choice.stop_sequence)
-        return {**self._message([*self._blocks(choice)], usage), **ended}
+        stop = self._stop_fields(choice.finish_reason, bool(choice.calls), choice.stop_sequence)
+        return {**self._message([*self._blocks(choice)], usage), **stop}
 
     def _message_start(self, usage: Usage) -> bytes:
-        self._begun = True
+        self._started = True
         return _event({"type": "message_start", "message": self._message([], usage)}) + PING
 
     def _message(self, content: list[Any], usage: Usage) -> dict[str, Any]:
@@ -88,17 +91,17 @@ class Messages:
             "content": content,
             "stop_reason": None,
             "stop_sequence": None,
-            "usage": counted(usage),
+            "usage": usage_fields(usage),
         }
 
-    def _ended(self, reason: str, called: bool, stop: str) -> dict[str, Any]:
-        if reason == "stop" and stop:
-            return {"stop_reason": "stop_sequence", "stop_sequence": stop}
-        reason = "tool_calls" if called and reason == "stop" else reason
-        return {"stop_reason": REASONS.get(reason, "end_turn"), "stop_sequence": None}
+    def _stop_fields(self, reason: str, tool_used: bool, stop_sequence: str) -> dict[str, Any]:
+        if reason == "stop" and stop_sequence:
+            return {"stop_reason": "stop_sequence", "stop_sequence": stop_sequence}
+        reason = "tool_calls" if tool_used and reason == "stop" else reason
+        return {"stop_reason": STOP_REASONS.get(reason, "end_turn"), "stop_sequence": None}
 
     def _blocks(self, choice: Choice) -> Iterator[dict[str, Any]]:
-        if choice.reasoning and self._shown:
+        if choice.reasoning and self._shows_thinking:
             yield {"type": "thinking", "thinking": choice.reasoning, "signature": ""}
         if choice.text:
             yield {"type": "text", "text": choice.text}
@@ -109,16 +112,16 @@ class Messages:
 
     # Blocks of a stream
 
-    def _thought(self, text: str) -> bytes:
+    def _thinking(self, text: str) -> bytes:
         blank = {"type": "thinking", "thinking": "", "signature": ""}
         opened = b"" if self._open == "thinking" else self._start("thinking", blank)
         return opened + self._delta({"type": "thinking_delta", "thinking": text})
 
-    def _call(self, piece: dict[str, Any]) -> bytes:
+    def _tool_use(self, piece: dict[str, Any]) -> bytes:
         """A call's first piece has its name; later ones have more of its arguments."""
         call = AccumulatedCall()
         call.add(piece)
-        self._called, opened = True, b""
+        self._tool_used, opened = True, b""
         if call.name:
             blank = {"type": "tool_use", "id": call.id, "name": call.name, "input": {}}
             opened = self._start("tool_use", blank)
@@ -128,11 +131,11 @@ class Messages:
     def _start(self, kind: str, blank: dict[str, Any]) -> bytes:
         closed = self._close()
         self._open, self._index = kind, self._index + 1
-        self._said = SAID % self._index
+        self._delta_head = DELTA_HEAD % self._index
         return closed + _event({"type": "content_block_start", "index": self._index, "content_block": blank})
 
     def _delta(self, delta: dict[str, Any]) -> bytes:
-        return b"%b%b}\n\n" % (self._said, _encode(delta))
+        return b"%b%b}\n\n" % (self._delta_head, _encode(delta))
 
     def _close(self) -> bytes:
         if not self._open:
@@ -142,7 +145,7 @@ class Messages:
         return signed + _event({"type": "content_block_stop", "index": self._index})
 
 
-def counted(usage: Usage) -> dict[str, int]:
+def usage_fields(usage: Usage) -> dict[str, int]:
     """``input_tokens`` are those that had to be read."""
     return {
         "input_tokens": usage.prompt - usage.cached,
@@ -155,14 +158,14 @@ def counted(usage: Usage) -> dict[str, int]:
 def _input(call: AccumulatedCall) -> Any:
     """An object; empty if the model stopped half-way through it."""
     try:
-        found = msgspec.json.decode(call.arguments or "{}")
+        arguments = msgspec.json.decode(call.arguments or "{}")
     except msgspec.DecodeError:
         return {}
-    return found if isinstance(found, dict) else {}
+    return arguments if isinstance(arguments, dict) else {}
 
 
 def _event(event: dict[str, Any]) -> bytes:
     return b"event: %b\ndata: %b\n\n" % (event["type"].encode(), _encode(event))
 
 
-__all__ = ["Messages"]
+__all__ = ["MessagesEncoder"]

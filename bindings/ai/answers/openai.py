@@ -20,130 +20,130 @@ import msgspec
 
 from bindings.ai.answers import openai_errors, sse
 from bindings.ai.catalog.models import Model
-from bindings.ai.engine import accumulator as gathered
+from bindings.ai.engine import accumulator
 from bindings.ai.engine.accumulator import Choice, Usage, index_of
 from bindings.ai.engine.protocol import Delta, Extra
 from bindings.ai.inputs import prompts
-from bindings.ai.inputs.text import TextInput
+from bindings.ai.inputs.text import TextRequest
 
-NONE = Extra()
+NO_EXTRA = Extra()
 _encode = msgspec.json.Encoder().encode
 
 
-class Chunks:
-    """What both streams share. ``text`` is kept cheap: a prefix made once, the text, an end."""
+class ChunkEncoder:
+    """What both encoders share. ``encode_text`` is kept cheap: a prefix made once, the text, an end."""
 
-    kind, chunk = "", ""
+    object, chunk_object = "", ""
 
-    def __init__(self, wanted: TextInput, model: Model, *, padding: bool) -> None:
+    def __init__(self, request: TextRequest, model: Model, *, padding: bool) -> None:
         now = time.time()
-        self._wanted, self._model, self._padding = wanted, model, padding
+        self._request, self._model, self._padding = request, model, padding
         self._id, self._created = f"id-{int(now * 1000)}", int(now)
-        self._reasons = dict.fromkeys(range(wanted.choices), "stop")
-        self._unsaid: dict[str, Any] = {"usage": None} if wanted.apart and wanted.include_usage else {}
-        before, after = self._event([self._said(0, "\0")])[:-3].split(b'"\\u0000"')
+        self._finish_reasons = dict.fromkeys(range(request.choices), "stop")
+        self._null_usage: dict[str, Any] = {"usage": None} if request.apart and request.include_usage else {}
+        before, after = self._chunk([self._text_choice(0, "\0")])[:-3].split(b'"\\u0000"')
         self._before, self._after = before, after
-        self.text = self._padded if padding else self._plain
+        self.encode_text = self._padded_text if padding else self._unpadded_text
 
     def begin(self) -> bytes:
         return b""
 
-    def rest(self, delta: Delta) -> bytes:
-        index, extra = index_of(delta), delta.extra or NONE
-        events = b"".join(self._close(self._event([choice])) for choice in self._choices(index, delta.text, extra))
+    def encode_delta(self, delta: Delta) -> bytes:
+        index, extra = index_of(delta), delta.extra or NO_EXTRA
+        events = b"".join(self._pad(self._chunk([choice])) for choice in self._delta_choices(index, delta.text, extra))
         if delta.finish_reason is not None:
-            self._reasons[index] = self._reason(index, delta.finish_reason)
+            self._finish_reasons[index] = self._finish_reason(index, delta.finish_reason)
         return events
 
     def end(self, usage: Usage) -> bytes:
-        finals = [[self._final(index, reason)] for index, reason in self._reasons.items()]
-        if self._wanted.apart and self._wanted.include_usage:
+        finals = [[self._final_choice(index, reason)] for index, reason in self._finish_reasons.items()]
+        if self._request.apart and self._request.include_usage:
             finals.append([])
-        told = {"usage": usage.detailed()} if self._wanted.include_usage else {}
-        return b"".join(map(self._ending, finals[:-1])) + self._ending(finals[-1], **told) + sse.DONE
+        usage_field = {"usage": usage.detailed()} if self._request.include_usage else {}
+        return b"".join(map(self._final_chunk, finals[:-1])) + self._final_chunk(finals[-1], **usage_field) + sse.DONE
 
     def failure(self, envelope: dict[str, Any], status: int) -> bytes:
         """``error`` beside the envelope: OpenAI's clients look for it."""
-        return sse.event({**envelope, "error": openai_errors.told(envelope, status)})
+        return sse.event({**envelope, "error": openai_errors.error_object(envelope, status)})
 
-    def whole(self, choices: Sequence[Choice], usage: Usage) -> dict[str, Any]:
-        found = [self._whole(index, choice) for index, choice in enumerate(choices)]
+    def result(self, choices: Sequence[Choice], usage: Usage) -> dict[str, Any]:
+        whole = [self._result_choice(index, choice) for index, choice in enumerate(choices)]
         return {
             "id": self._id,
-            "object": self.kind,
+            "object": self.object,
             "created": self._created,
             "model": self._model.id,
-            "choices": found,
+            "choices": whole,
             "usage": usage.detailed(),
         }
 
-    def _plain(self, text: str) -> bytes:
+    def _unpadded_text(self, text: str) -> bytes:
         return b"%b%b%b}\n\n" % (self._before, _encode(text), self._after)
 
-    def _padded(self, text: str) -> bytes:
+    def _padded_text(self, text: str) -> bytes:
         return b"%b%b%b%b" % (self._before, _encode(text), self._after, sse.filler())
 
-    def _event(self, choices: list[Any]) -> bytes:
+    def _chunk(self, choices: list[Any]) -> bytes:
         return sse.event(
             {
                 "id": self._id,
                 "created": self._created,
                 "model": self._model.id,
-                "object": self.chunk,
+                "object": self.chunk_object,
                 "choices": choices,
-                **self._unsaid,
+                **self._null_usage,
             }
         )
 
-    def _close(self, event: bytes) -> bytes:
+    def _pad(self, event: bytes) -> bytes:
         return event[:-3] + sse.filler() if self._padding else event
 
-    def _ending(self, choices: list[Any], **more: Any) -> bytes:
+    def _final_chunk(self, choices: list[Any], **more: Any) -> bytes:
         return sse.event(
             {
                 "id": self._id,
-                "object": self.chunk,
+                "object": self.chunk_object,
                 "created": self._created,
                 "model": self._model.id,
                 "choices": choices,
-                **self._unsaid,
+                **self._null_usage,
                 **more,
             }
         )
 
     # What differs
 
-    def _said(self, index: int, text: str) -> dict[str, Any]:
+    def _text_choice(self, index: int, text: str) -> dict[str, Any]:
         raise NotImplementedError
 
-    def _choices(self, index: int, text: str, extra: Extra) -> list[dict[str, Any]]:
+    def _delta_choices(self, index: int, text: str, extra: Extra) -> list[dict[str, Any]]:
         raise NotImplementedError
 
-    def _final(self, index: int, reason: str) -> dict[str, Any]:
+    def _final_choice(self, index: int, reason: str) -> dict[str, Any]:
         raise NotImplementedError
 
-    def _whole(self, index: int, choice: Choice) -> dict[str, Any]:
+    def _result_choice(self, index: int, choice: Choice) -> dict[str, Any]:
         raise NotImplementedError
 
-    def _reason(self, index: int, reason: str) -> str:
+    def _finish_reason(self, index: int, reason: str) -> str:
         return reason
 
 
-class Chat(Chunks):
-    kind, chunk = "chat.completion", "chat.completion.chunk"
+class ChatEncoder(ChunkEncoder):
+    object, chunk_object = "chat.completion", "chat.completion.chunk"
 
-    def __init__(self, wanted: TextInput, model: Model, *, padding: bool) -> None:
-        super().__init__(wanted, model, padding=padding)
+    def __init__(self, request: TextRequest, model: Model, *, padding: bool) -> None:
+        super().__init__(request, model, padding=padding)
         self._called: set[int] = set()
 
     def begin(self) -> bytes:
         first = {"delta": {"role": "assistant", "content": ""}, "logprobs": None, "finish_reason": None}
-        return b"".join(self._close(self._event([{"index": index, **first}])) for index in self._reasons)
+        return b"".join(self._pad(self._chunk([{"index": index, **first}])) for index in self._finish_reasons)
 
-    def _said(self, index: int, text: str) -> dict[str, Any]:
+    def _text_choice(self, index: int, text: str) -> dict[str, Any]:
         return {"index": index, "delta": {"content": text}}
 
-    def _choices(self, index: int, text: str, extra: Extra) -> list[dict[str, Any]]:
+    def _delta_choices(self, index: int, text: str, extra: Extra) -> list[dict[str, Any]]:
         deltas: list[dict[str, Any]] = []
         if extra.reasoning:
             deltas.append({"reasoning_content": extra.reasoning})
@@ -157,54 +157,55 @@ class Chat(Chunks):
             choices[bool(extra.reasoning)]["logprobs"] = {"content": extra.logprobs}
         return choices
 
-    def _reason(self, index: int, reason: str) -> str:
-        return gathered.reason(reason, index in self._called)
+    def _finish_reason(self, index: int, reason: str) -> str:
+        return accumulator.reason(reason, index in self._called)
 
-    def _final(self, index: int, reason: str) -> dict[str, Any]:
+    def _final_choice(self, index: int, reason: str) -> dict[str, Any]:
         """An empty text rather than none: one client insists that there be one."""
         return {"index": index, "delta": {"content": ""}, "finish_reason": reason}
 
-    def _whole(self, index: int, choice: Choice) -> dict[str, Any]:
+    def _result_choice(self, index: int, choice: Choice) -> dict[str, Any]:
         message: dict[str, Any] = {"role": "assistant", "content": choice.text}
         if choice.reasoning:
             message["reasoning_content"] = choice.reasoning
         if choice.calls:
             message["content"] = choice.text or None
             message["tool_calls"] = [call.openai() for call in choice.calls.values()]
-        logprobs = None if self._wanted.generate.logprobs is None else {"content": choice.logprobs}
+        logprobs = None if self._request.generate.logprobs is None else {"content": choice.logprobs}
         return {"index": index, "message": message, "finish_reason": choice.finish_reason, "logprobs": logprobs}
 
 
-class Completion(Chunks):
-    kind, chunk = "text_completion", "text_completion"
+class CompletionEncoder(ChunkEncoder):
+    object, chunk_object = "text_completion", "text_completion"
 
-    def __init__(self, wanted: TextInput, model: Model, *, padding: bool) -> None:
-        super().__init__(wanted, model, padding=padding)
-        self._offsets = dict.fromkeys(self._reasons, 0)
+    def __init__(self, request: TextRequest, model: Model, *, padding: bool) -> None:
+        super().__init__(request, model, padding=padding)
+        self._offsets = dict.fromkeys(self._finish_reasons, 0)
 
-    def whole(self, choices: Sequence[Choice], usage: Usage) -> dict[str, Any]:
-        best = prompts.best(choices, self._wanted.generate.n, int(self._wanted.fields.get("n", 1)))
-        return super().whole(best, usage)
+    def result(self, choices: Sequence[Choice], usage: Usage) -> dict[str, Any]:
+        best = prompts.best(choices, self._request.generate.n, int(self._request.fields.get("n", 1)))
+        return super().result(best, usage)
 
-    def _said(self, index: int, text: str) -> dict[str, Any]:
+    def _text_choice(self, index: int, text: str) -> dict[str, Any]:
         return {"index": index, "text": text, "logprobs": None, "finish_reason": None}
 
-    def _choices(self, index: int, text: str, extra: Extra) -> list[dict[str, Any]]:
-        said = {**self._said(index, extra.reasoning + text), "logprobs": _tokens(extra.logprobs, self._offsets[index])}
+    def _delta_choices(self, index: int, text: str, extra: Extra) -> list[dict[str, Any]]:
+        logprobs = _logprobs(extra.logprobs, self._offsets[index])
+        choice = {**self._text_choice(index, extra.reasoning + text), "logprobs": logprobs}
         self._offsets[index] += sum(len(one["token"]) for one in extra.logprobs)
-        return [said] if said["text"] or extra.logprobs else []
+        return [choice] if choice["text"] or extra.logprobs else []
 
-    def _final(self, index: int, reason: str) -> dict[str, Any]:
-        return {**self._said(index, ""), "finish_reason": reason}
+    def _final_choice(self, index: int, reason: str) -> dict[str, Any]:
+        return {**self._text_choice(index, ""), "finish_reason": reason}
 
-    def _whole(self, index: int, choice: Choice) -> dict[str, Any]:
-        asked = self._wanted.fields.get("logprobs") not in (None, False, "false")  # or they served to choose
-        said = {**self._said(index, choice.text), "logprobs": _tokens(choice.logprobs) if asked else None}
-        return {**said, "finish_reason": choice.finish_reason}
+    def _result_choice(self, index: int, choice: Choice) -> dict[str, Any]:
+        wanted = self._request.fields.get("logprobs") not in (None, False, "false")  # or they served to choose
+        whole = {**self._text_choice(index, choice.text), "logprobs": _logprobs(choice.logprobs) if wanted else None}
+        return {**whole, "finish_reason": choice.finish_reason}
 
 
-def _tokens(logprobs: list[dict[str, Any]], offset: int = 0) -> dict[str, Any] | None:
-    """The older form, a list for each property. ``offset``: characters before the first token."""
+def _logprobs(logprobs: list[dict[str, Any]], offset: int = 0) -> dict[str, Any] | None:
+    """The completions' form of logprobs, a list for each property. ``offset``: characters before the first token."""
     if not logprobs:
         return None
     tokens = [one["token"] for one in logprobs]
@@ -218,4 +219,4 @@ def _tokens(logprobs: list[dict[str, Any]], offset: int = 0) -> dict[str, Any] |
     }
 
 
-__all__ = ["Chat", "Completion"]
+__all__ = ["ChatEncoder", "CompletionEncoder"]

@@ -29,22 +29,23 @@ STATUSES = {  # OpenAI's and Anthropic's, where the service's differ
     table.INVALID_HEADERS.code: 401,
     table.NO_CREDENTIALS.code: 401,
 }
-KEYS = {  # what the layer in front says of credentials, for who knows them as an API key
+API_KEY_MESSAGES = {  # what the layer in front says of credentials, for who knows them as an API key
     table.INVALID_HEADERS.code: "The API key is malformed: send it as 'Authorization: Bearer KEY'",
     table.NO_CREDENTIALS.code: "No API key was sent: send it as 'Authorization: Bearer KEY'",
     table.WRONG_TOKEN.code: "Incorrect API key",
 }
-WINDOW = "This model's maximum context length is exceeded (context_length_exceeded). "  # litellm and langchain go by it
+# litellm and langchain go by it
+CONTEXT_LENGTH = "This model's maximum context length is exceeded (context_length_exceeded). "
 BAD_INPUT = table.BAD_INPUT.code
-COMPLAINTS = {  # what the first complaint of ``bindings.ai.inputs.checks`` has in it → OpenAI's code
+COMPLAINT_CODES = {  # what the first complaint of ``bindings.ai.inputs.checks`` has in it → OpenAI's code
     "required properties": "missing_required_parameter", "Type mismatch": "invalid_type",
     "not served": "unsupported_parameter",
 }  # fmt: skip
-NO_MATCH = "oneOf at '/' not met, 0 matches: "  # before the complaints
+COMPLAINTS_HEAD = "oneOf at '/' not met, 0 matches: "  # before the complaints
 PLACE = re.compile(r"required properties at '/(?P<at>[^']*)' are '(?P<name>[^',]+)|'/(?P<pointer>[^']+)'")
 
 
-def told(envelope: Mapping[str, Any], status: int) -> dict[str, Any]:
+def error_object(envelope: Mapping[str, Any], status: int) -> dict[str, Any]:
     """``{message, type, param, code}``, in the envelope's own words."""
     first = envelope["errors"][0]
     number, message = first["code"], first["message"]
@@ -54,9 +55,9 @@ def told(envelope: Mapping[str, Any], status: int) -> dict[str, Any]:
 
 def as_openai(envelope: Mapping[str, Any], status: int) -> dict[str, Any]:
     """The same in OpenAI's words where clients go by them: of the key, and of the window."""
-    error, number = told(envelope, status), envelope["errors"][0]["code"]
-    message = KEYS.get(number, error["message"])
-    return {**error, "message": WINDOW + message if error["code"] == "context_length_exceeded" else message}
+    error, number = error_object(envelope, status), envelope["errors"][0]["code"]
+    message = API_KEY_MESSAGES.get(number, error["message"])
+    return {**error, "message": CONTEXT_LENGTH + message if error["code"] == "context_length_exceeded" else message}
 
 
 def _type(status: int) -> str:
@@ -65,8 +66,8 @@ def _type(status: int) -> str:
 
 def _code(number: int, message: str, status: int) -> str:
     if number == BAD_INPUT:
-        first, _, _ = message.replace(NO_MATCH, "").partition(", ")
-        return next((code for words, code in COMPLAINTS.items() if words in first), "invalid_value")
+        first, _, _ = message.replace(COMPLAINTS_HEAD, "").partition(", ")
+        return next((code for words, code in COMPLAINT_CODES.items() if words in first), "invalid_value")
     other = "rate_limit_exceeded" if status == 429 else _type(status)
     return CODES.get(number, other)
 
@@ -80,4 +81,4 @@ def _param(message: str) -> str | None:
     return re.sub(r"/(\d+)", r"[\1]", at).replace("/", ".")
 
 
-__all__ = ["BAD_INPUT", "STATUSES", "as_openai", "told"]
+__all__ = ["BAD_INPUT", "STATUSES", "as_openai", "error_object"]

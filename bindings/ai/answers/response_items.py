@@ -11,16 +11,16 @@ Event = dict[str, Any]
 
 
 class Item:
-    """``place`` is where it stands in the output; ``where`` says so in the events of its text, encoded.
+    """``output_index`` is its place in the output; ``delta_head`` is what a text event has before the text.
 
     ``add`` fills it; ``done`` is the whole of it, with ``status``.
     """
 
     status = "completed"
-    letters, name = "", ""  # of its id; of its content, in the events' names
+    id_prefix, content_type = "", ""
 
     def __init__(self, text: str = "", logprobs: list[Any] | None = None) -> None:
-        self.id, self.place, self.where = f"{self.letters}_{uuid.uuid4().hex}", 0, b""
+        self.id, self.output_index, self.delta_head = f"{self.id_prefix}_{uuid.uuid4().hex}", 0, b""
         self.texts, self.logprobs = [text], logprobs or []
 
     @property
@@ -28,24 +28,24 @@ class Item:
         return "".join(self.texts)
 
     def opening(self) -> list[Event]:
-        added = {"type": "response.output_item.added", "output_index": self.place, "item": self.empty()}
+        added = {"type": "response.output_item.added", "output_index": self.output_index, "item": self.empty()}
         return [added, self.event("response.content_part.added", part=self.content(""))]
 
     def add(self, text: str, logprobs: list[Any] | None = None) -> list[Event]:
         self.texts.append(text)
         self.logprobs += logprobs or []
-        return [self.event(f"response.{self.name}.delta", delta=text, **self.probable(logprobs or []))]
+        return [self.event(f"response.{self.content_type}.delta", delta=text, **self.logprobs_field(logprobs or []))]
 
     def closing(self) -> list[Event]:
-        done = {"type": "response.output_item.done", "output_index": self.place, "item": self.done()}
+        done = {"type": "response.output_item.done", "output_index": self.output_index, "item": self.done()}
         return [
-            self.event(f"response.{self.name}.done", text=self.text, **self.probable(self.logprobs)),
+            self.event(f"response.{self.content_type}.done", text=self.text, **self.logprobs_field(self.logprobs)),
             self.event("response.content_part.done", part=self.content(self.text)),
             done,
         ]
 
     def event(self, type: str, **fields: Any) -> Event:
-        return {"type": type, "item_id": self.id, "output_index": self.place, "content_index": 0, **fields}
+        return {"type": type, "item_id": self.id, "output_index": self.output_index, "content_index": 0, **fields}
 
     # What differs
 
@@ -58,12 +58,12 @@ class Item:
     def content(self, text: str) -> Event:
         raise NotImplementedError
 
-    def probable(self, logprobs: list[Any]) -> Event:
+    def logprobs_field(self, logprobs: list[Any]) -> Event:
         return {}
 
 
-class Message(Item):
-    letters, name = "msg", "output_text"
+class MessageItem(Item):
+    id_prefix, content_type = "msg", "output_text"
 
     def empty(self) -> Event:
         return self._message("in_progress", [])
@@ -74,15 +74,15 @@ class Message(Item):
     def content(self, text: str) -> Event:
         return {"type": "output_text", "text": text, "annotations": [], "logprobs": self.logprobs if text else []}
 
-    def probable(self, logprobs: list[Any]) -> Event:
+    def logprobs_field(self, logprobs: list[Any]) -> Event:
         return {"logprobs": logprobs}
 
     def _message(self, status: str, content: list[Event]) -> Event:
         return {"id": self.id, "type": "message", "status": status, "role": "assistant", "content": content}
 
 
-class Reasoning(Item):
-    letters, name = "rs", "reasoning_text"
+class ReasoningItem(Item):
+    id_prefix, content_type = "rs", "reasoning_text"
 
     def empty(self) -> Event:
         return self._reasoning("in_progress", [])
@@ -97,10 +97,10 @@ class Reasoning(Item):
         return {"id": self.id, "type": "reasoning", "status": status, "summary": [], "content": content}
 
 
-class ToolCall(Item):
+class FunctionCallItem(Item):
     """Its text is the arguments. It has no parts of content."""
 
-    letters = "fc"
+    id_prefix = "fc"
 
     def __init__(self, call: AccumulatedCall | None = None) -> None:
         self._call = call or AccumulatedCall()
@@ -108,14 +108,14 @@ class ToolCall(Item):
 
     def opening(self) -> list[Event]:
         self.texts = []
-        return [{"type": "response.output_item.added", "output_index": self.place, "item": self.empty()}]
+        return [{"type": "response.output_item.added", "output_index": self.output_index, "item": self.empty()}]
 
     def add(self, text: str, logprobs: list[Any] | None = None) -> list[Event]:
         self.texts.append(text)
         return [self._arguments("delta", delta=text)] if text else []
 
     def closing(self) -> list[Event]:
-        done = {"type": "response.output_item.done", "output_index": self.place, "item": self.done()}
+        done = {"type": "response.output_item.done", "output_index": self.output_index, "item": self.done()}
         return [self._arguments("done", name=self._call.name, arguments=self.text), done]
 
     def empty(self) -> Event:
@@ -128,7 +128,7 @@ class ToolCall(Item):
         return {
             "type": f"response.function_call_arguments.{what}",
             "item_id": self.id,
-            "output_index": self.place,
+            "output_index": self.output_index,
             **fields,
         }
 
@@ -143,4 +143,4 @@ class ToolCall(Item):
         }
 
 
-__all__ = ["Item", "Message", "Reasoning", "ToolCall"]
+__all__ = ["FunctionCallItem", "Item", "MessageItem", "ReasoningItem"]

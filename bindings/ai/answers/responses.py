@@ -22,77 +22,90 @@ from typing import Any
 import msgspec
 
 from bindings.ai.answers import openai_errors, sse
-from bindings.ai.answers.response_items import Item, Message, Reasoning, ToolCall
+from bindings.ai.answers.response_items import FunctionCallItem, Item, MessageItem, ReasoningItem
 from bindings.ai.catalog.models import Model
 from bindings.ai.engine.accumulator import AccumulatedCall, Choice, Usage
 from bindings.ai.engine.protocol import Delta, Extra
-from bindings.ai.inputs.text import TextInput
+from bindings.ai.inputs.text import TextRequest
 
-NONE = Extra()
-INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}
-REPEATED: dict[str, Any] = {  # what an answer says of its request, where that said nothing
+NO_EXTRA = Extra()
+INCOMPLETE_REASONS = {  # finish reason → OpenAI's "incomplete_details"
+    "length": "max_output_tokens",
+    "content_filter": "content_filter",
+}
+REQUEST_DEFAULTS: dict[str, Any] = {  # what a response repeats of its request, where that has none
     "instructions": None, "max_output_tokens": None, "metadata": {}, "parallel_tool_calls": True,
     "previous_response_id": None, "reasoning": {"effort": None, "summary": None}, "service_tier": "default",
     "store": False, "temperature": None, "text": {"format": {"type": "text"}}, "tool_choice": "auto", "tools": [],
     "top_logprobs": 0, "top_p": None, "truncation": "disabled", "user": None,
 }  # fmt: skip
-SAID = b'event: response.output_text.delta\ndata: {"type":"response.output_text.delta","sequence_number":'
+TEXT_DELTA = b'event: response.output_text.delta\ndata: {"type":"response.output_text.delta","sequence_number":'
 _encode = msgspec.json.Encoder().encode
 
 
-class Responses:
+class ResponsesEncoder:
     """``bindings.ai.answers.encoders.Encoder``."""
 
-    def __init__(self, wanted: TextInput, model: Model) -> None:
-        self._wanted, self._model = wanted, model
+    def __init__(self, request: TextRequest, model: Model) -> None:
+        self._request, self._model = request, model
         self._id, self._created = f"resp_{uuid.uuid4().hex}", int(time.time())
         self._items: list[Item] = []
-        self._number, self._reason = 0, "stop"
+        self._sequence_number, self._finish_reason = 0, "stop"
 
     def begin(self) -> bytes:
-        begun = self._response("in_progress")
-        events = [self._event("response.created", response=begun), self._event("response.in_progress", response=begun)]
+        started = self._response("in_progress")
+        events = [
+            self._event("response.created", response=started),
+            self._event("response.in_progress", response=started),
+        ]
         return b"".join(events)
 
-    def text(self, text: str) -> bytes:
+    def encode_text(self, text: str) -> bytes:
         """The most frequent event, put together from parts that were encoded once."""
-        opened, item = self._into(Message), self._items[-1]
+        opened, item = self._open(MessageItem), self._items[-1]
         item.texts.append(text)
-        self._number += 1
-        return b"%b%b%d%b%b%b" % (opened, SAID, self._number - 1, item.where, _encode(text), b',"logprobs":[]}\n\n')
+        self._sequence_number += 1
+        return b"%b%b%d%b%b%b" % (
+            opened,
+            TEXT_DELTA,
+            self._sequence_number - 1,
+            item.delta_head,
+            _encode(text),
+            b',"logprobs":[]}\n\n',
+        )
 
-    def rest(self, delta: Delta) -> bytes:
-        extra, events = delta.extra or NONE, b""
+    def encode_delta(self, delta: Delta) -> bytes:
+        extra, events = delta.extra or NO_EXTRA, b""
         if extra.reasoning:
-            events += self._into(Reasoning) + self._events(self._items[-1].add(extra.reasoning))
+            events += self._open(ReasoningItem) + self._events(self._items[-1].add(extra.reasoning))
         if delta.text or extra.logprobs:
-            events += self._into(Message) + self._events(self._items[-1].add(delta.text, extra.logprobs))
+            events += self._open(MessageItem) + self._events(self._items[-1].add(delta.text, extra.logprobs))
         for piece in extra.tool_calls:
             events += self._call(piece)
-        self._reason = delta.finish_reason or self._reason
+        self._finish_reason = delta.finish_reason or self._finish_reason
         return events
 
     def end(self, usage: Usage) -> bytes:
         """Also where nothing was said: an answer has a message, if an empty one."""
-        opened = b"" if self._items else self._into(Message)
-        _cut(self._items, self._reason)
-        whole = self._response(*_status(self._reason), output=[item.done() for item in self._items], usage=usage)
+        opened = b"" if self._items else self._open(MessageItem)
+        _mark_incomplete(self._items, self._finish_reason)
+        whole = self._response(*_status(self._finish_reason), output=[item.done() for item in self._items], usage=usage)
         return opened + self._close() + self._event("response.completed", response=whole) + sse.DONE
 
     def failure(self, envelope: dict[str, Any], status: int) -> bytes:
         """The failed response; and the error by itself, which is what OpenAI's helpers raise."""
-        told = openai_errors.told(envelope, status)
+        error = openai_errors.error_object(envelope, status)
         response = self._response("failed", output=[item.done() for item in self._items])
-        response["error"] = {"code": "server_error", "message": told["message"]}
-        return self._event("response.failed", response=response) + self._error(told)
+        response["error"] = {"code": "server_error", "message": error["message"]}
+        return self._event("response.failed", response=response) + self._error(error)
 
-    def _error(self, told: dict[str, Any]) -> bytes:
-        return self._event("error", code=told["code"], message=told["message"], param=told["param"], error=told)
+    def _error(self, error: dict[str, Any]) -> bytes:
+        return self._event("error", code=error["code"], message=error["message"], param=error["param"], error=error)
 
-    def whole(self, choices: Sequence[Choice], usage: Usage) -> dict[str, Any]:
+    def result(self, choices: Sequence[Choice], usage: Usage) -> dict[str, Any]:
         [choice] = choices
         items = _items(choice)
-        _cut(items, choice.finish_reason)
+        _mark_incomplete(items, choice.finish_reason)
         output = [item.done() for item in items]
         return self._response(*_status(choice.finish_reason), output=output, usage=usage)
 
@@ -100,16 +113,19 @@ class Responses:
         """A tool call's first piece has its id; later ones have more of its arguments."""
         call = AccumulatedCall()
         call.add(piece)
-        opened = self._begin(ToolCall(call)) if call.id else self._into(ToolCall)
+        opened = self._start(FunctionCallItem(call)) if call.id else self._open(FunctionCallItem)
         return opened + self._events(self._items[-1].add(call.arguments))
 
-    def _into(self, kind: type[Item]) -> bytes:
+    def _open(self, kind: type[Item]) -> bytes:
         """The events it takes until the last item is of this kind."""
-        return b"" if self._items and type(self._items[-1]) is kind else self._begin(kind())
+        return b"" if self._items and type(self._items[-1]) is kind else self._start(kind())
 
-    def _begin(self, item: Item) -> bytes:
-        closed, item.place = self._close(), len(self._items)
-        item.where = b',"item_id":%b,"output_index":%d,"content_index":0,"delta":' % (_encode(item.id), item.place)
+    def _start(self, item: Item) -> bytes:
+        closed, item.output_index = self._close(), len(self._items)
+        item.delta_head = b',"item_id":%b,"output_index":%d,"content_index":0,"delta":' % (
+            _encode(item.id),
+            item.output_index,
+        )
         self._items.append(item)
         return closed + self._events(item.opening())
 
@@ -120,43 +136,44 @@ class Responses:
         return b"".join(self._event(**event) for event in events)
 
     def _event(self, type: str, **fields: Any) -> bytes:
-        self._number += 1
-        event = {"type": type, "sequence_number": self._number - 1, **fields}
+        self._sequence_number += 1
+        event = {"type": type, "sequence_number": self._sequence_number - 1, **fields}
         return b"event: %b\ndata: %b\n\n" % (type.encode(), _encode(event))
 
     def _response(
         self, status: str, incomplete: Any = None, *, output: Sequence[Any] = (), usage: Usage | None = None
     ) -> dict[str, Any]:
-        asked = self._wanted.fields
-        repeated = {name: asked.get(name, value) for name, value in REPEATED.items()}
-        given = self._wanted.generate
+        fields = self._request.fields
+        repeated = {name: fields.get(name, value) for name, value in REQUEST_DEFAULTS.items()}
+        sampling = self._request.generate
         return {
             "id": self._id, "object": "response", "created_at": self._created, "status": status, "background": False,
             "error": None, "incomplete_details": incomplete, "model": self._model.id, "output": list(output),
-            **repeated, "max_output_tokens": None if given.fill else given.max_tokens, "temperature": given.temperature,
+            **repeated, "max_output_tokens": None if sampling.fill else sampling.max_tokens,
+            "temperature": sampling.temperature,
             "usage": None if usage is None else _usage(usage),
         }  # fmt: skip
 
 
 def _items(choice: Choice) -> list[Item]:
     """What a whole answer consists of."""
-    found: list[Item] = []
+    items: list[Item] = []
     if choice.reasoning:
-        found.append(Reasoning(choice.reasoning))
+        items.append(ReasoningItem(choice.reasoning))
     if choice.text or not choice.calls:
-        found.append(Message(choice.text, choice.logprobs))
-    return [*found, *(ToolCall(call) for call in choice.calls.values())]
+        items.append(MessageItem(choice.text, choice.logprobs))
+    return [*items, *(FunctionCallItem(call) for call in choice.calls.values())]
 
 
-def _cut(items: list[Item], reason: str) -> None:
+def _mark_incomplete(items: list[Item], finish_reason: str) -> None:
     """The last item is not whole where the answer was cut."""
-    if reason in INCOMPLETE:
+    if finish_reason in INCOMPLETE_REASONS:
         items[-1].status = "incomplete"
 
 
-def _status(reason: str) -> tuple[str, Any]:
-    why = INCOMPLETE.get(reason)
-    return ("incomplete", {"reason": why}) if why else ("completed", None)
+def _status(finish_reason: str) -> tuple[str, Any]:
+    reason = INCOMPLETE_REASONS.get(finish_reason)
+    return ("incomplete", {"reason": reason}) if reason else ("completed", None)
 
 
 def _usage(usage: Usage) -> dict[str, Any]:
@@ -167,4 +184,4 @@ def _usage(usage: Usage) -> dict[str, Any]:
     }  # fmt: skip
 
 
-__all__ = ["Responses"]
+__all__ = ["ResponsesEncoder"]

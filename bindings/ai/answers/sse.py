@@ -18,11 +18,11 @@ import msgspec
 
 DONE = b"data: [DONE]\n\n"
 HEADERS = {"content-type": "text/event-stream", "cache-control": "no-cache", "x-accel-buffering": "no"}
-PADDINGS = 50  # lengths 0 to 49; 0: the event goes without
+PADDING_LENGTHS = 50  # lengths 0 to 49; 0: the event goes without
 
 _encode = msgspec.json.Encoder().encode
-_filler = "".join(islice(cycle("abcdefghijklmnopqrstuvwxyz0123456789"), PADDINGS))
-_tails = [b"}\n\n", *(f',"p":"{_filler[:length]}"}}\n\n'.encode() for length in range(1, PADDINGS))]
+_filler = "".join(islice(cycle("abcdefghijklmnopqrstuvwxyz0123456789"), PADDING_LENGTHS))
+_tails = [b"}\n\n", *(f',"p":"{_filler[:length]}"}}\n\n'.encode() for length in range(1, PADDING_LENGTHS))]
 # Seeded by the system, not the system's own, which would cost a microsecond per token.
 _random = random.Random(random.SystemRandom().getrandbits(256)).random
 
@@ -39,7 +39,7 @@ def padded_event(value: dict[str, Any]) -> bytes:
 
 def filler() -> bytes:
     """The end of an event whose object is still open: filler of an unforeseeable length, and what closes it."""
-    return _tails[int(_random() * PADDINGS)]
+    return _tails[int(_random() * PADDING_LENGTHS)]
 
 
 def token(text: str) -> bytes:
@@ -49,7 +49,7 @@ def token(text: str) -> bytes:
 
 def padded_token(text: str) -> bytes:
     """The same, its length hidden by filler of an unforeseeable length: ciphertext tells no token lengths."""
-    return b'data: {"response":%b%b' % (_encode(text), _tails[int(_random() * PADDINGS)])
+    return b'data: {"response":%b%b' % (_encode(text), _tails[int(_random() * PADDING_LENGTHS)])
 
 
 def last(usage: dict[str, Any]) -> bytes:

@@ -12,32 +12,32 @@ from bindings.ai.engine.accumulator import AccumulatedCall, Choice, Usage, reaso
 from bindings.ai.engine.protocol import Delta, Extra
 from bindings.ai.inputs import json_mode
 
-NONE = Extra()
-FILTERED = "content_filter"
+NO_EXTRA = Extra()
+CONTENT_FILTER = "content_filter"
 
 
-class WorkersAI:
+class WorkersAIEncoder:
     """``bindings.ai.answers.encoders.Encoder``."""
 
     def __init__(self, schema: dict[str, Any] | None, *, padding: bool) -> None:
         self._schema, self._called = schema, False
-        self.text = sse.padded_token if padding else sse.token
+        self.encode_text = sse.padded_token if padding else sse.token
         self._event = sse.padded_event if padding else sse.event
 
     def begin(self) -> bytes:
         return b""
 
-    def rest(self, delta: Delta) -> bytes:
-        extra, events = delta.extra or NONE, b""
+    def encode_delta(self, delta: Delta) -> bytes:
+        extra, events = delta.extra or NO_EXTRA, b""
         if extra.reasoning:
             events += self._event({"response": "", "reasoning_content": extra.reasoning})
         if delta.text:
-            events += self.text(delta.text)
+            events += self.encode_text(delta.text)
         if extra.tool_calls:
             self._called = True
             events += self._event({"tool_calls": extra.tool_calls})
-        if told := _told(delta.finish_reason, called=self._called):
-            events += self._event({"finish_reason": told})
+        if finish_reason := _finish_reason(delta.finish_reason, called=self._called):
+            events += self._event({"finish_reason": finish_reason})
         return events
 
     def end(self, usage: Usage) -> bytes:
@@ -46,12 +46,12 @@ class WorkersAI:
     def failure(self, envelope: dict[str, Any], status: int) -> bytes:
         return sse.failure(envelope)
 
-    def whole(self, choices: Sequence[Choice], usage: Usage) -> dict[str, Any]:
+    def result(self, choices: Sequence[Choice], usage: Usage) -> dict[str, Any]:
         """The result, key order as the service writes it. Raises AiError 5024."""
         [choice] = choices
         reasoning = {"reasoning_content": choice.reasoning} if choice.reasoning else {}
         calls = [_flat(call) for call in choice.calls.values()]
-        filtered = {"finish_reason": FILTERED} if choice.finish_reason == FILTERED else {}
+        filtered = {"finish_reason": CONTENT_FILTER} if choice.finish_reason == CONTENT_FILTER else {}
         return {
             "response": self._response(choice),
             **reasoning,
@@ -62,7 +62,7 @@ class WorkersAI:
 
     def _response(self, choice: Choice) -> Any:
         text = choice.text
-        if choice.finish_reason == FILTERED:  # what there is of it
+        if choice.finish_reason == CONTENT_FILTER:  # what there is of it
             return text
         if choice.calls:
             return text if text.strip() else None
@@ -75,11 +75,11 @@ def classic_usage(usage: Usage) -> dict[str, Any]:
     return {**usage.counts(), **details}
 
 
-def _told(given: str | None, *, called: bool) -> str:
-    """The reasons that the classic form tells: the service's own answers have no other."""
-    if given == FILTERED:
-        return FILTERED
-    return reason(given, called) if given is not None and called else ""
+def _finish_reason(finish_reason: str | None, *, called: bool) -> str:
+    """The reason, where the classic form has it: the service's own answers tell no other."""
+    if finish_reason == CONTENT_FILTER:
+        return CONTENT_FILTER
+    return reason(finish_reason, called) if finish_reason is not None and called else ""
 
 
 def _flat(call: AccumulatedCall) -> dict[str, Any]:
@@ -91,4 +91,4 @@ def _flat(call: AccumulatedCall) -> dict[str, Any]:
     return {"name": call.name, "arguments": arguments, **call.more}
 
 
-__all__ = ["WorkersAI"]
+__all__ = ["WorkersAIEncoder"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from bindings.ai.answers.message_errors import told
+from bindings.ai.answers.message_errors import error_body
 from bindings.ai.catalog.models import TEXT_GENERATION
 from bindings.ai.error_table import BAD_INPUT
 from bindings.ai.errors import AiError, GatewayError
@@ -62,7 +62,7 @@ class MessagesRest:
 
 
 def refused(error: AiError | GatewayError, request_id: str) -> Response:
-    body, status = told(error, request_id)
+    body, status = error_body(error, request_id)
     return encoded(body, status, {"request-id": request_id, "cf-ai-req-id": request_id, **error.headers})
 
 

@@ -67,7 +67,7 @@ INSTEAD = {"functions": ": describe them in 'tools'", "function_call": ": use 't
 
 
 @dataclass(frozen=True)
-class TextInput:
+class TextRequest:
     """A checked request: what to generate, and the form its answer is wanted in.
 
     ``lora`` is an adapter's id or name, still to be found. ``padded``: filler may hide the lengths of its stream;
@@ -90,12 +90,12 @@ class TextInput:
         """How many answers are made: so many for each prompt."""
         return self.generate.n * max(1, len(self.prompts))
 
-    def requests(self, generate: Generate) -> list[Generate]:
+    def of_each_prompt(self, generate: Generate) -> list[Generate]:
         """``generate``, which may have been added to, for each prompt."""
         return [msgspec.structs.replace(generate, **prompted(prompt)) for prompt in self.prompts] or [generate]
 
 
-def text_generation(inputs: Any, model: Model, form: str = "") -> TextInput:
+def text_generation(inputs: Any, model: Model, form: str = "") -> TextRequest:
     """The inputs of ``run`` for ``model``, or of an OpenAI route, which names the ``form``. Raises AiError 5006."""
     if not isinstance(inputs, dict):
         raise bad_input(checks.mismatch("/", inputs, "object"))
@@ -113,7 +113,7 @@ def text_generation(inputs: Any, model: Model, form: str = "") -> TextInput:
     if several:
         fields = {**fields, "prompt": several[0]}
     told = fields.get("stream_options", {}).get("include_usage")
-    wanted = TextInput(
+    wanted = TextRequest(
         generate(fields, model, raw=form == COMPLETION, fill=own, clip=form == MESSAGES),
         truth(fields.get("stream")),
         form,
@@ -215,7 +215,7 @@ __all__ = [
     "OPENAI",
     "RESPONSES",
     "TRANSCRIPT",
-    "TextInput",
+    "TextRequest",
     "refuse_options",
     "text_generation",
 ]

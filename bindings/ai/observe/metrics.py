@@ -12,7 +12,7 @@ import time
 from collections import Counter as Tally
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
@@ -23,9 +23,12 @@ from bindings.ai.observe import tracing
 from runtime.metrics import Counter, Histogram, gauge
 from runtime.tracing import Span
 
-_FIRST = (0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5, 10, 20, 40, 80, 160)
-_BETWEEN = (0.001, 0.0025, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1, 2.5)
-_WHOLE = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 160, 320, 640)
+if TYPE_CHECKING:  # not needed before the first scrape
+    from prometheus_client import Metric
+
+_FIRST_TOKEN_S = (0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5, 10, 20, 40, 80, 160)
+_BETWEEN_TOKENS_S = (0.001, 0.0025, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1, 2.5)
+_DURATION_S = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 160, 320, 640)
 
 
 class Meter:
@@ -37,16 +40,16 @@ class Meter:
         self._input = Counter("pilot_ai_input_tokens", "Tokens read by models.", "model")
         self._output = Counter("pilot_ai_output_tokens", "Tokens made by models.", "model")
         self._first = Histogram(
-            "pilot_ai_time_to_first_token_seconds", "From a request to its first token.", _FIRST, "model"
+            "pilot_ai_time_to_first_token_seconds", "From a request to its first token.", _FIRST_TOKEN_S, "model"
         )
         self._between = Histogram(
             "pilot_ai_inter_token_latency_seconds",
             "Between tokens: each answer's mean, once per token.",
-            _BETWEEN,
+            _BETWEEN_TOKENS_S,
             "model",
         )
         self._whole = Histogram(
-            "pilot_ai_request_duration_seconds", "From a request to the end of its answer.", _WHOLE, "model"
+            "pilot_ai_request_duration_seconds", "From a request to the end of its answer.", _DURATION_S, "model"
         )
 
     def begin(self, stats: StreamStats, span: Span) -> ModelCall:
@@ -66,7 +69,7 @@ class Meter:
             if (gaps := stats.tokens - 1) > 0:
                 self._between.observe((seconds - stats.first) / gaps, stats.model, times=gaps)
 
-    def families(self) -> list[Any]:
+    def families(self) -> list[Metric]:
         waiting = Tally(call.stats.model for call in self._live if call.stats.first is None)
         running = Tally(call.stats.model for call in self._live if call.stats.first is not None)
         counted = (self._requests, self._input, self._output, self._first, self._between, self._whole)
@@ -84,8 +87,8 @@ class ModelCall:
         self.stats, self._span = stats, span
         self._meter: Meter | None = meter
 
-    def marked(self, request: Generate) -> Generate:
-        """With the way for the engine to continue the trace, if there is one."""
+    def traced(self, request: Generate) -> Generate:
+        """``request`` with the headers by which the engine continues the trace, if there is one."""
         headers = dict(self._span.headers)
         return msgspec.structs.replace(request, trace_headers=headers) if headers else request
 
@@ -124,7 +127,7 @@ class MeteredDeltas:
         return aiter(self._deltas)
 
     def attach_sink(self, take: Sink) -> None:
-        """See ``Reading.divert``."""
+        """See ``DeltaStream.attach_sink``."""
         if isinstance(self._deltas, DeltaStream):
             self._deltas.attach_sink(take)
 
@@ -148,17 +151,14 @@ class MeteredClient(Protocol):
     async def metrics(self) -> str: ...
 
 
-"""The options with which an engine keeps its own."""
-
-
-async def of_engines(clients: Sequence[MeteredClient], name_of: Callable[[EngineSpec], str]) -> list[Any]:
+async def engine_families(clients: Sequence[MeteredClient], name_of: Callable[[EngineSpec], str]) -> list[Metric]:
     """What engines tell of themselves, with the name of the model each is for."""
     texts = await asyncio.gather(*(client.metrics() for client in clients))
-    told = [labelled(text, name_of(client.spec)) for client, text in zip(clients, texts, strict=True)]
-    return [family for families in told for family in families]
+    families = [labelled(text, name_of(client.spec)) for client, text in zip(clients, texts, strict=True)]
+    return [family for of_engine in families for family in of_engine]
 
 
-def labelled(text: str, model: str) -> Iterable[Any]:
+def labelled(text: str, model: str) -> Iterable[Metric]:
     """An engine's own metrics, each sample with the model it is about."""
     from prometheus_client.parser import text_string_to_metric_families
 
@@ -167,4 +167,4 @@ def labelled(text: str, model: str) -> Iterable[Any]:
         yield family
 
 
-__all__ = ["Meter", "MeteredDeltas", "ModelCall", "of_engines"]
+__all__ = ["Meter", "MeteredDeltas", "ModelCall", "engine_families"]

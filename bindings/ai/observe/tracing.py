@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from bindings.ai.answers.answer import StreamStats
-from bindings.ai.catalog import kinds as tasks
+from bindings.ai.catalog.kinds import kind
 from bindings.ai.catalog.resolve import Served
 from bindings.ai.engine.protocol import Generate
 from runtime.tracing import NO_SPAN, Span, current
@@ -16,20 +16,21 @@ from runtime.tracing import NO_SPAN, Span, current
 _OPERATIONS = {"Text Embeddings": "embeddings"}  # the conventions have no names for other tasks
 
 
-def generation(served: Served, wanted: Generate, request_id: str) -> Span:
-    """Begun, if the request at hand is traced. ``traceparent`` for the engine is in its ``headers``."""
+def generation(served: Served, request: Generate, request_id: str) -> Span:
+    """A generation's span, begun, if the HTTP request is traced; ``headers`` have the engine's ``traceparent``."""
     parent = current.get()
     if parent is NO_SPAN:
         return NO_SPAN
-    operation = "chat" if wanted.messages is not None else "text_completion"
+    operation = "chat" if request.messages is not None else "text_completion"
     return _begun(parent, operation, served, request_id, {
-        "gen_ai.request.max_tokens": None if wanted.fill else wanted.max_tokens,
-        "gen_ai.request.temperature": wanted.temperature,
-        "gen_ai.request.top_p": wanted.top_p, "gen_ai.request.top_k": wanted.top_k, "gen_ai.request.seed": wanted.seed,
-        "gen_ai.request.frequency_penalty": wanted.frequency_penalty,
-        "gen_ai.request.presence_penalty": wanted.presence_penalty,
-        "gen_ai.request.stop_sequences": wanted.stop or None,
-        "gen_ai.request.choice.count": wanted.n if wanted.n != 1 else None,
+        "gen_ai.request.max_tokens": None if request.fill else request.max_tokens,
+        "gen_ai.request.temperature": request.temperature,
+        "gen_ai.request.top_p": request.top_p, "gen_ai.request.top_k": request.top_k,
+        "gen_ai.request.seed": request.seed,
+        "gen_ai.request.frequency_penalty": request.frequency_penalty,
+        "gen_ai.request.presence_penalty": request.presence_penalty,
+        "gen_ai.request.stop_sequences": request.stop or None,
+        "gen_ai.request.choice.count": request.n if request.n != 1 else None,
     })  # fmt: skip
 
 
@@ -38,8 +39,8 @@ def task(served: Served, request_id: str) -> Span:
     parent = current.get()
     if parent is NO_SPAN:
         return NO_SPAN
-    kind = tasks.kind(served.model)
-    return _begun(parent, _OPERATIONS.get(kind, kind.lower().replace(" ", "_")), served, request_id, {})
+    name = kind(served.model)
+    return _begun(parent, _OPERATIONS.get(name, name.lower().replace(" ", "_")), served, request_id, {})
 
 
 def _begun(parent: Span, operation: str, served: Served, request_id: str, more: dict[str, Any]) -> Span:

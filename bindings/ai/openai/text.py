@@ -98,14 +98,14 @@ class OpenAIRest:
         )
 
     async def models(self, request: Request, request_id: str, **_: str) -> Response:
-        make = anthropic_models.row if anthropic_models.asks(request) else _model
+        make = anthropic_models.row if anthropic_models.is_anthropic(request) else _model
         served = [make(model) for model in self._service.catalog.models() if not model.retired]
         return encoded(
             anthropic_models.page(served) if make is anthropic_models.row else {"object": "list", "data": served}
         )
 
     async def model(self, request: Request, request_id: str, model: str, **_: str) -> Response:
-        make = anthropic_models.row if anthropic_models.asks(request) else _model
+        make = anthropic_models.row if anthropic_models.is_anthropic(request) else _model
         return encoded(make(self._service.catalog.model(model)))
 
     def _require_text(self, id: str) -> None:
@@ -122,7 +122,7 @@ def _answered(answer: RunAnswer) -> Response:
 
 def refused(error: AiError | GatewayError, request_id: str) -> Response:
     """A refusal under ``ai/v1``: its status is the service's."""
-    return failed(error, request_id, error=openai_errors.told(error.envelope(request_id), error.status))
+    return failed(error, request_id, error=openai_errors.error_object(error.envelope(request_id), error.status))
 
 
 def refused_as_openai(error: AiError | GatewayError, request_id: str) -> Response:
@@ -138,7 +138,7 @@ def _status(error: AiError | GatewayError) -> int:
 
 def _refused_response(error: AiError, request_id: str, status: int) -> Response:
     """As the Responses API refuses: a bad input is an ``invalid_prompt``."""
-    told = openai_errors.told(error.envelope(request_id), status)
+    told = openai_errors.error_object(error.envelope(request_id), status)
     code = "invalid_prompt" if error.code == openai_errors.BAD_INPUT else told["code"]
     return encoded({"error": {**told, "code": code}}, status, {"cf-ai-req-id": request_id, **error.headers})
 

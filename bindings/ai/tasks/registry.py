@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from bindings.ai.catalog.kinds import kind
 from bindings.ai.catalog.models import Model
 from bindings.ai.engine.tasks import Client, Task
-from bindings.ai.inputs.text import TextInput
+from bindings.ai.inputs.text import TextRequest
 
 HANDLERS = {
     "Text Embeddings": "bindings.ai.tasks.embeddings:answer",
@@ -37,7 +37,7 @@ class Job:
     client: Callable[[], Client]
     request_id: str
     stats: Stats
-    adapted: Callable[[TextInput, Model], Awaitable[TextInput]]
+    adapted: Callable[[TextRequest, Model], Awaitable[TextRequest]]
     """``lora`` made a folder."""
     form: str = ""
     """Of ``bindings.ai.inputs.text``, where a route asks for one."""
@@ -48,7 +48,7 @@ class Job:
         self.stats.prompt_tokens += getattr(found, "tokens", 0)
         return found
 
-    async def generate(self, wanted: TextInput) -> str:
+    async def generate(self, wanted: TextRequest) -> str:
         """The whole text that a generating engine answers with."""
         request, texts = (await self.adapted(wanted, self.model)).generate, []
         async with aclosing(self.client().generate(request, self.request_id)) as deltas:

@@ -10,7 +10,7 @@ from bindings.ai.catalog.models import Model
 from bindings.ai.engine.protocol import Generate
 from bindings.ai.errors import AiError
 from bindings.ai.inputs import json_mode
-from bindings.ai.inputs.text import CHAT, CLASSIC, COMPLETION, RESPONSES, TextInput, text_generation
+from bindings.ai.inputs.text import CHAT, CLASSIC, COMPLETION, RESPONSES, TextRequest, text_generation
 
 MODEL = Model(id="@cf/x/classic")
 OPENAI = Model(id="@cf/x/openai", openai_style=True)
@@ -21,7 +21,7 @@ FUNCTION = {"name": "getWeather", "description": "now", "parameters": {"type": "
 PIXEL = "data:image/png;base64,iVBORw0KGgo="
 
 
-def asked(model: Model = MODEL, form: str = "", **fields: Any) -> TextInput:
+def asked(model: Model = MODEL, form: str = "", **fields: Any) -> TextRequest:
     return text_generation({**HI, **fields}, model, form)
 
 

@@ -5,8 +5,8 @@ is tried first, on the way that answers go: four tokens, line ends made as likel
 of no grammar, or of one that was given up after its first token, as a schema that has no end is.
 
 ``lenient`` has llguidance pass over the keywords it does not know (``uniqueItems``, ``not``, ``if`` …): the answer is
-held against the whole schema when it is complete (``bindings.ai.answers.kept``). Without ``whitespace_flexible`` a
-model that likes line ends could write nothing else until its tokens run out.
+held against the whole schema when it is complete (``bindings.ai.answers.constraints``). Without
+``whitespace_flexible`` a model that likes line ends could write nothing else until its tokens run out.
 """
 
 from __future__ import annotations
