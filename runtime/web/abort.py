@@ -36,7 +36,7 @@ class AbortSignal:
         self._callbacks: list[Callable[[], object]] = []
 
     @staticmethod
-    def abort(reason: Any = None) -> AbortSignal:
+    def abort(reason: object = None) -> AbortSignal:
         """A signal that is aborted already."""
         signal = AbortSignal()
         signal._fire(reason)
@@ -106,7 +106,7 @@ class AbortSignal:
         finally:
             forget()
 
-    def _fire(self, reason: Any = None) -> None:
+    def _fire(self, reason: object = None) -> None:
         if self.aborted:
             return
         self.aborted = True
@@ -134,7 +134,7 @@ class AbortController:
     def __init__(self) -> None:
         self.signal = AbortSignal()
 
-    def abort(self, reason: Any = None) -> None:
+    def abort(self, reason: object = None) -> None:
         """Abort; the reason is an ``AbortError`` unless given. Later calls do nothing."""
         self.signal._fire(reason)
 

@@ -105,7 +105,7 @@ class Body:
         if self._stream is not None:
             self._stream.check_unlocked()
 
-    def _set_body(self, body: Any) -> None:
+    def _set_body(self, body: object) -> None:
         self._used = False
         self._content, self._stream, self._type = (None, None, None) if body is None else extract(body)
 
@@ -133,7 +133,7 @@ class Body:
 Extracted = tuple[_Bytes | None, ReadableStream | None, _Bytes | None]
 
 
-def extract(body: Any) -> Extracted:
+def extract(body: object) -> Extracted:
     """(content, stream, content type) of anything that can be a body. Raises ``TypeError`` for the rest."""
     if isinstance(body, str):
         return body.encode(), None, TEXT
@@ -147,7 +147,7 @@ def extract(body: Any) -> Extracted:
     return _extract_object(body)
 
 
-def _extract_object(body: Any) -> Extracted:
+def _extract_object(body: object) -> Extracted:
     if isinstance(body, URLSearchParams):
         return str(body).encode(), None, f"{forms.URLENCODED};charset=UTF-8".encode()
     if isinstance(body, forms.FormData):
@@ -158,7 +158,7 @@ def _extract_object(body: Any) -> Extracted:
     raise TypeError(f"a body cannot be made of {type(body).__name__}{_remedy(body)}")
 
 
-def _remedy(body: Any) -> str:
+def _remedy(body: object) -> str:
     if isinstance(body, Body):
         return "; hand on its body:  Response(other.body, headers=other.headers)"
     if isinstance(body, (dict, list, tuple)):

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from collections.abc import Awaitable, Callable
 
 from runtime.web.abort import AbortSignal
-from runtime.web.request import Request
+from runtime.web.request import Request, RequestInit
 from runtime.web.response import Response
 
 Transport = Callable[[Request], Awaitable[Response]]
@@ -20,15 +19,15 @@ def set_transport(transport: Transport | None) -> None:
 
 
 async def fetch(
-    resource: Any,
-    init: Mapping[str, Any] | Request | None = None,
+    resource: object,
+    init: RequestInit | None = None,
     *,
     method: str | None = None,
-    headers: Any = None,
-    body: Any = None,
+    headers: object = None,
+    body: object = None,
     signal: AbortSignal | None = None,
     redirect: str | None = None,
-    cf: Any = None,
+    cf: object = None,
 ) -> Response:
     """The response of ``resource``: an absolute URL, or a Request. Options as for ``Request``.
 

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 from runtime.web.blobs import Blob, File
 from runtime.web.pairs import Pairs
 from runtime.web.url import URLSearchParams
 
+if TYPE_CHECKING:
+    from python_multipart.multipart import MultipartCallbacks
+
 URLENCODED = "application/x-www-form-urlencoded"
 MULTIPART = "multipart/form-data"
+
+
+FormDataInit = Mapping[str, object] | Pairs[Any] | Iterable[tuple[str, object]]
 
 
 class FormData(Pairs[Any]):
@@ -20,20 +26,20 @@ class FormData(Pairs[Any]):
     ``FormData({"name": "Ada", "photo": File([content], "ada.png")})``, or empty and then ``append``.
     """
 
-    def __init__(self, init: Any = None) -> None:
+    def __init__(self, init: FormDataInit | None = None) -> None:
         super().__init__()
         for name, value in () if init is None else (init.items() if hasattr(init, "items") else init):
             self.append(name, value)
 
-    def append(self, name: str, value: Any, filename: str | None = None) -> None:
+    def append(self, name: str, value: object, filename: str | None = None) -> None:
         """Add a field; bytes and Blobs become a ``File`` called ``filename`` (default ``blob``)."""
         super().append(name, _entry(value, filename))
 
-    def set(self, name: str, value: Any, filename: str | None = None) -> None:
+    def set(self, name: str, value: object, filename: str | None = None) -> None:
         super().set(name, _entry(value, filename))
 
 
-def _entry(value: Any, filename: str | None) -> str | File:
+def _entry(value: object, filename: str | None) -> str | File:
     if isinstance(value, (bytes, bytearray, memoryview)):
         value = Blob([value])
     if isinstance(value, File) and filename is None:
@@ -109,7 +115,7 @@ class _Collector:
         self._field = self._value = self._data = b""
         self._pieces: list[bytes] = []
 
-    def callbacks(self) -> Any:
+    def callbacks(self) -> MultipartCallbacks:
         return {
             "on_part_begin": self._begin,
             "on_header_field": self._on_field,

@@ -25,11 +25,11 @@ class Headers:
     not yours to change (a fetched response's, an incoming request's): copy them with ``Headers(other)``.
     """
 
-    __slots__ = ("_frozen", "_list")
+    __slots__ = ("_frozen", "_pairs")
 
-    def __init__(self, init: Any = None) -> None:
+    def __init__(self, init: object = None) -> None:
         self._frozen = False
-        self._list: RawHeaders = []
+        self._pairs: RawHeaders = []
         if init is not None:
             self.update(init)
 
@@ -38,58 +38,58 @@ class Headers:
         """Headers that a peer sent: bytes pairs, taken on trust. ``frozen`` ones refuse changes."""
         self = cls.__new__(cls)
         self._frozen = frozen
-        self._list = [(name.lower(), value) for name, value in pairs]
+        self._pairs = [(name.lower(), value) for name, value in pairs]
         return self
 
     def raw(self) -> RawHeaders:
         """The pairs for the wire: lower-case names, latin-1, in the order they were added."""
-        return self._list.copy()
+        return self._pairs.copy()
 
     def get(self, name: str, default: str | None = None) -> str | None:
         """All values of ``name`` joined with ``", "``, or ``default``."""
-        key = _name(name)
-        values = [value for known, value in self._list if known == key]
+        key = _encoded_name(name)
+        values = [value for known, value in self._pairs if known == key]
         return b", ".join(values).decode("latin-1") if values else default
 
     def get_all(self, name: str) -> list[str]:
         """Each value of ``name`` by itself. (The standard has this for Set-Cookie only.)"""
-        key = _name(name)
-        return [value.decode("latin-1") for known, value in self._list if known == key]
+        key = _encoded_name(name)
+        return [value.decode("latin-1") for known, value in self._pairs if known == key]
 
     def get_set_cookie(self) -> list[str]:
         """Each Set-Cookie value: they cannot be joined, because a cookie may hold a comma."""
         return self.get_all("set-cookie")
 
     def has(self, name: str) -> bool:
-        key = _name(name)
-        return any(known == key for known, _ in self._list)
+        key = _encoded_name(name)
+        return any(known == key for known, _ in self._pairs)
 
-    def set(self, name: str, value: Any) -> None:
+    def set(self, name: str, value: object) -> None:
         """Replace every value of ``name``. It keeps the place of the first."""
         pair = self._pair(name, value)
-        places = [i for i, (known, _) in enumerate(self._list) if known == pair[0]]
+        places = [i for i, (known, _) in enumerate(self._pairs) if known == pair[0]]
         if not places:
-            self._list.append(pair)
+            self._pairs.append(pair)
             return
-        self._list[places[0]] = pair
+        self._pairs[places[0]] = pair
         for i in reversed(places[1:]):
-            del self._list[i]
+            del self._pairs[i]
 
-    def append(self, name: str, value: Any) -> None:
+    def append(self, name: str, value: object) -> None:
         """Add a value to those that ``name`` has."""
-        self._list.append(self._pair(name, value))
+        self._pairs.append(self._pair(name, value))
 
     def delete(self, name: str) -> None:
         """Remove every value of ``name``; nothing happens when there is none."""
-        self._check_mine()
-        key = _name(name)
-        self._list = [pair for pair in self._list if pair[0] != key]
+        self._check_mutable()
+        key = _encoded_name(name)
+        self._pairs = [pair for pair in self._pairs if pair[0] != key]
 
-    def update(self, init: Any) -> None:
+    def update(self, init: object) -> None:
         """Set from a mapping; append from pairs or other Headers."""
         if isinstance(init, Headers):
-            self._check_mine()
-            self._list.extend(init._list)
+            self._check_mutable()
+            self._pairs.extend(init._pairs)
         elif hasattr(init, "items"):
             for name, value in init.items():
                 self.set(name, value)
@@ -98,7 +98,7 @@ class Headers:
 
     def keys(self) -> list[str]:
         """The names, each once, sorted."""
-        return sorted({name.decode("latin-1") for name, _ in self._list})
+        return sorted({name.decode("latin-1") for name, _ in self._pairs})
 
     def items(self) -> list[tuple[str, str]]:
         """(name, joined value) pairs, sorted by name; one pair for every Set-Cookie."""
@@ -111,20 +111,20 @@ class Headers:
     def values(self) -> list[str]:
         return [value for _, value in self.items()]
 
-    def _append_pairs(self, init: Any) -> None:
+    def _append_pairs(self, init: object) -> None:
         if isinstance(init, (str, bytes)) or not isinstance(init, Iterable):
             kind = type(init).__name__
             raise TypeError(f"headers must be a dict, Headers or (name, value) pairs, not {kind}")
         for pair in init:
-            name, value = _two(pair)
+            name, value = _as_pair(pair)
             self.append(name, value)
 
-    def _pair(self, name: str, value: Any) -> tuple[bytes, bytes]:
-        self._check_mine()
-        key = _name(name)
-        return key, _value(name, value)
+    def _pair(self, name: str, value: object) -> tuple[bytes, bytes]:
+        self._check_mutable()
+        key = _encoded_name(name)
+        return key, _encoded_value(name, value)
 
-    def _check_mine(self) -> None:
+    def _check_mutable(self) -> None:
         if self._frozen:
             raise TypeError("these headers cannot be changed; copy them first: Headers(other)")
 
@@ -134,7 +134,7 @@ class Headers:
             raise KeyError(name)
         return value
 
-    def __setitem__(self, name: str, value: Any) -> None:
+    def __setitem__(self, name: str, value: object) -> None:
         self.set(name, value)
 
     def __delitem__(self, name: str) -> None:
@@ -149,7 +149,7 @@ class Headers:
         return iter(self.keys())
 
     def __len__(self) -> int:
-        return len({name for name, _ in self._list})
+        return len({name for name, _ in self._pairs})
 
     def __eq__(self, other: object) -> bool:
         return self.items() == other.items() if isinstance(other, Headers) else NotImplemented
@@ -165,7 +165,7 @@ class Headers:
 
 
 @lru_cache(maxsize=1024)
-def _name(name: str) -> bytes:
+def _encoded_name(name: str) -> bytes:
     """The name as the wire has it. Cached: a worker uses the same few names all day."""
     raw = name.encode("latin-1", "replace") if isinstance(name, str) else b""
     if not _TOKEN.fullmatch(raw):
@@ -173,7 +173,7 @@ def _name(name: str) -> bytes:
     return raw.lower()
 
 
-def _value(name: str, value: Any) -> bytes:
+def _encoded_value(name: str, value: object) -> bytes:
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
     if not isinstance(value, (str, bytes)):
@@ -188,8 +188,8 @@ def _value(name: str, value: Any) -> bytes:
     return raw
 
 
-def _two(pair: Any) -> tuple[Any, Any]:
-    parts = () if isinstance(pair, (str, bytes)) else tuple(pair)
+def _as_pair(pair: object) -> tuple[Any, Any]:
+    parts = () if isinstance(pair, (str, bytes)) or not isinstance(pair, Iterable) else tuple(pair)
     if len(parts) != 2:
         raise TypeError(f"each header must be a (name, value) pair, not {pair!r:.80}")
     return parts[0], parts[1]

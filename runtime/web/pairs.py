@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import Generic, TypeVar
 
 V = TypeVar("V")
-D = TypeVar("D")
 
 
 class Pairs(Generic[V]):

@@ -11,12 +11,12 @@ from runtime.web.abort import AbortSignal
 from runtime.web.body import Body
 from runtime.web.headers import Headers, RawHeaders
 
-_NORMALIZED = {"DELETE", "GET", "HEAD", "OPTIONS", "POST", "PUT"}  # the only methods whose case is mended
-_FORBIDDEN = {"CONNECT", "TRACE", "TRACK"}
+_NORMALIZED_METHODS = {"DELETE", "GET", "HEAD", "OPTIONS", "POST", "PUT"}  # the only methods whose case is mended
+_FORBIDDEN_METHODS = {"CONNECT", "TRACE", "TRACK"}
 _AMBIENT = "ambient"  # the signal of the event served
 _REDIRECTS = ("follow", "manual", "error")
-_OPTIONS = ("method", "headers", "body", "signal", "redirect", "cf")
-_MEANINGLESS = {  # browsers' options, which mean nothing on a server
+_REQUEST_INIT = ("method", "headers", "body", "signal", "redirect", "cf")
+_BROWSER_OPTIONS = {  # which mean nothing on a server
     "cache", "credentials", "duplex", "integrity", "keepalive", "mode", "priority", "referrer",
     "referrerPolicy", "window",
 }  # fmt: skip
@@ -42,25 +42,25 @@ class Request(Body):
 
     def __init__(
         self,
-        resource: Any,
-        init: Mapping[str, Any] | Request | None = None,
+        resource: object,
+        init: RequestInit | None = None,
         *,
         method: str | None = None,
-        headers: Any = None,
-        body: Any = None,
+        headers: object = None,
+        body: object = None,
         signal: AbortSignal | None = None,
         redirect: str | None = None,
-        cf: Any = None,
+        cf: object = None,
     ) -> None:
-        given = _options(dict(zip(_OPTIONS, (method, headers, body, signal, redirect, cf), strict=True)))
-        options = {**_inherited(resource), **_options(init), **given}
-        self.url = resource.url if isinstance(resource, Request) else _absolute(resource)
+        keywords = _options(dict(zip(_REQUEST_INIT, (method, headers, body, signal, redirect, cf), strict=True)))
+        options = {**_inherited(resource), **_options(init), **keywords}
+        self.url = resource.url if isinstance(resource, Request) else _absolute_url(resource)
         self.method = _method(options.get("method", "GET"))
         self.redirect = _redirect(options.get("redirect", "follow"))
         self._cf = options.get("cf", {})
         self._signal = _signal(options.get("signal"))
         self._headers: Any = Headers(options.get("headers"))
-        self._take_in(options.get("body"), resource)
+        self._set_body_from(options.get("body"), resource)
 
     @classmethod
     def from_parts(
@@ -69,7 +69,7 @@ class Request(Body):
         url: str,
         headers: Iterable[Iterable[bytes]],
         body: bytes | AsyncIterator[bytes] | None = None,
-        cf: Any = None,
+        cf: object = None,
     ) -> Request:
         """For the runtime: a request as it came in, on trust; nothing is parsed before someone asks.
 
@@ -79,7 +79,7 @@ class Request(Body):
         self = cls.__new__(cls)
         self.method, self.url, self.redirect, self._cf = method, url, "manual", {} if cf is None else cf
         self._headers, self._signal = headers, _AMBIENT
-        self._receive(body, "", None if body is None else _length(headers))
+        self._receive(body, "", None if body is None else _content_length(headers))
         return self
 
     @property
@@ -101,7 +101,7 @@ class Request(Body):
         """Aborts when whoever asked has lost interest: for an incoming request, when the client leaves."""
         held = self._signal
         if not isinstance(held, AbortSignal):
-            held = self._signal = held.signal if isinstance(held, Request) else _made(held)
+            held = self._signal = held.signal if isinstance(held, Request) else _new_signal(held)
         return held
 
     def left(self) -> None:
@@ -121,7 +121,7 @@ class Request(Body):
         """A second request with the same body. A stream is split, as ``ReadableStream.tee`` says."""
         other = Request.__new__(Request)
         other.method, other.url, other.redirect, other._cf = self.method, self.url, self.redirect, self._cf
-        other._headers, other._signal = Headers(self.headers), self._lend_signal()
+        other._headers, other._signal = Headers(self.headers), self._lent_signal()
         self._share_body(other)
         return other
 
@@ -133,16 +133,16 @@ class Request(Body):
         raw = [p for p in self.headers.raw() if keep or p[0] != b"content-length"]
         return self.method, self.url, raw, self.take_body()
 
-    def _lend_signal(self) -> Any:
+    def _lent_signal(self) -> AbortSignal | Request | str | None:
         """It, or this request, which makes it when someone asks."""
         return self if self._signal is _AMBIENT else self._signal
 
     def __repr__(self) -> str:
         return f"<Request {self.method} {self.url}>"
 
-    def _take_in(self, body: Any, resource: Any) -> None:
+    def _set_body_from(self, body: object, resource: object) -> None:
         if body is None and isinstance(resource, Request):
-            self._take_over(resource)
+            self._take_body_of(resource)
             return
         if body is not None and self.method in ("GET", "HEAD"):
             raise TypeError(f"a {self.method} request cannot have a body")
@@ -150,64 +150,67 @@ class Request(Body):
         if self._type is not None and not self._headers.has("content-type"):
             self._headers.append("content-type", self._type)
 
-    def _take_over(self, other: Request) -> None:
+    def _take_body_of(self, other: Request) -> None:
         other._check_unused()
         self._content, self._stream, self._type = other._content, other._stream, other._type
         self._used = False
         other._used = other._content is not None or other._stream is not None
 
 
-def _inherited(resource: Any) -> dict[str, Any]:
+def _inherited(resource: object) -> dict[str, Any]:
     if not isinstance(resource, Request):
         return {}
     names = ("method", "headers", "redirect", "_cf")
-    return {**{name.removeprefix("_"): getattr(resource, name) for name in names}, "signal": resource._lend_signal()}
+    return {**{name.removeprefix("_"): getattr(resource, name) for name in names}, "signal": resource._lent_signal()}
 
 
-def _options(init: Any) -> dict[str, Any]:
+RequestInit = Mapping[str, Any] | Request
+
+
+def _options(init: RequestInit | None) -> dict[str, Any]:
     if isinstance(init, Request):
         return {**_inherited(init), "body": init.body}
     options = {} if init is None else {k: v for k, v in dict(init).items() if v is not None}
     for name in options:
-        if name not in _OPTIONS and name not in _MEANINGLESS:
-            raise TypeError(f"unknown option {name!r} of a Request; known: {', '.join(_OPTIONS)}")
+        if name not in _REQUEST_INIT and name not in _BROWSER_OPTIONS:
+            raise TypeError(f"unknown option {name!r} of a Request; known: {', '.join(_REQUEST_INIT)}")
     return options
 
 
-def _absolute(resource: Any) -> str:
+def _absolute_url(resource: object) -> str:
     url = urls.parse(resource)
     if url.username or url.password:
         raise TypeError("a Request's URL may not hold a password; send an authorization header instead")
     return url.href
 
 
-def _method(method: Any) -> str:
+def _method(method: object) -> str:
     name = str(method)
     Headers().append(name, "")  # a method is a token, as a header's name is
     upper = name.upper()
-    if upper in _FORBIDDEN:
+    if upper in _FORBIDDEN_METHODS:
         raise TypeError(f"method {name!r} is not allowed")
-    return upper if upper in _NORMALIZED else name
+    return upper if upper in _NORMALIZED_METHODS else name
 
 
-def _redirect(mode: Any) -> str:
+def _redirect(mode: object) -> str:
     if mode not in _REDIRECTS:
         raise TypeError(f"redirect must be one of {', '.join(_REDIRECTS)}, not {mode!r}")
     return str(mode)
 
 
-def _signal(signal: Any) -> AbortSignal | Request | None:
+def _signal(signal: object) -> AbortSignal | Request | None:
     if signal is not None and not isinstance(signal, AbortSignal | Request):
         raise TypeError(f"signal must be an AbortSignal, not {type(signal).__name__}")
     return signal
 
 
-def _made(held: str | None) -> AbortSignal:
+def _new_signal(held: str | None) -> AbortSignal:
     signal = AbortSignal()
     signal.ambient = held is _AMBIENT
     return signal
 
 
-def _length(headers: Iterable[Iterable[bytes]]) -> int | None:
+def _content_length(headers: Iterable[Iterable[bytes]]) -> int | None:
     value = next((value for name, value in headers if name.lower() == b"content-length"), b"")
     return int(value) if value.isdigit() else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, SupportsInt
 
 from runtime.web import codings
 from runtime.web import url as urls
@@ -14,8 +14,8 @@ from runtime.web.headers import Headers, RawHeaders
 
 NULL_BODY_STATUSES = frozenset({101, 204, 205, 304})
 _REDIRECT_STATUSES = frozenset({301, 302, 303, 307, 308})
-_ALIASES = {"statusText": "status_text", "encodeBody": "encode_body"}
-_OPTIONS = ("status", "status_text", "headers", "encode_body", "cf")
+_CAMEL_CASE_OPTIONS = {"statusText": "status_text", "encodeBody": "encode_body"}
+_RESPONSE_INIT = ("status", "status_text", "headers", "encode_body", "cf")
 
 
 class _Json:
@@ -43,14 +43,14 @@ class Response(Body):
 
     def __init__(
         self,
-        body: Any = None,
-        init: Mapping[str, Any] | Response | int | None = None,
+        body: object = None,
+        init: ResponseInit | None = None,
         status_text: str = "",
-        headers: Any = None,
+        headers: object = None,
         *,
         status: int = 200,
         encode_body: str = "automatic",
-        cf: Any = None,
+        cf: object = None,
     ) -> None:
         if init is not None:
             options = _options(init)
@@ -58,7 +58,7 @@ class Response(Body):
             headers, cf = options.get("headers", headers), options.get("cf", cf)
             encode_body = options.get("encode_body", encode_body)
         self.status = status if type(status) is int and 200 <= status <= 599 else _status(status)
-        self.status_text = status_text and _reason(status_text)
+        self.status_text = status_text and _checked_reason(status_text)
         self.url, self.redirected, self.type, self.cf = "", False, "default", cf
         self._manual = encode_body == "manual"
         self._headers = None if headers is None else Headers(headers)
@@ -90,7 +90,7 @@ class Response(Body):
         return self
 
     @classmethod
-    def from_json(cls, data: Any, init: Any = None, **options: Any) -> Response:
+    def from_json(cls, data: object, init: ResponseInit | None = None, **options: Any) -> Response:
         """A response of JSON; what ``Response.json(data, status=..., headers=...)`` calls."""
         try:
             text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
@@ -103,7 +103,7 @@ class Response(Body):
     json = _Json()
 
     @classmethod
-    def redirect(cls, url: Any, status: int = 302) -> Response:
+    def redirect(cls, url: object, status: int = 302) -> Response:
         """A redirect to an absolute ``url``. Raises ``ValueError`` for a status that is no redirect."""
         if status not in _REDIRECT_STATUSES:
             raise ValueError(f"not a redirect status: {status}; one of {sorted(_REDIRECT_STATUSES)}")
@@ -200,20 +200,22 @@ class Response(Body):
     statusText = property(lambda self: self.status_text)
 
 
-def _options(init: Any) -> dict[str, Any]:
-    options: dict[str, Any]
+ResponseInit = Mapping[str, Any] | Response | int
+
+
+def _options(init: ResponseInit) -> dict[str, Any]:
     if isinstance(init, int):
         return {"status": init}
     if isinstance(init, Response):
         return {name: getattr(init, name) for name in ("status", "status_text", "headers", "cf")}
-    options = {_ALIASES.get(str(k), str(k)): v for k, v in dict(init).items() if v is not None}
+    options = {_CAMEL_CASE_OPTIONS.get(str(k), str(k)): v for k, v in dict(init).items() if v is not None}
     for name in options:
-        if name not in _OPTIONS:
-            raise TypeError(f"unknown option {name!r} of a Response; known: {', '.join(_OPTIONS)}")
+        if name not in _RESPONSE_INIT:
+            raise TypeError(f"unknown option {name!r} of a Response; known: {', '.join(_RESPONSE_INIT)}")
     return options
 
 
-def _status(status: Any) -> int:
+def _status(status: SupportsInt | str) -> int:
     """Also takes ``HTTPStatus`` and, as JavaScript does, ``"404"``."""
     number = int(status)
     if not 200 <= number <= 599:
@@ -221,7 +223,7 @@ def _status(status: Any) -> int:
     return number
 
 
-def _reason(text: str) -> str:
+def _checked_reason(text: str) -> str:
     if any(ord(c) > 255 or c in "\r\n\0" for c in text):
         raise TypeError(f"invalid status_text: {text!r:.80}")
     return text

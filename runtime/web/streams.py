@@ -18,7 +18,7 @@ _USED = "this body has been used already: a stream can be read only once; use cl
 _LOCKED = "this stream is locked to a reader; release it first, or tee() before reading"
 
 
-def to_bytes(chunk: Any) -> bytes:
+def to_bytes(chunk: object) -> bytes:
     """One chunk of a body as bytes: text becomes UTF-8. Raises ``TypeError`` for what is neither."""
     if isinstance(chunk, str):
         return chunk.encode()
@@ -99,7 +99,7 @@ class ReadableStream:
         one, two = split(self, limit)
         return (ReadableStream(one, coding=coding, length=length), ReadableStream(two, coding=coding, length=length))
 
-    async def cancel(self, reason: Any = None) -> None:
+    async def cancel(self, reason: object = None) -> None:
         """Throw away what has not been read, and close the source. Raises ``TypeError`` while locked."""
         if self.locked:
             raise TypeError(_LOCKED)
@@ -192,7 +192,7 @@ class ReadableStreamDefaultReader:
         """Let another reader go on from here."""
         self._stream.locked = False
 
-    async def cancel(self, reason: Any = None) -> None:
+    async def cancel(self, reason: object = None) -> None:
         await self._stream.aclose()
 
     async def aclose(self) -> None:

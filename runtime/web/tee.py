@@ -5,13 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from runtime.web.streams import ReadableStream
+from typing import Protocol
 
 
-def split(stream: ReadableStream, limit: int) -> tuple[AsyncIterator[bytes], AsyncIterator[bytes]]:
+class Pullable(Protocol):
+    """As much of a ``ReadableStream`` as reading needs."""
+
+    async def pull(self) -> bytes: ...
+
+    async def aclose(self) -> None: ...
+
+
+def split(stream: Pullable, limit: int) -> tuple[AsyncIterator[bytes], AsyncIterator[bytes]]:
     """Two iterators over ``stream``, which they own. At most ``limit`` bytes wait for the slower one."""
     trunk = _Trunk(stream, limit)
     return trunk.branches[0], trunk.branches[1]
@@ -21,7 +26,7 @@ class _Trunk:
     """Reads the stream for both branches, in a task of its own: a reader that is cancelled while it waits
     must not cancel the read that the other one waits for too."""
 
-    def __init__(self, stream: ReadableStream, limit: int) -> None:
+    def __init__(self, stream: Pullable, limit: int) -> None:
         self.stream, self.limit = stream, limit
         self.branches = (_Branch(self), _Branch(self))
         self.end: Exception | None = None

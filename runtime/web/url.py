@@ -10,7 +10,7 @@ import ada_url
 from runtime.web.pairs import Pairs
 
 
-def parse(url: Any, base: Any = None) -> ada_url.URL:
+def parse(url: object, base: object = None) -> ada_url.URL:
     """Parse, or raise ``TypeError`` as the standard has it."""
     try:
         return ada_url.URL(str(url), None if base is None else str(base))
@@ -24,7 +24,7 @@ def parse(url: Any, base: Any = None) -> ada_url.URL:
 class URLSearchParams(Pairs[str]):
     """The query of a URL: ``URLSearchParams("a=1&b=2")``, from a dict or pairs. ``str()`` encodes it."""
 
-    def __init__(self, init: Any = "") -> None:
+    def __init__(self, init: object = "") -> None:
         super().__init__()
         self._owner: Callable[[str], None] | None = None
         self._pairs = [(str(name), str(value)) for name, value in _pairs(init)]
@@ -33,10 +33,10 @@ class URLSearchParams(Pairs[str]):
     def size(self) -> int:
         return len(self)
 
-    def append(self, name: str, value: Any) -> None:
+    def append(self, name: str, value: object) -> None:
         super().append(name, str(value))
 
-    def set(self, name: str, value: Any) -> None:
+    def set(self, name: str, value: object) -> None:
         super().set(name, str(value))
 
     def sort(self) -> None:
@@ -70,16 +70,16 @@ class URL:
 
     __slots__ = ("_params", "_url")
 
-    def __init__(self, url: Any, base: Any = None) -> None:
+    def __init__(self, url: object, base: object = None) -> None:
         self._url = parse(url, base)
         self._params: URLSearchParams | None = None
 
     @staticmethod
-    def can_parse(url: Any, base: Any = None) -> bool:
+    def can_parse(url: object, base: object = None) -> bool:
         return bool(ada_url.URL.can_parse(str(url), None if base is None else str(base)))
 
     @staticmethod
-    def parse(url: Any, base: Any = None) -> URL | None:
+    def parse(url: object, base: object = None) -> URL | None:
         """As ``URL(url, base)``, but None for what is no URL."""
         return URL(url, base) if URL.can_parse(url, base) else None
 
@@ -112,7 +112,7 @@ class URL:
     def __hash__(self) -> int:
         return hash(str(self))
 
-    def _write(self, part: str, value: Any) -> None:
+    def _write(self, part: str, value: object) -> None:
         if part == "href":
             self._url = parse(value)
         else:
@@ -144,7 +144,7 @@ def _assign(url: ada_url.URL, part: str, value: str) -> None:
         return  # as in the standard: an assignment that does not parse changes nothing
 
 
-def _pairs(init: Any) -> list[tuple[str, Any]]:
+def _pairs(init: object) -> list[tuple[str, Any]]:
     if isinstance(init, str):
         return list(ada_url.URLSearchParams(init.removeprefix("?")).items())
     if hasattr(init, "items"):

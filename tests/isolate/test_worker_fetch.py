@@ -15,7 +15,7 @@ import pytest_asyncio
 from aiohttp import web
 
 from codings_support import PACK, UNPACK
-from runtime.web.coders import decoder
+from runtime.web.codings import decoder
 from serving import ROUTER, Served, serving, write
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -7,11 +7,11 @@ import zlib
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
-_PIECE = 256 * 1024  # bytes per decoded chunk at most: a small body that unpacks to gigabytes stays stoppable
-_QUALITY = 5  # of Brotli's 0 to 11: the default, 11, is for files that are compressed once
-_WINDOW_LOG = 23  # 8 MB: what a zstd decoder must have on the web, and need not exceed (RFC 9659)
-_WBITS = {"gzip": 31, "x-gzip": 31, "deflate": 15}  # zlib's: 16 + 15 asks for the gzip wrapper
-CODINGS = frozenset({*_WBITS, "br", "zstd"})
+_CHUNK_BYTES = 256 * 1024  # bytes per decoded chunk at most: a small body that unpacks to gigabytes stays stoppable
+_BROTLI_QUALITY = 5  # of Brotli's 0 to 11: the default, 11, is for files that are compressed once
+_ZSTD_WINDOW_LOG = 23  # 8 MB: what a zstd decoder must have on the web, and need not exceed (RFC 9659)
+_ZLIB_WBITS = {"gzip": 31, "x-gzip": 31, "deflate": 15}  # zlib's: 16 + 15 asks for the gzip wrapper
+CODINGS = frozenset({*_ZLIB_WBITS, "br", "zstd"})
 
 
 class Decoder(Protocol):
@@ -25,13 +25,13 @@ class Decoder(Protocol):
 def encoder(coding: str) -> tuple[Callable[[bytes], bytes], Callable[[], bytes]]:
     """(what a chunk becomes, whole, so that it can be read when it comes; what ends the body)"""
     if coding == "br":
-        br = _brotli().Compressor(quality=_QUALITY)
-        return lambda chunk: br.process(chunk) + br.flush(), br.finish
+        compressor = _brotli().Compressor(quality=_BROTLI_QUALITY)
+        return lambda chunk: compressor.process(chunk) + compressor.flush(), compressor.finish
     if coding == "zstd":
-        pack = _zstd().ZstdCompressor()
-        return lambda chunk: pack.compress(chunk, pack.FLUSH_BLOCK), pack.flush
-    squeeze = zlib.compressobj(wbits=_WBITS[coding])
-    return lambda chunk: squeeze.compress(chunk) + squeeze.flush(zlib.Z_SYNC_FLUSH), squeeze.flush
+        compressor = _zstd().ZstdCompressor()
+        return lambda chunk: compressor.compress(chunk, compressor.FLUSH_BLOCK), compressor.flush
+    compressor = zlib.compressobj(wbits=_ZLIB_WBITS[coding])
+    return lambda chunk: compressor.compress(chunk) + compressor.flush(zlib.Z_SYNC_FLUSH), compressor.flush
 
 
 def decoder(coding: str) -> Decoder:
@@ -48,7 +48,7 @@ class _Zlib:
     def feed(self, chunk: bytes) -> Iterator[bytes]:
         while chunk and self._ready_for(chunk):
             try:
-                yield self._inflate.decompress(chunk, _PIECE)
+                yield self._inflate.decompress(chunk, _CHUNK_BYTES)
             except zlib.error as error:
                 raise _invalid(self._coding, error) from None
             chunk = self._inflate.unused_data if self._inflate.eof else self._inflate.unconsumed_tail
@@ -56,7 +56,7 @@ class _Zlib:
     def finish(self) -> bytes:
         rest: bytes = self._inflate.flush() if self._inflate is not None else b""
         if self._inflate is not None and not self._inflate.eof:
-            raise _cut(self._coding)
+            raise _truncated(self._coding)
         return rest
 
     def _ready_for(self, chunk: bytes) -> bool:
@@ -68,51 +68,51 @@ class _Zlib:
     def _window(self, chunk: bytes) -> int:
         """Some servers send "deflate" without the zlib wrapper, whose first byte always ends in 8."""
         bare = self._coding == "deflate" and chunk[0] & 0x0F != 8
-        return -15 if bare else _WBITS[self._coding]
+        return -15 if bare else _ZLIB_WBITS[self._coding]
 
 
 class _Brotli:
     def __init__(self) -> None:
         brotli = _brotli()
-        self._unpack, self._error, self._begun = brotli.Decompressor(), brotli.error, False
+        self._decompressor, self._error, self._has_input = brotli.Decompressor(), brotli.error, False
 
     def feed(self, chunk: bytes) -> Iterator[bytes]:
-        self._begun = True
-        while not self._unpack.is_finished():
+        self._has_input = True
+        while not self._decompressor.is_finished():
             try:
-                piece = self._unpack.process(chunk, output_buffer_limit=_PIECE)
+                piece = self._decompressor.process(chunk, output_buffer_limit=_CHUNK_BYTES)
             except self._error as error:
                 raise _invalid("br", error) from None
-            if not piece and self._unpack.can_accept_more_data():
+            if not piece and self._decompressor.can_accept_more_data():
                 return
             yield piece
             chunk = b""
 
     def finish(self) -> bytes:
-        if self._begun and not self._unpack.is_finished():
-            raise _cut("br")
+        if self._has_input and not self._decompressor.is_finished():
+            raise _truncated("br")
         return b""
 
 
 class _Zstd:
     def __init__(self) -> None:
         self._zstd = _zstd()
-        self._unpack: Any = None
+        self._decompressor: Any = None
 
     def feed(self, chunk: bytes) -> Iterator[bytes]:
-        while chunk or not (self._unpack is None or self._unpack.eof or self._unpack.needs_input):
-            if self._unpack is None or self._unpack.eof:  # one frame may follow another
-                limit = {self._zstd.DecompressionParameter.window_log_max: _WINDOW_LOG}
-                self._unpack = self._zstd.ZstdDecompressor(options=limit)
+        while chunk or not (self._decompressor is None or self._decompressor.eof or self._decompressor.needs_input):
+            if self._decompressor is None or self._decompressor.eof:  # one frame may follow another
+                limit = {self._zstd.DecompressionParameter.window_log_max: _ZSTD_WINDOW_LOG}
+                self._decompressor = self._zstd.ZstdDecompressor(options=limit)
             try:
-                yield self._unpack.decompress(chunk, _PIECE)
+                yield self._decompressor.decompress(chunk, _CHUNK_BYTES)
             except self._zstd.ZstdError as error:
                 raise _invalid("zstd", error) from None
-            chunk = self._unpack.unused_data if self._unpack.eof else b""
+            chunk = self._decompressor.unused_data if self._decompressor.eof else b""
 
     def finish(self) -> bytes:
-        if self._unpack is not None and not self._unpack.eof:
-            raise _cut("zstd")
+        if self._decompressor is not None and not self._decompressor.eof:
+            raise _truncated("zstd")
         return b""
 
 
@@ -134,7 +134,7 @@ def _invalid(coding: str, error: Exception) -> TypeError:
     return TypeError(f"this body is not valid {coding}: {error}")
 
 
-def _cut(coding: str) -> TypeError:
+def _truncated(coding: str) -> TypeError:
     return TypeError(f"this {coding} body ended before its end")
 
 

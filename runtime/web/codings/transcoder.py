@@ -1,34 +1,11 @@
-"""Content codings (RFC 9110, section 8.4.1): undone when a worker reads a body, kept when it passes."""
+"""A stream of bytes with a content coding undone, or applied."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Any
 
-from runtime.web.coders import CODINGS, decoder, encoder
-
-_NO = re.compile(r"\s*q\s*=\s*0(\.0*)?\s*", re.IGNORECASE)
-
-
-def canonical(header: str | None) -> str:
-    """A Content-Encoding value as a name to compare; ``""`` for none."""
-    name = (header or "").strip().lower()
-    return {"identity": "", "x-gzip": "gzip"}.get(name, name)
-
-
-def is_known(coding: str) -> bool:
-    return coding in CODINGS
-
-
-def accepts(header: str | None, coding: str) -> bool:
-    """Whether an ``Accept-Encoding`` allows ``coding``. Where a client says nothing it takes anything (RFC 9110,
-    section 12.5.3)."""
-    if header is None:
-        return True
-    parts = [part.partition(";") for part in header.lower().split(",")]
-    allowed = {canonical(name): not _NO.fullmatch(weight) for name, _, weight in parts}
-    return allowed.get(coding, allowed.get("*", False))
+from runtime.web.codings.coders import decoder, encoder
+from runtime.web.codings.header import is_known
 
 
 def decode(source: AsyncIterator[bytes], coding: str) -> AsyncIterator[bytes]:
@@ -99,6 +76,9 @@ class Transcoder:
 
     async def aclose(self) -> None:
         self._ended, self._ready = True, iter(())
-        close: Any = getattr(self._source, "aclose", None)
+        close = getattr(self._source, "aclose", None)
         if close is not None:
             await close()
+
+
+__all__ = ["Transcoder", "decode", "encode", "encode_bytes"]
