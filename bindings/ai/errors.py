@@ -14,6 +14,7 @@ from typing import Any
 from bindings.ai import error_table as table
 from bindings.ai.engine.protocol import EngineError
 from bindings.ai.error_table import ErrorCode
+from runtime import envelope
 from runtime.errors import PilotError
 
 
@@ -133,9 +134,7 @@ def internal() -> AiError:
 
 
 def wrong_token() -> GatewayError:
-    errors = [_shown(table.WRONG_TOKEN)]
-    body = {"result": None, "success": False, "errors": errors, "messages": []}
-    return GatewayError(table.WRONG_TOKEN.status, body)
+    return GatewayError(table.WRONG_TOKEN.status, envelope.failure([_shown(table.WRONG_TOKEN)]))
 
 
 def no_credentials() -> GatewayError:
@@ -166,8 +165,12 @@ def _shown(row: ErrorCode, **fields: str) -> dict[str, Any]:
 
 
 def _refused(row: ErrorCode, *errors: dict[str, Any], headers: dict[str, str] | None = None) -> GatewayError:
-    body = {"success": False, "errors": list(errors), "messages": [], "result": None}
-    return GatewayError(row.status, body, headers)
+    return GatewayError(row.status, gateway_body(*errors), headers)
+
+
+def gateway_body(*errors: dict[str, Any]) -> dict[str, Any]:
+    """A refusal's body, in the key order that most of this layer's have."""
+    return {"success": False, "errors": list(errors), "messages": [], "result": None}
 
 
 __all__ = [
@@ -178,6 +181,7 @@ __all__ = [
     "batch_lost",
     "capacity",
     "foreign_page",
+    "gateway_body",
     "internal",
     "lora_unsupported",
     "malformed_credentials",

@@ -29,9 +29,9 @@ from bindings.ai.rest.catalog import CatalogRest
 from bindings.ai.rest.finetunes import FinetunesRest
 from bindings.ai.rest.gateway import GatewayRest
 from bindings.ai.rest.markdown import MarkdownRest
-from bindings.ai.rest.proxy import Proxy
-from bindings.ai.rest.run import Rest
-from bindings.ai.rest.unknown import Unknown
+from bindings.ai.rest.proxy import ProxyRest
+from bindings.ai.rest.run import RunRest
+from bindings.ai.rest.unknown import UnknownRest
 from bindings.ai.service import AIService, ServiceSettings
 from bindings.ai.settings import AISettings, models_file
 from bindings.base import Binding, Product, ProductContext, Route
@@ -141,16 +141,16 @@ class AI(Product):
     def routes(cls, context: ProductContext) -> Sequence[Route]:
         service: AIService = context.shared[cls.key]
         admits = partial(_admits, context.admits) if context.admits else None
-        gate = Auth(os.environ.get("PILOT_API_TOKEN") or None, admits, lambda: service.settings.cors)
+        auth = Auth(os.environ.get("PILOT_API_TOKEN") or None, admits, lambda: service.settings.cors)
         more = {**RankingsRest(service).handlers, **TokensRest(service).handlers, **AudioRest(service).handlers}
-        openai = OpenAIRest(service, gate, lambda: service.settings.openai_routes, context.observer.note, more)
-        door, rest = GatewayMethods(service, context.url), Rest(service, gate)
-        unknown = Unknown([*openai.handlers, "/messages"], lambda: service.settings.whole_v1)
+        openai = OpenAIRest(service, auth, lambda: service.settings.openai_routes, context.observer.note, more)
+        gateways, rest = GatewayMethods(service, context.url), RunRest(service, auth)
+        unknown = UnknownRest([*openai.handlers, "/messages"], lambda: service.settings.whole_v1)
         parts = (  # in the order in which they are matched: a path that takes all comes last
-            CatalogRest(service, gate), FinetunesRest(service, gate), MarkdownRest(service.markdown, gate), openai,
-            MessagesRest(service, gate, openai.own),
-            GatewayRest(door, gate, rest.run, openai.handlers, openai.own, unknown), Proxy(service, gate, door),
-            rest, unknown,
+            CatalogRest(service, auth), FinetunesRest(service, auth), MarkdownRest(service.markdown, auth), openai,
+            MessagesRest(service, auth, openai.serves_v1),
+            GatewayRest(gateways, auth, rest.run, openai.handlers, openai.serves_v1, unknown),
+            ProxyRest(service, auth, gateways), rest, unknown,
         )  # fmt: skip
         return [route for part in parts for route in part.routes()]
 

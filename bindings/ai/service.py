@@ -29,7 +29,7 @@ from bindings.ai.errors import AiError, bad_input, internal, of_engine
 from bindings.ai.finetunes.adapters import Adapters, NoAdapters
 from bindings.ai.gateway.gateway import GatewayCall, Gateways
 from bindings.ai.inputs.text import TextRequest, refuse_options, text_generation
-from bindings.ai.markdown.convert import Markdown
+from bindings.ai.markdown.convert import MarkdownConverter
 from bindings.ai.observe import tracing
 from bindings.ai.observe.metrics import Meter
 from bindings.ai.tasks import registry
@@ -72,7 +72,7 @@ class AIService:
         self.pool, self.catalog, self.settings, self._observer = pool, catalog, settings, observer
         self._served_models: dict[str, Served] = {}  # what has been asked for, by id
         self.adapters: Adapters = NoAdapters()
-        self.markdown, self.meter = Markdown(), Meter()
+        self.markdown, self.meter = MarkdownConverter(), Meter()
         self.preloaded: list[EngineSpec] = []
         self._announced: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()

@@ -15,7 +15,7 @@ import pytest
 from bindings.ai.http.auth import Auth
 from bindings.ai.product import AI as Workers
 from bindings.ai.product import AIBinding
-from bindings.ai.rest.run import Rest
+from bindings.ai.rest.run import RunRest
 from bindings.ai.worker.ai import AI, AIStream, InferenceUpstreamError, Result
 from bindings.ai.worker.ai import AiError as WorkersError
 from bindings.base import CallError, HostStream, ProductContext
@@ -152,19 +152,19 @@ def post(body: dict[str, Any]) -> Request:
     )
 
 
-async def run(rest: Rest, request: Request) -> Response:
+async def run(rest: RunRest, request: Request) -> Response:
     response: Response = await rest.routes()[0].handler(request, account="a", model=INT8)
     return response
 
 
 async def test_a_host_without_a_token_lets_nobody_in() -> None:
-    response = await run(Rest(serve(await echo()), Auth(admits=lambda token: False)), post({"prompt": "hi"}))
+    response = await run(RunRest(serve(await echo()), Auth(admits=lambda token: False)), post({"prompt": "hi"}))
     assert response.status == 401
 
 
 async def test_rest_hands_the_stream_on_untouched() -> None:
     request = post({"prompt": "hi", "stream": True})
-    response = await run(Rest(serve(await echo()), Auth()), request)
+    response = await run(RunRest(serve(await echo()), Auth()), request)
     body = response.take_body()
     assert body.stats.tokens == 1  # type: ignore[union-attr]
     await body.aclose()  # type: ignore[union-attr]

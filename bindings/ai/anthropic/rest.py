@@ -13,11 +13,11 @@ from bindings.ai.answers.message_errors import error_body
 from bindings.ai.catalog.models import TEXT_GENERATION
 from bindings.ai.error_table import BAD_INPUT
 from bindings.ai.errors import AiError, GatewayError
-from bindings.ai.http.asked import asked
-from bindings.ai.http.auth import Auth, encoded
-from bindings.ai.http.keys import Keys
+from bindings.ai.http.auth import Auth, json_response
+from bindings.ai.http.header_auth import HeaderAuth
+from bindings.ai.http.model_request import ModelRequest
 from bindings.ai.inputs.text import MESSAGES
-from bindings.ai.openai.tokens import counted
+from bindings.ai.openai.tokens import count_tokens
 from bindings.ai.service import AIService
 from bindings.base import Route
 from runtime.web import Request, Response
@@ -25,37 +25,37 @@ from runtime.web import Request, Response
 
 @dataclass(frozen=True)
 class MessagesRest:
-    """``own``: whether ``/v1`` is answered here."""
+    """``serves_v1``: whether ``/v1`` is answered here."""
 
     service: AIService
-    gate: Auth
-    own: Callable[[], bool]
+    auth: Auth
+    serves_v1: Callable[[], bool]
 
     def routes(self) -> list[Route]:
-        gate = Keys.of(self.gate, "x-api-key", refused)
+        auth = HeaderAuth.of(self.auth, "x-api-key", refused)
         routes = [
-            *gate.routes("/v1/messages", POST=self.messages),
-            *gate.routes("/v1/messages/count_tokens", POST=self.count_tokens),
+            *auth.routes("/v1/messages", POST=self.messages),
+            *auth.routes("/v1/messages/count_tokens", POST=self.count_tokens),
         ]
-        return [replace(route, when=self.own) for route in routes]
+        return [replace(route, when=self.serves_v1) for route in routes]
 
     async def messages(self, request: Request, request_id: str) -> Response:
-        call = await asked(request)
-        self._require(call.model)
+        call = await ModelRequest.read(request)
+        self._require_text(call.model)
         answer = await self.service.run(call.model, call.fields, call.options, request_id=request_id, form=MESSAGES)
         headers = {**answer.headers, "request-id": request_id}
         if answer.stream is not None:
             return Response(answer.stream, headers=headers)
-        return encoded(answer.json, headers=headers)
+        return json_response(answer.json, headers=headers)
 
     async def count_tokens(self, request: Request, request_id: str) -> Response:
-        call = await asked(request)
-        self._require(call.model)
+        call = await ModelRequest.read(request)
+        self._require_text(call.model)
         fields = {"max_tokens": 1, **call.fields}
-        count = await counted(self.service, call.model, fields, MESSAGES, request_id)
-        return encoded({"input_tokens": count}, headers={"request-id": request_id, "cf-ai-req-id": request_id})
+        count = await count_tokens(self.service, call.model, fields, MESSAGES, request_id)
+        return json_response({"input_tokens": count}, headers={"request-id": request_id, "cf-ai-req-id": request_id})
 
-    def _require(self, id: str) -> None:
+    def _require_text(self, id: str) -> None:
         model = self.service.catalog.model(id)
         if model.task != TEXT_GENERATION:
             raise AiError(BAD_INPUT, f"model: {model.id} is for {model.task}")
@@ -63,7 +63,7 @@ class MessagesRest:
 
 def refused(error: AiError | GatewayError, request_id: str) -> Response:
     body, status = error_body(error, request_id)
-    return encoded(body, status, {"request-id": request_id, "cf-ai-req-id": request_id, **error.headers})
+    return json_response(body, status, {"request-id": request_id, "cf-ai-req-id": request_id, **error.headers})
 
 
 __all__ = ["MessagesRest"]

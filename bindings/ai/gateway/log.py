@@ -108,7 +108,7 @@ class Log:
         return round((time.perf_counter() - self._started) * 1000)
 
 
-def patch(changes: Any) -> Mapping[str, Any]:
+def parse_patch(changes: object) -> Mapping[str, Any]:
     """What ``patchLog`` may change. Raises AiError 5006."""
     try:
         checked = msgspec.convert(changes, Patch)
@@ -129,4 +129,4 @@ def _head(body: bytes) -> str:
     return body[:HEAD].decode("utf-8", "replace")
 
 
-__all__ = ["Log", "patch"]
+__all__ = ["Log", "parse_patch"]

@@ -1,7 +1,7 @@
 """What every REST route has in common: credentials, JSON bodies, envelopes (contract §1.1, §1.2).
 
-Two layers answer, as they do upstream: the one in front (credentials, routes; ``GatewayError``) and the model
-layer (``AiError``), whose every answer carries ``cf-ai-req-id``.
+As upstream, two layers answer: the one in front (credentials, routes) refuses with a ``GatewayError``; the model
+layer refuses with an ``AiError``, and each of its answers carries ``cf-ai-req-id``.
 """
 
 from __future__ import annotations
@@ -20,11 +20,12 @@ from bindings.ai.http import cors
 from bindings.ai.inputs import checks
 from bindings.ai.service import new_request_id
 from bindings.base import Route
+from runtime import envelope
 from runtime.errors import RequestError
 from runtime.web import Headers, Request, Response
 
 ROOT = "/client/v4"
-AI = ROOT + "/accounts/{account}/ai"
+AI_ROOT = ROOT + "/accounts/{account}/ai"
 
 Handler = Callable[..., Awaitable[Response]]  # (request, request_id, **the path's parameters)
 Failure = Callable[[AiError | GatewayError, str], Response]
@@ -49,7 +50,7 @@ class Auth:
         served = [
             Route(method, path, self.guarded(handler), body_limit=body_limit) for method, handler in handlers.items()
         ]
-        return [*served, Route("*", path, self.guarded(_refusing(", ".join(handlers))))]
+        return [*served, Route("*", path, self.guarded(_wrong_method(", ".join(handlers))))]
 
     def guarded(self, handler: Handler) -> Callable[..., Awaitable[Response]]:
         """``handler`` for who has credentials, and for pages of the origins that may read it."""
@@ -70,20 +71,20 @@ class Auth:
         try:
             self.check(request.headers)
             return await handler(request, request_id=request_id, **path)
-        except (AiError, GatewayError) as refused:
-            return (self.failure or failed)(refused, request_id)
+        except (AiError, GatewayError) as error:
+            return (self.failure or failed)(error, request_id)
 
     def check(self, headers: Headers) -> None:
         """Raises GatewayError: no credentials (9106), malformed ones (6003), the wrong ones (10000)."""
         if self.keyless and self.token is None and self.admits is None:
             return self._check_page(headers)
-        given = credentials(headers)
+        token = credentials(headers)
         if self.admits is not None:
-            if not self.admits(given):
+            if not self.admits(token):
                 raise errors.wrong_token()
             return
         # A header is bytes, read as latin-1; the token came from the environment, as UTF-8.
-        if self.token is not None and not hmac.compare_digest(given.encode("latin-1"), os.fsencode(self.token)):
+        if self.token is not None and not hmac.compare_digest(token.encode("latin-1"), os.fsencode(self.token)):
             raise errors.wrong_token()
 
     def _check_page(self, headers: Headers) -> None:
@@ -109,13 +110,13 @@ def credentials(headers: Headers) -> str:
 
 async def json_object(request: Request) -> dict[str, Any]:
     """The body as a JSON object, whatever its content type says. Raises AiError 3003, 3006, 5006."""
-    body = decoded(await read(request))
+    body = decode_json(await read_body(request))
     if not isinstance(body, dict):
         raise errors.bad_input(checks.mismatch("/", body, "object"))
     return body
 
 
-async def read(request: Request) -> bytes:
+async def read_body(request: Request) -> bytes:
     """The whole body. Raises AiError 3006 when it is too large."""
     try:
         return await request.bytes()
@@ -123,7 +124,7 @@ async def read(request: Request) -> bytes:
         raise (errors.too_large() if error.status == 413 else errors.bad_input(error.what)) from None
 
 
-def decoded(content: bytes) -> Any:
+def decode_json(content: bytes) -> Any:
     """JSON. Raises AiError 3003 when there is nothing, 5006 when it is malformed."""
     if not content:
         raise errors.missing("body")
@@ -133,7 +134,7 @@ def decoded(content: bytes) -> Any:
         raise errors.bad_input(f"the body is not valid JSON: {error}") from None
 
 
-def _refusing(allowed: str) -> Handler:
+def _wrong_method(allowed: str) -> Handler:
     async def refuse(request: Request, **_: str) -> Response:
         raise errors.wrong_method(request.method, allowed)
 
@@ -142,32 +143,32 @@ def _refusing(allowed: str) -> Handler:
 
 def succeeded(result: Any, headers: Mapping[str, str] | None = None, **more: Any) -> Response:
     """The envelope of a success; ``more`` is what stands beside the result, such as ``result_info``."""
-    return encoded({"result": result, "success": True, "errors": [], "messages": [], **more}, 200, headers)
+    return json_response(envelope.success(result, **more), 200, headers)
 
 
-def failed(refused: AiError | GatewayError, request_id: str, status: int = 0, **more: Any) -> Response:
+def failed(refusal: AiError | GatewayError, request_id: str, status: int = 0, **more: Any) -> Response:
     """The envelope of a refusal; ``more`` is what stands beside it. ``status``: another than the refusal's own."""
-    id = {"cf-ai-req-id": request_id} if isinstance(refused, AiError) else {}  # the model layer's
-    return encoded({**refused.envelope(request_id), **more}, status or refused.status, {**id, **refused.headers})
+    id = {"cf-ai-req-id": request_id} if isinstance(refusal, AiError) else {}  # the model layer's
+    return json_response({**refusal.envelope(request_id), **more}, status or refusal.status, {**id, **refusal.headers})
 
 
-def encoded(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+def json_response(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """JSON under exactly ``application/json``: a charset would make a binding's answer a stream."""
     content = msgspec.json.encode(body)
     return Response(content, status=status, headers={"content-type": "application/json", **(headers or {})})
 
 
 __all__ = [
-    "AI",
+    "AI_ROOT",
     "ROOT",
     "Auth",
     "Failure",
     "Handler",
     "credentials",
-    "decoded",
-    "encoded",
+    "decode_json",
     "failed",
     "json_object",
-    "read",
+    "json_response",
+    "read_body",
     "succeeded",
 ]

@@ -1,4 +1,7 @@
-"""toMarkdown: documents in, Markdown out, each converted in a limited process of its own (contract §2.4)."""
+"""toMarkdown: documents in, Markdown out, each converted in a limited process of its own (contract §2.4).
+
+``bindings.ai.markdown.process`` is that process.
+"""
 
 from __future__ import annotations
 
@@ -18,13 +21,15 @@ import msgspec
 from bindings.ai.error_table import INTERNAL
 from bindings.ai.errors import AiError, bad_input
 from bindings.ai.markdown.formats import FORMATS, ending_of
-from bindings.ai.markdown.process import LONGEST, SECONDS, WALL, Answer, Request
+from bindings.ai.markdown.process import CPU_S, MAX_RESULT_BYTES, WALL_S, ConversionRequest, ConversionResult
+from runtime.limits import cpu_count
+from runtime.processes import kill_group
 
-_AT_ONCE = max(1, min(4, (os.cpu_count() or 1) // 2))  # conversions; the rest wait their turn
-_KEPT = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PYTHONPATH", "SYSTEMROOT", "VIRTUAL_ENV")
+MAX_PROCESSES = max(1, min(4, cpu_count() // 2))  # at once; the other documents wait their turn
+_ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PYTHONPATH", "SYSTEMROOT", "VIRTUAL_ENV")
 
 
-class File(msgspec.Struct, frozen=True, rename="camel"):
+class Document(msgspec.Struct, frozen=True, rename="camel"):
     """A document; ``mime_type`` counts where the name's ending says nothing."""
 
     name: str
@@ -54,80 +59,79 @@ class MarkdownOptions(msgspec.Struct, frozen=True):
     pdf: _WithImages = _WithImages()
 
 
-class Markdown:
+class MarkdownConverter:
     """Converts a few files at once, whoever asks."""
 
     def __init__(self) -> None:
-        self._turns = asyncio.Semaphore(_AT_ONCE)
+        self._turns = asyncio.Semaphore(MAX_PROCESSES)
 
-    async def transform(self, files: Sequence[File], options: Any = None) -> list[dict[str, Any]]:
-        """One result per file, in their order; a file that cannot be converted has ``format: "error"``.
+    async def transform(self, documents: Sequence[Document], options: object = None) -> list[dict[str, Any]]:
+        """One result per document, in their order; one that cannot be converted has ``format: "error"``.
 
         ``options``: the contract's ``conversionOptions``. Raises AiError when they are wrong, or when the
         library is not installed.
         """
         _check_installed()
-        wanted = _options(options)
-        return list(await asyncio.gather(*(self._result(file, wanted) for file in files)))
+        conversion = _options(options)
+        return list(await asyncio.gather(*(self._result(document, conversion) for document in documents)))
 
     def supported(self) -> list[dict[str, str]]:
         """Raises AiError when the library is not installed."""
         _check_installed()
         return [{"extension": ending, "mimeType": kind} for ending, (kind, _) in FORMATS.items()]
 
-    async def _result(self, file: File, options: MarkdownOptions) -> dict[str, Any]:
-        ending = ending_of(file.name, file.mime_type)
-        kind = FORMATS[ending][0] if ending else file.mime_type or "application/octet-stream"
-        told = {"id": str(uuid.uuid4()), "name": file.name, "mimeType": kind}
+    async def _result(self, document: Document, options: MarkdownOptions) -> dict[str, Any]:
+        ending = ending_of(document.name, document.mime_type)
+        kind = FORMATS[ending][0] if ending else document.mime_type or "application/octet-stream"
+        described = {"id": str(uuid.uuid4()), "name": document.name, "mimeType": kind}
         if ending is None:
-            return {**told, "format": "error", "error": f"files of the type {kind} cannot be converted here"}
+            return {**described, "format": "error", "error": f"files of the type {kind} cannot be converted here"}
         html = options.html if kind == "text/html" else _Html()
         async with self._turns:
-            answer = await _converted(Request(ending, html.css_selector, html.hostname), file.data)
-        if answer.error is not None:
-            return {**told, "format": "error", "error": answer.error}
+            result = await _convert(ConversionRequest(ending, html.css_selector, html.hostname), document.data)
+        if result.error is not None:
+            return {**described, "format": "error", "error": result.error}
         form = "text" if kind == "text/plain" else "markdown"
-        return {**told, "format": form, "tokens": _estimate(answer.text), "data": answer.text}
+        return {**described, "format": form, "tokens": _estimate(result.text), "data": result.text}
 
 
-async def _converted(request: Request, content: bytes) -> Answer:
+async def _convert(request: ConversionRequest, content: bytes) -> ConversionResult:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-P", "-B", "-m", "bindings.ai.markdown.process", msgspec.json.encode(request).decode(),
         stdin=PIPE, stdout=PIPE, stderr=DEVNULL, cwd="/", env=_environment(), start_new_session=True,
     )  # fmt: skip
     try:
-        async with asyncio.timeout(WALL):
-            return await _exchanged(process, content)
+        async with asyncio.timeout(WALL_S):
+            return await _exchange(process, content)
     except TimeoutError:
-        return Answer(error=f"the conversion took more than {WALL} s")
+        return ConversionResult(error=f"the conversion took more than {WALL_S} s")
     finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+        kill_group(process.pid)
         await process.wait()
 
 
-async def _exchanged(process: Process, content: bytes) -> Answer:
-    said, _ = await asyncio.gather(_read(process), _write(process, content))
-    if said is None:
-        return Answer(error=f"the text is longer than {LONGEST} bytes")
+async def _exchange(process: Process, content: bytes) -> ConversionResult:
+    output, _ = await asyncio.gather(_read(process), _write(process, content))
+    if output is None:
+        return ConversionResult(error=f"the text is longer than {MAX_RESULT_BYTES} bytes")
     try:
-        return msgspec.json.decode(said, type=Answer)
+        return msgspec.json.decode(output, type=ConversionResult)
     except msgspec.DecodeError:  # it ended before it could answer
         status = await process.wait()
         slow = status == -signal.SIGXCPU or status == -signal.SIGKILL
-        why = f"it took more than {SECONDS} s of processor time" if slow else f"its process ended ({status})"
-        return Answer(error=f"the file cannot be converted: {why}")
+        why = f"it took more than {CPU_S} s of processor time" if slow else f"its process ended ({status})"
+        return ConversionResult(error=f"the file cannot be converted: {why}")
 
 
 async def _read(process: Process) -> bytes | None:
-    """Everything it says, unless that is too much."""
+    """All of its output; None when that is too much."""
     assert process.stdout is not None
-    said = bytearray()
+    output = bytearray()
     while block := await process.stdout.read(1 << 16):
-        said += block
-        if len(said) > LONGEST:
+        output += block
+        if len(output) > MAX_RESULT_BYTES:
             return None
-    return bytes(said)
+    return bytes(output)
 
 
 async def _write(process: Process, content: bytes) -> None:
@@ -140,13 +144,13 @@ async def _write(process: Process, content: bytes) -> None:
 
 def _environment() -> dict[str, str]:
     """Nothing of the supervisor's secrets; one thread, for threads reserve memory that counts."""
-    kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
+    kept = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
     return {**kept, "HOME": "/", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 
 
-def _options(given: Any) -> MarkdownOptions:
+def _options(value: object) -> MarkdownOptions:
     try:
-        options = msgspec.convert({} if given is None else given, MarkdownOptions)
+        options = msgspec.convert({} if value is None else value, MarkdownOptions)
     except msgspec.ValidationError as error:
         raise bad_input(f"conversionOptions: {error}") from None
     if any(part.images.convert for part in (options.html, options.docx, options.pdf)):
@@ -165,4 +169,4 @@ def _estimate(text: str) -> int:
     return -(-len(text.encode()) // 4)
 
 
-__all__ = ["File", "Markdown"]
+__all__ = ["Document", "MarkdownConverter"]

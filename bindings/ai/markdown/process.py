@@ -4,10 +4,10 @@ Theory of operation
 -------------------
 Whoever sent the file may have made it to harm its reader: a small archive that unpacks to gigabytes, a
 document nested without end, one that points at files or servers. So this process has the bytes (standard
-input) and the ``Request`` (its argument, JSON) and little else: an environment without secrets, no network
+input) and the ``ConversionRequest`` (its argument, JSON) and little else: an environment without secrets, no network
 where the kernel lets an ordinary user give it up, limits on memory, processor time and wall time, and no file
 of any size to write. What Python itself opens, connects to or starts is refused by an audit hook, except for
-reading the installed packages. The ``Answer`` goes to standard output as JSON; what libraries print does not.
+reading the installed packages. The ``ConversionResult`` goes to standard output as JSON; what libraries print does not.
 """
 
 from __future__ import annotations
@@ -18,20 +18,23 @@ import signal
 import sys
 from contextlib import suppress
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
 
 import msgspec
 
 from bindings.ai.markdown.formats import FORMATS
 
-MEMORY = 1 << 30  # bytes of address space, the libraries' own included
-SECONDS = 30  # of processor time
-WALL = 90  # seconds in all
-LONGEST = 32 << 20  # bytes of an answer
+if TYPE_CHECKING:
+    from markitdown import DocumentConverter
 
-_NO_NETWORK = 0x10000000 | 0x40000000  # CLONE_NEWUSER | CLONE_NEWNET
-_REFUSED = (
+MEMORY_BYTES = 1 << 30  # of address space, the libraries' own included
+CPU_S = 30  # processor time
+WALL_S = 90
+MAX_RESULT_BYTES = 32 << 20
+
+_UNSHARE_NETWORK = 0x10000000 | 0x40000000  # CLONE_NEWUSER | CLONE_NEWNET
+_REFUSED_EVENTS = (
     "socket.",
     "subprocess.",
     "os.system",
@@ -51,10 +54,10 @@ _REFUSED = (
     "shutil.",
     "webbrowser.",
 )
-_WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+_WRITE_FLAGS = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 
-class Request(msgspec.Struct, frozen=True):
+class ConversionRequest(msgspec.Struct, frozen=True):
     """``ending`` is one of FORMATS. ``selector`` and ``hostname`` are for HTML alone."""
 
     ending: str
@@ -62,7 +65,7 @@ class Request(msgspec.Struct, frozen=True):
     hostname: str | None = None
 
 
-class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
+class ConversionResult(msgspec.Struct, frozen=True, omit_defaults=True):
     """``text``, or the reason why there is none."""
 
     text: str = ""
@@ -70,27 +73,27 @@ class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def main() -> None:
-    answers = os.fdopen(os.dup(1), "wb")
+    output = os.fdopen(os.dup(1), "wb")
     _silence()
     _limit()
-    request = msgspec.json.decode(sys.argv[1], type=Request)
-    answers.write(msgspec.json.encode(_answer(request)))
-    answers.flush()
+    request = msgspec.json.decode(sys.argv[1], type=ConversionRequest)
+    output.write(msgspec.json.encode(_result(request)))
+    output.flush()
     os._exit(0)  # nothing of a library's runs any more
 
 
-def _answer(request: Request) -> Answer:
+def _result(request: ConversionRequest) -> ConversionResult:
     try:
         converter = _converter(request)
         _seal()
         text = _convert(converter, request, sys.stdin.buffer.read())
     except MemoryError:
-        return Answer(error="the file needs more memory than a conversion may have")
+        return ConversionResult(error="the file needs more memory than a conversion may have")
     except Exception as error:
-        return Answer(error=f"{type(error).__name__}: {error}"[:500])
-    if len(text) > LONGEST // 4:  # JSON may write a character as several bytes
-        return Answer(error=f"the text is longer than {LONGEST // 4} characters")
-    return Answer(text.encode("utf-8", "replace").decode())
+        return ConversionResult(error=f"{type(error).__name__}: {error}"[:500])
+    if len(text) > MAX_RESULT_BYTES // 4:  # JSON may write a character as several bytes
+        return ConversionResult(error=f"the text is longer than {MAX_RESULT_BYTES // 4} characters")
+    return ConversionResult(text.encode("utf-8", "replace").decode())
 
 
 def _silence() -> None:
@@ -106,21 +109,22 @@ def _limit() -> None:
     import resource
 
     os.nice(10)  # tokens that stream on the same cores come first
-    signal.alarm(WALL)
+    signal.alarm(WALL_S)
     if sys.platform == "linux":
-        ctypes.CDLL(None).unshare(_NO_NETWORK)  # some kernels refuse: the audit hook is there in any case
-    for what, most in (("AS", MEMORY), ("CPU", SECONDS), ("FSIZE", 0), ("CORE", 0)):
+        ctypes.CDLL(None).unshare(_UNSHARE_NETWORK)  # some kernels refuse: the audit hook is there in any case
+    for name, limit in (("AS", MEMORY_BYTES), ("CPU", CPU_S), ("FSIZE", 0), ("CORE", 0)):
         with suppress(OSError, ValueError):
-            resource.setrlimit(getattr(resource, f"RLIMIT_{what}"), (most, most))
+            resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (limit, limit))
 
 
-def _converter(request: Request) -> Any:
+def _converter(request: ConversionRequest) -> DocumentConverter:
     """Imported before the doors close; made without ``MarkItDown``, which would look for plugins and fetch URLs."""
     import mimetypes
 
     mimetypes.init()  # reads files in /etc
     converters = import_module("markitdown.converters")
-    return getattr(converters, FORMATS[request.ending][1])()
+    converter: DocumentConverter = getattr(converters, FORMATS[request.ending][1])()
+    return converter
 
 
 def _seal() -> None:
@@ -129,27 +133,27 @@ def _seal() -> None:
     def hook(event: str, args: tuple[Any, ...]) -> None:
         if event == "open":
             _check_open(args[0], args[2] or 0, packages)
-        elif event.startswith(_REFUSED):
+        elif event.startswith(_REFUSED_EVENTS):
             raise PermissionError(f"a conversion may not use {event}")
 
     sys.addaudithook(hook)
 
 
-def _check_open(path: Any, flags: int, packages: tuple[str, ...]) -> None:
+def _check_open(path: int | str | bytes, flags: int, packages: tuple[str, ...]) -> None:
     """A number is a descriptor that is open already."""
     if isinstance(path, int):
         return
-    if flags & _WRITES or not os.path.realpath(os.fsdecode(path)).startswith(packages):
+    if flags & _WRITE_FLAGS or not os.path.realpath(os.fsdecode(path)).startswith(packages):
         raise PermissionError("a conversion may not open files")
 
 
-def _convert(converter: Any, request: Request, content: bytes) -> str:
+def _convert(converter: DocumentConverter, request: ConversionRequest, content: bytes) -> str:
     from markitdown import StreamInfo
 
     if request.selector or request.hostname:
         content = _html(content, request)
     info = StreamInfo(extension=request.ending, mimetype=FORMATS[request.ending][0], charset=_charset(content))
-    text: str = converter.convert(io.BytesIO(content), info).markdown
+    text = converter.convert(io.BytesIO(content), info).markdown
     return text.strip()
 
 
@@ -162,7 +166,7 @@ def _charset(content: bytes) -> str | None:
     return "utf-8"
 
 
-def _html(content: bytes, request: Request) -> bytes:
+def _html(content: bytes, request: ConversionRequest) -> bytes:
     """The elements that ``selector`` finds, their links made absolute on ``hostname``."""
     from bs4 import BeautifulSoup
 
@@ -170,8 +174,8 @@ def _html(content: bytes, request: Request) -> bytes:
     for attribute in ("href", "src") if request.hostname else ():
         for element in soup.select(f"[{attribute}]"):
             element[attribute] = urljoin(f"https://{request.hostname}/", str(element[attribute]))
-    found = soup.select(request.selector) if request.selector else [soup]
-    return "".join(str(element) for element in found).encode()
+    elements = soup.select(request.selector) if request.selector else [soup]
+    return "".join(str(element) for element in elements).encode()
 
 
 if __name__ == "__main__":

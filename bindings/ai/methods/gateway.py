@@ -1,28 +1,37 @@
-"""``env.AI.gateway(id)`` and the REST routes of a gateway's logs: reading, patching, and the universal ``run``.
+"""``env.AI.gateway(id)``, the host's half, in the supervisor: a gateway's logs, its address, and the universal ``run``.
 
-The universal endpoint takes a list of requests, each for a provider, and answers with the first that succeeds. A
-request for a provider that is not here (``bindings.ai.methods.providers``) fails, and the next is tried.
+The worker's half, which makes the calls, is ``bindings.ai.worker.gateway``; over HTTP, ``bindings.ai.rest.gateway``
+makes them. The universal endpoint takes a list of requests, each for a provider, and answers with the first that
+succeeds. A request for a provider that is not here (``bindings.ai.methods.providers``) fails, and the next is tried.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypedDict
 from urllib.parse import quote
 
 from bindings.ai.error_table import NOT_FOUND
 from bindings.ai.errors import AiError, bad_input
 from bindings.ai.gateway import options as gateway_options
-from bindings.ai.gateway.log import PROVIDER, patch
+from bindings.ai.gateway.log import PROVIDER, parse_patch
 from bindings.ai.gateway.store import GatewayStore
-from bindings.ai.methods import providers as gateway_providers
-from bindings.ai.methods.providers import COMPAT, Answered
+from bindings.ai.methods import providers
+from bindings.ai.methods.providers import COMPAT, ProviderAnswer
 from bindings.ai.service import AIService
 from bindings.base import CallError, HostStream
 from bindings.sqlite import StoreError
+from runtime import envelope
 
 UNIVERSAL = "universal"
-MOST = 10  # requests of one universal run
+MAX_STEPS = 10  # requests of one universal run
+
+
+class GatewayResult(TypedDict):
+    """What a universal run answers when it is no stream: what the provider answers, Workers AI in REST's envelope."""
+
+    result: Any
+    headers: dict[str, str]
 
 
 class GatewayMethods:
@@ -35,48 +44,49 @@ class GatewayMethods:
         """The ids of the models behind it."""
         return [model.id for model in self._service.catalog.models() if not model.retired]
 
-    async def read_log(self, request_id: str, gateway: Any, log: Any) -> dict[str, Any]:
+    async def read_log(self, request_id: str, gateway: object, log: object) -> dict[str, Any]:
         """Raises CallError (AiGatewayLogNotFound, AiGatewayInternalError)."""
         try:
-            found = await self._store().read_log(str(gateway), str(log))
+            content = await self._store().read_log(str(gateway), str(log))
         except StoreError:
             raise unreadable() from None
-        if found is None:
+        if content is None:
             raise _not_found(gateway, log)
-        return found
+        return content
 
-    async def patch_log(self, request_id: str, gateway: Any, log: Any, changes: Any) -> None:
+    async def patch_log(self, request_id: str, gateway: object, log: object, changes: object) -> None:
         """The same errors; AiError 5006 for what cannot be changed."""
-        checked = patch(changes)
+        patch = parse_patch(changes)
         try:
-            known = await self._store().patch_log(str(gateway), str(log), checked)
+            exists = await self._store().patch_log(str(gateway), str(log), patch)
         except StoreError:
             raise unreadable() from None
-        if not known:
+        if not exists:
             raise _not_found(gateway, log)
 
-    async def run(self, request_id: str, gateway: Any, requests: Any, own: Any = None, headers: Any = None) -> Any:
+    async def run(
+        self, request_id: str, gateway: object, requests: object, options: object = None, headers: object = None
+    ) -> GatewayResult | HostStream:
         """The answer of the first request that succeeds, or the last one's error: AiError.
 
-        ``own`` and ``headers`` say what ``options.gateway`` does, for all of them. ``{"result", "headers"}``,
-        where the result is what the provider answers, Workers AI in REST's envelope; or a stream.
+        ``options`` and ``headers`` say what ``options.gateway`` of a ``run`` does, for all of the requests.
         """
-        shared = {**_named(headers), **(own if isinstance(own, dict) else {}), "id": gateway}
-        requests = requests if isinstance(requests, list) else [requests]
-        if not 1 <= len(requests) <= MOST:
-            raise bad_input(f"a universal request is 1 to {MOST} requests")
-        for step, request in enumerate(requests):
+        shared = {**_gateway_headers(headers), **(options if isinstance(options, dict) else {}), "id": gateway}
+        steps = requests if isinstance(requests, list) else [requests]
+        if not 1 <= len(steps) <= MAX_STEPS:
+            raise bad_input(f"a universal request is 1 to {MAX_STEPS} requests")
+        for number, step in enumerate(steps):
             try:
-                answered = await self._step(shared, request, request_id)
+                answer = await self._step(shared, step, request_id)
             except AiError as error:
-                error.headers = {**error.headers, "cf-aig-step": str(step)}
-                if step == len(requests) - 1:
+                error.headers = {**error.headers, "cf-aig-step": str(number)}
+                if number == len(steps) - 1:
                     raise
             else:
-                return _handed_over(answered, step)
+                return _result(answer, number)
         raise AssertionError("unreachable")
 
-    async def url(self, request_id: str, gateway: Any, provider: Any = None) -> str:
+    async def url(self, request_id: str, gateway: object, provider: object = None) -> str:
         """Where ``provider`` answers behind this gateway, or its universal endpoint, which ends in a slash.
 
         Raises CallError for another provider than Workers AI.
@@ -87,10 +97,10 @@ class GatewayMethods:
             raise CallError("AiGatewayInternalError", text, status=400)
         return f"{self._url}/client/v4/accounts/local/ai-gateway/gateways/{quote(str(gateway), safe='')}/{place}"
 
-    async def _step(self, shared: dict[str, Any], request: Any, request_id: str) -> Answered:
-        headers = request.get("headers") if isinstance(request, dict) else None
-        options = {"gateway": {**_named(headers), **shared}}
-        return await gateway_providers.ask(self._service, request, options, request_id)
+    async def _step(self, shared: dict[str, Any], step: object, request_id: str) -> ProviderAnswer:
+        headers = step.get("headers") if isinstance(step, dict) else None
+        options = {"gateway": {**_gateway_headers(headers), **shared}}
+        return await providers.ask(self._service, step, options, request_id)
 
     def _store(self) -> GatewayStore:
         if self._service.gateways is None:
@@ -98,28 +108,28 @@ class GatewayMethods:
         return self._service.gateways.store
 
 
-def _named(headers: Any) -> dict[str, Any]:
-    """What ``cf-aig-*`` headers of a request say; its others, credentials among them, are not read."""
-    found = gateway_options.from_headers(gateway_options.encoded(headers)) if isinstance(headers, Mapping) else None
-    return found or {}
+def _gateway_headers(headers: object) -> dict[str, Any]:
+    """``options.gateway`` as ``cf-aig-*`` headers say it; the others, credentials among them, are not read."""
+    if not isinstance(headers, Mapping):
+        return {}
+    return gateway_options.from_headers(gateway_options.encoded(headers)) or {}
 
 
-def _handed_over(answered: Answered, step: int) -> Any:
+def _result(answered: ProviderAnswer, step: int) -> GatewayResult | HostStream:
     answer = answered.answer
     headers = {**answer.headers, "cf-aig-step": str(step)}
     if answer.stream is not None:
         return HostStream(answer.stream, {"headers": headers})
-    envelope = {"result": answer.json, "success": True, "errors": [], "messages": []}
-    return {"result": answer.json if answered.bare else envelope, "headers": headers}
+    return {"result": answer.json if answered.bare else envelope.success(answer.json), "headers": headers}
 
 
 def unreadable() -> CallError:
     return CallError("AiGatewayInternalError", "The gateway's logs cannot be read or written", status=500)
 
 
-def _not_found(gateway: Any, log: Any) -> CallError:
+def _not_found(gateway: object, log: object) -> CallError:
     text = NOT_FOUND.describe(gateway=str(gateway)[:64], log=str(log)[:64])
     return CallError("AiGatewayLogNotFound", text, status=NOT_FOUND.status)
 
 
-__all__ = ["GatewayMethods"]
+__all__ = ["GatewayMethods", "GatewayResult"]

@@ -1,4 +1,4 @@
-"""Who answers a step of a universal request: here Workers AI alone, in its own forms or, as ``compat``, in OpenAI's."""
+"""Who answers a step of a universal request: Workers AI alone, in its own form or, as ``compat``, in OpenAI's."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bindings.ai.errors import AIGatewayError, bad_input
 from bindings.ai.gateway.log import PROVIDER
 from bindings.ai.inputs.checks import Fields, mismatch
 from bindings.ai.inputs.text import CHAT, COMPLETION, RESPONSES
-from bindings.ai.openai import embeddings as openai_embeddings
+from bindings.ai.openai.embeddings import embed
 from bindings.ai.service import AIService
 
 COMPAT = "compat"  # OpenAI's routes, whoever the provider is
@@ -18,14 +18,14 @@ FORMS = {"chat/completions": CHAT, "completions": COMPLETION, "responses": RESPO
 EMBEDDINGS = "embeddings"
 
 
-class Answered(NamedTuple):
+class ProviderAnswer(NamedTuple):
     """``bare``: in OpenAI's form, which has no envelope."""
 
     answer: RunAnswer
     bare: bool
 
 
-async def ask(service: AIService, step: Any, options: dict[str, Any], request_id: str) -> Answered:
+async def ask(service: AIService, step: object, options: dict[str, Any], request_id: str) -> ProviderAnswer:
     """One step, ``{provider, endpoint, query}``. Raises AiError: 2008 for another provider."""
     if not isinstance(step, dict):
         raise bad_input(mismatch("/", step, "object"))
@@ -34,13 +34,15 @@ async def ask(service: AIService, step: Any, options: dict[str, Any], request_id
         providers = f"{PROVIDER!r} and {COMPAT!r}"
         raise AIGatewayError(NO_SUCH_PROVIDER, NO_SUCH_PROVIDER.describe(providers=providers))
     if provider == COMPAT or endpoint.startswith("v1/"):
-        model, inputs = _named(step.get("query"), provider)
-        return Answered(await _openai(service, endpoint.removeprefix("v1/"), model, inputs, options, request_id), True)
+        model, inputs = _model_and_inputs(step.get("query"), provider)
+        return ProviderAnswer(
+            await _openai(service, endpoint.removeprefix("v1/"), model, inputs, options, request_id), True
+        )
     answer = await service.run(endpoint.removeprefix("run/"), step.get("query"), options, request_id=request_id)
-    return Answered(answer, False)
+    return ProviderAnswer(answer, False)
 
 
-def _named(query: Any, provider: str) -> tuple[str, Fields]:
+def _model_and_inputs(query: object, provider: str) -> tuple[str, Fields]:
     """(the model, the rest). For all providers upstream there is one route: the model's name begins with the one's."""
     if not isinstance(query, dict):
         raise bad_input(mismatch("/query", query, "object"))
@@ -54,10 +56,10 @@ async def _openai(
     service: AIService, path: str, model: str, inputs: Fields, options: dict[str, Any], request_id: str
 ) -> RunAnswer:
     if path == EMBEDDINGS:
-        return await openai_embeddings.embedded(service, model, inputs, options, request_id)
+        return await embed(service, model, inputs, options, request_id)
     if (form := FORMS.get(path)) is None:
         raise bad_input(f"the endpoint must be one of '{', '.join([*FORMS, EMBEDDINGS])}', not {path[:40]!r}")
     return await service.run(model, inputs, options, request_id=request_id, form=form)
 
 
-__all__ = ["COMPAT", "Answered", "ask"]
+__all__ = ["COMPAT", "ProviderAnswer", "ask"]

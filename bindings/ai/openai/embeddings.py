@@ -20,72 +20,72 @@ if TYPE_CHECKING:
     from bindings.ai.service import AIService
 
 EMBEDDINGS = "Text Embeddings"
-MOST = 2048  # texts in one request: OpenAI's limit
-TOKENS = ("token ids, which mean other words to this model than to the tokenizer that made them. Send texts: "
+MAX_TEXTS = 2048  # in one request: OpenAI's limit
+TOKEN_IDS = ("token ids, which mean other words to this model than to the tokenizer that made them. Send texts: "
           "langchain does with OpenAIEmbeddings(check_embedding_ctx_length=False)")  # fmt: skip
 
 
 @dataclass(frozen=True)
-class Asked:
-    """``dimensions``: None for as many as the model gives. ``packed``: base64 rather than numbers."""
+class EmbeddingRequest:
+    """``dimensions``: None for as many as the model gives. ``as_base64``: base64 rather than numbers."""
 
     texts: list[str]
     dimensions: int | None
-    packed: bool
+    as_base64: bool
 
-    def parts(self, most: int) -> list[list[str]]:
-        """The texts, in as many lists as it takes for a model that reads ``most`` at once."""
-        return [self.texts[at : at + most] for at in range(0, len(self.texts), most)]
+    def batches(self, size: int) -> list[list[str]]:
+        """The texts, in lists for a model that reads ``size`` of them at once."""
+        return [self.texts[at : at + size] for at in range(0, len(self.texts), size)]
 
     def answer(self, model: str, vectors: list[list[float]], tokens: int) -> dict[str, Any]:
         """The body. Raises AiError 5006 when there are not so many dimensions."""
         kept = [_cut(vector, self.dimensions) for vector in vectors]
         data = [
-            {"object": "embedding", "index": at, "embedding": _base64(vector) if self.packed else vector}
+            {"object": "embedding", "index": at, "embedding": _base64(vector) if self.as_base64 else vector}
             for at, vector in enumerate(kept)
         ]
         usage = {"prompt_tokens": tokens, "total_tokens": tokens}
         return {"object": "list", "data": data, "model": model, "usage": usage}
 
 
-async def embedded(
+async def embed(
     service: AIService, model: str, inputs: dict[str, Any], options: dict[str, Any], request_id: str
 ) -> RunAnswer:
     """OpenAI's body. Raises AiError 5006, for a model of another task too."""
-    known = service.catalog.model(model)
-    if known.task != EMBEDDINGS:
-        raise bad_input(f"{known.id} is a model for {known.task}, not for {EMBEDDINGS}")
-    wanted = asked(inputs)
+    entry = service.catalog.model(model)
+    if entry.task != EMBEDDINGS:
+        raise bad_input(f"{entry.id} is a model for {entry.task}, not for {EMBEDDINGS}")
+    request = parse(inputs)
     answers = [
-        await service.run(model, {"text": part}, options, request_id=request_id)
-        for part in wanted.parts(known.max_batch or embeddings.MOST)
+        await service.run(model, {"text": texts}, options, request_id=request_id)
+        for texts in request.batches(entry.max_batch or embeddings.MOST)
     ]
     vectors = [vector for answer in answers for vector in answer.json["data"]]
     tokens = sum(answer.stats.prompt_tokens for answer in answers)
-    return replace(answers[-1], json=wanted.answer(model, vectors, tokens))
+    return replace(answers[-1], json=request.answer(model, vectors, tokens))
 
 
-def asked(inputs: dict[str, Any]) -> Asked:
-    """What is asked for. The texts are checked further by the model's task. Raises AiError 5006."""
+def parse(inputs: dict[str, Any]) -> EmbeddingRequest:
+    """OpenAI's fields. The texts are checked further by the model's task. Raises AiError 5006."""
     encoding, dimensions = inputs.get("encoding_format") or "float", inputs.get("dimensions")
     if encoding not in ("float", "base64"):
         raise bad_input("'/encoding_format' must be one of 'float, base64'")
     if dimensions is not None:
         for complaint in checks.number(dimensions, "/dimensions", "integer", 1, 2**31 - 1):
             raise bad_input(complaint)
-    return Asked(_texts(inputs), None if dimensions is None else int(dimensions), encoding == "base64")
+    return EmbeddingRequest(_texts(inputs), None if dimensions is None else int(dimensions), encoding == "base64")
 
 
 def _texts(inputs: dict[str, Any]) -> list[str]:
     """OpenAI takes token ids too. Who sends them has them of OpenAI's tokenizer, and any other model would read other
     words, without a sign of it: they are refused."""
-    given = inputs.get("input")
-    if given is None:
+    texts = inputs.get("input")
+    if texts is None:
         raise bad_input(checks.absent(inputs, "/", "input"))
-    if isinstance(given, list) and given and isinstance(given[0], int | list):
-        raise bad_input(f"'/input' is {TOKENS}")
-    task_checks.refuse(task_checks.texts(given, "/input", MOST))
-    return given if isinstance(given, list) else [given]
+    if isinstance(texts, list) and texts and isinstance(texts[0], int | list):
+        raise bad_input(f"'/input' is {TOKEN_IDS}")
+    task_checks.refuse(task_checks.texts(texts, "/input", MAX_TEXTS))
+    return texts if isinstance(texts, list) else [texts]
 
 
 def _base64(vector: Sequence[float]) -> str:
@@ -107,4 +107,4 @@ def _cut(vector: list[float], dimensions: int | None) -> list[float]:
     return [number / length for number in kept]
 
 
-__all__ = ["Asked", "asked", "embedded"]
+__all__ = ["EmbeddingRequest", "embed", "parse"]

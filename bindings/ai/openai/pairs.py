@@ -7,19 +7,20 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from bindings.ai.answers.answer import RunAnswer
-from bindings.ai.catalog import kinds as tasks
+from bindings.ai.catalog import kinds
 from bindings.ai.errors import bad_input
-from bindings.ai.http.asked import Asked
+from bindings.ai.http.model_request import ModelRequest
 from bindings.ai.service import AIService
 from bindings.ai.tasks.embeddings import product
 
 Pair = tuple[str, str]  # a query and a text
-BATCH = 32  # texts in one request for embeddings: every model of the catalog takes so many
+Run = Callable[[dict[str, Any]], Coroutine[Any, Any, RunAnswer]]  # one request to the model, by its inputs
+TEXTS_PER_REQUEST = 32  # for embeddings: every model of the catalog takes so many
 
 
 @dataclass(frozen=True)
@@ -31,20 +32,20 @@ class Scores:
     headers: dict[str, str]
 
 
-async def scores(service: AIService, asked: Asked, pairs: Sequence[Pair], request_id: str) -> Scores:
+async def scores(service: AIService, call: ModelRequest, pairs: Sequence[Pair], request_id: str) -> Scores:
     """Raises AiError: 5006 for a model that does neither, and what the model's task refuses."""
-    model = service.catalog.model(asked.model)
-    measure = MEASURES.get(tasks.kind(model))
+    model = service.catalog.model(call.model)
+    measure = MEASURES.get(kinds.kind(model))
     if measure is None:
         raise bad_input(f"{model.id} is a model for {model.task}: name a reranker, or a model for embeddings")
 
     async def run(inputs: dict[str, Any]) -> RunAnswer:
-        return await service.run(asked.model, inputs, asked.options, request_id=request_id)
+        return await service.run(call.model, inputs, call.options, request_id=request_id)
 
     return await measure(run, pairs)
 
 
-async def _by_reading(run: Any, pairs: Sequence[Pair]) -> Scores:
+async def _by_reranker(run: Run, pairs: Sequence[Pair]) -> Scores:
     """One request for each query."""
     places: dict[str, list[int]] = defaultdict(list)
     for place, (query, _) in enumerate(pairs):
@@ -62,25 +63,27 @@ async def _by_reading(run: Any, pairs: Sequence[Pair]) -> Scores:
     return _gathered(values, answers)
 
 
-async def _by_vectors(run: Any, pairs: Sequence[Pair]) -> Scores:
+async def _by_embeddings(run: Run, pairs: Sequence[Pair]) -> Scores:
     """Each text once, however many pairs it is in."""
     texts = list(dict.fromkeys(text for pair in pairs for text in pair))
-    answers = await _together([run({"text": texts[at : at + BATCH]}) for at in range(0, len(texts), BATCH)])
+    answers = await _together(
+        [run({"text": texts[at : at + TEXTS_PER_REQUEST]}) for at in range(0, len(texts), TEXTS_PER_REQUEST)]
+    )
     vectors = dict(zip(texts, (vector for answer in answers for vector in answer.json["data"]), strict=True))
     return _gathered([product(vectors[query], vectors[text]) for query, text in pairs], answers)
 
 
-MEASURES = {"Reranking": _by_reading, "Text Embeddings": _by_vectors}
+MEASURES = {"Reranking": _by_reranker, "Text Embeddings": _by_embeddings}
 
 
 async def _together(runs: Sequence[Coroutine[Any, Any, RunAnswer]]) -> list[RunAnswer]:
     """The first failure ends the others, and is raised."""
     try:
         async with asyncio.TaskGroup() as group:
-            begun = [group.create_task(run) for run in runs]
+            tasks = [group.create_task(run) for run in runs]
     except* Exception as failed:
         raise failed.exceptions[0] from None
-    return [task.result() for task in begun]
+    return [task.result() for task in tasks]
 
 
 def _gathered(values: list[float], answers: Sequence[RunAnswer]) -> Scores:

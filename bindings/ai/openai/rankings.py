@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from bindings.ai.errors import bad_input
-from bindings.ai.http.asked import asked
-from bindings.ai.http.auth import Handler, encoded
+from bindings.ai.http.auth import Handler, json_response
+from bindings.ai.http.model_request import ModelRequest
 from bindings.ai.inputs.checks import Fields, mismatch
 from bindings.ai.openai.pairs import Pair, scores
 from bindings.ai.service import AIService
@@ -20,7 +20,12 @@ from bindings.ai.tasks import checks as check
 from bindings.ai.tasks.ranking import MOST, ranked
 from runtime.web import Request, Response
 
-NAMES = (("text_1", "text_2"), ("queries", "documents"), ("queries", "items"), ("data_1", "data_2"))  # vLLM's, all
+PAIR_FIELDS = (
+    ("text_1", "text_2"),
+    ("queries", "documents"),
+    ("queries", "items"),
+    ("data_1", "data_2"),
+)  # vLLM's names, all of them
 
 
 class RankingsRest:
@@ -30,27 +35,27 @@ class RankingsRest:
 
     async def rerank(self, request: Request, request_id: str, **_: str) -> Response:
         """Best first. ``top_n``: 0 for all. The documents come back unless ``return_documents`` is false."""
-        call = await asked(request)
+        call = await ModelRequest.read(request)
         fields = call.fields
         check.refuse(_complaints(fields))
         texts = [_text(document) for document in fields["documents"]]
-        found = await scores(self._service, call, [(fields["query"], text) for text in texts], request_id)
-        best = ranked(found.values)[: int(fields.get("top_n", 0)) or None]
+        scored = await scores(self._service, call, [(fields["query"], text) for text in texts], request_id)
+        best = ranked(scored.values)[: int(fields.get("top_n", 0)) or None]
         results = [{"index": one["id"], "relevance_score": one["score"]} for one in best]
         if fields.get("return_documents", True):
             results = [{**one, "document": {"text": texts[one["index"]]}} for one in results]
-        usage = {"prompt_tokens": found.tokens, "total_tokens": found.tokens}
-        meta = {"billed_units": {"search_units": 1}, "tokens": {"input_tokens": found.tokens, "output_tokens": 0}}
+        usage = {"prompt_tokens": scored.tokens, "total_tokens": scored.tokens}
+        meta = {"billed_units": {"search_units": 1}, "tokens": {"input_tokens": scored.tokens, "output_tokens": 0}}
         body = {"id": f"rerank-{request_id}", "model": call.model, "results": results, "usage": usage, "meta": meta}
-        return encoded(body, headers=found.headers)
+        return json_response(body, headers=scored.headers)
 
     async def score(self, request: Request, request_id: str, **_: str) -> Response:
-        call = await asked(request)
-        found = await scores(self._service, call, _pairs(call.fields), request_id)
-        data = [{"index": at, "object": "score", "score": value} for at, value in enumerate(found.values)]
+        call = await ModelRequest.read(request)
+        scored = await scores(self._service, call, _pairs(call.fields), request_id)
+        data = [{"index": at, "object": "score", "score": value} for at, value in enumerate(scored.values)]
         usage = {
-            "prompt_tokens": found.tokens,
-            "total_tokens": found.tokens,
+            "prompt_tokens": scored.tokens,
+            "total_tokens": scored.tokens,
             "completion_tokens": 0,
             "prompt_tokens_details": None,
         }
@@ -62,7 +67,7 @@ class RankingsRest:
             "data": data,
             "usage": usage,
         }
-        return encoded(body, headers=found.headers)
+        return json_response(body, headers=scored.headers)
 
 
 def _complaints(fields: Fields) -> Iterator[str]:
@@ -78,35 +83,34 @@ def _complaints(fields: Fields) -> Iterator[str]:
         yield from check.boolean(fields["return_documents"], "/return_documents")
 
 
-def _documents(given: Any) -> Iterator[str]:
+def _documents(documents: object) -> Iterator[str]:
     """Texts, and objects with a ``text``, in any mixture."""
-    if isinstance(given, list):
-        given = [{"text": one} if isinstance(one, str) else one for one in given]
-    yield from check.contexts(given, "/documents", MOST)
+    if isinstance(documents, list):
+        documents = [{"text": one} if isinstance(one, str) else one for one in documents]
+    yield from check.contexts(documents, "/documents", MOST)
 
 
-def _text(document: Any) -> str:
-    text: str = document if isinstance(document, str) else document["text"]
-    return text
+def _text(document: str | dict[str, str]) -> str:
+    return document if isinstance(document, str) else document["text"]
 
 
 def _pairs(fields: Fields) -> list[Pair]:
     """One query for all texts, or one for each. Raises AiError 5006."""
-    found = next((names for names in NAMES if all(name in fields for name in names)), None)
-    if found is None:
-        others = " or ".join(repr(",".join(names)) for names in NAMES[1:3])
-        raise bad_input(f"{check.missing(fields, *NAMES[0])}, or {others}")
-    queries, texts = (_listed(fields[name], f"/{name}") for name in found)
+    names = next((names for names in PAIR_FIELDS if all(name in fields for name in names)), None)
+    if names is None:
+        others = " or ".join(repr(",".join(names)) for names in PAIR_FIELDS[1:3])
+        raise bad_input(f"{check.missing(fields, *PAIR_FIELDS[0])}, or {others}")
+    queries, texts = (_listed(fields[name], f"/{name}") for name in names)
     if len(queries) not in (1, len(texts)):
-        raise bad_input(f"'/{found[0]}' must be one text, or as many as '/{found[1]}' has")
+        raise bad_input(f"'/{names[0]}' must be one text, or as many as '/{names[1]}' has")
     return list(zip(queries * (len(texts) if len(queries) == 1 else 1), texts, strict=True))
 
 
-def _listed(given: Any, at: str) -> list[str]:
-    if isinstance(given, dict):
-        raise bad_input(mismatch(at, given, "string,array"))
-    check.refuse(check.texts(given, at, MOST))
-    return [given] if isinstance(given, str) else given
+def _listed(value: Any, at: str) -> list[str]:
+    if isinstance(value, dict):
+        raise bad_input(mismatch(at, value, "string,array"))
+    check.refuse(check.texts(value, at, MOST))
+    return [value] if isinstance(value, str) else value
 
 
 __all__ = ["RankingsRest"]

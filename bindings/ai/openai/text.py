@@ -16,21 +16,21 @@ from bindings.ai.answers.answer import RunAnswer
 from bindings.ai.catalog import items as catalog_items
 from bindings.ai.catalog.models import TEXT_GENERATION, Model
 from bindings.ai.errors import AiError, GatewayError, bad_input
-from bindings.ai.http.asked import asked
-from bindings.ai.http.auth import AI, Auth, Handler, encoded, failed
-from bindings.ai.http.keys import Keys
+from bindings.ai.http.auth import AI_ROOT, Auth, Handler, failed, json_response
+from bindings.ai.http.header_auth import HeaderAuth
+from bindings.ai.http.model_request import ModelRequest
 from bindings.ai.inputs.text import CHAT, COMPLETION, OPENAI, RESPONSES
-from bindings.ai.openai import embeddings as openai_embeddings
+from bindings.ai.openai.embeddings import embed
 from bindings.ai.service import AIService
 from bindings.base import Route
 from runtime.web import Request, Response
 
 FORMS = {"/chat/completions": CHAT, "/completions": COMPLETION, "/responses": RESPONSES}
-LEFT = "is answered here, not by the worker; [pilot] openai_routes = false leaves /v1 to the worker"
+OPT_OUT = "is answered here, not by the worker; [pilot] openai_routes = false leaves /v1 to the worker"
 
 
 class OpenAIRest:
-    """``own``: whether ``/v1`` is answered here. ``note`` tells the person at the terminal so, once.
+    """``serves_v1``: whether ``/v1`` is answered here. ``note`` tells the person at the terminal so, once.
 
     ``more``: handlers of its peers' routes, by path.
     """
@@ -38,31 +38,31 @@ class OpenAIRest:
     def __init__(
         self,
         service: AIService,
-        gate: Auth,
-        own: Callable[[], bool],
+        auth: Auth,
+        serves_v1: Callable[[], bool],
         note: Callable[[str], None],
         more: Mapping[str, Handler],
     ) -> None:
-        self._service, self._gate, self.own, self._note = service, gate, own, note
+        self._service, self._auth, self.serves_v1, self._note = service, auth, serves_v1, note
         self._noted = False
         texts: dict[str, Handler] = {path: partial(self.text, form) for path, form in FORMS.items()}
         self.handlers: dict[str, Handler] = {**texts, "/embeddings": self.embeddings, **more}  # of POST, by path
 
     def routes(self) -> list[Route]:
-        recorded = replace(self._gate, failure=refused)
-        plain = Keys.of(self._gate, "x-api-key", refused_as_openai)  # Anthropic's clients list the models, too
-        shared = [*self._under("/v1", plain), *self._elsewhere(plain)]
-        return [*self._under(AI + "/v1", recorded), *(self._shared(route) for route in shared)]
+        accounts = replace(self._auth, failure=refused)
+        plain = HeaderAuth.of(self._auth, "x-api-key", refused_as_openai)  # Anthropic's clients list the models, too
+        shared = [*self._under("/v1", plain), *self._cohere_v2(plain)]
+        return [*self._under(AI_ROOT + "/v1", accounts), *(self._shared(route) for route in shared)]
 
-    def _elsewhere(self, gate: Auth) -> list[Route]:
-        """Where Cohere's clients look for it. Only this: all else but ``/v1`` is the worker's."""
-        return [route for route in gate.routes("/v2/rerank", POST=self.handlers["/rerank"]) if route.method == "POST"]
+    def _cohere_v2(self, auth: Auth) -> list[Route]:
+        """Where Cohere's clients look for reranking. Only this: all else outside ``/v1`` is the worker's."""
+        return [route for route in auth.routes("/v2/rerank", POST=self.handlers["/rerank"]) if route.method == "POST"]
 
-    def _under(self, base: str, gate: Auth) -> list[Route]:
-        read: dict[str, Handler] = {"/models": self.models, "/models/{model:path}": self.model}
-        served = [gate.routes(base + path, POST=handler) for path, handler in self.handlers.items()]
-        served += [gate.routes(base + path, GET=handler) for path, handler in read.items()]
-        return [route for routes in served for route in routes]
+    def _under(self, base: str, auth: Auth) -> list[Route]:
+        listings: dict[str, Handler] = {"/models": self.models, "/models/{model:path}": self.model}
+        routes = [auth.routes(base + path, POST=handler) for path, handler in self.handlers.items()]
+        routes += [auth.routes(base + path, GET=handler) for path, handler in listings.items()]
+        return [route for group in routes for route in group]
 
     def _shared(self, route: Route) -> Route:
         """Only while ``/v1`` is ours."""
@@ -70,43 +70,46 @@ class OpenAIRest:
         async def handler(request: Request, **path: str) -> Response:
             if not self._noted:
                 self._noted = True
-                self._note(f"{route.path} {LEFT}")
+                self._note(f"{route.path} {OPT_OUT}")
             response: Response = await route.handler(request, **path)
             return response
 
-        return Route(route.method, route.path, handler, self.own)
+        return Route(route.method, route.path, handler, self.serves_v1)
 
     async def text(self, form: str, request: Request, request_id: str, **path: str) -> Response:
         """Chat completions, completions and responses."""
-        recorded = "account" in path
-        habit = form if recorded else OPENAI + form
+        of_account = "account" in path
         try:
-            call = await asked(request)
+            call = await ModelRequest.read(request)
             self._require_text(call.model)
-            return _answered(
-                await self._service.run(call.model, call.fields, call.options, request_id=request_id, form=habit)
+            return _response(
+                await self._service.run(
+                    call.model,
+                    call.fields,
+                    call.options,
+                    request_id=request_id,
+                    form=form if of_account else OPENAI + form,
+                )
             )
         except AiError as error:
             if form != RESPONSES:
                 raise
-            return _refused_response(error, request_id, error.status if recorded else _status(error))
+            return _refused_response(error, request_id, error.status if of_account else _status(error))
 
     async def embeddings(self, request: Request, request_id: str, **_: str) -> Response:
-        call = await asked(request)
-        return _answered(
-            await openai_embeddings.embedded(self._service, call.model, call.fields, call.options, request_id)
-        )
+        call = await ModelRequest.read(request)
+        return _response(await embed(self._service, call.model, call.fields, call.options, request_id))
 
     async def models(self, request: Request, request_id: str, **_: str) -> Response:
         make = anthropic_models.row if anthropic_models.is_anthropic(request) else _model
-        served = [make(model) for model in self._service.catalog.models() if not model.retired]
-        return encoded(
-            anthropic_models.page(served) if make is anthropic_models.row else {"object": "list", "data": served}
+        rows = [make(model) for model in self._service.catalog.models() if not model.retired]
+        return json_response(
+            anthropic_models.page(rows) if make is anthropic_models.row else {"object": "list", "data": rows}
         )
 
     async def model(self, request: Request, request_id: str, model: str, **_: str) -> Response:
         make = anthropic_models.row if anthropic_models.is_anthropic(request) else _model
-        return encoded(make(self._service.catalog.model(model)))
+        return json_response(make(self._service.catalog.model(model)))
 
     def _require_text(self, id: str) -> None:
         model = self._service.catalog.model(id)
@@ -114,10 +117,10 @@ class OpenAIRest:
             raise bad_input(f"{model.id} is a model for {model.task}, not for {TEXT_GENERATION}")
 
 
-def _answered(answer: RunAnswer) -> Response:
+def _response(answer: RunAnswer) -> Response:
     if answer.stream is not None:
         return Response(answer.stream, headers=answer.headers)
-    return encoded(answer.json, headers=answer.headers)
+    return json_response(answer.json, headers=answer.headers)
 
 
 def refused(error: AiError | GatewayError, request_id: str) -> Response:
@@ -132,15 +135,15 @@ def refused_as_openai(error: AiError | GatewayError, request_id: str) -> Respons
 
 
 def _status(error: AiError | GatewayError) -> int:
-    number: int = error.envelope("")["errors"][0]["code"]
-    return openai_errors.STATUSES.get(number, error.status)
+    code: int = error.envelope("")["errors"][0]["code"]
+    return openai_errors.STATUSES.get(code, error.status)
 
 
 def _refused_response(error: AiError, request_id: str, status: int) -> Response:
     """As the Responses API refuses: a bad input is an ``invalid_prompt``."""
     told = openai_errors.error_object(error.envelope(request_id), status)
     code = "invalid_prompt" if error.code == openai_errors.BAD_INPUT else told["code"]
-    return encoded({"error": {**told, "code": code}}, status, {"cf-ai-req-id": request_id, **error.headers})
+    return json_response({"error": {**told, "code": code}}, status, {"cf-ai-req-id": request_id, **error.headers})
 
 
 def _model(model: Model) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 from bindings.ai import errors
 from bindings.ai.catalog import search as catalog_search
 from bindings.ai.catalog.resolve import Catalog
-from bindings.ai.http.auth import AI, Auth, Handler, succeeded
+from bindings.ai.http.auth import AI_ROOT, Auth, Handler, succeeded
 from bindings.ai.schemas import schemas
 from bindings.ai.service import AIService
 from bindings.base import Route
@@ -18,18 +18,18 @@ from runtime.web import URL, Request, Response
 class CatalogRest:
     """models/search, models/schema, tasks/search and authors/search, with or without a slash at the end."""
 
-    def __init__(self, service: AIService, gate: Auth) -> None:
-        self._service, self._gate = service, gate
+    def __init__(self, service: AIService, auth: Auth) -> None:
+        self._service, self._auth = service, auth
 
     def routes(self) -> list[Route]:
         handlers: dict[str, Handler] = {
             "models/search": self.search,
             "models/schema": self.schema,
-            "tasks/search": self._listing(catalog_search.tasks),
-            "authors/search": self._listing(catalog_search.authors),
+            "tasks/search": self._list_route(catalog_search.tasks),
+            "authors/search": self._list_route(catalog_search.authors),
         }
-        paths = [(f"{AI}/{name}{slash}", handler) for name, handler in handlers.items() for slash in ("", "/")]
-        return [route for path, handler in paths for route in self._gate.routes(path, GET=handler)]
+        paths = [(f"{AI_ROOT}/{name}{slash}", handler) for name, handler in handlers.items() for slash in ("", "/")]
+        return [route for path, handler in paths for route in self._auth.routes(path, GET=handler)]
 
     async def search(self, request: Request, request_id: str, account: str) -> Response:
         """The marketplace's format is read by some clients in ``data``, by others in ``result``."""
@@ -44,11 +44,11 @@ class CatalogRest:
             raise errors.bad_input("required properties at '/' are 'model'")
         return succeeded(schemas.of(self._service.catalog.model(id)))
 
-    def _listing(self, listed: Callable[[Catalog], list[Any]]) -> Handler:
-        async def listing(request: Request, request_id: str, account: str) -> Response:
-            return succeeded(listed(self._service.catalog))
+    def _list_route(self, list_of: Callable[[Catalog], list[Any]]) -> Handler:
+        async def answer(request: Request, request_id: str, account: str) -> Response:
+            return succeeded(list_of(self._service.catalog))
 
-        return listing
+        return answer
 
 
 def query(request: Request) -> dict[str, str]:

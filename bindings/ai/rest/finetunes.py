@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 
 from bindings.ai.errors import bad_input
 from bindings.ai.finetunes.store import LIMIT, ORDERS, Finetunes, shown
-from bindings.ai.http.auth import AI, Auth, Handler, json_object, succeeded
+from bindings.ai.http.auth import AI_ROOT, Auth, Handler, json_object, succeeded
 from bindings.ai.rest.catalog import query
 from bindings.ai.service import AIService
 from bindings.base import Route
 from runtime.web import Request, Response
 
-PATH = AI + "/finetunes"
-FORM = LIMIT + 100_000  # bytes: the file, and what else there is in a form
+PATH = AI_ROOT + "/finetunes"
+MAX_FORM_BYTES = LIMIT + 100_000  # the file, and what else there is in a form
 Count = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
 
 
@@ -29,9 +29,9 @@ class PublicQuery(msgspec.Struct, frozen=True, rename={"order": "orderBy"}):
 class FinetunesRest:
     """``service`` knows the models that they are made for, and has been lent the ``Finetunes``."""
 
-    def __init__(self, service: AIService, gate: Auth) -> None:
+    def __init__(self, service: AIService, auth: Auth) -> None:
         assert isinstance(service.adapters, Finetunes)
-        self._service, self._finetunes, self._gate = service, service.adapters, gate
+        self._service, self._finetunes, self._auth = service, service.adapters, auth
 
     def routes(self) -> list[Route]:
         handlers: dict[str, dict[str, Handler]] = {
@@ -42,8 +42,8 @@ class FinetunesRest:
         paths = [(f"{PATH}{path}{slash}", methods) for path, methods in handlers.items() for slash in ("", "/")]
         uploads = [f"{PATH}/{{id}}/finetune-assets{slash}" for slash in ("", "/")]
         return [
-            *(route for path, methods in paths for route in self._gate.routes(path, **methods)),
-            *(route for path in uploads for route in self._gate.routes(path, FORM, POST=self.upload)),
+            *(route for path, methods in paths for route in self._auth.routes(path, **methods)),
+            *(route for path in uploads for route in self._auth.routes(path, MAX_FORM_BYTES, POST=self.upload)),
         ]
 
     async def create(self, request: Request, request_id: str, account: str) -> Response:
@@ -57,11 +57,13 @@ class FinetunesRest:
 
     async def public(self, request: Request, request_id: str, account: str) -> Response:
         try:
-            asked = msgspec.convert(query(request), PublicQuery, strict=False)
+            page = msgspec.convert(query(request), PublicQuery, strict=False)
         except msgspec.ValidationError as error:
             raise bad_input(f"query: {error}") from None
-        limits: dict[str, Any] = {"limit": int(asked.limit), "offset": int(asked.offset)}
-        return succeeded(await self._finetunes.listed(public=True, order=asked.order, **limits))
+        rows = await self._finetunes.listed(
+            public=True, order=page.order, limit=int(page.limit), offset=int(page.offset)
+        )
+        return succeeded(rows)
 
     async def get(self, request: Request, request_id: str, account: str, id: str) -> Response:
         return succeeded(shown(await self._finetunes.get(id)))

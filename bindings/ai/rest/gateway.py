@@ -24,11 +24,11 @@ from bindings.ai import errors
 from bindings.ai.error_table import INTERNAL, NOT_FOUND
 from bindings.ai.errors import AiError
 from bindings.ai.gateway.log import PROVIDER
-from bindings.ai.http.auth import ROOT, Auth, Handler, encoded, json_object, read, succeeded
-from bindings.ai.http.keys import Keys
-from bindings.ai.methods.gateway import GatewayMethods
+from bindings.ai.http.auth import ROOT, Auth, Handler, json_object, json_response, read_body, succeeded
+from bindings.ai.http.header_auth import HeaderAuth
+from bindings.ai.methods.gateway import GatewayMethods, GatewayResult
 from bindings.ai.openai.text import refused, refused_as_openai
-from bindings.ai.rest.unknown import Unknown
+from bindings.ai.rest.unknown import UnknownRest
 from bindings.ai.service import new_request_id
 from bindings.base import CallError, HostStream, Route
 from runtime.web import URL, Request, Response
@@ -40,78 +40,81 @@ UPSTREAM = "/v1/{account}/{gateway}"
 
 class GatewayRest:
     """``run`` and ``openai`` (by route: ``/chat/completions`` …) are the handlers of the plain REST routes;
-    ``own``: whether ``/v1`` is answered here, and ``unknown`` what of it is nobody's."""
+    ``serves_v1``: whether ``/v1`` is answered here, and ``unknown`` what of it is nobody's."""
 
     def __init__(
         self,
-        door: GatewayMethods,
-        gate: Auth,
+        methods: GatewayMethods,
+        auth: Auth,
         run: Handler,
         openai: Mapping[str, Handler],
-        own: Callable[[], bool],
-        unknown: Unknown,
+        serves_v1: Callable[[], bool],
+        unknown: UnknownRest,
     ) -> None:
-        self._door, self._gate, self._run, self._openai, self._own = door, gate, run, openai, own
-        self._unknown = unknown
-        self._keys = Keys.of(gate, "cf-aig-authorization", failure=refused_as_openai)
+        self._methods, self._auth, self._run, self._openai = methods, auth, run, openai
+        self._serves_v1, self._unknown = serves_v1, unknown
+        self._header_auth = HeaderAuth.of(auth, "cf-aig-authorization", failure=refused_as_openai)
 
     def routes(self) -> list[Route]:
-        logs = self._gate.routes(GATEWAY + "/logs/{log}", GET=self.read, PATCH=self.patch)
-        shared = [replace(route, when=self._own) for route in self._passing(UPSTREAM)]
-        return [*logs, *self._passing(GATEWAY), *shared, *self._universal()]
+        logs = self._auth.routes(GATEWAY + "/logs/{log}", GET=self.read, PATCH=self.patch)
+        shared = [replace(route, when=self._serves_v1) for route in self._provider_routes(UPSTREAM)]
+        return [*logs, *self._provider_routes(GATEWAY), *shared, *self._universal()]
 
     def _universal(self) -> list[Route]:
         """Two words after ``/v1`` are OpenAI's, too: only the body tells."""
         always = [Route("POST", GATEWAY + slash, self.universal) for slash in ("", "/")]
-        return [*always, *(Route("POST", UPSTREAM + slash, self.universal, self._unknown.own) for slash in ("", "/"))]
+        return [
+            *always,
+            *(Route("POST", UPSTREAM + slash, self.universal, self._unknown.serves_all_v1) for slash in ("", "/")),
+        ]
 
-    def _passing(self, base: str) -> list[Route]:
-        openai = replace(self._gate, failure=refused)
+    def _provider_routes(self, base: str) -> list[Route]:
+        openai = replace(self._auth, failure=refused)
         return [
             *openai.routes(f"{base}/{PROVIDER}/v1/{{path:path}}", POST=self.as_openai),
-            *self._gate.routes(f"{base}/{PROVIDER}/{{path:path}}", POST=self.run),
+            *self._auth.routes(f"{base}/{PROVIDER}/{{path:path}}", POST=self.run),
             *openai.routes(f"{base}/compat/models", GET=self.models),
             *openai.routes(f"{base}/compat/{{path:path}}", POST=self.compat),
         ]
 
     async def read(self, request: Request, request_id: str, account: str, gateway: str, log: str) -> Response:
         try:
-            return succeeded(await self._door.read_log(request_id, gateway, log))
+            return succeeded(await self._methods.read_log(request_id, gateway, log))
         except CallError as error:
             return call_failed(error)
 
     async def patch(self, request: Request, request_id: str, account: str, gateway: str, log: str) -> Response:
         try:
-            await self._door.patch_log(request_id, gateway, log, await json_object(request))
+            await self._methods.patch_log(request_id, gateway, log, await json_object(request))
             return succeeded({})
         except CallError as error:
             return call_failed(error)
 
     async def run(self, request: Request, request_id: str, account: str, gateway: str, path: str) -> Response:
         """The request as if the header named the gateway."""
-        named = _through(gateway, request)
+        named = _with_gateway(gateway, request)
         return await self._run(named, request_id, account=account, model=path.removeprefix("run/"))
 
     async def as_openai(self, request: Request, request_id: str, account: str, gateway: str, path: str) -> Response:
-        return await self._as_openai(_through(gateway, request), request_id, "/" + path, account)
+        return await self._as_openai(_with_gateway(gateway, request), request_id, "/" + path, account)
 
     async def universal(self, request: Request, account: str, gateway: str) -> Response:
-        """The first of a list of requests that succeeds. ``cf-aig-step`` tells which."""
+        """The answer to the first of a list of requests that succeeds; ``cf-aig-step`` tells which."""
         try:
-            steps = _steps(await read(request))
+            steps = _steps(await read_body(request))
         except AiError as error:
             return refused_as_openai(error, new_request_id())
         if steps is None:
             return await self._unknown.answer(request)
-        if not (request.headers.has("authorization") or request.headers.has(self._keys.header)):
-            headers = {**dict(request.headers.items()), **_key(steps)}
+        if not (request.headers.has("authorization") or request.headers.has(self._header_auth.header)):
+            headers = {**dict(request.headers.items()), **_authorization(steps)}
             request = Request(request.url, method="POST", headers=headers)  # its body has been read
 
         async def run(request: Request, request_id: str) -> Response:
-            own = dict(request.headers.items())
-            return handed_over(await self._door.run(request_id, gateway, steps, headers=own))
+            answer = await self._methods.run(request_id, gateway, steps, headers=dict(request.headers.items()))
+            return result_response(answer)
 
-        return await self._keys.guarded(run)(request)
+        return await self._header_auth.guarded(run)(request)
 
     async def compat(self, request: Request, request_id: str, account: str, gateway: str, path: str) -> Response:
         """One route for all providers upstream: the model's name begins with the provider's."""
@@ -124,8 +127,8 @@ class GatewayRest:
         return await self._as_openai(named, request_id, "/" + path, account)
 
     async def models(self, request: Request, request_id: str, **_: str) -> Response:
-        served = [{"id": f"{PROVIDER}/{id}", "object": "model", "owned_by": PROVIDER} for id in self._door.models()]
-        return encoded({"object": "list", "data": served})
+        models = [{"id": f"{PROVIDER}/{id}", "object": "model", "owned_by": PROVIDER} for id in self._methods.models()]
+        return json_response({"object": "list", "data": models})
 
     async def _as_openai(self, request: Request, request_id: str, path: str, account: str) -> Response:
         if (handler := self._openai.get(path.rstrip("/"))) is None:
@@ -133,40 +136,39 @@ class GatewayRest:
         return await handler(request, request_id, account=account)
 
 
-def _through(gateway: str, request: Request) -> Request:
+def _with_gateway(gateway: str, request: Request) -> Request:
     return Request(request, headers={**dict(request.headers.items()), "cf-aig-gateway-id": gateway})
 
 
 def _steps(body: bytes) -> list[Any] | None:
     """The requests of a universal one; None for what is none."""
     try:
-        found = msgspec.json.decode(body)
+        steps = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         return None
-    if isinstance(found, dict) and "provider" in found:
-        return [found]
-    return found if isinstance(found, list) else None
+    if isinstance(steps, dict) and "provider" in steps:
+        return [steps]
+    return steps if isinstance(steps, list) else None
 
 
-def _key(steps: list[Any]) -> dict[str, str]:
+def _authorization(steps: list[Any]) -> dict[str, str]:
     """The ``authorization`` of the first step, if it has one."""
     headers = steps[0].get("headers") if steps and isinstance(steps[0], dict) else None
-    given = {str(name).lower(): value for name, value in headers.items()} if isinstance(headers, dict) else {}
-    key = given.get("authorization")
+    lower = {str(name).lower(): value for name, value in headers.items()} if isinstance(headers, dict) else {}
+    key = lower.get("authorization")
     return {"authorization": key} if isinstance(key, str) and key.isascii() and key.isprintable() else {}
 
 
-def handed_over(answer: Any) -> Response:
-    """What ``GatewayDoor.run`` answers."""
+def result_response(answer: GatewayResult | HostStream) -> Response:
+    """What ``GatewayMethods.run`` answers, over HTTP."""
     if isinstance(answer, HostStream):
         return Response(answer.chunks, headers=answer.meta["headers"])
-    return encoded(answer["result"], headers=answer["headers"])
+    return json_response(answer["result"], headers=answer["headers"])
 
 
 def call_failed(error: CallError) -> Response:
     row = NOT_FOUND if error.fields["status"] == NOT_FOUND.status else INTERNAL
-    told: list[dict[str, Any]] = [{"code": row.code, "message": str(error)}]
-    return encoded({"success": False, "errors": told, "messages": [], "result": None}, error.fields["status"])
+    return json_response(errors.gateway_body({"code": row.code, "message": str(error)}), error.fields["status"])
 
 
-__all__ = ["GATEWAYS", "GatewayRest", "call_failed", "handed_over"]
+__all__ = ["GATEWAYS", "GatewayRest", "call_failed", "result_response"]

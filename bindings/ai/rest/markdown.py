@@ -7,31 +7,30 @@ from typing import Any
 import msgspec
 
 from bindings.ai.errors import bad_input, too_large
-from bindings.ai.http.auth import AI, Auth, succeeded
-from bindings.ai.markdown.convert import File, Markdown
+from bindings.ai.http.auth import AI_ROOT, Auth, succeeded
+from bindings.ai.markdown.convert import Document, MarkdownConverter
 from bindings.base import Route
 from runtime.errors import RequestError
-from runtime.web import File as FormFile
-from runtime.web import FormData, Request, Response
+from runtime.web import File, FormData, Request, Response
 
 
 class MarkdownRest:
-    def __init__(self, markdown: Markdown, gate: Auth) -> None:
-        self._markdown, self._gate = markdown, gate
+    def __init__(self, markdown: MarkdownConverter, auth: Auth) -> None:
+        self._markdown, self._auth = markdown, auth
 
     def routes(self) -> list[Route]:
-        path = AI + "/tomarkdown"
-        supported = self._gate.routes(path + "/supported", GET=self.supported)
-        return [*self._gate.routes(path, POST=self.transform), *supported]
+        path = AI_ROOT + "/tomarkdown"
+        supported = self._auth.routes(path + "/supported", GET=self.supported)
+        return [*self._auth.routes(path, POST=self.transform), *supported]
 
     async def transform(self, request: Request, request_id: str, account: str) -> Response:
         """Fields ``files`` (or ``files[]``), repeated, and ``conversionOptions``, which is JSON."""
         form = await _form(request)
         files = [file for name in ("files", "files[]") for file in form.get_all(name)]
-        if not files or not all(isinstance(file, FormFile) for file in files):
+        if not files or not all(isinstance(file, File) for file in files):
             raise bad_input("the form needs one or more files named 'files'")
-        named = [File(file.name, bytes(file), file.type) for file in files]
-        result = await self._markdown.transform(named, _json(form.get("conversionOptions")))
+        documents = [Document(file.name, bytes(file), file.type) for file in files]
+        result = await self._markdown.transform(documents, _json(form.get("conversionOptions")))
         return succeeded(result, {"cf-ai-req-id": request_id})
 
     async def supported(self, request: Request, request_id: str, account: str) -> Response:
@@ -47,9 +46,9 @@ async def _form(request: Request) -> FormData:
         raise (too_large() if error.status == 413 else bad_input(error.what)) from None
 
 
-def _json(text: Any) -> Any:
+def _json(text: File | str | None) -> Any:
     try:
-        return msgspec.json.decode(bytes(text) if isinstance(text, FormFile) else text) if text else None
+        return msgspec.json.decode(bytes(text) if isinstance(text, File) else text) if text else None
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise bad_input(f"conversionOptions is not valid JSON: {error}") from None
 

@@ -20,25 +20,25 @@ from bindings.ai.answers.answer import RunAnswer
 from bindings.ai.catalog import search as catalog_search
 from bindings.ai.errors import AiError, bad_input
 from bindings.ai.gateway import options as gateway_options
-from bindings.ai.http.auth import AI, Auth, decoded, encoded, json_object, read, succeeded
+from bindings.ai.http.auth import AI_ROOT, Auth, decode_json, json_object, json_response, read_body, succeeded
 from bindings.ai.inputs.checks import mismatch
 from bindings.ai.methods.gateway import GatewayMethods
 from bindings.ai.methods.markdown import MarkdownMethods
-from bindings.ai.rest.gateway import call_failed, handed_over
+from bindings.ai.rest.gateway import call_failed, result_response
 from bindings.ai.service import AIService
 from bindings.base import CallError, Route
 from runtime.web import URL, Request, Response
 
-OLD = "2"  # @cloudflare/ai 1.1.0, which takes JSON in gzip only
-VERSIONS = ("3", OLD, "")
-OF_THE_CALL = ("version", "userInputs", "body")  # what in a query is no option
+GZIP_VERSION = "2"  # @cloudflare/ai 1.1.0, which takes JSON in gzip only
+VERSIONS = ("3", GZIP_VERSION, "")
+NOT_OPTIONS = ("version", "userInputs", "body")  # of a query
 
 
-class Proxy:
+class ProxyRest:
     """The routes. An operation is a pattern of its path and a handler ``(request, url, *the pattern's groups)``."""
 
-    def __init__(self, service: AIService, gate: Auth, gateways: GatewayMethods) -> None:
-        self._service, self._gate, self._gateways = service, gate, gateways
+    def __init__(self, service: AIService, auth: Auth, gateways: GatewayMethods) -> None:
+        self._service, self._auth, self._gateways = service, auth, gateways
         self._markdown = MarkdownMethods(service.markdown)
         self._operations: list[tuple[str, Callable[..., Awaitable[Response]]]] = [
             (r"(?:/ai-gateway)?/run", self._run),
@@ -52,14 +52,16 @@ class Proxy:
 
     def routes(self) -> list[Route]:
         methods = dict.fromkeys(("POST", "GET", "PATCH"), self.answer)
-        return [route for slash in ("", "/") for route in self._gate.routes(f"{AI}/run/proxy{slash}", None, **methods)]
+        return [
+            route for slash in ("", "/") for route in self._auth.routes(f"{AI_ROOT}/run/proxy{slash}", None, **methods)
+        ]
 
     async def answer(self, request: Request, request_id: str, account: str) -> Response:
-        url = _meant(request)
+        url = _forwarded(request)
         for pattern, operation in self._operations:
-            if found := re.fullmatch(pattern + "/?", url.pathname):
+            if match := re.fullmatch(pattern + "/?", url.pathname):
                 try:
-                    return await operation(request, request_id, url, *found.groups())
+                    return await operation(request, request_id, url, *match.groups())
                 except CallError as error:
                     return call_failed(error)
         raise errors.no_route(url.pathname)
@@ -70,39 +72,39 @@ class Proxy:
             if version not in VERSIONS:
                 raise AiError(error_table.OLD_SDK, error_table.OLD_SDK.describe(version=repr(version[:20])))
             model = self._model(request)
-            inputs, options = await self._asked(request, url, model)
+            inputs, options = await self._inputs(request, url, model)
             options = gateway_options.joined(options, request.headers.raw())
             answer = await self._service.run(model, inputs, options, request_id=request_id)
-            return _bare(answer, zipped=version == OLD)
-        except AiError as refused:
-            return encoded(refused.binding(), refused.status, {"cf-ai-req-id": request_id, **refused.headers})
+            return _bare_response(answer, gzipped=version == GZIP_VERSION)
+        except AiError as error:
+            return json_response(error.binding(), error.status, {"cf-ai-req-id": request_id, **error.headers})
 
     def _model(self, request: Request) -> str:
         """A prefix, which the binding's option of that name puts before a colon, says nothing here."""
-        given = request.headers.get("cf-consn-model-id")
-        if not given:
+        model = request.headers.get("cf-consn-model-id")
+        if not model:
             raise _missing("cf-consn-model-id")
-        _, colon, rest = given.partition(":")
-        return rest if colon and rest.startswith("@") else given
+        _, colon, rest = model.partition(":")
+        return rest if colon and rest.startswith("@") else model
 
-    async def _asked(self, request: Request, url: URL, model: str) -> tuple[Any, dict[str, Any]]:
+    async def _inputs(self, request: Request, url: URL, model: str) -> tuple[Any, dict[str, Any]]:
         """(inputs, options): both in the body; or, where the body is a file, in the query."""
-        options = {name: value for name, value in url.search_params.items() if name not in OF_THE_CALL}
+        options = {name: value for name, value in url.search_params.items() if name not in NOT_OPTIONS}
         if (others := url.search_params.get("userInputs")) is not None:
-            return self._file(model, await read(request), others), options
+            return self._file_inputs(model, await read_body(request), others), options
         body = await json_object(request)
-        own = body.get("options")
-        if not isinstance(own, dict | None):
-            raise bad_input(mismatch("/options", own, "object"))
-        return body.get("inputs"), {**options, **(own or {})}
+        in_body = body.get("options")
+        if not isinstance(in_body, dict | None):
+            raise bad_input(mismatch("/options", in_body, "object"))
+        return body.get("inputs"), {**options, **(in_body or {})}
 
-    def _file(self, model: str, content: bytes, others: str) -> Any:
+    def _file_inputs(self, model: str, content: bytes, others: str) -> dict[str, Any]:
         """The binding does not say under which name the file was given: the model's task does."""
-        inputs = decoded(others.encode())
+        inputs = decode_json(others.encode())
         if not isinstance(inputs, dict):
             raise bad_input(mismatch("/userInputs", inputs, "object"))
-        heard = self._service.catalog.model(model).task == "Automatic Speech Recognition"
-        return {**inputs, "audio" if heard else "image": content}
+        is_speech = self._service.catalog.model(model).task == "Automatic Speech Recognition"
+        return {**inputs, "audio" if is_speech else "image": content}
 
     async def _models(self, request: Request, request_id: str, url: URL) -> Response:
         page = catalog_search.search(self._service.catalog, dict(url.search_params.items()))
@@ -118,25 +120,25 @@ class Proxy:
         return succeeded(await self._markdown.supported(request_id))
 
     async def _universal(self, request: Request, request_id: str, url: URL, gateway: str) -> Response:
-        requests, own = decoded(await read(request)), dict(request.headers.items())
-        return handed_over(await self._gateways.run(request_id, gateway, requests, headers=own))
+        steps, headers = decode_json(await read_body(request)), dict(request.headers.items())
+        return result_response(await self._gateways.run(request_id, gateway, steps, headers=headers))
 
     async def _log(self, request: Request, request_id: str, url: URL, gateway: str, log: str) -> Response:
         if request.method != "PATCH":
             return succeeded(await self._gateways.read_log(request_id, gateway, log))
-        await self._gateways.patch_log(request_id, gateway, log, decoded(await read(request)))
+        await self._gateways.patch_log(request_id, gateway, log, decode_json(await read_body(request)))
         return succeeded({})
 
     async def _url(self, request: Request, request_id: str, url: URL, gateway: str, provider: str) -> Response:
         return succeeded({"url": await self._gateways.url(request_id, gateway, provider)})
 
 
-def _meant(request: Request) -> URL:
-    given = request.headers.get("x-forwarded")
-    if not given:
+def _forwarded(request: Request) -> URL:
+    address = request.headers.get("x-forwarded")
+    if not address:
         raise _missing("X-Forwarded")
     try:
-        return URL(given)
+        return URL(address)
     except TypeError as error:
         raise bad_input(f"X-Forwarded: {error}") from None
 
@@ -145,13 +147,13 @@ def _missing(header: str) -> AiError:
     return errors.missing(header)
 
 
-def _bare(answer: RunAnswer, *, zipped: bool) -> Response:
+def _bare_response(answer: RunAnswer, *, gzipped: bool) -> Response:
     if answer.stream is not None:
         return Response(answer.stream, headers=answer.headers)
-    if not zipped:
-        return encoded(answer.json, headers=answer.headers)
+    if not gzipped:
+        return json_response(answer.json, headers=answer.headers)
     content = gzip.compress(msgspec.json.encode(answer.json))
     return Response(content, headers={"content-type": "application/json", **answer.headers})
 
 
-__all__ = ["Proxy"]
+__all__ = ["ProxyRest"]

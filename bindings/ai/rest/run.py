@@ -1,4 +1,4 @@
-"""The REST door: ``POST /client/v4/accounts/{account}/ai/run/{model}`` (contract §1.1)."""
+"""The REST route of a run: ``POST /client/v4/accounts/{account}/ai/run/{model}`` (contract §1.1)."""
 
 from __future__ import annotations
 
@@ -7,38 +7,38 @@ from typing import Any
 from bindings.ai import errors
 from bindings.ai.answers.answer import RunAnswer
 from bindings.ai.gateway import options as gateway_options
-from bindings.ai.http.auth import AI, ROOT, Auth, json_object, succeeded
+from bindings.ai.http.auth import AI_ROOT, ROOT, Auth, json_object, succeeded
 from bindings.ai.inputs.blobs import object_or_file
 from bindings.ai.service import AIService
 from bindings.base import Route
 from runtime.web import URL, Request, Response
 
-RUN = AI + "/run"
+RUN = AI_ROOT + "/run"
 
 
-class Rest:
+class RunRest:
     """``run``, and an answer for every path that nobody serves: its routes come last."""
 
-    def __init__(self, service: AIService, gate: Auth) -> None:
-        self._service, self._gate = service, gate
+    def __init__(self, service: AIService, auth: Auth) -> None:
+        self._service, self._auth = service, auth
 
     def routes(self) -> list[Route]:
         """In the order they are to be matched."""
-        served = [route for path in (RUN, RUN + "/{model:path}") for route in self._gate.routes(path, POST=self.run)]
-        return [*served, Route("*", ROOT + "/{path:path}", self._gate.guarded(self.unknown))]
+        served = [route for path in (RUN, RUN + "/{model:path}") for route in self._auth.routes(path, POST=self.run)]
+        return [*served, Route("*", ROOT + "/{path:path}", self._auth.guarded(self.unknown))]
 
     async def run(self, request: Request, request_id: str, account: str, model: str = "") -> Response:
         """``{"prompt": …}`` for the model in the path, or ``{"model": …, "input": {…}}``."""
         model = model.rstrip("/")
         body = await (object_or_file if self._service.takes_files(model) else json_object)(request)
-        model, inputs, options = _call(model, body, request)
-        return _answered(await self._service.run(model, inputs, options, request_id=request_id))
+        model, inputs, options = _model_request(model, body, request)
+        return _response(await self._service.run(model, inputs, options, request_id=request_id))
 
     async def unknown(self, request: Request, **_: str) -> Response:
         raise errors.no_route(URL(request.url).pathname)
 
 
-def _call(model: str, body: dict[str, Any] | bytes, request: Request) -> tuple[str, Any, dict[str, Any]]:
+def _model_request(model: str, body: dict[str, Any] | bytes, request: Request) -> tuple[str, Any, dict[str, Any]]:
     """(model, inputs, options). Options come in the query and, beside the inputs, in the body."""
     options = dict(URL(request.url).search_params.items()) if "?" in request.url else {}
     if isinstance(body, dict) and isinstance(body.get("options"), dict):
@@ -52,10 +52,10 @@ def _call(model: str, body: dict[str, Any] | bytes, request: Request) -> tuple[s
     return body["model"], inputs if isinstance(inputs, dict) else body, options
 
 
-def _answered(answer: RunAnswer) -> Response:
+def _response(answer: RunAnswer) -> Response:
     if answer.stream is not None:
         return Response(answer.stream, headers=answer.headers)
     return succeeded(answer.json, answer.headers)
 
 
-__all__ = ["Rest"]
+__all__ = ["RunRest"]

@@ -1,4 +1,4 @@
-"""What is asked for under ``/v1`` and served by nobody: a 404 in OpenAI's form that says what there is.
+"""Paths under ``/v1`` that nobody serves: a 404 in OpenAI's form that says what there is.
 
 Without it a worker that answers everything would answer an API's client with a page, or with somebody's chat.
 """
@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from bindings.ai.http.auth import encoded
+from bindings.ai.http.auth import json_response
 from bindings.base import Route
 from runtime.web import URL, Request, Response
 
-UNSERVED = {  # the first words of a path → what its clients want of it
+UNSERVED = {  # the beginning of a path → what its clients are told instead
     "assistants": "nothing is stored here: send the whole conversation to /v1/chat/completions or /v1/responses",
     "audio/speech": "no model here speaks",
     "batches": "env.AI.run and ai/run take batches: see queueRequest",
@@ -26,26 +26,28 @@ UNSERVED = {  # the first words of a path → what its clients want of it
     "vector_stores": "nothing is stored here",
     "videos": "no model here makes videos",
 }
-LEFT = "[pilot] openai_routes = false leaves /v1 to the worker"
+OPT_OUT = "[pilot] openai_routes = false leaves /v1 to the worker"
 
 
-class Unknown:
-    """``served``: the paths of POST. ``own``: whether all of ``/v1`` is answered here. Its routes come last."""
+class UnknownRest:
+    """``served``: the paths of POST. ``serves_all_v1``: whether nothing under ``/v1`` is left to the worker.
 
-    def __init__(self, served: Iterable[str], own: Callable[[], bool]) -> None:
-        self._served, self.own = ", ".join(f"/v1{path}" for path in served), own
+    Its routes come last.
+    """
+
+    def __init__(self, served: Iterable[str], serves_all_v1: Callable[[], bool]) -> None:
+        self._served, self.serves_all_v1 = ", ".join(f"/v1{path}" for path in served), serves_all_v1
 
     def routes(self) -> list[Route]:
-        return [Route("*", path, self.answer, self.own) for path in ("/v1", "/v1/{path:path}")]
+        return [Route("*", path, self.answer, self.serves_all_v1) for path in ("/v1", "/v1/{path:path}")]
 
     async def answer(self, request: Request, **_: str) -> Response:
         path = URL(request.url).pathname
-        why = next((f": {why}" for words, why in UNSERVED.items() if f"{path}/".startswith(f"/v1/{words}/")), "")
-        text = (
-            f"There is no {request.method} {path} here{why}. Served are POST {self._served}, and GET /v1/models. {LEFT}"
-        )
+        hint = next((f": {hint}" for name, hint in UNSERVED.items() if f"{path}/".startswith(f"/v1/{name}/")), "")
+        served = f"Served are POST {self._served}, and GET /v1/models"
+        text = f"There is no {request.method} {path} here{hint}. {served}. {OPT_OUT}"
         error = {"message": text, "type": "invalid_request_error", "param": None, "code": "unknown_url"}
-        return encoded({"error": error}, 404)
+        return json_response({"error": error}, 404)
 
 
-__all__ = ["Unknown"]
+__all__ = ["UnknownRest"]

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from bindings.base import Route
+from runtime import envelope
 from runtime.errors import RequestError, ScriptError, UserError
 from runtime.host.fleet import Fleet
 from runtime.host.store import tokens
@@ -133,12 +134,11 @@ class Control:
 
 def ok(result: Any, status: int = 200, **more: Any) -> Response:
     """Cloudflare's envelope of a success; ``more`` stands beside the result (``result_info``)."""
-    return _json({"result": result, "success": True, "errors": [], "messages": [], **more}, status)
+    return _json(envelope.success(result, **more), status)
 
 
 def refused(status: int, code: int, message: str) -> Response:
-    errors = [{"code": code, "message": message}]
-    return _json({"result": None, "success": False, "errors": errors, "messages": []}, status)
+    return _json(envelope.failure([{"code": code, "message": message}]), status)
 
 
 def _json(body: Any, status: int) -> Response:

@@ -1,4 +1,4 @@
-"""A gate for clients whose key comes in a header of its own, too: Anthropic's, and AI Gateway's."""
+"""Credentials of clients whose key may also come in a header of its own: Anthropic's, and AI Gateway's."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from runtime.web import Headers
 
 
 @dataclass(frozen=True)
-class Keys(Auth):
+class HeaderAuth(Auth):
     """``header``: its name. The value is a key, or ``Bearer`` and a key."""
 
     header: str = ""
 
     @classmethod
-    def of(cls, gate: Auth, header: str, failure: Failure) -> Keys:
-        return cls(gate.token, gate.admits, gate.origins, keyless=True, failure=failure, header=header)
+    def of(cls, auth: Auth, header: str, failure: Failure) -> HeaderAuth:
+        return cls(auth.token, auth.admits, auth.origins, keyless=True, failure=failure, header=header)
 
     def check(self, headers: Headers) -> None:
         """Raises GatewayError unless one of the two keys that may have been sent is a good one."""
@@ -32,4 +32,4 @@ class Keys(Auth):
             super().check(headers)
 
 
-__all__ = ["Keys"]
+__all__ = ["HeaderAuth"]
