@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
 from contextlib import aclosing
 from importlib import import_module
 from importlib.util import find_spec
@@ -12,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
 from bindings.ai.engine import weights
 from bindings.ai.engine.client import EngineClient
@@ -68,18 +66,6 @@ class Engines:
         params.model.path = str(await weights.embedded_model(silent))
         params.n_ctx, params.n_parallel, params.n_batch, params.ui, params.verbosity = 4096, 2, 32, False, 1
         return await asyncio.to_thread(xllamacpp.Server, params)
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def engines(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Engines]:
-    engines = Engines(tmp_path_factory.mktemp("models"))
-    yield engines
-    await engines.aclose()
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module", params=["echo", "llamacpp", "openai", "vllm"])
-async def engine(engines: Engines, request: pytest.FixtureRequest) -> Any:
-    return await engines.get(request.param)
 
 
 async def collect(engine: Any, request: Generate, name: str = "r") -> list[Delta]:

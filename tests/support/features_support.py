@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from importlib.util import find_spec
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
 from bindings.ai.engine.client import EngineClient
 from bindings.ai.engine.protocol import Delta, EngineError, EngineSpec
@@ -30,18 +28,6 @@ class Featured(Engines):
         client = EngineClient(spec, Said(), load_timeout=170)
         await client.ready()
         return client
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def engines(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Featured]:
-    engines = Featured(tmp_path_factory.mktemp("models"))
-    yield engines
-    await engines.aclose()
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module", params=["llamacpp", "openai", "vllm"])
-async def engine(engines: Featured, request: pytest.FixtureRequest) -> Any:
-    return await engines.get(request.param)
 
 
 def calls_of(deltas: list[Delta]) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import psutil
 import pytest
+import pytest_asyncio
 
 from bindings.ai.engine.protocol import Delta, EngineError, EngineLost, EngineSpec, Generate
 from bindings.ai.engines.openai.engine import OpenAIEngine
@@ -18,6 +19,18 @@ from models_support import RECITAL, ask, silent, text_of, tokens_of
 from runtime.errors import UserError
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def engines(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Engines]:
+    engines = Engines(tmp_path_factory.mktemp("models"))
+    yield engines
+    await engines.aclose()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=["echo", "llamacpp", "openai", "vllm"])
+async def engine(engines: Engines, request: pytest.FixtureRequest) -> Any:
+    return await engines.get(request.param)
 
 
 async def test_it_says_what_it_is(engine: Any) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
 import pytest
+import pytest_asyncio
 
 from bindings.ai.engine.protocol import Delta, EngineError, EngineSpec, Generate
 from bindings.ai.engine.tasks import Detokenize, Tokenize
@@ -34,6 +36,18 @@ TOOL = {
 }
 OTHER = {"type": "function", "function": {"name": "get_time", "parameters": {"type": "object", "properties": {}}}}
 NAMED = {"type": "function", "function": {"name": "get_weather"}}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def engines(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Featured]:
+    engines = Featured(tmp_path_factory.mktemp("models"))
+    yield engines
+    await engines.aclose()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=["llamacpp", "openai", "vllm"])
+async def engine(engines: Featured, request: pytest.FixtureRequest) -> Any:
+    return await engines.get(request.param)
 
 
 def reasoning_of(deltas: list[Delta]) -> str:
