@@ -19,11 +19,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from bindings.ai.engine import weights
+from bindings.ai.engine import embedded, weights
 from bindings.ai.engine.protocol import EngineError, EngineInfo, EngineSpec, Progress
 from bindings.ai.engine.tasks import Embed, Embedded, Task, TextTooLong
-from bindings.ai.engines.llamacpp import engine as llamacpp
-from bindings.ai.engines.llamacpp import load as llamacpp_load
+from bindings.ai.engines.llamacpp.engine import session
+from bindings.ai.engines.llamacpp.load import existing, library, load
 from bindings.ai.engines.llamacpp.read import refusal
 from bindings.ai.error_table import NO_SUCH_MODEL
 
@@ -36,7 +36,7 @@ _POOLINGS = {1: "mean", 2: "cls", 3: "last"}  # llama.cpp's numbers; others give
 class _Server:
     """llama.cpp with one kind of pooling; ``http`` reaches its tokenizer."""
 
-    library: Any
+    llama: Any
     http: Any
     pooling: str
 
@@ -57,7 +57,7 @@ class LlamaCppEmbedding:
         self.info = EngineInfo(
             engine="llamacpp",
             model=path.name,
-            version=llamacpp_load.library().__version__,
+            version=library().__version__,
             device="cpu",
             context_window=options["n_ctx"],
         )
@@ -65,12 +65,10 @@ class LlamaCppEmbedding:
     @classmethod
     async def open(cls, spec: EngineSpec, progress: Progress) -> LlamaCppEmbedding:
         """Fetch the embedded model if that is the one, and load. Raises UserError with a remedy."""
-        embedded = spec.model == llamacpp_load.EMBEDDED
-        path = (
-            await weights.embedded_model(progress, weights.MINILM) if embedded else llamacpp_load.existing(spec.model)
-        )
+        built_in = spec.model == embedded.NAME
+        path = await weights.embedded_model(progress, embedded.MINILM) if built_in else existing(spec.model)
         progress("load", None)
-        options = {**_DEFAULTS, **(_MINILM if embedded else {}), **spec.options}
+        options = {**_DEFAULTS, **(_MINILM if built_in else {}), **spec.options}
         options = {"n_batch": options["n_ctx"], "n_ubatch": options["n_ctx"], **options}  # a text is read whole
         pooling = options.pop("pooling", None)
         self = cls(path, options, await asyncio.to_thread(_own_pooling, path))
@@ -110,11 +108,11 @@ class LlamaCppEmbedding:
         return self._servers[pooling]
 
     async def _start(self, pooling: str) -> _Server:
-        kind = getattr(llamacpp_load.library().llama_pooling_type, f"LLAMA_POOLING_TYPE_{pooling.upper()}")
+        kind = getattr(library().llama_pooling_type, f"LLAMA_POOLING_TYPE_{pooling.upper()}")
         socket = f"{self._stack.enter_context(tempfile.TemporaryDirectory(prefix='pilot-'))}/llama.sock"
-        library = await asyncio.to_thread(llamacpp_load.load, self._path, self._options, socket, pooling_type=kind)
-        http = await self._stack.enter_async_context(llamacpp.session(socket))
-        return _Server(library, http, pooling)
+        llama = await asyncio.to_thread(load, self._path, self._options, socket, pooling_type=kind)
+        http = await self._stack.enter_async_context(session(socket))
+        return _Server(llama, http, pooling)
 
     async def aclose(self) -> None:
         await self._stack.aclose()
@@ -122,7 +120,7 @@ class LlamaCppEmbedding:
 
 
 async def _embed(server: _Server, texts: list[str | list[int]], found: Embedded) -> None:
-    answer = await asyncio.to_thread(server.library.handle_embeddings, {"input": texts})
+    answer = await asyncio.to_thread(server.llama.handle_embeddings, {"input": texts})
     if "error" in answer:
         raise refusal(answer["error"])
     found.vectors += [entry["embedding"] for entry in sorted(answer["data"], key=lambda entry: entry["index"])]

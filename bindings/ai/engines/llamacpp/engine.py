@@ -14,7 +14,7 @@ number that the limits are checked against is exact.
 
 Tools are told in words and found again in the answer (``tool_prompt``): llama.cpp's own way depends on the template,
 and leaves a forced call to the model's good will where it does not understand it. A call that is forced, and an answer
-that must match a schema, are kept to by a grammar (``llamacpp_grammar``). ``n`` answers are as many completions.
+that must match a schema, are kept to by a grammar (``llamacpp.grammar``). ``n`` answers are as many completions.
 
 Options: ``n_ctx`` (tokens per request; default 8192, or less if the model was trained for less),
 ``n_parallel`` (default 4), ``n_threads`` and ``n_threads_batch`` (default: the physical cores that are ours;
@@ -34,12 +34,12 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from bindings.ai.engine import features, tasks, weights
+from bindings.ai.engine import embedded, features, tasks, weights
 from bindings.ai.engine.protocol import Delta, EngineError, EngineInfo, EngineSpec, Generate, Progress, check_limits
 from bindings.ai.engines import tool_prompt
 from bindings.ai.engines.llamacpp.ask import body, is_kept_to_a_grammar, offered, schema, template_options
 from bindings.ai.engines.llamacpp.grammar import Grammars
-from bindings.ai.engines.llamacpp.load import EMBEDDED, existing, gpus, library, load
+from bindings.ai.engines.llamacpp.load import existing, gpus, library, load
 from bindings.ai.engines.llamacpp.read import Completion, Reader, refusal
 from bindings.ai.engines.thoughts import END, Thoughts
 from bindings.ai.engines.tool_calls import Calls
@@ -78,7 +78,7 @@ class LlamaCppEngine:
     @classmethod
     async def open(cls, spec: EngineSpec, progress: Progress) -> LlamaCppEngine:
         """Fetch the embedded model if that is the one, and load. Raises UserError with a remedy."""
-        path = await weights.embedded_model(progress) if spec.model == EMBEDDED else existing(spec.model)
+        path = await weights.embedded_model(progress) if spec.model == embedded.NAME else existing(spec.model)
         progress("load", None)
         async with AsyncExitStack() as stack:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="pilot-"))
@@ -249,7 +249,7 @@ async def _hand_on(answer: AsyncGenerator[Delta, None], arrived: asyncio.Queue[D
 
 
 def _template(spec: EngineSpec) -> dict[str, str]:
-    return {"chat_template": weights.EMBEDDED.chat_template} if spec.model == EMBEDDED else {}
+    return {"chat_template": embedded.EMBEDDED.chat_template} if spec.model == embedded.NAME else {}
 
 
 def session(socket: str) -> Any:

@@ -7,12 +7,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from bindings.ai.engine import embedded
 from bindings.ai.engine import options as engine_options
 from bindings.ai.engines import cores
 from runtime.errors import ConfigError, UserError
 from runtime.places import expanded
 
-EMBEDDED = "embedded"  # the model's name for weights.embedded_model
 _THREADS = {"n_threads": "cpuparams", "n_threads_batch": "cpuparams_batch"}
 _SMALL = 256 << 20  # bytes
 
@@ -75,7 +75,7 @@ def existing(name: str) -> Path:
     raise UserError(
         f"there is no file {path}",
         where="llamacpp: model",
-        remedy=f"Give the path of a GGUF file, or {EMBEDDED!r} for the built-in model.",
+        remedy=f"Give the path of a GGUF file, or {embedded.NAME!r} for the built-in model.",
     )
 
 
@@ -100,4 +100,4 @@ def gpus() -> list[str]:
     return [device["description"] for device in devices if "GPU" in str(device["type"])]
 
 
-__all__ = ["EMBEDDED", "existing", "gpus", "library", "load"]
+__all__ = ["existing", "gpus", "library", "load"]

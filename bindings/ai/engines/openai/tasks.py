@@ -15,8 +15,8 @@ import msgspec
 
 from bindings.ai.engine.protocol import EngineError, EngineSpec, Progress, bad_input
 from bindings.ai.engine.tasks import Embed, Embedded, Score, Scored, Segment, Task, Transcribe, Transcribed
-from bindings.ai.engines.openai import engine as openai
 from bindings.ai.engines.openai import errors
+from bindings.ai.engines.openai.engine import OpenAIEngine
 from bindings.ai.error_table import INTERNAL, NO_SUCH_MODEL
 
 
@@ -52,7 +52,7 @@ class _Transcript(msgspec.Struct):
     segments: list[Segment] | None = None
 
 
-class OpenAITasks(openai.OpenAIEngine):
+class OpenAITasks(OpenAIEngine):
     pooling = "mean"
 
     @classmethod

@@ -13,7 +13,7 @@ from typing import Any
 from bindings.ai.engine import features
 from bindings.ai.engine.protocol import EngineError, Generate
 from bindings.ai.engines import tool_prompt
-from bindings.ai.engines.vllm import compat as vllm_compat
+from bindings.ai.engines.vllm import compat
 from bindings.ai.engines.vllm.grammar import SPARE, Grammars
 from bindings.ai.engines.vllm.load import template_of
 from bindings.ai.engines.vllm.parsers import Parsers
@@ -31,7 +31,7 @@ class Chats:
     def __init__(self, llm: Any, template: str | None, parsers: Parsers, grammars: Grammars) -> None:
         self._config, self._template, self._parsers = llm.model_config, template, parsers
         self._grammars = grammars
-        self._renderer = vllm_compat.get("OnlineRenderer")(
+        self._renderer = compat.get("OnlineRenderer")(
             llm.model_config,
             llm.renderer,
             request_logger=None,
@@ -130,7 +130,7 @@ def _told(tool: dict[str, Any], *, strict: bool) -> dict[str, Any]:
 
 def _request_class(window: int) -> Any:
     """vLLM's request; whether it fits is for us to say, in the contract's words."""
-    base: Any = vllm_compat.get("ChatCompletionRequest")
+    base: Any = compat.get("ChatCompletionRequest")
 
     class Request(base):  # type: ignore[misc]
         def build_tok_params(self, model_config: Any) -> Any:
@@ -143,7 +143,7 @@ def _thinking(wanted: Any, parser: Any, told: dict[str, Any], prompt: list[int])
     """What the model's side must know so that a grammar begins after the thoughts."""
     if parser is None or parser.reasoning_parser is None:
         return {}
-    ended = vllm_compat.reasoning_ended(wanted, parser, prompt)
+    ended = compat.reasoning_ended(wanted, parser, prompt)
     return {"reasoning_ended": ended, "reasoning_parser_kwargs": {"chat_template_kwargs": told}}
 
 

@@ -178,7 +178,7 @@ TEXT: dict[str, Name] = {
         (f"{_CHAT}.resolve_reasoning_ended", f"{_CHAT}._grammar_from_parser", f"{_CHAT}._grammar_from_tool_parser")
     ),
 }
-STEPS: dict[str, Name] = {  # ``vllm_steps`` does without itself where one of these is gone
+STEPS: dict[str, Name] = {  # ``streams.steps`` does without itself where one of these is gone
     "OutputProcessor": Name(
         (f"{_V1}.output_processor:OutputProcessor",),
         {"process_outputs": (), "add_request": (), "propagate_error": ()},

@@ -5,10 +5,10 @@ Theory of operation
 ``AsyncLLM`` runs here; the model runs in a process that it starts (EngineCore). Prompts are rendered by vLLM's own
 renderer, which knows the model's chat template, and counted before anything is asked of the model. Each
 engine step yields at most one delta per answer. Closing the generator aborts the request. Answers that are plain
-text do without the generator: ``feed`` has them from ``vllm_steps``.
+text do without the generator: ``feed`` has them from ``streams.steps``.
 
 Options are the fields of ``AsyncEngineArgs``, ``chat_template`` (a file, or the template itself) and
-``tool_call_parser`` (see ``vllm_parsers``). Ours where nothing is said: ``max_model_len=-1`` (as long as fits the
+``tool_call_parser`` (see ``parsers``). Ours where nothing is said: ``max_model_len=-1`` (as long as fits the
 memory), no statistics in the log, nothing sent home; with ``enable_lora`` adapters up to rank 32; on a CPU also 1 GiB
 for the KV cache, a share of the *free* memory, and no compilation.
 """
@@ -23,17 +23,18 @@ from typing import Any
 from bindings.ai.engine import features, tasks
 from bindings.ai.engine.protocol import Delta, EngineInfo, EngineSpec, Generate, Progress, check_limits
 from bindings.ai.engines import hub
-from bindings.ai.engines.vllm import load as vllm_load
-from bindings.ai.engines.vllm import sampling as vllm_sampling
 from bindings.ai.engines.vllm.chat import Chats
+from bindings.ai.engines.vllm.errors import ErrorTranslator
 from bindings.ai.engines.vllm.grammar import Grammars
+from bindings.ai.engines.vllm.load import describe, load_text
 from bindings.ai.engines.vllm.lora import Adapters, Turns
 from bindings.ai.engines.vllm.parsers import Parsers
 from bindings.ai.engines.vllm.read import Asked
-from bindings.ai.engines.vllm.streams import tokens as vllm_tokens
+from bindings.ai.engines.vllm.sampling import stop_at_the_first, within
 from bindings.ai.engines.vllm.streams.plain import PlainText
 from bindings.ai.engines.vllm.streams.steps import Steps
 from bindings.ai.engines.vllm.streams.stream import Stream
+from bindings.ai.engines.vllm.streams.tokens import quicken
 from runtime.errors import ConfigError
 from runtime.places import expanded
 from runtime.wire import PushSource
@@ -43,7 +44,7 @@ class VLLMEngine:
     def __init__(self, llm: Any, plain: PlainText, chats: Chats | None, grammars: Grammars, info: EngineInfo) -> None:
         self.info, self._generating = info, 0
         self._llm, self._plain, self._chats, self._grammars = llm, plain, chats, grammars
-        self._errors = vllm_load.Errors()
+        self._errors = ErrorTranslator()
         self._adapters = Adapters(llm, self._errors.dead)
         self._turns = Turns() if "lora" in info.features and info.device == "cpu" else None
         self._steps: Steps | None = None
@@ -55,23 +56,23 @@ class VLLMEngine:
         progress("load", None)
         options = dict(spec.options)
         template = _template(options.pop("chat_template", None))
-        llm, parsers = await asyncio.to_thread(vllm_load.load_text, spec.model, options, template)
-        vllm_sampling.stop_at_the_first()
+        llm, parsers = await asyncio.to_thread(load_text, spec.model, options, template)
+        stop_at_the_first()
         progress("warm-up", None)
         engine = await cls._of(llm, spec.model, template, parsers)
         await engine._warm_up()
         if engine._turns is None:
-            engine._steps = await Steps.before(llm, engine._errors.of)
+            engine._steps = await Steps.before(llm, engine._errors.translate)
         return engine
 
     @classmethod
     async def _of(cls, llm: Any, model: str, template: str | None, parsers: Parsers) -> VLLMEngine:
-        await asyncio.to_thread(vllm_tokens.quicken, getattr(llm.renderer, "tokenizer", None))
+        await asyncio.to_thread(quicken, getattr(llm.renderer, "tokenizer", None))
         grammars = Grammars(llm)
         plain = await PlainText.of(llm, template, grammars)
         chats = Chats(llm, template, parsers, grammars) if plain.chat is not None else None
         await asyncio.to_thread(grammars.settle, tagged=chats is not None and await chats.tagged())
-        return cls(llm, plain, chats, grammars, vllm_load.describe(llm, model, _features(llm, chats)))
+        return cls(llm, plain, chats, grammars, describe(llm, model, _features(llm, chats)))
 
     @property
     def alive(self) -> bool:
@@ -84,8 +85,8 @@ class VLLMEngine:
     def feed(self, request: Generate, request_id: str) -> PushSource | None:
         if self._steps is None or not self._is_plain(request):
             return None
-        with self._errors.told():
-            params = self._plain.params(vllm_sampling.within(request))
+        with self._errors.translated():
+            params = self._plain.params(within(request))
         if not self._steps.takes(params):
             return None
         stream = Stream(self._steps)
@@ -100,7 +101,7 @@ class VLLMEngine:
 
     async def generate(self, request: Generate, request_id: str) -> AsyncGenerator[Delta, None]:
         features.check(request, self.info)
-        with self._errors.told():
+        with self._errors.translated():
             asked = await self._ask(request)
             length = len(asked.prompt["prompt_token_ids"])
             asked.params.max_tokens = check_limits(request, length, self.info.context_window)
@@ -111,7 +112,7 @@ class VLLMEngine:
 
     async def perform(self, task: tasks.Task, request_id: str) -> tasks.Tokenized | tasks.Detokenized:
         """The tokens of a prompt, the text of tokens. Raises EngineError: 5006 for a token there is not."""
-        with self._errors.told():
+        with self._errors.translated():
             if isinstance(task, tasks.Detokenize):
                 return tasks.Detokenized(text=self._plain.written(task.tokens))
             assert isinstance(task, tasks.Tokenize)
@@ -144,7 +145,7 @@ class VLLMEngine:
         return self._chats is not None and self._chats.concerns(request)
 
     async def _ask(self, request: Generate) -> Asked:
-        request = vllm_sampling.within(request)
+        request = within(request)
         chats = self._chats if self._concerns_chats(request) else None
         asked = await (chats or self._plain).ask(request)
         self._grammars.check(asked.params)

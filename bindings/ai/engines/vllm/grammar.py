@@ -17,7 +17,7 @@ import copy
 from typing import Any
 
 from bindings.ai.engine import features
-from bindings.ai.engines.vllm import compat as vllm_compat
+from bindings.ai.engines.vllm import compat
 
 USUAL = "guidance"
 SPARE = "xgrammar"
@@ -33,7 +33,7 @@ def config(given: Any) -> Any:
         said["backend"] = USUAL
     if said["backend"] in (USUAL, SPARE):
         said.setdefault("disable_any_whitespace", True)
-    return vllm_compat.get("StructuredOutputsConfig")(**said)
+    return compat.get("StructuredOutputsConfig")(**said)
 
 
 class Grammars:
@@ -42,7 +42,7 @@ class Grammars:
     def __init__(self, llm: Any) -> None:
         self._model, self._config = llm.model_config, llm.vllm_config.structured_outputs_config
         self._tokenizer = llm.renderer.tokenizer
-        self._params, self._structured = map(vllm_compat.get, ("SamplingParams", "StructuredOutputsParams"))
+        self._params, self._structured = map(compat.get, ("SamplingParams", "StructuredOutputsParams"))
 
     @property
     def backend(self) -> str:

@@ -1,4 +1,4 @@
-"""How every use of vLLM here begins: options checked, defaults, the model loaded; and its errors in our words."""
+"""How every use of vLLM here begins: options checked, defaults, the model loaded."""
 
 from __future__ import annotations
 
@@ -10,47 +10,17 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
-from bindings.ai.engine import options as engine_options
-from bindings.ai.engine.protocol import EngineError, EngineInfo, EngineLost
+from bindings.ai.engine.options import unknown
+from bindings.ai.engine.protocol import EngineInfo
 from bindings.ai.engines.installed import VLLM
-from bindings.ai.engines.vllm import compat as vllm_compat
-from bindings.ai.engines.vllm import grammar as vllm_grammar
-from bindings.ai.engines.vllm import parsers as vllm_parsers
-from bindings.ai.error_table import CAPACITY, ENGINE_REFUSED
+from bindings.ai.engines.vllm import compat, grammar
+from bindings.ai.engines.vllm.parsers import OPTIONS, Parsers, chosen
 from runtime.errors import UserError
 
 RANK = 32  # of an adapter: the most that Workers AI takes
 
 
-class Errors:
-    """vLLM's exceptions, wherever this version keeps them, in the contract's words (§1.7)."""
-
-    def __init__(self) -> None:
-        self.dead: type[Exception] = vllm_compat.get("EngineDeadError")
-        self.refused: type[Exception] = vllm_compat.get("Refused")
-        self.full = vllm_compat.find("vllm.exceptions:GracefulHTTPError") or ()
-
-    def of(self, error: Exception) -> Exception:
-        """``error`` in the contract's words; one that has none there stays what it is."""
-        try:
-            with self.told():
-                raise error
-        except Exception as told:
-            return told
-
-    @contextmanager
-    def told(self) -> Iterator[None]:
-        try:
-            yield
-        except self.dead:
-            raise EngineLost from None
-        except self.full:
-            raise EngineError(CAPACITY) from None
-        except (self.refused, ValueError, TypeError) as error:
-            raise EngineError(ENGINE_REFUSED, str(error)) from None
-
-
-def load(model: str, options: dict[str, Any], names: Mapping[str, vllm_compat.Name]) -> Any:
+def load(model: str, options: dict[str, Any], names: Mapping[str, compat.Name]) -> Any:
     """Blocks until the model is in memory; in a thread, so that the supervisor hears of progress meanwhile.
 
     ``names``: what of vLLM's is used beside that which loads a model.
@@ -59,22 +29,22 @@ def load(model: str, options: dict[str, Any], names: Mapping[str, vllm_compat.Na
         return start(arguments(model, options, names))
 
 
-def load_text(model: str, options: dict[str, Any], template: str | None) -> tuple[Any, vllm_parsers.Parsers]:
+def load_text(model: str, options: dict[str, Any], template: str | None) -> tuple[Any, Parsers]:
     """As ``load``, for text generation; and the names of the parsers that read this model's answers.
 
     The model must know from the start how its thoughts end: only then does the grammar of an answer begin.
     """
     with _told(model):
-        named = {name: options[name] for name in vllm_parsers.OPTIONS if name in options}
-        others = {name: options[name] for name in options.keys() - {*vllm_parsers.OPTIONS}}
-        wanted = arguments(model, others, vllm_compat.TEXT)
+        named = {name: options[name] for name in OPTIONS if name in options}
+        others = {name: options[name] for name in options.keys() - {*OPTIONS}}
+        wanted = arguments(model, others, compat.TEXT)
         if wanted.enable_lora and "max_lora_rank" not in options:
             wanted.max_lora_rank = RANK
         config = wanted.create_model_config()
-        tokenizer = vllm_compat.get("cached_tokenizer_from_config")(config)
-        parsers = vllm_parsers.chosen(named, config.hf_config.model_type, template or template_of(tokenizer), tokenizer)
+        tokenizer = compat.get("cached_tokenizer_from_config")(config)
+        parsers = chosen(named, config.hf_config.model_type, template or template_of(tokenizer), tokenizer)
         wanted.reasoning_parser = parsers.reasoning
-        wanted.structured_outputs_config = vllm_grammar.config(options.get("structured_outputs_config"))
+        wanted.structured_outputs_config = grammar.config(options.get("structured_outputs_config"))
         return start(wanted), parsers
 
 
@@ -84,7 +54,7 @@ def describe(llm: Any, model: str, features: frozenset[str] = frozenset()) -> En
     return EngineInfo(
         engine="vllm",
         model=model,
-        version=vllm_compat.version(),
+        version=compat.version(),
         device=device,
         context_window=llm.model_config.max_model_len,
         features=features,
@@ -111,12 +81,12 @@ def _told(model: str) -> Iterator[None]:
         ) from error
 
 
-def arguments(model: str, options: dict[str, Any], names: Mapping[str, vllm_compat.Name]) -> Any:
+def arguments(model: str, options: dict[str, Any], names: Mapping[str, compat.Name]) -> Any:
     """vLLM's AsyncEngineArgs. Raises UserError for a vLLM, ConfigError for an option that will not do."""
     _environment()
     try:
-        vllm_compat.check(names)
-        kind = vllm_compat.get("AsyncEngineArgs")
+        compat.check(names)
+        kind = compat.get("AsyncEngineArgs")
     except ImportError as error:
         raise UserError(
             f"vLLM is not installed here, or not whole: {error}", where="engine: vllm", remedy=VLLM
@@ -128,11 +98,11 @@ def arguments(model: str, options: dict[str, Any], names: Mapping[str, vllm_comp
 
 def context() -> Any:
     """Whose defaults count: those of ``vllm serve``. A library's user gets room for fewer requests at a time."""
-    return vllm_compat.get("OPENAI_API_SERVER")
+    return compat.get("OPENAI_API_SERVER")
 
 
 def start(wanted: Any) -> Any:
-    return vllm_compat.get("AsyncLLM").from_engine_args(wanted, usage_context=context())
+    return compat.get("AsyncLLM").from_engine_args(wanted, usage_context=context())
 
 
 def _environment() -> None:
@@ -155,13 +125,11 @@ def _defaults() -> dict[str, Any]:
 
 def _check_names(options: dict[str, Any], known: set[str]) -> None:
     for name in sorted(options.keys() - known):
-        raise engine_options.unknown(
-            name, sorted(known), "vllm: options", "The fields of vLLM's AsyncEngineArgs count."
-        )
+        raise unknown(name, sorted(known), "vllm: options", "The fields of vLLM's AsyncEngineArgs count.")
 
 
 def _platform() -> Any:
-    return vllm_compat.get("current_platform")
+    return compat.get("current_platform")
 
 
-__all__ = ["Errors", "arguments", "context", "describe", "load", "load_text", "start", "template_of"]
+__all__ = ["arguments", "context", "describe", "load", "load_text", "start", "template_of"]

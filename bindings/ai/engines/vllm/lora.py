@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bindings.ai.engine.protocol import EngineError
-from bindings.ai.engines.vllm import compat as vllm_compat
+from bindings.ai.engines.vllm import compat
 from bindings.ai.error_table import ENGINE_REFUSED
 
 Key = tuple[str, tuple[tuple[str, int, int], ...]]
@@ -37,7 +37,7 @@ class Adapters:
 
     async def _load(self, folder: str, number: int) -> Any:
         """Beforehand, and not with the first request: there it would take the whole model with it if it fails."""
-        request = vllm_compat.get("LoRARequest")(f"lora-{number}", number, folder)
+        request = compat.get("LoRARequest")(f"lora-{number}", number, folder)
         try:
             await self._llm.add_lora(request)
         except self._dead:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from bindings.ai.engines.vllm import compat as vllm_compat
+from bindings.ai.engines.vllm import compat
 from runtime.errors import ConfigError
 
 OPTIONS = ("tool_call_parser", "reasoning_parser")
@@ -125,11 +125,11 @@ def _registered(option: str) -> list[str]:
 
 
 def _tools() -> Any:
-    return vllm_compat.get("ToolParserManager")
+    return compat.get("ToolParserManager")
 
 
 def _reasoning() -> Any:
-    return vllm_compat.get("ReasoningParserManager")
+    return compat.get("ReasoningParserManager")
 
 
 __all__ = ["GENERIC", "OPTIONS", "Parsers", "chosen", "family"]

@@ -20,16 +20,17 @@ from typing import Any
 from bindings.ai.engine.protocol import EngineError, EngineInfo, EngineSpec, Progress
 from bindings.ai.engine.tasks import Classified, Classify, Embed, Embedded, Score, Scored, Task, TextTooLong
 from bindings.ai.engines import hub
-from bindings.ai.engines.vllm import compat as vllm_compat
-from bindings.ai.engines.vllm import load as vllm_load
+from bindings.ai.engines.vllm import compat
+from bindings.ai.engines.vllm.errors import ErrorTranslator
+from bindings.ai.engines.vllm.load import describe, load
 from bindings.ai.error_table import INTERNAL, NO_SUCH_MODEL
 
 
 class VLLMPooling:
     def __init__(self, llm: Any, info: EngineInfo, tasks: tuple[str, ...]) -> None:
         self.info, self.live = info, 0
-        self._llm, self._tasks, self._errors = llm, tasks, vllm_load.Errors()
-        self._params = vllm_compat.get("PoolingParams")
+        self._llm, self._tasks, self._errors = llm, tasks, ErrorTranslator()
+        self._params = compat.get("PoolingParams")
         self._tokenizer = llm.get_tokenizer()
         self._thread = ThreadPoolExecutor(1, "tokenizer")  # one: a tokenizer that truncates keeps state
         self._own = str(llm.model_config.pooler_config.seq_pooling_type or "").lower()
@@ -42,8 +43,8 @@ class VLLMPooling:
         options = {"runner": "pooling", **spec.options}
         if pooling := options.pop("pooling", None):
             options.setdefault("pooler_config", {"pooling_type": pooling.upper()})
-        llm = await asyncio.to_thread(vllm_load.load, spec.model, options, vllm_compat.POOLING)
-        self = cls(llm, vllm_load.describe(llm, spec.model), await llm.get_supported_tasks())
+        llm = await asyncio.to_thread(load, spec.model, options, compat.POOLING)
+        self = cls(llm, describe(llm, spec.model), await llm.get_supported_tasks())
         progress("warm-up", None)
         await self._encode(self._tokens("Hi"), self._tasks[0], "warm-up")
         return self
@@ -56,7 +57,7 @@ class VLLMPooling:
         """Raises EngineError: 3030 for a text that is too long and may not be cut, 5007 for what it cannot do."""
         self.live += 1
         try:
-            with self._errors.told():
+            with self._errors.translated():
                 if isinstance(task, Embed) and "embed" in self._tasks:
                     return await self._embed(task, request_id)
                 if isinstance(task, Score) and self._classifies:

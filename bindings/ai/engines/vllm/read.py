@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from bindings.ai.engine import features
 from bindings.ai.engine.protocol import Delta, Extra, Generate
 from bindings.ai.engines import tool_calls
-from bindings.ai.engines.vllm.streams.stream import gave_up
+from bindings.ai.engines.vllm.errors import gave_up
 
 
 class Reader:

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from bindings.ai.engine.protocol import Generate
-from bindings.ai.engines.vllm import compat as vllm_compat
+from bindings.ai.engines.vllm import compat
 
 HOTTEST = 2.0  # vLLM's limit; Workers AI goes to 5
 SEEDS = 2**63 - 2**8  # so many, and room for those of ``n`` answers, which count on from the first
@@ -34,8 +34,8 @@ def within(request: Generate) -> Generate:
 def stop_at_the_first() -> None:
     """From here on a text ends before the stop string that begins first; vLLM takes the one that is complete first,
     or is named first."""
-    detokenizer = sys.modules[vllm_compat.get("IncrementalDetokenizer").__module__]
-    check: Check = vllm_compat.get("check_stop_strings")
+    detokenizer = sys.modules[compat.get("IncrementalDetokenizer").__module__]
+    check: Check = compat.get("check_stop_strings")
     vars(detokenizer)["check_stop_strings"] = first_of(check)
 
 

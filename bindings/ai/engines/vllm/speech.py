@@ -19,8 +19,9 @@ from typing import Any
 from bindings.ai.engine.protocol import EngineError, EngineInfo, EngineSpec, Progress, bad_input
 from bindings.ai.engine.tasks import Segment, Task, Transcribe, Transcribed
 from bindings.ai.engines import hub
-from bindings.ai.engines.vllm import compat as vllm_compat
-from bindings.ai.engines.vllm import load as vllm_load
+from bindings.ai.engines.vllm import compat
+from bindings.ai.engines.vllm.errors import ErrorTranslator
+from bindings.ai.engines.vllm.load import describe, load
 from bindings.ai.error_table import INTERNAL, NO_SUCH_MODEL
 
 RATE = 16_000  # samples a second
@@ -33,7 +34,7 @@ FORMATS = "wav,w64,aiff,au,caf,flac,mp3,aac,ogg,mov,matroska,asf,amr"  # none th
 class VLLMSpeech:
     def __init__(self, llm: Any, info: EngineInfo) -> None:
         self.info, self.live = info, 0
-        self._llm, self._errors = llm, vllm_load.Errors()
+        self._llm, self._errors = llm, ErrorTranslator()
         self._words = _Words(llm)
 
     @classmethod
@@ -41,8 +42,8 @@ class VLLMSpeech:
         """Load the model; tens of seconds. Raises UserError with a remedy."""
         await asyncio.to_thread(hub.settle, spec.model)
         progress("load", None)
-        llm = await asyncio.to_thread(vllm_load.load, spec.model, dict(spec.options), vllm_compat.SPEECH)
-        return cls(llm, vllm_load.describe(llm, spec.model))
+        llm = await asyncio.to_thread(load, spec.model, dict(spec.options), compat.SPEECH)
+        return cls(llm, describe(llm, spec.model))
 
     @property
     def alive(self) -> bool:
@@ -54,7 +55,7 @@ class VLLMSpeech:
             raise EngineError(NO_SUCH_MODEL, f"{self.info.model} writes down speech and nothing else")
         self.live += 1
         try:
-            with self._errors.told():
+            with self._errors.translated():
                 return await self._transcribe(task, request_id)
         finally:
             self.live -= 1
@@ -85,7 +86,7 @@ class VLLMSpeech:
     async def _decode(self, piece: Any, prompt: list[int], request_id: str, **params: Any) -> list[int]:
         """The tokens that follow ``prompt``."""
         limit = {"max_tokens": self.info.context_window - len(prompt), **params} if self.info.context_window else params
-        wanted = vllm_compat.get("SamplingParams")(temperature=0, skip_special_tokens=False, **limit)
+        wanted = compat.get("SamplingParams")(temperature=0, skip_special_tokens=False, **limit)
         heard = {"prompt": "", "multi_modal_data": {"audio": (piece, RATE)}}
         (ready,) = await self._llm.renderer.render_cmpl_async(
             [{"encoder_prompt": heard, "decoder_prompt": {"prompt_token_ids": prompt}}]
@@ -109,7 +110,7 @@ class _Words:
         self._tokenizer = llm.get_tokenizer()
         self.start, self._zero = self._id("<|startoftranscript|>"), self._id("<|0.00|>")
         config = llm.model_config.try_get_generation_config()
-        known = vllm_compat.get("languages")
+        known = compat.get("languages")
         ids: dict[int, str] = {self._tokenizer.convert_tokens_to_ids(f"<|{code}|>"): code for code in known}
         ids.pop(self._tokenizer.unk_token_id, None)
         self.languages = ids if config.get("is_multilingual", True) else {}
@@ -178,6 +179,6 @@ def _decoded(audio: bytes) -> Any:
 def _pieces(samples: Any) -> list[Any]:
     if len(samples) <= PIECE * RATE:
         return [samples]
-    split = vllm_compat.get("split_audio")
+    split = compat.get("split_audio")
     pieces: list[Any] = split(samples, RATE, PIECE, 1.0, RATE // 10)
     return pieces

@@ -11,7 +11,7 @@ from typing import Any
 
 from bindings.ai.engine.protocol import Generate
 from bindings.ai.engine.tasks import no_such_token
-from bindings.ai.engines.vllm import compat as vllm_compat
+from bindings.ai.engines.vllm import compat
 from bindings.ai.engines.vllm.grammar import Grammars
 from bindings.ai.engines.vllm.read import Asked, Reader
 from bindings.ai.engines.vllm.streams.tokens import SHORT
@@ -24,7 +24,7 @@ _SAME = ("top_k", "seed", "repetition_penalty", "frequency_penalty", "presence_p
 class PlainText:
     def __init__(self, llm: Any, chat: Any | None, grammars: Grammars) -> None:
         self._renderer, self.chat = llm.renderer, chat  # chat: vLLM's ChatParams; None when there is no template
-        self._params, self._delta, self._grammars = *map(vllm_compat.get, ("SamplingParams", "DELTA")), grammars
+        self._params, self._delta, self._grammars = *map(compat.get, ("SamplingParams", "DELTA")), grammars
         self._length = dataclasses.replace(
             llm.renderer.default_cmpl_tok_params, max_total_tokens=8 * llm.model_config.max_model_len
         )
@@ -106,7 +106,7 @@ class PlainText:
 
 async def _chat_params(llm: Any, template: str | None) -> Any | None:
     """How to render a chat, or None for a base model, which has no template: it is tried to find out."""
-    params = vllm_compat.get("ChatParams")(chat_template=template, chat_template_kwargs={"add_generation_prompt": True})
+    params = compat.get("ChatParams")(chat_template=template, chat_template_kwargs={"add_generation_prompt": True})
     try:
         await llm.renderer.render_chat_async([_HI], params)
     except Exception as error:

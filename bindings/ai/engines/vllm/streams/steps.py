@@ -18,7 +18,7 @@ from collections.abc import Callable
 from itertools import count
 from typing import Any
 
-from bindings.ai.engines.vllm import compat as vllm_compat
+from bindings.ai.engines.vllm import compat
 from bindings.ai.engines.vllm.streams.stream import Stream
 from bindings.ai.engines.vllm.streams.text import Table, Text, table
 
@@ -27,15 +27,15 @@ _LIMITS = ("max_num_queued_reqs", "max_num_queued_tokens")
 _QUIET, _LONGEST = 0.002, 0.02  # seconds without a new request; seconds to wait for such
 _numbers = count(1)
 
-Told = Callable[[Exception], Exception]
-"""vLLM's exception as ours."""
+Translate = Callable[[Exception], Exception]
+"""vLLM's exception in the contract's words."""
 
 
 class Steps:
     """``streams``: those the model works on, by vLLM's own ids."""
 
-    def __init__(self, llm: Any, texts: Table, told: Told) -> None:
-        self._llm, self._processor, self._texts, self.told = llm, llm.output_processor, texts, told
+    def __init__(self, llm: Any, texts: Table, translate: Translate) -> None:
+        self._llm, self._processor, self._texts, self.translate = llm, llm.output_processor, texts, translate
         self._awaited: dict[str, Stream] = {}
         self.streams: dict[str, Stream] = {}
         self._aborts: set[asyncio.Task[None]] = set()
@@ -46,13 +46,13 @@ class Steps:
             setattr(self._processor, name, station)
 
     @classmethod
-    async def before(cls, llm: Any, told: Told) -> Steps | None:
+    async def before(cls, llm: Any, translate: Translate) -> Steps | None:
         """None where this vLLM, as it is set up, cannot do without its own path."""
-        if not (vllm_compat.has(vllm_compat.STEPS) and _is_plain(llm)):
+        if not (compat.has(compat.STEPS) and _is_plain(llm)):
             return None
         tokenizer, size = llm.output_processor.tokenizer, llm.model_config.get_vocab_size()
         texts = await asyncio.to_thread(table, tokenizer, size)
-        return None if texts is None else cls(llm, texts, told)
+        return None if texts is None else cls(llm, texts, translate)
 
     def takes(self, params: Any) -> bool:
         """Whether the answer is its text and nothing else."""
@@ -138,7 +138,7 @@ class Steps:
 def _is_plain(llm: Any) -> bool:
     processor, scheduler = llm.output_processor, llm.vllm_config.scheduler_config
     return (
-        vllm_compat.whole(processor, "OutputProcessor")
+        compat.whole(processor, "OutputProcessor")
         and not llm.log_stats
         and getattr(processor, "stream_interval", 1) == 1
         and not getattr(processor, "tracing_enabled", False) and not getattr(processor, "tracer", None)

@@ -1,31 +1,39 @@
-"""One stream of plain text that ``vllm_steps`` answers: from what a step of the model says to deltas in a feed."""
+"""One stream of plain text that ``Steps`` answers: from what a step of the model says to deltas in a feed."""
 
 from __future__ import annotations
 
 import asyncio
 import traceback
-from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol
 
 from bindings.ai.engine.deltas import joined
 from bindings.ai.engine.protocol import Delta, EngineError
+from bindings.ai.engines.vllm.errors import gave_up
 from bindings.ai.engines.vllm.streams.text import Text
-from bindings.ai.error_table import INTERNAL
 from runtime.wire import PushSource
 
-if TYPE_CHECKING:
-    from bindings.ai.engines.vllm.streams.steps import Steps
+
+class StreamOwner(Protocol):
+    """Who hands a stream its steps: ``Steps``."""
+
+    streams: dict[str, Stream]
+
+    @property
+    def translate(self) -> Callable[[Exception], Exception]: ...
+
+    def abort(self, stream: Stream) -> None: ...
 
 
 class Stream:
-    """One request that ``Steps`` answers."""
+    """One request that its ``owner`` answers."""
 
-    __slots__ = ("_begun", "_steps", "_task", "feed", "id", "prompt_tokens", "text")
+    __slots__ = ("_begun", "_owner", "_task", "feed", "id", "prompt_tokens", "text")
 
     text: Text
 
-    def __init__(self, steps: Steps) -> None:
-        self._steps, self.id, self.prompt_tokens, self._begun = steps, "", 0, False
+    def __init__(self, owner: StreamOwner) -> None:
+        self._owner, self.id, self.prompt_tokens, self._begun = owner, "", 0, False
         self._task: asyncio.Task[None] | None = None
         self.feed = PushSource(joined, self._left)
 
@@ -39,14 +47,14 @@ class Stream:
         ids, reason = output.new_token_ids, output.finish_reason
         self._begun = True
         if reason is None:
-            text = self.text.add(ids[0]) if len(ids) == 1 else self._said(ids)
+            text = self.text.add(ids[0]) if len(ids) == 1 else self._decoded(ids)
             return self.feed.put(Delta(text, len(ids), self.prompt_tokens))
-        del self._steps.streams[self.id]
-        told = str(reason)
-        if told in ("abort", "error"):
-            return self.fail(gave_up(told))
-        shown = ids[:-1] if told == "stop" else ids  # the token that says so is not text
-        self.feed.put(Delta(self._said(shown), len(ids), self.prompt_tokens, told))
+        del self._owner.streams[self.id]
+        finish_reason = str(reason)
+        if finish_reason in ("abort", "error"):
+            return self.fail(gave_up(finish_reason))
+        shown = ids[:-1] if finish_reason == "stop" else ids  # the token that says so is not text
+        self.feed.put(Delta(self._decoded(shown), len(ids), self.prompt_tokens, finish_reason))
         self.feed.end()
 
     def taken(self) -> None:
@@ -56,31 +64,26 @@ class Stream:
 
     def fail(self, error: Exception) -> None:
         self._begun = True
-        told = self._steps.told(error)
-        if not isinstance(told, EngineError):
+        translation = self._owner.translate(error)
+        if not isinstance(translation, EngineError):
             traceback.print_exception(error)
-        self.feed.end(told)
+        self.feed.end(translation)
 
-    def _said(self, ids: list[int]) -> str:
+    def _decoded(self, ids: list[int]) -> str:
         return "".join(map(self.text.add, ids))
 
     async def _admit(self, admission: Coroutine[Any, Any, None]) -> None:
         try:
             await admission
         except Exception as error:
-            self._steps.abort(self)
+            self._owner.abort(self)
             self.fail(error)
 
     def _left(self) -> None:
         self._begun = True
         if self._task is not None:
             self._task.cancel()
-        self._steps.abort(self)
+        self._owner.abort(self)
 
 
-def gave_up(reason: str) -> EngineError:
-    """vLLM's own end of a request that nobody here asked for."""
-    return EngineError(INTERNAL, f"The model gave the request up: {reason}")
-
-
-__all__ = ["Stream", "gave_up"]
+__all__ = ["Stream", "StreamOwner"]

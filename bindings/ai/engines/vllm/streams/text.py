@@ -14,7 +14,7 @@ import copy
 import json
 from typing import Any
 
-from bindings.ai.engines.vllm import compat as vllm_compat
+from bindings.ai.engines.vllm import compat
 
 Table = list[str | None]
 
@@ -85,7 +85,7 @@ class Text:
 
 
 def _detokenizer(tokenizer: Any, request: Any) -> Any:
-    return vllm_compat.get("IncrementalDetokenizer").from_new_request(tokenizer, request)
+    return compat.get("IncrementalDetokenizer").from_new_request(tokenizer, request)
 
 
 __all__ = ["Table", "Text", "table"]
