@@ -179,9 +179,17 @@ async def test_each_request_passes_the_gateway(pilot: Served) -> None:
     for _ in range(2):
         found = await outcome(pilot, await queue(pilot, [{"prompt": "kept"}], options=options))
         assert found["responses"][0]["result"]["response"] == "kept"
-    with closing(sqlite3.connect(pilot.folder / ".pilot/state/ai-gateway-logs.sqlite", timeout=20)) as file:
-        logs = [json.loads(row) for [row] in file.execute("SELECT content FROM log WHERE gateway = 'g'")]
+    async with asyncio.timeout(30):
+        while len(logs := gateway_logs(pilot)) < 2:  # they are written after the answer
+            await asyncio.sleep(0.05)
     assert [log["cached"] for log in logs] == [False, True]
+
+
+def gateway_logs(pilot: Served) -> list[dict[str, Any]]:
+    with closing(sqlite3.connect(pilot.folder / ".pilot/state/ai-gateway-logs.sqlite", timeout=20)) as file:
+        if not file.execute("SELECT 1 FROM sqlite_master WHERE name = 'log'").fetchone():
+            return []
+        return [json.loads(row) for [row] in file.execute("SELECT content FROM log WHERE gateway = 'g'")]
 
 
 async def test_who_asks_now_does_not_wait_for_the_queue(pilot: Served) -> None:

@@ -55,7 +55,7 @@ class Engines:
         if find_spec("vllm") is None:
             pytest.skip("vLLM is not installed")
         spec = EngineSpec(engine="vllm", model=str(tiny_llama(self._folder / "tiny")))
-        client = EngineClient(spec, Said(), load_timeout=150)
+        client = EngineClient(spec, Said(), load_timeout=400)
         await client.ready()
         return client
 
