@@ -90,7 +90,7 @@ class AIBinding:
 
 
 def _check_tags(tags: Any) -> None:
-    """Upstream's limits (contract §3.2)."""
+    """Upstream's limits (docs/reference/workers-ai.md#what-a-worker-sees)."""
     if tags is None:
         return
     if not isinstance(tags, list) or len(tags) > TAGS:

@@ -1,9 +1,9 @@
 """What Workers AI says when it refuses: one error, shown three ways.
 
-``AiError`` is the model layer's refusal (contract §1.7). REST wraps it in an envelope whose message carries
-the error's name and the request's id; a worker's binding gets the bare code and text; a stream under way gets
-the envelope as its last event. ``GatewayError`` is what the layer in front of it says (authentication,
-routes): the other key order, ``result`` null, no request id.
+``AiError`` is the model layer's refusal, in the forms of docs/reference/workers-ai.md#errors: REST's envelope, whose
+message carries the error's name and the request's id; the bare code and text that a worker's binding gets; the
+envelope again as the last event of a stream under way. ``GatewayError`` is what the layer in front of it says
+(authentication, routes): the other key order, ``result`` null, no request id.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class AiError(PilotError):
 
 
 class AIGatewayError(AiError):
-    """A refusal of an AI Gateway's own: its text stands alone, without name and request id (contract §1.7)."""
+    """A refusal of an AI Gateway's own: its text stands alone, without name and request id."""
 
     def envelope(self, request_id: str) -> dict[str, Any]:
         return self.binding()
@@ -126,11 +126,11 @@ def retired(model: str, date: str) -> AiError:
 
 
 def internal() -> AiError:
-    """Ours or the engine's failure. The contract lists no code for it; 3043 is what clients report seeing."""
+    """Ours or the engine's failure. No page lists a code for it; 3043 is what clients report seeing."""
     return AiError(table.INTERNAL)
 
 
-# The layer in front of it (contract §1.2); each answer has a key order of its own
+# The layer in front of it (docs/reference/workers-ai.md#credentials); each answer has a key order of its own
 
 
 def wrong_token() -> GatewayError:

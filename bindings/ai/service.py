@@ -219,7 +219,7 @@ class AIService:
         task.add_done_callback(self._tasks.discard)
 
     def _refusal(self, error: Exception, request_id: str) -> AiError:
-        """Any failure as the contract's error. An unforeseen one goes to the terminal, not to the client."""
+        """Any failure as an error of Workers AI. An unforeseen one goes to the terminal, not to the client."""
         if isinstance(error, AiError):
             return error
         if isinstance(error, EngineError):

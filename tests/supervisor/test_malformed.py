@@ -1,4 +1,4 @@
-"""Whatever is posted to whichever route, the answer is a result or a refusal in the contract's words: never a 500."""
+"""Whatever is posted to whichever route, the answer is a result or a refusal in Workers AI's words: never a 500."""
 
 from __future__ import annotations
 

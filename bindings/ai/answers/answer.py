@@ -76,7 +76,7 @@ class RunAnswer:
 
 @dataclass(frozen=True)
 class ResponseBuilder:
-    """Makes one request's answer of its deltas. ``refusal`` makes the contract's error of what broke a stream."""
+    """Makes one request's answer of its deltas. ``refusal`` makes Workers AI's error of what broke a stream."""
 
     served: Served
     request: TextRequest

@@ -40,7 +40,7 @@ class Encoder(Protocol):
 
 
 def encoder_of(request: TextRequest, model: Model, *, padding: bool) -> Encoder:
-    """The one for the form ``request`` asks for. OpenAI's routes have no padding (contract §7)."""
+    """The one for ``request``'s form. OpenAI's routes have no padding (docs/reference/workers-ai.md#padding)."""
     padding = padding and request.padded
     if request.form == CLASSIC:
         return WorkersAIEncoder(request.generate.json_schema, padding=padding)

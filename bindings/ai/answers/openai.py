@@ -1,4 +1,6 @@
-"""OpenAI's chat completions and completions: whole answers, and streams as the service sends them (contract §2.3).
+"""OpenAI's chat completions and completions: whole answers, and streams as the service sends them.
+
+Facts: docs/reference/workers-ai.md#openais-api.
 
     data: {"id":"id-…","created":…,"model":…,"object":"chat.completion.chunk","choices":[{"index":0,"delta":…}]}
     data: {"id":…,"choices":[{"index":0,"delta":{"content":""},"finish_reason":"stop"}],"usage":{…}}

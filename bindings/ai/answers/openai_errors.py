@@ -1,4 +1,6 @@
-"""OpenAI's ``error`` object, which its clients print and read; it stands beside the service's envelope (contract §1.7).
+"""OpenAI's ``error`` object, which its clients print and read; it stands beside the service's envelope.
+
+Facts: docs/reference/workers-ai.md#errors.
 
 Under ``/v1`` the status is OpenAI's as well: by it they choose the exception to raise.
 """

@@ -1,4 +1,6 @@
-"""The Responses API's answer: a list of items, and the stream of events that builds it (contract §2.3).
+"""The Responses API's answer: a list of items, and the stream of events that builds it.
+
+Facts: docs/reference/workers-ai.md#openais-api.
 
 An item is reasoning, a message or a function call. A stream opens one, fills it and closes it before the next:
 

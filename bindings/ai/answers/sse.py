@@ -1,6 +1,8 @@
-"""The native stream dialect (contract §1.6), encoded here once: what this makes goes to the socket untouched.
+"""The native stream dialect, encoded here once: what this makes goes to the socket untouched.
 
-    data: {"response":"Hel"}            one event per delta, with "p" filler when padding is on (§7)
+Facts: docs/reference/workers-ai.md#streams.
+
+    data: {"response":"Hel"}            one event per delta, with "p" filler when padding is on
     data: {"response":"","usage":{…}}   the last but one
     data: [DONE]
 

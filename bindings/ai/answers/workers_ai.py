@@ -1,4 +1,4 @@
-"""Workers AI's own answer: the classic result (contract §1.5) and its stream (§1.6)."""
+"""Workers AI's own answer: the classic result and its stream (docs/reference/workers-ai.md#answers, #streams)."""
 
 from __future__ import annotations
 

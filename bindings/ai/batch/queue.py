@@ -1,4 +1,6 @@
-"""Async batch (contract §2.6): requests that wait their turn, and are asked about by their batch's id.
+"""Async batch: requests that wait their turn, and are asked about by their batch's id.
+
+Facts: docs/reference/workers-ai.md#batch.
 
     run(model, {"requests": [...]}, {"queueRequest": True})   → {"status": "queued", "request_id", "model"}
     run(model, {"request_id": "..."})                         → queued, running, and in the end the responses

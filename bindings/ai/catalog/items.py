@@ -1,4 +1,4 @@
-"""The catalog as upstream shows it (contract §2.1): a model, its properties, its task, its author.
+"""The catalog as upstream shows it (docs/reference/catalog.md#search): a model, its properties, its task, its author.
 
 The facts are upstream's; only the price is this machine's, where nothing is billed.
 """
@@ -13,7 +13,7 @@ from bindings.ai.catalog.models import TEXT_GENERATION, Model
 
 Item = dict[str, Any]
 
-TASKS = {  # upstream's name → its id (contract §4) and what the task is
+TASKS = {  # upstream's name → its id (docs/reference/workers-ai.md#tasks) and what the task is
     TEXT_GENERATION: ("c329a1f9-323d-4e91-b2aa-582dd4188d34", "Generates text from a prompt or a conversation."),
     "Text Embeddings": ("0137cdcf-162a-4108-94f2-1ca59e8c65ee", "Turns texts into vectors that can be compared."),
     "Text Classification": ("19606750-23ed-4371-aab2-c20349b53a60", "Gives a text labels, or texts scores."),

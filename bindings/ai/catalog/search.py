@@ -1,4 +1,7 @@
-"""models/search (contract §2.1): what REST, ``env.AI.models`` and the binding's proxy route answer from."""
+"""models/search: what REST, ``env.AI.models`` and the binding's proxy route answer from.
+
+Facts: docs/reference/catalog.md#search.
+"""
 
 from __future__ import annotations
 

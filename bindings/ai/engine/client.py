@@ -134,7 +134,7 @@ class EngineClient:
 
     @contextmanager
     def _used(self, process: EngineProcess) -> Iterator[None]:
-        """A request is in the process; what becomes of it there, in the contract's words."""
+        """A request is in the process; what becomes of it there, as ``EngineError``."""
         self.live += 1
         try:
             yield

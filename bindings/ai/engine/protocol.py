@@ -41,7 +41,9 @@ class EngineSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Generate(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """One text-generation request, already validated; names and ranges are Workers AI's (contract §1.3).
+    """One text-generation request, already validated.
+
+    Names and ranges are Workers AI's: docs/reference/workers-ai.md#text-generation.
 
     Exactly one of ``prompt``, ``prompt_tokens`` and ``messages`` is set. ``raw`` sends the prompt to the model
     untouched; otherwise a prompt becomes a single user message and goes through the model's chat template.
@@ -216,7 +218,7 @@ ENGINES: dict[str, str] = {
 
 
 def check_limits(request: Generate, prompt_tokens: int, engine_window: int | None) -> int:
-    """How many tokens may be made. Refuses what cannot fit, before inference (413 / 5021, contract §1.7)."""
+    """How many tokens may be made. Refuses what cannot fit, before inference (413 / 5021)."""
     least = 1 if request.fill or request.clip else request.max_tokens
     if request.max_input_tokens is not None and prompt_tokens > request.max_input_tokens:
         raise ContextExceeded(prompt_tokens, request.max_input_tokens, "input tokens")

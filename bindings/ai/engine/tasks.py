@@ -115,7 +115,7 @@ ANSWERS: dict[type, type] = {
 
 
 class TextTooLong(EngineError):
-    """400 / 3030: a text that its model cannot read whole, and that may not be cut (contract §1.7)."""
+    """400 / 3030: a text that its model cannot read whole, and that may not be cut."""
 
     def __init__(self, tokens: int, limit: int) -> None:
         super().__init__(TEXT_TOO_LONG, TEXT_TOO_LONG.describe(tokens=tokens, limit=limit))

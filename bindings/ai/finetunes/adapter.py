@@ -1,4 +1,4 @@
-"""The two files of a LoRA adapter, checked before an engine is given them (contract §2.5).
+"""The two files of a LoRA adapter, checked before an engine is given them (docs/reference/workers-ai.md#fine-tunes).
 
 ``adapter_config.json`` is PEFT's, with ``model_type`` added. ``adapter_model.safetensors`` begins with the length
 of a JSON header that names every tensor with its type, shape and place; the tensors themselves are not read.

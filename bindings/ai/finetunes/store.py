@@ -1,4 +1,6 @@
-"""LoRA fine-tunes (contract §2.5): a row in SQLite each, and a folder with the adapter's two files.
+"""LoRA fine-tunes: a row in SQLite each, and a folder with the adapter's two files.
+
+Facts: docs/reference/workers-ai.md#fine-tunes.
 
 A file is written beside its place and checked there; only a good one is moved in, into a new folder, so that an
 engine never reads one that changes, and knows by its path that an adapter is another one than before. Folders

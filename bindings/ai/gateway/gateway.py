@@ -1,4 +1,6 @@
-"""AI Gateway (contract §6): cache, rate limit, retries, time limit and logs around one ``run``.
+"""AI Gateway: cache, rate limit, retries, time limit and logs around one ``run``.
+
+Facts: docs/reference/workers-ai.md#ai-gateway.
 
 A request names a gateway in ``options.gateway``; any name will do, and ``[pilot.gateways.NAME]`` gives one its
 settings. Requests that name none never come here.

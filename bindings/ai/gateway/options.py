@@ -1,4 +1,6 @@
-"""What a request asks of an AI Gateway: ``options.gateway`` of the binding, ``cf-aig-*`` headers of REST (§6).
+"""What a request asks of an AI Gateway: ``options.gateway`` of the binding, ``cf-aig-*`` headers of REST.
+
+Facts: docs/reference/workers-ai.md#ai-gateway.
 
 Both become one ``GatewayOptions``. Null means absent, and unknown keys are tolerated, as everywhere; a value
 out of its range is refused with 5006.

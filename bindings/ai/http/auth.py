@@ -1,4 +1,6 @@
-"""What every REST route has in common: credentials, JSON bodies, envelopes (contract §1.1, §1.2).
+"""What every REST route has in common: credentials, JSON bodies, envelopes.
+
+Facts: docs/reference/workers-ai.md#run, #credentials.
 
 As upstream, two layers answer: the one in front (credentials, routes) refuses with a ``GatewayError``; the model
 layer refuses with an ``AiError``, and each of its answers carries ``cf-ai-req-id``.

@@ -1,4 +1,4 @@
-"""Recordings and images as inputs, in every form a client may send them (contract §1.1, §4).
+"""Recordings and images as inputs, in every form a client may send them (docs/reference/workers-ai.md#run, #tasks).
 
 Over REST the body itself may be the file. Inside JSON it is an array of byte values or base64, alone or under
 ``body`` beside a ``contentType``. A worker's binding sends bytes.

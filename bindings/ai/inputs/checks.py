@@ -1,4 +1,4 @@
-"""Complaints about inputs, worded like the service's own (contract §1.3, §1.4).
+"""Complaints about inputs, worded like the service's own (docs/reference/workers-ai.md#text-generation, #complaints).
 
 Every check is a generator of complaints, so that a caller may stop after a few: a body with a million bad
 messages costs no more than one with ten.
@@ -15,7 +15,7 @@ from runtime.hints import close_to
 Fields = dict[str, Any]
 Range = tuple[str, float, float]
 
-RANGES: dict[str, Range] = {  # contract §1.3
+RANGES: dict[str, Range] = {  # docs/reference/workers-ai.md#text-generation
     "max_tokens": ("integer", 1, 2**31 - 1),
     "max_completion_tokens": ("integer", 1, 2**31 - 1),
     "temperature": ("number", 0, 5),

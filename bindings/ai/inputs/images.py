@@ -1,4 +1,7 @@
-"""An image beside the text (``image``, contract §4), as the part of a message that every vision model reads."""
+"""An image beside the text (``image``), as the part of a message that every vision model reads.
+
+Facts: docs/reference/workers-ai.md#tasks.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""JSON mode: which schema an answer is to meet, and whether it did (contract §1.3, §1.5; 5024)."""
+"""JSON mode: which schema an answer is to meet, and whether it did.
+
+Facts: docs/reference/workers-ai.md#text-generation, #answers.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """The Responses API's input as a chat: what OpenAI's newer clients send to ``/responses``, and to ``ai/run``
-as ``input`` (contract §1.3, §2.3).
+as ``input`` (docs/reference/workers-ai.md#text-generation, #openais-api).
 
 Nothing is kept here from one request to the next: what would need that is refused.
 """

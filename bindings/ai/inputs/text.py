@@ -140,7 +140,8 @@ def refuse_options(options: Mapping[str, Any]) -> None:
 
 
 def _form(fields: Fields, model: Model) -> str:
-    """The newer models on ``run`` tell by the fields which of OpenAI's APIs is meant (contract §1.3)."""
+    """The newer models on ``run`` tell by the fields which of OpenAI's APIs is meant
+    (docs/reference/workers-ai.md#text-generation)."""
     if not model.openai_style:
         return CLASSIC
     if "input" in fields and "messages" not in fields and "prompt" not in fields:

@@ -1,7 +1,7 @@
 """Tools: flat or in OpenAI's wrapping, checked no more strictly than the service's real clients allow.
 
 Their parameter schemas carry ``$schema``, ``additionalProperties`` and properties without a description
-(contract §1.3): all that goes on to the engine as it came.
+(docs/reference/workers-ai.md#text-generation): all that goes on to the engine as it came.
 """
 
 from __future__ import annotations

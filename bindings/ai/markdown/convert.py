@@ -1,6 +1,6 @@
-"""toMarkdown: documents in, Markdown out, each converted in a limited process of its own (contract §2.4).
+"""toMarkdown: documents in, Markdown out, each converted in a limited process of its own.
 
-``bindings.ai.markdown.process`` is that process.
+``bindings.ai.markdown.process`` is that process. Facts: docs/reference/workers-ai.md#tomarkdown.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class MarkdownConverter:
     async def transform(self, documents: Sequence[Document], options: object = None) -> list[dict[str, Any]]:
         """One result per document, in their order; one that cannot be converted has ``format: "error"``.
 
-        ``options``: the contract's ``conversionOptions``. Raises AiError when they are wrong, or when the
+        ``options``: upstream's ``conversionOptions``. Raises AiError when they are wrong, or when the
         library is not installed.
         """
         _check_installed()

@@ -1,7 +1,8 @@
 """OpenAI's routes, under ``/client/v4/accounts/{account}/ai/v1`` and, for plain OpenAI clients, under ``/v1``.
 
 A success is OpenAI's bare body, a refusal the service's envelope with OpenAI's ``error`` beside it; ``/responses``
-has that alone (contract §2.3). ``/v1`` lies on the worker's own ground: it can be left to the worker.
+has that alone: docs/reference/workers-ai.md#openais-api.
+``/v1`` lies on the worker's own ground: it can be left to the worker.
 """
 
 from __future__ import annotations

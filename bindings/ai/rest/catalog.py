@@ -1,4 +1,4 @@
-"""The catalog's routes (contract §2.1, §2.2, §2.7)."""
+"""The catalog's routes (docs/reference/catalog.md#search, #schemas, #tasks-and-authors)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The fine-tunes' routes (contract §2.5), with or without a slash at the end."""
+"""The fine-tunes' routes (docs/reference/workers-ai.md#fine-tunes), with or without a slash at the end."""
 
 from __future__ import annotations
 

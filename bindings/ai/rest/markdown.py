@@ -1,4 +1,7 @@
-"""REST: ``POST …/ai/tomarkdown`` with files in a form, ``GET …/ai/tomarkdown/supported`` (contract §2.4)."""
+"""REST: ``POST …/ai/tomarkdown`` with files in a form, ``GET …/ai/tomarkdown/supported``.
+
+Facts: docs/reference/workers-ai.md#tomarkdown.
+"""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """``POST …/ai/run/proxy``: the wire of Workers AI's own binding, by which a local Wrangler's ``env.AI`` speaks to us.
 
-Every request of the binding (contract §3.1) arrives here; the header ``X-Forwarded`` has the URL that was meant,
-``https://workers-binding.ai/run?version=3``, and its path names the operation. ``run`` gives the bare result under
-exactly ``application/json``, and its errors are ``{internalCode, message, name, description}``; the other operations
-answer in REST's envelope.
+Every request of the binding arrives here (docs/reference/workers-ai.md#the-binding); the header ``X-Forwarded`` has
+the URL that was meant, ``https://workers-binding.ai/run?version=3``, and its path names the operation. ``run`` gives
+the bare result under exactly ``application/json``, and its errors are ``{internalCode, message, name, description}``;
+the other operations answer in REST's envelope.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The REST route of a run: ``POST /client/v4/accounts/{account}/ai/run/{model}`` (contract §1.1)."""
+"""The REST route of a run: ``POST /client/v4/accounts/{account}/ai/run/{model}`` (docs/reference/workers-ai.md#run)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""models/schema (contract §2.2): a model's inputs and outputs as JSON Schemas.
+"""models/schema (docs/reference/catalog.md#schemas): a model's inputs and outputs as JSON Schemas.
 
 They are made from the tables that the checks work with, so that a limit is written down once; a test holds
 them against the checks themselves. Beyond them, null means absent everywhere and unknown keys are tolerated.

@@ -1,4 +1,4 @@
-"""JSON Schemas of the tasks other than text generation (contract §4)."""
+"""JSON Schemas of the tasks other than text generation (docs/reference/workers-ai.md#tasks)."""
 
 from __future__ import annotations
 

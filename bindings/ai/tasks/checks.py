@@ -1,4 +1,7 @@
-"""Complaints about the inputs of the other tasks, worded like the service's own (contract §1.4, §4)."""
+"""Complaints about the inputs of the other tasks, worded like the service's own.
+
+Facts: docs/reference/workers-ai.md#complaints, #tasks.
+"""
 
 from __future__ import annotations
 

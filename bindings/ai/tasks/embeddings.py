@@ -1,4 +1,4 @@
-"""Text Embeddings (contract §4): ``{text}`` and the further forms of bge-m3 and qwen3-embedding.
+"""Text Embeddings (docs/reference/workers-ai.md#tasks): ``{text}`` and the further forms of bge-m3 and qwen3-embedding.
 
 The model's row says which (``form``), and with which ``pooling`` the service answers unless the request says
 otherwise: mean for the bge models, although their own configurations say cls.

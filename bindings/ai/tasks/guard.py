@@ -1,4 +1,4 @@
-"""Guard models (contract §4): is the last message of a conversation safe, and if not, why?
+"""Guard models (docs/reference/workers-ai.md#tasks): is the last message of a conversation safe, and if not, why?
 
 The model writes ``safe``, or ``unsafe`` and a line of categories (``S1,S10``). Asked for JSON, the answer is made of
 that: no guard was trained to write JSON itself.

@@ -1,4 +1,7 @@
-"""Image-to-Text (contract §4): an image and a prompt make one user message for a model that sees."""
+"""Image-to-Text: an image and a prompt make one user message for a model that sees.
+
+Facts: docs/reference/workers-ai.md#tasks.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Rerankers and text classifiers, which the service files under one task, "Text Classification" (contract §4)."""
+"""Rerankers and text classifiers, which the service files under one task, "Text Classification".
+
+Facts: docs/reference/workers-ai.md#tasks.
+"""
 
 from __future__ import annotations
 

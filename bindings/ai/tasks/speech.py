@@ -1,4 +1,6 @@
-"""Automatic Speech Recognition (contract §4): a recording → its text, with the times that the model gives.
+"""Automatic Speech Recognition: a recording → its text, with the times that the model gives.
+
+Facts: docs/reference/workers-ai.md#tasks.
 
 Whisper on vLLM gives times per segment, none per word: ``words`` is left out rather than made up.
 """

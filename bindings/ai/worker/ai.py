@@ -1,4 +1,6 @@
-"""``env.AI``, the worker's half (contract §3): ``await env.AI.run(model, inputs, options)``.
+"""``env.AI``, the worker's half: ``await env.AI.run(model, inputs, options)``.
+
+Facts: docs/reference/workers-ai.md#the-binding.
 
 It runs in the worker's process and knows no models: a call goes to ``bindings.ai.binding.AIBinding``, and a
 stream comes back as a handle, which costs this process nothing as long as nobody here reads it.

@@ -1,4 +1,7 @@
-"""What ``env.AI`` raises in a worker, under the names that upstream gives (contract §3.2)."""
+"""What ``env.AI`` raises in a worker, under the names that upstream gives.
+
+Facts: docs/reference/workers-ai.md#what-a-worker-sees.
+"""
 
 from __future__ import annotations
 

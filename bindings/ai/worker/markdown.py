@@ -1,4 +1,4 @@
-"""``env.AI.toMarkdown``, the worker's half (contract §3.1)."""
+"""``env.AI.toMarkdown``, the worker's half (docs/reference/workers-ai.md#the-binding)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""A body as an input (contract §3.1): ``{"audio": {"body": stream, "contentType": "audio/wav"}}``.
+"""A body as an input: ``{"audio": {"body": stream, "contentType": "audio/wav"}}``.
+
+Facts: docs/reference/workers-ai.md#the-binding.
 
 At most one input may be one. It is read here and goes to the model as bytes under the same key.
 """

@@ -1,4 +1,7 @@
-"""What every call of the control API has in common: credentials, envelope, errors, the audit log."""
+"""What every call of the control API has in common: credentials, envelope, errors, the audit log.
+
+Facts: docs/reference/deploy-api.md#envelope.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """An upload of Cloudflare's API: a multipart form whose part ``metadata`` is JSON and whose other parts are modules.
 
 What the metadata's bindings mean here: https://developers.cloudflare.com/workers/configuration/multipart-upload-metadata/
+And what Wrangler sends: docs/reference/deploy-api.md#upload.
 """
 
 from __future__ import annotations

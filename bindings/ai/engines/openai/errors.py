@@ -1,4 +1,7 @@
-"""What a server says when it refuses, in whatever form, as an ``EngineError`` with its meaning (contract §1.7)."""
+"""What a server says when it refuses, in whatever form, as an ``EngineError`` with its meaning.
+
+Facts: docs/reference/workers-ai.md#errors.
+"""
 
 from __future__ import annotations
 
@@ -93,7 +96,7 @@ def _status(value: Any) -> int:
 
 @asynccontextmanager
 async def upstream(base: str, patience: float) -> AsyncGenerator[None, None]:
-    """What the network does, in the contract's words. ``base``: the server's URL, without a password."""
+    """What the network does, as ``EngineError``. ``base``: the server's URL, without a password."""
     import aiohttp
 
     try:

@@ -129,7 +129,7 @@ def _told(tool: dict[str, Any], *, strict: bool) -> dict[str, Any]:
 
 
 def _request_class(window: int) -> Any:
-    """vLLM's request; whether it fits is for us to say, in the contract's words."""
+    """vLLM's request; whether it fits is for us to say, as ``ContextExceeded``."""
     base: Any = compat.get("ChatCompletionRequest")
 
     class Request(base):  # type: ignore[misc]

@@ -1,4 +1,4 @@
-"""vLLM's exceptions, wherever this version keeps them, in the contract's words (§1.7)."""
+"""vLLM's exceptions, wherever this version keeps them, as errors of Workers AI."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class ErrorTranslator:
         self._overloaded = compat.find("vllm.exceptions:GracefulHTTPError") or ()
 
     def translate(self, error: Exception) -> Exception:
-        """``error`` in the contract's words; one that has none there stays what it is."""
+        """``error`` as an error of Workers AI; one that has none there stays what it is."""
         try:
             with self.translated():
                 raise error

@@ -1,7 +1,7 @@
 """vLLM's pooling runner: embeddings, cross-encoder scores and class probabilities, one forward pass per text.
 
 Texts are turned into tokens here, as the model's own tokenizer does it, so that what is too long is cut or refused
-by the contract's rules and a pair of texts is joined as the model was trained. The engine batches what arrives
+by Workers AI's rules and a pair of texts is joined as the model was trained. The engine batches what arrives
 together; leaving aborts what is still inside.
 
 How token vectors become one is fixed when vLLM loads a model (option ``pooling``: ``mean`` or ``cls``; absent: as

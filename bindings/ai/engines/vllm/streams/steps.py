@@ -28,7 +28,7 @@ _QUIET, _LONGEST = 0.002, 0.02  # seconds without a new request; seconds to wait
 _numbers = count(1)
 
 Translate = Callable[[Exception], Exception]
-"""vLLM's exception in the contract's words."""
+"""vLLM's exception as an error of Workers AI."""
 
 
 class Steps:
