@@ -26,7 +26,7 @@ def row_of(name: str, section: str) -> str:
     return found[0]
 
 
-SERVED = {*checks.OPENAI_RANGES, *checks.FLAGS, *shapes.NEEDED[shapes.CLASSIC], "stop", "logit_bias", "logprobs",
+SERVED = {*checks.OPENAI_RANGES, *checks.FLAGS, *shapes.REQUIRED[shapes.CLASSIC], "stop", "logit_bias", "logprobs",
           "reasoning_effort", "chat_template_kwargs", "stream_options", "lora", "tools", "tool_choice",
           "response_format", "guided_json"}  # fmt: skip
 

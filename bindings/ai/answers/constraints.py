@@ -39,7 +39,7 @@ def _check_choice(choice: Choice, request: Generate) -> None:
         if not choice.calls or not all(_call_matches(call, request.tools) for call in choice.calls.values()):
             raise json_mode.unmet()
     elif request.json_schema is not None and not choice.calls:
-        json_mode.value(choice.text, request.json_schema)
+        json_mode.parsed(choice.text, request.json_schema)
 
 
 def _call_matches(call: AccumulatedCall, tools: list[dict[str, Any]]) -> bool:

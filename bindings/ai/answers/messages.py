@@ -19,7 +19,7 @@ from bindings.ai.answers.message_errors import error_type
 from bindings.ai.catalog.models import Model
 from bindings.ai.engine.accumulator import AccumulatedCall, Choice, Usage
 from bindings.ai.engine.protocol import Delta, Extra
-from bindings.ai.inputs.messages import thinks
+from bindings.ai.inputs.messages import shows_thinking
 from bindings.ai.inputs.text import TextRequest
 
 NO_EXTRA = Extra()
@@ -34,7 +34,7 @@ class MessagesEncoder:
     """``bindings.ai.answers.encoders.Encoder``."""
 
     def __init__(self, request: TextRequest, model: Model) -> None:
-        self._request, self._model, self._shows_thinking = request, model, thinks(request.fields)
+        self._request, self._model, self._shows_thinking = request, model, shows_thinking(request.body)
         self._id = f"msg_{uuid.uuid4().hex}"
         self._open, self._index, self._delta_head = "", -1, b""  # the open block: its type, its place
         self._started, self._tool_used, self._finish_reason, self._stop_sequence = False, False, "stop", ""

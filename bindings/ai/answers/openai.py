@@ -42,7 +42,7 @@ class ChunkEncoder:
         self._request, self._model, self._padding = request, model, padding
         self._id, self._created = f"id-{int(now * 1000)}", int(now)
         self._finish_reasons = dict.fromkeys(range(request.choices), "stop")
-        self._null_usage: dict[str, Any] = {"usage": None} if request.apart and request.include_usage else {}
+        self._null_usage: dict[str, Any] = {"usage": None} if request.usage_chunk and request.include_usage else {}
         before, after = self._chunk([self._text_choice(0, "\0")])[:-3].split(b'"\\u0000"')
         self._before, self._after = before, after
         self.encode_text = self._padded_text if padding else self._unpadded_text
@@ -59,7 +59,7 @@ class ChunkEncoder:
 
     def end(self, usage: Usage) -> bytes:
         finals = [[self._final_choice(index, reason)] for index, reason in self._finish_reasons.items()]
-        if self._request.apart and self._request.include_usage:
+        if self._request.usage_chunk and self._request.include_usage:
             finals.append([])
         usage_field = {"usage": usage.detailed()} if self._request.include_usage else {}
         return b"".join(map(self._final_chunk, finals[:-1])) + self._final_chunk(finals[-1], **usage_field) + sse.DONE
@@ -185,7 +185,7 @@ class CompletionEncoder(ChunkEncoder):
         self._offsets = dict.fromkeys(self._finish_reasons, 0)
 
     def result(self, choices: Sequence[Choice], usage: Usage) -> dict[str, Any]:
-        best = prompts.best(choices, self._request.generate.n, int(self._request.fields.get("n", 1)))
+        best = prompts.best_choices(choices, self._request.generate.n, int(self._request.body.get("n", 1)))
         return super().result(best, usage)
 
     def _text_choice(self, index: int, text: str) -> dict[str, Any]:
@@ -201,7 +201,7 @@ class CompletionEncoder(ChunkEncoder):
         return {**self._text_choice(index, ""), "finish_reason": reason}
 
     def _result_choice(self, index: int, choice: Choice) -> dict[str, Any]:
-        wanted = self._request.fields.get("logprobs") not in (None, False, "false")  # or they served to choose
+        wanted = self._request.body.get("logprobs") not in (None, False, "false")  # or they served to choose
         whole = {**self._text_choice(index, choice.text), "logprobs": _logprobs(choice.logprobs) if wanted else None}
         return {**whole, "finish_reason": choice.finish_reason}
 

@@ -145,7 +145,7 @@ class ResponsesEncoder:
     def _response(
         self, status: str, incomplete: Any = None, *, output: Sequence[Any] = (), usage: Usage | None = None
     ) -> dict[str, Any]:
-        fields = self._request.fields
+        fields = self._request.body
         repeated = {name: fields.get(name, value) for name, value in REQUEST_DEFAULTS.items()}
         sampling = self._request.generate
         return {

@@ -66,7 +66,7 @@ class WorkersAIEncoder:
             return text
         if choice.calls:
             return text if text.strip() else None
-        return text if self._schema is None else json_mode.value(text, self._schema)
+        return text if self._schema is None else json_mode.parsed(text, self._schema)
 
 
 def classic_usage(usage: Usage) -> dict[str, Any]:

@@ -125,7 +125,7 @@ def _read(file: Path) -> dict[str, Row]:
     return rows
 
 
-def _check_table(file: Path, rows: Any) -> None:
+def _check_table(file: Path, rows: object) -> None:
     if not isinstance(rows, dict):
         raise ConfigError("holds no table of models", where=file.name, remedy=EXAMPLE)
     for id, row in rows.items():
@@ -135,7 +135,7 @@ def _check_table(file: Path, rows: Any) -> None:
         _check_json(where, row)
 
 
-def _check_json(where: str, value: Any) -> None:
+def _check_json(where: str, value: object) -> None:
     """YAML has values that JSON, and the way to an engine's process, have not."""
     if isinstance(value, dict):
         for key, item in value.items():
@@ -151,7 +151,7 @@ def _check_json(where: str, value: Any) -> None:
         raise ConfigError(problem, where=where)
 
 
-def _not_json(value: Any) -> str:
+def _not_json(value: object) -> str:
     if isinstance(value, str):
         return "holds a NUL character" if "\0" in value else ""
     if isinstance(value, int):
@@ -185,7 +185,7 @@ def _options(block: Row | None) -> Row:
     return {name: value for name, value in (block or {}).items() if name != "model"}
 
 
-def check_engine(name: Any, where: str) -> None:
+def check_engine(name: object, where: str) -> None:
     """Raises ConfigError when no engine is called ``name``, or it is not here; ``where`` says who calls it so."""
     if not isinstance(name, str) or name not in ENGINES:
         hint = close_to(name, ENGINES) if isinstance(name, str) else ""
@@ -227,7 +227,7 @@ def _with_paths(model: Model, folder: Path, where: str) -> Model:
     return msgspec.structs.replace(model, **changes)
 
 
-def _path(name: Any, folder: Path, where: str) -> str:
+def _path(name: object, folder: Path, where: str) -> str:
     if not isinstance(name, str) or not name:
         raise ConfigError(f"must be a path or a name, not {name!r}", where=where)
     if not name.startswith(("./", "../", "~")) and not name.endswith(".gguf"):

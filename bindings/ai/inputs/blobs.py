@@ -19,7 +19,7 @@ from bindings.ai.inputs import checks
 from runtime.errors import RequestError
 from runtime.web import Request
 
-BINARY = ("audio/", "image/", "video/")
+FILE_TYPES = ("audio/", "image/", "video/")
 
 
 async def object_or_file(request: Request) -> dict[str, Any] | bytes:
@@ -34,7 +34,7 @@ async def object_or_file(request: Request) -> dict[str, Any] | bytes:
         raise (errors.too_large() if error.status == 413 else bad_input(error.what)) from None
     if not data:
         raise errors.missing("body")
-    return data if kind.startswith(BINARY) else _object(data, certain="json" in kind)
+    return data if kind.startswith(FILE_TYPES) else _object(data, certain="json" in kind)
 
 
 def _object(data: bytes, *, certain: bool) -> dict[str, Any] | bytes:
@@ -49,21 +49,21 @@ def _object(data: bytes, *, certain: bool) -> dict[str, Any] | bytes:
     return body
 
 
-def file_of(value: Any, at: str) -> bytes:
+def file_of(value: object, at: str) -> bytes:
     """The bytes of an input. Raises AiError 5006, or 5004 for what should be base64 and is not."""
     if isinstance(value, dict) and "body" in value:
         value, at = value["body"], f"{at}/body"
     if isinstance(value, bytes):
-        found = value
+        data = value
     elif isinstance(value, str):
-        found = _decoded(value.partition(",")[2] if value.startswith("data:") else value)
+        data = _decoded(value.partition(",")[2] if value.startswith("data:") else value)
     elif isinstance(value, list):
-        found = _bytes(value, at)
+        data = _bytes(value, at)
     else:
         raise bad_input(checks.mismatch(at, value, "array,string"))
-    if not found:
+    if not data:
         raise bad_input(f"Length of '{at}' must be >= 1")
-    return found
+    return data
 
 
 def _decoded(text: str) -> bytes:

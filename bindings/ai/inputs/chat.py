@@ -15,12 +15,12 @@ import msgspec
 from bindings.ai.engine.accumulator import CALL
 from bindings.ai.inputs.checks import Fields, absent, mismatch, required, text
 
-ROLES = {"developer": "system", "function": "tool"}  # newer and older names for what chat templates know
-IMAGE = re.compile(r"data:image/[\w.+-]{1,32};base64,[A-Za-z0-9+/]+={0,2}\Z")
+ROLE_NAMES = {"developer": "system", "function": "tool"}  # newer and older names for what chat templates know
+IMAGE_DATA_URI = re.compile(r"data:image/[\w.+-]{1,32};base64,[A-Za-z0-9+/]+={0,2}\Z")
 TEXT_PARTS = ("text", "input_text", "output_text")
 
 
-def complaints(messages: Any, *, vision: bool) -> Iterator[str]:
+def complaints(messages: object, *, vision: bool) -> Iterator[str]:
     """What is wrong with ``messages``. ``vision``: the model takes images."""
     if not isinstance(messages, list):
         yield mismatch("/messages", messages, "array")
@@ -31,20 +31,20 @@ def complaints(messages: Any, *, vision: bool) -> Iterator[str]:
             yield from _message(message, f"/messages/{number}", vision)
 
 
-def plain(message: Fields) -> Fields:
+def openai_message(message: Fields) -> Fields:
     """A checked message in OpenAI's form, without what no chat template reads."""
     role = message["role"]
-    plain = {"role": ROLES.get(role, role), "content": _content(message.get("content"))}
+    openai: Fields = {"role": ROLE_NAMES.get(role, role), "content": _content(message.get("content"))}
     for name in ("name", "tool_call_id", "reasoning_content"):
         if isinstance(message.get(name), str):
-            plain[name] = message[name]
+            openai[name] = message[name]
     if calls := message.get("tool_calls"):
-        plain["tool_calls"] = [_call(call, number) for number, call in enumerate(calls)]
-    return plain
+        openai["tool_calls"] = [_call(call, number) for number, call in enumerate(calls)]
+    return openai
 
 
 def text_of(message: Fields) -> str:
-    """The text of a plain message."""
+    """The text of a message in that form."""
     content = message["content"]
     return content if isinstance(content, str) else "\n".join(part.get("text", "") for part in content)
 
@@ -52,7 +52,7 @@ def text_of(message: Fields) -> str:
 # Checking
 
 
-def _message(message: Any, at: str, vision: bool) -> Iterator[str]:
+def _message(message: object, at: str, vision: bool) -> Iterator[str]:
     if not isinstance(message, dict):
         yield mismatch(at, message, "object")
         return
@@ -66,18 +66,19 @@ def _message(message: Any, at: str, vision: bool) -> Iterator[str]:
         yield from _parts_of(content, f"{at}/content", vision)
 
 
-def _parts_of(content: Any, at: str, vision: bool) -> Iterator[str]:
+def _parts_of(content: object, at: str, vision: bool) -> Iterator[str]:
     if not isinstance(content, str | list | dict):
         yield mismatch(at, content, "string,array")
     for number, part in enumerate(parts(content)):
         yield from _part(part, f"{at}/{number}", vision)
 
 
-def _part(part: Any, at: str, vision: bool) -> Iterator[str]:
-    kind = (part.get("type") or "text") if isinstance(part, dict) else None
-    if kind is None:
+def _part(part: object, at: str, vision: bool) -> Iterator[str]:
+    if not isinstance(part, dict):
         yield mismatch(at, part, "object")
-    elif kind == "image_url":
+        return
+    kind = part.get("type") or "text"
+    if kind == "image_url":
         yield from _image(part, at) if vision else [f"'{at}' is an image, and the model takes none"]
     elif kind not in TEXT_PARTS:
         yield f"'{at}' of type '{str(kind)[:32]}' is not served here"
@@ -92,37 +93,37 @@ def _image(part: Fields, at: str) -> Iterator[str]:
         yield required(f"{at}/image_url", "url")
     elif url.startswith(("http:", "https:")):
         yield f"'{at}/image_url/url' must be a data: URI, HTTP URL will not be accepted"
-    elif not IMAGE.match(url):
+    elif not IMAGE_DATA_URI.match(url):
         yield f"'{at}/image_url/url' must be 'data:image/<type>;base64,<data>'"
 
 
-def _calls(calls: Any, at: str) -> Iterator[str]:
+def _calls(calls: object, at: str) -> Iterator[str]:
     if not isinstance(calls, list):
         yield mismatch(at, calls, "array")
         return
     for number, call in enumerate(calls):
-        called = _function(call)
-        if called is None:
+        function = _function(call)
+        if function is None:
             yield mismatch(f"{at}/{number}", call, "object")
-        elif not isinstance(called.get("name"), str) or not called["name"]:
+        elif not isinstance(function.get("name"), str) or not function["name"]:
             yield required(f"{at}/{number}/function", "name")
-        elif _arguments(called.get("arguments")) is None:
+        elif _arguments(function.get("arguments")) is None:
             yield f"'{at}/{number}/function/arguments' must be a JSON object"
 
 
 # Building
 
 
-def _content(content: Any) -> str | list[Fields]:
+def _content(content: object) -> str | list[Fields]:
     if isinstance(content, str):
         return content
-    found = [_plain_part(part) for part in parts(content)]
-    if any(part["type"] == "image_url" for part in found):
-        return found
-    return "\n".join(part["text"] for part in found)
+    openai_parts = [_openai_part(part) for part in parts(content)]
+    if any(part["type"] == "image_url" for part in openai_parts):
+        return openai_parts
+    return "\n".join(part["text"] for part in openai_parts)
 
 
-def _plain_part(part: Fields) -> Fields:
+def _openai_part(part: Fields) -> Fields:
     if part.get("type") == "image_url":
         return {"type": "image_url", "image_url": {"url": _url(part)}}
     return {"type": "text", "text": part["text"]}
@@ -132,44 +133,42 @@ def _call(call: Fields, number: int) -> Fields:
     """A native call is flat and has no id; a later ``role: tool`` message may do without one too.
 
     What else it has, the server that made it wants back."""
-    called = _function(call)
-    assert called is not None
-    given = call.get("id")
-    function = {"name": called["name"], "arguments": _arguments(called.get("arguments"))}
+    function, id = _function(call), call.get("id")
+    assert function is not None
     return {
-        "id": given if isinstance(given, str) and given else f"call_{number}",
+        "id": id if isinstance(id, str) and id else f"call_{number}",
         "type": "function",
-        "function": function,
+        "function": {"name": function["name"], "arguments": _arguments(function.get("arguments"))},
         **{name: value for name, value in call.items() if name not in CALL},
     }
 
 
-def _function(call: Any) -> Fields | None:
+def _function(call: object) -> Fields | None:
     """``{name, arguments}`` of a call in OpenAI's form or the flat one."""
     inner = call.get("function", call) if isinstance(call, dict) else None
     return inner if isinstance(inner, dict) else None
 
 
-def _arguments(given: Any) -> str | None:
+def _arguments(arguments: object) -> str | None:
     """A JSON object's text; None when it is anything else."""
-    if given is None or given == "":
+    if arguments is None or arguments == "":
         return "{}"
-    if isinstance(given, dict):
-        return msgspec.json.encode(given).decode()
+    if isinstance(arguments, dict):
+        return msgspec.json.encode(arguments).decode()
     try:
-        return given if isinstance(given, str) and isinstance(msgspec.json.decode(given), dict) else None
+        return arguments if isinstance(arguments, str) and isinstance(msgspec.json.decode(arguments), dict) else None
     except (msgspec.DecodeError, RecursionError):
         return None
 
 
-def _url(part: Fields) -> Any:
+def _url(part: Fields) -> object:
     image = part.get("image_url")
     return image.get("url") if isinstance(image, dict) else image
 
 
-def parts(content: Any) -> list[Any]:
+def parts(content: object) -> list[Any]:
     """The parts of a message's content: a list of them, or a single bare one."""
     return content if isinstance(content, list) else [content] if isinstance(content, dict) else []
 
 
-__all__ = ["complaints", "parts", "plain", "text_of"]
+__all__ = ["complaints", "openai_message", "parts", "text_of"]

@@ -1,14 +1,14 @@
 """Complaints about inputs, worded like the service's own (docs/reference/workers-ai.md#text-generation, #complaints).
 
 Every check is a generator of complaints, so that a caller may stop after a few: a body with a million bad
-messages costs no more than one with ten.
+messages costs no more than one with ten. ``at`` is the JSON Pointer of what is checked.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import islice
-from typing import Any
+from typing import Any, TypeGuard
 
 from runtime.hints import close_to
 
@@ -64,7 +64,7 @@ def options(fields: Fields, ranges: dict[str, Range]) -> Iterator[str]:
     yield from _logit_bias(fields.get("logit_bias", {}))
 
 
-def text(value: Any, at: str) -> Iterator[str]:
+def text(value: object, at: str) -> Iterator[str]:
     """A string that is not empty."""
     if not isinstance(value, str):
         yield mismatch(at, value, "string")
@@ -72,20 +72,26 @@ def text(value: Any, at: str) -> Iterator[str]:
         yield f"Length of '{at}' must be >= 1"
 
 
-def boolean(value: Any, at: str) -> Iterator[str]:
+def boolean(value: object, at: str) -> Iterator[str]:
     if not isinstance(value, bool) and value not in ("true", "false"):  # Cloudflare's own curl sends strings
         yield mismatch(at, value, "boolean")
 
 
-def number(value: Any, at: str, kind: str, low: float, high: float) -> Iterator[str]:
-    whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
-    if isinstance(value, bool) or not (whole or (kind == "number" and isinstance(value, float))):
+def number(value: object, at: str, kind: str, low: float, high: float) -> Iterator[str]:
+    """``kind``: ``number``, or ``integer``, which a float such as 1.0 is too."""
+    if not _is_number(value, kind):
         yield mismatch(at, value, kind)
     elif not low <= value <= high:  # NaN is in no range
         yield f"'{at}' must be between {low} and {high}"
 
 
-def _stop(stop: Any) -> Iterator[str]:
+def _is_number(value: object, kind: str) -> TypeGuard[float]:
+    if isinstance(value, float):
+        return kind == "number" or value.is_integer()
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _stop(stop: object) -> Iterator[str]:
     if not isinstance(stop, str | list):
         yield mismatch("/stop", stop, "string,array")
     elif isinstance(stop, list):
@@ -93,7 +99,7 @@ def _stop(stop: Any) -> Iterator[str]:
             yield from text(word, f"/stop/{index}")
 
 
-def _logit_bias(biases: Any) -> Iterator[str]:
+def _logit_bias(biases: object) -> Iterator[str]:
     """Token ids as JSON has them, in strings."""
     if not isinstance(biases, dict):
         yield mismatch("/logit_bias", biases, "object")
@@ -104,9 +110,9 @@ def _logit_bias(biases: Any) -> Iterator[str]:
         yield from number(bias, f"/logit_bias/{token[:32]}", "number", -100, 100)
 
 
-def mismatch(at: str, value: Any, wanted: str) -> str:
+def mismatch(at: str, value: object, expected: str) -> str:
     """The service's words for a value of the wrong JSON type."""
-    return f"Type mismatch of '{at}', '{_kind(value)}' not in '{wanted}'"
+    return f"Type mismatch of '{at}', '{_json_type(value)}' not in '{expected}'"
 
 
 def required(at: str, *names: str) -> str:
@@ -120,11 +126,11 @@ def absent(fields: Fields, at: str, *names: str) -> str:
     return ": ".join([required(at, *names), *meant[:1]])
 
 
-KINDS = {bool: "boolean", int: "integer", float: "number", str: "string", list: "array", dict: "object"}
+JSON_TYPES = {bool: "boolean", int: "integer", float: "number", str: "string", list: "array", dict: "object"}
 
 
-def _kind(value: Any) -> str:
-    return "null" if value is None else KINDS.get(type(value), "string")
+def _json_type(value: object) -> str:
+    return "null" if value is None else JSON_TYPES.get(type(value), "string")
 
 
 __all__ = [

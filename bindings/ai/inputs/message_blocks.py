@@ -9,68 +9,71 @@ from bindings.ai.errors import AiError, bad_input
 from bindings.ai.inputs.checks import Fields
 
 
-def bad(at: str, what: str) -> AiError:
+def invalid(at: str, what: str) -> AiError:
     """5006, worded as Anthropic words it: ``messages.0.content: Field required``."""
     return bad_input(f"{at}: {what}")
 
 
-def listed(content: Any, at: str) -> list[Fields]:
+def blocks_of(content: object, at: str) -> list[Fields]:
     """A text is a single block. Raises AiError 5006 for what is no list of blocks."""
     if content is None:
-        raise bad(at, "Field required")
+        raise invalid(at, "Field required")
     if isinstance(content, str):
         return [{"type": "text", "text": content}]
     if not isinstance(content, list) or not all(isinstance(block, dict) for block in content):
-        raise bad(at, "Input should be a string or a list of blocks")
+        raise invalid(at, "Input should be a string or a list of blocks")
     return content
 
 
-def texts(given: list[Any], at: str) -> list[Fields]:
+def text_parts(content: list[Any], at: str) -> list[Fields]:
     """Blocks that can only be text."""
-    return [part for number, block in enumerate(listed(given, at)) for part in _text(block, f"{at}.{number}")]
+    return [part for number, block in enumerate(blocks_of(content, at)) for part in _text(block, f"{at}.{number}")]
 
 
 def of_user(content: list[Fields], at: str) -> Iterator[Fields]:
     """The results of calls first, each a message; images among them are shown after, as a user shows them."""
-    said: list[Fields] = []
+    content_parts: list[Fields] = []
     for number, block in enumerate(content):
         place = f"{at}.{number}"
         if block.get("type") == "tool_result":
             parts = _result(block, place)
-            said += [part for part in parts if part["type"] != "text"]
+            content_parts += [part for part in parts if part["type"] != "text"]
             text = "\n".join(part["text"] for part in parts if part["type"] == "text")
-            yield {"role": "tool", "tool_call_id": _named(block, "tool_use_id", place), "content": text}
+            yield {"role": "tool", "tool_call_id": _required_text(block, "tool_use_id", place), "content": text}
         else:
-            said += _part(block, place)
-    if said or not content:
-        yield {"role": "user", "content": said or ""}
+            content_parts += _part(block, place)
+    if content_parts or not content:
+        yield {"role": "user", "content": content_parts or ""}
 
 
 def of_assistant(content: list[Fields], at: str) -> Iterator[Fields]:
-    said: list[Fields] = []
+    parts: list[Fields] = []
     calls: list[Fields] = []
     thoughts: list[str] = []
     for number, block in enumerate(content):
         kind, place = block.get("type"), f"{at}.{number}"
         if kind == "tool_use":
             arguments = block.get("input")
-            function = {"name": _named(block, "name", place), "arguments": {} if arguments is None else arguments}
-            calls.append({"id": _named(block, "id", place), "type": "function", "function": function})
+            function = {
+                "name": _required_text(block, "name", place),
+                "arguments": {} if arguments is None else arguments,
+            }
+            calls.append({"id": _required_text(block, "id", place), "type": "function", "function": function})
         elif kind == "thinking":
             thoughts.append(str(block.get("thinking") or ""))
         elif kind != "redacted_thinking":
-            said += _text(block, place)
-    message: Fields = {"role": "assistant", "content": said or ""}
+            parts += _text(block, place)
+    message: Fields = {"role": "assistant", "content": parts or ""}
     if any(thoughts):
         message["reasoning_content"] = "".join(thoughts)
     yield {**message, "tool_calls": calls} if calls else message
 
 
 def of_system(content: list[Fields], at: str) -> Iterator[Fields]:
-    yield {"role": "system", "content": texts(content, at)}
+    yield {"role": "system", "content": text_parts(content, at)}
 
 
-ROLES: dict[str, Callable[[list[Fields], str], Iterator[Fields]]] = {
+CONVERTERS: dict[str, Callable[[list[Fields], str], Iterator[Fields]]] = {
     "user": of_user,
     "assistant": of_assistant,
     "system": of_system,
@@ -79,7 +82,7 @@ ROLES: dict[str, Callable[[list[Fields], str], Iterator[Fields]]] = {
 
 def _result(block: Fields, at: str) -> list[Fields]:
     content = block.get("content")
-    inside = [] if content is None else listed(content, f"{at}.content")
+    inside = [] if content is None else blocks_of(content, f"{at}.content")
     return [part for number, each in enumerate(inside) for part in _part(each, f"{at}.content.{number}")]
 
 
@@ -94,36 +97,36 @@ def _part(block: Fields, at: str) -> list[Fields]:
 
 def _text(block: Fields, at: str) -> list[Fields]:
     if block.get("type") != "text":
-        raise bad(at, f"a block of type {str(block.get('type'))[:40]!r} is not served here")
+        raise invalid(at, f"a block of type {str(block.get('type'))[:40]!r} is not served here")
     if not isinstance(block.get("text"), str):
-        raise bad(f"{at}.text", "Field required")
+        raise invalid(f"{at}.text", "Field required")
     return [{"type": "text", "text": block["text"]}]
 
 
-def _image(source: Any, at: str) -> str:
+def _image(source: object, at: str) -> str:
     source = source if isinstance(source, dict) else {}
     if source.get("type") == "base64" and isinstance(source.get("data"), str):
         return f"data:{source.get('media_type')};base64,{source['data']}"
-    raise bad(at, 'only {"type": "base64", "media_type", "data"} is served: nothing is fetched or stored here')
+    raise invalid(at, 'only {"type": "base64", "media_type", "data"} is served: nothing is fetched or stored here')
 
 
 def _document(block: Fields, at: str) -> list[Fields]:
     """A text with its title. Of a PDF ``ai/tomarkdown`` makes one."""
-    given = block.get("source")
-    source: Fields = given if isinstance(given, dict) else {}
+    value = block.get("source")
+    source: Fields = value if isinstance(value, dict) else {}
     title = [{"type": "text", "text": block["title"]}] if isinstance(block.get("title"), str) else []
     if source.get("type") == "text" and isinstance(source.get("data"), str):
         return [*title, {"type": "text", "text": source["data"]}]
     if source.get("type") == "content":
-        return [*title, *texts(source.get("content"), f"{at}.content")]  # type: ignore[arg-type]
-    raise bad(at, "only documents of type 'text' and 'content' are served: ai/tomarkdown makes a text of a PDF")
+        return [*title, *text_parts(source.get("content"), f"{at}.content")]  # type: ignore[arg-type]
+    raise invalid(at, "only documents of type 'text' and 'content' are served: ai/tomarkdown makes a text of a PDF")
 
 
-def _named(block: Fields, name: str, at: str) -> str:
+def _required_text(block: Fields, name: str, at: str) -> str:
     if not isinstance(block.get(name), str) or not block[name]:
-        raise bad(f"{at}.{name}", "Field required")
-    found: str = block[name]
-    return found
+        raise invalid(f"{at}.{name}", "Field required")
+    text: str = block[name]
+    return text
 
 
-__all__ = ["ROLES", "bad", "listed", "texts"]
+__all__ = ["CONVERTERS", "blocks_of", "invalid", "text_parts"]

@@ -9,55 +9,55 @@ from bindings.ai.engine.accumulator import Choice
 from bindings.ai.inputs import checks
 from bindings.ai.inputs.checks import Fields
 
-MOST = 128  # prompts in one request
+MAX_PROMPTS = 128  # in one request
 Prompt = str | list[int]
 
 
-def listed(given: Any) -> list[Any]:
+def as_list(prompt: object) -> list[Any]:
     """Each prompt by itself; token ids are one prompt."""
-    return given if isinstance(given, list) and not _is_tokens(given) else [given]
+    return prompt if isinstance(prompt, list) and not _is_tokens(prompt) else [prompt]
 
 
-def complaints(given: Any) -> Iterator[str]:
+def complaints(prompt: object) -> Iterator[str]:
     """What is wrong with a completion's prompt."""
-    prompts = listed(given)
+    prompts = as_list(prompt)
     if not prompts:
         yield "Length of '/prompt' must be >= 1"
-    if len(prompts) > MOST:
-        yield f"'/prompt' must be a list of at most {MOST} prompts"
-    for number, prompt in enumerate(prompts):
-        at = "/prompt" if prompts is not given else f"/prompt/{number}"
-        if isinstance(prompt, list):
-            yield from _tokens(prompt, at)
+    if len(prompts) > MAX_PROMPTS:
+        yield f"'/prompt' must be a list of at most {MAX_PROMPTS} prompts"
+    for number, each in enumerate(prompts):
+        at = "/prompt" if prompts is not prompt else f"/prompt/{number}"
+        if isinstance(each, list):
+            yield from _tokens(each, at)
         else:
-            yield from checks.text(prompt, at)
+            yield from checks.text(each, at)
 
 
-def best_of(fields: Fields) -> Iterator[str]:
+def best_of_complaints(fields: Fields) -> Iterator[str]:
     """What is wrong with ``best_of``, which is a number, beside ``n`` and ``stream``."""
-    made, wanted = fields.get("best_of"), fields.get("n", 1)
-    if isinstance(made, int) and isinstance(wanted, int) and made != wanted:
-        if made < wanted:
-            yield f"'/best_of' must be between {wanted}, which is 'n', and 128"
+    best_of, n = fields.get("best_of"), fields.get("n", 1)
+    if isinstance(best_of, int) and isinstance(n, int) and best_of != n:
+        if best_of < n:
+            yield f"'/best_of' must be between {n}, which is 'n', and 128"
         elif fields.get("stream") in (True, "true"):
             yield "'/best_of' must be 'n' in a stream: the best are known at the end"
 
 
-def best(choices: Sequence[Choice], made: int, wanted: int) -> list[Choice]:
-    """Of each prompt's ``made`` answers the ``wanted`` likeliest, by their tokens' mean log probability."""
-    if made == wanted:
+def best_choices(choices: Sequence[Choice], best_of: int, n: int) -> list[Choice]:
+    """Of each prompt's ``best_of`` answers the ``n`` likeliest, by their tokens' mean log probability."""
+    if best_of == n:
         return list(choices)
-    groups = (choices[at : at + made] for at in range(0, len(choices), made))
-    return [choice for group in groups for choice in sorted(group, key=_likelihood, reverse=True)[:wanted]]
+    groups = (choices[at : at + best_of] for at in range(0, len(choices), best_of))
+    return [choice for group in groups for choice in sorted(group, key=_likelihood, reverse=True)[:n]]
 
 
 def _likelihood(choice: Choice) -> float:
-    whole: float = sum(token["logprob"] for token in choice.logprobs)
-    return whole / max(1, len(choice.logprobs))
+    total: float = sum(token["logprob"] for token in choice.logprobs)
+    return total / max(1, len(choice.logprobs))
 
 
-def _is_tokens(given: list[Any]) -> bool:
-    return bool(given) and isinstance(given[0], int)
+def _is_tokens(prompt: list[Any]) -> bool:
+    return bool(prompt) and isinstance(prompt[0], int)
 
 
 def _tokens(ids: list[Any], at: str) -> Iterator[str]:
@@ -67,4 +67,4 @@ def _tokens(ids: list[Any], at: str) -> Iterator[str]:
         yield from checks.number(id, f"{at}/{number}", "integer", 0, 2**31 - 1)
 
 
-__all__ = ["Prompt", "best", "best_of", "complaints", "listed"]
+__all__ = ["Prompt", "as_list", "best_choices", "best_of_complaints", "complaints"]

@@ -21,12 +21,12 @@ UNSERVED: dict[str, Callable[[Any], bool]] = {  # option → the values that cha
     "truncation": lambda value: value == "disabled",
 }
 RENAMED = {"max_output_tokens": "max_tokens"}
-SAME = (
+SAME_NAMES = (
     "temperature", "top_p", "top_k", "seed", "stream", "tools", "tool_choice", "parallel_tool_calls", "lora",
     "stop", "chat_template_kwargs", "repetition_penalty", "frequency_penalty", "presence_penalty", "logit_bias",
     "ignore_eos", "stream_options",
 )  # fmt: skip
-LOGPROBS = "message.output_text.logprobs"
+INCLUDE_LOGPROBS = "message.output_text.logprobs"
 
 
 def as_chat(fields: Fields) -> Fields:
@@ -34,36 +34,36 @@ def as_chat(fields: Fields) -> Fields:
     for name, harmless in UNSERVED.items():
         if name in fields and not harmless(fields[name]):
             raise bad_input(f"'/{name}' is not served here: nothing is kept from one request to the next")
-    chat = {name: fields[name] for name in SAME if name in fields}
+    chat = {name: fields[name] for name in SAME_NAMES if name in fields}
     chat |= {ours: fields[theirs] for theirs, ours in RENAMED.items() if theirs in fields}
-    chat |= _format(_table(fields, "text").get("format"))
-    if (effort := _table(fields, "reasoning").get("effort")) is not None:
+    chat |= _format(_object(fields, "text").get("format"))
+    if (effort := _object(fields, "reasoning").get("effort")) is not None:
         chat["reasoning_effort"] = effort
-    if LOGPROBS in _list(fields, "include"):
+    if INCLUDE_LOGPROBS in _list(fields, "include"):
         chat |= {"logprobs": True, "top_logprobs": fields.get("top_logprobs", 0)}
     return {**chat, "messages": list(_messages(fields))}
 
 
-def _format(given: Any) -> Fields:
+def _format(format: object) -> Fields:
     """``text.format`` is flat where chat completions nest."""
-    if not isinstance(given, dict) or given.get("type") != "json_schema":
-        return {} if given is None else {"response_format": given}
-    schema = given.get("schema")
-    if given.get("strict") is True and isinstance(schema, dict):
+    if not isinstance(format, dict) or format.get("type") != "json_schema":
+        return {} if format is None else {"response_format": format}
+    schema = format.get("schema")
+    if format.get("strict") is True and isinstance(schema, dict):
         schema = {"schema": schema, "strict": True}
     return {"response_format": {"type": "json_schema", "json_schema": schema}}
 
 
 def _messages(fields: Fields) -> Iterator[Fields]:
-    if (told := fields.get("instructions")) is not None:
-        yield {"role": "system", "content": told}
-    given = fields.get("input")
-    if isinstance(given, str):
-        yield {"role": "user", "content": given}
-    elif isinstance(given, list) and given:
-        yield from _joined(_item(item, f"/input/{number}") for number, item in enumerate(given))
+    if (instructions := fields.get("instructions")) is not None:
+        yield {"role": "system", "content": instructions}
+    items = fields.get("input")
+    if isinstance(items, str):
+        yield {"role": "user", "content": items}
+    elif isinstance(items, list) and items:
+        yield from _joined(_item(item, f"/input/{number}") for number, item in enumerate(items))
     else:
-        raise bad_input(absent(fields, "/", "input") if not given else mismatch("/input", given, "string,array"))
+        raise bad_input(absent(fields, "/", "input") if not items else mismatch("/input", items, "string,array"))
 
 
 def _joined(messages: Iterator[Fields | None]) -> Iterator[Fields]:
@@ -82,15 +82,15 @@ def _joined(messages: Iterator[Fields | None]) -> Iterator[Fields]:
         yield last
 
 
-def _item(item: Any, at: str) -> Fields | None:
+def _item(item: object, at: str) -> Fields | None:
     """One item as a message; None for what no chat template reads."""
     if not isinstance(item, dict):
         raise bad_input(mismatch(at, item, "object"))
     kind = item.get("type") or "message"
-    make = ITEMS.get(kind) if isinstance(kind, str) else None
-    if make is None:
+    convert = CONVERTERS.get(kind) if isinstance(kind, str) else None
+    if convert is None:
         raise bad_input(f"'{at}' of type '{str(kind)[:32]}' is not served here")
-    return make(item, at)
+    return convert(item, at)
 
 
 def _message(item: Fields, at: str) -> Fields:
@@ -100,47 +100,47 @@ def _message(item: Fields, at: str) -> Fields:
     return {"role": item.get("role"), "content": content}
 
 
-def _part(part: Any) -> Any:
+def _part(part: object) -> object:
     if isinstance(part, dict) and part.get("type") == "input_image":
         return {"type": "image_url", "image_url": {"url": part.get("image_url")}}
     return part
 
 
-def _called(item: Fields, at: str) -> Fields:
+def _function_call(item: Fields, at: str) -> Fields:
     function = {"name": item.get("name"), "arguments": item.get("arguments")}
     return {"role": "assistant", "content": None, "tool_calls": [{"id": item.get("call_id"), "function": function}]}
 
 
-def _returned(item: Fields, at: str) -> Fields:
+def _function_call_output(item: Fields, at: str) -> Fields:
     if not isinstance(item.get("call_id"), str):
         raise bad_input(required(at, "call_id"))
     return {"role": "tool", "tool_call_id": item["call_id"], "content": item.get("output")}
 
 
-def _unread(item: Fields, at: str) -> None:
-    """A model's earlier reasoning."""
+def _reasoning(item: Fields, at: str) -> None:
+    """A model's earlier reasoning, which no chat template reads."""
 
 
-ITEMS: dict[str, Callable[[Fields, str], Fields | None]] = {
+CONVERTERS: dict[str, Callable[[Fields, str], Fields | None]] = {
     "message": _message,
-    "function_call": _called,
-    "function_call_output": _returned,
-    "reasoning": _unread,
+    "function_call": _function_call,
+    "function_call_output": _function_call_output,
+    "reasoning": _reasoning,
 }
 
 
 def _list(fields: Fields, name: str) -> list[Any]:
-    given = fields.get(name, [])
-    if not isinstance(given, list):
-        raise bad_input(mismatch(f"/{name}", given, "array"))
-    return given
+    value = fields.get(name, [])
+    if not isinstance(value, list):
+        raise bad_input(mismatch(f"/{name}", value, "array"))
+    return value
 
 
-def _table(fields: Fields, name: str) -> Fields:
-    given = fields.get(name, {})
-    if not isinstance(given, dict):
-        raise bad_input(mismatch(f"/{name}", given, "object"))
-    return given
+def _object(fields: Fields, name: str) -> Fields:
+    value = fields.get(name, {})
+    if not isinstance(value, dict):
+        raise bad_input(mismatch(f"/{name}", value, "object"))
+    return value
 
 
 __all__ = ["as_chat"]

@@ -9,34 +9,34 @@ from __future__ import annotations
 
 from typing import Any
 
-STEPS = 500_000  # visits, of about 60 ns each
-NODES = 5_000  # subschemas, references followed
-DYNAMIC = ("$dynamicRef", "$recursiveRef")  # references that are not looked up here
-NAMES = ("$id", "id")  # a schema inside another, to which ``#`` means itself
+MAX_VISITS = 500_000  # of about 60 ns each
+MAX_NODES = 5_000  # subschemas, references followed
+DYNAMIC_REFS = ("$dynamicRef", "$recursiveRef")  # references that are not looked up here
+ID_KEYWORDS = ("$id", "id")  # a schema inside another, to which ``#`` means itself
 
 
 class _TooMuch(Exception):
     """More than can be told beforehand."""
 
 
-def bounded(schema: Any, value: Any) -> bool:
-    """Whether holding ``value`` against ``schema`` takes no more than ``STEPS`` visits."""
+def is_bounded(schema: object, value: object) -> bool:
+    """Whether holding ``value`` against ``schema`` takes no more than ``MAX_VISITS`` visits."""
     try:
         walk = _Walk(schema)
         walk.visit(schema, ())
-        return walk.nodes * walk.loops ** _depth(value) <= STEPS if walk.loops > 1 else True
+        return walk.nodes * walk.loops ** _depth(value) <= MAX_VISITS if walk.loops > 1 else True
     except (_TooMuch, RecursionError):
         return False
 
 
 class _Walk:
-    def __init__(self, root: Any) -> None:
+    def __init__(self, root: object) -> None:
         self._root, self.nodes, self.loops = root, 0, 0
 
-    def visit(self, node: Any, path: tuple[str, ...]) -> None:
+    def visit(self, node: object, path: tuple[str, ...]) -> None:
         """``path``: the references that were followed to come here."""
         self.nodes += 1
-        if self.nodes > NODES:
+        if self.nodes > MAX_NODES:
             raise _TooMuch
         if isinstance(node, dict):
             self._follow(node, path)
@@ -48,34 +48,34 @@ class _Walk:
                 self.visit(inner, path)
 
     def _follow(self, node: dict[str, Any], path: tuple[str, ...]) -> None:
-        strange = DYNAMIC if node is self._root else (*DYNAMIC, *NAMES)
-        if any(isinstance(node.get(name), str) for name in strange):
+        unresolved = DYNAMIC_REFS if node is self._root else (*DYNAMIC_REFS, *ID_KEYWORDS)
+        if any(isinstance(node.get(name), str) for name in unresolved):
             raise _TooMuch
-        where = node.get("$ref")
-        if not isinstance(where, str):
+        ref = node.get("$ref")
+        if not isinstance(ref, str):
             return
-        if where == "#" or where in path:
+        if ref == "#" or ref in path:
             self.loops += 1
         else:
-            self.visit(self._at(where), (*path, where))
+            self.visit(self._resolve(ref), (*path, ref))
 
-    def _at(self, where: str) -> Any:
-        """What a pointer such as ``#/$defs/name`` points at; other kinds of references are not looked up."""
-        if not where.startswith("#/"):
+    def _resolve(self, ref: str) -> object:
+        """What a reference such as ``#/$defs/name`` points at; other kinds of references are not looked up."""
+        if not ref.startswith("#/"):
             raise _TooMuch
-        found = self._root
-        for name in where[2:].split("/"):
+        target = self._root
+        for name in ref[2:].split("/"):
             name = name.replace("~1", "/").replace("~0", "~")
-            found = found.get(name) if isinstance(found, dict) else None
-        if found is None:
+            target = target.get(name) if isinstance(target, dict) else None
+        if target is None:
             raise _TooMuch
-        return found
+        return target
 
 
-def _depth(value: Any) -> int:
+def _depth(value: object) -> int:
     """How deep arrays and objects are nested."""
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     return 1 + max(map(_depth, inner), default=0)
 
 
-__all__ = ["bounded"]
+__all__ = ["is_bounded"]

@@ -12,9 +12,9 @@ from typing import Any
 from bindings.ai.engine.subschemas import Schema, changed
 from bindings.ai.errors import bad_input
 
-TOGETHER = ("allOf", "anyOf", "oneOf", "$ref", "if", "then", "else", "dependentSchemas")
-PLACES = ("$defs", "definitions")
-NEGATIVE = ("if", "not", "propertyNames")  # closed, they would say something else
+IN_PLACE_APPLICATORS = ("allOf", "anyOf", "oneOf", "$ref", "if", "then", "else", "dependentSchemas")
+DEFINITIONS = ("$defs", "definitions")
+LEFT_OPEN = ("if", "not", "propertyNames")  # closed, they would say something else
 
 
 def closed(schema: Schema) -> Schema:
@@ -34,15 +34,15 @@ class _Closing:
         closed: Schema = self._closed(root, alone=True)
         return closed
 
-    def _closed(self, node: Any, *, alone: bool) -> Any:
+    def _closed(self, node: object, *, alone: bool) -> Any:
         if not isinstance(node, dict):
             return node
         split = not alone or _is_split(node)
 
-        def inner(one: Any, keyword: str) -> Any:
-            if keyword in (*NEGATIVE, *PLACES):
+        def inner(one: object, keyword: str) -> object:
+            if keyword in (*LEFT_OPEN, *DEFINITIONS):
                 return one
-            return self._closed(one, alone=not (split and keyword in TOGETHER))
+            return self._closed(one, alone=not (split and keyword in IN_PLACE_APPLICATORS))
 
         copy = {**changed(node, inner), **self._definitions(node)}
         if _is_object(node) and "additionalProperties" not in node and not split:
@@ -55,17 +55,17 @@ class _Closing:
                 name: self._closed(one, alone=f"#/{place}/{name}" not in self._shared)
                 for name, one in node[place].items()
             }
-            for place in PLACES
+            for place in DEFINITIONS
             if isinstance(node.get(place), dict)
         }
 
-    def _look(self, node: Any, *, shared: bool) -> None:
+    def _look(self, node: object, *, shared: bool) -> None:
         if not isinstance(node, dict):
             return
         split = shared or _is_split(node)
         if split and isinstance(node.get("$ref"), str):
             self._shared.add(node["$ref"])
-        changed(node, lambda one, keyword: self._look(one, shared=split and keyword in TOGETHER))
+        changed(node, lambda one, keyword: self._look(one, shared=split and keyword in IN_PLACE_APPLICATORS))
 
 
 def _is_object(node: Schema) -> bool:
@@ -75,7 +75,7 @@ def _is_object(node: Schema) -> bool:
 
 def _is_split(node: Schema) -> bool:
     """Whether one object is described in several places: a single ``allOf``, as Pydantic writes it, is one place."""
-    places = [name for name in TOGETHER if name in node]
+    places = [name for name in IN_PLACE_APPLICATORS if name in node]
     if not places:
         return False
     several = isinstance(node.get("allOf"), list) and len(node["allOf"]) > 1

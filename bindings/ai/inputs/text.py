@@ -1,4 +1,4 @@
-"""A text-generation request, checked at the door: JSON comes in, a ``Generate`` goes on.
+"""A text-generation request, checked: JSON comes in, a ``Generate`` goes on to the engine.
 
 An answer has one of five forms. The classic one is Workers AI's own; three are OpenAI's, of its routes and of the
 newer models on ``ai/run``; one is Anthropic's. null means absent and unknown keys are tolerated, as the service has it.
@@ -18,18 +18,16 @@ import msgspec
 from bindings.ai.catalog.models import Model
 from bindings.ai.engine.protocol import Generate
 from bindings.ai.errors import bad_input
-from bindings.ai.inputs import chat, checks, json_mode, prompts, responses, tools
-from bindings.ai.inputs import images as image_input
-from bindings.ai.inputs import messages as asking
+from bindings.ai.inputs import chat, checks, images, json_mode, messages, prompts, responses, tools
 from bindings.ai.inputs.checks import Fields
-from bindings.ai.inputs.sampling import generate, prompted, truth
+from bindings.ai.inputs.sampling import generate, is_true, prompt_fields
 
-COMPLAINTS = 8  # at most so many in one answer: a body of a million bad messages is answered briefly
+MAX_COMPLAINTS = 8  # in one answer: a body of a million bad messages is answered briefly
 CLASSIC, CHAT, COMPLETION, RESPONSES = "classic", "chat", "completion", "responses"
 MESSAGES = "messages"  # Anthropic's
 TRANSCRIPT = "transcript"  # of a recording, as OpenAI has it
 OPENAI = "OpenAI's "  # before a form, of a route under /v1: OpenAI's habits too, where the service's are others
-NEEDED = {
+REQUIRED = {
     CLASSIC: ("prompt", "messages"),
     CHAT: ("messages",),
     COMPLETION: ("prompt",),
@@ -38,11 +36,11 @@ NEEDED = {
 }
 
 
-def _is_empty(value: Any) -> bool:
+def _is_empty(value: object) -> bool:
     return not value
 
 
-def _is_one(value: Any) -> bool:
+def _is_one(value: object) -> bool:
     return bool(value == 1)
 
 
@@ -63,16 +61,16 @@ UNSERVED: dict[str, Callable[[Any], bool]] = {  # option → the values that cha
 UNSERVED_COMPLETION = {name: harmless for name, harmless in UNSERVED.items() if name != "best_of"}
 UNSERVED_CLASSIC = {**UNSERVED, "n": _is_one, "logprobs": _is_empty, "top_logprobs": _is_empty}  # nowhere to put them
 UNSERVED_OPTIONS = ("queueRequest", "websocket")
-INSTEAD = {"functions": ": describe them in 'tools'", "function_call": ": use 'tool_choice'"}
+REPLACEMENTS = {"functions": ": describe them in 'tools'", "function_call": ": use 'tool_choice'"}
 
 
 @dataclass(frozen=True)
 class TextRequest:
-    """A checked request: what to generate, and the form its answer is wanted in.
+    """A checked request: what the engine is to generate, and in which form to answer.
 
-    ``lora`` is an adapter's id or name, still to be found. ``padded``: filler may hide the lengths of its stream;
-    ``apart``: its usage is a chunk by itself, and on demand only, as OpenAI has it. ``fields`` is what was asked, for
-    answers that repeat it. ``prompts``: a completion's, where there are several, the first of them ``generate``'s own.
+    ``lora`` is an adapter's id or name, still to be found. ``padded``: filler may hide the lengths of a stream's texts;
+    ``usage_chunk``: the usage is a chunk by itself, and on demand only, as OpenAI has it. ``body`` is the request as it
+    came, for answers that repeat it. ``prompts``: a completion's, where there are several; ``generate`` has the first.
     """
 
     generate: Generate
@@ -80,9 +78,9 @@ class TextRequest:
     form: str = CLASSIC
     lora: str | None = None
     padded: bool = True
-    apart: bool = False
+    usage_chunk: bool = False
     include_usage: bool = True
-    fields: Fields = field(default_factory=dict, repr=False)
+    body: Fields = field(default_factory=dict, repr=False)
     prompts: tuple[prompts.Prompt, ...] = ()
 
     @property
@@ -92,41 +90,41 @@ class TextRequest:
 
     def of_each_prompt(self, generate: Generate) -> list[Generate]:
         """``generate``, which may have been added to, for each prompt."""
-        return [msgspec.structs.replace(generate, **prompted(prompt)) for prompt in self.prompts] or [generate]
+        return [msgspec.structs.replace(generate, **prompt_fields(prompt)) for prompt in self.prompts] or [generate]
 
 
-def text_generation(inputs: Any, model: Model, form: str = "") -> TextRequest:
+def text_generation(inputs: object, model: Model, form: str = "") -> TextRequest:
     """The inputs of ``run`` for ``model``, or of an OpenAI route, which names the ``form``. Raises AiError 5006."""
     if not isinstance(inputs, dict):
         raise bad_input(checks.mismatch("/", inputs, "object"))
-    asked = {key: value for key, value in inputs.items() if value is not None}
-    _drop_empty_shape(asked)
-    route, own = form, form.startswith(OPENAI)
-    form = form.removeprefix(OPENAI) or _form(asked, model)
-    fields = _one_shape(asked, model, form)
+    body = {key: value for key, value in inputs.items() if value is not None}
+    _drop_empty_input(body)
+    any_route, openai_route = bool(form), form.startswith(OPENAI)
+    form = form.removeprefix(OPENAI) or _form(body, model)
+    fields = _chat_or_completion(body, model, form)
     _refuse_unserved(fields, form)
-    if complaints := list(islice(_complaints(fields, model, form), COMPLAINTS)):
+    if complaints := list(islice(_complaints(fields, model, form), MAX_COMPLAINTS)):
         raise bad_input("oneOf at '/' not met, 0 matches: " + ", ".join(complaints))
     if "prompt" in fields and "messages" in fields:
         raise bad_input("oneOf at '/' not met, 2 matches: prompt and messages are mutually exclusive")
-    several = prompts.listed(fields["prompt"]) if form == COMPLETION else []
-    if several:
-        fields = {**fields, "prompt": several[0]}
-    told = fields.get("stream_options", {}).get("include_usage")
-    wanted = TextRequest(
-        generate(fields, model, raw=form == COMPLETION, fill=own, clip=form == MESSAGES),
-        truth(fields.get("stream")),
-        form,
-        fields.get("lora"),
-        not route,
-        own,
-        told is True if own else told is not False,
-        asked,
-        tuple(several),
+    prompt_list = prompts.as_list(fields["prompt"]) if form == COMPLETION else []
+    if prompt_list:
+        fields = {**fields, "prompt": prompt_list[0]}
+    include_usage = fields.get("stream_options", {}).get("include_usage")
+    request = TextRequest(
+        generate=generate(fields, model, raw=form == COMPLETION, fill=openai_route, clip=form == MESSAGES),
+        stream=is_true(fields.get("stream")),
+        form=form,
+        lora=fields.get("lora"),
+        padded=not any_route,
+        usage_chunk=openai_route,
+        include_usage=include_usage is True if openai_route else include_usage is not False,
+        body=body,
+        prompts=tuple(prompt_list),
     )
-    if form == CLASSIC and wanted.stream and wanted.generate.json_schema is not None:
+    if form == CLASSIC and request.stream and request.generate.json_schema is not None:
         raise bad_input("JSON Mode does not support streaming")
-    return wanted
+    return request
 
 
 def refuse_options(options: Mapping[str, Any]) -> None:
@@ -149,21 +147,21 @@ def _form(fields: Fields, model: Model) -> str:
     return COMPLETION if "prompt" in fields and "messages" not in fields else CHAT
 
 
-def _drop_empty_shape(fields: Fields) -> None:
-    """An empty prompt beside messages (or the reverse) matches one shape, not two."""
+def _drop_empty_input(fields: Fields) -> None:
+    """An empty prompt beside messages (or the reverse) means that the other is meant."""
     for name, other in (("prompt", "messages"), ("messages", "prompt")):
         if fields.get(other) and fields.get(name) in ("", []):
             del fields[name]
 
 
-def _one_shape(fields: Fields, model: Model, form: str) -> Fields:
-    """A chat's fields or a completion's, whichever way they were written. Raises AiError 5006, 5004."""
+def _chat_or_completion(fields: Fields, model: Model, form: str) -> Fields:
+    """``fields``, of whichever API, as a chat's or a completion's. Raises AiError 5006, 5004."""
     if form == RESPONSES:
         return responses.as_chat(fields)
     if form == MESSAGES:
-        return asking.as_chat(fields)
+        return messages.as_chat(fields)
     if model.vision and fields.get("image"):
-        return image_input.seen(fields)
+        return images.into_messages(fields)
     return fields
 
 
@@ -173,18 +171,18 @@ def _one_shape(fields: Fields, model: Model, form: str) -> Fields:
 def _refuse_unserved(fields: Fields, form: str) -> None:
     for name, harmless in {CLASSIC: UNSERVED_CLASSIC, COMPLETION: UNSERVED_COMPLETION}.get(form, UNSERVED).items():
         if name in fields and not harmless(fields[name]):
-            raise bad_input(f"'/{name}' is not served here" + INSTEAD.get(name, ""))
+            raise bad_input(f"'/{name}' is not served here" + REPLACEMENTS.get(name, ""))
 
 
 def _complaints(fields: Fields, model: Model, form: str) -> Iterator[str]:
-    if not any(name in fields for name in NEEDED[form]):
-        yield from (checks.absent(fields, "/", name) for name in NEEDED[form])
+    if not any(name in fields for name in REQUIRED[form]):
+        yield from (checks.absent(fields, "/", name) for name in REQUIRED[form])
     if "prompt" in fields:
         yield from (prompts.complaints if form == COMPLETION else partial(checks.text, at="/prompt"))(fields["prompt"])
     if "messages" in fields:
         yield from chat.complaints(fields["messages"], vision=model.vision)
     yield from checks.options(fields, _ranges(model, form))
-    yield from prompts.best_of(fields)
+    yield from prompts.best_of_complaints(fields)
     yield from _logprobs(fields.get("logprobs"), form)
     yield from tools.complaints(fields)
     yield from json_mode.complaints(fields)
@@ -200,12 +198,12 @@ def _ranges(model: Model, form: str) -> dict[str, checks.Range]:
     return checks.NEWER_RANGES if model.openai_ranges else checks.RANGES
 
 
-def _logprobs(given: Any, form: str) -> Iterator[str]:
+def _logprobs(logprobs: object, form: str) -> Iterator[str]:
     """A flag for a chat; a completion says how many alternatives it wants."""
-    if form == COMPLETION and not isinstance(given, bool | None):
-        yield from checks.number(given, "/logprobs", "integer", 0, 20)
-    elif given is not None:
-        yield from checks.boolean(given, "/logprobs")
+    if form == COMPLETION and not isinstance(logprobs, bool | None):
+        yield from checks.number(logprobs, "/logprobs", "integer", 0, 20)
+    elif logprobs is not None:
+        yield from checks.boolean(logprobs, "/logprobs")
 
 
 __all__ = [

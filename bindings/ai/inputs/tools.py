@@ -12,8 +12,8 @@ from typing import Any
 from bindings.ai.inputs import strict
 from bindings.ai.inputs.checks import Fields, mismatch, required, text
 
-WORDS = {"auto": "auto", "none": "none", "required": "required", "any": "required"}  # any: Mistral's clients
-NOTHING: Fields = {"type": "object", "properties": {}}
+TOOL_CHOICES = {"auto": "auto", "none": "none", "required": "required", "any": "required"}  # any: Mistral's clients
+NO_PARAMETERS: Fields = {"type": "object", "properties": {}}
 
 
 def complaints(fields: Fields) -> Iterator[str]:
@@ -30,17 +30,19 @@ def complaints(fields: Fields) -> Iterator[str]:
 
 def openai_form(tools: list[Fields]) -> list[Fields]:
     """Checked tools as ``{"type": "function", "function": {"name", "description", "parameters"}}``."""
-    return [{"type": "function", "function": _plain(_function(tool))} for tool in tools]
+    return [{"type": "function", "function": _openai_function(_function(tool))} for tool in tools]
 
 
-def choice(given: Any, tools: list[Fields]) -> str | Fields | None:
+def openai_choice(choice: str | Fields | None, tools: list[Fields]) -> str | Fields | None:
     """A checked ``tool_choice`` in OpenAI's form; None where it says nothing."""
-    if not tools or given is None:
+    if not tools or choice is None:
         return None
-    return WORDS[given] if isinstance(given, str) else {"type": "function", "function": {"name": _named(given)}}
+    if isinstance(choice, str):
+        return TOOL_CHOICES[choice]
+    return {"type": "function", "function": {"name": _choice_name(choice)}}
 
 
-def _tool(tool: Any, at: str) -> Iterator[str]:
+def _tool(tool: object, at: str) -> Iterator[str]:
     if not isinstance(tool, dict):
         yield mismatch(at, tool, "object")
         return
@@ -53,20 +55,20 @@ def _tool(tool: Any, at: str) -> Iterator[str]:
         yield required(at, "name")
     else:
         yield from text(function["name"], f"{at}/name")
-        for name, kind, wanted in (("description", str, "string"), ("parameters", dict, "object")):
+        for name, kind, expected in (("description", str, "string"), ("parameters", dict, "object")):
             if not isinstance(function.get(name), kind | None):
-                yield mismatch(f"{at}/{name}", function[name], wanted)
+                yield mismatch(f"{at}/{name}", function[name], expected)
 
 
-def _choice(given: Any, tools: list[Any]) -> Iterator[str]:
-    if isinstance(given, str):
-        if given not in WORDS:
-            yield f"'/tool_choice' must be one of '{', '.join(WORDS)}', or name a function"
-        elif WORDS[given] == "required" and not tools:
+def _choice(choice: object, tools: list[Any]) -> Iterator[str]:
+    if isinstance(choice, str):
+        if choice not in TOOL_CHOICES:
+            yield f"'/tool_choice' must be one of '{', '.join(TOOL_CHOICES)}', or name a function"
+        elif TOOL_CHOICES[choice] == "required" and not tools:
             yield "'/tool_choice' is 'required', and there are no tools"
-    elif not isinstance(given, dict):
-        yield mismatch("/tool_choice", given, "string,object")
-    elif _named(given) not in [_function(tool).get("name") for tool in tools if _is_function(tool)]:
+    elif not isinstance(choice, dict):
+        yield mismatch("/tool_choice", choice, "string,object")
+    elif _choice_name(choice) not in [_function(tool).get("name") for tool in tools if _is_function(tool)]:
         yield "'/tool_choice' names no function of '/tools'"
 
 
@@ -74,22 +76,22 @@ def _function(tool: Fields) -> Any:
     return tool.get("function", tool)
 
 
-def _is_function(tool: Any) -> bool:
+def _is_function(tool: object) -> bool:
     return isinstance(tool, dict) and isinstance(_function(tool), dict)
 
 
-def _named(given: Fields) -> Any:
+def _choice_name(choice: Fields) -> object:
     """The function's name: inside ``function`` (chat completions) or beside it (Responses)."""
-    inner = given.get("function", given)
-    return inner.get("name", given) if isinstance(inner, dict) else inner
+    inner = choice.get("function", choice)
+    return inner.get("name", choice) if isinstance(inner, dict) else inner
 
 
-def _plain(function: Fields) -> Fields:
+def _openai_function(function: Fields) -> Fields:
     description = {"description": function["description"]} if function.get("description") else {}
-    parameters = function.get("parameters") or NOTHING
+    parameters = function.get("parameters") or NO_PARAMETERS
     if function.get("strict") is not True:
         return {"name": function["name"], **description, "parameters": parameters}
     return {"name": function["name"], **description, "parameters": strict.closed(parameters), "strict": True}
 
 
-__all__ = ["choice", "complaints", "openai_form"]
+__all__ = ["complaints", "openai_choice", "openai_form"]

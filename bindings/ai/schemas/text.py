@@ -45,7 +45,7 @@ def _number(kind: str, low: float, high: float) -> Schema:
 
 def _response_format() -> Schema:
     """A schema is needed for ``json_schema`` only; bare, or in OpenAI's wrapping."""
-    free = [name for name in json_mode.KINDS if name != "json_schema"]
+    free = [name for name in json_mode.FORMATS if name != "json_schema"]
     return {
         "type": "object",
         "oneOf": [
@@ -58,7 +58,9 @@ def _response_format() -> Schema:
 def messages(model: Model) -> Schema:
     parts = [shape({"type": {"enum": list(chat.TEXT_PARTS)}, "text": ANY_TEXT}, "type", "text")]
     if model.vision:
-        url = shape({"url": {"type": "string", "pattern": chat.IMAGE.pattern.removesuffix(r"\Z") + "$"}}, "url")
+        url = shape(
+            {"url": {"type": "string", "pattern": chat.IMAGE_DATA_URI.pattern.removesuffix(r"\Z") + "$"}}, "url"
+        )
         parts.append(shape({"type": {"const": "image_url"}, "image_url": url}, "type", "image_url"))
     content = {"anyOf": [ANY_TEXT, array({"anyOf": parts})]}
     called = shape({"name": TEXT, "arguments": {"anyOf": [OBJECT, ANY_TEXT]}}, "name")
@@ -76,7 +78,7 @@ def _tools() -> dict[str, Schema]:
     flat = shape({"name": TEXT, "description": ANY_TEXT, "parameters": OBJECT}, "name")
     wrapped = shape({"type": {"const": "function"}, "function": flat}, "type", "function")
     named = shape({"type": {"const": "function"}, "function": shape({"name": TEXT}, "name")}, "function")
-    choice = {"anyOf": [{"enum": list(tools.WORDS)}, named]}
+    choice = {"anyOf": [{"enum": list(tools.TOOL_CHOICES)}, named]}
     return {"tools": array({"anyOf": [wrapped, flat]}), "tool_choice": choice}
 
 

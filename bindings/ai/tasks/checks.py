@@ -15,7 +15,7 @@ from bindings.ai.inputs.checks import Fields, absent, mismatch
 COMPLAINTS = 8  # at most so many in one answer
 
 
-def fields_of(inputs: Any) -> Fields:
+def fields_of(inputs: object) -> Fields:
     """The inputs as an object without its nulls, which mean absent. Raises AiError 5006."""
     if not isinstance(inputs, dict):
         raise bad_input(mismatch("/", inputs, "object"))
@@ -32,14 +32,14 @@ def missing(fields: Fields, *names: str) -> str:
     return absent(fields, "/", *names)
 
 
-def text(value: Any, at: str) -> Iterator[str]:
+def text(value: object, at: str) -> Iterator[str]:
     if not isinstance(value, str):
         yield mismatch(at, value, "string")
     elif not value:
         yield f"Length of '{at}' must be >= 1"
 
 
-def texts(value: Any, at: str, most: int) -> Iterator[str]:
+def texts(value: object, at: str, most: int) -> Iterator[str]:
     """One text, or a list of at most ``most``."""
     if isinstance(value, str):
         yield from text(value, at)
@@ -51,7 +51,7 @@ def texts(value: Any, at: str, most: int) -> Iterator[str]:
             yield from text(item, f"{at}/{number}")
 
 
-def contexts(value: Any, at: str, most: int) -> Iterator[str]:
+def contexts(value: object, at: str, most: int) -> Iterator[str]:
     """``[{"text": …}, …]``, as rerankers take them."""
     if not isinstance(value, list):
         yield mismatch(at, value, "array")
@@ -66,19 +66,19 @@ def contexts(value: Any, at: str, most: int) -> Iterator[str]:
             yield from text(item["text"], f"{at}/{number}/text")
 
 
-def integer(value: Any, at: str, low: int) -> Iterator[str]:
+def integer(value: object, at: str, low: int) -> Iterator[str]:
     if isinstance(value, bool) or not (isinstance(value, int) or (isinstance(value, float) and value.is_integer())):
         yield mismatch(at, value, "integer")
     elif value < low:
         yield f"'{at}' must be >= {low}"
 
 
-def boolean(value: Any, at: str) -> Iterator[str]:
+def boolean(value: object, at: str) -> Iterator[str]:
     if not isinstance(value, bool):
         yield mismatch(at, value, "boolean")
 
 
-def choice(value: Any, at: str, known: tuple[str, ...]) -> Iterator[str]:
+def choice(value: object, at: str, known: tuple[str, ...]) -> Iterator[str]:
     if value not in known:
         yield f"'{at}' must be one of '{','.join(known)}'"
 

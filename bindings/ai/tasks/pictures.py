@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 from bindings.ai.errors import bad_input
-from bindings.ai.inputs import images as image_input
 from bindings.ai.inputs.checks import Fields
+from bindings.ai.inputs.images import image_part
 from bindings.ai.inputs.text import text_generation
 from bindings.ai.tasks import checks as check
 from bindings.ai.tasks.registry import Job
@@ -27,7 +27,7 @@ async def answer(inputs: Any, job: Job) -> dict[str, Any]:
 
 
 def _as_chat(fields: Fields) -> Fields:
-    content = [image_input.part(fields["image"]), {"type": "text", "text": fields.get("prompt") or PROMPT}]
+    content = [image_part(fields["image"]), {"type": "text", "text": fields.get("prompt") or PROMPT}]
     others = {name: value for name, value in fields.items() if name not in ("image", "prompt", "stream", "raw")}
     return {"max_tokens": MAX_TOKENS, **others, "messages": [{"role": "user", "content": content}]}
 

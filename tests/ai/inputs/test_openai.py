@@ -116,14 +116,14 @@ def test_json_mode_does_not_stream_in_the_classic_form() -> None:
 )  # fmt: skip
 def test_an_answer_that_is_not_the_json_asked_for(answer: str, schema: Any) -> None:
     with pytest.raises(AiError) as caught:
-        json_mode.value(answer, schema)
+        json_mode.parsed(answer, schema)
     assert (caught.value.code, caught.value.status) == (5024, 400)
     assert caught.value.description == "JSON Mode couldn't be met"
 
 
 def test_a_pattern_of_the_schema_cannot_hold_the_server_up() -> None:
     with pytest.raises(AiError, match="5024"):
-        json_mode.value('{"a": "' + "a" * 64 + '!"}', {"properties": {"a": {"pattern": r"^(?=a)(a+)+\1$"}}})
+        json_mode.parsed('{"a": "' + "a" * 64 + '!"}', {"properties": {"a": {"pattern": r"^(?=a)(a+)+\1$"}}})
 
 
 def doubling(levels: int) -> Any:
@@ -139,19 +139,19 @@ def test_a_schema_without_end_is_left_to_the_engine() -> None:
     for hidden in (doubling(60), {**doubling(60), "$ref": "#/properties/const", "properties": {
             "const": {"$ref": "#/$defs/a0"}}}, {"$defs": doubling(60)["$defs"], "$ref": "#/%24defs/a0"},
             {"$defs": doubling(60)["$defs"], "$dynamicRef": "#/$defs/a0"}):  # fmt: skip
-        assert json_mode.value("{}", hidden) == {}
+        assert json_mode.parsed("{}", hidden) == {}
     with pytest.raises(AiError, match="5024"):
-        json_mode.value("{}", doubling(5))
+        json_mode.parsed("{}", doubling(5))
     twice = {"anyOf": [{"properties": {"a": {"$ref": "#"}}, "required": ["b"]}] * 2 + [{"type": "object"}]}
     deep = '{"a":' * 60 + "1" + "}" * 60
-    assert json_mode.value(deep, twice)["a"]
+    assert json_mode.parsed(deep, twice)["a"]
     assert "it is larger than 100000 bytes" in refused({**HI, "guided_json": {"description": "x" * 100_000}})
 
 
 def test_a_recursive_schema_is_kept_to() -> None:
-    assert json_mode.value('{"left": {"n": 1}, "right": {"left": {}}}', TREE)["left"] == {"n": 1}
+    assert json_mode.parsed('{"left": {"n": 1}, "right": {"left": {}}}', TREE)["left"] == {"n": 1}
     with pytest.raises(AiError, match="5024"):
-        json_mode.value('{"left": {"right": {"n": "one"}}}', TREE)
+        json_mode.parsed('{"left": {"right": {"n": "one"}}}', TREE)
 
 
 # Tools
