@@ -88,7 +88,7 @@ class AIService:
         By way of the batch queue, or through an AI Gateway, where that is asked for.
         """
         request_id, options = request_id or new_request_id(), options or {}
-        if self.batches is not None and not form and batch.concerns(inputs, options):
+        if self.batches is not None and not form and batch.is_batch(inputs, options):
             return await self.batches.answer(model, inputs, options, request_id)
         if self.gateways is not None and options.get("gateway"):
             call = GatewayCall(model, inputs, options, request_id, form, lambda: self._resolve(model).spec)

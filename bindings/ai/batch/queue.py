@@ -1,4 +1,4 @@
-"""Async batch: requests that wait their turn, and are asked about by their batch's id.
+"""Async batch: requests that wait their turn, and whose answers are fetched by their batch's id.
 
 Facts: docs/reference/workers-ai.md#batch.
 
@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from bindings.ai.answers.answer import RunAnswer, StreamStats
-from bindings.ai.batch.store import BatchStore, Outcome, Progress, QueueFull, Request
+from bindings.ai.batch.store import BatchStore, Outcome, Progress, QueuedRequest, QueueFull
 from bindings.ai.error_table import CAPACITY, TIMEOUT
 from bindings.ai.errors import AiError, bad_input, batch_lost, capacity, too_large
 from bindings.ai.gateway import options as gateway_options
@@ -28,16 +28,16 @@ from bindings.ai.gateway.options import Retries
 from bindings.ai.inputs.checks import mismatch
 from bindings.sqlite import StoreError
 
-LARGEST = 10_000_000  # bytes of a batch as JSON
-PASSING = frozenset({TIMEOUT.code, CAPACITY.code})  # failures that another attempt may not meet
-ATTEMPTS = Retries(max_attempts=5, retry_delay_ms=1000, backoff="exponential")
-PAUSE = 5.0  # seconds before a disk that is full or broken is tried again
+MAX_BATCH_BYTES = 10_000_000  # as JSON
+TRANSIENT_CODES = frozenset({TIMEOUT.code, CAPACITY.code})  # failures that another attempt may not meet
+RETRIES = Retries(max_attempts=5, retry_delay_ms=1000, backoff="exponential")
+DISK_RETRY_S = 5.0  # before a disk that is full or broken is tried again
 
 T = TypeVar("T")
 Run = Callable[..., Awaitable[RunAnswer]]
 
 
-def concerns(inputs: Any, options: Mapping[str, Any]) -> bool:
+def is_batch(inputs: object, options: Mapping[str, Any]) -> bool:
     """Whether a ``run`` puts requests into the queue or asks about some."""
     if str(options.get("queueRequest")).lower() == "true":  # requests writes Python's True into a query
         return True
@@ -51,7 +51,7 @@ class Batches:
         self, store: BatchStore, run: Run, check: Callable[[str], object], warn: Callable[[str], None]
     ) -> None:
         self._store, self._run, self._check, self._warn = store, run, check, warn
-        self._news = asyncio.Event()
+        self._changed = asyncio.Event()
         self._concurrency, self._running = 1, 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._dispatcher: asyncio.Task[None] | None = None
@@ -61,15 +61,15 @@ class Batches:
         self._concurrency = concurrency
         if self._dispatcher is None and self._store.exists:
             self._start()
-        self._news.set()
+        self._changed.set()
 
-    async def answer(self, model: str, inputs: Any, options: Mapping[str, Any], request_id: str) -> RunAnswer:
-        """Queue the requests, or tell how far they are. Raises AiError."""
+    async def answer(self, model: str, inputs: object, options: Mapping[str, Any], request_id: str) -> RunAnswer:
+        """Put the requests into the queue, or say how far a batch is. Raises AiError."""
         if not isinstance(inputs, dict):
             raise bad_input(mismatch("/", inputs, "object"))
         try:
-            asked = inputs.get("request_id")
-            result = await (self._told(model, asked) if asked else self._queued(model, inputs, options))
+            id = inputs.get("request_id")
+            result = await (self._status(model, id) if id else self._enqueue(model, inputs, options))
         except StoreError as error:
             self._warn(f"the batch queue cannot be used: {error}")
             raise batch_lost() from None
@@ -83,31 +83,33 @@ class Batches:
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._store.aclose()
 
-    # Asking
+    # What a client asks for
 
-    async def _queued(self, model: str, inputs: dict[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    async def _enqueue(self, model: str, inputs: dict[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
         self._check(model)
         requests = _requests(inputs)
-        kept = {name: value for name, value in options.items() if name != "queueRequest"}
-        if kept.get("gateway"):
-            gateway_options.parse(kept["gateway"])
+        stored = {name: value for name, value in options.items() if name != "queueRequest"}
+        if stored.get("gateway"):
+            gateway_options.parse(stored["gateway"])
         id = str(uuid.uuid4())
         try:
-            await self._store.add(id, model, kept, requests)
+            await self._store.add(id, model, stored, requests)
         except QueueFull:
             raise capacity() from None
         if self._dispatcher is None:
             self._start()
-        self._news.set()
+        self._changed.set()
         return {"status": "queued", "request_id": id, "model": model}
 
-    async def _told(self, model: str, id: Any) -> dict[str, Any]:
+    async def _status(self, model: str, id: object) -> dict[str, Any]:
         if not isinstance(id, str):
             raise bad_input(mismatch("/request_id", id, "string"))
         progress = await self._store.progress(id, model) if self._store.exists else None
         if progress is None:
             raise bad_input(f"no batch of {model} has the request_id '{id[:64]}'; ended ones are kept for a day")
-        return _ended(progress) if progress.outcomes else {"status": progress.status, "request_id": id, "model": model}
+        return (
+            _responses(progress) if progress.outcomes else {"status": progress.status, "request_id": id, "model": model}
+        )
 
     # Running
 
@@ -116,16 +118,16 @@ class Batches:
 
     async def _dispatch(self) -> None:
         """Start a request whenever there is one and fewer than the allowed number run."""
-        await self._persistently(self._store.resume)
+        await self._until_the_disk_works(self._store.resume)
         while True:
-            self._news.clear()
-            request = await self._persistently(self._store.next) if self._running < self._concurrency else None
+            self._changed.clear()
+            request = await self._until_the_disk_works(self._store.next) if self._running < self._concurrency else None
             if request is None:
-                await self._news.wait()
+                await self._changed.wait()
             else:
                 self._begin(request)
 
-    def _begin(self, request: Request) -> None:
+    def _begin(self, request: QueuedRequest) -> None:
         self._running += 1
         task = asyncio.get_running_loop().create_task(self._serve(request))
         self._tasks.add(task)
@@ -134,13 +136,13 @@ class Batches:
     def _served(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         self._running -= 1
-        self._news.set()
+        self._changed.set()
 
-    async def _serve(self, request: Request) -> None:
+    async def _serve(self, request: QueuedRequest) -> None:
         outcome = await self._outcome(request)
-        await self._persistently(lambda: self._store.end(request, outcome))
+        await self._until_the_disk_works(lambda: self._store.end(request, outcome))
 
-    async def _outcome(self, request: Request) -> Outcome:
+    async def _outcome(self, request: QueuedRequest) -> Outcome:
         inputs = {name: value for name, value in request.inputs.items() if name != "external_reference"}
         entry = {
             "id": request.number,
@@ -150,35 +152,35 @@ class Batches:
         }
         request_id = str(uuid.uuid4())
         try:
-            answer = await self._attempts(request, inputs, request_id)
+            answer = await self._with_retries(request, inputs, request_id)
         except AiError as error:
             return Outcome({**entry, "error": error.envelope(request_id)["errors"][0]})
         stats = answer.stats
         return Outcome({**entry, "result": answer.json, "success": True}, stats.prompt_tokens, stats.tokens)
 
-    async def _attempts(self, request: Request, inputs: dict[str, Any], request_id: str) -> RunAnswer:
+    async def _with_retries(self, request: QueuedRequest, inputs: dict[str, Any], request_id: str) -> RunAnswer:
         attempt = 1
         while True:
             try:
                 answer = await self._run(request.model, inputs, request.options, request_id=request_id)
-                return await _without_stream(answer)
+                return await _whole(answer)
             except AiError as error:
-                if error.code not in PASSING or attempt >= ATTEMPTS.max_attempts:
+                if error.code not in TRANSIENT_CODES or attempt >= RETRIES.max_attempts:
                     raise
-            await asyncio.sleep(ATTEMPTS.delay(attempt))
+            await asyncio.sleep(RETRIES.delay(attempt))
             attempt += 1
 
-    async def _persistently(self, work: Callable[[], Awaitable[T]]) -> T:
+    async def _until_the_disk_works(self, work: Callable[[], Awaitable[T]]) -> T:
         """``work`` done, however long the disk is in trouble; meanwhile nothing new is begun."""
-        told = ""
+        warned = ""
         while True:
             try:
                 return await work()
             except StoreError as error:
-                if str(error) != told:
-                    told = str(error)
+                if str(error) != warned:
+                    warned = str(error)
                     self._warn(f"the batch queue waits: {error}")
-            await asyncio.sleep(PAUSE)
+            await asyncio.sleep(DISK_RETRY_S)
 
 
 def _requests(inputs: dict[str, Any]) -> list[dict[str, Any]]:
@@ -191,12 +193,12 @@ def _requests(inputs: dict[str, Any]) -> list[dict[str, Any]]:
         raise bad_input("Length of '/requests' must be >= 1")
     for number, request in enumerate(requests):
         _check(request, f"/requests/{number}")
-    if len(msgspec.json.encode(requests)) > LARGEST:
+    if len(msgspec.json.encode(requests)) > MAX_BATCH_BYTES:
         raise too_large()
     return requests
 
 
-def _check(request: Any, at: str) -> None:
+def _check(request: object, at: str) -> None:
     if not isinstance(request, dict):
         raise bad_input(mismatch(at, request, "object"))
     if request.get("stream") in (True, "true"):
@@ -208,12 +210,12 @@ def _check(request: Any, at: str) -> None:
         raise bad_input(f"'{at}' is itself a batch")
 
 
-def _ended(progress: Progress) -> dict[str, Any]:
+def _responses(progress: Progress) -> dict[str, Any]:
     counts = {"prompt_tokens": progress.prompt_tokens, "completion_tokens": progress.tokens}
     return {"responses": list(progress.outcomes), "usage": {**counts, "total_tokens": sum(counts.values())}}
 
 
-async def _without_stream(answer: RunAnswer) -> RunAnswer:
+async def _whole(answer: RunAnswer) -> RunAnswer:
     """Some inputs make a stream of their own accord; there is nobody to read it."""
     if answer.stream is not None:
         async with aclosing(answer.stream):
@@ -221,4 +223,4 @@ async def _without_stream(answer: RunAnswer) -> RunAnswer:
     return answer
 
 
-__all__ = ["Batches", "concerns"]
+__all__ = ["Batches", "is_batch"]

@@ -1,7 +1,7 @@
 """The batch queue's SQLite file: batches, their requests, and what came of each.
 
 A request waits (0), runs (1) or has ended (2). One that ran when its supervisor ended waits again. Ended
-batches are kept for ``RETENTION`` seconds, or until their room is needed.
+batches are kept for ``RETENTION_S`` seconds, or until their room is needed.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ import msgspec
 
 from bindings.sqlite import Database, used
 
-RETENTION = 24 * 3600.0
-LIMIT = 512 << 20  # bytes of the whole file: requests that wait and answers that nobody has fetched
+RETENTION_S = 24 * 3600.0
+MAX_FILE_BYTES = 512 << 20  # of the whole file: requests that wait and answers that nobody has fetched
 
-STEPS = [
+SCHEMA = [
     """
     CREATE TABLE batch (
       id TEXT PRIMARY KEY, model TEXT NOT NULL, options BLOB NOT NULL, created REAL NOT NULL, started REAL, ended REAL
@@ -35,6 +35,7 @@ STEPS = [
     """
 ]
 
+_Row = tuple[int, str, int, str, bytes, bytes]  # seq, batch, number, model, options, inputs
 _encode, _decode = msgspec.json.encode, msgspec.json.decode  # msgpack has no numbers beyond 64 bits
 
 
@@ -43,8 +44,8 @@ class QueueFull(Exception):
 
 
 @dataclass(frozen=True)
-class Request:
-    """One request that is to be run now."""
+class QueuedRequest:
+    """One request of a batch, which is to be run now."""
 
     seq: int
     batch: str
@@ -76,8 +77,8 @@ class Progress:
 class BatchStore:
     """Each method is one transaction; all raise StoreError when the file cannot be used."""
 
-    def __init__(self, file: Path, limit: int = LIMIT) -> None:
-        self._database, self._limit = Database(file, STEPS), limit
+    def __init__(self, file: Path, limit: int = MAX_FILE_BYTES) -> None:
+        self._database, self._limit = Database(file, SCHEMA), limit
         self.aclose = self._database.aclose
 
     @property
@@ -95,11 +96,11 @@ class BatchStore:
 
         await self._database.do(work)
 
-    async def next(self) -> Request | None:
+    async def next(self) -> QueuedRequest | None:
         """The request that has waited longest, which runs from here on."""
 
-        def work(db: sqlite3.Connection) -> Any:
-            row = db.execute(
+        def work(db: sqlite3.Connection) -> _Row | None:
+            row: _Row | None = db.execute(
                 "SELECT seq, batch, number, model, options, inputs FROM request JOIN batch ON batch.id = batch"
                 " WHERE state = 0 ORDER BY seq LIMIT 1"
             ).fetchone()
@@ -112,9 +113,9 @@ class BatchStore:
         if row is None:
             return None
         seq, batch, number, model, options, inputs = row
-        return Request(seq, batch, number, model, _decode(options), _decode(inputs))
+        return QueuedRequest(seq, batch, number, model, _decode(options), _decode(inputs))
 
-    async def end(self, request: Request, outcome: Outcome) -> None:
+    async def end(self, request: QueuedRequest, outcome: Outcome) -> None:
         """Write it down; the request itself is not needed any more."""
         entry = _encode(outcome.entry)
 
@@ -140,12 +141,12 @@ class BatchStore:
 
         def work(db: sqlite3.Connection) -> None:
             db.execute("UPDATE request SET state = 0 WHERE state = 1")
-            db.execute("DELETE FROM batch WHERE ended < ?", (time.time() - RETENTION,))
+            db.execute("DELETE FROM batch WHERE ended < ?", (time.time() - RETENTION_S,))
 
         await self._database.do(work)
 
     def _make_room(self, db: sqlite3.Connection) -> None:
-        db.execute("DELETE FROM batch WHERE ended < ?", (time.time() - RETENTION,))
+        db.execute("DELETE FROM batch WHERE ended < ?", (time.time() - RETENTION_S,))
         oldest = "DELETE FROM batch WHERE id = (SELECT id FROM batch WHERE ended NOTNULL ORDER BY ended LIMIT 1)"
         while used(db) > self._limit:
             if not db.execute(oldest).rowcount:
@@ -153,10 +154,10 @@ class BatchStore:
 
 
 def _progress(db: sqlite3.Connection, id: str, model: str) -> Progress | None:
-    found = db.execute("SELECT started, ended FROM batch WHERE id = ? AND model = ?", (id, model)).fetchone()
-    if found is None:
+    row = db.execute("SELECT started, ended FROM batch WHERE id = ? AND model = ?", (id, model)).fetchone()
+    if row is None:
         return None
-    started, ended = found
+    started, ended = row
     if ended is None:
         return Progress("queued" if started is None else "running")
     rows = db.execute("SELECT outcome, prompt_tokens, tokens FROM request WHERE batch = ? ORDER BY number", (id,))
@@ -164,4 +165,4 @@ def _progress(db: sqlite3.Connection, id: str, model: str) -> Progress | None:
     return Progress("completed", [_decode(outcome) for outcome in outcomes], sum(prompt_tokens), sum(tokens))
 
 
-__all__ = ["BatchStore", "Outcome", "QueueFull", "Request"]
+__all__ = ["BatchStore", "Outcome", "QueueFull", "QueuedRequest"]

@@ -16,12 +16,12 @@ import msgspec
 from bindings.ai.errors import AiError, bad_input
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
-RANK = 32
+MAX_RANK = 32
 FAMILIES = ("mistral", "gemma", "llama")
 QUANTIZED = ("awq", "gptq", "gguf", "bnb", "4bit", "8bit", "int4", "int8")
-CONFIG_BYTES = 1_000_000
-HEADER_BYTES = 25_000_000  # safetensors' own limit is 100 MB
-SIZES = {
+MAX_CONFIG_BYTES = 1_000_000
+MAX_HEADER_BYTES = 25_000_000  # safetensors' own limit is 100 MB
+ELEMENT_BYTES = {
     "F64": 8,
     "F32": 4,
     "F16": 2,
@@ -34,19 +34,19 @@ SIZES = {
     "I8": 1,
     "U8": 1,
     "BOOL": 1,
-}  # bytes per element
+}
 
 
 def check_config(file: Path, base: str) -> None:
     """Raises AiError 5006: no LoRA adapter's, rank over 32, or made for another kind of model than ``base``."""
-    if file.stat().st_size > CONFIG_BYTES:
-        raise _wrong(CONFIG, f"has more than {CONFIG_BYTES} bytes")
+    if file.stat().st_size > MAX_CONFIG_BYTES:
+        raise _wrong(CONFIG, f"has more than {MAX_CONFIG_BYTES} bytes")
     config = _object(file.read_bytes(), CONFIG)
     if config.get("peft_type", "LORA") != "LORA":
         raise _wrong(CONFIG, "'peft_type' must be 'LORA'")
     rank, family = config.get("r"), config.get("model_type")
-    if not isinstance(rank, int) or isinstance(rank, bool) or not 1 <= rank <= RANK:
-        raise _wrong(CONFIG, f"the rank 'r' must be 1 to {RANK}, not {_short(rank)}")
+    if not isinstance(rank, int) or isinstance(rank, bool) or not 1 <= rank <= MAX_RANK:
+        raise _wrong(CONFIG, f"the rank 'r' must be 1 to {MAX_RANK}, not {_short(rank)}")
     if family not in FAMILIES:
         raise _wrong(CONFIG, f"'model_type' must be one of '{', '.join(FAMILIES)}', not {_short(family)}")
     _check_base(family, str(config.get("base_model_name_or_path", "")).lower(), base)
@@ -65,7 +65,7 @@ def check_weights(file: Path, base: str) -> None:
     size = file.stat().st_size
     with file.open("rb") as content:
         length = int.from_bytes(content.read(8), "little")
-        if not 2 <= length <= min(HEADER_BYTES, size - 8):
+        if not 2 <= length <= min(MAX_HEADER_BYTES, size - 8):
             raise _wrong(WEIGHTS, "is not a safetensors file")
         header = _object(content.read(length), WEIGHTS)
     tensors = {name: _tensor(value) for name, value in header.items() if name != "__metadata__"}
@@ -80,16 +80,16 @@ class _Tensor(msgspec.Struct):
     data_offsets: tuple[int, int]
 
 
-def _tensor(entry: Any) -> _Tensor:
+def _tensor(entry: object) -> _Tensor:
     try:
-        found = msgspec.convert(entry, _Tensor)
+        tensor = msgspec.convert(entry, _Tensor)
     except msgspec.ValidationError as error:
         raise _wrong(WEIGHTS, f"a tensor's entry is malformed: {error}") from None
-    if found.dtype not in SIZES or any(number < 1 for number in found.shape):
-        raise _wrong(WEIGHTS, f"a tensor has the type {_short(found.dtype)} and the shape {_short(found.shape)}")
-    if len(found.shape) == 2 and min(found.shape) > RANK:
-        raise _wrong(WEIGHTS, f"a tensor of shape {found.shape} has a rank over {RANK}")
-    return found
+    if tensor.dtype not in ELEMENT_BYTES or any(number < 1 for number in tensor.shape):
+        raise _wrong(WEIGHTS, f"a tensor has the type {_short(tensor.dtype)} and the shape {_short(tensor.shape)}")
+    if len(tensor.shape) == 2 and min(tensor.shape) > MAX_RANK:
+        raise _wrong(WEIGHTS, f"a tensor of shape {tensor.shape} has a rank over {MAX_RANK}")
+    return tensor
 
 
 def _check_places(tensors: Mapping[str, _Tensor], size: int) -> None:
@@ -97,7 +97,7 @@ def _check_places(tensors: Mapping[str, _Tensor], size: int) -> None:
     end = 0
     for tensor in sorted(tensors.values(), key=lambda tensor: tensor.data_offsets):
         start, stop = tensor.data_offsets
-        if start != end or stop - start != SIZES[tensor.dtype] * math.prod(tensor.shape):
+        if start != end or stop - start != ELEMENT_BYTES[tensor.dtype] * math.prod(tensor.shape):
             raise _wrong(WEIGHTS, "its tensors do not lie one after another")
         end = stop
     if end != size:
@@ -115,7 +115,7 @@ def _wrong(name: str, what: str) -> AiError:
     return bad_input(f"{name}: {what}")
 
 
-def _short(value: Any) -> str:
+def _short(value: object) -> str:
     return repr(value)[:80]
 
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 from bindings.ai.error_table import TOO_LARGE
 from bindings.ai.errors import AiError, bad_input, too_large
 from runtime.errors import RequestError
 
-BATCH = 1 << 20  # bytes handed to the thread that parses and writes
-FIELD_BYTES = 1000  # of a field that is not the file; only its name is read
+if TYPE_CHECKING:
+    from python_multipart.multipart import MultipartCallbacks
+
+T = TypeVar("T")
+BATCH_BYTES = 1 << 20  # handed to the thread that parses and writes
+MAX_FIELD_BYTES = 1000  # of a field that is not the file; only its name is read
 
 
 async def receive(chunks: AsyncIterator[bytes], content_type: str, file: Path, limit: int) -> str:
@@ -32,7 +36,7 @@ async def _batches(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     try:
         async for chunk in chunks:
             held += chunk
-            if len(held) >= BATCH:
+            if len(held) >= BATCH_BYTES:
                 yield bytes(held)
                 held.clear()
     except RequestError as error:
@@ -73,7 +77,7 @@ class _Form:
             raise bad_input("required properties at '/' are 'file_name,file'")
         return self._name.decode("utf-8", "replace")
 
-    def _callbacks(self) -> Any:
+    def _callbacks(self) -> MultipartCallbacks:
         return {
             "on_part_begin": self._begin,
             "on_header_field": self._on_header,
@@ -113,14 +117,14 @@ class _Form:
             self._out.write(data[start:end])
         elif self._part == "file_name":
             self._name += data[start:end]
-            if len(self._name) > FIELD_BYTES:
-                raise bad_input(f"file_name has more than {FIELD_BYTES} bytes")
+            if len(self._name) > MAX_FIELD_BYTES:
+                raise bad_input(f"file_name has more than {MAX_FIELD_BYTES} bytes")
 
     def _on_end(self) -> None:
         self._ended = True
 
 
-def _parsed(step: Any) -> Any:
+def _parsed(step: Callable[[], T]) -> T:
     from python_multipart.exceptions import FormParserError
 
     try:

@@ -26,10 +26,10 @@ from bindings.ai.finetunes import adapter, form_file
 from bindings.ai.finetunes.adapters import refuse_without_lora
 from bindings.sqlite import Database, StoreError
 
-MOST = 30  # adapters
-LIMIT = 500_000_000  # bytes of one file
-LENGTH = 512  # characters of a name or a description
-STEPS = [
+MAX_FINETUNES = 30
+MAX_FILE_BYTES = 500_000_000
+MAX_TEXT = 512  # characters of a name or a description
+SCHEMA = [
     """CREATE TABLE finetune (
         id TEXT PRIMARY KEY, model TEXT NOT NULL, name TEXT UNIQUE NOT NULL, description TEXT NOT NULL,
         public INTEGER NOT NULL, created_at TEXT NOT NULL, modified_at TEXT NOT NULL, version TEXT NOT NULL)"""
@@ -48,7 +48,7 @@ class Finetunes:
 
     def __init__(self, folder: Path, warn: Callable[[str], None]) -> None:
         self._folder, self._warn = folder, warn
-        self._database = Database(folder / "finetunes.sqlite", STEPS)
+        self._database = Database(folder / "finetunes.sqlite", SCHEMA)
 
     async def aclose(self) -> None:
         await self._database.aclose()
@@ -65,7 +65,7 @@ class Finetunes:
         refuse_without_lora(model)
         row = _new(model, fields)
         await self._do(lambda db: _insert(db, row))
-        return shown(row)
+        return client_row(row)
 
     async def listed(
         self, *, public: bool = False, order: str = "created_at", limit: int = -1, offset: int = 0
@@ -74,7 +74,7 @@ class Finetunes:
         assert order in ORDERS
         query = f"SELECT * FROM finetune WHERE public >= ? ORDER BY {order}, id LIMIT ? OFFSET ?"
         rows = await self._do(lambda db: _rows(db.execute(query, (public, limit, offset))))
-        return [shown(row) for row in rows]
+        return [client_row(row) for row in rows]
 
     async def get(self, id: str) -> Row:
         """The fine-tune of this id or name. Raises AiError 3042."""
@@ -93,7 +93,7 @@ class Finetunes:
         part = place / f"{uuid.uuid4()}.part"
         await asyncio.to_thread(place.mkdir, parents=True, exist_ok=True)
         try:
-            name = await form_file.receive(chunks, content_type, part, LIMIT)
+            name = await form_file.receive(chunks, content_type, part, MAX_FILE_BYTES)
             if name not in adapter.CHECKS:
                 raise bad_input(f"file_name must be one of '{', '.join(adapter.CHECKS)}'")
             await asyncio.to_thread(adapter.CHECKS[name], part, row["model"])
@@ -132,7 +132,7 @@ class Finetunes:
             shutil.rmtree(old, ignore_errors=True)
 
 
-def shown(row: Row) -> Row:
+def client_row(row: Row) -> Row:
     """A row as clients see it."""
     return {name: value for name, value in row.items() if name != "version"}
 
@@ -160,15 +160,15 @@ def _text(fields: Mapping[str, Any], name: str) -> str:
     value = fields.get(name)
     if value is None:
         return ""
-    if not isinstance(value, str) or len(value) > LENGTH or not value.isprintable():
-        raise bad_input(f"'/{name}' must be a string of at most {LENGTH} printable characters")
+    if not isinstance(value, str) or len(value) > MAX_TEXT or not value.isprintable():
+        raise bad_input(f"'/{name}' must be a string of at most {MAX_TEXT} printable characters")
     return value
 
 
 def _insert(db: sqlite3.Connection, row: Row) -> None:
     [count] = db.execute("SELECT count(*) FROM finetune").fetchone()
-    if count >= MOST:
-        raise bad_input(f"there are {MOST} finetunes already, which is the most; delete one")
+    if count >= MAX_FINETUNES:
+        raise bad_input(f"there are {MAX_FINETUNES} finetunes already, which is the most; delete one")
     if db.execute("SELECT 1 FROM finetune WHERE name = ?", (row["name"],)).fetchone():
         raise bad_input(f"a finetune named '{row['name']}' exists already")
     db.execute(f"INSERT INTO finetune VALUES ({', '.join(f':{name}' for name in row)})", row)
@@ -191,4 +191,4 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-__all__ = ["LIMIT", "ORDERS", "Finetunes", "shown"]
+__all__ = ["MAX_FILE_BYTES", "ORDERS", "Finetunes", "client_row"]

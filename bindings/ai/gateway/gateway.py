@@ -22,20 +22,20 @@ from bindings.ai.answers.answer import RunAnswer, StreamStats, TokenStream
 from bindings.ai.answers.sse import DONE
 from bindings.ai.errors import AiError, rate_limited, timed_out
 from bindings.ai.gateway import options as gateway_options
-from bindings.ai.gateway.log import HEAD, Log
-from bindings.ai.gateway.options import KEYED_TTL, GatewayOptions, GatewaySettings
+from bindings.ai.gateway.log import HEAD_BYTES, Log
+from bindings.ai.gateway.options import KEYED_TTL_S, GatewayOptions, GatewaySettings
 from bindings.ai.gateway.rate import RateLimit
-from bindings.ai.gateway.store import Cached, GatewayStore, LogSlot
+from bindings.ai.gateway.store import CachedAnswer, CacheSlot, GatewayStore
 
-Make = Callable[[], Awaitable[RunAnswer]]
-RETRIED = frozenset({408, 429})  # and 5xx: another attempt at anything else would end the same way
+Make = Callable[[], Awaitable[RunAnswer]]  # asks the model
+RETRIED_STATUSES = frozenset({408, 429})  # and 5xx: another attempt at anything else would end the same way
 
 
 @dataclass(frozen=True)
 class GatewayCall:
-    """One ``run``. ``identity()``: what would answer it, engine and weights; part of what makes two alike.
+    """One ``run``. ``identity()``: what would answer it, engine and weights: only the same ones share a cached answer.
 
-    Raises AiError for a model there is not.
+    ``identity`` raises AiError for a model there is not.
     """
 
     model: str
@@ -55,16 +55,16 @@ class Gateways:
         self._limits: dict[tuple[str, GatewaySettings], RateLimit] = {}
 
     async def run(self, call: GatewayCall, make: Make) -> RunAnswer:
-        """The answer ``make`` gives, or one it gave before. Raises AiError, its ``headers`` naming the log."""
+        """The answer that ``make`` gives, or a cached one. Raises AiError, its ``headers`` naming the log."""
         options = gateway_options.parse(call.options["gateway"])
         settings = self._settings.get(options.id, GatewaySettings())
-        log = Log(self.store, call.model, call.inputs, options, _wanted(options.collect_log, settings.collect_logs))
+        log = Log(self.store, call.model, call.inputs, options, _collects(options, settings))
         try:
-            self._admit(options.id, settings)
+            self._check_rate(options.id, settings)
             slot = self._slot(call, options, settings)
             if slot is not None and (hit := await slot.find()) is not None:
-                return await _Passage(log, slot, hit=True).out(_replayed(hit, call))
-            return await _Passage(log, slot).out(await _attempts(make, options))
+                return await _Recorder(log, slot, hit=True).record(_cached_answer(hit, call))
+            return await _Recorder(log, slot).record(await _with_retries(make, options))
         except AiError as error:
             log.refused(error)
             error.headers = log.headers
@@ -77,7 +77,7 @@ class Gateways:
     async def aclose(self) -> None:
         await self.store.aclose()
 
-    def _admit(self, name: str, settings: GatewaySettings) -> None:
+    def _check_rate(self, name: str, settings: GatewaySettings) -> None:
         if settings.rate_limiting_limit is None:
             return
         limit = self._limits.get((name, settings))
@@ -90,21 +90,21 @@ class Gateways:
         if not limit.admits(time.monotonic()):
             raise rate_limited()
 
-    def _slot(self, call: GatewayCall, options: GatewayOptions, settings: GatewaySettings) -> LogSlot | None:
-        """Where the answer is kept; None: look for none, and keep none."""
-        ttl = options.cache_ttl or settings.cache_ttl or (KEYED_TTL if options.cache_key else None)
-        return None if options.skip_cache or ttl is None else LogSlot(self.store, _key(call, options), ttl)
+    def _slot(self, call: GatewayCall, options: GatewayOptions, settings: GatewaySettings) -> CacheSlot | None:
+        """Where the answer is cached; None: neither read nor write the cache."""
+        ttl = options.cache_ttl or settings.cache_ttl or (KEYED_TTL_S if options.cache_key else None)
+        return None if options.skip_cache or ttl is None else CacheSlot(self.store, _cache_key(call, options), ttl)
 
 
 @dataclass(frozen=True)
-class _Passage:
-    """An answer on its way out: logged, and kept in ``slot`` when it is new and turns out good and whole."""
+class _Recorder:
+    """Logs an answer on its way out, and caches it in ``slot`` when it is new and turns out good and whole."""
 
     log: Log
-    slot: LogSlot | None
+    slot: CacheSlot | None
     hit: bool = False
 
-    async def out(self, answer: RunAnswer) -> RunAnswer:
+    async def record(self, answer: RunAnswer) -> RunAnswer:
         if self.slot is not None:
             self.log.headers["cf-aig-cache-status"] = "HIT" if self.hit else "MISS"
         answered = replace(answer, headers={**answer.headers, **self.log.headers})
@@ -121,7 +121,7 @@ class _Passage:
     async def _events(self, answer: RunAnswer, stream: TokenStream) -> AsyncGenerator[bytes, None]:
         """The events as they are, remembered. The first item is empty."""
         chunks: list[bytes] = []
-        whole, size, room = False, 0, max(HEAD, self.slot.store.largest if self.slot else 0)
+        whole, size, room = False, 0, max(HEAD_BYTES, self.slot.store.largest if self.slot else 0)
         try:
             async with aclosing(stream):
                 yield b""
@@ -139,24 +139,24 @@ class _Passage:
     def _keep(self, answer: RunAnswer, **content: Any) -> None:
         if self.slot is not None and not self.hit:
             headers = {name: value for name, value in answer.headers.items() if name != "cf-ai-req-id"}
-            self.slot.keep(Cached(headers, answer.stats.tokens, answer.stats.prompt_tokens, **content))
+            self.slot.keep(CachedAnswer(headers, answer.stats.tokens, answer.stats.prompt_tokens, **content))
 
 
-async def _attempts(make: Make, options: GatewayOptions) -> RunAnswer:
+async def _with_retries(make: Make, options: GatewayOptions) -> RunAnswer:
     """The first good answer within the attempts there are; else the last error."""
     attempt = 1
     while True:
         try:
-            return await _within(make, options.request_timeout_ms)
+            return await _with_timeout(make, options.request_timeout_ms)
         except AiError as error:
-            if attempt >= options.retries.max_attempts or not (error.status in RETRIED or error.status >= 500):
+            if attempt >= options.retries.max_attempts or not (error.status in RETRIED_STATUSES or error.status >= 500):
                 raise
         await asyncio.sleep(options.retries.delay(attempt))
         attempt += 1
 
 
-async def _within(make: Make, milliseconds: float | None) -> RunAnswer:
-    """``make`` must have an answer, or the first byte of a stream, in time."""
+async def _with_timeout(make: Make, milliseconds: float | None) -> RunAnswer:
+    """The answer, or a stream that has its first byte. Raises AiError when that takes longer than ``milliseconds``."""
     if milliseconds is None:
         return await make()
     try:
@@ -166,36 +166,36 @@ async def _within(make: Make, milliseconds: float | None) -> RunAnswer:
         raise timed_out(milliseconds) from None
 
 
-def _replayed(hit: Cached, call: GatewayCall) -> RunAnswer:
-    """A kept answer, its stream a stream again, event by event."""
+def _cached_answer(hit: CachedAnswer, call: GatewayCall) -> RunAnswer:
+    """The answer out of the cache; what was a stream is one again, event by event."""
     stats = StreamStats(call.model, tokens=hit.tokens, prompt_tokens=hit.prompt_tokens, finish_reason="stop")
     headers = {**hit.headers, "cf-ai-req-id": call.request_id}
     if hit.chunks is None:
         return RunAnswer(headers, stats, json=msgspec.json.decode(hit.json))
-    return RunAnswer(headers, stats, stream=TokenStream(_again(hit.chunks), stats))
+    return RunAnswer(headers, stats, stream=TokenStream(_replay(hit.chunks), stats))
 
 
-async def _again(chunks: list[bytes]) -> AsyncGenerator[bytes, None]:
+async def _replay(chunks: list[bytes]) -> AsyncGenerator[bytes, None]:
     for chunk in chunks:
         yield chunk
 
 
-def _key(call: GatewayCall, options: GatewayOptions) -> bytes:
-    """What two requests must share for one answer: all of it, or the ``cacheKey`` they were given.
+def _cache_key(call: GatewayCall, options: GatewayOptions) -> bytes:
+    """What two requests must share to get one answer: everything, or the ``cacheKey`` that both name.
 
     A key never makes a stream of a whole answer, nor one model's answer another's.
     """
-    beside = {name: value for name, value in call.options.items() if name not in ("gateway", "tags")}
+    others = {name: value for name, value in call.options.items() if name not in ("gateway", "tags")}
     if options.cache_key is None:
-        alike: Any = [call.inputs, beside]
+        same: Any = [call.inputs, others]
     else:
-        alike = [options.cache_key, isinstance(call.inputs, dict) and call.inputs.get("stream") in (True, "true")]
-    content = [options.id, call.model, call.form, call.identity(), options.cache_key is None, alike]
+        same = [options.cache_key, isinstance(call.inputs, dict) and call.inputs.get("stream") in (True, "true")]
+    content = [options.id, call.model, call.form, call.identity(), options.cache_key is None, same]
     return hashlib.sha256(msgspec.json.encode(content, order="deterministic")).digest()
 
 
-def _wanted(asked: bool | None, usual: bool) -> bool:
-    return usual if asked is None else asked
+def _collects(options: GatewayOptions, settings: GatewaySettings) -> bool:
+    return settings.collect_logs if options.collect_log is None else options.collect_log
 
 
 __all__ = ["GatewayCall", "Gateways"]

@@ -16,10 +16,10 @@ import msgspec
 
 from bindings.ai.answers.answer import StreamStats
 from bindings.ai.errors import AiError, bad_input
-from bindings.ai.gateway.options import METADATA, GatewayOptions, Scalar
+from bindings.ai.gateway.options import MAX_METADATA, GatewayOptions, Scalar
 from bindings.ai.gateway.store import GatewayStore
 
-HEAD = 4096  # bytes of a request, and of its answer, that a log shows
+HEAD_BYTES = 4096  # of a request, and of its answer, that a log shows
 PROVIDER = "workers-ai"
 
 
@@ -37,12 +37,12 @@ class Log:
     ``headers`` go with the answer, whether it is good or not.
     """
 
-    def __init__(self, store: GatewayStore, model: str, inputs: Any, options: GatewayOptions, wanted: bool) -> None:
+    def __init__(self, store: GatewayStore, model: str, inputs: Any, options: GatewayOptions, collected: bool) -> None:
         self._store, self._model, self._inputs, self._options = store, model, inputs, options
         self._started, self._at = time.perf_counter(), datetime.now(UTC)
-        self._id = uuid.uuid4().hex if wanted else ""
+        self._id = uuid.uuid4().hex if collected else ""
         self.headers = {"cf-aig-step": "0"}
-        if wanted:
+        if collected:
             self.headers["cf-aig-log-id"] = self._id
         if options.event_id is not None:
             self.headers["cf-aig-event-id"] = options.event_id
@@ -62,7 +62,7 @@ class Log:
     def ended(self, stats: StreamStats, chunks: list[bytes], size: int, whole: bool) -> None:
         """A stream, to its end or not: ``size`` bytes of it, the first of which are in ``chunks``."""
         if self._id:
-            head = b"".join(islice(chunks, HEAD))
+            head = b"".join(islice(chunks, HEAD_BYTES))
             self._write({"success": whole, "duration": self._duration()} | _response(head, size) | _tokens(stats))
 
     def refused(self, error: AiError) -> None:
@@ -87,9 +87,9 @@ class Log:
             "request_content_type": "application/json",
             "request_size": len(body),
             "request_head": _head(body),
-            "request_head_complete": len(body) <= HEAD,
+            "request_head_complete": len(body) <= HEAD_BYTES,
             "event_id": self._options.event_id,
-            "metadata": dict(islice(self._options.metadata.items(), METADATA)),
+            "metadata": dict(islice(self._options.metadata.items(), MAX_METADATA)),
         }
 
     def _outcome(self, status: int, kind: str, *, cached: bool) -> dict[str, Any]:
@@ -122,11 +122,11 @@ def _tokens(stats: StreamStats) -> dict[str, int]:
 
 
 def _response(head: bytes, size: int) -> dict[str, Any]:
-    return {"response_size": size, "response_head": _head(head), "response_head_complete": size <= HEAD}
+    return {"response_size": size, "response_head": _head(head), "response_head_complete": size <= HEAD_BYTES}
 
 
 def _head(body: bytes) -> str:
-    return body[:HEAD].decode("utf-8", "replace")
+    return body[:HEAD_BYTES].decode("utf-8", "replace")
 
 
 __all__ = ["Log", "parse_patch"]

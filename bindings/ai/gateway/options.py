@@ -1,4 +1,4 @@
-"""What a request asks of an AI Gateway: ``options.gateway`` of the binding, ``cf-aig-*`` headers of REST.
+"""A request's options for an AI Gateway: ``options.gateway`` of the binding, ``cf-aig-*`` headers of REST.
 
 Facts: docs/reference/workers-ai.md#ai-gateway.
 
@@ -17,14 +17,14 @@ from bindings.ai.errors import AiError, bad_input
 from bindings.ai.settings import AISettings
 from runtime.config import Config
 
-MONTH = 31 * 24 * 3600
-DEFAULT = "default"  # the gateway meant by headers that name none
-METADATA = 5  # entries that are kept; upstream drops the others as well
-KEYED_TTL = 300  # seconds a cached answer lives when a cacheKey is given and nothing else says
-PREFIX = b"cf-aig-"
+MONTH_S = 31 * 24 * 3600
+DEFAULT_GATEWAY = "default"  # the gateway meant by headers that name none
+MAX_METADATA = 5  # entries; upstream drops the others as well
+KEYED_TTL_S = 300  # how long a cached answer lives when a cacheKey is given and nothing else says
+HEADER_PREFIX = b"cf-aig-"
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
-Ttl = Annotated[int, msgspec.Meta(ge=60, le=MONTH)]
+Ttl = Annotated[int, msgspec.Meta(ge=60, le=MONTH_S)]
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=1024)]
 Scalar = str | int | float | bool
 
@@ -66,7 +66,7 @@ class GatewaySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rate_limiting_technique: Literal["fixed", "sliding"] = "fixed"
 
 
-def parse(value: Any) -> GatewayOptions:
+def parse(value: object) -> GatewayOptions:
     """``options.gateway``. Raises AiError 5006."""
     try:
         return msgspec.convert(_without_nulls(value), GatewayOptions)
@@ -76,22 +76,22 @@ def parse(value: Any) -> GatewayOptions:
 
 def settings(config: Config) -> Mapping[str, GatewaySettings]:
     """Every ``[pilot.gateways.NAME]``. Raises ConfigError."""
-    found = {}
+    gateways = {}
     for name, table in config.settings(AISettings).gateways.items():
         try:
-            found[msgspec.convert(name, Name)] = msgspec.convert(table, GatewaySettings)
+            gateways[msgspec.convert(name, Name)] = msgspec.convert(table, GatewaySettings)
         except msgspec.ValidationError as error:
             known = ", ".join(GatewaySettings.__struct_fields__)
             raise config.error("pilot", str(error), "gateways", name, remedy=f"It takes: {known}") from None
-    return found
+    return gateways
 
 
 def joined(options: dict[str, Any], headers: Iterable[tuple[bytes, bytes]]) -> dict[str, Any]:
-    """The options of a ``run``, with what ``cf-aig-*`` headers ask; ``options.gateway`` itself goes first."""
-    asked, given = from_headers(headers), options.get("gateway") or {}
-    if asked is None or not isinstance(given, dict):
+    """The options of a ``run`` and what ``cf-aig-*`` headers say of the gateway; ``options.gateway`` overrides them."""
+    by_headers, by_options = from_headers(headers), options.get("gateway") or {}
+    if by_headers is None or not isinstance(by_options, dict):
         return options
-    return {**options, "gateway": {**asked, **given}}
+    return {**options, "gateway": {**by_headers, **by_options}}
 
 
 def from_headers(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, Any] | None:
@@ -99,13 +99,17 @@ def from_headers(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, Any] | Non
 
     ``cf-aig-authorization`` is the gateway's own lock, and there is none here: it is dropped unread.
     """
-    named = {name: value.decode("latin-1") for name, value in headers if name.startswith(PREFIX) or name in _LEGACY}
+    named = {
+        name: value.decode("latin-1")
+        for name, value in headers
+        if name.startswith(HEADER_PREFIX) or name in _LEGACY_HEADERS
+    }
     if not named:
         return None
-    options: dict[str, Any] = {"id": DEFAULT}
+    options: dict[str, Any] = {"id": DEFAULT_GATEWAY}
     for name, text in named.items():
-        if (place := _PLACES.get(name)) is not None:
-            _put(options, place, name, text)
+        if (option := HEADER_OPTIONS.get(name)) is not None:
+            _put(options, option, name, text)
     return options
 
 
@@ -114,8 +118,8 @@ def encoded(headers: Mapping[str, Any]) -> list[tuple[bytes, bytes]]:
     return [(str(name).lower().encode(), str(value).encode("latin-1", "replace")) for name, value in headers.items()]
 
 
-def _put(options: dict[str, Any], place: tuple[str, Callable[[str], Any]], name: bytes, text: str) -> None:
-    path, read = place
+def _put(options: dict[str, Any], option: tuple[str, Callable[[str], Any]], name: bytes, text: str) -> None:
+    path, read = option
     *inside, key = path.split(".")
     try:
         (options.setdefault(inside[0], {}) if inside else options)[key] = read(text.strip())
@@ -129,7 +133,7 @@ def _flag(text: str) -> bool:
     return text.lower() in ("true", "1")
 
 
-_PLACES: dict[bytes, tuple[str, Callable[[str], Any]]] = {
+HEADER_OPTIONS: dict[bytes, tuple[str, Callable[[str], Any]]] = {
     b"cf-aig-gateway-id": ("id", str),
     b"cf-aig-skip-cache": ("skipCache", _flag),
     b"cf-aig-cache-ttl": ("cacheTtl", int),
@@ -144,10 +148,10 @@ _PLACES: dict[bytes, tuple[str, Callable[[str], Any]]] = {
     b"cf-skip-cache": ("skipCache", _flag),
     b"cf-cache-ttl": ("cacheTtl", int),
 }
-_LEGACY = frozenset(name for name in _PLACES if not name.startswith(PREFIX))
+_LEGACY_HEADERS = frozenset(name for name in HEADER_OPTIONS if not name.startswith(HEADER_PREFIX))
 
 
-def _without_nulls(value: Any) -> Any:
+def _without_nulls(value: object) -> object:
     if not isinstance(value, Mapping):
         return value
     return {str(key): _without_nulls(item) for key, item in value.items() if item is not None}

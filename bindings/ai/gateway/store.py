@@ -1,7 +1,7 @@
 """What AI Gateways keep, in two SQLite files under the state folder: answers to give again, and logs.
 
 Each file has a bound in bytes; the oldest rows make room. Nothing here may stop a request: a disk that is
-full or broken costs the cache and the logs, not the answers, and is told once.
+full or broken costs the cache and the logs, not the answers; the terminal is told once.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ import msgspec
 
 from bindings.sqlite import Database, StoreError, trim
 
-CACHE = ["CREATE TABLE answer (key BLOB UNIQUE NOT NULL, expires REAL NOT NULL, content BLOB NOT NULL)"]
-LOGS = ["CREATE TABLE log (id TEXT UNIQUE NOT NULL, gateway TEXT NOT NULL, content BLOB NOT NULL)"]
+CACHE_SCHEMA = ["CREATE TABLE answer (key BLOB UNIQUE NOT NULL, expires REAL NOT NULL, content BLOB NOT NULL)"]
+LOG_SCHEMA = ["CREATE TABLE log (id TEXT UNIQUE NOT NULL, gateway TEXT NOT NULL, content BLOB NOT NULL)"]
 
 
-class Cached(msgspec.Struct, frozen=True):
+class CachedAnswer(msgspec.Struct, frozen=True):
     """A whole good answer: the ``chunks`` of its stream, or else its ``json``, and what it cost to make.
 
     The JSON stays a text: it may hold numbers that msgpack cannot.
@@ -35,7 +35,7 @@ class Cached(msgspec.Struct, frozen=True):
     chunks: list[bytes] | None = None
 
 
-_cached = msgspec.msgpack.Decoder(Cached)
+_answer_decoder = msgspec.msgpack.Decoder(CachedAnswer)
 
 
 class GatewayStore:
@@ -44,30 +44,33 @@ class GatewayStore:
     def __init__(
         self, folder: Path, warn: Callable[[str], None], *, cache_bytes: int = 256 << 20, log_bytes: int = 64 << 20
     ) -> None:
-        self._warn, self._told = warn, ""
+        self._warn, self._last_warning = warn, ""
         self._cache_bytes, self._log_bytes = cache_bytes, log_bytes
-        self._cache = Database(folder / "ai-gateway-cache.sqlite", CACHE)
-        self._logs = Database(folder / "ai-gateway-logs.sqlite", LOGS)
+        self._cache = Database(folder / "ai-gateway-cache.sqlite", CACHE_SCHEMA)
+        self._logs = Database(folder / "ai-gateway-logs.sqlite", LOG_SCHEMA)
         self._writes: set[asyncio.Task[None]] = set()
 
     def limit(self, *, cache_bytes: int, log_bytes: int) -> None:
         """New bounds, from the next write on."""
         self._cache_bytes, self._log_bytes = cache_bytes, log_bytes
 
-    async def find(self, key: bytes) -> Cached | None:
+    async def find(self, key: bytes) -> CachedAnswer | None:
         """The answer kept under ``key``, unless it is too old."""
 
-        def work(db: sqlite3.Connection) -> Any:
-            return db.execute("SELECT content FROM answer WHERE key = ? AND expires > ?", (key, time.time())).fetchone()
+        def work(db: sqlite3.Connection) -> tuple[bytes] | None:
+            row: tuple[bytes] | None = db.execute(
+                "SELECT content FROM answer WHERE key = ? AND expires > ?", (key, time.time())
+            ).fetchone()
+            return row
 
         try:
             row = await self._cache.do(work)
         except StoreError as error:
             self._trouble(error)
             return None
-        return None if row is None else _cached.decode(row[0])
+        return None if row is None else _answer_decoder.decode(row[0])
 
-    def keep(self, key: bytes, ttl: float, answer: Cached) -> None:
+    def keep(self, key: bytes, ttl: float, answer: CachedAnswer) -> None:
         """Keep ``answer`` for ``ttl`` seconds, if it is not a large part of all there is room for."""
         content = msgspec.msgpack.encode(answer)
         limit = self._cache_bytes
@@ -78,7 +81,7 @@ class GatewayStore:
                 db.execute("REPLACE INTO answer VALUES (?, ?, ?)", (key, time.time() + ttl, content))
                 trim(db, "answer", limit)
 
-            self._later(self._cache.do(work))
+            self._write(self._cache.do(work))
 
     @property
     def largest(self) -> int:
@@ -93,7 +96,7 @@ class GatewayStore:
             _put_log(db, gateway, id, content)
             trim(db, "log", limit)
 
-        self._later(self._logs.do(work))
+        self._write(self._logs.do(work))
 
     async def read_log(self, gateway: str, id: str) -> dict[str, Any] | None:
         """Raises StoreError."""
@@ -103,10 +106,10 @@ class GatewayStore:
         """Whether there is such a log. Raises StoreError."""
 
         def work(db: sqlite3.Connection) -> bool:
-            known = _log(db, gateway, id) is not None
-            if known:
+            exists = _log(db, gateway, id) is not None
+            if exists:
                 _put_log(db, gateway, id, changes)
-            return known
+            return exists
 
         return await self._logs.do(work)
 
@@ -115,8 +118,8 @@ class GatewayStore:
         await self._cache.aclose()
         await self._logs.aclose()
 
-    def _later(self, write: asyncio.Future[None]) -> None:
-        """Nobody waits for a write, yet a read asked for after it finds it: the thread keeps their order."""
+    def _write(self, write: asyncio.Future[None]) -> None:
+        """Nobody waits for a write, yet a later read finds it: the database's thread keeps their order."""
         task = asyncio.get_running_loop().create_task(self._written(write))
         self._writes.add(task)
         task.add_done_callback(self._writes.discard)
@@ -128,23 +131,23 @@ class GatewayStore:
             self._trouble(error)
 
     def _trouble(self, error: StoreError) -> None:
-        if str(error) != self._told:
-            self._told = str(error)
+        if str(error) != self._last_warning:
+            self._last_warning = str(error)
             self._warn(f"AI Gateway goes on without its cache or logs: {error}")
 
 
 @dataclass(frozen=True)
-class LogSlot:
-    """The place of one answer in a cache, and the seconds it may stay there."""
+class CacheSlot:
+    """The place of one answer in the cache; ``ttl``: the seconds it may stay there."""
 
     store: GatewayStore
     key: bytes
     ttl: float
 
-    async def find(self) -> Cached | None:
+    async def find(self) -> CachedAnswer | None:
         return await self.store.find(self.key)
 
-    def keep(self, answer: Cached) -> None:
+    def keep(self, answer: CachedAnswer) -> None:
         self.store.keep(self.key, self.ttl, answer)
 
 
@@ -159,4 +162,4 @@ def _put_log(db: sqlite3.Connection, gateway: str, id: str, content: Mapping[str
         db.execute("INSERT INTO log (id, gateway, content) VALUES (?, ?, ?)", (id, gateway, merged))
 
 
-__all__ = ["Cached", "GatewayStore", "LogSlot"]
+__all__ = ["CacheSlot", "CachedAnswer", "GatewayStore"]

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from bindings.ai.errors import bad_input
-from bindings.ai.finetunes.store import LIMIT, ORDERS, Finetunes, shown
+from bindings.ai.finetunes.store import MAX_FILE_BYTES, ORDERS, Finetunes, client_row
 from bindings.ai.http.auth import AI_ROOT, Auth, Handler, json_object, succeeded
 from bindings.ai.rest.catalog import query
 from bindings.ai.service import AIService
@@ -16,7 +16,7 @@ from bindings.base import Route
 from runtime.web import Request, Response
 
 PATH = AI_ROOT + "/finetunes"
-MAX_FORM_BYTES = LIMIT + 100_000  # the file, and what else there is in a form
+MAX_FORM_BYTES = MAX_FILE_BYTES + 100_000  # the file, and what else there is in a form
 Count = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
 
 
@@ -66,7 +66,7 @@ class FinetunesRest:
         return succeeded(rows)
 
     async def get(self, request: Request, request_id: str, account: str, id: str) -> Response:
-        return succeeded(shown(await self._finetunes.get(id)))
+        return succeeded(client_row(await self._finetunes.get(id)))
 
     async def delete(self, request: Request, request_id: str, account: str, id: str) -> Response:
         await self._finetunes.delete(id)

@@ -400,7 +400,7 @@ def nested(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 
 JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(), nested, max_leaves=5)
 FIELDS = st.sampled_from([*GatewayOptions.__struct_encode_fields__, "unknown"])
-HEADERS = st.sampled_from([*gateway_options._PLACES, b"cf-aig-authorization", b"cf-aig-unknown"])
+HEADERS = st.sampled_from([*gateway_options.HEADER_OPTIONS, b"cf-aig-authorization", b"cf-aig-unknown"])
 
 
 @tried(deadline=None, database=None)
