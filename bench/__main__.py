@@ -112,7 +112,7 @@ def start(stack: ExitStack, server: Server, chosen: list[Figure], target: str) -
 
 
 def take(results: report.Results, figure: Figure, server: Server, measure: object) -> None:
-    if not machine.settle():
+    if not machine.wait_until_idle():
         say(f"{figure.key}, {server.name}: a server is still busy with what its clients have left")
     try:
         numbers = measure()  # type: ignore[operator]

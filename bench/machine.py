@@ -87,7 +87,7 @@ def pss(pid: int, without: Iterable[int] = (), kind: str = "Pss") -> float:
     return total / 1000
 
 
-def settle(within: float = 60) -> bool:
+def wait_until_idle(within: float = 60) -> bool:
     """Wait until what this process has started rests, or one server's unfinished work would be measured as another's.
     False: it does not."""
     end, before = time.monotonic() + within, cpu_seconds(os.getpid())

@@ -18,7 +18,7 @@ LEVELS = ("debug", "info", "warning", "error")
 
 
 # Commands that have a module of their own, imported on use.
-ELSEWHERE = {
+LAZY_COMMANDS = {
     "host": "runtime.host.commands:host",
     **{name: f"runtime.deploy.commands:{name}"
        for name in ("deploy", "versions", "deployments", "rollback", "secret", "delete", "status", "tail")},
@@ -29,12 +29,12 @@ class _Command(click.Group):
     """Exit codes: 0, 1 a fault of ours, 2 usage, 3 cannot start."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return [*self.commands, *ELSEWHERE, *_of_products()]
+        return [*self.commands, *LAZY_COMMANDS, *_of_products()]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if (own := super().get_command(ctx, cmd_name)) is not None:
             return own
-        target = ELSEWHERE.get(cmd_name) or _of_products().get(cmd_name)
+        target = LAZY_COMMANDS.get(cmd_name) or _of_products().get(cmd_name)
         if target is None:
             return None
         command: click.Command = resolve_name(target)

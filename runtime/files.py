@@ -13,11 +13,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-MOST = 20_000  # files; a link may lead to a whole disk
+MAX_FILES = 20_000  # files; a link may lead to a whole disk
 VENDORED = "python_modules"  # where pywrangler puts a worker's packages: sent whatever git is told of it
-_CACHES = {"node_modules", "__pycache__"}
-_ENVIRONMENT = ("pyvenv.cfg", "conda-meta")
-_STEPS = 40  # links that one path may lead through, as Linux has it
+_CACHE_FOLDERS = {"node_modules", "__pycache__"}
+_ENVIRONMENT_MARKERS = ("pyvenv.cfg", "conda-meta")
+_MAX_LINKS = 40  # links that one path may lead through, as Linux has it
 
 Identity = tuple[int, int]  # device and inode: another folder of the same name has another one
 
@@ -40,7 +40,7 @@ class Survey:
 
     def _look(self) -> None:
         queue = deque([(self.base, frozenset[Identity]())])
-        while queue and len(self.files) <= MOST:
+        while queue and len(self.files) <= MAX_FILES:
             folder, above = queue.popleft()
             here = identity(folder)
             if here is None or here in above:
@@ -60,7 +60,11 @@ class Survey:
     def _has_folder(self, path: Path, link: bool) -> bool:
         if path.name == VENDORED:
             return self._vendored
-        if path.name.startswith(".") or path.name in _CACHES or any((path / name).exists() for name in _ENVIRONMENT):
+        if (
+            path.name.startswith(".")
+            or path.name in _CACHE_FOLDERS
+            or any((path / name).exists() for name in _ENVIRONMENT_MARKERS)
+        ):
             return False
         if not self._ignores(path, "" if link else "/"):
             return True
@@ -134,7 +138,7 @@ def identity(path: Path) -> Identity | None:
 
 def steps(path: Path) -> Iterator[Path]:
     """Each place that a link leads to, the last one of which is no link."""
-    for _ in range(_STEPS):
+    for _ in range(_MAX_LINKS):
         if not path.is_symlink():
             return
         path = path.parent.resolve() / path.readlink()
@@ -157,4 +161,4 @@ def _lines(file: Path) -> list[str]:
         return []
 
 
-__all__ = ["MOST", "VENDORED", "Identity", "Survey", "identity", "steps"]
+__all__ = ["MAX_FILES", "VENDORED", "Identity", "Survey", "identity", "steps"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 
 
-def settle() -> None:
+def freeze_heap() -> None:
     """What exists now stays: later collections need not look at it, and pages shared with forks stay shared. They also
     come less often, for a message makes containers, and 700 of them are a few milliseconds' worth."""
     gc.collect()
@@ -13,4 +13,4 @@ def settle() -> None:
     gc.set_threshold(20_000, 10, 10)
 
 
-__all__ = ["settle"]
+__all__ = ["freeze_heap"]

@@ -12,8 +12,9 @@ def kill_group(pid: int) -> None:
 
     Call it before ``pid`` is waited for: until then its number is its own.
     """
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, signal.SIGKILL)
+    for kill in (os.killpg, os.kill):  # a process that has just been forked may not lead its group yet
+        with suppress(ProcessLookupError, PermissionError):
+            kill(pid, signal.SIGKILL)
 
 
 __all__ = ["kill_group"]

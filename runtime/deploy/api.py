@@ -14,11 +14,11 @@ import msgspec
 
 from runtime.errors import UserError
 
-DEFAULT = "http://127.0.0.1:8788"
-_PIECE = 64 * 1024
+DEFAULT_URL = "http://127.0.0.1:8788"
+_CHUNK_BYTES = 64 * 1024
 _NO_TOKEN, _WRONG_TOKEN = 9106, 10000  # Cloudflare's codes
 _REMEDY = "Set the token:  export PILOT_API_TOKEN=...\nTo make one, on the host:  pilot host token create NAME"
-_PATIENCE = 300.0  # seconds for one call: a host builds dependencies and opens isolates in it
+_CALL_TIMEOUT_S = 300.0  # seconds for one call: a host builds dependencies and opens isolates in it
 
 Sent = Callable[[int, int], None]  # (bytes so far, bytes in all)
 
@@ -33,9 +33,9 @@ class Host:
     @classmethod
     def chosen(cls, url: str | None) -> Host:
         """From ``--host``, PILOT_HOST and PILOT_API_TOKEN. Raises UserError."""
-        url = (url or os.environ.get("PILOT_HOST") or DEFAULT).rstrip("/")
+        url = (url or os.environ.get("PILOT_HOST") or DEFAULT_URL).rstrip("/")
         if not url.startswith(("http://", "https://")):
-            raise UserError(f"{url!r} is not a URL", where="--host", remedy=f"Write:  --host {DEFAULT}")
+            raise UserError(f"{url!r} is not a URL", where="--host", remedy=f"Write:  --host {DEFAULT_URL}")
         return cls(url, os.environ.get("PILOT_API_TOKEN") or os.environ.get("CLOUDFLARE_API_TOKEN") or "")
 
     def at(self, domain: str) -> str:
@@ -56,7 +56,7 @@ class Host:
         if form is not None:
             data, headers["content-type"] = _pieces(form[0], sent), form[1]
             headers["content-length"] = str(len(form[0]))
-        timeout = aiohttp.ClientTimeout(total=_PATIENCE, connect=10)
+        timeout = aiohttp.ClientTimeout(total=_CALL_TIMEOUT_S, connect=10)
         try:
             async with (
                 aiohttp.ClientSession(timeout=timeout) as session,
@@ -86,10 +86,10 @@ class Host:
 
 
 async def _pieces(content: bytes, sent: Sent | None) -> AsyncIterator[bytes]:
-    for at in range(0, len(content), _PIECE):
-        yield content[at : at + _PIECE]
+    for at in range(0, len(content), _CHUNK_BYTES):
+        yield content[at : at + _CHUNK_BYTES]
         if sent is not None:
-            sent(min(at + _PIECE, len(content)), len(content))
+            sent(min(at + _CHUNK_BYTES, len(content)), len(content))
 
 
-__all__ = ["DEFAULT", "Host"]
+__all__ = ["DEFAULT_URL", "Host"]

@@ -10,10 +10,10 @@ from urllib.parse import quote
 
 import click
 
-from runtime.deploy.api import DEFAULT, Host
+from runtime.deploy.api import DEFAULT_URL, Host
 from runtime.errors import UserError
 
-HOST = click.option("--host", metavar="URL", help=f"Default: PILOT_HOST, then {DEFAULT}. Token: PILOT_API_TOKEN.")
+HOST = click.option("--host", metavar="URL", help=f"Default: PILOT_HOST, then {DEFAULT_URL}. Token: PILOT_API_TOKEN.")
 CONFIG = click.option("-c", "--config", type=click.Path(path_type=Path), help="wrangler.toml, .jsonc or .json.")
 ENV = click.option("-e", "--env", "environment", envvar="CLOUDFLARE_ENV", help="[env.NAME] of the configuration.")
 NAME = click.option("--name", help="The worker. Default: the configuration's.")

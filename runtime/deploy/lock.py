@@ -10,8 +10,8 @@ from runtime import uv
 from runtime.config import Config
 from runtime.errors import UserError
 
-_PATIENCE = 300.0  # seconds for uv, which may have to ask an index
-_QUIET = ("--no-header", "--no-annotate", "--quiet")
+_UV_TIMEOUT_S = 300.0  # seconds for uv, which may have to ask an index
+_QUIET_FLAGS = ("--no-header", "--no-annotate", "--quiet")
 
 
 def pinned(config: Config) -> list[str]:
@@ -24,7 +24,7 @@ def pinned(config: Config) -> list[str]:
         words = ["export", "--frozen", "--no-hashes", "--no-emit-project", "--no-dev"]
     else:
         words = ["pip", "compile", "--universal", "pyproject.toml"]
-    lines = _run([*words, *_QUIET], file).splitlines()
+    lines = _run([*words, *_QUIET_FLAGS], file).splitlines()
     return sorted(line.strip() for line in lines if line.strip() and not line.startswith("#"))
 
 
@@ -41,10 +41,10 @@ def _dependencies(file: Path) -> list[str]:
 def _run(words: list[str], file: Path) -> str:
     try:
         done = subprocess.run(
-            [uv.command(), *words], cwd=file.parent, capture_output=True, text=True, timeout=_PATIENCE, check=False
+            [uv.command(), *words], cwd=file.parent, capture_output=True, text=True, timeout=_UV_TIMEOUT_S, check=False
         )
     except subprocess.TimeoutExpired:
-        raise UserError(f"uv needed more than {_PATIENCE:g} s to pin the dependencies", where=str(file)) from None
+        raise UserError(f"uv needed more than {_UV_TIMEOUT_S:g} s to pin the dependencies", where=str(file)) from None
     if done.returncode:
         raise UserError(f"the dependencies cannot be pinned\n{done.stderr.strip()}", where=str(file))
     return done.stdout

@@ -13,7 +13,7 @@ import msgspec
 from runtime.deploy.api import Sent
 from runtime.deploy.tree import Tree
 
-_LARGE = 5  # files named by their size
+_MAX_LISTED_FILES = 5  # files named by their size
 
 
 def sizes(name: str, tree: Tree, requirements: Sequence[str]) -> None:
@@ -21,7 +21,7 @@ def sizes(name: str, tree: Tree, requirements: Sequence[str]) -> None:
     files = tree.files
     click.echo(f"{name}: {len(files)} file{'s' if len(files) != 1 else ''}, {_size(sum(map(len, files.values())))}")
     if len(files) > 1:
-        for path in sorted(files, key=lambda path: -len(files[path]))[:_LARGE]:
+        for path in sorted(files, key=lambda path: -len(files[path]))[:_MAX_LISTED_FILES]:
             click.echo(f"  {_size(len(files[path])):>9}  {path}")
     if tree.linked:
         click.echo(f"  among them, from elsewhere: {_some(tree.linked)}")
@@ -137,8 +137,8 @@ def _json(value: Any) -> None:
 
 
 def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _LARGE} more" if len(names) > _LARGE else ""
-    return ", ".join(names[:_LARGE]) + more
+    more = f" and {len(names) - _MAX_LISTED_FILES} more" if len(names) > _MAX_LISTED_FILES else ""
+    return ", ".join(names[:_MAX_LISTED_FILES]) + more
 
 
 def _share(item: Mapping[str, Any]) -> str:

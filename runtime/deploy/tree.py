@@ -13,9 +13,9 @@ from bindings import products
 from runtime.config import Config, PilotSettings
 from runtime.config.source import NAMES
 from runtime.errors import UserError
-from runtime.files import MOST, VENDORED, Survey
+from runtime.files import MAX_FILES, VENDORED, Survey
 
-LARGEST = 100_000_000  # bytes in all
+MAX_TREE_BYTES = 100_000_000  # bytes in all
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,8 @@ def collect(config: Config) -> Tree:
     beside = config.root / VENDORED
     if config.root != base and not (base / VENDORED).is_dir():
         found |= {path: path.relative_to(config.root).as_posix() for path in Survey(beside, vendored=True).files}
-    if len(found) > MOST:
-        raise _too_much(base, f"{MOST} files")
+    if len(found) > MAX_FILES:
+        raise _too_much(base, f"{MAX_FILES} files")
     real = base.resolve()
     linked = sorted(name for path, name in found.items() if not path.resolve().is_relative_to(real))
     ignored = [path.relative_to(base).as_posix() + "/" * path.is_dir() for path in survey.ignored]
@@ -62,8 +62,8 @@ def _contents(names: Mapping[Path, str], base: Path) -> dict[str, bytes]:
         except OSError as error:
             raise UserError(f"cannot be read: {error.strerror}", where=str(path)) from None
         size += len(found[name])
-        if size > LARGEST:
-            raise _too_much(base, f"{LARGEST // 10**6} MB of files")
+        if size > MAX_TREE_BYTES:
+            raise _too_much(base, f"{MAX_TREE_BYTES // 10**6} MB of files")
     return found
 
 

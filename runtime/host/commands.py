@@ -17,7 +17,7 @@ DATA = click.option(
     show_default=True,
     help="Everything the host keeps.",
 )
-ELSEWHERE = "pilot host --data FOLDER   or:  export PILOT_DATA=FOLDER"
+DATA_REMEDY = "pilot host --data FOLDER   or:  export PILOT_DATA=FOLDER"
 
 
 @click.group(invoke_without_command=True)
@@ -59,7 +59,7 @@ ELSEWHERE = "pilot host --data FOLDER   or:  export PILOT_DATA=FOLDER"
 @click.pass_context
 def host(ctx: click.Context, /, log_level: str, log_format: Any, **options: Any) -> None:
     """Serve the workers that are deployed here, each in its own sandbox, next to the models."""
-    ctx.obj = options["data"] = expanded(options["data"], "--data", ELSEWHERE)
+    ctx.obj = options["data"] = expanded(options["data"], "--data", DATA_REMEDY)
     if ctx.invoked_subcommand is not None:
         return
     from runtime.host.serve import HostOptions
@@ -149,4 +149,4 @@ def _registry(data: Path) -> Any:
         return Registry(data / "host.db")
     except (OSError, sqlite3.Error) as error:
         why = getattr(error, "strerror", None) or error
-        raise UserError(f"cannot be used: {why}", where=str(data), remedy=ELSEWHERE) from None
+        raise UserError(f"cannot be used: {why}", where=str(data), remedy=DATA_REMEDY) from None

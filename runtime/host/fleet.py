@@ -35,9 +35,9 @@ from runtime.supervisor.processes.deployment import Deployment
 from runtime.supervisor.processes.process import Parts
 from runtime.supervisor.reload.reloader import parse_bindings
 
-_TRIAL = 300.0  # seconds in which a new deployment is watched
-_ANSWERS = 20  # requests it must have had
-_FAILING = 0.25  # share of failing ones that is too many, unless the one before was like that
+_TRIAL_S = 300.0  # seconds in which a new deployment is watched
+_MIN_REQUESTS = 20  # requests it must have had
+_MAX_FAILURE_SHARE = 0.25  # share of failing ones that is too many, unless the one before was like that
 
 
 class NotDeployed(UserError):
@@ -178,9 +178,9 @@ class Fleet:
 
     def _judge(self, worker: Worker, before: float, rollout: Rollout) -> None:
         """A new deployment fails: far more often than the one before, in its first minutes?"""
-        young = time.monotonic() - rollout.began < _TRIAL
-        enough = sum(arm.answered for arm in rollout.arms) >= _ANSWERS
-        if young and enough and rollout.failing > max(_FAILING, 4 * before) and rollout.give_up():
+        young = time.monotonic() - rollout.began < _TRIAL_S
+        enough = sum(arm.answered for arm in rollout.arms) >= _MIN_REQUESTS
+        if young and enough and rollout.failing > max(_MAX_FAILURE_SHARE, 4 * before) and rollout.give_up():
             self._spawn(self._return(worker, rollout, f"{rollout.failing:.0%} of its requests fail"))
 
     async def _return(self, worker: Worker, rollout: Rollout, why: str) -> None:

@@ -23,7 +23,7 @@ from runtime.host.control.base import ROOT, Control, ControlCall, Entry
 from runtime.host.fleet import Fleet, Worker
 from runtime.host.http.health import HealthMonitor
 from runtime.host.http.proxies import Behind
-from runtime.host.http.router import PREFIX, HostRouter, NotFound
+from runtime.host.http.router import WORKER_PREFIX, HostRouter, NotFound
 from runtime.host.store.bundle import Bundles
 from runtime.host.store.registry import Registry
 from runtime.host.store.secret_box import SecretBox
@@ -43,7 +43,7 @@ from runtime.supervisor.telemetry.metrics import PATH, Metrics
 from runtime.supervisor.telemetry.tracing import make_tracer
 from runtime.web import Response
 
-UPLOAD = 100_000_000  # bytes of one
+MAX_UPLOAD_BYTES = 100_000_000  # bytes of one
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ class HostServer(Supervisor):
         ]
         own = [route for product in products() for route in product.routes(self.context)]
         nowhere = Dispatch(NotFound(), self.observer, self.requests, self.tracer, public=True)
-        app = App(nowhere, [*self._control.routes(entries), *own], lambda: UPLOAD)
+        app = App(nowhere, [*self._control.routes(entries), *own], lambda: MAX_UPLOAD_BYTES)
 
         def dispatch(worker: Worker) -> Dispatch:
             return Dispatch(worker, self.observer, self.requests, self.tracer, public=True, worker=worker.name)
@@ -159,7 +159,9 @@ class HostServer(Supervisor):
 
     def announce(self) -> None:
         names = [worker.name for worker in self._fleet.workers.values() if worker.rollout]
-        lines = [f"{name}   version {self._fleet.workers[name].version}   {self.url}{PREFIX}{name}/" for name in names]
+        lines = [
+            f"{name}   version {self._fleet.workers[name].version}   {self.url}{WORKER_PREFIX}{name}/" for name in names
+        ]
         self.observer.banner(
             version=VERSION, url=self.url, name="host", config_path=str(self._options.data),
             bindings=[], engine_lines=lines, warnings=[],
@@ -176,7 +178,7 @@ class HostServer(Supervisor):
         return {
             "version": VERSION,
             "up_s": time.monotonic() - self._began,
-            "workers": self._fleet.report(f"{self.url}{PREFIX}"),
+            "workers": self._fleet.report(f"{self.url}{WORKER_PREFIX}"),
             **sections,
         }
 

@@ -22,12 +22,12 @@ from runtime.supervisor.http.exchange import Exchange
 if TYPE_CHECKING:
     from aiohttp import web
 
-_LIFE = 3600.0  # seconds a tail's address is good for
-_WAITING = 1_000  # events that a slow reader may have waiting; older ones go
-_LINES = 256  # printed lines that wait for the request they belong to
-_LOOSE = 1.0  # seconds until lines that no request claims go by themselves
+_LIFETIME_S = 3600.0  # seconds a tail's address is good for
+_MAX_QUEUED_EVENTS = 1_000  # events that a slow reader may have waiting; older ones go
+_MAX_PENDING_LINES = 256  # printed lines that wait for the request they belong to
+_UNCLAIMED_AFTER_S = 1.0  # seconds until lines that no request claims go by themselves
 
-_PRIVATE = {"authorization", "cookie", "x-auth-key"}  # of a request's headers
+_REDACTED_HEADERS = {"authorization", "cookie", "x-auth-key"}  # of a request's headers
 
 Event = dict[str, Any]
 
@@ -38,8 +38,8 @@ class Tail:
 
     worker: str
     filters: Sequence[Mapping[str, Any]]
-    expires: float = field(default_factory=lambda: time.monotonic() + _LIFE)
-    events: deque[Event] = field(default_factory=lambda: deque(maxlen=_WAITING))
+    expires: float = field(default_factory=lambda: time.monotonic() + _LIFETIME_S)
+    events: deque[Event] = field(default_factory=lambda: deque(maxlen=_MAX_QUEUED_EVENTS))
     more: asyncio.Event = field(default_factory=asyncio.Event)
 
     def offer(self, event: Event) -> None:
@@ -79,8 +79,8 @@ class Tails:
             return
         waiting = self._lines.setdefault(worker, [])
         if not waiting:
-            asyncio.get_running_loop().call_later(_LOOSE, self._flush, worker)
-        if len(waiting) < _LINES:
+            asyncio.get_running_loop().call_later(_UNCLAIMED_AFTER_S, self._flush, worker)
+        if len(waiting) < _MAX_PENDING_LINES:
             level = "log" if stream == "stdout" else "error"
             waiting.append({"message": [line], "level": level, "timestamp": _now()})
 
@@ -179,7 +179,7 @@ def _request(exchange: Exchange) -> Event:
     return {
         "url": url,
         "method": exchange.method,
-        "headers": {name: "REDACTED" if name in _PRIVATE else value for name, value in headers.items()},
+        "headers": {name: "REDACTED" if name in _REDACTED_HEADERS else value for name, value in headers.items()},
     }
 
 

@@ -27,7 +27,7 @@ from typing import Any, NoReturn
 import runtime.isolate.control
 import runtime.isolate.main
 from runtime.isolate import loader, stack
-from runtime.memory import settle
+from runtime.memory import freeze_heap
 from runtime.processes import kill_group
 
 _PATIENCE = 10.0  # seconds an import may take before it is left to the isolates
@@ -45,7 +45,7 @@ def serve(control: socket.socket) -> NoReturn:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     stack.keep_quiet()
     signal.set_wakeup_fd(woken)
-    settle()
+    freeze_heap()
     while True:
         ready, _, _ = select.select([control.fileno(), wake], [], [])
         if wake in ready:

@@ -16,8 +16,9 @@ from runtime.supervisor import server
 from runtime.supervisor.http.app import App
 from runtime.supervisor.http.dispatch import Dispatch
 from runtime.supervisor.observe.base import Observer
-from runtime.supervisor.processes.isolates import InlineSpawner, Spawner
+from runtime.supervisor.processes.isolates import InlineSpawner
 from runtime.supervisor.processes.process import Parts
+from runtime.supervisor.processes.spawning import Spawner
 from runtime.supervisor.processes.stalls import Stalls
 from runtime.supervisor.reload.reloader import Deployments
 from runtime.supervisor.reload.restart import Restart

@@ -21,15 +21,15 @@ from bindings import products
 from bindings.base import ProductContext
 from runtime.errors import UserError
 from runtime.limits import allow_open_files
-from runtime.memory import settle
+from runtime.memory import freeze_heap
 from runtime.supervisor.http.protocol import Protocol, open_requests
 from runtime.supervisor.observe.base import Observer
 from runtime.supervisor.outbound import Allow, Outbound
-from runtime.supervisor.processes.isolates import Spawner
+from runtime.supervisor.processes.spawning import Spawner
 from runtime.supervisor.telemetry.metrics import Requests
 from runtime.supervisor.telemetry.tracing import Tracer
 
-_PATIENCE = 1.0  # seconds that closing may take without a word
+_QUIET_CLOSE_S = 1.0  # seconds that closing may take without a word
 
 
 def forwarded(app: Any, trusted: Sequence[str]) -> Any:
@@ -146,7 +146,7 @@ class Supervisor(ABC):
         """Within what is left of the time to drain."""
         left = max(0.0, self._stopped + self.drain - time.monotonic())
         closing = asyncio.create_task(self.close(left))
-        if not (await asyncio.wait([closing], timeout=_PATIENCE))[0] and left > _PATIENCE:
+        if not (await asyncio.wait([closing], timeout=_QUIET_CLOSE_S))[0] and left > _QUIET_CLOSE_S:
             self.observer.note(f"work after answers (ctx.wait_until) is awaited for up to {left:.0f} s")
         await closing
 
@@ -163,7 +163,7 @@ class Supervisor(ABC):
             while not server.started:
                 await asyncio.sleep(0.005)
             self.announce()
-            settle()
+            freeze_heap()
         except Exception as error:
             self.observer.fault(error)
             self._status, server.should_exit = 1, True

@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from runtime.errors import ScriptError, UserError
-from runtime.supervisor.http.pages import MARK, PROBE, error_page, error_text, wants_html
+from runtime.supervisor.http.pages import ERROR_HEADER, PROBE_HEADER, error_page, error_text, wants_html
 
 BROKEN = ScriptError(
     "SyntaxError: invalid syntax", where="entry.py, line 3", remedy="Close it.", trace="Traceback: def f(:"
@@ -85,13 +85,13 @@ class Worker(BaseHTTPRequestHandler):
         self.send_header("content-type", "text/html; charset=utf-8")
         self.send_header("content-length", str(len(body)))
         if not self.mended.is_set():
-            self.send_header(MARK, "1")
+            self.send_header(ERROR_HEADER, "1")
         self.end_headers()
         if self.command == "GET":
             self.wfile.write(body)
 
     def do_HEAD(self) -> None:
-        self.probes.append(self.headers[PROBE])
+        self.probes.append(self.headers[PROBE_HEADER])
         self.do_GET()
 
     def log_message(self, *args: object) -> None: ...

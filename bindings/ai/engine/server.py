@@ -43,7 +43,7 @@ from bindings.ai.engine.protocol import (
     bad_input,
 )
 from runtime.errors import UserError
-from runtime.memory import settle
+from runtime.memory import freeze_heap
 from runtime.wire import Channel, PushSource
 
 GRACE = 5.0  # seconds a model has to leave
@@ -89,7 +89,7 @@ class EngineServer:
             raise
         if isinstance(self.engine, Feeding):
             self._feed = self.engine.feed
-        settle()
+        freeze_heap()
         return self.engine.info
 
     def source(self, op: str, args: list[Any]) -> AsyncIterator[Delta] | PushSource:

@@ -1,6 +1,6 @@
 """Is a Hugging Face model to be had? Asked before the libraries are, which retry for minutes.
 
-Call ``settle`` before anything imports ``huggingface_hub``: it reads its environment once.
+Call ``check_available`` before anything imports ``huggingface_hub``: it reads its environment once.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from runtime.places import expanded
 PATIENCE = 5.0  # seconds for the hub to answer at all
 
 
-def settle(model: str) -> None:
+def check_available(model: str) -> None:
     """Raise UserError unless ``model`` (a folder, a file or a repo id) is on disk or can be fetched.
 
     An unreachable hub counts as offline from here on: what is in the cache is used without asking for news.
@@ -88,4 +88,4 @@ def _cached(model: str) -> bool:
         return False
 
 
-__all__ = ["settle"]
+__all__ = ["check_available"]

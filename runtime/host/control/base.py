@@ -27,7 +27,7 @@ ROOT = "/client/v4"
 ACCOUNT = ROOT + "/accounts/{account}"
 WORKERS = ACCOUNT + "/workers"
 
-NO_SERVICE, NO_SCRIPT, INVALID, NOT_ALLOWED, FULL = 10090, 10007, 10021, 10000, 10500
+NO_SERVICE, NO_SCRIPT, INVALID_SCRIPT, NOT_ALLOWED, INTERNAL = 10090, 10007, 10021, 10000, 10500
 
 
 class Refused(Exception):
@@ -113,16 +113,16 @@ class Control:
         if isinstance(error, Refused):
             return refused(error.status, error.code, error.message)
         if isinstance(error, ScriptError):
-            return refused(400, INVALID, "\n".join(filter(None, [str(error), error.trace])))
+            return refused(400, INVALID_SCRIPT, "\n".join(filter(None, [str(error), error.trace])))
         if isinstance(error, RequestError):
-            return refused(error.status, INVALID, str(error))
+            return refused(error.status, INVALID_SCRIPT, str(error))
         if isinstance(error, UserError):
-            return refused(400, INVALID, str(error))
+            return refused(400, INVALID_SCRIPT, str(error))
         if isinstance(error, OSError | sqlite3.Error):
             self._observer.error(f"the host's data cannot be written: {error}")
-            return refused(507, FULL, f"The host cannot write its data: {error}. Nothing was changed")
+            return refused(507, INTERNAL, f"The host cannot write its data: {error}. Nothing was changed")
         self._observer.fault(error)
-        return refused(500, FULL, "Something went wrong on the host; its log says more")
+        return refused(500, INTERNAL, "Something went wrong on the host; its log says more")
 
     async def _write_down(self, request: Request, who: str, status: int) -> None:
         if request.method in ("GET", "HEAD") and status < 400:

@@ -7,13 +7,13 @@ import time
 import uuid
 from typing import Any
 
-from runtime.host.control.base import INVALID, NO_SCRIPT, NO_SERVICE, WORKERS, ControlCall, Entry, Refused
+from runtime.host.control.base import INVALID_SCRIPT, NO_SCRIPT, NO_SERVICE, WORKERS, ControlCall, Entry, Refused
 from runtime.host.store.rows import DeploymentRow, VersionRow, now
 from runtime.host.versions import rollout, upload
 
 SCRIPT = WORKERS + "/scripts/{name}"
-_KEPT_OPEN = 30.0  # seconds that a version which is uploaded alone waits for its deployment
-_NAME = "abcdefghijklmnopqrstuvwxyz0123456789_-"
+_KEPT_OPEN_S = 30.0  # seconds that a version which is uploaded alone waits for its deployment
+_NAME_CHARACTERS = "abcdefghijklmnopqrstuvwxyz0123456789_-"
 
 
 async def put(call: ControlCall, account: str, name: str) -> Any:
@@ -35,13 +35,13 @@ async def upload_version(call: ControlCall, account: str, name: str) -> Any:
     row, ms = await uploaded(call, name)
     if row is None:
         raise Refused(400, 10021, "the script is not Python")
-    asyncio.get_running_loop().call_later(_KEPT_OPEN, call.fleet.let_go, row.id)
+    asyncio.get_running_loop().call_later(_KEPT_OPEN_S, call.fleet.let_go, row.id)
     return {**shown(row), "startup_time_ms": ms}
 
 
 async def uploaded(call: ControlCall, name: str) -> tuple[VersionRow | None, int]:
     """(the new version, milliseconds it took to start): it is kept only once it has been seen to load."""
-    if not name or len(name) > 63 or set(name) - set(_NAME):
+    if not name or len(name) > 63 or set(name) - set(_NAME_CHARACTERS):
         raise Refused(400, 10016, f"{name!r} is not a worker's name: lower-case letters, digits, - and _ alone")
     fleet, before = call.fleet, latest(call, name)
     new = upload.read(await _form(call), before)
@@ -115,7 +115,7 @@ async def version(call: ControlCall, account: str, name: str, id: str) -> Any:
     """``id`` may also be the number, or the beginning of an id that no other has."""
     found = call.fleet.registry.called(name, id)
     if len(found) > 1:
-        raise Refused(400, INVALID, f"two versions or more of {name!r} begin with {id!r}; write more of it")
+        raise Refused(400, INVALID_SCRIPT, f"two versions or more of {name!r} begin with {id!r}; write more of it")
     return shown(found[0] if found else _version(call, name, id))
 
 

@@ -19,20 +19,20 @@ from runtime.errors import ScriptError
 from runtime.supervisor.limits import Limits
 from runtime.supervisor.observe.base import Observer
 from runtime.supervisor.processes.deployment import Deployment, IsolateSlot
-from runtime.supervisor.processes.isolates import GRACE
 from runtime.supervisor.processes.process import Process
+from runtime.supervisor.processes.spawning import STOP_GRACE_S
 from runtime.wire import ChannelClosed, RemoteError
 
-_LOOK = 1.0  # seconds between two looks
+_INTERVAL_S = 1.0  # seconds between two looks
 _PAUSES = (0.1, 30.0)  # seconds before a process is begun again: at first, at most
-_STEADY = 20.0  # seconds a process must live for its end to count as the first
-_CRASHES = 5  # of one isolate, each soon after the last, until its version is given up
-_MOST = 0.8  # of its memory: from there on an isolate is replaced
-_PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
+_STEADY_S = 20.0  # seconds a process must live for its end to count as the first
+_MAX_CRASHES = 5  # of one isolate, each soon after the last, until its version is given up
+_REPLACE_AT_MEMORY_SHARE = 0.8  # of its memory: from there on an isolate is replaced
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 
 
 @dataclass
-class _Care:
+class _SlotHealth:
     """What is known of one slot."""
 
     process: Process | None = None
@@ -49,55 +49,55 @@ class HealthMonitor:
 
     def __init__(self, limits: Limits, observer: Observer, give_up: Callable[[Deployment, str], None]) -> None:
         self._limits, self._observer, self._give_up = limits, observer, give_up
-        self._care: dict[IsolateSlot, _Care] = {}
+        self._slots: dict[IsolateSlot, _SlotHealth] = {}
 
     async def keep(self, deployments: Callable[[], Iterable[Deployment]]) -> None:
         """For ever."""
         try:
             while True:
-                await asyncio.sleep(_LOOK)
+                await asyncio.sleep(_INTERVAL_S)
                 open_ = list(deployments())
                 slots = {slot: deployment for deployment in open_ for slot in deployment.slots}
-                for gone in self._care.keys() - slots.keys():
+                for gone in self._slots.keys() - slots.keys():
                     self._forget(gone)
                 for slot, deployment in slots.items():
                     self._look(slot, deployment)
         finally:
-            for slot in list(self._care):
+            for slot in list(self._slots):
                 self._forget(slot)
 
     def _look(self, slot: IsolateSlot, deployment: Deployment) -> None:
-        care = self._care.setdefault(slot, _Care())
-        if care.mending is not None and not care.mending.done():
+        health = self._slots.setdefault(slot, _SlotHealth())
+        if health.mending is not None and not health.mending.done():
             return
-        if slot.process is not care.process:
+        if slot.process is not health.process:
             now = time.monotonic()
-            care.process, care.began, care.seen = slot.process, now, now
+            health.process, health.began, health.seen = slot.process, now, now
         if not slot.alive:
-            care.mending = asyncio.create_task(self._mend(slot, care, deployment))
-        elif time.monotonic() - care.seen > self._limits.stall_s:
+            health.mending = asyncio.create_task(self._mend(slot, health, deployment))
+        elif time.monotonic() - health.seen > self._limits.stall_s:
             self._kill(slot, deployment, f"gave no sign of life for {self._limits.stall_s} s (stall_s)")
         elif (size := memory_of(slot.pid)) > self._limits.memory_mb << 20:
             self._kill(slot, deployment, f"uses {size >> 20} MB of memory (memory_mb: {self._limits.memory_mb})")
-        elif size > _MOST * (self._limits.memory_mb << 20):
-            care.mending = asyncio.create_task(self._replace(slot, deployment, size))
-        elif care.asking is None or care.asking.done():
-            care.asking = asyncio.create_task(_ask(care))
+        elif size > _REPLACE_AT_MEMORY_SHARE * (self._limits.memory_mb << 20):
+            health.mending = asyncio.create_task(self._replace(slot, deployment, size))
+        elif health.asking is None or health.asking.done():
+            health.asking = asyncio.create_task(_ask(health))
 
     def _kill(self, slot: IsolateSlot, deployment: Deployment, why: str) -> None:
         self._observer.warn(f"{_named(deployment)}: isolate {slot.pid} {why}; it is killed and replaced")
         if slot.process is not None:
             slot.process.child.kill()
 
-    async def _mend(self, slot: IsolateSlot, care: _Care, deployment: Deployment) -> None:
+    async def _mend(self, slot: IsolateSlot, health: _SlotHealth, deployment: Deployment) -> None:
         """Begin again, after a pause; the first time almost at once."""
-        steady = time.monotonic() - care.began > _STEADY
-        care.crashes, care.pause = (1, _PAUSES[0]) if steady else (care.crashes + 1, care.pause)
-        if care.crashes == _CRASHES:
-            self._give_up(deployment, f"its processes keep ending ({_CRASHES} times in a row)")
-        slot.rests = care.crashes > 1
-        await asyncio.sleep(care.pause)
-        care.pause = min(care.pause * 2, _PAUSES[1])
+        steady = time.monotonic() - health.began > _STEADY_S
+        health.crashes, health.pause = (1, _PAUSES[0]) if steady else (health.crashes + 1, health.pause)
+        if health.crashes == _MAX_CRASHES:
+            self._give_up(deployment, f"its processes keep ending ({_MAX_CRASHES} times in a row)")
+        slot.rests = health.crashes > 1
+        await asyncio.sleep(health.pause)
+        health.pause = min(health.pause * 2, _PAUSES[1])
         slot.rests = False
         try:
             await slot.serving()
@@ -108,21 +108,21 @@ class HealthMonitor:
         most = f"{size >> 20} of {self._limits.memory_mb} MB"
         self._observer.note(f"{_named(deployment)}: isolate {slot.pid} uses {most} of memory; another takes its place")
         with suppress(ScriptError):
-            await slot.replace(deployment.config.pilot.wait_until + GRACE)
+            await slot.replace(deployment.config.pilot.wait_until + STOP_GRACE_S)
 
     def _forget(self, slot: IsolateSlot) -> None:
-        care = self._care.pop(slot)
-        for task in (care.asking, care.mending):
+        health = self._slots.pop(slot)
+        for task in (health.asking, health.mending):
             if task is not None:
                 task.cancel()
 
 
-async def _ask(care: _Care) -> None:
-    process = care.process
+async def _ask(health: _SlotHealth) -> None:
+    process = health.process
     if process is not None:
         with suppress(ChannelClosed, RemoteError):
             await process.channel.call("beat")
-            care.seen = time.monotonic()
+            health.seen = time.monotonic()
 
 
 def memory_of(pid: int | None) -> int:
@@ -132,7 +132,7 @@ def memory_of(pid: int | None) -> int:
             _, resident, shared, *_ = map(int, file.read().split())
     except (OSError, ValueError):
         return 0
-    return (resident - shared) * _PAGE
+    return (resident - shared) * _PAGE_BYTES
 
 
 def _named(deployment: Deployment) -> str:

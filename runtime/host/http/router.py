@@ -12,7 +12,7 @@ from runtime.supervisor.http.app import App
 from runtime.supervisor.http.dispatch import Dispatch
 from runtime.supervisor.http.exchange import Exchange, Receive, Send
 
-PREFIX = "/_w/"  # /_w/NAME/rest: the worker sees /rest
+WORKER_PREFIX = "/_w/"  # /_w/NAME/rest: the worker sees /rest
 
 
 class NotFound:
@@ -22,7 +22,7 @@ class NotFound:
     body_limit = 1 << 20
 
     async def current(self, headers: Any) -> Any:
-        raise RequestError(404, "no worker answers here", remedy=f"Its own hostname, or:  {PREFIX}NAME/")
+        raise RequestError(404, "no worker answers here", remedy=f"Its own hostname, or:  {WORKER_PREFIX}NAME/")
 
 
 class HostRouter:
@@ -37,7 +37,7 @@ class HostRouter:
         if scope["type"] != "http":
             return
         worker = self._by_hostname(scope)
-        if worker is None and scope["path"].startswith(PREFIX):
+        if worker is None and scope["path"].startswith(WORKER_PREFIX):
             scope, worker = self._by_prefix(scope)
         if worker is None:
             return await self._app(scope, receive, send)
@@ -65,12 +65,12 @@ class HostRouter:
 
     def _by_prefix(self, scope: Any) -> tuple[Any, Worker | None]:
         """The scope without the prefix. A worker's name needs no decoding."""
-        name, slash, rest = scope["path"].removeprefix(PREFIX).partition("/")
+        name, slash, rest = scope["path"].removeprefix(WORKER_PREFIX).partition("/")
         worker = self._fleet.workers.get(name)
         if worker is None:
             return scope, None
-        raw = scope["raw_path"].removeprefix(PREFIX.encode() + name.encode())
-        return {**scope, "path": slash + rest, "raw_path": raw, "root_path": PREFIX + name}, worker
+        raw = scope["raw_path"].removeprefix(WORKER_PREFIX.encode() + name.encode())
+        return {**scope, "path": slash + rest, "raw_path": raw, "root_path": WORKER_PREFIX + name}, worker
 
     def _dispatch(self, worker: Worker) -> Dispatch:
         dispatch = self._dispatches.get(worker)
@@ -79,4 +79,4 @@ class HostRouter:
         return dispatch
 
 
-__all__ = ["PREFIX", "HostRouter", "NotFound"]
+__all__ = ["WORKER_PREFIX", "HostRouter", "NotFound"]

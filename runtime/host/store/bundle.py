@@ -20,10 +20,10 @@ from pathlib import Path, PurePosixPath
 
 from runtime.errors import RequestError
 
-FILES = 20_000  # in one bundle
-NAME = 200  # bytes of one path
-DEPTH = 32  # folders in one path
-_NEW = 3600.0  # seconds; no upload takes as long
+MAX_FILES = 20_000  # in one bundle
+MAX_PATH_BYTES = 200  # bytes of one path
+MAX_DEPTH = 32  # folders in one path
+_UPLOAD_GRACE_S = 3600.0  # seconds; no upload takes as long
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,8 @@ def bundle(main: str, files: Iterable[tuple[str, bytes]]) -> Bundle:
         path = safe_path(name)
         if path in kept:
             raise _bad(f"two files are called {path!r}")
-        if len(kept) >= FILES:
-            raise _bad(f"there are more than {FILES} files")
+        if len(kept) >= MAX_FILES:
+            raise _bad(f"there are more than {MAX_FILES} files")
         kept[path] = content
     folders = {str(parent) for name in kept for parent in PurePosixPath(name).parents}
     if clash := sorted(folders & kept.keys()):
@@ -70,11 +70,11 @@ def safe_path(name: str) -> str:
     parts = name.removeprefix("./").split("/")
     odd = any(part in ("", ".", "..") for part in parts) or any(ord(char) < 32 or char in "\\\x7f" for char in name)
     try:
-        long = len(name.encode()) > NAME or len(parts) > DEPTH
+        long = len(name.encode()) > MAX_PATH_BYTES or len(parts) > MAX_DEPTH
     except UnicodeEncodeError:
         odd, long = True, False
     if odd or long or ":" in parts[0]:
-        raise _bad(f"{name[:NAME]!r} is not a path that can be kept")
+        raise _bad(f"{name[:MAX_PATH_BYTES]!r} is not a path that can be kept")
     return "/".join(parts)
 
 
@@ -113,7 +113,7 @@ class Bundles:
     def sweep(self, wanted: set[str]) -> None:
         """Remove the bundles that no version names any more; a new one may belong to an upload that is not over."""
         for folder in self._root.iterdir():
-            old = folder.stat().st_mtime < time.time() - _NEW
+            old = folder.stat().st_mtime < time.time() - _UPLOAD_GRACE_S
             if old and folder.name not in wanted and not folder.name.startswith("."):
                 shutil.rmtree(folder, ignore_errors=True)
 

@@ -21,8 +21,8 @@ from runtime.host.store.rows import AuditRow, DeploymentRow, TokenRow, VersionRo
 
 T = TypeVar("T", bound=msgspec.Struct)
 
-SCHEMA = 1
-AUDITED = 100_000  # calls that the audit log keeps
+SCHEMA_VERSION = 1
+MAX_AUDIT_ROWS = 100_000  # calls that the audit log keeps
 
 _TABLES = """
 CREATE TABLE worker (name TEXT PRIMARY KEY, created TEXT NOT NULL, settings BLOB NOT NULL);
@@ -46,9 +46,9 @@ class Registry:
         self._db.execute("PRAGMA synchronous=FULL")
         found = self._db.execute("PRAGMA user_version").fetchone()[0]
         if found == 0:
-            self._db.executescript(f"BEGIN; {_TABLES} PRAGMA user_version={SCHEMA}; COMMIT;")
-        elif found != SCHEMA:
-            raise UserError(f"was written by another release (schema {found}, not {SCHEMA})", where=str(file))
+            self._db.executescript(f"BEGIN; {_TABLES} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;")
+        elif found != SCHEMA_VERSION:
+            raise UserError(f"was written by another release (schema {found}, not {SCHEMA_VERSION})", where=str(file))
 
     def close(self) -> None:
         with self._lock:
@@ -135,7 +135,7 @@ class Registry:
     def audit(self, row: AuditRow) -> None:
         with self._writing() as db:
             seq = db.execute("INSERT INTO audit (row) VALUES (?)", [_packed(row)]).lastrowid or 0
-            db.execute("DELETE FROM audit WHERE seq <= ?", [seq - AUDITED])
+            db.execute("DELETE FROM audit WHERE seq <= ?", [seq - MAX_AUDIT_ROWS])
 
     def audited(self, limit: int = 100) -> list[AuditRow]:
         """The newest first."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from runtime.errors import UserError
 from runtime.extras import install
 
-_NONCE, _KEY = 12, 32
+_NONCE_BYTES, _KEY_BYTES = 12, 32
 
 
 class SecretBox:
@@ -35,12 +35,12 @@ class SecretBox:
         if file.stat().st_mode & 0o077:
             raise UserError("others may read it", where=str(file), remedy=f"chmod 600 {file}")
         key = file.read_bytes()
-        if len(key) != _KEY:
-            raise UserError(f"is not a key of {_KEY} bytes", where=str(file), remedy="Restore it from a backup.")
+        if len(key) != _KEY_BYTES:
+            raise UserError(f"is not a key of {_KEY_BYTES} bytes", where=str(file), remedy="Restore it from a backup.")
         return cls(key)
 
     def close(self, worker: str, name: str, text: str) -> str:
-        nonce = os.urandom(_NONCE)
+        nonce = os.urandom(_NONCE_BYTES)
         sealed = self._cipher.encrypt(nonce, text.encode("utf-8", "surrogatepass"), _bound(worker, name))
         return base64.b64encode(nonce + sealed).decode()
 
@@ -50,7 +50,7 @@ class SecretBox:
 
         raw = base64.b64decode(sealed)
         try:
-            text = self._cipher.decrypt(raw[:_NONCE], raw[_NONCE:], _bound(worker, name))
+            text = self._cipher.decrypt(raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], _bound(worker, name))
         except InvalidTag:
             remedy = "Restore the host's key file, or set the secret again."
             raise UserError(f"the secret {name!r} was sealed with another key", where=worker, remedy=remedy) from None
@@ -59,7 +59,7 @@ class SecretBox:
 
 def _new_key(file: Path) -> bytes:
     """Raises FileExistsError when there is one."""
-    key = os.urandom(_KEY)
+    key = os.urandom(_KEY_BYTES)
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as out:
         out.write(key)

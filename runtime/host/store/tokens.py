@@ -17,15 +17,15 @@ from runtime.host.store.registry import Registry
 from runtime.host.store.rows import TokenRow, now
 
 Scope = str  # "deploy", "read", or one of a product's
-OWN: tuple[Scope, ...] = ("deploy", "read")
-PREFIX = "pilot_"
-_ATTEMPTS, _WINDOW = 20, 60.0  # wrong tokens from one address in so many seconds
-_ADDRESSES = 10_000  # remembered
+HOST_SCOPES: tuple[Scope, ...] = ("deploy", "read")
+TOKEN_PREFIX = "pilot_"
+_MAX_FAILURES, _FAILURE_WINDOW_S = 20, 60.0  # wrong tokens from one address in so many seconds
+_MAX_ADDRESSES = 10_000  # remembered
 
 
 def scopes() -> tuple[Scope, ...]:
     """What a token may be for."""
-    return (*OWN, *(scope for product in products() for scope in product.scopes))
+    return (*HOST_SCOPES, *(scope for product in products() for scope in product.scopes))
 
 
 def create(registry: Registry, name: str, wanted: Sequence[str] = ()) -> tuple[TokenRow, str]:
@@ -34,7 +34,7 @@ def create(registry: Registry, name: str, wanted: Sequence[str] = ()) -> tuple[T
     for scope in wanted:
         if scope not in known:
             raise UserError(f"there is no scope {scope!r}", where="--scope", remedy=f"Use: {', '.join(known)}")
-    token = PREFIX + secrets.token_urlsafe(32)
+    token = TOKEN_PREFIX + secrets.token_urlsafe(32)
     row = TokenRow(
         id=uuid.uuid4().hex[:12], name=name, hash=_hash(token), scopes=sorted(set(wanted or known)), created=now()
     )
@@ -74,13 +74,13 @@ class TokenAuth:
 
     def blocked(self, address: str) -> bool:
         """Too many wrong tokens came from there."""
-        since = time.monotonic() - _WINDOW
-        return sum(at > since for at in self._failures.get(address, ())) >= _ATTEMPTS
+        since = time.monotonic() - _FAILURE_WINDOW_S
+        return sum(at > since for at in self._failures.get(address, ())) >= _MAX_FAILURES
 
     def failed(self, address: str) -> None:
-        recent = [at for at in self._failures.pop(address, []) if at > time.monotonic() - _WINDOW]
-        self._failures[address] = [*recent[-_ATTEMPTS:], time.monotonic()]
-        while len(self._failures) > _ADDRESSES:
+        recent = [at for at in self._failures.pop(address, []) if at > time.monotonic() - _FAILURE_WINDOW_S]
+        self._failures[address] = [*recent[-_MAX_FAILURES:], time.monotonic()]
+        while len(self._failures) > _MAX_ADDRESSES:
             del self._failures[next(iter(self._failures))]  # the one that failed longest ago
 
 
@@ -93,4 +93,4 @@ def _hash(token: str) -> str:
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-__all__ = ["PREFIX", "Scope", "TokenAuth", "allows", "create", "revoke", "scopes"]
+__all__ = ["TOKEN_PREFIX", "Scope", "TokenAuth", "allows", "create", "revoke", "scopes"]

@@ -22,16 +22,16 @@ from runtime import uv
 from runtime.errors import RequestError
 
 VENDORED = "python_modules/"  # where pywrangler puts a worker's packages, built for Pyodide
-_MOST = 1_000  # pins of one worker
-_PATIENCE = 240.0  # seconds for one set
+_MAX_PINS = 1_000  # pins of one worker
+_INSTALL_TIMEOUT_S = 240.0  # seconds for one set
 _PIN = re.compile(r"[A-Za-z0-9][\w.-]{0,100}(\[[\w.,-]{1,200}\])?==[\w.!+]{1,100}( *;[\w .<>=!'\"()]{1,400})?")
 _RECORD = re.compile(rf"{VENDORED}([^/-]+)-([^/-]+)\.dist-info/RECORD")
 
 
 def checked(pins: object) -> list[str]:
     """``["name==version", ...]`` as an upload has it, sorted. Raises RequestError: no options, no addresses."""
-    if not isinstance(pins, list) or len(pins) > _MOST:
-        raise RequestError(400, f"the requirements must be a list of at most {_MOST}")
+    if not isinstance(pins, list) or len(pins) > _MAX_PINS:
+        raise RequestError(400, f"the requirements must be a list of at most {_MAX_PINS}")
     for pin in pins:
         if not isinstance(pin, str) or not _PIN.fullmatch(pin):
             raise RequestError(400, f"{str(pin)[:200]!r} is not a pinned requirement; write name==version")
@@ -89,10 +89,10 @@ class Packages:
             stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
         try:
-            async with asyncio.timeout(_PATIENCE):
+            async with asyncio.timeout(_INSTALL_TIMEOUT_S):
                 _, told = await process.communicate()
         except TimeoutError:
-            raise RequestError(400, f"installing the dependencies took more than {_PATIENCE:g} s") from None
+            raise RequestError(400, f"installing the dependencies took more than {_INSTALL_TIMEOUT_S:g} s") from None
         finally:
             if process.returncode is None:
                 process.kill()

@@ -17,8 +17,8 @@ from runtime.host.store.rows import DeploymentRow, VersionRow
 from runtime.supervisor.http.exchange import Exchange
 from runtime.supervisor.processes.deployment import Deployment
 
-KEY = b"cloudflare-workers-version-key"
-OVERRIDES = b"cloudflare-workers-version-overrides"
+VERSION_KEY_HEADER = b"cloudflare-workers-version-key"
+VERSION_OVERRIDES_HEADER = b"cloudflare-workers-version-overrides"
 _OVERRIDE = re.compile(r'\s*([a-z0-9_-]+)\s*=\s*"([0-9a-fA-F-]{1,64})"\s*(?:,|$)')
 
 
@@ -71,12 +71,16 @@ class Rollout:
         """The override's version where it is one of the two, else by the key's hash, else by chance."""
         if len(self.arms) == 1:
             return self.arms[0]
-        given = {name: value.decode("latin-1") for name, value in headers if name in (KEY, OVERRIDES)}
-        wanted = dict(_OVERRIDE.findall(given.get(OVERRIDES, ""))).get(worker)
+        given = {
+            name: value.decode("latin-1")
+            for name, value in headers
+            if name in (VERSION_KEY_HEADER, VERSION_OVERRIDES_HEADER)
+        }
+        wanted = dict(_OVERRIDE.findall(given.get(VERSION_OVERRIDES_HEADER, ""))).get(worker)
         for arm in self.arms:
             if arm.row.id == wanted:
                 return arm
-        return self._at(_place(given[KEY]) if KEY in given else random.random() * 100)
+        return self._at(_place(given[VERSION_KEY_HEADER]) if VERSION_KEY_HEADER in given else random.random() * 100)
 
     def _at(self, place: float) -> Arm:
         for arm in self.arms:

@@ -23,12 +23,12 @@ from runtime.host.versions.packages import checked, native
 from runtime.supervisor.limits import Limits
 from runtime.web import File, FormData
 
-INHERITED = {"secret_text", "plain_text", "json"}  # kinds that keep_bindings may name
-_LARGEST = 1 << 20  # bytes of metadata
+INHERITABLE_TYPES = {"secret_text", "plain_text", "json"}  # kinds that keep_bindings may name
+_MAX_METADATA_BYTES = 1 << 20  # bytes of metadata
 
 Binding = dict[str, Any]
 
-_VALUES: dict[str, Callable[[Binding], Any]] = {  # types that are simply there
+_VARIABLE_TYPES: dict[str, Callable[[Binding], Any]] = {  # types that are simply there
     "plain_text": lambda item: str(item.get("text", "")),
     "json": lambda item: item.get("json"),
 }
@@ -120,8 +120,8 @@ def limits_of(row: VersionRow, most: Limits | None) -> Limits | None:
 def _metadata(form: FormData) -> dict[str, Any]:
     part = form.get("metadata")
     text = bytes(part) if isinstance(part, File) else str(part or "").encode()
-    if len(text) > _LARGEST:
-        raise RequestError(413, f"the metadata is over {_LARGEST} bytes")
+    if len(text) > _MAX_METADATA_BYTES:
+        raise RequestError(413, f"the metadata is over {_MAX_METADATA_BYTES} bytes")
     try:
         msgspec.json.decode(text, type=_Known)
         return msgspec.json.decode(text, type=dict[str, Any])
@@ -143,7 +143,7 @@ def _bindings(metadata: dict[str, Any], before: VersionRow | None) -> tuple[list
     names = {item["name"] for item in given if item["type"] != "inherit"}
     old = {item["name"]: item for item in (before.metadata.get("bindings", []) if before else [])}
     plain += [old[item["name"]] for item in given if item["type"] == "inherit" and item["name"] in old]
-    keep = set(metadata.get("keep_bindings") or ()) & INHERITED
+    keep = set(metadata.get("keep_bindings") or ()) & INHERITABLE_TYPES
     plain += [item for name, item in old.items() if name not in names and item["type"] in keep]
     return plain, secrets
 
@@ -154,8 +154,8 @@ def _is_binding(item: Any) -> bool:
 
 def _restored(bindings: Sequence[Binding]) -> tuple[dict[str, Any], dict[str, Any]]:
     """(variables, the products' tables by key). Raises RequestError for what is not served here."""
-    values = {item["name"]: _VALUES[item["type"]](item) for item in bindings if item["type"] in _VALUES}
-    known = {*_VALUES, *(kind for product in products() for kind in product.types)}
+    values = {item["name"]: _VARIABLE_TYPES[item["type"]](item) for item in bindings if item["type"] in _VARIABLE_TYPES}
+    known = {*_VARIABLE_TYPES, *(kind for product in products() for kind in product.types)}
     if strange := next((item for item in bindings if item["type"] not in known), None):
         what = f"the binding {strange['name']!r} is of the type {strange['type']}, which this host does not serve"
         raise RequestError(400, what)

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from runtime.supervisor.telemetry.metrics import Requests
     from runtime.supervisor.telemetry.tracing import Tracer
 
-_PROBE = pages.PROBE.encode()
-_FEW = 5  # tokens below which a speed means nothing
+_PROBE = pages.PROBE_HEADER.encode()
+_MIN_TOKENS_FOR_SPEED = 5  # tokens below which a speed means nothing
 
 
 class Version(Protocol):
@@ -114,7 +114,7 @@ class Dispatch:
         """An open error page asks whether what it shows is still so."""
         version = _header(exchange, _PROBE)
         same = version == str(self._versions.version)
-        await exchange.answer(204, [(pages.MARK.encode(), b"1")] if same else [], None)
+        await exchange.answer(204, [(pages.ERROR_HEADER.encode(), b"1")] if same else [], None)
         exchange.quiet = True
 
     def _tell(self, error: UserError) -> None:
@@ -161,7 +161,7 @@ class Dispatch:
             body = pages.error_text(title, error, trace, request_id)
         length = b"%d" % len(body)
         headers = [(b"content-type", kind), (b"content-length", length), (b"cache-control", b"no-store")]
-        await exchange.answer(status, [*headers, (pages.MARK.encode(), b"1")], body)
+        await exchange.answer(status, [*headers, (pages.ERROR_HEADER.encode(), b"1")], body)
 
     def _log(self, exchange: Exchange) -> None:
         exchange.span.set({"http.response.status_code": exchange.status or None, "pilot.note": exchange.note})
@@ -178,7 +178,7 @@ class Dispatch:
         first = None if exchange.first is None else exchange.first * 1000
         tokens = stats.tokens if stats is not None else None
         speed = None
-        if stats is not None and stats.first is not None and stats.tokens >= _FEW:
+        if stats is not None and stats.first is not None and stats.tokens >= _MIN_TOKENS_FOR_SPEED:
             speed = (stats.tokens - 1) / max(seconds - stats.first, 1e-6)
         self._observer.request(
             exchange.method, exchange.scope["root_path"] + exchange.scope["path"], status, seconds * 1000,

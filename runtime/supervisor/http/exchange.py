@@ -11,7 +11,7 @@ from typing import Any
 
 from runtime.errors import RequestError
 from runtime.supervisor.http import protocol
-from runtime.supervisor.http.heads import NO_BODY, Headers, head
+from runtime.supervisor.http.heads import BODYLESS_STATUSES, Headers, head
 from runtime.tracing import NO_SPAN
 from runtime.wire import Channel, sink_of
 
@@ -19,7 +19,7 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
-INLINE_LIMIT = 64 * 1024  # a body up to this size, of known length, travels with its request
+MAX_INLINE_BODY_BYTES = 64 * 1024  # a body up to this size, of known length, travels with its request
 _numbers = count(1)
 
 
@@ -109,7 +109,7 @@ class Exchange:
             return await self._whole(status, head(self.method, status, headers, body), body or b"")
         async with aclosing(body):
             sent = head(self.method, status, headers, body)
-            if self.method == "HEAD" or status in NO_BODY:
+            if self.method == "HEAD" or status in BODYLESS_STATUSES:
                 return await self._whole(status, sent, b"")
             await self._start(status, sent)
             await self._pump(body)
@@ -119,7 +119,7 @@ class Exchange:
         self.status = status
 
     async def _whole(self, status: int, headers: Headers, body: bytes) -> None:
-        body = b"" if status in NO_BODY else body
+        body = b"" if status in BODYLESS_STATUSES else body
         if protocol.answer(self._send, status, headers, body):
             self.status = status
             return

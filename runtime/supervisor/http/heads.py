@@ -10,12 +10,12 @@ from runtime.errors import RequestError, ScriptError
 
 Headers = list[tuple[bytes, bytes]]
 
-NO_BODY = frozenset({204, 205, 304})
-LARGEST = 128 * 1024  # bytes of a request's headers; on Workers too
+BODYLESS_STATUSES = frozenset({204, 205, 304})
+MAX_HEADERS_BYTES = 128 * 1024  # bytes of a request's headers; on Workers too
 _HOST = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~%!$&'()*+,;=-]+)(:[0-9]*)?")
 _NAME = re.compile(rb"[a-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110, section 5.6.2, as the Fetch standard writes it
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
-_OF_THE_CONNECTION = frozenset({
+_CONNECTION_HEADERS = frozenset({
     b"connection", b"date", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade",
 })  # fmt: skip
 
@@ -32,8 +32,8 @@ def host(scope: Any) -> str:
 
 
 def check_size(headers: Headers) -> None:
-    if sum([len(name) + len(value) for name, value in headers]) > LARGEST:
-        raise RequestError(431, f"the request's headers are over {LARGEST} bytes")
+    if sum([len(name) + len(value) for name, value in headers]) > MAX_HEADERS_BYTES:
+        raise RequestError(431, f"the request's headers are over {MAX_HEADERS_BYTES} bytes")
 
 
 def head(method: str, status: int, headers: Headers, body: Any) -> Headers:
@@ -43,9 +43,9 @@ def head(method: str, status: int, headers: Headers, body: Any) -> Headers:
     if not 200 <= status <= 599:
         raise ScriptError(f"a response's status must be 200 to 599, not {status}")
     sent = [pair for pair in headers if _is_sent(pair, keep_length=method == "HEAD" or body is not None)]
-    if status in NO_BODY:
+    if status in BODYLESS_STATUSES:
         sent = [pair for pair in sent if pair[0] != b"content-length"]
-    if status == 205 or (body is None and method != "HEAD" and status not in NO_BODY):
+    if status == 205 or (body is None and method != "HEAD" and status not in BODYLESS_STATUSES):
         sent.append((b"content-length", b"0"))
     return _for_now(sent) if _is_events(sent) else sent
 
@@ -58,7 +58,7 @@ def _is_sent(pair: tuple[bytes, bytes], keep_length: bool) -> bool:
         raise ScriptError(f"header {name.decode('latin-1')!r} has a control character: {value!r:.80}")
     if name == b"content-length":
         return keep_length and value.isdigit()
-    return name not in _OF_THE_CONNECTION
+    return name not in _CONNECTION_HEADERS
 
 
 @lru_cache(1024)  # the same few, again and again

@@ -19,12 +19,12 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
-_FIRST, _LONGEST = 0.005, 0.5  # seconds to the first look, and between two of them in the end
-_INTERIM = b"HTTP/1.1 100 Continue\r\n\r\n"
-_NETLINK_SOCK_DIAG, _BY_FAMILY, _REQUEST = 4, 20, 1  # linux/netlink.h, linux/sock_diag.h
-_ANY = 0xFFFFFFFF
-_NO_COOKIE = struct.pack("=II", _ANY, _ANY)
-_INODE = slice(16 + 68, 16 + 72)  # of an inet_diag_msg behind its nlmsghdr
+_FIRST_DELAY_S, _MAX_DELAY_S = 0.005, 0.5  # seconds to the first look, and between two of them in the end
+_INTERIM_RESPONSE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_NETLINK_SOCK_DIAG, _SOCK_DIAG_BY_FAMILY, _NLM_F_REQUEST = 4, 20, 1  # linux/netlink.h, linux/sock_diag.h
+_ALL_BITS = 0xFFFFFFFF
+_NO_COOKIE = struct.pack("=II", _ALL_BITS, _ALL_BITS)
+_INODE_FIELD = slice(16 + 68, 16 + 72)  # of an inet_diag_msg behind its nlmsghdr
 
 Address = tuple[str, int]
 
@@ -37,10 +37,10 @@ class Watch:
         self._transport, self._ends, self._silent = transport, (client, server), silent
         self._descriptor = transport.get_extra_info("socket").fileno()
         self._asked = False
-        self._wait(_FIRST)
+        self._wait(_FIRST_DELAY_S)
 
     def _wait(self, delay: float) -> None:
-        asyncio.get_running_loop().call_later(delay, self._look, min(2 * delay, _LONGEST))
+        asyncio.get_running_loop().call_later(delay, self._look, min(2 * delay, _MAX_DELAY_S))
 
     def _look(self, next_delay: float) -> None:
         if self._transport.is_closing():
@@ -51,7 +51,7 @@ class Watch:
             return
         if held is None and not self._asked and self._silent():
             self._asked = True
-            self._transport.write(_INTERIM)
+            self._transport.write(_INTERIM_RESPONSE)
         self._wait(next_delay)
 
 
@@ -71,7 +71,7 @@ def is_held(client: Address, server: Address) -> bool | None:
     except (AttributeError, OSError, ValueError):  # not Linux; a kernel without it
         return None
     _, kind = struct.unpack_from("=IH", answer)
-    return any(answer[_INODE]) if kind == _BY_FAMILY else None  # else there is no such socket here
+    return any(answer[_INODE_FIELD]) if kind == _SOCK_DIAG_BY_FAMILY else None  # else there is no such socket here
 
 
 def _question(client: Address, server: Address) -> bytes:
@@ -79,8 +79,10 @@ def _question(client: Address, server: Address) -> bytes:
     here, there = (_plain(address[0]) for address in (client, server))
     family = socket.AF_INET if here.version == 4 else socket.AF_INET6
     ends = struct.pack("!HH", client[1], server[1]) + here.packed.ljust(16, b"\0") + there.packed.ljust(16, b"\0")
-    query = struct.pack("=BBBBI", family, socket.IPPROTO_TCP, 0, 0, _ANY) + ends + struct.pack("=I", 0) + _NO_COOKIE
-    return struct.pack("=IHHII", 16 + len(query), _BY_FAMILY, _REQUEST, 0, 0) + query
+    query = (
+        struct.pack("=BBBBI", family, socket.IPPROTO_TCP, 0, 0, _ALL_BITS) + ends + struct.pack("=I", 0) + _NO_COOKIE
+    )
+    return struct.pack("=IHHII", 16 + len(query), _SOCK_DIAG_BY_FAMILY, _NLM_F_REQUEST, 0, 0) + query
 
 
 def _plain(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:

@@ -6,12 +6,12 @@ from html import escape
 
 from runtime.errors import ScriptError, UserError
 
-MARK = "x-pilot-error"
+ERROR_HEADER = "x-pilot-error"
 """Header of every error page's response, value ``1``: while the page's script sees it, nothing is mended."""
 
-PROBE = "x-pilot-probe"
+PROBE_HEADER = "x-pilot-probe"
 """Header of the page's own questions, value: the version it was shown for. The supervisor answers these
-itself (an empty response, with ``MARK`` while that version is the newest), so that asking runs no code
+itself (an empty response, with ``ERROR_HEADER`` while that version is the newest), so that asking runs no code
 and leaves no line in the terminal."""
 
 STYLE = """
@@ -54,7 +54,7 @@ SCRIPT = """
 def error_page(title: str, err: UserError | str, trace: str = "", request_id: str = "", *, version: int = 0) -> bytes:
     """A self-contained HTML page: what went wrong, where, what to type, and the script's traceback.
 
-    ``version`` is the newest the supervisor has tried to open; the page asks with it (``PROBE``).
+    ``version`` is the newest the supervisor has tried to open; the page asks with it (``PROBE_HEADER``).
     """
     what, where, remedy = _parts(err)
     trace = trace or (err.trace if isinstance(err, ScriptError) else "")

@@ -15,9 +15,9 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from runtime.supervisor.http.heads import Headers
 from runtime.supervisor.http.leaving import Watch
 
-LARGEST_HEAD = 256 * 1024  # bytes; a complete head is refused at 128 KiB already, with a text
-_SMALL = 64 * 1024  # bytes; joining a head and a body costs a copy
-_REFUSAL = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+MAX_HEAD_BYTES = 256 * 1024  # bytes; a complete head is refused at 128 KiB already, with a text
+_MAX_JOINED_BYTES = 64 * 1024  # bytes; joining a head and a body costs a copy
+_HEAD_TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 
 _BEYOND_ASCII = re.compile(rb"[\x80-\xff]")
@@ -83,8 +83,8 @@ class Protocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._head is not None:
             self._head += len(data)
-            if self._head > LARGEST_HEAD:
-                self.transport.write(_REFUSAL)
+            if self._head > MAX_HEAD_BYTES:
+                self.transport.write(_HEAD_TOO_LARGE)
                 self.transport.close()
                 return
         self._unset_keepalive_if_required()
@@ -162,7 +162,7 @@ def answer(send: Any, status: int, headers: Headers, body: bytes) -> bool:
     head = b"".join((STATUS_LINE[status], *lines, b"\r\n"))
     cycle.waiting_for_100_continue = False
     cycle.response_started = cycle.response_complete = True
-    if len(body) <= _SMALL:
+    if len(body) <= _MAX_JOINED_BYTES:
         cycle.transport.write(head + body)
     else:
         cycle.transport.writelines((head, body))

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rich.live import Live as Display
     from rich.progress import TaskID
 
-NARROW = 80  # columns below which the bar and the clock give way to the model's name
+NARROW_COLUMNS = 80  # columns below which the bar and the clock give way to the model's name
 
 
 class Live:
@@ -30,7 +30,7 @@ class Live:
             TextColumn("{task.fields[share]:>4}", markup=False),
             TextColumn("{task.fields[detail]}", markup=False, style="dim"),
         ]
-        if self._console.width >= NARROW:
+        if self._console.width >= NARROW_COLUMNS:
             columns[2:2] = [BarColumn(bar_width=20)]
             columns.append(TimeElapsedColumn())
         self._progress = Progress(*columns, console=self._console, auto_refresh=False)

@@ -11,8 +11,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import TextIO
 
-LIMIT = 16 * 1024 * 1024  # bytes that may wait for a slow reader
-LAST_WORDS = 1.0  # seconds the rest may take when everything ends
+MAX_PENDING_BYTES = 16 * 1024 * 1024  # bytes that may wait for a slow reader
+FLUSH_TIMEOUT_S = 1.0  # seconds the rest may take when everything ends
 
 
 def lost_lines(count: int) -> str:
@@ -48,7 +48,7 @@ class Output:
             if not self._waiting and not self._writing and self._fits(data):
                 return self._put(data)
             # After a gap everything waits for its notice, so that the order stays true.
-            if self._dropped or (self._waiting and self._size + len(data) > LIMIT):
+            if self._dropped or (self._waiting and self._size + len(data) > MAX_PENDING_BYTES):
                 self._dropped += text.count("\n")
                 return
             self._waiting.append(data)
@@ -58,9 +58,9 @@ class Output:
                 self._begin()
 
     def close(self) -> None:
-        """Write what waits, within ``LAST_WORDS``."""
+        """Write what waits, within ``FLUSH_TIMEOUT_S``."""
         with self._change:
-            if not self._change.wait_for(lambda: not (self._waiting or self._writing), LAST_WORDS):
+            if not self._change.wait_for(lambda: not (self._waiting or self._writing), FLUSH_TIMEOUT_S):
                 self.broken = True
         atexit.unregister(self.close)
 

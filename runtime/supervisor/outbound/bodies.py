@@ -10,7 +10,7 @@ from runtime.supervisor.outbound.errors import FetchError, cause_of
 if TYPE_CHECKING:
     import aiohttp
 
-_PIECE = 64 * 1024
+_CHUNK_BYTES = 64 * 1024
 
 
 class Chunks:
@@ -67,14 +67,14 @@ class Upload:
 
 
 def payload(body: bytes | Upload | None) -> Any:
-    return _pieces(body) if isinstance(body, bytes) and len(body) > _PIECE else body
+    return _pieces(body) if isinstance(body, bytes) and len(body) > _CHUNK_BYTES else body
 
 
 async def _pieces(content: bytes) -> AsyncIterator[bytes]:
     """Large bodies in pieces, so that writing one does not hold up the event loop."""
     view = memoryview(content)
-    for start in range(0, len(content), _PIECE):
-        yield bytes(view[start : start + _PIECE])
+    for start in range(0, len(content), _CHUNK_BYTES):
+        yield bytes(view[start : start + _CHUNK_BYTES])
 
 
 async def close(body: Any) -> None:

@@ -19,13 +19,16 @@ _HOP_BY_HOP = frozenset({
     b"transfer-encoding", b"upgrade",
 })  # fmt: skip
 # Of the request that the worker serves; a site behind Cloudflare refuses them from anyone else.
-_OF_THE_EDGE = frozenset({b"cf-connecting-ip", b"cf-ray", b"cf-visitor"})
-_OF_THE_BODY = frozenset({
+_EDGE_HEADERS = frozenset({b"cf-connecting-ip", b"cf-ray", b"cf-visitor"})
+_BODY_HEADERS = frozenset({
     b"content-encoding", b"content-language", b"content-length", b"content-location", b"content-type",
 })  # fmt: skip
 _OF_THE_ORIGIN = frozenset({b"authorization", b"cookie", b"proxy-authorization"})
-_NOT_SENT = _OF_THE_EDGE | {b"host"}
-_DEFAULTS = ((b"accept", b"*/*"), (b"accept-encoding", b"gzip, deflate, br, zstd"))  # what the worker's side can decode
+_UNSENT_HEADERS = _EDGE_HEADERS | {b"host"}
+_DEFAULT_HEADERS = (
+    (b"accept", b"*/*"),
+    (b"accept-encoding", b"gzip, deflate, br, zstd"),
+)  # what the worker's side can decode
 
 
 @dataclass(frozen=True)
@@ -66,16 +69,16 @@ def redirected(ask: Ask, status: int, location: str) -> Ask:
     method, body = ask.method, ask.body
     if (status in (301, 302) and method == "POST") or (status == 303 and method not in ("GET", "HEAD")):
         method, body = "GET", None
-        drop |= _OF_THE_BODY
+        drop |= _BODY_HEADERS
     headers = [pair for pair in ask.headers if pair[0] not in drop]
     return replace(ask, method=method, url=url, headers=headers, body=body, hops=ask.hops + 1)
 
 
 def sendable(headers: RawHeaders) -> RawHeaders:
     """What goes out: the host comes from the URL, and what the worker did not say has a default."""
-    sent = [pair for pair in end_to_end((n.lower(), v) for n, v in headers) if pair[0] not in _NOT_SENT]
+    sent = [pair for pair in end_to_end((n.lower(), v) for n, v in headers) if pair[0] not in _UNSENT_HEADERS]
     names = {name for name, _ in sent}
-    return sent + [default for default in _DEFAULTS if default[0] not in names]
+    return sent + [default for default in _DEFAULT_HEADERS if default[0] not in names]
 
 
 def end_to_end(headers: Iterable[tuple[bytes, bytes]]) -> RawHeaders:

@@ -10,12 +10,12 @@ from typing import Any
 from bindings.base import Binding
 from runtime.config import Config
 from runtime.errors import ScriptError
-from runtime.supervisor.http.exchange import INLINE_LIMIT, Exchange
+from runtime.supervisor.http.exchange import MAX_INLINE_BODY_BYTES, Exchange
 from runtime.supervisor.http.heads import check_size, host
 from runtime.supervisor.limits import Deadline, IsolateLost, LimitedBody, cpu_exceeded, too_many
 from runtime.supervisor.outbound import FetchError
-from runtime.supervisor.processes.isolates import GRACE
 from runtime.supervisor.processes.process import Parts, Process, Starter, script_error
+from runtime.supervisor.processes.spawning import STOP_GRACE_S
 from runtime.wire import ChannelClosed, RemoteError
 
 
@@ -47,17 +47,17 @@ class IsolateSlot:
                 self.process = await self._starter.begin()
             return self.process
 
-    async def replace(self, Deadline: float) -> None:
+    async def replace(self, grace_s: float) -> None:
         """A new process takes its place, before the old one is let go."""
         new = await self._starter.begin()
         old, self.process = self.process, new
         if old is not None:
-            await old.drain(Deadline)
+            await old.drain(grace_s)
             await old.aclose()
 
-    async def retire(self, Deadline: float) -> None:
+    async def retire(self, grace_s: float) -> None:
         if self.process is not None and self.process.alive:
-            await self.process.drain(Deadline)
+            await self.process.drain(grace_s)
         await self.aclose()
 
     async def aclose(self) -> None:
@@ -116,8 +116,8 @@ class Deployment:
         """Let go once everything this version began is done, or at once when this is cancelled."""
         try:
             await self._idle.wait()
-            Deadline = self.config.pilot.wait_until + GRACE
-            await asyncio.gather(*(slot.retire(Deadline) for slot in self.slots))
+            grace_s = self.config.pilot.wait_until + STOP_GRACE_S
+            await asyncio.gather(*(slot.retire(grace_s) for slot in self.slots))
         except asyncio.CancelledError:
             await self.aclose()
             raise
@@ -134,7 +134,7 @@ class Deployment:
     async def _exchange(self, process: Process, exchange: Exchange) -> None:
         inbound, body, handle = exchange.inbound, None, None
         if not inbound.done:
-            if inbound.length is not None and inbound.length <= INLINE_LIMIT:
+            if inbound.length is not None and inbound.length <= MAX_INLINE_BODY_BYTES:
                 body = await inbound.whole()
             else:
                 handle = process.channel.offer(inbound.chunks())

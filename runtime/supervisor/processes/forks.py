@@ -13,12 +13,21 @@ from typing import Any
 
 from runtime.errors import Fault
 from runtime.isolate import control
-from runtime.supervisor.processes.isolates import GRACE, Child, Rules, Tell, heard, in_words, kill_family, start_process
+from runtime.processes import kill_group
+from runtime.supervisor.processes.spawning import (
+    STOP_GRACE_S,
+    Child,
+    OnLine,
+    Rules,
+    in_words,
+    output_pipes,
+    start_process,
+)
 
-_BIRTH = 20.0  # seconds a fork may take: the zygote may be importing a package
+_FORK_TIMEOUT_S = 20.0  # seconds a fork may take: the zygote may be importing a package
 
 
-class _Forked:
+class _ForkedChild:
     pid: int | None
 
     def __init__(self, pid: int) -> None:
@@ -30,7 +39,7 @@ class _Forked:
 
     def kill(self) -> None:
         if not self.exit.done() and self.pid is not None:
-            kill_family(self.pid)
+            kill_group(self.pid)
 
 
 class ForkSpawner:
@@ -41,10 +50,10 @@ class ForkSpawner:
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
         self._begun: socket.socket | None = None
-        self._births: dict[int, asyncio.Future[_Forked]] = {}
-        self._children: dict[int, _Forked] = {}
+        self._births: dict[int, asyncio.Future[_ForkedChild]] = {}
+        self._children: dict[int, _ForkedChild] = {}
         self._last = 0
-        self._wanted: dict[str, None] = {}  # modules, in the order they were asked for
+        self._modules: dict[str, None] = {}  # modules, in the order they were asked for
         self._paths: list[str] = []
         self._unsafe: set[str] = set()
 
@@ -64,9 +73,9 @@ class ForkSpawner:
         ours.setblocking(False)
         return ours
 
-    async def spawn(self, sock: socket.socket, tell: Tell, rules: Rules = None) -> Child:
-        told = await heard(tell)
-        descriptors = [sock.fileno(), *told]
+    async def spawn(self, sock: socket.socket, on_line: OnLine, rules: Rules = None) -> Child:
+        pipes = await output_pipes(on_line)
+        descriptors = [sock.fileno(), *pipes]
         try:
             try:
                 return await self._fork(descriptors, rules)
@@ -74,13 +83,13 @@ class ForkSpawner:
                 self._lose()  # it has just died: a new one does as well
                 return await self._fork(descriptors, rules)
         finally:
-            for descriptor in told:
+            for descriptor in pipes:
                 os.close(descriptor)
             sock.close()
 
     def preload(self, modules: list[str], paths: Sequence[str] = ()) -> None:
-        if not self._wanted.keys() >= set(modules):
-            self._wanted.update(dict.fromkeys(modules))
+        if not self._modules.keys() >= set(modules):
+            self._modules.update(dict.fromkeys(modules))
             self._paths = [*dict.fromkeys([*self._paths, *paths])]
             self._preload()
 
@@ -89,19 +98,19 @@ class ForkSpawner:
         if self._process is not None:
             await asyncio.to_thread(_reap, self._process)
 
-    async def _fork(self, descriptors: list[int], rules: Rules) -> _Forked:
+    async def _fork(self, descriptors: list[int], rules: Rules) -> _ForkedChild:
         if self._control is None:
             await self.start()
             self._preload()
         self._last += 1
-        birth: asyncio.Future[_Forked] = asyncio.Future()
+        birth: asyncio.Future[_ForkedChild] = asyncio.Future()
         self._births[self._last] = birth
         self._send(["fork", self._last, rules], descriptors)
-        async with asyncio.timeout(_BIRTH):
+        async with asyncio.timeout(_FORK_TIMEOUT_S):
             return await birth
 
     def _preload(self) -> None:
-        safe = [name for name in self._wanted if name not in self._unsafe]
+        safe = [name for name in self._modules if name not in self._unsafe]
         if safe and self._control is not None:
             with contextlib.suppress(OSError):  # it has died; its successor is told
                 self._send(["preload", self._paths, safe])
@@ -126,7 +135,7 @@ class ForkSpawner:
             return
         sock.setblocking(False)
         if message[0] == "forked":
-            child = self._children[message[2]] = _Forked(int(message[2]))
+            child = self._children[message[2]] = _ForkedChild(int(message[2]))
             if not (birth := self._births.pop(message[1])).done():
                 birth.set_result(child)
         elif message[0] == "exited":
@@ -156,7 +165,7 @@ class ForkSpawner:
 def _reap(process: subprocess.Popen[bytes]) -> None:
     """It ends when its socket does, unless it is in the middle of an import."""
     try:
-        process.wait(GRACE)
+        process.wait(STOP_GRACE_S)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()

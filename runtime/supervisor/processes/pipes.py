@@ -6,7 +6,7 @@ import asyncio
 import os
 from collections.abc import Callable
 
-_LONGEST = 64 * 1024
+_MAX_LINE_BYTES = 64 * 1024
 
 
 class _Lines(asyncio.Protocol):
@@ -17,7 +17,7 @@ class _Lines(asyncio.Protocol):
         *lines, self._rest = (self._rest + data).split(b"\n")
         for line in lines:
             self._tell(line.decode("utf-8", "replace"))
-        if len(self._rest) > _LONGEST:
+        if len(self._rest) > _MAX_LINE_BYTES:
             self.eof_received()
 
     def eof_received(self) -> None:

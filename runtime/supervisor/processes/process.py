@@ -21,13 +21,13 @@ from runtime.errors import ScriptError
 from runtime.supervisor.limits import Limits
 from runtime.supervisor.outbound import Outbound
 from runtime.supervisor.processes.broker import Broker
-from runtime.supervisor.processes.isolates import GRACE, Child, Spawner
+from runtime.supervisor.processes.spawning import STOP_GRACE_S, Child, Spawner
 from runtime.supervisor.processes.stacks import Stack, Stacks
 from runtime.wire import Channel, ChannelClosed, RemoteError
 
-_LOADING = 60.0  # seconds a script may take to import
-_SLOW = 1.0  # seconds of it that nobody need be told of; from then on at 1, 2, 4 ...
-_BLOCKED = 5.0  # seconds without a sign of life that end a process nobody waits for
+_LOAD_TIMEOUT_S = 60.0  # seconds a script may take to import
+_SLOW_LOAD_S = 1.0  # seconds of it that nobody need be told of; from then on at 1, 2, 4 ...
+_BLOCKED_AFTER_S = 5.0  # seconds without a sign of life that end a process nobody waits for
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Process:
 
     async def drain(self, within: float) -> None:
         """Until its ``waitUntil`` tasks are done; not for one that is blocked, since nobody waits for it any more."""
-        if self.blocked or not await self._called("beat", _BLOCKED):
+        if self.blocked or not await self._called("beat", _BLOCKED_AFTER_S):
             return self.child.kill()
         await self._called("drain", within)
 
@@ -82,12 +82,12 @@ class Process:
         """Let it end of its own accord, then make sure. How it ended, in words."""
         await self.channel.aclose()
         try:
-            async with asyncio.timeout(GRACE):
+            async with asyncio.timeout(STOP_GRACE_S):
                 return await self.child.ended()
         except TimeoutError:
             self.child.kill()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(GRACE):
+            async with asyncio.timeout(STOP_GRACE_S):
                 return await self.child.ended()
         return "killed"  # and nobody is left to tell of it
 
@@ -127,20 +127,20 @@ class Starter:
         """What it has imported. Raises ``ScriptError`` when that takes too long: ``importing`` is told before."""
         await process.channel.call("beat")  # from here on it can say where it is
         loading = asyncio.create_task(self._load(process))
-        began, next_ = time.monotonic(), _SLOW
+        began, next_ = time.monotonic(), _SLOW_LOAD_S
         try:
             while not (await asyncio.wait([loading], timeout=began + next_ - time.monotonic()))[0]:
                 frames = await process.stacks.now()
-                if next_ >= _LOADING:
+                if next_ >= _LOAD_TIMEOUT_S:
                     raise self._endless(process.stacks, frames)
                 self._parts.importing(self._config.name, self._main, next_, process.stacks.importing(frames))
-                next_ = min(next_ * 2, _LOADING)
+                next_ = min(next_ * 2, _LOAD_TIMEOUT_S)
             return await loading
         finally:
             loading.cancel()
 
     def _endless(self, stacks: Stacks, frames: Stack) -> ScriptError:
-        what = f"importing the script took more than {_LOADING:g} s"
+        what = f"importing the script took more than {_LOAD_TIMEOUT_S:g} s"
         where = stacks.place(frames).removesuffix(", in <module>") or self._main
         return ScriptError(what, where=where, trace=stacks.text(frames))
 

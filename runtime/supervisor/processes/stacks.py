@@ -15,12 +15,12 @@ from traceback import FrameSummary, StackSummary
 from runtime.isolate import stack
 from runtime.isolate.trace import OURS
 
-_PATIENCE = 1.0  # seconds for the first line of an answer
-_PAUSE = 0.05  # seconds without a line: it was the last
+_FIRST_LINE_TIMEOUT_S = 1.0  # seconds for the first line of an answer
+_LAST_LINE_PAUSE_S = 0.05  # seconds without a line: it was the last
 _FRAME = re.compile(r'  File "(.*)", line (\d+) in (.*)')
 _ESCAPED = re.compile(r"\\(?:x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8})")
 _LIBRARY = re.compile(r".*/(?:(?:site|dist)-packages|python_modules|python3\.\d+(?:/lib-dynload)?)/(\w+)")
-_MACHINERY = (*OURS, "<frozen ")
+_RUNTIME_FILES = (*OURS, "<frozen ")
 
 Stack = list[FrameSummary]  # the innermost frame last
 
@@ -71,17 +71,17 @@ class Stacks:
         return _threads(self._lines)
 
     async def _quiet(self) -> None:
-        patience = _PATIENCE
+        patience = _FIRST_LINE_TIMEOUT_S
         with contextlib.suppress(TimeoutError):
             while True:
                 self._more.clear()
                 async with asyncio.timeout(patience):
                     await self._more.wait()
-                patience = _PAUSE
+                patience = _LAST_LINE_PAUSE_S
 
     def _from_worker(self, frames: Stack) -> Stack:
         """From the worker's outermost line on: before that are the event loop and we."""
-        theirs = [frame for frame in frames if not frame.filename.startswith(_MACHINERY)]
+        theirs = [frame for frame in frames if not frame.filename.startswith(_RUNTIME_FILES)]
         first = next((at for at, frame in enumerate(theirs) if self._is_own(frame)), len(theirs))
         return [self._quoted(frame) for frame in theirs[first:]]
 

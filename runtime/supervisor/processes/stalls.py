@@ -12,11 +12,11 @@ from runtime.supervisor.processes.deployment import Deployment
 from runtime.supervisor.processes.process import Process
 from runtime.wire import ChannelClosed, RemoteError
 
-_LOOK = 0.5  # seconds between two looks
-_MISSED = 4  # looks without a sign of life; not seconds: a machine that slept accuses nobody
+_INTERVAL_S = 0.5  # seconds between two looks
+_MAX_MISSED_BEATS = 4  # looks without a sign of life; not seconds: a machine that slept accuses nobody
 
 
-class _Care:
+class _Heartbeat:
     """What is known of one process."""
 
     def __init__(self, process: Process) -> None:
@@ -29,17 +29,17 @@ class Stalls:
 
     def __init__(self, observer: Observer, deployments: Callable[[], Iterable[Deployment]]) -> None:
         self._observer, self._deployments = observer, deployments
-        self._care: dict[Process, _Care] = {}
+        self._heartbeats: dict[Process, _Heartbeat] = {}
         self._telling: set[asyncio.Task[None]] = set()
 
     async def watch(self) -> None:
         """For ever."""
         try:
             while True:
-                await asyncio.sleep(_LOOK)
+                await asyncio.sleep(_INTERVAL_S)
                 self._look_round()
         finally:
-            for task in (*self._telling, *(care.beat for care in self._care.values())):
+            for task in (*self._telling, *(heartbeat.beat for heartbeat in self._heartbeats.values())):
                 task.cancel()
 
     def _look_round(self) -> None:
@@ -47,20 +47,20 @@ class Stalls:
         for process, deployment in open_.items():
             if process is not None and process.child.pid is not None:  # else it is the worker that blocks us too
                 self._look(deployment, process)
-        for gone in [process for process in self._care.keys() - open_.keys() if not process.alive]:
-            del self._care[gone]
+        for gone in [process for process in self._heartbeats.keys() - open_.keys() if not process.alive]:
+            del self._heartbeats[gone]
 
     def _look(self, deployment: Deployment, process: Process) -> None:
-        care = self._care.get(process)
-        if care is None:
+        heartbeat = self._heartbeats.get(process)
+        if heartbeat is None:
             if process.broker.exchanges and process.alive:
-                self._care[process] = _Care(process)
-        elif care.beat.done():
-            del self._care[process]
-            self._mended(deployment, process, care)
+                self._heartbeats[process] = _Heartbeat(process)
+        elif heartbeat.beat.done():
+            del self._heartbeats[process]
+            self._mended(deployment, process, heartbeat)
         else:
-            care.missed += 1
-            if care.missed == _MISSED:
+            heartbeat.missed += 1
+            if heartbeat.missed == _MAX_MISSED_BEATS:
                 self._blocked(deployment, process)
 
     def _blocked(self, deployment: Deployment, process: Process) -> None:
@@ -75,12 +75,16 @@ class Stalls:
         if process.blocked:
             waiting = [_named(exchange) for exchange in exchanges if not exchange.status] or [*map(_named, exchanges)]
             self._observer.blocked(
-                deployment.config.name, _MISSED * _LOOK, waiting, stacks.place(frames), stacks.text(frames)
+                deployment.config.name,
+                _MAX_MISSED_BEATS * _INTERVAL_S,
+                waiting,
+                stacks.place(frames),
+                stacks.text(frames),
             )
 
-    def _mended(self, deployment: Deployment, process: Process, care: _Care) -> None:
+    def _mended(self, deployment: Deployment, process: Process, heartbeat: _Heartbeat) -> None:
         if process.blocked and process.alive:
-            name, seconds = deployment.config.name, care.missed * _LOOK
+            name, seconds = deployment.config.name, heartbeat.missed * _INTERVAL_S
             self._observer.note(f"{name}: the event loop turns again, after {seconds:.0f} s")
         process.blocked = False
 

@@ -17,7 +17,7 @@ from runtime.supervisor.processes.deployment import Deployment
 from runtime.supervisor.processes.process import Parts
 from runtime.supervisor.reload.watching import cancelled, stamps, written
 
-_PATIENCE = 0.1  # seconds that a reload may go on when there is newer code: most are over by then
+_SUPERSEDED_GRACE_S = 0.1  # seconds that a reload may go on when there is newer code: most are over by then
 
 
 class Deployments:
@@ -87,7 +87,7 @@ class Deployments:
         One attempt at a time: a slow one that is under way, or one that would import for ever, is given up.
         """
         if self._opening is not None:
-            await asyncio.wait([self._opening], timeout=_PATIENCE)
+            await asyncio.wait([self._opening], timeout=_SUPERSEDED_GRACE_S)
             await cancelled(self._opening)
         self._pending |= set(files)
         self._opening = asyncio.create_task(self._open())

@@ -7,12 +7,12 @@ from collections.abc import Callable, Collection
 from bindings import products
 from runtime.config import Config
 
-_OWN = ("dev.ip", "dev.port", "pilot.otlp")
+_SUPERVISOR_SETTINGS = ("dev.ip", "dev.port", "pilot.otlp")
 
 
 def at_start() -> list[str]:
     """Their names. All others apply as soon as they are saved."""
-    return [*_OWN, *(f"pilot.{name}" for product in products() for name in product.at_start)]
+    return [*_SUPERVISOR_SETTINGS, *(f"pilot.{name}" for product in products() for name in product.at_start)]
 
 
 class Restart:

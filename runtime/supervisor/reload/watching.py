@@ -19,15 +19,15 @@ from runtime.config import Config, watched
 from runtime.files import Identity, Survey, identity, steps
 
 # Editors' and programs' own files: a worker that writes a log or a database must not reload itself for ever.
-PASSING = {
+IGNORED_SUFFIXES = {
     ".pyc", ".swp", ".swx", ".tmp", ".log", ".lock", ".db", ".db-wal", ".db-shm", ".db-journal",
     ".sqlite", ".sqlite3", ".sqlite-wal", ".sqlite-shm", ".sqlite-journal",
 }  # fmt: skip
 
-_REVIEW = 1.0  # seconds between looks at which folders there are
-_EMPTY = 1.0  # seconds that a script may be empty before it is believed to be
-_LOOK = 0.01
-_ALONE = sys.platform == "linux"  # each folder is watched by itself; FSEvents has whole trees only, by their names
+_SURVEY_INTERVAL_S = 1.0  # seconds between looks at which folders there are
+_EMPTY_FILE_TIMEOUT_S = 1.0  # seconds that a script may be empty before it is believed to be
+_POLL_INTERVAL_S = 0.01
+_PER_FOLDER = sys.platform == "linux"  # each folder is watched by itself; FSEvents has whole trees only, by their names
 
 
 async def changes(config: Callable[[], Config]) -> AsyncIterator[set[Path]]:
@@ -36,7 +36,7 @@ async def changes(config: Callable[[], Config]) -> AsyncIterator[set[Path]]:
     try:
         while True:
             files = await watching.look(config())
-            files |= await watching.batch(0 if files else _REVIEW)
+            files |= await watching.batch(0 if files else _SURVEY_INTERVAL_S)
             relevant = {path for path in files if watching.matters(path, config())}
             if relevant:
                 yield relevant
@@ -87,7 +87,7 @@ class _Watching:
             return True
         if self._survey is None or path.parent not in self._survey.folders or path.is_dir():
             return False
-        if path.suffix in PASSING or path.name.endswith("~") or path.name.startswith((".", "#")):
+        if path.suffix in IGNORED_SUFFIXES or path.name.endswith("~") or path.name.startswith((".", "#")):
             return False
         return path.suffix == ".py" or not self._survey.leaves_out(path)  # code that runs here, sent or not
 
@@ -123,10 +123,10 @@ async def _follow(folders: list[Path], seen: asyncio.Queue[set[tuple[bool, Path]
     """Puts (whether it was there before and is there still, path) of what changes."""
     from watchfiles import Change, awatch
 
-    paths = folders if _ALONE else [path for path in folders if not set(path.parents) & set(folders)]
+    paths = folders if _PER_FOLDER else [path for path in folders if not set(path.parents) & set(folders)]
     with suppress(FileNotFoundError):  # it has gone since; the next look tells
         async for batch in awatch(
-            *paths, watch_filter=None, debounce=50, step=5, recursive=not _ALONE, ignore_permission_denied=True
+            *paths, watch_filter=None, debounce=50, step=5, recursive=not _PER_FOLDER, ignore_permission_denied=True
         ):
             seen.put_nowait({(change is Change.modified, Path(path)) for change, path in batch})
 
@@ -135,9 +135,9 @@ async def written(files: Sequence[Path]) -> None:
     """Wait until none of them is empty. Most editors empty a file and then write it: what is seen in between is not a
     version. One that stays empty is meant."""
     with suppress(TimeoutError):
-        async with asyncio.timeout(_EMPTY):
+        async with asyncio.timeout(_EMPTY_FILE_TIMEOUT_S):
             while any(map(_is_empty, files)):
-                await asyncio.sleep(_LOOK)
+                await asyncio.sleep(_POLL_INTERVAL_S)
 
 
 def stamps(files: Sequence[Path]) -> list[tuple[int, int, int] | None]:
@@ -163,4 +163,4 @@ async def cancelled(task: asyncio.Task[None]) -> None:
     await asyncio.wait([task])
 
 
-__all__ = ["PASSING", "cancelled", "changes", "stamps", "written"]
+__all__ = ["IGNORED_SUFFIXES", "cancelled", "changes", "stamps", "written"]

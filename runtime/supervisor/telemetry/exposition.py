@@ -9,8 +9,8 @@ from typing import Any
 
 Encode = Callable[[Any], bytes]
 
-_PLAIN, _OPEN = "text/plain", "application/openmetrics-text"
-_KNOWN = {_PLAIN: ("0.0.4", "1.0.0"), _OPEN: ("1.0.0",)}  # the first is meant where none is named
+_TEXT, _OPENMETRICS = "text/plain", "application/openmetrics-text"
+_VERSIONS = {_TEXT: ("0.0.4", "1.0.0"), _OPENMETRICS: ("1.0.0",)}  # the first is meant where none is named
 _ESCAPINGS = ("underscores", "allow-utf-8")
 _QUOTED = r'"(?:[^"\\]|\\.)*"'
 _RANGE = re.compile(rf"(?:{_QUOTED}|[^,])+")
@@ -22,7 +22,7 @@ def choose(accept: str) -> tuple[Encode, str]:
     sense, is answered in Prometheus' format."""
     offers = [(weight, *_offer(kind, parameters)) for kind, parameters, weight in _ranges(accept) if weight]
     weight, kind, version, escaping = max(offers, key=lambda offer: offer[0], default=(0, "", "", ""))
-    return _encoder(kind, version, escaping) if kind and weight else _encoder(_PLAIN, "0.0.4", "")
+    return _encoder(kind, version, escaping) if kind and weight else _encoder(_TEXT, "0.0.4", "")
 
 
 def _ranges(accept: str) -> Iterator[tuple[str, dict[str, str], float]]:
@@ -39,24 +39,24 @@ def _weight(text: str) -> float:
 
 def _offer(kind: str, parameters: dict[str, str]) -> tuple[str, str, str]:
     """(media type, version, escaping of names) that meet it; empty where none does."""
-    versions = _KNOWN.get(_PLAIN if kind in ("*/*", "text/*") else kind, ())
+    versions = _VERSIONS.get(_TEXT if kind in ("*/*", "text/*") else kind, ())
     version = parameters.get("version", versions[0] if versions else "")
     if version not in versions:
         return "", "", ""
     escaping = parameters.get("escaping", "")
-    return _OPEN if kind == _OPEN else _PLAIN, version, escaping if escaping in _ESCAPINGS else ""
+    return _OPENMETRICS if kind == _OPENMETRICS else _TEXT, version, escaping if escaping in _ESCAPINGS else ""
 
 
 def _encoder(kind: str, version: str, escaping: str) -> tuple[Encode, str]:
     from prometheus_client import exposition
     from prometheus_client.openmetrics import exposition as openmetrics
 
-    told = f"; escaping={escaping}" if escaping and version == "1.0.0" else ""
-    if kind == _OPEN:  # where "underscores" would write vllm:x_total as vllm_x_total, though a colon may stand there
+    parameter = f"; escaping={escaping}" if escaping and version == "1.0.0" else ""
+    if kind == _OPENMETRICS:  # "underscores" would write vllm:x_total as vllm_x_total, though a colon may stand there
         encode: Encode = partial(openmetrics.generate_latest, escaping="allow-utf-8")
     else:
         encode = partial(exposition.generate_latest, escaping=escaping or "underscores")
-    return encode, f"{kind}; version={version}; charset=utf-8{told}"
+    return encode, f"{kind}; version={version}; charset=utf-8{parameter}"
 
 
 class Collected:

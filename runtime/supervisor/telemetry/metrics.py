@@ -20,7 +20,7 @@ from runtime.supervisor.telemetry.exposition import Collected, choose
 from runtime.web import Request, Response
 
 PATH = "/__pilot/metrics"
-SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
+DURATION_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 
 
@@ -30,9 +30,11 @@ class Requests:
     def __init__(self) -> None:
         self._count = Counter("pilot_http_requests", "HTTP requests answered.", "method", "status")
         self._seconds = Histogram(
-            "pilot_http_request_duration_seconds", "From a request's head to the last byte of its answer.", SECONDS,
+            "pilot_http_request_duration_seconds",
+            "From a request's head to the last byte of its answer.",
+            DURATION_BUCKETS_S,
             "method",
-        )  # fmt: skip
+        )
 
     def answered(self, method: str, status: int, seconds: float) -> None:
         method = method if method in _METHODS else "other"  # anyone may invent one

@@ -17,8 +17,8 @@ from typing import Any, Protocol
 from runtime.extras import install
 from runtime.tracing import NO_SPAN, Kind, Span
 
-_ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
-_LAST = 3.0  # seconds that leaving waits for the last spans to be sent
+_ENDPOINT_VARIABLES = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+_FLUSH_TIMEOUT_S = 3.0  # seconds that leaving waits for the last spans to be sent
 
 
 class Tracer(Protocol):
@@ -38,7 +38,7 @@ class NoTracer:
 
 def make_tracer(name: str, endpoint: str | None, warn: Callable[[str], None]) -> Tracer:
     """To ``endpoint``, else to where the environment says. ``name`` is the service's."""
-    wanted = endpoint or any(os.environ.get(name) for name in _ENDPOINTS)
+    wanted = endpoint or any(os.environ.get(name) for name in _ENDPOINT_VARIABLES)
     if not wanted or os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
         return NoTracer()
     if find_spec("opentelemetry") is None or find_spec("opentelemetry.exporter.otlp.proto.http") is None:
@@ -94,7 +94,7 @@ class OpenTelemetry:
         """Send what is left. In a thread that nobody waits for longer than that: the collector may be gone."""
         thread = threading.Thread(target=self._provider.shutdown, daemon=True)
         thread.start()
-        await asyncio.to_thread(thread.join, _LAST)
+        await asyncio.to_thread(thread.join, _FLUSH_TIMEOUT_S)
 
 
 class _Span:

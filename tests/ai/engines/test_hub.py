@@ -22,20 +22,20 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_model_that_is_nowhere() -> None:
     pytest.importorskip("huggingface_hub")
     with pytest.raises(UserError, match="hub cannot be reached") as caught:
-        hub.settle("nobody/nothing")
+        hub.check_available("nobody/nothing")
     assert "hf download nobody/nothing" in caught.value.remedy
 
 
 def test_a_folder_needs_no_network(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({}))
-    hub.settle(str(tmp_path))
+    hub.check_available(str(tmp_path))
 
 
 def test_a_folder_without_a_model(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"config\.json is missing"):
-        hub.settle(str(tmp_path))
+        hub.check_available(str(tmp_path))
 
 
 def test_a_path_that_does_not_exist() -> None:
     with pytest.raises(UserError, match="no file or folder /nowhere/model"):
-        hub.settle("/nowhere/model")
+        hub.check_available("/nowhere/model")

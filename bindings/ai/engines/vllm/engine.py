@@ -52,7 +52,7 @@ class VLLMEngine:
     @classmethod
     async def open(cls, spec: EngineSpec, progress: Progress) -> VLLMEngine:
         """Load the model; tens of seconds. Raises UserError with a remedy."""
-        await asyncio.to_thread(hub.settle, spec.model)
+        await asyncio.to_thread(hub.check_available, spec.model)
         progress("load", None)
         options = dict(spec.options)
         template = _template(options.pop("chat_template", None))
@@ -71,7 +71,7 @@ class VLLMEngine:
         grammars = Grammars(llm)
         plain = await PlainText.of(llm, template, grammars)
         chats = Chats(llm, template, parsers, grammars) if plain.chat is not None else None
-        await asyncio.to_thread(grammars.settle, tagged=chats is not None and await chats.tagged())
+        await asyncio.to_thread(grammars.choose_backend, tagged=chats is not None and await chats.tagged())
         return cls(llm, plain, chats, grammars, describe(llm, model, _features(llm, chats)))
 
     @property

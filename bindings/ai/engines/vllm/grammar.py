@@ -3,7 +3,7 @@
 Theory of operation
 -------------------
 vLLM's ``auto`` picks a backend for each request, but the model's process keeps to the first it is asked for: what a
-schema is answered with would depend on the schemas before it. So one is settled when a model is opened. It is
+schema is answered with would depend on the schemas before it. So one is chosen when a model is opened. It is
 ``guidance``, which takes nearly all of JSON Schema; what it cannot turn into a grammar it leaves out (``lenient``),
 and the answer is held against the schema when it is there. No space but within strings, and no properties that the
 schema does not name, as xgrammar has it: a small model would go on with either until it may say no more.
@@ -48,7 +48,7 @@ class Grammars:
     def backend(self) -> str:
         return str(self._config.backend)
 
-    def settle(self, *, tagged: bool) -> None:
+    def choose_backend(self, *, tagged: bool) -> None:
         """``tagged``: the answers of this model are parted by tags, in JSON mode too."""
         if self.backend == USUAL and (tagged or not self._takes(self.params(_ANY))):
             self._config.backend = SPARE  # the model's process takes what the first request says

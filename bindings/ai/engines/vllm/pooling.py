@@ -38,7 +38,7 @@ class VLLMPooling:
     @classmethod
     async def open(cls, spec: EngineSpec, progress: Progress) -> VLLMPooling:
         """Load the model; tens of seconds. Raises UserError with a remedy."""
-        await asyncio.to_thread(hub.settle, spec.model)
+        await asyncio.to_thread(hub.check_available, spec.model)
         progress("load", None)
         options = {"runner": "pooling", **spec.options}
         if pooling := options.pop("pooling", None):

@@ -40,7 +40,7 @@ class VLLMSpeech:
     @classmethod
     async def open(cls, spec: EngineSpec, progress: Progress) -> VLLMSpeech:
         """Load the model; tens of seconds. Raises UserError with a remedy."""
-        await asyncio.to_thread(hub.settle, spec.model)
+        await asyncio.to_thread(hub.check_available, spec.model)
         progress("load", None)
         llm = await asyncio.to_thread(load, spec.model, dict(spec.options), compat.SPEECH)
         return cls(llm, describe(llm, spec.model))
