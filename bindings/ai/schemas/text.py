@@ -10,6 +10,8 @@ from bindings.ai.schemas.parts import ANY_TEXT, COUNT, EVENTS, OBJECT, TEXT, Sch
 def text_input(model: Model) -> Schema:
     how = options(model)
     prompt = shape({"prompt": TEXT, **how}, "prompt", title="Prompt")
+    if "best_of" in how:  # several answers to choose from are a completion's alone
+        how["best_of"] = _number("integer", 1, 1)
     chat = shape({"messages": messages(model), **_tools(), **how}, "messages", title="Messages")
     if not model.openai_style:
         return {"type": "object", "oneOf": [prompt, chat]}

@@ -128,11 +128,12 @@ def validator(id: str) -> Any:
 
 
 def outside(asked: Fields) -> bool:
-    """What the checks know beyond a schema: a wrong shape beside a good one; JSON mode in a stream; and a list of
-    one prompt is one."""
+    """What the checks know beyond a schema: a wrong shape beside a good one; JSON mode in a stream; ``best_of`` beside
+    ``n`` or in a stream; and a list of one prompt is one."""
     both = {"prompt", "messages"} <= asked.keys()
+    best = "best_of" in asked and not {"n", "stream"}.isdisjoint(asked)
     together = asked.get("stream") and ("response_format" in asked or "guided_json" in asked)
-    return bool(both or together or isinstance(asked.get("prompt"), list))
+    return bool(both or best or together or isinstance(asked.get("prompt"), list))
 
 
 @pytest.mark.parametrize("id", [NEWER, OLDER, OPENAI, VISION])
@@ -149,6 +150,15 @@ def test_text_generation(id: str) -> None:
             assert fits(asked, model) == taken(asked, model), asked
 
     agree()
+
+
+@pytest.mark.parametrize("shape", [{"prompt": "x"}, {"messages": [{"role": "user", "content": "x"}]}])
+@pytest.mark.parametrize("best_of", [1, 2, 128, 129])
+def test_several_to_choose_from_are_a_completions_alone(shape: Fields, best_of: int) -> None:
+    asked = {**shape, "best_of": best_of}
+    well = best_of == 1 or ("prompt" in shape and best_of <= 128)
+    model = CATALOG.model(OPENAI)
+    assert (fits(asked, model), taken(asked, model)) == (well, well)
 
 
 RANGES = [
