@@ -1,4 +1,4 @@
-"""The worker of test_ai_binding.py: each function is a case, with its assertions inside, where a user's code is."""
+"""The worker of test_binding.py: each function is a case, with its assertions inside, where a user's code is."""
 
 import asyncio
 import json
@@ -399,7 +399,7 @@ async def a_stream_can_be_left(env):
     await (await env.AI.run(SLOW, {**NEW_YORK, "stream": True})).cancel()
 
 
-# What test_ai_binding.py looks at from outside: these answer with something.
+# What test_binding.py looks at from outside: these answer with something.
 
 
 async def give_response(env):

@@ -27,23 +27,24 @@ BLOCKS = [
 WORKERS = (ROOT / "docs/workers.md").read_text("utf-8")
 # What decides where a block is run; the first that is in it.
 RUN = {
-    "pilot dev": "test_readme.py, test_wrangler.py, test_tracing.py; installing: test_install.py",
+    "pilot dev": "test_readme.py, ai/test_shim.py, supervisor/test_tracing.py; installing: test_install.py",
     "pilot deploy --config": "test_deploy_docs.py",
     "pilot versions": "here",
     "_PILOT_COMPLETE": "here",
     "__pilot/metrics": "here",
-    "bindings.ai.shim": "test_wrangler.py",
+    "bindings.ai.shim": "ai/test_shim.py",
     "pilot bench": "test_readme.py",
 }
 ELSEWHERE = {
     "make dev": "it is what CI runs",
+    ".venv/bin/pytest": "it is what runs this",
     "pip install": "needs an index; which extras there are is checked below",
     "sudo ": "needs systemd; the unit is verified below",
     "docker ": "needs Docker",
-    "npx wrangler": "needs npm; test_wrangler.py and test_host_wrangler.py run the same",
-    "pilot host --host 0.0.0.0": "leaves loopback; test_host.py does the same on it",
+    "npx wrangler": "needs npm; host/test_wrangler.py and ai/test_shim.py run the same",
+    "pilot host --host 0.0.0.0": "leaves loopback; host/test_host.py does the same on it",
     "export PILOT_HOST": "needs another machine",
-    "pilot deploy": "test_host.py",
+    "pilot deploy": "host/test_host.py",
 }
 
 
