@@ -130,12 +130,9 @@ class EngineError(Exception):
     """A refusal or failure: a row of the table of errors, and what is said of this one."""
 
     def __init__(self, row: ErrorCode, description: str = "") -> None:
-        self.row, self.description, self.name = row, description or row.text, row.name
+        self.row, self.description = row, description or row.text
+        self.code, self.status, self.name = row.code, row.status, row.name
         super().__init__(self.description)
-
-    @property
-    def code(self) -> int:
-        return self.row.code
 
     @property
     def fields(self) -> dict[str, Any]:

@@ -251,7 +251,7 @@ asyncio.run(main())
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
 async def test_no_engine_outlives_its_supervisor(how: signal.Signals) -> None:
     supervisor = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", SUPERVISOR, stdout=PIPE, cwd=Path(__file__).parent
+        sys.executable, "-c", SUPERVISOR, stdout=PIPE, cwd=Path(__file__).parents[2] / "support"
     )
     assert supervisor.stdout is not None
     engine = int(await supervisor.stdout.readline())
