@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
 from functools import cache
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -19,10 +19,4 @@ PRODUCTS: dict[str, str] = {
 @cache
 def products() -> tuple[type[Product], ...]:
     """Every product of the registry, imported, in its order."""
-    return tuple(map(_product, PRODUCTS.values()))
-
-
-def _product(target: str) -> type[Product]:
-    module, _, name = target.partition(":")
-    product: type[Product] = getattr(importlib.import_module(module), name)
-    return product
+    return tuple(map(resolve_name, PRODUCTS.values()))

@@ -17,7 +17,7 @@ from bindings.base import Binding, CallError, Product, ProductContext
 from runtime.config import Config, Version
 
 
-class Table(msgspec.Struct, frozen=True):
+class VersionTable(msgspec.Struct, frozen=True):
     """``[version_metadata]``."""
 
     binding: str
@@ -61,7 +61,7 @@ class Metadata:
 class VersionMetadata(Product):
     """On a host the upload's; in ``pilot dev`` one that is made up at each start, as upstream's local server does."""
 
-    key, label, shape = "version_metadata", "Version metadata", Table
+    key, label, shape = "version_metadata", "Version metadata", VersionTable
     types = ("version_metadata",)
 
     @classmethod
@@ -73,7 +73,7 @@ class VersionMetadata(Product):
     def parse(cls, config: Config, context: ProductContext) -> Sequence[Binding]:
         if cls.key not in config.products:
             return ()
-        return [VersionBinding(config.typed(cls.key, Table).binding, config.version or context.shared[cls.key])]
+        return [VersionBinding(config.typed(cls.key, VersionTable).binding, config.version or context.shared[cls.key])]
 
     @classmethod
     def upload(cls, config: Config) -> Sequence[Mapping[str, Any]]:

@@ -11,8 +11,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from bindings.ai.answers.answer import RunAnswer
-from bindings.ai.catalog import search as catalog_search
 from bindings.ai.catalog.resolve import automatic_engine
+from bindings.ai.catalog.search import search_models
 from bindings.ai.errors import AiError, AIGatewayError, bad_input, no_such_model
 from bindings.ai.gateway import options as gateway_options
 from bindings.ai.methods.gateway import GatewayMethods
@@ -20,8 +20,8 @@ from bindings.ai.methods.markdown import MarkdownMethods
 from bindings.ai.service import AIService, new_request_id
 from bindings.base import CallError, HostStream
 
-TAG = re.compile(r"[A-Za-z0-9:\-./@]{1,50}")
-TAGS = 5
+TAG_PATTERN = re.compile(r"[A-Za-z0-9:\-./@]{1,50}")
+MAX_TAGS = 5
 
 Method = Callable[..., Awaitable[Any]]  # (request_id, *the worker's arguments)
 
@@ -51,11 +51,11 @@ class AIBinding:
 
     async def call(self, method: str, args: Sequence[Any]) -> Any:
         """One call of the worker's half. Raises CallError."""
-        if (known := self._methods.get(method)) is None:
+        if (handle := self._methods.get(method)) is None:
             raise CallError("TypeError", f"env.{self.name}.{method} is not a function")
         request_id = new_request_id()
         try:
-            return await known(request_id, *args)
+            return await handle(request_id, *args)
         except AiError as error:
             name = "InferenceUpstreamError" if isinstance(error, AIGatewayError) else "AiError"
             raise CallError(
@@ -70,8 +70,8 @@ class AIBinding:
             ) from None
 
     async def _run(
-        self, request_id: str, model: Any = None, inputs: Any = None, options: Any = None, headers: Any = None
-    ) -> Any:
+        self, request_id: str, model: object = None, inputs: object = None, options: object = None, headers: Any = None
+    ) -> HostStream | dict[str, Any]:
         """``{"result", "headers"}``, or a stream whose meta has the headers. ``headers`` are the call's own."""
         if not isinstance(model, str):
             raise no_such_model(repr(model)[:100])
@@ -79,28 +79,28 @@ class AIBinding:
         if headers:
             options = gateway_options.joined(options, gateway_options.encoded(headers))
         _check_tags(options.get("tags"))
-        return _handed_over(await self._service.run(model, inputs, options, request_id=request_id))
+        return _result(await self._service.run(model, inputs, options, request_id=request_id))
 
-    async def _models(self, request_id: str, params: Any = None) -> list[Any]:
+    async def _models(self, request_id: str, params: object = None) -> list[Any]:
         """The catalog's entries. As upstream, an error of anything but ``run`` has no code."""
         try:
-            return catalog_search.search(self._service.catalog, params if isinstance(params, dict) else {}).items
+            return search_models(self._service.catalog, params if isinstance(params, dict) else {}).items
         except AiError as error:
             raise CallError("AiInternalError", error.description, status=error.status) from None
 
 
-def _check_tags(tags: Any) -> None:
+def _check_tags(tags: object) -> None:
     """Upstream's limits (docs/reference/workers-ai.md#what-a-worker-sees)."""
     if tags is None:
         return
-    if not isinstance(tags, list) or len(tags) > TAGS:
-        raise bad_input(f"options.tags must be an array of at most {TAGS} strings")
+    if not isinstance(tags, list) or len(tags) > MAX_TAGS:
+        raise bad_input(f"options.tags must be an array of at most {MAX_TAGS} strings")
     for tag in tags:
-        if not isinstance(tag, str) or not TAG.fullmatch(tag):
+        if not isinstance(tag, str) or not TAG_PATTERN.fullmatch(tag):
             raise bad_input(f"options.tags: {tag!r:.60} is not 1 to 50 of the characters A-Z a-z 0-9 : - . / @")
 
 
-def _handed_over(answer: RunAnswer) -> Any:
+def _result(answer: RunAnswer) -> HostStream | dict[str, Any]:
     if answer.stream is not None:
         return HostStream(answer.stream, {"headers": answer.headers})
     return {"result": answer.json, "headers": answer.headers}

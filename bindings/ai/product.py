@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from bindings.ai import stores as keeping
+from bindings.ai import stores
 from bindings.ai.anthropic.rest import MessagesRest
 from bindings.ai.binding import AIBinding
 from bindings.ai.catalog.models import check_engine
@@ -41,7 +41,7 @@ if TYPE_CHECKING:  # not needed before the first scrape
     from prometheus_client import Metric
 
 
-class Table(msgspec.Struct, frozen=True):
+class AITable(msgspec.Struct, frozen=True):
     """``[ai]``. The other keys are about Cloudflare's own machines and mean nothing here."""
 
     binding: str
@@ -53,7 +53,7 @@ class Table(msgspec.Struct, frozen=True):
 class AI(Product):
     """One ``AIService`` per supervisor, in ``context.shared["ai"]``; a configuration brings it a catalog."""
 
-    key, label, shape = "ai", "Workers AI", Table
+    key, label, shape = "ai", "Workers AI", AITable
     settings, at_start = AISettings, ("load_timeout", "engine_metrics")
     types = scopes = ("ai",)
 
@@ -78,22 +78,22 @@ class AI(Product):
 
     @classmethod
     async def start(cls, context: ProductContext) -> None:
-        given = context.config.settings(AISettings) if context.config is not None else AISettings()
+        settings = context.config.settings(AISettings) if context.config is not None else AISettings()
         pool = EnginePool(
             context.observer,
-            load_timeout=given.load_timeout,
+            load_timeout=settings.load_timeout,
             log=context.observer.debug,
-            metrics=given.engine_metrics,
+            metrics=settings.engine_metrics,
             most=context.options.get("models"),
         )
         service = AIService(pool, Catalog(), _settings(context, None), context.observer)
-        keeping.lend(service, context.state, context.observer.warn)
+        stores.open_stores(service, context.state, context.observer.warn)
         if context.on_host and context.config is not None:
             models = models_file(context.config)
             service.reconfigure(Catalog.load(models), _settings(context, context.config), preload=True)
             pool.keep(service.preloaded)
-            keeping.configure(service, context.config)
-            keeping.configure(service)
+            stores.configure(service, context.config)
+            stores.configure(service)
         context.shared[cls.key] = service
         if context.on_host:
             for remark in cls.remarks(context):
@@ -111,14 +111,14 @@ class AI(Product):
         if not context.on_host:  # there the models are the host's, whatever a worker's folder says
             catalog = Catalog.load(models_file(config))
             service.reconfigure(catalog, _settings(context, config), preload=bound)
-            keeping.configure(service, config)
-        return [AIBinding(config.typed(cls.key, Table).binding, service, context.url)] if bound else []
+            stores.configure(service, config)
+        return [AIBinding(config.typed(cls.key, AITable).binding, service, context.url)] if bound else []
 
     @classmethod
     def remarks(cls, context: ProductContext) -> Sequence[str]:
         service: AIService = context.shared[cls.key]
         if (service.settings.engine or automatic_engine()) == "openai":
-            return [_asked_elsewhere(chosen=service.settings.engine is not None)]
+            return [_remote_engine_remark(chosen=service.settings.engine is not None)]
         if EMBEDDED not in service.preloaded:
             return ()
         return [f"{EMBEDDED_NAME} stands in for every text model; name your own weights in models.yaml"]
@@ -160,13 +160,13 @@ class AI(Product):
         return [*service.meter.families(), *await engine_families(service.pool.clients, service.name_of)]
 
 
-def _asked_elsewhere(*, chosen: bool) -> str:
+def _remote_engine_remark(*, chosen: bool) -> str:
     """Prompts may leave this machine: that is said before the first one does."""
     base = re.sub(r"//[^/]*@", "//", os.environ.get("OPENAI_BASE_URL", "")).partition("?")[0]
     default = "https://api.openai.com" if os.environ.get("OPENAI_API_KEY") else "the server that their row names"
-    said = f"models are asked of {base or default}"
+    where = f"models are asked of {base or default}"
     stay = "" if chosen else " (OPENAI_BASE_URL); to stay on this machine: --engine llamacpp"
-    return f"{said}, unless their row in models.yaml says otherwise{stay}"
+    return f"{where}, unless their row in models.yaml says otherwise{stay}"
 
 
 def _admits(admits: Callable[[str, str], bool], token: str) -> bool:
@@ -180,16 +180,16 @@ def _settings(context: ProductContext, config: Config | None) -> ServiceSettings
         check_engine(engine, "--engine")
     elif config is not None and (engine := config.settings(AISettings).engine) is not None:
         check_engine(engine, config.at("pilot", "engine"))
-    given = config.settings(AISettings) if config else AISettings()
-    padding, openai = given.padding, given.openai_routes
-    own = not context.on_host if openai is None else openai
-    whole = own and (openai is not None or (config is not None and AI.key in config.products))
-    origins = cors.check(given.cors, config.at("pilot", "cors")) if config else ()
+    settings = config.settings(AISettings) if config else AISettings()
+    padding, chosen = settings.padding, settings.openai_routes
+    openai_routes = not context.on_host if chosen is None else chosen
+    whole_v1 = openai_routes and (chosen is not None or (config is not None and AI.key in config.products))
+    origins = cors.check(settings.cors, config.at("pilot", "cors")) if config else ()
     return ServiceSettings(
         engine=engine,
         padding=context.on_host if padding is None else padding,
-        openai_routes=own,
-        whole_v1=whole,
+        openai_routes=openai_routes,
+        whole_v1=whole_v1,
         cors=origins,
     )
 

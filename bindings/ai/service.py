@@ -139,15 +139,17 @@ class AIService:
             raise self._refusal(error, request_id) from error
 
     async def _run_task(
-        self, handler: registry.Handler, served: Served, inputs: Any, request_id: str, form: str
+        self, handler: registry.TaskHandler, served: Served, inputs: Any, request_id: str, form: str
     ) -> RunAnswer:
         """The answer of a task other than text generation."""
         stats = StreamStats(served.model.id)
         client = partial(self.pool.get, served.spec)  # not before the inputs are found good: it starts a model
         try:
-            job = registry.Job(served.model, served.stand_in, client, request_id, stats, self._with_adapter, form)
+            task = registry.TaskRequest(
+                served.model, served.stand_in, client, request_id, stats, self._with_adapter, form
+            )
             with self.meter.begin(stats, tracing.task(served, request_id)).whole():
-                result = await handler(inputs, job)
+                result = await handler(inputs, task)
             return RunAnswer(headers(served, request_id), stats, json=result)
         except Exception as error:
             raise self._refusal(error, request_id) from error

@@ -8,16 +8,16 @@ from pathlib import Path
 from bindings.ai.batch.queue import Batches
 from bindings.ai.batch.store import BatchStore
 from bindings.ai.finetunes.store import Finetunes
-from bindings.ai.gateway import options as gateway_options
 from bindings.ai.gateway.gateway import Gateways
+from bindings.ai.gateway.options import settings as gateway_settings
 from bindings.ai.gateway.store import GatewayStore
 from bindings.ai.service import AIService
 from bindings.ai.settings import AISettings
 from runtime.config import Config
 
 
-def lend(service: AIService, folder: Path, warn: Callable[[str], None]) -> None:
-    """Let ``service`` queue batches and pass AI Gateways. Files are made when they are first needed."""
+def open_stores(service: AIService, folder: Path, warn: Callable[[str], None]) -> None:
+    """Give ``service`` its batch queue, AI Gateways and adapters. Files are made when they are first needed."""
 
     def check(model: str) -> None:
         service.catalog.resolve(model, service.settings.engine)
@@ -28,13 +28,13 @@ def lend(service: AIService, folder: Path, warn: Callable[[str], None]) -> None:
 
 
 def configure(service: AIService, config: Config | None = None) -> None:
-    """What ``[pilot]`` says of both, or the defaults; queued batches go on from here. Raises ConfigError."""
-    own = AISettings() if config is None else config.settings(AISettings)
-    settings = {} if config is None else gateway_options.settings(config)
+    """Apply ``[pilot]``, or the defaults, to the gateways and the queue, which then goes on. Raises ConfigError."""
+    ai_settings = AISettings() if config is None else config.settings(AISettings)
+    settings = {} if config is None else gateway_settings(config)
     if service.gateways is not None:
-        service.gateways.configure(settings, own.gateway_cache, own.gateway_logs)
+        service.gateways.configure(settings, ai_settings.gateway_cache, ai_settings.gateway_logs)
     if service.batches is not None:
-        service.batches.configure(own.batch_concurrency)
+        service.batches.configure(ai_settings.batch_concurrency)
 
 
-__all__ = ["configure", "lend"]
+__all__ = ["configure", "open_stores"]

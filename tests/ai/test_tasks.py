@@ -185,9 +185,9 @@ async def test_a_guards_verdict(pilot: Served) -> None:
 
 
 async def test_a_verdict_as_json() -> None:
-    assert guard.judged("unsafe\nS1, S10") == {"safe": False, "categories": ["S1", "S10"]}
-    assert guard.judged("Safe \n") == {"safe": True, "categories": []}
-    assert guard.judged("") == {"safe": False, "categories": []}
+    assert guard.verdict_of("unsafe\nS1, S10") == {"safe": False, "categories": ["S1", "S10"]}
+    assert guard.verdict_of("Safe \n") == {"safe": True, "categories": []}
+    assert guard.verdict_of("") == {"safe": False, "categories": []}
 
 
 ALTERNATE = "Conversation roles must alternate user/assistant/user/assistant/..."

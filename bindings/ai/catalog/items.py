@@ -37,13 +37,13 @@ MODALITIES = {  # what goes in and what comes out, where either is not text
     "Object Detection": (["image"], ["text"]),
 }
 FLAGS = ("lora", "function_calling", "reasoning", "vision", "async_queue", "beta", "require_workers_paid")
-NUMBERS = {  # property → the model's field
+NUMBER_FIELDS = {  # property → the model's field
     "context_window": "context_window",
     "max_input_tokens": "max_input_tokens",
     "output_dimensions": "output_dimensions",
     "max_batch_size": "max_batch",
 }
-SAMPLING = (
+SAMPLING_PARAMETERS = (
     "temperature",
     "top_p",
     "top_k",
@@ -86,7 +86,7 @@ def openrouter(model: Model) -> Item:
         "input_modalities": inputs,
         "output_modalities": outputs,
         "pricing": {"prompt": "0", "completion": "0"},
-        "supported_sampling_parameters": list(SAMPLING) if text else [],
+        "supported_sampling_parameters": list(SAMPLING_PARAMETERS) if text else [],
         "supported_features": [name for name, has in features.items() if has],
     }
 
@@ -122,16 +122,16 @@ def weights(model: Model) -> str | None:
 
 
 def _properties(model: Model) -> dict[str, Any]:
-    found: dict[str, Any] = {
-        name: str(value) for name, field in NUMBERS.items() if (value := getattr(model, field)) is not None
+    properties: dict[str, Any] = {
+        name: str(value) for name, field in NUMBER_FIELDS.items() if (value := getattr(model, field)) is not None
     }
-    found |= {name: "true" for name in FLAGS if getattr(model, name)}
+    properties |= {name: "true" for name in FLAGS if getattr(model, name)}
     if (repository := weights(model)) and model.evidence.weights == "stated":
-        found["info"] = f"https://huggingface.co/{repository}"
+        properties["info"] = f"https://huggingface.co/{repository}"
     if date := _date(model):
-        found["planned_deprecation_date"] = date.isoformat()
-    found["price"] = [{"unit": unit, "price": 0, "currency": "USD"} for unit in _units(model)]
-    return found
+        properties["planned_deprecation_date"] = date.isoformat()
+    properties["price"] = [{"unit": unit, "price": 0, "currency": "USD"} for unit in _units(model)]
+    return properties
 
 
 def _units(model: Model) -> list[str]:

@@ -18,7 +18,7 @@ RUNNERS = {
     "Text Classification": "pooling",
     "Automatic Speech Recognition": "speech",
 }
-FILES = ("Automatic Speech Recognition", "Image-to-Text", "Image Classification", "Object Detection")
+FILE_KINDS = ("Automatic Speech Recognition", "Image-to-Text", "Image Classification", "Object Detection")
 
 
 def kind(model: Model) -> str:
@@ -29,7 +29,7 @@ def kind(model: Model) -> str:
 
 def takes_files(model: Model) -> bool:
     """Whether a body may be a recording or an image instead of JSON."""
-    return kind(model) in FILES
+    return kind(model) in FILE_KINDS
 
 
 __all__ = ["RUNNERS", "kind", "takes_files"]

@@ -113,8 +113,8 @@ def _read(file: Path) -> dict[str, Row]:
     from bindings.ai.catalog import safe_yaml
 
     try:
-        if file.stat().st_size > safe_yaml.BYTES:
-            raise ConfigError(f"is larger than {safe_yaml.BYTES:,} bytes", where=file.name)
+        if file.stat().st_size > safe_yaml.MAX_BYTES:
+            raise ConfigError(f"is larger than {safe_yaml.MAX_BYTES:,} bytes", where=file.name)
         rows: dict[str, Row] = safe_yaml.parse(file.read_text("utf-8")) or {}
     except yaml.MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""

@@ -65,12 +65,12 @@ class Catalog:
     def model(self, id: str) -> Model:
         """The row for ``id``, percent-encoded or not. Raises AiError 5007."""
         id = unquote(id)
-        found = self._own.get(id) or built_in_model(id)
-        if found is None:
-            raise no_such_model(id, self._meant(id))
-        return found
+        model = self._own.get(id) or built_in_model(id)
+        if model is None:
+            raise no_such_model(id, self._suggestion(id))
+        return model
 
-    def _meant(self, id: str) -> str:
+    def _suggestion(self, id: str) -> str:
         """The ids that resemble ``id``, or whose last part does."""
         known = [*built_in(), *self._own]
         names = {**{each.rpartition("/")[2]: each for each in known}, **{each: each for each in known}}

@@ -10,9 +10,9 @@ from typing import Any
 
 import yaml
 
-BYTES = 1_000_000
-DEPTH = 50
-DIGITS = 1000
+MAX_BYTES = 1_000_000
+MAX_DEPTH = 50
+MAX_DIGITS = 1000  # of a number
 
 _Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -39,19 +39,19 @@ def _look(text: str) -> None:
         if isinstance(event, yaml.AliasEvent):
             raise _refused(f"the alias *{event.anchor} is not supported; write its value again", event.start_mark)
         if isinstance(event, yaml.ScalarEvent) and _endless(event):
-            raise _refused(f"a number of more than {DIGITS} digits", event.start_mark)
+            raise _refused(f"a number of more than {MAX_DIGITS} digits", event.start_mark)
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if depth > DEPTH:
-            raise _refused(f"nested more than {DEPTH} deep", event.start_mark)
+        if depth > MAX_DEPTH:
+            raise _refused(f"nested more than {MAX_DEPTH} deep", event.start_mark)
 
 
 def _endless(event: yaml.ScalarEvent) -> bool:
     plain = event.implicit[0]
-    return plain and len(event.value) > DIGITS and event.value[0] in "+-0123456789"
+    return plain and len(event.value) > MAX_DIGITS and event.value[0] in "+-0123456789"
 
 
 def _refused(problem: str, mark: Any) -> yaml.MarkedYAMLError:
     return yaml.MarkedYAMLError(problem=problem, problem_mark=mark)
 
 
-__all__ = ["BYTES", "parse"]
+__all__ = ["MAX_BYTES", "parse"]

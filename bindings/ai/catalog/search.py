@@ -15,18 +15,18 @@ from bindings.ai.catalog.models import Model
 from bindings.ai.catalog.resolve import Catalog
 from bindings.ai.errors import bad_input
 
-Number = Annotated[int, msgspec.Meta(ge=1)]
-MOST = 1000  # on a page; upstream's own default is not documented, and here everything fits on one
+Positive = Annotated[int, msgspec.Meta(ge=1)]
+MAX_PER_PAGE = 1000  # upstream's own default is not documented, and here everything fits on one
 
 
-class Query(msgspec.Struct, frozen=True):
+class CatalogQuery(msgspec.Struct, frozen=True):
     """The filters; those that are not given let everything pass."""
 
     author: str | None = None
     hide_experimental: bool = False
     include_deprecated: bool = False
-    page: Number = 1
-    per_page: Number = MOST
+    page: Positive = 1
+    per_page: Positive = MAX_PER_PAGE
     search: str | None = None
     source: float | None = None
     task: str | None = None
@@ -44,7 +44,7 @@ class Query(msgspec.Struct, frozen=True):
         )
 
 
-class Page(msgspec.Struct, frozen=True):
+class CatalogPage(msgspec.Struct, frozen=True):
     """One page of the answer, and its ``result_info``. A page past the last one is empty: clients ask until it is."""
 
     items: list[catalog_items.Item]
@@ -52,22 +52,22 @@ class Page(msgspec.Struct, frozen=True):
     format: str | None
 
 
-def search(catalog: Catalog, given: Mapping[str, Any]) -> Page:
-    """``given``: the query's parameters, as strings or as what they mean. Raises AiError 5006."""
-    query = _query(given)
+def search_models(catalog: Catalog, params: Mapping[str, Any]) -> CatalogPage:
+    """``params``: the query's parameters, as strings or as what they mean. Raises AiError 5006."""
+    query = _query(params)
     own = {model.id for model in catalog.own}
-    found = [model for model in catalog.models() if query.allows(model, own=model.id in own)]
-    size = min(query.per_page, MOST)
-    shown = found[(query.page - 1) * size : query.page * size]
-    show = catalog_items.openrouter if query.format else catalog_items.item
+    matching = [model for model in catalog.models() if query.allows(model, own=model.id in own)]
+    size = min(query.per_page, MAX_PER_PAGE)
+    shown = matching[(query.page - 1) * size : query.page * size]
+    as_item = catalog_items.openrouter if query.format else catalog_items.item
     info = {
         "count": len(shown),
         "page": query.page,
         "per_page": size,
-        "total_count": len(found),
-        "total_pages": -(-len(found) // size),
+        "total_count": len(matching),
+        "total_pages": -(-len(matching) // size),
     }
-    return Page([show(model) for model in shown], info, query.format)
+    return CatalogPage([as_item(model) for model in shown], info, query.format)
 
 
 def authors(catalog: Catalog) -> list[catalog_items.Item]:
@@ -80,13 +80,13 @@ def tasks(catalog: Catalog) -> list[catalog_items.Item]:
     return [catalog_items.task(name) for name in names]
 
 
-def _query(given: Mapping[str, Any]) -> Query:
+def _query(params: Mapping[str, Any]) -> CatalogQuery:
     """Empty means absent, and keys nobody knows are let pass, as clients rely on."""
-    known = {key: value for key, value in given.items() if value not in ("", None)}
+    known = {key: value for key, value in params.items() if value not in ("", None)}
     try:
-        return msgspec.convert(known, Query, strict=False)
+        return msgspec.convert(known, CatalogQuery, strict=False)
     except msgspec.ValidationError as error:
         raise bad_input(f"query: {error}") from None
 
 
-__all__ = ["Page", "authors", "search", "tasks"]
+__all__ = ["CatalogPage", "authors", "search_models", "tasks"]

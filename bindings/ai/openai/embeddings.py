@@ -58,7 +58,7 @@ async def embed(
     request = parse(inputs)
     answers = [
         await service.run(model, {"text": texts}, options, request_id=request_id)
-        for texts in request.batches(entry.max_batch or embeddings.MOST)
+        for texts in request.batches(entry.max_batch or embeddings.MAX_TEXTS)
     ]
     vectors = [vector for answer in answers for vector in answer.json["data"]]
     tokens = sum(answer.stats.prompt_tokens for answer in answers)

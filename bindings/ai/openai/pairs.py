@@ -16,7 +16,7 @@ from bindings.ai.catalog import kinds
 from bindings.ai.errors import bad_input
 from bindings.ai.http.model_request import ModelRequest
 from bindings.ai.service import AIService
-from bindings.ai.tasks.embeddings import product
+from bindings.ai.tasks.embeddings import cosine
 
 Pair = tuple[str, str]  # a query and a text
 Run = Callable[[dict[str, Any]], Coroutine[Any, Any, RunAnswer]]  # one request to the model, by its inputs
@@ -70,7 +70,7 @@ async def _by_embeddings(run: Run, pairs: Sequence[Pair]) -> Scores:
         [run({"text": texts[at : at + TEXTS_PER_REQUEST]}) for at in range(0, len(texts), TEXTS_PER_REQUEST)]
     )
     vectors = dict(zip(texts, (vector for answer in answers for vector in answer.json["data"]), strict=True))
-    return _gathered([product(vectors[query], vectors[text]) for query, text in pairs], answers)
+    return _gathered([cosine(vectors[query], vectors[text]) for query, text in pairs], answers)
 
 
 MEASURES = {"Reranking": _by_reranker, "Text Embeddings": _by_embeddings}

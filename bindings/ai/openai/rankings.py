@@ -17,7 +17,7 @@ from bindings.ai.inputs.checks import Fields, mismatch
 from bindings.ai.openai.pairs import Pair, scores
 from bindings.ai.service import AIService
 from bindings.ai.tasks import checks as check
-from bindings.ai.tasks.ranking import MOST, ranked
+from bindings.ai.tasks.ranking import MAX_CONTEXTS, ranked
 from runtime.web import Request, Response
 
 PAIR_FIELDS = (
@@ -87,7 +87,7 @@ def _documents(documents: object) -> Iterator[str]:
     """Texts, and objects with a ``text``, in any mixture."""
     if isinstance(documents, list):
         documents = [{"text": one} if isinstance(one, str) else one for one in documents]
-    yield from check.contexts(documents, "/documents", MOST)
+    yield from check.contexts(documents, "/documents", MAX_CONTEXTS)
 
 
 def _text(document: str | dict[str, str]) -> str:
@@ -109,7 +109,7 @@ def _pairs(fields: Fields) -> list[Pair]:
 def _listed(value: Any, at: str) -> list[str]:
     if isinstance(value, dict):
         raise bad_input(mismatch(at, value, "string,array"))
-    check.refuse(check.texts(value, at, MOST))
+    check.refuse(check.texts(value, at, MAX_CONTEXTS))
     return [value] if isinstance(value, str) else value
 
 

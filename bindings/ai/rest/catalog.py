@@ -33,7 +33,7 @@ class CatalogRest:
 
     async def search(self, request: Request, request_id: str, account: str) -> Response:
         """The marketplace's format is read by some clients in ``data``, by others in ``result``."""
-        page = catalog_search.search(self._service.catalog, query(request))
+        page = catalog_search.search_models(self._service.catalog, query(request))
         if page.format:
             return succeeded(page.items, result_info=page.info, data=page.items)
         return succeeded(page.items, result_info=page.info)

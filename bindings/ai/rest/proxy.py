@@ -107,7 +107,7 @@ class ProxyRest:
         return {**inputs, "audio" if is_speech else "image": content}
 
     async def _models(self, request: Request, request_id: str, url: URL) -> Response:
-        page = catalog_search.search(self._service.catalog, dict(url.search_params.items()))
+        page = catalog_search.search_models(self._service.catalog, dict(url.search_params.items()))
         return succeeded(page.items, result_info=page.info)
 
     async def _transform(self, request: Request, request_id: str, url: URL) -> Response:

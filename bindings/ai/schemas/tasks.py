@@ -11,7 +11,7 @@ from bindings.ai.tasks import embeddings, ranking, speech
 
 
 def embedding_input(model: Model) -> Schema:
-    return EMBEDDING_INPUTS.get(model.form, _plain_embedding)(_texts(model.max_batch or embeddings.MOST), model)
+    return EMBEDDING_INPUTS.get(model.form, _plain_embedding)(_texts(model.max_batch or embeddings.MAX_TEXTS), model)
 
 
 def _plain_embedding(texts: Schema, model: Model) -> Schema:
@@ -19,14 +19,14 @@ def _plain_embedding(texts: Schema, model: Model) -> Schema:
 
 
 def _m3_embedding(texts: Schema, model: Model) -> Schema:
-    contexts = _contexts(model.max_batch or embeddings.MOST)
+    contexts = _contexts(model.max_batch or embeddings.MAX_TEXTS)
     fields = {"text": texts, "query": TEXT, "contexts": contexts, "truncate_inputs": {"type": "boolean"}}
     return {**shape(fields), "anyOf": [{"required": ["text"]}, {"required": ["contexts"]}]}
 
 
 def _qwen_embedding(texts: Schema, model: Model) -> Schema:
     fields = dict.fromkeys(("text", "queries", "documents"), texts)
-    instruction = {**TEXT, "default": embeddings.INSTRUCTION}
+    instruction = {**TEXT, "default": embeddings.DEFAULT_INSTRUCTION}
     return {**shape({**fields, "instruction": instruction}), "anyOf": [{"required": [name]} for name in fields]}
 
 
@@ -39,26 +39,26 @@ EMBEDDING_INPUTS: dict[str, Callable[[Schema, Model], Schema]] = {
 
 def embedding_output(model: Model) -> Schema:
     vectors = array(array(NUMBER))
-    found = shape(
+    plain = shape(
         {"shape": array(COUNT), "data": vectors, "pooling": {"enum": list(embeddings.POOLINGS)}}, "shape", "data"
     )
     if model.form != "m3":
-        return found
+        return plain
     unnamed = shape({"response": vectors, "shape": array(COUNT), "pooling": ANY_TEXT}, "response", "shape")
-    return {"oneOf": [found, ranked(model), unnamed]}
+    return {"oneOf": [plain, ranked(model), unnamed]}
 
 
-def _texts(most: int) -> Schema:
-    return {"anyOf": [TEXT, array(TEXT, minItems=1, maxItems=most)]}
+def _texts(max_items: int) -> Schema:
+    return {"anyOf": [TEXT, array(TEXT, minItems=1, maxItems=max_items)]}
 
 
-def _contexts(most: int) -> Schema:
-    return array(shape({"text": TEXT}, "text"), minItems=1, maxItems=most)
+def _contexts(max_items: int) -> Schema:
+    return array(shape({"text": TEXT}, "text"), minItems=1, maxItems=max_items)
 
 
 def reranking_input(model: Model) -> Schema:
     top = {"type": "integer", "minimum": 1}
-    return shape({"query": TEXT, "contexts": _contexts(ranking.MOST), "top_k": top}, "query", "contexts")
+    return shape({"query": TEXT, "contexts": _contexts(ranking.MAX_CONTEXTS), "top_k": top}, "query", "contexts")
 
 
 def ranked(model: Model) -> Schema:

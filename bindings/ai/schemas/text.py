@@ -24,21 +24,21 @@ def options(model: Model) -> dict[str, Schema]:
     """All that says how to generate, from the ranges in force for the model."""
     older = checks.NEWER_RANGES if model.openai_ranges else checks.RANGES
     ranges = checks.OPENAI_RANGES if model.openai_style else older
-    found = {name: _number(*limits) for name, limits in ranges.items()}
-    found["max_tokens"]["default"] = model.default_max_tokens
-    found["temperature"]["default"] = model.default_temperature
+    schemas = {name: _number(*limits) for name, limits in ranges.items()}
+    schemas["max_tokens"]["default"] = model.default_max_tokens
+    schemas["temperature"]["default"] = model.default_temperature
     flags = [name for name in checks.FLAGS if name != "ignore_eos" or model.vision]
-    found |= {name: {"type": "boolean", "default": False} for name in flags}
-    found |= dict.fromkeys(("chat_template_kwargs", "stream_options", "guided_json"), OBJECT)
-    found["stop"] = {"anyOf": [ANY_TEXT, array(TEXT)]}
-    found["logit_bias"] = {
+    schemas |= {name: {"type": "boolean", "default": False} for name in flags}
+    schemas |= dict.fromkeys(("chat_template_kwargs", "stream_options", "guided_json"), OBJECT)
+    schemas["stop"] = {"anyOf": [ANY_TEXT, array(TEXT)]}
+    schemas["logit_bias"] = {
         "type": "object",
         "patternProperties": {"^[0-9]{1,9}$": _number("number", -100, 100)},
         "additionalProperties": False,
     }
-    found["reasoning_effort"] = {"enum": list(checks.EFFORTS)}
-    found["response_format"] = _response_format()
-    return found | ({"lora": TEXT} if model.lora else {})
+    schemas["reasoning_effort"] = {"enum": list(checks.EFFORTS)}
+    schemas["response_format"] = _response_format()
+    return schemas | ({"lora": TEXT} if model.lora else {})
 
 
 def _number(kind: str, low: float, high: float) -> Schema:

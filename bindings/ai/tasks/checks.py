@@ -12,7 +12,7 @@ from typing import Any
 from bindings.ai.errors import bad_input
 from bindings.ai.inputs.checks import Fields, absent, mismatch
 
-COMPLAINTS = 8  # at most so many in one answer
+MAX_COMPLAINTS = 8  # in one answer
 
 
 def fields_of(inputs: object) -> Fields:
@@ -24,8 +24,8 @@ def fields_of(inputs: object) -> Fields:
 
 def refuse(complaints: Iterator[str]) -> None:
     """Raise AiError 5006 with the first complaints, if there are any."""
-    if found := list(islice(complaints, COMPLAINTS)):
-        raise bad_input(", ".join(found))
+    if first := list(islice(complaints, MAX_COMPLAINTS)):
+        raise bad_input(", ".join(first))
 
 
 def missing(fields: Fields, *names: str) -> str:
@@ -39,24 +39,24 @@ def text(value: object, at: str) -> Iterator[str]:
         yield f"Length of '{at}' must be >= 1"
 
 
-def texts(value: object, at: str, most: int) -> Iterator[str]:
-    """One text, or a list of at most ``most``."""
+def texts(value: object, at: str, max_items: int) -> Iterator[str]:
+    """One text, or a list of at most ``max_items``."""
     if isinstance(value, str):
         yield from text(value, at)
     elif not isinstance(value, list):
         yield mismatch(at, value, "string,array")
     else:
-        yield from _length(value, at, most)
+        yield from _length(value, at, max_items)
         for number, item in enumerate(value):
             yield from text(item, f"{at}/{number}")
 
 
-def contexts(value: object, at: str, most: int) -> Iterator[str]:
+def contexts(value: object, at: str, max_items: int) -> Iterator[str]:
     """``[{"text": …}, …]``, as rerankers take them."""
     if not isinstance(value, list):
         yield mismatch(at, value, "array")
         return
-    yield from _length(value, at, most)
+    yield from _length(value, at, max_items)
     for number, item in enumerate(value):
         if not isinstance(item, dict):
             yield mismatch(f"{at}/{number}", item, "object")
@@ -83,11 +83,11 @@ def choice(value: object, at: str, known: tuple[str, ...]) -> Iterator[str]:
         yield f"'{at}' must be one of '{','.join(known)}'"
 
 
-def _length(value: list[Any], at: str, most: int) -> Iterator[str]:
+def _length(value: list[Any], at: str, max_items: int) -> Iterator[str]:
     if not value:
         yield f"Length of '{at}' must be >= 1"
-    elif len(value) > most:
-        yield f"Length of '{at}' must be <= {most}"
+    elif len(value) > max_items:
+        yield f"Length of '{at}' must be <= {max_items}"
 
 
 __all__ = ["boolean", "choice", "contexts", "fields_of", "integer", "missing", "refuse", "text", "texts"]

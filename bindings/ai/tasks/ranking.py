@@ -11,26 +11,26 @@ from typing import Any
 from bindings.ai.engine.tasks import Classified, Classify, Score, Scored
 from bindings.ai.inputs.checks import Fields
 from bindings.ai.tasks import checks as check
-from bindings.ai.tasks.registry import Job
+from bindings.ai.tasks.registry import TaskRequest
 
-MOST = 1000  # contexts in one request; the service states no limit
+MAX_CONTEXTS = 1000  # in one request; the service states no limit
 
 
-async def rerank(inputs: Any, job: Job) -> dict[str, Any]:
+async def rerank(inputs: Any, request: TaskRequest) -> dict[str, Any]:
     """``{query, contexts: [{text}], top_k?}`` → ``{response: [{id, score}]}``, best first."""
     fields = check.fields_of(inputs)
     check.refuse(_rerank_complaints(fields))
     texts = [context["text"] for context in fields["contexts"]]
-    found: Scored = await job.ask(Score(query=fields["query"], texts=texts))
-    return {"response": ranked(found.scores)[: int(fields.get("top_k", len(texts)))]}
+    scored: Scored = await request.perform(Score(query=fields["query"], texts=texts))
+    return {"response": ranked(scored.scores)[: int(fields.get("top_k", len(texts)))]}
 
 
-async def classify(inputs: Any, job: Job) -> list[dict[str, Any]]:
+async def classify(inputs: Any, request: TaskRequest) -> list[dict[str, Any]]:
     """``{text}`` → a bare ``[{label, score}]``, in the model's own order."""
     fields = check.fields_of(inputs)
     check.refuse(check.text(fields["text"], "/text") if "text" in fields else iter([check.missing(fields, "text")]))
-    found: Classified = await job.ask(Classify(text=fields["text"]))
-    return [{"label": label, "score": score} for label, score in found.labels]
+    classified: Classified = await request.perform(Classify(text=fields["text"]))
+    return [{"label": label, "score": score} for label, score in classified.labels]
 
 
 def ranked(scores: list[float]) -> list[dict[str, Any]]:
@@ -45,7 +45,7 @@ def _rerank_complaints(fields: Fields) -> Iterator[str]:
     if "query" in fields:
         yield from check.text(fields["query"], "/query")
     if "contexts" in fields:
-        yield from check.contexts(fields["contexts"], "/contexts", MOST)
+        yield from check.contexts(fields["contexts"], "/contexts", MAX_CONTEXTS)
     if "top_k" in fields:
         yield from check.integer(fields["top_k"], "/top_k", 1)
 

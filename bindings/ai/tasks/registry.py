@@ -1,11 +1,11 @@
-"""Who answers for which kind of model, other than plain text generation."""
+"""Which handler answers for which kind of model, other than plain text generation."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
-from importlib import import_module
+from pkgutil import resolve_name
 from typing import Any, Protocol
 
 from bindings.ai.catalog.kinds import kind
@@ -23,34 +23,34 @@ HANDLERS = {
 }
 
 
-class Stats(Protocol):
+class TaskStats(Protocol):
     prompt_tokens: int
     tokens: int
 
 
 @dataclass(frozen=True)
-class Job:
+class TaskRequest:
     """One request for a handler: the model, and how to reach the engine that answers for it."""
 
     model: Model
     stand_in: bool
     client: Callable[[], Client]
     request_id: str
-    stats: Stats
-    adapted: Callable[[TextRequest, Model], Awaitable[TextRequest]]
-    """``lora`` made a folder."""
+    stats: TaskStats
+    with_adapter: Callable[[TextRequest, Model], Awaitable[TextRequest]]
+    """The request with the folder of the adapter that its ``lora`` names."""
     form: str = ""
     """Of ``bindings.ai.inputs.text``, where a route asks for one."""
 
-    async def ask(self, task: Task) -> Any:
+    async def perform(self, task: Task) -> Any:
         """The engine's answer (``ANSWERS``), whose tokens are counted. Raises EngineError."""
-        found = await self.client().perform(task, self.request_id)
-        self.stats.prompt_tokens += getattr(found, "tokens", 0)
-        return found
+        result = await self.client().perform(task, self.request_id)
+        self.stats.prompt_tokens += getattr(result, "tokens", 0)
+        return result
 
-    async def generate(self, wanted: TextRequest) -> str:
+    async def generate(self, text_request: TextRequest) -> str:
         """The whole text that a generating engine answers with."""
-        request, texts = (await self.adapted(wanted, self.model)).generate, []
+        request, texts = (await self.with_adapter(text_request, self.model)).generate, []
         async with aclosing(self.client().generate(request, self.request_id)) as deltas:
             async for delta in deltas:
                 self.stats.prompt_tokens = delta.prompt_tokens
@@ -59,17 +59,16 @@ class Job:
         return "".join(texts)
 
 
-Handler = Callable[[Any, Job], Awaitable[Any]]
+TaskHandler = Callable[[Any, TaskRequest], Awaitable[Any]]
 
 
-def handler(model: Model) -> Handler | None:
-    """``handler(inputs, job)`` answers with the native result; None for plain text generation."""
+def handler(model: Model) -> TaskHandler | None:
+    """``handler(inputs, request)`` answers with the native result; None for plain text generation."""
     name = HANDLERS.get(kind(model))
     if name is None:
         return None
-    module, _, function = name.partition(":")
-    found: Handler = getattr(import_module(module), function)
-    return found
+    handle: TaskHandler = resolve_name(name)
+    return handle
 
 
-__all__ = ["HANDLERS", "Handler", "Job", "Stats", "handler"]
+__all__ = ["HANDLERS", "TaskHandler", "TaskRequest", "TaskStats", "handler"]

@@ -17,29 +17,29 @@ from bindings.ai.inputs.blobs import file_of
 from bindings.ai.inputs.checks import Fields
 from bindings.ai.inputs.text import TRANSCRIPT
 from bindings.ai.tasks import checks as check
-from bindings.ai.tasks.registry import Job
+from bindings.ai.tasks.registry import TaskRequest
 
 TASKS = ("transcribe", "translate")
 
 
-async def answer(inputs: Any, job: Job) -> dict[str, Any]:
+async def answer(inputs: Any, request: TaskRequest) -> dict[str, Any]:
     """``{audio}`` or the recording alone as bytes → ``{text, word_count, vtt}``, with more for the turbo model."""
     fields = {"audio": inputs} if isinstance(inputs, bytes) else check.fields_of(inputs)
     check.refuse(_complaints(fields))
-    found: Transcribed = await job.ask(_asked(fields))
-    text = " ".join(segment.text for segment in found.segments)
-    if job.form == TRANSCRIPT:
+    transcribed: Transcribed = await request.perform(_transcribe(fields))
+    text = " ".join(segment.text for segment in transcribed.segments)
+    if request.form == TRANSCRIPT:
         return {
             "text": text,
-            "language": found.language,
-            "duration": found.duration,
-            "segments": [msgspec.structs.asdict(segment) for segment in found.segments],
+            "language": transcribed.language,
+            "duration": transcribed.duration,
+            "segments": [msgspec.structs.asdict(segment) for segment in transcribed.segments],
         }
-    result = {"text": text, "word_count": len(text.split()), "vtt": vtt(found.segments)}
-    return result if job.model.form != "turbo" else _turbo(found, result)
+    result = {"text": text, "word_count": len(text.split()), "vtt": vtt(transcribed.segments)}
+    return result if request.model.form != "turbo" else _turbo(transcribed, result)
 
 
-def _asked(fields: Fields) -> Transcribe:
+def _transcribe(fields: Fields) -> Transcribe:
     return Transcribe(
         audio=file_of(fields["audio"], "/audio"),
         language=fields.get("language"),
@@ -48,11 +48,11 @@ def _asked(fields: Fields) -> Transcribe:
     )
 
 
-def _turbo(found: Transcribed, result: dict[str, Any]) -> dict[str, Any]:
-    info = {"language": found.language, "duration": found.duration}
+def _turbo(transcribed: Transcribed, result: dict[str, Any]) -> dict[str, Any]:
+    info = {"language": transcribed.language, "duration": transcribed.duration}
     segments = [
         {"start": each.start, "end": each.end, "text": each.text, "word_count": len(each.text.split())}
-        for each in found.segments
+        for each in transcribed.segments
     ]
     vtt = result.pop("vtt")
     return {"transcription_info": info, **result, "segments": segments, "vtt": vtt}
