@@ -84,7 +84,7 @@ class AI(Product):
             load_timeout=settings.load_timeout,
             log=context.observer.debug,
             metrics=settings.engine_metrics,
-            most=context.options.get("models"),
+            max_engines=context.options.get("models"),
         )
         service = AIService(pool, Catalog(), _settings(context, None), context.observer)
         stores.open_stores(service, context.state, context.observer.warn)

@@ -46,4 +46,4 @@ async def refused(engine: Any, **fields: Any) -> tuple[int, int, str]:
     with pytest.raises(EngineError) as caught:
         await collect(engine, ask(**fields))
     assert await live(engine) == 0
-    return caught.value.code, caught.value.status, caught.value.description
+    return caught.value.code, caught.value.row.status, caught.value.description

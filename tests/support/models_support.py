@@ -28,7 +28,7 @@ def tokens_of(deltas: list[Delta]) -> int:
 
 
 class Said:
-    """Somebody to tell things to (``bindings.ai.engine.client.Say``), who remembers them."""
+    """Somebody to tell things to (``bindings.ai.engine.client.Terminal``), who remembers them."""
 
     def __init__(self) -> None:
         self.notes: list[str] = []

@@ -11,7 +11,7 @@ from contextlib import aclosing
 from typing import Any
 
 from bindings.ai.answers.delta_iterator import DeltaIterator
-from bindings.ai.engine.accumulator import CUT, AccumulatedCall, Choice, index_of
+from bindings.ai.engine.accumulator import CUT_REASONS, AccumulatedCall, Choice, index_of
 from bindings.ai.engine.features import forced
 from bindings.ai.engine.protocol import Delta, Generate
 from bindings.ai.inputs import json_mode
@@ -30,7 +30,7 @@ async def checked(deltas: DeltaIterator, request: Generate, count: int) -> Async
             choices[index_of(delta)].add(delta)
             yield delta
     for choice in choices:
-        if choice.finish_reason not in CUT:
+        if choice.finish_reason not in CUT_REASONS:
             _check_choice(choice, request)
 
 

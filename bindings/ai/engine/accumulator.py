@@ -7,7 +7,7 @@ from typing import Any
 
 from bindings.ai.engine.protocol import Delta, Extra
 
-CALL = frozenset({"index", "id", "type", "function", "name", "arguments"})  # what a tool call consists of
+CALL_KEYS = frozenset({"index", "id", "type", "function", "name", "arguments"})  # what a tool call consists of
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class AccumulatedCall:
         self.id = piece.get("id") or self.id
         self.name = function.get("name") or self.name
         self.arguments += function.get("arguments") or ""
-        self.more |= {name: value for name, value in piece.items() if name not in CALL}
+        self.more |= {name: value for name, value in piece.items() if name not in CALL_KEYS}
 
     def openai(self) -> dict[str, Any]:
         function = {"name": self.name, "arguments": self.arguments}
@@ -80,12 +80,12 @@ class Choice:
             self.calls.setdefault(piece.get("index", 0), AccumulatedCall()).add(piece)
 
 
-CUT = ("length", "content_filter")
+CUT_REASONS = ("length", "content_filter")
 
 
 def reason(given: str, called: bool) -> str:
     """ "tool_calls" whenever there are some, as the service has it; a call that was cut is cut all the same."""
-    return "tool_calls" if called and given not in CUT else given
+    return "tool_calls" if called and given not in CUT_REASONS else given
 
 
 def index_of(delta: Delta) -> int:
@@ -93,4 +93,4 @@ def index_of(delta: Delta) -> int:
     return 0 if delta.extra is None else delta.extra.index
 
 
-__all__ = ["CALL", "CUT", "AccumulatedCall", "Choice", "Usage", "index_of", "reason"]
+__all__ = ["CALL_KEYS", "CUT_REASONS", "AccumulatedCall", "Choice", "Usage", "index_of", "reason"]

@@ -1,8 +1,9 @@
-"""The deltas of one request, and the way past their reader.
+"""The deltas of one request as whoever answers it reads them, and the short cut past that reader.
 
-A reader that has taken everything and waits may leave word what becomes of the next delta: ``divert``. Plain text
-then goes from the channel to the client's socket without a task being woken for it; whatever is more than text, or
-finds the socket full, wakes the reader as ever.
+The way of a token, from ``client``, ends here. An encoder of ``bindings.ai.answers`` iterates over the ``DeltaStream``
+and makes each delta bytes. It may ``attach_sink``: while it has read all there is and waits, the channel gives the
+text of each delta straight to the sink, which writes it to the client's socket, and no task is woken. A delta that is
+more than text, or that the sink cannot take because the socket is full, wakes the reader as ever.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ class DeltaOrigin:
 class DeltaStream(AsyncGenerator[Delta, None]):
     """``deltas``, which find their ``way`` when they are first read."""
 
-    def __init__(self, deltas: AsyncGenerator[Delta, None], way: DeltaOrigin) -> None:
-        self._deltas, self._way = deltas, way
+    def __init__(self, deltas: AsyncGenerator[Delta, None], origin: DeltaOrigin) -> None:
+        self._deltas, self._origin = deltas, origin
 
     def attach_sink(self, take: Sink) -> None:
         """From here on plain text goes to ``take`` whenever the reader has nothing else to do."""
@@ -36,8 +37,8 @@ class DeltaStream(AsyncGenerator[Delta, None]):
             text, tokens, _, finish_reason, extra = item
             return finish_reason is None and extra is None and take(text, tokens)
 
-        if self._way.stream is not None:
-            self._way.stream.attach_sink(sink)
+        if self._origin.stream is not None:
+            self._origin.stream.attach_sink(sink)
 
     def __aiter__(self) -> AsyncGenerator[Delta, None]:
         return self._deltas  # no layer per delta

@@ -1,4 +1,4 @@
-"""Deltas as they cross between processes, and what becomes of those that wait for a slow reader."""
+"""Deltas as they cross between processes, and how those that wait for a slow reader become fewer."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import msgspec
 from bindings.ai.engine.protocol import Delta
 
 
-def received(item: list[Any]) -> Delta:
+def from_wire(item: list[Any]) -> Delta:
     """``[text, tokens, prompt_tokens, finish_reason, extra]``, as a channel brings it."""
     return Delta(*item) if item[4] is None else msgspec.convert(item, Delta)
 
@@ -27,7 +27,7 @@ def joined(first: Delta, second: Delta) -> Delta:
     )
 
 
-def caught_up(deltas: Iterable[Delta]) -> Iterator[Delta]:
+def coalesced(deltas: Iterable[Delta]) -> Iterator[Delta]:
     """The same text in as few deltas as it takes; one with an ``extra`` stays by itself."""
     for plain, run in groupby(deltas, lambda delta: delta.extra is None):
         if plain:
@@ -36,4 +36,4 @@ def caught_up(deltas: Iterable[Delta]) -> Iterator[Delta]:
             yield from run
 
 
-__all__ = ["caught_up", "joined", "received"]
+__all__ = ["coalesced", "from_wire", "joined"]

@@ -7,15 +7,15 @@ from collections.abc import Iterator
 from bindings.ai.engine.protocol import EngineError, EngineInfo, Generate, bad_input
 from bindings.ai.error_table import JSON_UNMET, NO_LORA
 
-ALL = ("chat_template_kwargs", "ignore_eos", "image_url", "json_schema", "logit_bias", "logprobs", "lora", "n",
+FEATURES = ("chat_template_kwargs", "ignore_eos", "image_url", "json_schema", "logit_bias", "logprobs", "lora", "n",
        "reasoning_effort", "tools")  # fmt: skip
-OF_CHATS = {"chat_template_kwargs", "reasoning_effort", "tools"}
-NAMES = {"json_schema": "response_format"}  # as the client calls it, where that is another word
+CHAT_ONLY = {"chat_template_kwargs", "reasoning_effort", "tools"}
+CLIENT_NAMES = {"json_schema": "response_format"}  # as the client calls it, where that is another word
 
 
-def wanted(request: Generate) -> Iterator[str]:
-    """Those of ``ALL`` that the request uses."""
-    asked = {
+def requested(request: Generate) -> Iterator[str]:
+    """Those of ``FEATURES`` that the request uses."""
+    used = {
         "chat_template_kwargs": request.chat_template_kwargs,
         "ignore_eos": request.ignore_eos,
         "json_schema": request.json_schema is not None,
@@ -26,7 +26,7 @@ def wanted(request: Generate) -> Iterator[str]:
         "reasoning_effort": request.reasoning_effort,
         "tools": request.tools,
     }
-    yield from (name for name, value in asked.items() if value)
+    yield from (name for name, value in used.items() if value)
     if any(True for _ in images(request)):
         yield "image_url"
 
@@ -40,10 +40,10 @@ def images(request: Generate) -> Iterator[str]:
 
 def check(request: Generate, info: EngineInfo) -> None:
     """Raises EngineError for what the engine has not got: 405 / 5005 for an adapter, else 400 / 5006."""
-    for name in wanted(request):
+    for name in requested(request):
         if name not in info.features:
             raise no_lora(info) if name == "lora" else refused(name, info.engine)
-        if name in OF_CHATS and request.raw and request.messages is None:
+        if name in CHAT_ONLY and request.raw and request.messages is None:
             raise bad_input(f"option '{name}' goes with a chat, not with raw text")
     for url in images(request):
         if not url.startswith("data:"):  # nothing here fetches what a stranger names
@@ -56,7 +56,7 @@ def forced(request: Generate) -> bool:
 
 
 def refused(name: str, engine: str) -> EngineError:
-    return bad_input(f"option '{NAMES.get(name, name)}' is not served by the engine {engine}")
+    return bad_input(f"option '{CLIENT_NAMES.get(name, name)}' is not served by the engine {engine}")
 
 
 def no_lora(info: EngineInfo) -> EngineError:
@@ -68,4 +68,4 @@ def no_json() -> EngineError:
     return EngineError(JSON_UNMET)
 
 
-__all__ = ["ALL", "OF_CHATS", "check", "forced", "images", "no_json", "no_lora", "refused", "wanted"]
+__all__ = ["CHAT_ONLY", "FEATURES", "check", "forced", "images", "no_json", "no_lora", "refused", "requested"]

@@ -1,4 +1,10 @@
-"""One engine process, seen from the supervisor: start it, load a model in it, stream from it, end it."""
+"""One engine process, seen from the supervisor: start it, load a model in it, stream from it, end it.
+
+The way of a token, from ``server``: here the supervisor holds the other end of the socketpair. ``EngineProcess.stream``
+asks for the deltas of one request and returns the channel's ``RemoteStream``, whose items are the lists that
+``server`` wrote. A reader may fall ``WINDOW_DELTAS`` behind; then a feed makes one delta of all that come, and an
+iterator is not asked for more. Next: ``client``.
+"""
 
 from __future__ import annotations
 
@@ -10,18 +16,18 @@ import sys
 from asyncio.subprocess import PIPE, STDOUT, Process
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 
 from bindings.ai.engine import tasks
 from bindings.ai.engine.protocol import EngineInfo, EngineSpec, Generate, Progress
 from runtime.errors import UserError
+from runtime.processes import kill_group
 from runtime.wire import Channel, RemoteError, RemoteStream
 
-GRACE = 8.0  # seconds from asking it to leave to killing it; longer than the host's own
-DELTAS = 4096  # what a reader may fall behind by before the model waits for it
+GRACE_S = 8.0  # from asking it to leave to killing it; longer than the process's own (``server.GRACE_S``)
+WINDOW_DELTAS = 4096
 Log = Callable[[str], None]
 
 
@@ -41,11 +47,11 @@ class EngineProcess:
     @classmethod
     async def start(cls, log: Log) -> EngineProcess:
         self = cls(log)
-        ours, theirs = socket.socketpair()
-        with theirs:
-            self._channel = await Channel.open(ours, _no_calls, on_note=self._noted)
+        own_end, engine_end = socket.socketpair()
+        with engine_end:
+            self._channel = await Channel.open(own_end, _no_calls, on_note=self._on_note)
             try:
-                self._process = await _spawn(theirs)
+                self._process = await _spawn(engine_end)
             except BaseException:
                 await self._channel.aclose()
                 raise
@@ -69,9 +75,9 @@ class EngineProcess:
 
     def stream(self, request: Generate, request_id: str) -> RemoteStream:
         """The request's deltas as plain lists. ``drop`` it to abort."""
-        return self._channel.ask("generate", request, request_id, window=DELTAS)
+        return self._channel.ask("generate", request, request_id, window=WINDOW_DELTAS)
 
-    async def perform(self, task: tasks.Task, request_id: str) -> Any:
+    async def perform(self, task: tasks.Task, request_id: str) -> object:
         """The task's answer, as plain values. Cancelling aborts it."""
         return await self._channel.call("perform", task, request_id)
 
@@ -89,11 +95,11 @@ class EngineProcess:
         """Until the process has gone, of its own accord or not."""
         await self._channel.closed.wait()
 
-    async def aclose(self, grace: float = GRACE) -> str:
+    async def aclose(self, grace_s: float = GRACE_S) -> str:
         """Let it free the model, then make sure of it and its children. Says how it ended."""
         try:
-            async with asyncio.timeout(grace):
-                await self._leave()
+            async with asyncio.timeout(grace_s):
+                await self._ask_to_leave()
         except TimeoutError:
             pass
         finally:
@@ -104,16 +110,15 @@ class EngineProcess:
         return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
 
     def kill(self) -> None:
-        with suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+        kill_group(self._process.pid)
 
-    async def _leave(self) -> None:
+    async def _ask_to_leave(self) -> None:
         assert self._process.stdin is not None
         self._process.stdin.close()
         await self._channel.aclose()
         await self._process.wait()
 
-    def _noted(self, op: str, args: list[Any]) -> None:
+    def _on_note(self, op: str, args: list[Any]) -> None:
         if op == "progress":
             self._progress(*args)
 
@@ -129,17 +134,17 @@ class EngineProcess:
             rest = rest[-10_000:]
 
 
-async def _spawn(theirs: socket.socket) -> Process:
+async def _spawn(engine_end: socket.socket) -> Process:
     """``-P``: nothing in the current folder may pass for a module of ours or of a library's."""
-    command = [sys.executable, "-P", "-m", "bindings.ai.engine.server", str(theirs.fileno())]
+    command = [sys.executable, "-P", "-m", "bindings.ai.engine.server", str(engine_end.fileno())]
     return await asyncio.create_subprocess_exec(
-        *command, stdin=PIPE, stdout=PIPE, stderr=STDOUT, pass_fds=[theirs.fileno()], start_new_session=True,
+        *command, stdin=PIPE, stdout=PIPE, stderr=STDOUT, pass_fds=[engine_end.fileno()], start_new_session=True,
         env={name: value for name, value in os.environ.items() if name != "PILOT_API_TOKEN"},
     )  # fmt: skip
 
 
-async def _no_calls(op: str, args: list[Any]) -> Any:
+async def _no_calls(op: str, args: list[Any]) -> NoReturn:
     raise ValueError("an engine process has nothing to ask")
 
 
-__all__ = ["GRACE", "EngineProcess", "Log"]
+__all__ = ["GRACE_S", "EngineProcess", "Log"]

@@ -123,7 +123,7 @@ class EngineInfo(msgspec.Struct, frozen=True, kw_only=True):
     version: str  # of the library behind it
     device: str  # "cpu", "cuda: NVIDIA H200", "remote"
     context_window: int | None  # tokens; None when the engine does not know (openai)
-    features: frozenset[str] = frozenset()  # what it can do beside text: of ``bindings.ai.engine.features.ALL``
+    features: frozenset[str] = frozenset()  # what it can do beside text: of ``bindings.ai.engine.features.FEATURES``
 
 
 class EngineError(Exception):

@@ -1,15 +1,19 @@
 """An engine's process: ``python -P -m bindings.ai.engine.server FD``, where FD is one end of a socketpair.
 
-Theory of operation
--------------------
-The supervisor (``bindings.ai.engine.process``) holds the other end and four things cross it: ``open`` with an
-``EngineSpec`` (notes named ``progress`` come back until the model is loaded), ``generate``, which asks for a
-stream of deltas, ``perform`` (a task with one answer) and ``stats``. Dropping the stream,
-or cancelling the call, aborts the request.
+The way of a token begins here, and goes on in ``process``, ``client`` and ``delta_stream``.
 
-It must never outlive the supervisor, not even one that was killed, nor leave children on the GPU. Its
+1. The supervisor calls ``open`` with an ``EngineSpec``. The engine loads its model; notes named ``progress`` go back.
+2. It asks for a ``generate`` stream with a ``Generate``. ``EngineServer.source`` answers with the engine's ``feed``, a
+   ``PushSource`` that the engine puts each ``Delta`` into as the model makes it, or with its ``generate``, an iterator.
+3. The channel writes each delta as ``[text, tokens, prompt_tokens, finish_reason, extra]``; those that one turn of the
+   event loop brings, of whatever streams, cross in one write.
+4. A supervisor that drops the stream closes the feed or the iterator, which aborts the request inside the engine.
+
+``perform`` is a call: one ``Task``, one answer; cancelling aborts it. ``stats`` and ``metrics`` are calls as well.
+
+The process must never outlive the supervisor, not even one that was killed, nor leave children on the GPU. Its
 standard input is a pipe that nobody writes to: when the supervisor is gone the pipe ends, the model is given
-a moment to leave, and then the whole process group is killed. Signals are the supervisor's business: a Ctrl-C
+``GRACE_S`` to leave, and then the whole process group is killed. Signals are the supervisor's business: a Ctrl-C
 in the terminal or a SIGTERM for the service must not take the model from streams still being served.
 """
 
@@ -23,9 +27,9 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
-from importlib import import_module
+from pkgutil import resolve_name
 from typing import Any
 
 import msgspec
@@ -44,12 +48,15 @@ from bindings.ai.engine.protocol import (
 )
 from runtime.errors import UserError
 from runtime.memory import freeze_heap
+from runtime.processes import kill_group
 from runtime.wire import Channel, PushSource
 
-GRACE = 5.0  # seconds a model has to leave
+GRACE_S = 5.0  # a model has to free what it holds
+
+Perform = Callable[[tasks.Task, str], Awaitable[tasks.Answer]]
 
 
-class Refused(Exception):
+class RemoteUserError(Exception):
     """A UserError on its way to the supervisor."""
 
     def __init__(self, error: UserError) -> None:
@@ -66,9 +73,9 @@ class EngineServer:
     def __init__(self) -> None:
         self.engine: Engine | None = None
         self._feed: Callable[[Generate, str], PushSource | None] = lambda request, request_id: None
-        self.left = asyncio.Event()
+        self.disconnected = asyncio.Event()
 
-    async def handle(self, op: str, args: list[Any]) -> Any:
+    async def handle(self, op: str, args: list[Any]) -> object:
         if op == "perform":
             return await self._perform(msgspec.convert(args[0], tasks.Task), args[1])
         if op == "open":
@@ -81,9 +88,9 @@ class EngineServer:
 
     async def _open(self, spec: EngineSpec) -> EngineInfo:
         try:
-            self.engine = await load(spec.engine, spec.runner).open(spec, self._progress)
+            self.engine = await engine_class(spec.engine, spec.runner).open(spec, self._progress)
         except UserError as error:
-            raise Refused(error) from None
+            raise RemoteUserError(error) from None
         except Exception:
             traceback.print_exc()
             raise
@@ -111,10 +118,10 @@ class EngineServer:
             traceback.print_exc()
             raise
 
-    async def _perform(self, task: tasks.Task, request_id: str) -> Any:
-        perform = getattr(self.engine, "perform", None)
+    async def _perform(self, task: tasks.Task, request_id: str) -> tasks.Answer:
+        perform: Perform | None = getattr(self.engine, "perform", None)
         if perform is None or self.engine is None:
-            raise bad_input(f"the engine {_name(self.engine)} tells no tokens")
+            raise bad_input(f"the engine {_engine_name(self.engine)} tells no tokens")
         try:
             return await perform(task, request_id)
         except EngineError:
@@ -126,25 +133,24 @@ class EngineServer:
     def _progress(self, stage: str, fraction: float | None) -> None:
         self.channel.note("progress", stage, fraction)
 
-    async def until_over(self) -> None:
+    async def wait_until_over(self) -> None:
         """Until the supervisor leaves or the model has died."""
-        while not self.left.is_set() and (self.engine is None or self.engine.alive):
+        while not self.disconnected.is_set() and (self.engine is None or self.engine.alive):
             try:
                 async with asyncio.timeout(0.5):
-                    await self.left.wait()
+                    await self.disconnected.wait()
             except TimeoutError:
                 continue
 
 
-def load(name: str, runner: str = tasks.GENERATE) -> type[Engine]:
+def engine_class(name: str, runner: str = tasks.GENERATE) -> type[Engine]:
     """The class behind an engine's short name, for what the model is run for."""
     entry = ENGINES[name] if runner == tasks.GENERATE else tasks.ENGINES_BY_RUNNER[name, runner]
-    module, _, cls = entry.partition(":")
-    engine: type[Engine] = getattr(import_module(module), cls)
+    engine: type[Engine] = resolve_name(entry)
     return engine
 
 
-def _name(engine: Engine | None) -> str:
+def _engine_name(engine: Engine | None) -> str:
     return engine.info.engine if engine else "of this model"
 
 
@@ -155,35 +161,35 @@ def _metrics() -> str:
 
 
 async def serve(sock: socket.socket) -> None:
-    host = EngineServer()
-    host.channel = await Channel.open(sock, host.handle, on_close=host.left.set, sources=host.source)
-    await host.until_over()
-    if not host.left.is_set():
-        await host.channel.aclose()  # the last words of the streams that the model took with it
-    await _free(host.engine)
+    server = EngineServer()
+    server.channel = await Channel.open(sock, server.handle, on_close=server.disconnected.set, sources=server.source)
+    await server.wait_until_over()
+    if not server.disconnected.is_set():
+        await server.channel.aclose()  # the last words of the streams that the model took with it
+    await _close_engine(server.engine)
     os._exit(0)  # at once: a library's threads and exit handlers may take their time, or hang
 
 
-async def _free(engine: Engine | None) -> None:
+async def _close_engine(engine: Engine | None) -> None:
     try:
-        async with asyncio.timeout(GRACE):
+        async with asyncio.timeout(GRACE_S):
             if engine is not None:
                 await engine.aclose()
     except TimeoutError:
-        _kill_family()
+        _end_now()
 
 
 def _end_with_supervisor() -> None:
     while os.read(0, 1):
         pass
-    time.sleep(GRACE)
-    _kill_family()
+    time.sleep(GRACE_S)
+    _end_now()
 
 
-def _kill_family() -> None:
+def _end_now() -> None:
     """This process and every process it started, the model's own included."""
     if os.getpgrp() == os.getpid():
-        os.killpg(0, signal.SIGKILL)
+        kill_group(os.getpid())
     os._exit(1)
 
 

@@ -103,8 +103,9 @@ class Detokenized(msgspec.Struct, kw_only=True):
     text: str
 
 
+Answer = Embedded | Scored | Classified | Transcribed | Tokenized | Detokenized
 Task = Embed | Score | Classify | Transcribe | Tokenize | Detokenize
-ANSWERS: dict[type, type] = {
+ANSWER_TYPES: dict[type, type] = {
     Embed: Embedded,
     Score: Scored,
     Classify: Classified,
@@ -147,6 +148,21 @@ def servable(engine: str, runner: str) -> bool:
 
 
 __all__ = [
-    "ANSWERS", "ENGINES_BY_RUNNER", "GENERATE", "Classified", "Classify", "Client", "Embed", "Embedded", "Score",
-    "Scored", "Segment", "Task", "TextTooLong", "Transcribe", "Transcribed", "servable",
+    "ANSWER_TYPES",
+    "ENGINES_BY_RUNNER",
+    "GENERATE",
+    "Answer",
+    "Classified",
+    "Classify",
+    "Client",
+    "Embed",
+    "Embedded",
+    "Score",
+    "Scored",
+    "Segment",
+    "Task",
+    "TextTooLong",
+    "Transcribe",
+    "Transcribed",
+    "servable",
 ]  # fmt: skip

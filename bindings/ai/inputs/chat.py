@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from bindings.ai.engine.accumulator import CALL
+from bindings.ai.engine.accumulator import CALL_KEYS
 from bindings.ai.inputs.checks import Fields, absent, mismatch, required, text
 
 ROLE_NAMES = {"developer": "system", "function": "tool"}  # newer and older names for what chat templates know
@@ -139,7 +139,7 @@ def _call(call: Fields, number: int) -> Fields:
         "id": id if isinstance(id, str) and id else f"call_{number}",
         "type": "function",
         "function": {"name": function["name"], "arguments": _arguments(function.get("arguments"))},
-        **{name: value for name, value in call.items() if name not in CALL},
+        **{name: value for name, value in call.items() if name not in CALL_KEYS},
     }
 
 

@@ -241,7 +241,7 @@ def test_the_options_known_here_are_those_of_the_engines() -> None:
 
 
 @pytest.mark.skipif(find_spec("vllm") is None, reason="vLLM is not installed")
-def test_the_options_known_here_are_those_of_vllm() -> None:
-    found = engine_options._of_vllm()
+def test_the_options_known_here_are_those_vllm_fields() -> None:
+    found = engine_options._vllm_fields()
     assert {"tensor_parallel_size", "max_num_seqs", "served_model_name", "enable_log_requests"} <= found.keys()
     assert engine_options.KNOWN["vllm"].keys() - found.keys() == {"chat_template", "pooling", "tool_call_parser"}

@@ -168,7 +168,7 @@ async def test_what_cannot_fit_is_refused_before_inference(
         pytest.skip("the server behind it knows its window, and nobody else")
     with pytest.raises(EngineError) as caught:
         await collect(engine, ask(LONG, **limits))
-    assert (caught.value.code, caught.value.status, caught.value.name) == (5021, 413, "Ai")
+    assert (caught.value.code, caught.value.row.status, caught.value.name) == (5021, 413, "Ai")
     assert number is None or f"({number})" in str(caught.value)
     assert f"({limit or engine.info.context_window})" in str(caught.value)
     assert await live(engine) == 0
@@ -262,7 +262,7 @@ async def test_openai_passes_a_refusal_on(engines: Engines) -> None:
     engine = await engines.get("openai")
     with pytest.raises(EngineError) as caught:
         await collect(engine, ask("count " * 6000))
-    assert (caught.value.code, caught.value.status) == (8007, 400)
+    assert (caught.value.code, caught.value.row.status) == (8007, 400)
     assert "context" in caught.value.description
 
 
@@ -326,7 +326,7 @@ async def test_vllm_streams_that_end_early_leave_the_others_alone(engines: Engin
 async def test_vllm_refuses_what_its_sampler_cannot_do(engines: Engines) -> None:
     with pytest.raises(EngineError) as caught:
         await collect(await engines.get("vllm"), ask("hello", repetition_penalty=0.0))
-    assert (caught.value.code, caught.value.status) == (8007, 400)
+    assert (caught.value.code, caught.value.row.status) == (8007, 400)
 
 
 async def test_vllm_is_told_of_tools_in_words_where_its_template_knows_none(engines: Engines) -> None:
@@ -354,7 +354,7 @@ async def test_vllm_has_taken_a_request_before_its_model_says_anything(engines: 
     assert (text_of(rest), tokens_of(rest)) == (" one two three", 3)
     with pytest.raises(EngineError) as caught:
         await collect(client, ask("hello " * 5000))
-    assert caught.value.status == 413
+    assert caught.value.row.status == 413
 
 
 @asynccontextmanager

@@ -147,7 +147,7 @@ async def test_only_images_that_came_along(engine: Any) -> None:
     ]
     with pytest.raises(EngineError) as caught:
         await collect(engine, ask(messages=[{"role": "user", "content": parts}]))
-    assert (caught.value.code, caught.value.status) == (5006, 400)
+    assert (caught.value.code, caught.value.row.status) == (5006, 400)
 
 
 # vLLM

@@ -113,7 +113,7 @@ async def test_leaving_before_the_first_delta_reaches_the_model(pool: EnginePool
 async def test_a_refusal_crosses_with_its_code(pool: EnginePool) -> None:
     with pytest.raises(EngineError) as caught:
         await collect(pool.get(FAST), Generate(prompt="x " * 5000))
-    assert (caught.value.code, caught.value.status, caught.value.name) == (5021, 413, "Ai")
+    assert (caught.value.code, caught.value.row.status, caught.value.name) == (5021, 413, "Ai")
 
 
 async def test_kill_9_fails_what_is_in_flight_but_nothing_later(pool: EnginePool, said: Said) -> None:
@@ -233,6 +233,7 @@ def no_children() -> bool:
     return not [child for child in psutil.Process().children() if "bindings.ai.engine.server" in child.cmdline()]
 
 
+SUPPORT = Path(__file__).parents[2] / "support"  # where it finds its imports
 SUPERVISOR = """
 import asyncio
 from models_support import Said
@@ -250,9 +251,7 @@ asyncio.run(main())
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
 async def test_no_engine_outlives_its_supervisor(how: signal.Signals) -> None:
-    supervisor = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", SUPERVISOR, stdout=PIPE, cwd=Path(__file__).parents[2] / "support"
-    )
+    supervisor = await asyncio.create_subprocess_exec(sys.executable, "-c", SUPERVISOR, stdout=PIPE, cwd=SUPPORT)
     assert supervisor.stdout is not None
     engine = int(await supervisor.stdout.readline())
     supervisor.send_signal(how)
@@ -284,7 +283,7 @@ async def test_the_real_model_dies_and_comes_back(pool: EnginePool) -> None:
 
 async def test_a_pool_that_is_full_lets_the_longest_unused_go() -> None:
     said = Said()
-    pool = EnginePool(said, most=2)
+    pool = EnginePool(said, max_engines=2)
     specs = [EngineSpec(engine="echo", model=f"e{number}") for number in range(3)]
     pool.keep(specs[:1])
     try:

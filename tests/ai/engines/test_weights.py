@@ -17,7 +17,7 @@ import pytest
 from aiohttp import web
 
 from bindings.ai.engine import weights
-from bindings.ai.engine.weights import EMBEDDED, Pinned, embedded_model
+from bindings.ai.engine.weights import SMOLLM2, Pinned, embedded_model
 from runtime.errors import UserError
 
 GGUF = random.Random(7).randbytes(3_000_000)
@@ -195,4 +195,4 @@ def test_the_pinned_model_is_what_the_cache_holds() -> None:
         pytest.skip("the embedded model has not been fetched")
     with path.open("rb") as file:
         digest: Any = hashlib.file_digest(file, "sha256")
-    assert digest.hexdigest() == EMBEDDED.sha256
+    assert digest.hexdigest() == SMOLLM2.sha256

@@ -45,7 +45,7 @@ from bindings.ai.engines.thoughts import END, Thoughts
 from bindings.ai.engines.tool_calls import Calls
 from bindings.ai.error_table import ENGINE_REFUSED
 
-FEATURES = frozenset(features.ALL) - {"image_url", "lora"}
+FEATURES = frozenset(features.FEATURES) - {"image_url", "lora"}
 _DEFAULTS = {"n_ctx": 8192, "n_parallel": 4, "verbosity": 1, "ui": False}
 
 
@@ -249,7 +249,7 @@ async def _hand_on(answer: AsyncGenerator[Delta, None], arrived: asyncio.Queue[D
 
 
 def _template(spec: EngineSpec) -> dict[str, str]:
-    return {"chat_template": embedded.EMBEDDED.chat_template} if spec.model == embedded.NAME else {}
+    return {"chat_template": embedded.SMOLLM2.chat_template} if spec.model == embedded.NAME else {}
 
 
 def session(socket: str) -> Any:

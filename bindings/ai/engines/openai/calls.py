@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from bindings.ai.engine.accumulator import CALL
+from bindings.ai.engine.accumulator import CALL_KEYS
 
 Piece = dict[str, Any]
 
@@ -40,7 +40,7 @@ class _Call:
         if not self.name and (name := function.get("name")):
             self.name = str(name)
             named = {"name": self.name}
-        others = {key: value for key, value in piece.items() if key not in CALL}
+        others = {key: value for key, value in piece.items() if key not in CALL_KEYS}
         return {**found, "function": {**named, "arguments": arguments}, **others}
 
 

@@ -47,7 +47,7 @@ class OpenAIOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     extra_body: dict[str, Any] = {}
 
 
-FEATURES = frozenset(features.ALL) - {"lora"}  # whether the server can is for the server to say
+FEATURES = frozenset(features.FEATURES) - {"lora"}  # whether the server can is for the server to say
 
 
 class OpenAIEngine:

@@ -139,7 +139,7 @@ class VLLMEngine:
 
     def _is_plain(self, request: Generate) -> bool:
         """Whether it is text in and text out."""
-        return not any(True for _ in features.wanted(request)) and not self._concerns_chats(request)
+        return not any(True for _ in features.requested(request)) and not self._concerns_chats(request)
 
     def _concerns_chats(self, request: Generate) -> bool:
         return self._chats is not None and self._chats.concerns(request)
@@ -180,4 +180,4 @@ def _template(option: str | None) -> str | None:
 def _features(llm: Any, chats: Chats | None) -> frozenset[str]:
     has = {"lora": llm.vllm_config.lora_config, "image_url": llm.model_config.multimodal_config}
     missing = {name for name, config in has.items() if config is None}
-    return frozenset(features.ALL) - missing - (set() if chats else features.OF_CHATS)
+    return frozenset(features.FEATURES) - missing - (set() if chats else features.CHAT_ONLY)
