@@ -23,7 +23,7 @@ from bindings.ai.catalog import kinds
 from bindings.ai.catalog.models import Model
 from bindings.ai.catalog.resolve import EMBEDDED, Catalog, Served, automatic_engine
 from bindings.ai.engine import tasks
-from bindings.ai.engine.protocol import Delta, EngineError, EngineSpec, Generate
+from bindings.ai.engine.protocol import Delta, EngineError, EngineInfo, EngineSpec, Generate
 from bindings.ai.error_table import INTERNAL
 from bindings.ai.errors import AiError, bad_input, internal, of_engine
 from bindings.ai.finetunes.adapters import Adapters, NoAdapters
@@ -31,10 +31,21 @@ from bindings.ai.gateway.gateway import GatewayCall, Gateways
 from bindings.ai.inputs.text import TextRequest, refuse_options, text_generation
 from bindings.ai.markdown.convert import MarkdownConverter
 from bindings.ai.observe import tracing
-from bindings.ai.observe.metrics import Meter
+from bindings.ai.observe.metrics import Meter, MeteredClient
 from bindings.ai.tasks import registry
 from bindings.base import ProductObserver
 from runtime.errors import UserError
+
+
+class PooledClient(MeteredClient, Protocol):
+    """An engine's client, as a host's status shows it (``bindings.ai.engine.client``)."""
+
+    state: str
+    live: int
+    info: EngineInfo | None
+
+    @property
+    def name(self) -> str: ...
 
 
 class Pool(Protocol):
@@ -43,7 +54,7 @@ class Pool(Protocol):
     def get(self, spec: EngineSpec) -> tasks.Client: ...
 
     @property
-    def clients(self) -> Sequence[Any]: ...
+    def clients(self) -> Sequence[PooledClient]: ...
 
     async def reconcile(self, specs: Iterable[EngineSpec]) -> None: ...
 
@@ -80,7 +91,13 @@ class AIService:
         self.gateways: Gateways | None = None
 
     async def run(
-        self, model: str, inputs: Any, options: Mapping[str, Any] | None = None, *, request_id: str = "", form: str = ""
+        self,
+        model: str,
+        inputs: object,
+        options: Mapping[str, Any] | None = None,
+        *,
+        request_id: str = "",
+        form: str = "",
     ) -> RunAnswer:
         """Answer one request. Raises AiError for whatever is refused or fails before the first token.
 
@@ -96,7 +113,7 @@ class AIService:
         return await self.answer(model, inputs, options, request_id, form)
 
     async def answer(
-        self, model: str, inputs: Any, options: Mapping[str, Any], request_id: str, form: str
+        self, model: str, inputs: object, options: Mapping[str, Any], request_id: str, form: str
     ) -> RunAnswer:
         """The model's own answer."""
         served = self._resolve(model)
@@ -139,7 +156,7 @@ class AIService:
             raise self._refusal(error, request_id) from error
 
     async def _run_task(
-        self, handler: registry.TaskHandler, served: Served, inputs: Any, request_id: str, form: str
+        self, handler: registry.TaskHandler, served: Served, inputs: object, request_id: str, form: str
     ) -> RunAnswer:
         """The answer of a task other than text generation."""
         stats = StreamStats(served.model.id)
@@ -188,7 +205,7 @@ class AIService:
         self._spawn(self._reconcile())
 
     async def aclose(self) -> None:
-        """Close what is kept, and end every engine."""
+        """Close the stores, and end every engine."""
         for store in (self.batches, self.gateways, self.adapters):
             if store is not None:
                 await store.aclose()

@@ -90,21 +90,18 @@ class ResponseBuilder:
         ``await_first_token``: not before its first token; a gateway retries what fails until then.
         """
         encoder = encoder_of(self.request, self.served.model, padding=padding)
-        constrained, plain_headers = (
-            constraints.is_constrained(self.request.generate),
-            headers(self.served, self.request_id),
-        )
+        common = headers(self.served, self.request_id)
+        constrained = constraints.is_constrained(self.request.generate)
         checked: DeltaIterator = deltas
         if constrained:
             checked = constraints.checked(deltas, self.request.generate, self.request.choices)
         if not self.request.stream:
-            return RunAnswer(plain_headers, self.stats, json=await self._result(checked, encoder))
+            return RunAnswer(common, self.stats, json=await self._result(checked, encoder))
         events = self._events(checked, encoder, await_first_token)
         await anext(events)  # begun: from here on, closing the events closes the deltas
         attach_sink = None if constrained else partial(self._attach_sink, deltas, encoder)
-        return RunAnswer(
-            {**plain_headers, **sse.HEADERS}, self.stats, stream=TokenStream(events, self.stats, attach_sink)
-        )
+        stream = TokenStream(events, self.stats, attach_sink)
+        return RunAnswer({**common, **sse.HEADERS}, self.stats, stream=stream)
 
     async def _result(self, deltas: DeltaIterator, encoder: Encoder) -> dict[str, Any]:
         choices = [Choice() for _ in range(self.request.choices)]

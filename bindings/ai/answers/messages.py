@@ -155,7 +155,7 @@ def usage_fields(usage: Usage) -> dict[str, int]:
     }
 
 
-def _input(call: AccumulatedCall) -> Any:
+def _input(call: AccumulatedCall) -> dict[str, Any]:
     """An object; empty if the model stopped half-way through it."""
     try:
         arguments = msgspec.json.decode(call.arguments or "{}")

@@ -35,7 +35,7 @@ _encode = msgspec.json.Encoder().encode
 class ChunkEncoder:
     """What both encoders share. ``encode_text`` is kept cheap: a prefix made once, the text, an end."""
 
-    object, chunk_object = "", ""
+    answer_object, chunk_object = "", ""
 
     def __init__(self, request: TextRequest, model: Model, *, padding: bool) -> None:
         now = time.time()
@@ -72,7 +72,7 @@ class ChunkEncoder:
         whole = [self._result_choice(index, choice) for index, choice in enumerate(choices)]
         return {
             "id": self._id,
-            "object": self.object,
+            "object": self.answer_object,
             "created": self._created,
             "model": self._model.id,
             "choices": whole,
@@ -100,7 +100,7 @@ class ChunkEncoder:
     def _pad(self, event: bytes) -> bytes:
         return event[:-3] + sse.filler() if self._padding else event
 
-    def _final_chunk(self, choices: list[Any], **more: Any) -> bytes:
+    def _final_chunk(self, choices: list[Any], **more: object) -> bytes:
         return sse.event(
             {
                 "id": self._id,
@@ -132,7 +132,7 @@ class ChunkEncoder:
 
 
 class ChatEncoder(ChunkEncoder):
-    object, chunk_object = "chat.completion", "chat.completion.chunk"
+    answer_object, chunk_object = "chat.completion", "chat.completion.chunk"
 
     def __init__(self, request: TextRequest, model: Model, *, padding: bool) -> None:
         super().__init__(request, model, padding=padding)
@@ -178,7 +178,7 @@ class ChatEncoder(ChunkEncoder):
 
 
 class CompletionEncoder(ChunkEncoder):
-    object, chunk_object = "text_completion", "text_completion"
+    answer_object, chunk_object = "text_completion", "text_completion"
 
     def __init__(self, request: TextRequest, model: Model, *, padding: bool) -> None:
         super().__init__(request, model, padding=padding)
@@ -201,8 +201,8 @@ class CompletionEncoder(ChunkEncoder):
         return {**self._text_choice(index, ""), "finish_reason": reason}
 
     def _result_choice(self, index: int, choice: Choice) -> dict[str, Any]:
-        wanted = self._request.body.get("logprobs") not in (None, False, "false")  # or they served to choose
-        whole = {**self._text_choice(index, choice.text), "logprobs": _logprobs(choice.logprobs) if wanted else None}
+        shown = self._request.body.get("logprobs") not in (None, False, "false")  # or they served to choose
+        whole = {**self._text_choice(index, choice.text), "logprobs": _logprobs(choice.logprobs) if shown else None}
         return {**whole, "finish_reason": choice.finish_reason}
 
 

@@ -76,10 +76,10 @@ def _code(number: int, message: str, status: int) -> str:
 
 def _param(message: str) -> str | None:
     """The first place that is complained about, as OpenAI writes it: ``messages[0].content``."""
-    found = PLACE.search(message)
-    if found is None:
+    place = PLACE.search(message)
+    if place is None:
         return None
-    at = found["pointer"] or "/".join(filter(None, (found["at"], found["name"])))
+    at = place["pointer"] or "/".join(filter(None, (place["at"], place["name"])))
     return re.sub(r"/(\d+)", r"[\1]", at).replace("/", ".")
 
 

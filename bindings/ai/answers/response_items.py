@@ -44,7 +44,7 @@ class Item:
             done,
         ]
 
-    def event(self, type: str, **fields: Any) -> Event:
+    def event(self, type: str, **fields: object) -> Event:
         return {"type": type, "item_id": self.id, "output_index": self.output_index, "content_index": 0, **fields}
 
     # What differs
@@ -124,7 +124,7 @@ class FunctionCallItem(Item):
     def done(self) -> Event:
         return self._function_call(self.status, self.text)
 
-    def _arguments(self, what: str, **fields: Any) -> Event:
+    def _arguments(self, what: str, **fields: object) -> Event:
         return {
             "type": f"response.function_call_arguments.{what}",
             "item_id": self.id,

@@ -143,7 +143,12 @@ class ResponsesEncoder:
         return b"event: %b\ndata: %b\n\n" % (type.encode(), _encode(event))
 
     def _response(
-        self, status: str, incomplete: Any = None, *, output: Sequence[Any] = (), usage: Usage | None = None
+        self,
+        status: str,
+        incomplete: dict[str, str] | None = None,
+        *,
+        output: Sequence[Any] = (),
+        usage: Usage | None = None,
     ) -> dict[str, Any]:
         fields = self._request.body
         repeated = {name: fields.get(name, value) for name, value in REQUEST_DEFAULTS.items()}
@@ -173,7 +178,7 @@ def _mark_incomplete(items: list[Item], finish_reason: str) -> None:
         items[-1].status = "incomplete"
 
 
-def _status(finish_reason: str) -> tuple[str, Any]:
+def _status(finish_reason: str) -> tuple[str, dict[str, str] | None]:
     reason = INCOMPLETE_REASONS.get(finish_reason)
     return ("incomplete", {"reason": reason}) if reason else ("completed", None)
 

@@ -29,7 +29,7 @@ _tails = [b"}\n\n", *(f',"p":"{_filler[:length]}"}}\n\n'.encode() for length in 
 _random = random.Random(random.SystemRandom().getrandbits(256)).random
 
 
-def event(value: Any) -> bytes:
+def event(value: object) -> bytes:
     """One event for any value."""
     return b"data: %b\n\n" % _encode(value)
 

@@ -60,7 +60,7 @@ class WorkersAIEncoder:
             "usage": classic_usage(usage),
         }
 
-    def _response(self, choice: Choice) -> Any:
+    def _response(self, choice: Choice) -> object:
         text = choice.text
         if choice.finish_reason == CONTENT_FILTER:  # what there is of it
             return text

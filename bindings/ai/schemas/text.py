@@ -15,8 +15,8 @@ def text_input(model: Model) -> Schema:
     chat = shape({"messages": messages(model), **_tools(), **how}, "messages", title="Messages")
     if not model.openai_style:
         return {"type": "object", "oneOf": [prompt, chat]}
-    given = {"anyOf": [TEXT, array(OBJECT, minItems=1)]}
-    responses = shape({"input": given, "instructions": ANY_TEXT, **how}, "input", title="Responses")
+    input_schema = {"anyOf": [TEXT, array(OBJECT, minItems=1)]}
+    responses = shape({"input": input_schema, "instructions": ANY_TEXT, **how}, "input", title="Responses")
     return {"type": "object", "oneOf": [prompt, chat, responses]}
 
 
@@ -67,13 +67,13 @@ def messages(model: Model) -> Schema:
     content = {"anyOf": [ANY_TEXT, array({"anyOf": parts})]}
     called = shape({"name": TEXT, "arguments": {"anyOf": [OBJECT, ANY_TEXT]}}, "name")
     call = {"anyOf": [shape({"id": ANY_TEXT, "type": {"const": "function"}, "function": called}, "function"), called]}
-    said = {"role": TEXT, "content": content, "name": ANY_TEXT, "tool_call_id": ANY_TEXT, "tool_calls": array(call)}
-    asked = shape(
-        {**said, "content": {"anyOf": [content, {"type": "null"}]}, "tool_calls": array(call, minItems=1)},
+    fields = {"role": TEXT, "content": content, "name": ANY_TEXT, "tool_call_id": ANY_TEXT, "tool_calls": array(call)}
+    with_calls = shape(
+        {**fields, "content": {"anyOf": [content, {"type": "null"}]}, "tool_calls": array(call, minItems=1)},
         "role",
         "tool_calls",
     )
-    return array({"anyOf": [shape(said, "role", "content"), asked]}, minItems=1)
+    return array({"anyOf": [shape(fields, "role", "content"), with_calls]}, minItems=1)
 
 
 def _tools() -> dict[str, Schema]:

@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Any
 
 from bindings.ai.errors import bad_input
-from bindings.ai.inputs.checks import Fields, absent, mismatch
+from bindings.ai.inputs.checks import Fields, absent, mismatch, text
 
 MAX_COMPLAINTS = 8  # in one answer
 
@@ -30,13 +30,6 @@ def refuse(complaints: Iterator[str]) -> None:
 
 def missing(fields: Fields, *names: str) -> str:
     return absent(fields, "/", *names)
-
-
-def text(value: object, at: str) -> Iterator[str]:
-    if not isinstance(value, str):
-        yield mismatch(at, value, "string")
-    elif not value:
-        yield f"Length of '{at}' must be >= 1"
 
 
 def texts(value: object, at: str, max_items: int) -> Iterator[str]:

@@ -21,7 +21,7 @@ MAX_TEXTS = 100  # in one request
 DEFAULT_INSTRUCTION = "Given a web search query, retrieve relevant passages that answer the query"
 
 
-async def answer(inputs: Any, request: TaskRequest) -> dict[str, Any]:
+async def answer(inputs: object, request: TaskRequest) -> dict[str, Any]:
     """The native result. Raises AiError 5006 for inputs of another shape."""
     fields = check.fields_of(inputs)
     complaints, result = FORMS[request.model.form]

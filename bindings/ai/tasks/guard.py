@@ -19,7 +19,7 @@ ROLES_MUST_ALTERNATE = "Conversation roles must alternate user/assistant/user/as
 NOT_FOR_THE_MODEL = ("response_format", "stream")
 
 
-async def answer(inputs: Any, request: TaskRequest) -> dict[str, Any]:
+async def answer(inputs: object, request: TaskRequest) -> dict[str, Any]:
     """``{response, usage}``: the model's own words, or ``{safe, categories}`` where JSON was asked for."""
     fields = check.fields_of(inputs)
     check.refuse(_complaints(fields))

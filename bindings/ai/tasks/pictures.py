@@ -18,7 +18,7 @@ DEFAULT_PROMPT = "Generate a caption for this image"
 DEFAULT_MAX_TOKENS = 512
 
 
-async def answer(inputs: Any, request: TaskRequest) -> dict[str, Any]:
+async def answer(inputs: object, request: TaskRequest) -> dict[str, Any]:
     """``{image, prompt?, max_tokens?, …}``, or the image alone as bytes → ``{description}``."""
     fields = {"image": inputs} if isinstance(inputs, bytes) else check.fields_of(inputs)
     if "image" not in fields:

@@ -16,7 +16,7 @@ from bindings.ai.tasks.registry import TaskRequest
 MAX_CONTEXTS = 1000  # in one request; the service states no limit
 
 
-async def rerank(inputs: Any, request: TaskRequest) -> dict[str, Any]:
+async def rerank(inputs: object, request: TaskRequest) -> dict[str, Any]:
     """``{query, contexts: [{text}], top_k?}`` → ``{response: [{id, score}]}``, best first."""
     fields = check.fields_of(inputs)
     check.refuse(_rerank_complaints(fields))
@@ -25,7 +25,7 @@ async def rerank(inputs: Any, request: TaskRequest) -> dict[str, Any]:
     return {"response": ranked(scored.scores)[: int(fields.get("top_k", len(texts)))]}
 
 
-async def classify(inputs: Any, request: TaskRequest) -> list[dict[str, Any]]:
+async def classify(inputs: object, request: TaskRequest) -> list[dict[str, Any]]:
     """``{text}`` → a bare ``[{label, score}]``, in the model's own order."""
     fields = check.fields_of(inputs)
     check.refuse(check.text(fields["text"], "/text") if "text" in fields else iter([check.missing(fields, "text")]))

@@ -59,7 +59,7 @@ class TaskRequest:
         return "".join(texts)
 
 
-TaskHandler = Callable[[Any, TaskRequest], Awaitable[Any]]
+TaskHandler = Callable[[object, TaskRequest], Awaitable[Any]]
 
 
 def handler(model: Model) -> TaskHandler | None:

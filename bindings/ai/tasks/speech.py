@@ -22,7 +22,7 @@ from bindings.ai.tasks.registry import TaskRequest
 TASKS = ("transcribe", "translate")
 
 
-async def answer(inputs: Any, request: TaskRequest) -> dict[str, Any]:
+async def answer(inputs: object, request: TaskRequest) -> dict[str, Any]:
     """``{audio}`` or the recording alone as bytes → ``{text, word_count, vtt}``, with more for the turbo model."""
     fields = {"audio": inputs} if isinstance(inputs, bytes) else check.fields_of(inputs)
     check.refuse(_complaints(fields))
