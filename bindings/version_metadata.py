@@ -1,5 +1,7 @@
 """``[version_metadata] binding = "VERSION"``: which version of the worker this is.
 
+The host's half hands over what it knows when the isolate is made; the worker's half never calls it.
+
 https://developers.cloudflare.com/workers/runtime-apis/bindings/version-metadata/
 """
 

@@ -1,7 +1,8 @@
-"""The host's half of ``env.AI``: what a worker's calls do in the supervisor.
+"""``env.AI``, the host's half, in the supervisor: runs the calls that a worker makes.
 
-A method of ``env.AI`` is a name in ``METHODS`` and a coroutine of that kind; what it returns is plain data, or
-a ``HostStream``. An ``AiError`` reaches the worker under its name, with its code and status.
+The worker's half, which makes them, is ``bindings.ai.worker.ai``, in the isolate. Each of its calls names one of
+``AIBinding``'s methods, a coroutine that returns plain data or a ``HostStream``. An ``AiError`` reaches the worker
+under its name, with its code and status.
 """
 
 from __future__ import annotations
@@ -10,13 +11,13 @@ import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
-from bindings.ai.answers.answer import RunAnswer
 from bindings.ai.catalog.resolve import automatic_engine
 from bindings.ai.catalog.search import search_models
 from bindings.ai.errors import AiError, AIGatewayError, bad_input, no_such_model
 from bindings.ai.gateway import options as gateway_options
 from bindings.ai.methods.gateway import GatewayMethods
 from bindings.ai.methods.markdown import MarkdownMethods
+from bindings.ai.methods.result import CallResult, call_result
 from bindings.ai.service import AIService, new_request_id
 from bindings.base import CallError, HostStream
 
@@ -71,7 +72,7 @@ class AIBinding:
 
     async def _run(
         self, request_id: str, model: object = None, inputs: object = None, options: object = None, headers: Any = None
-    ) -> HostStream | dict[str, Any]:
+    ) -> CallResult | HostStream:
         """``{"result", "headers"}``, or a stream whose meta has the headers. ``headers`` are the call's own."""
         if not isinstance(model, str):
             raise no_such_model(repr(model)[:100])
@@ -79,7 +80,7 @@ class AIBinding:
         if headers:
             options = gateway_options.joined(options, gateway_options.encoded(headers))
         _check_tags(options.get("tags"))
-        return _result(await self._service.run(model, inputs, options, request_id=request_id))
+        return call_result(await self._service.run(model, inputs, options, request_id=request_id))
 
     async def _models(self, request_id: str, params: object = None) -> list[Any]:
         """The catalog's entries. As upstream, an error of anything but ``run`` has no code."""
@@ -98,12 +99,6 @@ def _check_tags(tags: object) -> None:
     for tag in tags:
         if not isinstance(tag, str) or not TAG_PATTERN.fullmatch(tag):
             raise bad_input(f"options.tags: {tag!r:.60} is not 1 to 50 of the characters A-Z a-z 0-9 : - . / @")
-
-
-def _result(answer: RunAnswer) -> HostStream | dict[str, Any]:
-    if answer.stream is not None:
-        return HostStream(answer.stream, {"headers": answer.headers})
-    return {"result": answer.json, "headers": answer.headers}
 
 
 __all__ = ["AIBinding"]

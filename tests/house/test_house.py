@@ -153,7 +153,7 @@ ROOMS = {
     "bindings.ai": (
         "error_table", "engine", "errors", "engines", "settings", "catalog", "inputs", "answers", "tasks", "observe",
         "gateway", "batch", "finetunes", "markdown", "schemas", "service", "stores", "http", "openai", "anthropic",
-        "methods", "worker", "binding", "rest", "shim", "product",
+        "worker", "methods", "binding", "rest", "shim", "product",
     ),
     "runtime.supervisor": (
         "observe", "outbound", "telemetry", "limits", "http", "processes", "reload", "server", "dev",

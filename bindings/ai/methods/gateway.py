@@ -8,7 +8,8 @@ succeeds. A request for a provider that is not here (``bindings.ai.methods.provi
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypedDict
+from dataclasses import replace
+from typing import Any
 from urllib.parse import quote
 
 from bindings.ai.error_table import NOT_FOUND
@@ -18,6 +19,7 @@ from bindings.ai.gateway.log import PROVIDER, parse_patch
 from bindings.ai.gateway.store import GatewayStore
 from bindings.ai.methods import providers
 from bindings.ai.methods.providers import COMPAT, ProviderAnswer
+from bindings.ai.methods.result import CallResult, call_result
 from bindings.ai.service import AIService
 from bindings.base import CallError, HostStream
 from bindings.sqlite import StoreError
@@ -25,13 +27,6 @@ from runtime import envelope
 
 UNIVERSAL = "universal"
 MAX_STEPS = 10  # requests of one universal run
-
-
-class GatewayResult(TypedDict):
-    """What a universal run answers when it is no stream: what the provider answers, Workers AI in REST's envelope."""
-
-    result: Any
-    headers: dict[str, str]
 
 
 class GatewayMethods:
@@ -66,7 +61,7 @@ class GatewayMethods:
 
     async def run(
         self, request_id: str, gateway: object, requests: object, options: object = None, headers: object = None
-    ) -> GatewayResult | HostStream:
+    ) -> CallResult | HostStream:
         """The answer of the first request that succeeds, or the last one's error: AiError.
 
         ``options`` and ``headers`` say what ``options.gateway`` of a ``run`` does, for all of the requests.
@@ -115,12 +110,11 @@ def _gateway_headers(headers: object) -> dict[str, Any]:
     return gateway_options.from_headers(gateway_options.encoded(headers)) or {}
 
 
-def _result(answered: ProviderAnswer, step: int) -> GatewayResult | HostStream:
+def _result(answered: ProviderAnswer, step: int) -> CallResult | HostStream:
+    """What the provider answers: Workers AI in REST's envelope."""
     answer = answered.answer
-    headers = {**answer.headers, "cf-aig-step": str(step)}
-    if answer.stream is not None:
-        return HostStream(answer.stream, {"headers": headers})
-    return {"result": answer.json if answered.bare else envelope.success(answer.json), "headers": headers}
+    body = answer.json if answered.bare or answer.stream else envelope.success(answer.json)
+    return call_result(replace(answer, headers={**answer.headers, "cf-aig-step": str(step)}, json=body))
 
 
 def unreadable() -> CallError:
@@ -132,4 +126,4 @@ def _not_found(gateway: object, log: object) -> CallError:
     return CallError("AiGatewayLogNotFound", text, status=NOT_FOUND.status)
 
 
-__all__ = ["GatewayMethods", "GatewayResult"]
+__all__ = ["GatewayMethods"]

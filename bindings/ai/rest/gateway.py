@@ -26,7 +26,8 @@ from bindings.ai.errors import AiError
 from bindings.ai.gateway.log import PROVIDER
 from bindings.ai.http.auth import ROOT, Auth, Handler, json_object, json_response, read_body, succeeded
 from bindings.ai.http.header_auth import HeaderAuth
-from bindings.ai.methods.gateway import GatewayMethods, GatewayResult
+from bindings.ai.methods.gateway import GatewayMethods
+from bindings.ai.methods.result import CallResult
 from bindings.ai.openai.text import refused, refused_as_openai
 from bindings.ai.rest.unknown import UnknownRest
 from bindings.ai.service import new_request_id
@@ -159,7 +160,7 @@ def _authorization(steps: list[Any]) -> dict[str, str]:
     return {"authorization": key} if isinstance(key, str) and key.isascii() and key.isprintable() else {}
 
 
-def result_response(answer: GatewayResult | HostStream) -> Response:
+def result_response(answer: CallResult | HostStream) -> Response:
     """What ``GatewayMethods.run`` answers, over HTTP."""
     if isinstance(answer, HostStream):
         return Response(answer.chunks, headers=answer.meta["headers"])

@@ -1,4 +1,7 @@
-"""``env.AI.toMarkdown``, the worker's half (docs/reference/workers-ai.md#the-binding)."""
+"""``env.AI.toMarkdown``, the worker's half, in the isolate: files as bytes, to the host's half.
+
+The host's half, which has them converted in the supervisor, is ``bindings.ai.methods.markdown``.
+"""
 
 from __future__ import annotations
 
@@ -16,23 +19,23 @@ class ToMarkdown:
     def __init__(self, call: Call) -> None:
         self._call = call
 
-    async def transform(self, files: Any, options: Any = None) -> Any:
+    async def transform(self, files: object, options: object = None) -> Any:
         """A list of results for a list of files, one result for one file.
 
         A file is ``{"name": "a.pdf", "blob": Blob}`` (bytes will do) or a ``File``; ``options`` may hold
         ``conversionOptions``. A file that cannot be converted has ``format: "error"``.
         """
-        many = isinstance(files, list | tuple)
-        sent = [_sent(file) for file in (files if many else [files])]
-        found = await self._call("markdown", sent, _conversion(options))
-        return found if many else found[0]
+        if not isinstance(files, list | tuple):
+            return (await self.transform([files], options))[0]
+        return await self._call("markdown", [_document(file) for file in files], _conversion_options(options))
 
-    async def supported(self) -> Any:
+    async def supported(self) -> list[dict[str, str]]:
         """``[{"extension": ".pdf", "mimeType": "application/pdf"}, …]``"""
-        return await self._call("markdown_supported")
+        formats: list[dict[str, str]] = await self._call("markdown_supported")
+        return formats
 
 
-def _sent(file: Any) -> dict[str, Any]:
+def _document(file: object) -> dict[str, Any]:
     file = file.to_py() if hasattr(file, "to_py") else file
     name, blob = getattr(file, "name", None), file
     if isinstance(file, Mapping):
@@ -42,7 +45,7 @@ def _sent(file: Any) -> dict[str, Any]:
     return {"name": name, "mimeType": blob.type if isinstance(blob, Blob) else "", "data": bytes(blob)}
 
 
-def _conversion(options: Any) -> Any:
+def _conversion_options(options: object) -> object:
     options = options.to_py() if hasattr(options, "to_py") else options
     return options.get("conversionOptions") if isinstance(options, Mapping) else None
 

@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypedDict
+
+
+class CallResult(TypedDict):
+    """What the host's half answers when it is no stream; a stream has the headers in its ``meta``."""
+
+    result: Any
+    headers: Mapping[str, str]
 
 
 class Result(dict[str, Any]):
@@ -24,19 +31,19 @@ class Result(dict[str, Any]):
     def __setattr__(self, name: str, value: Any) -> None:
         self[name] = value
 
-    def to_py(self, **_: Any) -> dict[str, Any]:
+    def to_py(self, **_: object) -> dict[str, Any]:
         """Plain dicts and lists, as Pyodide's proxies give them."""
         return {key: plain(value) for key, value in self.items()}
 
 
-def wrapped(value: Any) -> Any:
+def wrapped(value: object) -> object:
     """``value`` with each dict in it a ``Result``."""
     if isinstance(value, dict):
         return Result(value)
     return [wrapped(item) for item in value] if isinstance(value, list) else value
 
 
-def plain(value: Any, at: str = "inputs") -> Any:
+def plain(value: object, at: str = "inputs") -> object:
     """``value`` as plain JSON values (and bytes). Raises ``TypeError`` that says where something else is."""
     if value is None or isinstance(value, str | int | float | bytes):
         return value
@@ -52,7 +59,7 @@ def plain(value: Any, at: str = "inputs") -> Any:
     raise TypeError(f"env.AI.run: {at} is a {type(value).__name__}; use {kinds}")
 
 
-def plain_options(options: Any) -> Mapping[str, Any]:
+def plain_options(options: object) -> Mapping[str, Any]:
     """The options as a mapping, their values untouched: a signal is among them."""
     if options is None:
         return {}
@@ -62,16 +69,16 @@ def plain_options(options: Any) -> Mapping[str, Any]:
     return options
 
 
-def own_headers(options: Mapping[str, Any]) -> dict[str, str]:
+def extra_headers(options: Mapping[str, Any]) -> dict[str, str]:
     """The headers of one call: the session's, then the call's own. Raises ``TypeError`` for what are none."""
     session = plain_options(options.get("sessionOptions"))
     headers: dict[str, str] = {}
-    for given in (session.get("extraHeaders"), options.get("extraHeaders")):
-        for name, value in plain_options(given).items():
+    for part in (session.get("extraHeaders"), options.get("extraHeaders")):
+        for name, value in plain_options(part).items():
             if not isinstance(value, str | int | float):
                 raise TypeError(f"env.AI.run: the extra header {name!r} is a {type(value).__name__}; use a str")
             headers[str(name).lower()] = str(value)
     return headers
 
 
-__all__ = ["Result", "own_headers", "plain", "plain_options", "wrapped"]
+__all__ = ["CallResult", "Result", "extra_headers", "plain", "plain_options", "wrapped"]
