@@ -2,44 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from typing import Any
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable
 
 from runtime import web
-from runtime.isolate.carried import carried, is_ours
+from runtime.isolate.script.errors import as_failure, ended_by_runtime
 
-_PIECE = 256 * 1024
-
-
-async def pieces(body: bytes) -> AsyncIterator[bytes]:
-    for at in range(0, len(body), _PIECE):
-        yield body[at : at + _PIECE]
+_CHUNK_BYTES = 256 * 1024  # at most, in one frame
 
 
-async def chunks(source: Any) -> AsyncGenerator[bytes, None]:
+async def split(body: bytes) -> AsyncIterator[bytes]:
+    for at in range(0, len(body), _CHUNK_BYTES):
+        yield body[at : at + _CHUNK_BYTES]
+
+
+async def chunks(source: AsyncIterable[object]) -> AsyncGenerator[bytes, None]:
     """What the script yields."""
     try:
         async for chunk in source:
             data = web.to_bytes(chunk)
-            if len(data) <= _PIECE:
+            if len(data) <= _CHUNK_BYTES:
                 yield data
             else:
-                async for piece in pieces(data):
+                async for piece in split(data):
                     yield piece
     finally:
         await close(source)
 
 
-class Readable:
+class ScriptStream:
     """A response body: what it raises half-way is the script's, so it carries the script's traceback.
 
     ``ended()`` is called when no more will be read, whether it was read to its end, in part or not at all.
     """
 
-    def __init__(self, source: Any, ended: Callable[[], None]) -> None:
+    def __init__(self, source: AsyncIterable[object], ended: Callable[[], None]) -> None:
         self._source, self._chunks, self._ended = source, chunks(source), ended
 
-    def __aiter__(self) -> Readable:
+    def __aiter__(self) -> ScriptStream:
         return self
 
     async def __anext__(self) -> bytes:
@@ -48,9 +47,9 @@ class Readable:
         except StopAsyncIteration:
             raise
         except BaseException as error:
-            if is_ours(error):
+            if ended_by_runtime(error):
                 raise
-            raise carried(error) from None
+            raise as_failure(error) from None
 
     async def aclose(self) -> None:
         try:
@@ -60,6 +59,6 @@ class Readable:
             self._ended()
 
 
-async def close(source: Any) -> None:
+async def close(source: object) -> None:
     if (aclose := getattr(source, "aclose", None)) is not None:
         await aclose()

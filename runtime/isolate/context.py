@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
-from runtime.isolate.carried import report
+from runtime.isolate.script.errors import report
 
 
 class Tasks:

@@ -6,17 +6,17 @@ import secrets
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-Pairs = Iterable[Iterable[bytes]]
+from runtime.web.headers import RawHeaders
 
-_TOLD = frozenset({
+_EDGE_HEADERS = frozenset({
     b"cf-connecting-ip", b"cf-connecting-ipv6", b"cf-ray", b"cf-visitor", b"x-forwarded-proto", b"x-real-ip",
 })  # fmt: skip
-_PLACE = {  # where nobody knows the client's place: what wrangler dev says offline
+_DEFAULT_LOCATION = {  # where nobody knows the client's place: what wrangler dev says offline
     "colo": "DFW", "country": "US", "city": "Austin", "continent": "NA", "region": "Texas", "regionCode": "TX",
     "metroCode": "635", "postalCode": "78701", "timezone": "America/Chicago", "latitude": "30.27130",
     "longitude": "-97.74260", "asn": 395747, "asOrganization": "",
 }  # fmt: skip
-_NO_CERTIFICATE = {"certPresented": "0", "certVerified": "NONE", "certRevoked": "0"}
+_NO_CLIENT_CERTIFICATE = {"certPresented": "0", "certVerified": "NONE", "certRevoked": "0"}
 
 
 class Edge:
@@ -25,16 +25,16 @@ class Edge:
 
     __slots__ = ("_headers", "_origin", "_url")
 
-    def __init__(self, headers: Any, url: str, origin: list[str]) -> None:
+    def __init__(self, headers: RawHeaders, url: str, origin: list[str]) -> None:
         self._headers, self._url, self._origin = headers, url, origin
 
     def __iter__(self) -> Iterator[Iterable[bytes]]:
         """No client can say of itself what the edge says of it."""
-        yield from (pair for pair in self._headers if pair[0] not in _TOLD)
+        yield from (pair for pair in self._headers if pair[0] not in _EDGE_HEADERS)
         scheme = self._url.partition(":")[0].encode()
         if address := self._origin[0].encode():
             yield from ((b"cf-connecting-ip", address), (b"x-real-ip", address))
-        yield b"cf-ray", f"{secrets.token_hex(8)}-{_PLACE['colo']}".encode()
+        yield b"cf-ray", f"{secrets.token_hex(8)}-{_DEFAULT_LOCATION['colo']}".encode()
         yield b"cf-visitor", b'{"scheme":"%b"}' % scheme
         yield b"x-forwarded-proto", scheme
 
@@ -42,9 +42,9 @@ class Edge:
         """``request.cf``."""
         accepts = next((value for name, value in self._headers if name == b"accept-encoding"), b"")
         return Properties(
-            _PLACE, httpProtocol=f"HTTP/{self._origin[1]}", clientAcceptEncoding=accepts.decode("latin-1"),
+            _DEFAULT_LOCATION, httpProtocol=f"HTTP/{self._origin[1]}", clientAcceptEncoding=accepts.decode("latin-1"),
             tlsVersion="TLSv1.3" if self._url.startswith("https:") else "", tlsCipher="", clientTcpRtt=0,
-            requestPriority="", edgeRequestKeepAliveStatus=1, tlsClientAuth=Properties(_NO_CERTIFICATE),
+            requestPriority="", edgeRequestKeepAliveStatus=1, tlsClientAuth=Properties(_NO_CLIENT_CERTIFICATE),
         )  # fmt: skip
 
 

@@ -13,9 +13,9 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, Required, TypedDict
 
 import msgspec
 import uvloop
@@ -23,24 +23,37 @@ import uvloop
 from runtime import web
 from runtime.errors import ScriptError
 from runtime.isolate import env as environment
-from runtime.isolate import handlers, loader, stack, trace
-from runtime.isolate.bodies import Readable, chunks, pieces
-from runtime.isolate.carried import carried, is_ours
+from runtime.isolate import stack
+from runtime.isolate.bodies import ScriptStream, chunks, split
 from runtime.isolate.context import Context, Tasks
 from runtime.isolate.edge import Edge
+from runtime.isolate.meter import CpuExceeded, Metered
 from runtime.isolate.remote import HandleStream, current_event
+from runtime.isolate.script import handlers, loader, trace
+from runtime.isolate.script.errors import as_failure, ended_by_runtime
 from runtime.web.scope import current_ctx, current_env, current_root
 from runtime.wire import Channel, RemoteError
 
-INLINE_LIMIT = 1024 * 1024  # a larger body travels as a stream
-_GRACE = 2.0  # seconds from the supervisor's end to this process's
+# Bytes of a worker's body, a response's or an outbound request's, that travel in the frame of its head; a larger one is
+# a stream. It is whole when it is sent, so one large frame is cheaper than many. (A client's upload has another limit,
+# ``supervisor.http.exchange``: it would hold the request up while it comes.)
+WORKER_INLINE_BYTES = 1024 * 1024
+_EXIT_GRACE_S = 2.0  # from the supervisor's end to this process's
 
 
-class _Exceeded(Exception):
-    """The limit on CPU time, on its way to the supervisor."""
+class Boot(TypedDict, total=False):
+    """What the supervisor tells an isolate, once. ``wait_until``: seconds; ``cpu_ms``: None, or left out: no limit."""
 
-    name = "CpuExceeded"
-    fields: ClassVar[dict[str, Any]] = {}
+    root: Required[str]
+    main: Required[str]
+    packages: Required[list[str]]
+    bindings: Required[list[list[Any]]]
+    wait_until: Required[float]
+    confined: bool
+    cpu_ms: int | None
+
+
+Chunks = AsyncIterator[bytes | str]
 
 
 class Isolate:
@@ -49,7 +62,7 @@ class Isolate:
     def __init__(self) -> None:
         self.channel: Channel
         self._env: environment.Env
-        self._handler: handlers.Fetch
+        self._handler: handlers.FetchHandler
         self._tasks: Tasks
         self._answering: dict[int, web.Request] = {}  # by event, while a body is being sent
         self._operations: dict[str, Callable[..., Awaitable[Any]]] = {
@@ -62,21 +75,21 @@ class Isolate:
     async def __call__(self, op: str, args: list[Any]) -> Any:
         return await self._operations[op](*args)
 
-    async def _load(self, boot: dict[str, Any]) -> list[str]:
+    async def _load(self, boot: Boot) -> list[str]:
         root = Path(boot["root"])
         self._tasks = Tasks(boot["wait_until"])
         self._cpu_ms = boot.get("cpu_ms")
         if boot.get("confined"):
-            trace.shorten()
+            trace.name_from_root()
         self._env = environment.build(boot["bindings"], self.channel)
         web.set_transport(self._outbound)
         current_env.set(self._env)  # for code that runs while it is imported
         try:
-            self._handler = handlers.find(
-                loader.load(Path(boot["main"]), root, boot["packages"], alone=boot.get("confined", False))
+            self._handler = handlers.find_handler(
+                loader.load(Path(boot["main"]), root, boot["packages"], confined=boot.get("confined", False))
             )
         except ScriptError as error:
-            raise carried(error) from None
+            raise as_failure(error) from None
         return loader.third_party(root)
 
     async def _fetch(
@@ -90,7 +103,7 @@ class Isolate:
         origin: list[str],
     ) -> list[Any]:
         ctx = Context(self._tasks)
-        source: Any = body if handle is None else HandleStream(self.channel.read(handle))
+        source = body if handle is None else HandleStream(self.channel.read(handle))
         edge = Edge(headers, url, origin)
         request = web.Request.from_parts(method, url, edge, source, edge.cf)
         current_event.set(event)
@@ -99,47 +112,43 @@ class Isolate:
         if origin[2]:
             current_root.set(origin[2])
         try:
-            return self._sent(event, request, await self._handled(request, ctx), ctx)
+            return self._answer(event, request, await self._handle(request, ctx), ctx)
         except BaseException as error:
             ctx.responded()
-            if is_ours(error) or isinstance(error, _Exceeded):
+            if ended_by_runtime(error) or isinstance(error, CpuExceeded):
                 request.left()
                 raise
-            raise carried(error) from None
+            raise as_failure(error) from None
 
-    async def _handled(self, request: web.Request, ctx: Context) -> web.Response:
+    async def _handle(self, request: web.Request, ctx: Context) -> web.Response:
         if self._cpu_ms is None:
             return await self._handler(request, self._env, ctx)
-        from runtime.isolate.meter import CpuExceeded, Metered
 
         async def work() -> web.Response:
             return await self._handler(request, self._env, ctx)
 
-        try:
-            response: web.Response = await Metered(work(), self._cpu_ms)
-            return response
-        except CpuExceeded:
-            raise _Exceeded from None
+        response: web.Response = await Metered(work(), self._cpu_ms)
+        return response
 
-    def _sent(self, event: int, request: web.Request, response: web.Response, ctx: Context) -> list[Any]:
+    def _answer(self, event: int, request: web.Request, response: web.Response, ctx: Context) -> list[Any]:
         """[status, status text, headers, body]; a body is bytes, None, or ["mine" | "yours", stream number]. A fifth
         member: the supervisor says when it is over, as the client's leaving matters until then."""
         status, text, headers, body = response.to_parts(request.accepts)
         if not (body is None or isinstance(body, bytes | HandleStream)):
-            return [status, text, headers, ["mine", self.channel.offer(self._readable(event, request, body, ctx))]]
+            return [status, text, headers, ["mine", self.channel.offer(self._script_stream(event, request, body, ctx))]]
         ctx.responded()
         if isinstance(body, HandleStream) and (request.watched or ctx.busy):
             self._answering[event] = request
-            return [status, text, headers, self._lent(body), True]
-        return [status, text, headers, body if self._is_small(body) else self._lent(body)]
+            return [status, text, headers, self._stream_reference(body), True]
+        return [status, text, headers, body if self._fits_inline(body) else self._stream_reference(body)]
 
-    def _readable(self, event: int, request: web.Request, body: Any, ctx: Context) -> Readable:
+    def _script_stream(self, event: int, request: web.Request, body: Chunks, ctx: Context) -> ScriptStream:
         def ended() -> None:
             self._answering.pop(event, None)
             ctx.responded()
 
         self._answering[event] = request
-        return Readable(body, ended)
+        return ScriptStream(body, ended)
 
     def note(self, op: str, args: list[Any]) -> None:
         """``left`` or ``over``: what has become of an answer that is still on its way."""
@@ -147,8 +156,8 @@ class Isolate:
         if op == "left" and request is not None:
             request.left()
 
-    def _is_small(self, body: Any) -> bool:
-        return body is None or (isinstance(body, bytes) and len(body) <= INLINE_LIMIT)
+    def _fits_inline(self, body: bytes | Chunks | None) -> bool:
+        return body is None or (isinstance(body, bytes) and len(body) <= WORKER_INLINE_BYTES)
 
     async def _beat(self) -> None:
         """The loop turns."""
@@ -159,8 +168,8 @@ class Isolate:
     async def _outbound(self, request: web.Request) -> web.Response:
         method, url, headers, body = request.to_parts()
         stream = None
-        if not self._is_small(body):
-            stream, body = self._lent(body), None
+        if not self._fits_inline(body):
+            stream, body = self._stream_reference(body), None
         try:
             sent = (method, url, headers, body, stream, request.redirect)
             answer = await self.channel.call("fetch", current_event.get(), *sent)
@@ -173,21 +182,22 @@ class Isolate:
             content = None
         return web.Response.from_parts(status, text, answered, content, url=final, redirected=redirected)
 
-    def _lent(self, body: Any) -> list[Any]:
+    def _stream_reference(self, body: bytes | Chunks | None) -> list[str | int]:
         """[whose, stream number]: a body that came from the supervisor unread goes back as it came."""
         if isinstance(body, HandleStream) and (number := body.hand_back()) is not None:
             return ["yours", number]
-        return ["mine", self.channel.offer(pieces(body) if isinstance(body, bytes) else chunks(body))]
+        assert body is not None
+        return ["mine", self.channel.offer(split(body) if isinstance(body, bytes) else chunks(body))]
 
 
-def confine(wanted: dict[str, Any]) -> None:
+def confine(rules: dict[str, Any]) -> None:
     """Before the event loop is made: libuv would otherwise count on what is taken away."""
     from runtime.isolate import sandbox  # dev has no use for it
 
-    rules = msgspec.convert(wanted, sandbox.Rules)
-    os.environ.update(TMPDIR=rules.temp, HOME=rules.temp)
-    os.chdir(rules.temp)
-    if not sandbox.enter(rules):  # all of it is there
+    limits = msgspec.convert(rules, sandbox.Rules)
+    os.environ.update(TMPDIR=limits.temp, HOME=limits.temp)
+    os.chdir(limits.temp)
+    if not sandbox.enter(limits):  # all of it is there
         sandbox.explain()
 
 
@@ -198,7 +208,7 @@ async def serve(sock: socket.socket) -> None:
     await isolate.channel.closed.wait()
 
 
-def speak() -> None:
+def reopen_output() -> None:
     """Print line by line to whatever the descriptors 1 and 2 are by then: packages that were imported before a fork
     may have kept these objects."""
     sys.stdout = open(1, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
@@ -209,8 +219,8 @@ def run(sock: socket.socket, stacks: int) -> None:
     """The process's life. Never returns: nothing of the worker's may hold the exit up. ``stacks``: see ``stack``."""
     # The supervisor decides when this process ends; a Ctrl-C in the terminal is for the supervisor.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    speak()
-    stack.tell(stacks)
+    reopen_output()
+    stack.write_stacks_to(stacks)
 
     def no_terminal(*_: object, **__: object) -> None:
         raise ScriptError("breakpoint() needs a terminal", remedy="pilot dev --inline")
@@ -229,18 +239,18 @@ def run(sock: socket.socket, stacks: int) -> None:
         os._exit(status)
 
 
-def _end_with(sock: socket.socket) -> None:
+def _exit_with_supervisor(sock: socket.socket) -> None:
     """A blocked event loop sees no socket close; a thread does. (A fork is ended by its zygote.)"""
     hang_up = select.poll()
     hang_up.register(sock.fileno(), 0)
     hang_up.poll()
-    time.sleep(_GRACE)
+    time.sleep(_EXIT_GRACE_S)
     os._exit(1)
 
 
 if __name__ == "__main__":
     channel = socket.socket(fileno=int(sys.argv[1]))
-    threading.Thread(target=_end_with, args=[channel.dup()], daemon=True).start()
+    threading.Thread(target=_exit_with_supervisor, args=[channel.dup()], daemon=True).start()
     if len(sys.argv) > 3:
         confine(msgspec.json.decode(sys.argv[3]))
     run(channel, int(sys.argv[2]))

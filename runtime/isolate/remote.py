@@ -11,7 +11,7 @@ from runtime.wire import Channel, RemoteError, RemoteStream
 current_event: ContextVar[int] = ContextVar("current_event", default=0)
 
 # What a stream's source raises, as a worker knows it: a client that leaves, a server that breaks off.
-_KINDS: dict[str, type[Exception]] = {"ConnectionError": ConnectionError, "FetchError": TypeError}
+_EXCEPTIONS: dict[str, type[Exception]] = {"ConnectionError": ConnectionError, "FetchError": TypeError}
 
 
 class HandleStream:
@@ -29,9 +29,9 @@ class HandleStream:
         try:
             item: bytes = await self._stream.__anext__()
         except RemoteError as error:
-            if (kind := _KINDS.get(error.name)) is None:
+            if (exception := _EXCEPTIONS.get(error.name)) is None:
                 raise
-            raise kind(error.message) from None
+            raise exception(error.message) from None
         return item
 
     async def aclose(self) -> None:

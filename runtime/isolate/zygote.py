@@ -24,13 +24,14 @@ import sys
 import time
 from typing import Any, NoReturn
 
-import runtime.isolate.control
-import runtime.isolate.main
-from runtime.isolate import loader, stack
+from runtime.isolate import control as zygote_control
+from runtime.isolate import main as isolate_main
+from runtime.isolate import stack
+from runtime.isolate.script import loader
 from runtime.memory import freeze_heap
 from runtime.processes import kill_group
 
-_PATIENCE = 10.0  # seconds an import may take before it is left to the isolates
+_PRELOAD_TIMEOUT_S = 10.0  # an import may take before it is left to the isolates
 _children: set[int] = set()
 
 
@@ -38,12 +39,12 @@ def serve(control: socket.socket) -> NoReturn:
     """Until the supervisor goes; then every isolate goes too, blocked or not."""
     import workers  # noqa: F401  (the SDK, under the name a worker imports it by)
 
-    runtime.isolate.main.speak()
+    isolate_main.reopen_output()
     wake, woken = os.pipe()
     os.set_blocking(woken, False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    stack.keep_quiet()
+    stack.ignore_signals()
     signal.set_wakeup_fd(woken)
     freeze_heap()
     while True:
@@ -52,19 +53,19 @@ def serve(control: socket.socket) -> NoReturn:
             os.read(wake, 4096)
             _reap(control)
         if control.fileno() in ready:
-            message, descriptors = runtime.isolate.control.receive(control)
+            message, descriptors = zygote_control.receive(control)
             if message is None:
-                _end()
-            _obey(control, message, descriptors)
+                _exit()
+            _handle_message(control, message, descriptors)
 
 
-def _obey(control: socket.socket, message: list[Any], descriptors: list[int]) -> None:
+def _handle_message(control: socket.socket, message: list[Any], descriptors: list[int]) -> None:
     if message[0] == "fork":
         pid = os.fork()
         if pid == 0:
             _become_isolate(control, descriptors, message[2])
         _children.add(pid)
-        _tell(control, ["forked", message[1], pid])
+        _send(control, ["forked", message[1], pid])
         for descriptor in descriptors:
             os.close(descriptor)
     elif message[0] == "preload":
@@ -82,8 +83,8 @@ def _become_isolate(control: socket.socket, descriptors: list[int], rules: dict[
     control.close()
     _close_others(channel, stacks)
     if rules is not None:
-        runtime.isolate.main.confine(rules)
-    runtime.isolate.main.run(socket.socket(fileno=channel), stacks)
+        isolate_main.confine(rules)
+    isolate_main.run(socket.socket(fileno=channel), stacks)
     os._exit(1)
 
 
@@ -100,8 +101,8 @@ def _close_others(*kept: int) -> None:
 def _preload(control: socket.socket, paths: list[str], modules: list[str]) -> None:
     sys.path[:] = [*(path for path in paths if path not in sys.path), *sys.path]
     for name in modules:
-        if name not in sys.modules and not loader.is_ours(name) and not _is_safe(control, name):
-            _tell(control, ["unsafe", name])
+        if name not in sys.modules and not loader.is_runtime(name) and not _is_safe(control, name):
+            _send(control, ["unsafe", name])
             continue
         _import(name)
     gc.freeze()
@@ -131,7 +132,7 @@ def _is_safe(control: socket.socket, name: str) -> bool:
 
 def _outcome(control: socket.socket, pid: int) -> int:
     """How the try ended; it gives way to whatever the supervisor wants next, and to its end."""
-    ended, until = (0, 0), time.monotonic() + _PATIENCE
+    ended, until = (0, 0), time.monotonic() + _PRELOAD_TIMEOUT_S
     while ended[0] == 0 and time.monotonic() < until and not select.select([control], [], [], 0.01)[0]:
         ended = os.waitpid(pid, os.WNOHANG)
     if ended[0] == 0:
@@ -154,15 +155,15 @@ def _reap(control: socket.socket) -> None:
             kill_group(pid)  # while its number is still its own
             _, status = os.waitpid(pid, 0)
             _children.discard(pid)
-            _tell(control, ["exited", pid, os.waitstatus_to_exitcode(status)])
+            _send(control, ["exited", pid, os.waitstatus_to_exitcode(status)])
 
 
-def _tell(control: socket.socket, message: list[Any]) -> None:
+def _send(control: socket.socket, message: list[Any]) -> None:
     with contextlib.suppress(OSError):
-        runtime.isolate.control.send(control, message)
+        zygote_control.send(control, message)
 
 
-def _end() -> NoReturn:
+def _exit() -> NoReturn:
     for pid in _children:
         kill_group(pid)
     os._exit(0)

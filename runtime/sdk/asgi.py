@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import unquote
 
-from runtime.isolate.carried import report
+from runtime.isolate.script.errors import report
 from runtime.web import URL, Headers, ReadableStream, Request, Response, to_bytes
 from runtime.web.response import NULL_BODY_STATUSES
 from runtime.web.scope import current_ctx, current_root

@@ -14,7 +14,7 @@ import pytest
 
 import runtime
 from hosting import hosting, worker
-from runtime.isolate.imports import LATER, OURS
+from runtime.isolate.script.imports import IMPORTED_LATER, OURS
 from serving import ROUTER, serving, write
 
 NAMES = ("runtime", "bindings", "token", "types", "queue", "tomllib", "yaml", "click", "msgspec", "uvloop", "js",
@@ -112,7 +112,7 @@ def test_what_an_isolate_imports_later_is_known() -> None:
             for function in ast.walk(ast.parse(file.read_text())):
                 if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
                     later |= {name for node in ast.walk(function) for name in imported(node)}
-    assert later - sys.stdlib_module_names - {*OURS, "workers", "compression"} <= set(LATER)
+    assert later - sys.stdlib_module_names - {*OURS, "workers", "compression"} <= set(IMPORTED_LATER)
 
 
 def imported(node: ast.AST) -> list[str]:

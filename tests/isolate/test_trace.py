@@ -10,7 +10,7 @@ import pytest
 
 import runtime.errors
 from runtime.errors import UserError
-from runtime.isolate.trace import remember_source, script_place, script_trace, set_root
+from runtime.isolate.script.trace import remember_source, script_place, script_trace, set_root
 
 
 def script(folder: Path, source: str, name: str = "entry") -> ModuleType:

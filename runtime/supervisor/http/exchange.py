@@ -19,7 +19,9 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
-MAX_INLINE_BODY_BYTES = 64 * 1024  # a body up to this size, of known length, travels with its request
+# Bytes of a client's body, of known length, that travel in the frame of its head. A larger one is a stream, for the
+# worker need not wait until it has come. (``isolate.main`` has another limit for what a worker sends: that is whole.)
+UPLOAD_INLINE_BYTES = 64 * 1024
 _numbers = count(1)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from bindings.base import Binding
 from runtime.config import Config
 from runtime.errors import ScriptError
-from runtime.supervisor.http.exchange import MAX_INLINE_BODY_BYTES, Exchange
+from runtime.supervisor.http.exchange import UPLOAD_INLINE_BYTES, Exchange
 from runtime.supervisor.http.heads import check_size, host
 from runtime.supervisor.limits import Deadline, IsolateLost, LimitedBody, cpu_exceeded, too_many
 from runtime.supervisor.outbound import FetchError
@@ -134,7 +134,7 @@ class Deployment:
     async def _exchange(self, process: Process, exchange: Exchange) -> None:
         inbound, body, handle = exchange.inbound, None, None
         if not inbound.done:
-            if inbound.length is not None and inbound.length <= MAX_INLINE_BODY_BYTES:
+            if inbound.length is not None and inbound.length <= UPLOAD_INLINE_BYTES:
                 body = await inbound.whole()
             else:
                 handle = process.channel.offer(inbound.chunks())

@@ -114,7 +114,8 @@ class InlineSpawner:
         """Nothing to keep warm."""
 
     async def spawn(self, sock: socket.socket, on_line: OnLine, rules: Rules = None) -> Child:
-        from runtime.isolate import loader, main
+        from runtime.isolate import main
+        from runtime.isolate.script import loader
 
         loader.unload(self._root)
         return _InlineChild(asyncio.create_task(main.serve(sock)))

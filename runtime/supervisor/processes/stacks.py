@@ -13,14 +13,14 @@ from pathlib import Path
 from traceback import FrameSummary, StackSummary
 
 from runtime.isolate import stack
-from runtime.isolate.trace import OURS
+from runtime.isolate.script.trace import RUNTIME_FOLDERS
 
 _FIRST_LINE_TIMEOUT_S = 1.0  # seconds for the first line of an answer
 _LAST_LINE_PAUSE_S = 0.05  # seconds without a line: it was the last
 _FRAME = re.compile(r'  File "(.*)", line (\d+) in (.*)')
 _ESCAPED = re.compile(r"\\(?:x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8})")
 _LIBRARY = re.compile(r".*/(?:(?:site|dist)-packages|python_modules|python3\.\d+(?:/lib-dynload)?)/(\w+)")
-_RUNTIME_FILES = (*OURS, "<frozen ")
+_RUNTIME_FILES = (*RUNTIME_FOLDERS, "<frozen ")
 
 Stack = list[FrameSummary]  # the innermost frame last
 
@@ -40,7 +40,7 @@ class Stacks:
 
     async def now(self) -> Stack:
         """The worker's part of what its main thread does, else of what a thread does; empty where it has none."""
-        for number in (stack.MAIN, stack.ALL):
+        for number in (stack.MAIN_THREAD, stack.EVERY_THREAD):
             for found in map(self._from_worker, await self._ask(number)):
                 if found:
                     return found

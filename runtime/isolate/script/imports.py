@@ -24,40 +24,43 @@ from types import ModuleType
 from typing import Any
 
 OURS = ("runtime", "bindings")
-LATER = ("brotli", "backports", "python_multipart", "js", "pyodide", "asgi")  # what our files import once it is needed
-_OWN = "worker:"  # before a name: the worker's module of that name
-_PLACES = tuple(f"{Path(__file__).parent.parent.parent / name}{os.sep}" for name in OURS)
-_STANDARD = tuple(f"{path}{os.sep}" for path in {sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")})
-_LIBRARIES = ("site-packages", "dist-packages")
+# What the runtime's files import once it is needed:
+IMPORTED_LATER = ("brotli", "backports", "python_multipart", "js", "pyodide", "asgi")
+_WORKER_PREFIX = "worker:"  # before a name: the worker's module of that name
+_RUNTIME_FOLDERS = tuple(f"{Path(__file__).parents[3] / name}{os.sep}" for name in OURS)
+_STDLIB_FOLDERS = tuple(f"{path}{os.sep}" for path in {sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")})
+_SITE_FOLDERS = ("site-packages", "dist-packages")
 _import = builtins.__import__
 
 
 class ImportGuard(MetaPathFinder):
     """The imports of a worker whose entry is ``main``; ``loader``: of its own modules; ``path``: where it finds others,
-    its own folder first; ``shared``: all of the supervisor is in this process, too. ``taken`` are names that modules
-    beside the entry share with others."""
+    its own folder first; ``shared``: all of the supervisor is in this process, too. ``shared_names``: names of modules
+    beside the entry that others have as well."""
 
     def __init__(self, main: Path, loader: type[SourceFileLoader], path: Sequence[str], *, shared: bool) -> None:
         self._folder, self._loader, self._path = main.parent, loader, path
         places = {*path, *sys.path} - {str(main.parent)} if shared else ()
-        self.taken = frozenset(name for name in _names(main.parent) if _is_others(name, places))
-        self._own = self.taken - {"workers", main.stem}  # its own files mean their own, but for the entry
-        self._hidden = _Hidden(path)
+        self.shared_names = frozenset(name for name in _top_level_names(main.parent) if _is_shared(name, places))
+        self._own_names = self.shared_names - {"workers", main.stem}  # its own files mean their own, but for the entry
+        self._hidden = _HiddenPackages(path)
 
-    def open(self, *, alone: bool) -> None:
-        """From here on. ``alone``: the packages of this interpreter are not the worker's."""
-        if alone:
+    def open(self, *, confined: bool) -> None:
+        """From here on. ``confined``: the packages of this interpreter are not the worker's."""
+        if confined:
             sys.meta_path[:] = [BuiltinImporter, FrozenImporter, PathFinder]  # no editable installations
             self._hidden.hide()
         sys.path[:] = [*self._path, *(entry for entry in sys.path if entry not in self._path)]
         sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, ImportGuard)] + [self]
-        builtins.__import__ = self._imported if self._own or alone else _import
+        builtins.__import__ = self._imported if self._own_names or confined else _import
 
-    def find_spec(self, name: str, path: Any = None, target: ModuleType | None = None) -> ModuleSpec | None:
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
         """Of a module under its other name."""
-        if not name.startswith(_OWN) or path is not None:
+        if not name.startswith(_WORKER_PREFIX) or path is not None:
             return None
-        place = self._folder / name.removeprefix(_OWN)
+        place = self._folder / name.removeprefix(_WORKER_PREFIX)
         for file, inside in ((place / "__init__.py", [str(place)]), (place.with_name(f"{place.name}.py"), None)):
             if file.is_file():
                 loader = self._loader(name, str(file))
@@ -71,15 +74,15 @@ class ImportGuard(MetaPathFinder):
     ) -> ModuleType:
         top = "" if level else _top(name)
         if globals is not None:
-            if top in self._own and isinstance(globals.get("__loader__"), self._loader):
-                name = _OWN + name
+            if top in self._own_names and isinstance(globals.get("__loader__"), self._loader):
+                name = _WORKER_PREFIX + name
             elif self._hidden.concerns(top, globals):
                 with self._hidden:
                     return _import(name, globals, locals, fromlist, level)
         return _import(name, globals, locals, fromlist, level)
 
 
-class _Hidden:
+class _HiddenPackages:
     """What this runtime imports and a worker, whose files are below ``path``, does not; there again within ``with``."""
 
     def __init__(self, path: Sequence[str]) -> None:
@@ -93,7 +96,7 @@ class _Hidden:
     def hide(self) -> None:
         self._path = list(sys.path)
         sys.path[:] = [entry for entry in sys.path if _is_standard(f"{entry}{os.sep}") or entry.endswith(".zip")]
-        self._places = (*_PLACES, *(f"{entry}{os.sep}" for entry in self._path if entry not in sys.path))
+        self._places = (*_RUNTIME_FOLDERS, *(f"{entry}{os.sep}" for entry in self._path if entry not in sys.path))
         self._put_away(sys.modules)
 
     def concerns(self, top: str, globals: dict[str, Any]) -> bool:
@@ -132,15 +135,15 @@ class _Hidden:
                 del sys.modules[name]
 
     def _is_private(self, file: str | None) -> bool:
-        return file is not None and not _is_standard(file) and not file.startswith((*_PLACES, *self._theirs))
+        return file is not None and not _is_standard(file) and not file.startswith((*_RUNTIME_FOLDERS, *self._theirs))
 
 
-def _is_others(name: str, places: Iterable[str]) -> bool:
+def _is_shared(name: str, places: Iterable[str]) -> bool:
     """Of a top-level name: somebody else has that module, or will; in ``places`` whatever there is. Of others, the
     worker's hides all, as in any Python."""
     if name in sys.builtin_module_names or name == "__main__":
         return False  # no file hides those, in any Python
-    if name in sys.stdlib_module_names or name in OURS or name in LATER or name in sys.modules:
+    if name in sys.stdlib_module_names or name in OURS or name in IMPORTED_LATER or name in sys.modules:
         return True
     return any(os.path.exists(f"{place}/{name}{end}") for place in places for end in ("", ".py"))
 
@@ -150,14 +153,14 @@ def _top(name: str) -> str:
 
 
 def _is_standard(path: str) -> bool:
-    return path.startswith(_STANDARD) and not any(name in path for name in _LIBRARIES)
+    return path.startswith(_STDLIB_FOLDERS) and not any(name in path for name in _SITE_FOLDERS)
 
 
-def _names(folder: Path) -> Iterator[str]:
+def _top_level_names(folder: Path) -> Iterator[str]:
     """The top-level modules there; a folder without ``__init__.py`` counts where only one of ours has its name."""
     for path in folder.iterdir():
         if path.suffix == ".py" or (path / "__init__.py").is_file() or (path.is_dir() and path.name in OURS):
             yield path.stem if path.suffix == ".py" else path.name
 
 
-__all__ = ["LATER", "OURS", "ImportGuard"]
+__all__ = ["IMPORTED_LATER", "OURS", "ImportGuard"]

@@ -15,23 +15,22 @@ from importlib.machinery import EXTENSION_SUFFIXES, ExtensionFileLoader, FileFin
 from importlib.util import decode_source
 from pathlib import Path
 from types import CodeType, ModuleType
-from typing import Any
 
 from runtime.errors import ScriptError
 from runtime.files import VENDORED
-from runtime.isolate.carried import in_words
-from runtime.isolate.imports import OURS, ImportGuard
-from runtime.isolate.trace import place, remember_source, script_place, script_trace, set_root
+from runtime.isolate.script.errors import summary
+from runtime.isolate.script.imports import OURS, ImportGuard
+from runtime.isolate.script.trace import place, remember_source, script_place, script_trace, set_root
 
-SDK = str(Path(__file__).parent.parent / "sdk")
-_SDK = ("workers", "js", "pyodide.ffi", "asgi")
-_DEPENDENCY = """A package must be named in pyproject.toml, beside the configuration:
+SDK = str(Path(__file__).parents[2] / "sdk")
+_SDK_MODULES = ("workers", "js", "pyodide.ffi", "asgi")
+_DEPENDENCY_REMEDY = """A package must be named in pyproject.toml, beside the configuration:
   [project]
   dependencies = ["NAME"]"""
-_INSTALLED = tuple({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")})
+_SITE_PACKAGES = tuple({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")})
 
 
-_shared = False
+_in_supervisor = False
 
 
 class FreshLoader(SourceFileLoader):
@@ -44,39 +43,39 @@ class FreshLoader(SourceFileLoader):
         remember_source(path, decode_source(source))  # a traceback shows the code that ran, not a later save
         return code
 
-    def set_data(self, path: str, data: Any, *, _mode: int = 0o666) -> None:
+    def set_data(self, path: str, data: object, *, _mode: int = 0o666) -> None:
         """Write nothing beside the worker's files."""
 
 
-def load(main: Path, root: Path, packages: Sequence[str] = (), *, alone: bool = False) -> ModuleType:
-    """Import the entry script. ``packages``: folders of what it depends on; ``alone``: nothing else is there for it but
-    the standard library. Raises ``ScriptError`` with the script's own traceback."""
+def load(main: Path, root: Path, packages: Sequence[str] = (), *, confined: bool = False) -> ModuleType:
+    """Import the entry script. ``packages``: folders of what it depends on; ``confined``: besides, it has
+    the standard library alone. Raises ``ScriptError`` with the script's own traceback."""
     set_root(root)
-    _make_importable(main, root, packages, alone)
+    _make_importable(main, root, packages, confined)
     try:
         return _execute(main)
     except BaseException as error:
-        what = str(error.msg) if isinstance(error, SyntaxError) else in_words(error)
+        what = str(error.msg) if isinstance(error, SyntaxError) else summary(error)
         where = script_place(error) or place(main) or str(main)
-        remedy = _DEPENDENCY if alone and isinstance(error, ModuleNotFoundError) else ""
+        remedy = _DEPENDENCY_REMEDY if confined and isinstance(error, ModuleNotFoundError) else ""
         raise ScriptError(what, where=where, trace=script_trace(error), remedy=remedy) from None
 
 
 def third_party(root: Path) -> list[str]:
     """Top-level packages this worker brought in from site-packages: worth importing before the next fork."""
-    places = (*_INSTALLED, str(root / VENDORED) + os.sep)
+    places = (*_SITE_PACKAGES, str(root / VENDORED) + os.sep)
     loaded = {name: getattr(module, "__file__", None) or "" for name, module in list(sys.modules.items())}
     return sorted({name.partition(".")[0] for name, file in loaded.items() if file.startswith(places)} - set(OURS))
 
 
-def is_ours(module: str) -> bool:
+def is_runtime(module: str) -> bool:
     return module.partition(".")[0] in OURS
 
 
 def unload(root: Path) -> None:
     """Forget the worker's own modules, for a reload inside one process, which is the supervisor's as well."""
-    global _shared
-    _shared = True
+    global _in_supervisor
+    _in_supervisor = True
     for name, module in list(sys.modules.items()):
         if (file := getattr(module, "__file__", None)) and _is_own(file, root):
             del sys.modules[name]
@@ -84,16 +83,16 @@ def unload(root: Path) -> None:
     sys.path_importer_cache.clear()
 
 
-def _make_importable(main: Path, root: Path, packages: Sequence[str], alone: bool) -> None:
+def _make_importable(main: Path, root: Path, packages: Sequence[str], confined: bool) -> None:
     folder, vendored = main.parent, root / VENDORED
-    _refuse_hiding(folder, main)
+    _refuse_sdk_name(folder, main)
     path = [str(folder), *packages, *([str(vendored)] if vendored.is_dir() else []), SDK]
-    gate = ImportGuard(main, FreshLoader, path, shared=_shared)
-    _install_hook(root, str(folder), gate.taken)
-    gate.open(alone=alone)
+    guard = ImportGuard(main, FreshLoader, path, shared=_in_supervisor)
+    _install_hook(root, str(folder), guard.shared_names)
+    guard.open(confined=confined)
 
 
-def _refuse_hiding(folder: Path, main: Path) -> None:
+def _refuse_sdk_name(folder: Path, main: Path) -> None:
     """What every worker imports is the SDK's; only the entry is never imported by its name."""
     for file in (folder / "workers.py", folder / "workers/__init__.py"):
         if file.is_file() and file != main:
@@ -101,14 +100,14 @@ def _refuse_hiding(folder: Path, main: Path) -> None:
             raise ScriptError(what, where=place(file) or str(file), remedy="Give it another name.")
 
 
-def _install_hook(root: Path, folder: str, taken: frozenset[str]) -> None:
+def _install_hook(root: Path, folder: str, shared_names: frozenset[str]) -> None:
     details = (ExtensionFileLoader, EXTENSION_SUFFIXES), (FreshLoader, [".py"])
 
     class Beside(FileFinder):
         """Beside the entry, what has the name of another module is found by the gate alone."""
 
         def find_spec(self, fullname: str, target: ModuleType | None = None) -> ModuleSpec | None:
-            return None if fullname in taken else super().find_spec(fullname, target)
+            return None if fullname in shared_names else super().find_spec(fullname, target)
 
     def hook(path: str) -> FileFinder:
         if not _is_own(path, root):
@@ -122,7 +121,7 @@ def _install_hook(root: Path, folder: str, taken: frozenset[str]) -> None:
 
 def _execute(main: Path) -> ModuleType:
     # An entry may be called workers.py or json.py without hiding the module of that name.
-    name = main.stem if main.stem not in {*sys.modules, *_SDK, *sys.stdlib_module_names} else f"__{main.stem}__"
+    name = main.stem if main.stem not in {*sys.modules, *_SDK_MODULES, *sys.stdlib_module_names} else f"__{main.stem}__"
     spec = importlib.util.spec_from_file_location(name, main, loader=FreshLoader(name, str(main)))
     assert spec is not None
     assert spec.loader is not None
@@ -133,6 +132,6 @@ def _execute(main: Path) -> ModuleType:
 
 
 def _is_own(path: str, root: Path) -> bool:
-    if path.startswith(_INSTALLED) or "site-packages" in path:
+    if path.startswith(_SITE_PACKAGES) or "site-packages" in path:
         return False
     return Path(path).is_relative_to(root) and not Path(path).is_relative_to(root / VENDORED)

@@ -7,10 +7,10 @@ import sys
 from typing import Any
 
 from runtime.errors import ScriptError
-from runtime.isolate.trace import script_place, script_trace
+from runtime.isolate.script.trace import script_place, script_trace
 
 
-class Carried(Exception):
+class ScriptFailure(Exception):
     """A script's exception: plain fields instead of frames."""
 
     def __init__(self, name: str, message: str, fields: dict[str, Any]) -> None:
@@ -18,19 +18,19 @@ class Carried(Exception):
         super().__init__(message)
 
 
-def carried(error: BaseException) -> Carried:
+def as_failure(error: BaseException) -> ScriptFailure:
     """``error`` as a ``ScriptError`` that can cross: a file's name in it may not be text, a frame is."""
     if isinstance(error, ScriptError):
         where, what, remedy, trace = error.where or script_place(error), error.what, error.remedy, error.trace
     else:
-        where, what, remedy, trace = script_place(error), in_words(error), "", script_trace(error)
+        where, what, remedy, trace = script_place(error), summary(error), "", script_trace(error)
     if '  File "' not in trace:  # it says no more than ``what`` does
         trace = ""
     fields = {"where": where, "remedy": remedy, "trace": trace}
-    return Carried("ScriptError", _text(what), {key: _text(value) for key, value in fields.items()})
+    return ScriptFailure("ScriptError", _text(what), {key: _text(value) for key, value in fields.items()})
 
 
-def is_ours(error: BaseException) -> bool:
+def ended_by_runtime(error: BaseException) -> bool:
     """Whether the runtime itself ends this task: the client left, the stream is not wanted any more.
 
     A ``CancelledError`` that the script raised, or got from a task of its own, is an error like any other.
@@ -41,7 +41,7 @@ def is_ours(error: BaseException) -> bool:
     return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
 
 
-def in_words(error: BaseException) -> str:
+def summary(error: BaseException) -> str:
     """``ZeroDivisionError: division by zero``."""
     if isinstance(error, SystemExit):
         return f"the script ended itself: SystemExit({'' if error.code is None else error.code})"
@@ -54,7 +54,7 @@ def in_words(error: BaseException) -> str:
 
 def report(what: str, error: BaseException) -> None:
     """Tell the person of an exception that no answer can: ``what`` failed."""
-    where = ": ".join(filter(None, (script_place(error), in_words(error))))
+    where = ": ".join(filter(None, (script_place(error), summary(error))))
     print(f"✘ {what}: {where}\n{script_trace(error)}", file=sys.stderr)
 
 

@@ -17,12 +17,12 @@ from typing import Any
 
 from runtime import web
 from runtime.errors import ScriptError
-from runtime.isolate.trace import place
+from runtime.isolate.script.trace import place
 
-Fetch = Callable[..., Awaitable[web.Response]]
-_ORDINARY = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-_threads = ThreadPoolExecutor(64, thread_name_prefix="fetch")  # none begins before it is needed
-_FORMS = ("Default", "on_fetch", "fetch")
+FetchHandler = Callable[..., Awaitable[web.Response]]
+_POSITIONAL_KINDS = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+_thread_pool = ThreadPoolExecutor(64, thread_name_prefix="fetch")  # none begins before it is needed
+_ENTRY_NAMES = ("Default", "on_fetch", "fetch")
 _EXAMPLE = """Write one of:
   async def fetch(request, env, ctx):
       return Response("hello")
@@ -32,7 +32,7 @@ _EXAMPLE = """Write one of:
           return Response("hello")"""
 
 
-_REMEDIES = {
+_RETURN_REMEDIES = {
     "str": "return Response(text)",
     "bytes": "return Response(data)",
     "dict": "return Response.json(data)",
@@ -43,17 +43,17 @@ _REMEDIES = {
 }
 
 
-def find(module: ModuleType) -> Fetch:
+def find_handler(module: ModuleType) -> FetchHandler:
     """The entry's handler. Raises ``ScriptError`` when there is none, or more than one."""
     file = Path(str(module.__file__))
     _refuse_doubles(file)
-    found = [name for name in _FORMS if _is_entry(module, name)]
-    if not found:
+    names = [name for name in _ENTRY_NAMES if _is_entry(module, name)]
+    if not names:
         what = "class Default has no fetch" if hasattr(module, "Default") else "this script has no entry"
         raise ScriptError(what, where=place(file), remedy=_EXAMPLE)
-    if len(found) > 1:
-        raise _two(file, " and ".join(found))
-    return _entrypoint(getattr(module, found[0])) if found[0] == "Default" else _function(module, found[0])
+    if len(names) > 1:
+        raise _ambiguous(file, " and ".join(names))
+    return _class_handler(getattr(module, names[0])) if names[0] == "Default" else _function_handler(module, names[0])
 
 
 def _is_entry(module: ModuleType, name: str) -> bool:
@@ -65,19 +65,19 @@ def _is_entry(module: ModuleType, name: str) -> bool:
 def _refuse_doubles(file: Path) -> None:
     kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
     names = [node.name for node in ast.parse(file.read_bytes()).body if isinstance(node, kinds)]
-    for name in _FORMS:
+    for name in _ENTRY_NAMES:
         if names.count(name) > 1:
-            raise _two(file, f"{name} {names.count(name)} times")
+            raise _ambiguous(file, f"{name} {names.count(name)} times")
 
 
-def _two(file: Path, what: str) -> ScriptError:
+def _ambiguous(file: Path, what: str) -> ScriptError:
     return ScriptError(f"this script has more than one entry: {what}", where=place(file), remedy="Keep one of them.")
 
 
-def _function(module: ModuleType, name: str) -> Fetch:
+def _function_handler(module: ModuleType, name: str) -> FetchHandler:
     function = getattr(module, name)
     _check_parameters(function, Path(str(module.__file__)))
-    count, blocking = _positional(function), not _is_async(function)
+    count, blocking = _parameter_count(function), not _is_async(function)
 
     async def handle(*event: Any) -> web.Response:
         return await _answer(function, event[:count], blocking)
@@ -85,9 +85,9 @@ def _function(module: ModuleType, name: str) -> Fetch:
     return handle
 
 
-def _entrypoint(cls: Any) -> Fetch:
+def _class_handler(cls: type[Any]) -> FetchHandler:
     bound = isinstance(inspect.getattr_static(cls, "fetch"), staticmethod | classmethod)
-    count, blocking = _positional(cls.fetch) - (not bound), not _is_async(cls.fetch)
+    count, blocking = _parameter_count(cls.fetch) - (not bound), not _is_async(cls.fetch)
 
     async def handle(*event: Any) -> web.Response:
         _, env, ctx = event
@@ -102,14 +102,14 @@ async def _answer(function: Callable[..., Any], args: tuple[Any, ...], blocking:
     try:
         return respond(answer)
     except ScriptError as error:
-        error.where = error.where or _where(function)
+        error.where = error.where or _location(function)
         raise
 
 
 async def _in_thread(function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
     """A plain function may block: it holds up nobody else."""
     run = contextvars.copy_context().run
-    return await asyncio.get_running_loop().run_in_executor(_threads, run, _call, function, args)
+    return await asyncio.get_running_loop().run_in_executor(_thread_pool, run, _call, function, args)
 
 
 def _call(function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
@@ -119,7 +119,7 @@ def _call(function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
         raise RuntimeError(f"{function.__name__} raised StopIteration") from error
 
 
-def respond(result: Any) -> web.Response:
+def respond(result: object) -> web.Response:
     """A ``Response`` as it is; a stream as ``text/event-stream``; anything else is refused with the fix."""
     if isinstance(result, web.Response):
         if result.type == "error":
@@ -132,32 +132,32 @@ def respond(result: Any) -> web.Response:
     kind = type(result).__name__
     raise ScriptError(
         f"fetch returned {kind}; it must return a Response or an async iterator",
-        remedy=_REMEDIES.get(kind, "return Response(...)"),
+        remedy=_RETURN_REMEDIES.get(kind, "return Response(...)"),
     )
 
 
-def _check_parameters(function: Any, file: Path) -> None:
+def _check_parameters(function: Callable[..., Any], file: Path) -> None:
     parameters = inspect.signature(function, follow_wrapped=False).parameters.values()
-    needed = [p.name for p in parameters if p.default is p.empty and p.kind in _ORDINARY]
+    needed = [p.name for p in parameters if p.default is p.empty and p.kind in _POSITIONAL_KINDS]
     if len(needed) > 3:
         what = f"{function.__name__} has {len(needed)} parameters; it is called with (request, env, ctx)"
         raise ScriptError(what, where=place(file), remedy=_EXAMPLE)
 
 
-def _where(function: Any) -> str:
+def _location(function: Callable[..., Any]) -> str:
     """Where the handler stands; a callable object's is its ``__call__``."""
     function = inspect.unwrap(function)
     code = getattr(function, "__code__", None) or getattr(type(function).__call__, "__code__", None)
     return place(code.co_filename, code.co_firstlineno) if code is not None else ""
 
 
-def _is_async(function: Any) -> bool:
+def _is_async(function: Callable[..., Any]) -> bool:
     return inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
 
 
-def _positional(function: Any) -> int:
+def _parameter_count(function: Callable[..., Any]) -> int:
     """How many of (request, env, ctx) the function takes."""
     kinds = [parameter.kind for parameter in inspect.signature(function).parameters.values()]
     if inspect.Parameter.VAR_POSITIONAL in kinds:
         return 4
-    return sum(kind in _ORDINARY for kind in kinds)
+    return sum(kind in _POSITIONAL_KINDS for kind in kinds)

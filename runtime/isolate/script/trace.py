@@ -10,10 +10,10 @@ from pathlib import Path
 import bindings
 import runtime
 
-OURS = tuple(f"{Path(package.__path__[0]).resolve()}/" for package in (runtime, bindings))
-_LIBRARIES = {"python_modules", "site-packages", "dist-packages"}
+RUNTIME_FOLDERS = tuple(f"{Path(package.__path__[0]).resolve()}/" for package in (runtime, bindings))
+_LIBRARY_FOLDERS = {"python_modules", "site-packages", "dist-packages"}
 _root = Path()
-_short = False
+_names_from_root = False
 
 
 def script_trace(exc: BaseException) -> str:
@@ -23,9 +23,9 @@ def script_trace(exc: BaseException) -> str:
     """
     report = traceback.TracebackException.from_exception(exc)
     for part in _parts(report):
-        part.stack = traceback.StackSummary.from_list([frame for frame in part.stack if _theirs(frame)])
+        part.stack = traceback.StackSummary.from_list([frame for frame in part.stack if _is_worker_frame(frame)])
     text = "".join(report.format())
-    return text.replace(f"{_root}/", "") if _short else text
+    return text.replace(f"{_root}/", "") if _names_from_root else text
 
 
 def set_root(root: Path) -> None:
@@ -34,10 +34,10 @@ def set_root(root: Path) -> None:
     _root = root
 
 
-def shorten() -> None:
+def name_from_root() -> None:
     """Tracebacks name files from the root as well: where a host keeps them is nobody's business."""
-    global _short
-    _short = True
+    global _names_from_root
+    _names_from_root = True
 
 
 def script_place(exc: BaseException) -> str:
@@ -51,10 +51,10 @@ def script_place(exc: BaseException) -> str:
 def place(filename: str | Path, line: int | None = None) -> str:
     """A file of the worker's own, and a line, as a person would name them; else empty."""
     path = Path(filename)
-    if not path.is_relative_to(_root) or str(path).startswith(OURS):
+    if not path.is_relative_to(_root) or str(path).startswith(RUNTIME_FOLDERS):
         return ""
     name = path.relative_to(_root)
-    if _LIBRARIES.intersection(name.parts):
+    if _LIBRARY_FOLDERS.intersection(name.parts):
         return ""
     return f"{name}, line {line}" if line else str(name)
 
@@ -66,13 +66,13 @@ def remember_source(filename: str, source: str) -> None:
 
 def _parts(report: traceback.TracebackException) -> Iterator[traceback.TracebackException]:
     """The exception, those it came from, and the members of groups."""
-    todo: list[traceback.TracebackException | None] = [report]
-    while todo:
-        part = todo.pop()
+    pending: list[traceback.TracebackException | None] = [report]
+    while pending:
+        part = pending.pop()
         if part is not None:
             yield part
-            todo += [part.__cause__, part.__context__, *(part.exceptions or ())]
+            pending += [part.__cause__, part.__context__, *(part.exceptions or ())]
 
 
-def _theirs(frame: traceback.FrameSummary) -> bool:
-    return not frame.filename.startswith((*OURS, "<frozen importlib", "<frozen runpy"))
+def _is_worker_frame(frame: traceback.FrameSummary) -> bool:
+    return not frame.filename.startswith((*RUNTIME_FOLDERS, "<frozen importlib", "<frozen runpy"))
