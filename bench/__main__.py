@@ -6,20 +6,20 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import ExitStack, closing
 from itertools import product
 from pathlib import Path
 
 from bench import load, machine, measures, model, report
 from bench.figures import FIGURES, Figure
-from bench.measures import Length
+from bench.measures import Length, Numbers
 from bench.running import Running, Server
 from runtime.bench.plot import short
 
 RESULTS = Path(__file__).parent / "results"
-SHORT = ["pilot", "workerd (JS)", "uvicorn, raw ASGI", "vllm serve"]  # what a quick run starts
-LENGTH = Length(2, 6)
+QUICK_SERVERS = ["pilot", "workerd (JS)", "uvicorn, raw ASGI", "vllm serve"]  # what a quick run starts
+DEFAULT_LENGTH = Length(2, 6)
 
 
 def main() -> None:
@@ -27,15 +27,15 @@ def main() -> None:
     load.program()
     if not (load.CACHE / "model" / "config.json").exists():
         model.make(load.CACHE / "model")
-    chosen = wanted_figures(options)
-    present = available(chosen, options.servers or (SHORT if options.quick and not options.only else None))
-    length = wanted_length(options)
+    chosen = chosen_figures(options)
+    present = available(chosen, options.servers or (QUICK_SERVERS if options.quick and not options.only else None))
+    length = chosen_length(options)
     results, began = report.empty(), time.perf_counter()
     count = options.rounds or (1 if options.quick else 3)
     with closing(rounds(count, began + 60 * options.minutes, chosen, present, length, results)) as done:
         for number in done:
             paths = report.write(Path(options.out), options.name, results, head(present, number))
-    say(f"{time.perf_counter() - began:.0f} s; {paths[0]}, {paths[1]}")
+    log(f"{time.perf_counter() - began:.0f} s; {paths[0]}, {paths[1]}")
     print(paths[0].read_text())
 
 
@@ -55,27 +55,27 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def wanted_figures(options: argparse.Namespace) -> list[Figure]:
+def chosen_figures(options: argparse.Namespace) -> list[Figure]:
     if options.only:
         return [figure for figure in FIGURES if figure.key in options.only]
     return [figure for figure in FIGURES if not figure.asked and (figure.quick or not options.quick)]
 
 
-def wanted_length(options: argparse.Namespace) -> Length:
-    return Length(options.seconds or LENGTH.seconds, options.repeats or LENGTH.repeats, options.soak)
+def chosen_length(options: argparse.Namespace) -> Length:
+    return Length(options.seconds or DEFAULT_LENGTH.seconds, options.repeats or DEFAULT_LENGTH.repeats, options.soak)
 
 
 def available(chosen: list[Figure], names: list[str] | None) -> list[Server]:
     """Every server of the chosen figures that can be started here; the others are named."""
-    found = []
+    servers = []
     for server in dict.fromkeys(server for figure in chosen for server in figure.servers):
         if names and server.name not in names:
             continue
         if server.missing is not None or not server.version:
-            say(f"left out: {server.name}, which is not installed ({server.missing or 'no such package'})")
+            log(f"left out: {server.name}, which is not installed ({server.missing or 'no such package'})")
         else:
-            found.append(server)
-    return found
+            servers.append(server)
+    return servers
 
 
 def rounds(
@@ -90,7 +90,7 @@ def rounds(
                 take(results, figure, server, lambda f=figure, s=server: f.measure(s, length))
         started = [(server, running) for server in present if (running := start(stack, server, chosen, target))]
         for number in range(1, count + 1):
-            say(f"round {number} of {count}")
+            log(f"round {number} of {count}")
             began = time.perf_counter()
             for figure in chosen:
                 for server, running in started if number % 2 else reversed(started):
@@ -98,7 +98,7 @@ def rounds(
                         take(results, figure, server, lambda f=figure, s=server, r=running: f.measure(s, r, length))
             yield number
             if number < count and 2 * time.perf_counter() - began > end:
-                return say(f"no time for round {number + 1}: see --minutes")
+                return log(f"no time for round {number + 1}: see --minutes")
 
 
 def start(stack: ExitStack, server: Server, chosen: list[Figure], target: str) -> Running | None:
@@ -107,20 +107,20 @@ def start(stack: ExitStack, server: Server, chosen: list[Figure], target: str) -
     try:
         return stack.enter_context(server.run(target=target, interval_ms=measures.INTERVAL_MS))
     except (RuntimeError, load.LoadError, OSError) as error:
-        say(f"left out: {server.name}: {error}")
+        log(f"left out: {server.name}: {error}")
         return None
 
 
-def take(results: report.Results, figure: Figure, server: Server, measure: object) -> None:
+def take(results: report.Results, figure: Figure, server: Server, measure: Callable[[], Numbers]) -> None:
     if not machine.wait_until_idle():
-        say(f"{figure.key}, {server.name}: a server is still busy with what its clients have left")
+        log(f"{figure.key}, {server.name}: a server is still busy with what its clients have left")
     try:
-        numbers = measure()  # type: ignore[operator]
+        numbers = measure()
     except (load.LoadError, RuntimeError, OSError) as error:
-        return say(f"no figure: {server.name}, {figure.key}: {error}")
+        return log(f"no figure: {server.name}, {figure.key}: {error}")
     results[figure.key][server.name].append(numbers)
     columns = "  ".join(f"{name} {short(value)}" for name, value in numbers.items())
-    say(f"{figure.key:12} {server.name:24} {columns}")
+    log(f"{figure.key:12} {server.name:24} {columns}")
 
 
 def head(present: list[Server], rounds: int) -> list[str]:
@@ -131,7 +131,7 @@ def head(present: list[Server], rounds: int) -> list[str]:
     return [f"{today}. {machine.describe()}; {pinned}; {rounds} rounds; {busy}.", "", f"{versions}."]
 
 
-def say(text: str) -> None:
+def log(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 

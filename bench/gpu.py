@@ -28,16 +28,16 @@ from runtime.bench import report
 from runtime.bench.rounds import Plan, Row, measure
 from runtime.bench.target import Target, probe
 
-_ENV = {
+_ENGINE_ENVIRONMENT = {
     "PYTHONPATH": str(HERE.parent),
     "VLLM_NO_USAGE_STATS": "1",
     "HF_HUB_OFFLINE": "1",
     "TOKENIZERS_PARALLELISM": "false",
     "VLLM_LOGGING_LEVEL": "WARNING",
 }
-_ON_CPU = {"dtype": "float32", "enforce_eager": True, "kv_cache_memory_bytes": 1 << 30}
-_ON_GPU = {"dtype": "bfloat16", "gpu_memory_utilization": 0.9, "max_num_seqs": 1024}
-START = 1200.0  # seconds for a server: weights, graphs
+_CPU_ENGINE_ARGS = {"dtype": "float32", "enforce_eager": True, "kv_cache_memory_bytes": 1 << 30}
+_GPU_ENGINE_ARGS = {"dtype": "bfloat16", "gpu_memory_utilization": 0.9, "max_num_seqs": 1024}
+START_TIMEOUT_S = 1200.0  # for a server: weights, graphs
 
 
 def main() -> None:
@@ -48,7 +48,7 @@ def main() -> None:
         "load_format": "dummy",
         "max_model_len": 2048,
         "enable_prefix_caching": False,
-        **(_ON_GPU if gpu() else _ON_CPU),
+        **(_GPU_ENGINE_ARGS if gpu() else _CPU_ENGINE_ARGS),
         **dict(map(engine_argument, options.engine_arg)),
     }
     every = contenders(engine, options)
@@ -56,7 +56,7 @@ def main() -> None:
     rows: dict[tuple[str, int], Row] = {}
     plan = Plan(tuple(options.streams), options.seconds, 1, options.warm_up)
     for number in range(options.rounds):
-        say(f"round {number + 1} of {options.rounds}")
+        log(f"round {number + 1} of {options.rounds}")
         for server, target in chosen if number % 2 == 0 else reversed(chosen):
             take(server, target, plan, rows)
         paths = report.write(
@@ -98,11 +98,11 @@ def engine_argument(text: str) -> tuple[str, Any]:
 
 
 def contenders(engine: dict[str, Any], options: argparse.Namespace) -> list[tuple[Server, Target]]:
-    """Each with what it is asked; its URL is a path until it runs."""
+    """Each with its request, whose URL is a path until it runs."""
     prompt = " ".join(model.text().split()[: options.prompt])
-    asked = {"prompt": prompt, "max_tokens": options.tokens, "temperature": 0.6, "stream": True}
-    ours = {**asked, "raw": True}
-    theirs = {**asked, "model": "gpu", "ignore_eos": True, "stream_options": {"include_usage": True}}
+    request = {"prompt": prompt, "max_tokens": options.tokens, "temperature": 0.6, "stream": True}
+    pilot_request = {**request, "raw": True}
+    openai_request = {**request, "model": "gpu", "ignore_eos": True, "stream_options": {"include_usage": True}}
     serve = (
         sys.executable,
         str(HERE / "peers" / "vllm_cli.py"),
@@ -118,13 +118,13 @@ def contenders(engine: dict[str, Any], options: argparse.Namespace) -> list[tupl
         "--disable-uvicorn-access-log",
     )
     many = ("--api-server-count", str(options.api_servers))
-    make = partial(Server, environment=_ENV, patience=START)
+    make = partial(Server, environment=_ENGINE_ENVIRONMENT, patience=START_TIMEOUT_S)
     return [
         (make("pilot", servers.pilot("--engine", "vllm"), partial(project, engine=engine), hello="/"),
-         _target("pilot", "/ask", ours)),
-        (make("vllm serve", serve, hello=None), _target("vllm serve", "/v1/completions", theirs)),
+         _target("pilot", "/ask", pilot_request)),
+        (make("vllm serve", serve, hello=None), _target("vllm serve", "/v1/completions", openai_request)),
         (make(f"vllm serve, {many[1]} API servers", (*serve, *many), hello=None),
-         _target(f"vllm serve, {many[1]} API servers", "/v1/completions", theirs)),
+         _target(f"vllm serve, {many[1]} API servers", "/v1/completions", openai_request)),
     ]  # fmt: skip
 
 
@@ -134,14 +134,14 @@ def _target(name: str, path: str, body: dict[str, Any]) -> Target:
 
 def flags(engine: dict[str, Any]) -> list[str]:
     """Engine arguments as `vllm serve` takes them."""
-    found = []
+    arguments = []
     for name, value in engine.items():
         flag = name.replace("_", "-")
         if isinstance(value, bool):
-            found.append(f"--{flag}" if value else f"--no-{flag}")
+            arguments.append(f"--{flag}" if value else f"--no-{flag}")
         elif name != "model":
-            found += [f"--{flag}", value if isinstance(value, str) else json.dumps(value)]
-    return found
+            arguments += [f"--{flag}", value if isinstance(value, str) else json.dumps(value)]
+    return arguments
 
 
 def project(folder: Path, port: int, target: str, engine: dict[str, Any]) -> None:
@@ -152,14 +152,14 @@ def project(folder: Path, port: int, target: str, engine: dict[str, Any]) -> Non
 
 
 def take(server: Server, target: Target, plan: Plan, rows: dict[tuple[str, int], Row]) -> None:
-    say(f"starting {server.name} ...")
+    log(f"starting {server.name} ...")
     try:
         with server.run(pinned=False) as running:
             whole = replace(target, url=f"http://127.0.0.1:{running.port}{target.url}")
-            asyncio.run(probe(whole, START))
-            asyncio.run(measure([whole], plan, rows, say, gpu_idle if gpu() else None))
+            asyncio.run(probe(whole, START_TIMEOUT_S))
+            asyncio.run(measure([whole], plan, rows, log, gpu_idle if gpu() else None))
     except (LoadError, RuntimeError) as error:
-        say(f"left out: {server.name}: {error}")
+        log(f"left out: {server.name}: {error}")
 
 
 # The GPU, as its driver sees it
@@ -180,22 +180,22 @@ def gpu() -> Any:
 @contextmanager
 def gpu_idle() -> Iterator[dict[str, float]]:
     """The share of the time, in percent, in which no kernel ran on the first GPU; filled in at the end."""
-    nvml, over, seen, found = gpu(), Event(), list[int](), dict[str, float]()
+    nvml, stop, samples, figures = gpu(), Event(), list[int](), dict[str, float]()
     handle = nvml.nvmlDeviceGetHandleByIndex(0)
 
     def look() -> None:
-        while not over.wait(0.1):
-            seen.append(nvml.nvmlDeviceGetUtilizationRates(handle).gpu)
+        while not stop.wait(0.1):
+            samples.append(nvml.nvmlDeviceGetUtilizationRates(handle).gpu)
 
     thread = Thread(target=look, daemon=True)
     thread.start()
     try:
-        yield found
+        yield figures
     finally:
-        over.set()
+        stop.set()
         thread.join()
-        if seen:
-            found["gpu_idle_percent"] = 100 - sum(seen) / len(seen)
+        if samples:
+            figures["gpu_idle_percent"] = 100 - sum(samples) / len(samples)
 
 
 def describe(engine: dict[str, Any]) -> str:
@@ -216,7 +216,7 @@ def _vllm() -> str:
     return "?"
 
 
-def say(text: str) -> None:
+def log(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 

@@ -35,10 +35,10 @@ def program() -> Path:
 
 
 def hello(port: int, connections: int, seconds: float, cpu: Callable[[], float], path: str = "/") -> dict[str, Any]:
-    found = _run(cpu, "hello", port, path, connections, 0.5, seconds)
-    if not found["requests"]:
+    result = _run(cpu, "hello", port, path, connections, 0.5, seconds)
+    if not result["requests"]:
         raise LoadError(f"no answer on {connections} connections in {seconds:g} s")
-    return found
+    return result
 
 
 def stream(
@@ -53,12 +53,12 @@ def stream(
 ) -> dict[str, Any]:
     """``streams`` begun together and read on and on; ``quiet``: each says one thing and no more. Raises LoadError when
     one of them ended."""
-    found = _run(cpu, "stream", port, path, streams, warm, seconds, *([body] if body else []))
-    if found["broken"] or found["open"] < streams:
-        raise LoadError(f"{streams - found['open']} of {streams} streams ended early")
-    if not found["events"] and not quiet:
+    result = _run(cpu, "stream", port, path, streams, warm, seconds, *([body] if body else []))
+    if result["broken"] or result["open"] < streams:
+        raise LoadError(f"{streams - result['open']} of {streams} streams ended early")
+    if not result["events"] and not quiet:
         raise LoadError(f"no event on {streams} streams in {seconds:g} s")
-    return found
+    return result
 
 
 def first(
@@ -81,7 +81,7 @@ class Churn:
             return False
         return self._line() == "held"
 
-    def found(self) -> dict[str, Any]:
+    def result(self) -> dict[str, Any]:
         numbers: dict[str, Any] = json.loads(self._line())
         return numbers
 
@@ -129,11 +129,11 @@ def _run(cpu: Callable[[], float], *arguments: object) -> dict[str, Any]:
     if process.stdout.readline().strip() != "begin":
         raise LoadError(f"{' '.join(command)[:200]}: {process.stderr.read()[:500]}")
     before = cpu()
-    found: dict[str, Any] = json.loads(process.stdout.readline())
-    found["server_s"] = cpu() - before
-    complaint = process.stderr.read()
+    result: dict[str, Any] = json.loads(process.stdout.readline())
+    result["server_s"] = cpu() - before
+    stderr = process.stderr.read()
     process.wait()
-    if found["refused"]:
-        raise LoadError(complaint[:500])
-    found["load_busy"] = found["cpu_us"] / found["elapsed_us"]
-    return found
+    if result["refused"]:
+        raise LoadError(stderr[:500])
+    result["load_busy"] = result["cpu_us"] / result["elapsed_us"]
+    return result

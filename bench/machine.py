@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 
 CPUS = sorted(os.sched_getaffinity(0))
-_LOOK, _BUSY = 0.3, 0.15  # seconds; share of a CPU
+_SETTLE_INTERVAL_S, _BUSY_CPU = 0.3, 0.15  # seconds; share of a CPU
 SERVER, LOAD = CPUS[0], CPUS[-1]  # one CPU each; the same one where there is only one
 
 
@@ -55,13 +55,13 @@ def family(pid: int, without: Iterable[int] = ()) -> list[psutil.Process]:
     for process in psutil.process_iter():
         with suppress(psutil.NoSuchProcess):
             below.setdefault(process.ppid(), []).append(process)
-    left_out, found, todo = set(without), list[psutil.Process](), [psutil.Process(pid)]
-    while todo:
-        process = todo.pop(0)
+    left_out, processes, pending = set(without), list[psutil.Process](), [psutil.Process(pid)]
+    while pending:
+        process = pending.pop(0)
         if process.pid not in left_out:
-            found.append(process)
-            todo += below.get(process.pid, [])
-    return found
+            processes.append(process)
+            pending += below.get(process.pid, [])
+    return processes
 
 
 def cpu_seconds(pid: int, without: Iterable[int] = ()) -> float:
@@ -92,9 +92,9 @@ def wait_until_idle(within: float = 60) -> bool:
     False: it does not."""
     end, before = time.monotonic() + within, cpu_seconds(os.getpid())
     while time.monotonic() < end:
-        time.sleep(_LOOK)
+        time.sleep(_SETTLE_INTERVAL_S)
         now = cpu_seconds(os.getpid())
-        if now - before < _BUSY * _LOOK:
+        if now - before < _BUSY_CPU * _SETTLE_INTERVAL_S:
             return True
         before = now
     return False

@@ -18,7 +18,7 @@ from bench.running import Running, Server, first_bytes, until
 
 Numbers = dict[str, float]
 STREAMS, INTERVAL_MS = 256, 10.0
-WARM = 1.5  # seconds before a window, once every stream has begun
+WARM_UP_S = 1.5  # before a window, once every stream has begun
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,8 @@ def hello(server: Server, running: Running, length: Length) -> Numbers:
 
 def proxied(server: Server, running: Running, length: Length) -> Numbers:
     assert server.proxy is not None
-    found = load.stream(running.port, STREAMS, length.seconds, running.cpu, server.proxy, None, WARM)
-    return {"CPU/event µs": per(found, "events"), **_course(found)}
+    result = load.stream(running.port, STREAMS, length.seconds, running.cpu, server.proxy, None, WARM_UP_S)
+    return {"CPU/event µs": per(result, "events"), **_course(result)}
 
 
 def tokens(server: Server, running: Running, length: Length) -> Numbers:
@@ -65,21 +65,21 @@ def _tokens(running: Running, length: Length, path: str, body: str | None) -> Nu
         made.append(running.tokens_made())
         return running.cpu()
 
-    found = load.stream(running.port, STREAMS, length.seconds, cpu, path, body, WARM)
+    result = load.stream(running.port, STREAMS, length.seconds, cpu, path, body, WARM_UP_S)
     tokens = made[-1] - made[0]
     return {
-        "CPU/token µs": found["server_s"] / max(1, tokens) * 1e6,
-        "tokens/event": tokens / found["events"],
-        **_course(found),
+        "CPU/token µs": result["server_s"] / max(1, tokens) * 1e6,
+        "tokens/event": tokens / result["events"],
+        **_course(result),
     }
 
 
-def _course(found: dict[str, Any]) -> Numbers:
+def _course(result: dict[str, Any]) -> Numbers:
     return {
-        "events/s": found["events"] / found["elapsed_us"] * 1e6,
-        "ITL p50 ms": found["p50"] / 1000,
-        "ITL p99 ms": found["p99"] / 1000,
-        "load busy %": 100 * found["load_busy"],
+        "events/s": result["events"] / result["elapsed_us"] * 1e6,
+        "ITL p50 ms": result["p50"] / 1000,
+        "ITL p99 ms": result["p99"] / 1000,
+        "load busy %": 100 * result["load_busy"],
     }
 
 
@@ -97,13 +97,13 @@ def first(server: Server, running: Running, length: Length) -> Numbers:
 
 
 def floor(server: Server, running: Running, length: Length) -> Numbers:
-    found = _asked(running, f"stream {STREAMS} {length.seconds}")
-    return {"CPU/token µs": per(found, "events"), "tokens/s": found["events"] / found["elapsed_us"] * 1e6}
+    result = _measured_in_process(running, f"stream {STREAMS} {length.seconds}")
+    return {"CPU/token µs": per(result, "events"), "tokens/s": result["events"] / result["elapsed_us"] * 1e6}
 
 
 def first_floor(server: Server, running: Running, length: Length) -> Numbers:
-    one = _asked(running, f"first 1 {3 * length.repeats}")
-    many = _asked(running, f"first 64 {max(3, length.repeats // 4)}")
+    one = _measured_in_process(running, f"first 1 {3 * length.repeats}")
+    many = _measured_in_process(running, f"first 64 {max(3, length.repeats // 4)}")
     return {
         "TTFT p50 at 64 ms": many["first_p50"] / 1000,
         "TTFT p99 at 64 ms": many["first_p99"] / 1000,
@@ -111,7 +111,7 @@ def first_floor(server: Server, running: Running, length: Length) -> Numbers:
     }
 
 
-def _asked(running: Running, line: str) -> dict[str, Any]:
+def _measured_in_process(running: Running, line: str) -> dict[str, Any]:
     """What ``peers/in_process.py`` measures itself."""
     with socket.create_connection(("127.0.0.1", running.port), 120) as channel:
         channel.sendall(line.encode() + b"\n")
@@ -165,9 +165,9 @@ def abort(server: Server, running: Running, length: Length) -> Numbers:
         before = _aborts(running)
         first_bytes(running.port, server.tokens, server.body)
         left = time.monotonic()
-        while len(found := _aborts(running)) <= len(before) and time.monotonic() - left < 5:
+        while len(result := _aborts(running)) <= len(before) and time.monotonic() - left < 5:
             time.sleep(0.002)
-        times.append((found[-1] - left) * 1000 if len(found) > len(before) else 5000.0)
+        times.append((result[-1] - left) * 1000 if len(result) > len(before) else 5000.0)
     return {"abort p50 ms": median(times), "worst ms": max(times)}
 
 
@@ -175,8 +175,8 @@ def _aborts(running: Running) -> list[float]:
     return [float(line.split()[2]) for line in running.paced_log() if line.startswith("abort ")]
 
 
-def per(found: dict[str, Any], what: str) -> float:
-    return float(found["server_s"] / max(1, found[what]) * 1e6)
+def per(result: dict[str, Any], what: str) -> float:
+    return float(result["server_s"] / max(1, result[what]) * 1e6)
 
 
 @contextmanager

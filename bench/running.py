@@ -10,16 +10,16 @@ import subprocess
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from bench import machine
 from bench.load import LoadError
 
 HERE = Path(__file__).parent
+Prepare = Callable[[Path, int, str], None]  # of a folder, for a port and the address of the event source
 
 
 @dataclass
@@ -57,7 +57,7 @@ class Server:
 
     name: str
     command: tuple[str, ...]
-    prepare: Any = None
+    prepare: Prepare | None = None
     environment: dict[str, str] = field(default_factory=dict)
     needs: tuple[Path, ...] = ()
     version: str = ""

@@ -10,7 +10,7 @@ from bench import load, machine
 from bench.measures import STREAMS, Length, Numbers
 from bench.running import Running, Server
 
-MEAN_LIFE = 2.0  # seconds until a client leaves, on average
+MEAN_LIFE_S = 2.0  # until a client leaves, on average
 SAMPLES = 60
 
 
@@ -19,20 +19,20 @@ def soak(server: Server, running: Running, length: Length) -> Numbers:
     be told, less the open streams. The growth is the slope over the second half."""
     assert server.tokens is not None
     memory, core = list[tuple[float, float]](), running.core()
-    with load.soak(running.port, STREAMS, MEAN_LIFE, length.soak, server.tokens, server.body) as churn:
+    with load.soak(running.port, STREAMS, MEAN_LIFE_S, length.soak, server.tokens, server.body) as churn:
         began = time.monotonic()
         while not churn.wait_held(max(0.5, length.soak / SAMPLES)):
             memory.append((time.monotonic() - began, machine.pss(running.process.pid, core, "Pss_Anon")))
         time.sleep(load.HELD_S / 2)  # the last to leave have been noticed
         live = _live(running)
-        found = churn.found()
+        result = churn.result()
     return {
         "growth MB/min": growth(memory),
         **_course(memory),
-        "left by client": found["requests"],
-        "broken": found["broken"],
-        "open at the end": found["open"],
-        **({"live, less open": live - found["open"], "live after all left": _settled(running)} if core else {}),
+        "left by client": result["requests"],
+        "broken": result["broken"],
+        "open at the end": result["open"],
+        **({"live, less open": live - result["open"], "live after all left": _settled(running)} if core else {}),
     }
 
 

@@ -9,7 +9,7 @@ from statistics import median
 from bench.measures import Numbers
 from runtime.bench.plot import short
 
-Found = Mapping[str, Mapping[str, list[Numbers]]]
+Results = Mapping[str, Mapping[str, list[Numbers]]]
 
 
 @dataclass(frozen=True)
@@ -20,8 +20,8 @@ class Cell:
     column: str
     server: str = "pilot"
 
-    def median(self, found: Found) -> float | None:
-        rounds = found.get(self.figure, {}).get(self.server, [])
+    def median(self, results: Results) -> float | None:
+        rounds = results.get(self.figure, {}).get(self.server, [])
         values = [numbers[self.column] for numbers in rounds if self.column in numbers]
         return median(values) if values else None
 
@@ -35,8 +35,8 @@ class Bound:
     plus: bool = False
     least: bool = False
 
-    def verdict(self, value: float, found: Found) -> str:
-        base = self.of.median(found) if self.of else None
+    def verdict(self, value: float, results: Results) -> str:
+        base = self.of.median(results) if self.of else None
         if self.of and base is None:
             return f"{self} (not measured)"
         limit = self.limit if base is None else base + self.limit if self.plus else base * self.limit
@@ -92,11 +92,11 @@ TARGETS = (
 )  # fmt: skip
 
 
-def table(found: Found) -> list[str]:
+def table(results: Results) -> list[str]:
     """Lines of Markdown; only what was measured."""
     lines = []
     for target in TARGETS:
-        if (value := target.value.median(found)) is not None:
-            aim = target.aim.verdict(value, found) if target.aim else ""
-            lines.append(f"| {target.what} | {short(value)} | {target.must.verdict(value, found)} | {aim} |")
+        if (value := target.value.median(results)) is not None:
+            aim = target.aim.verdict(value, results) if target.aim else ""
+            lines.append(f"| {target.what} | {short(value)} | {target.must.verdict(value, results)} | {aim} |")
     return ["## Targets", "", "| | pilot | must | aim |", "|---|---:|---|---|", *lines, ""] if lines else []

@@ -18,7 +18,10 @@ from __future__ import annotations
 
 import os
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vllm.v1.request import Request
 
 
 class Source:
@@ -47,7 +50,7 @@ class Source:
         if self._made is not None:
             os.pwrite(self._made.fileno(), self._total.to_bytes(8, "little"), 0)
 
-    def add(self, request: Any) -> None:
+    def add(self, request: Request) -> None:
         self.requests[request.request_id] = [request.client_index, 0, request.max_tokens]
         self.say(f"add {request.request_id} {time.monotonic():.6f}")
 
@@ -75,16 +78,16 @@ def register() -> None:
             sources.append(Source())
         return sources[0]
 
-    def add_request(self: Any, request: Any, request_wave: int = 0) -> None:
+    def add_request(self: core.EngineCore, request: Request, request_wave: int = 0) -> None:
         source().add(request)
 
-    def abort_requests(self: Any, request_ids: list[str]) -> None:
+    def abort_requests(self: core.EngineCore, request_ids: list[str]) -> None:
         source().abort(request_ids)
 
-    def has_work(self: Any) -> bool:
+    def has_work(self: core.EngineCore) -> bool:
         return bool(source().requests)
 
-    def step(self: Any) -> tuple[dict[int, Any], bool]:
+    def step(self: core.EngineCore) -> tuple[dict[int, Any], bool]:
         paced, begun = source(), list(source().requests.items())
         paced.wait()
         self._process_aborts_queue()

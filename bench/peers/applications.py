@@ -1,9 +1,15 @@
 """What the Python peers serve: a greeting, and 100 events a second without end."""
 
 import asyncio
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, Awaitable, Callable, MutableMapping
 from functools import cache
 from typing import Any
+
+Message = MutableMapping[str, Any]
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 HELLO = b"Hello from Python!\n"
 DATA = '{"response":" word"}'
@@ -25,13 +31,13 @@ async def events() -> AsyncIterable[bytes]:
         yield EVENT
 
 
-async def idle(send: Any, receive: Any) -> None:
+async def idle(send: Send, receive: Receive) -> None:
     await send(STREAM)
     await send({"type": "http.response.body", "body": EVENT, "more_body": True})
     await _left(receive)
 
 
-async def raw(scope: Any, receive: Any, send: Any) -> None:
+async def raw(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] != "http":
         return
     if scope["path"] == "/idle":
@@ -47,25 +53,25 @@ async def raw(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "http.response.body", "body": event, "more_body": True})
 
 
-async def _left(receive: Any) -> None:
+async def _left(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
 
 
-async def starlette(scope: Any, receive: Any, send: Any) -> None:
+async def starlette(scope: Scope, receive: Receive, send: Send) -> None:
     await _starlette()(scope, receive, send)
 
 
-async def sse_starlette(scope: Any, receive: Any, send: Any) -> None:
+async def sse_starlette(scope: Scope, receive: Receive, send: Send) -> None:
     await _sse_starlette()(scope, receive, send)
 
 
-async def fastapi(scope: Any, receive: Any, send: Any) -> None:
+async def fastapi(scope: Scope, receive: Receive, send: Send) -> None:
     await _fastapi()(scope, receive, send)
 
 
 @cache
-def _starlette() -> Any:
+def _starlette() -> Application:
     from starlette.applications import Starlette
     from starlette.responses import PlainTextResponse, StreamingResponse
     from starlette.routing import Route
@@ -80,7 +86,7 @@ def _starlette() -> Any:
 
 
 @cache
-def _sse_starlette() -> Any:
+def _sse_starlette() -> Application:
     from sse_starlette import EventSourceResponse
     from starlette.applications import Starlette
     from starlette.routing import Route
@@ -92,7 +98,7 @@ def _sse_starlette() -> Any:
 
 
 @cache
-def _fastapi() -> Any:
+def _fastapi() -> Application:
     import fastapi
     from fastapi.responses import PlainTextResponse
     from fastapi.sse import EventSourceResponse

@@ -5,9 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import suppress
 from itertools import count
 from typing import Any
+
+Message = MutableMapping[str, Any]
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
 
 numbers = count()
 HEAD = {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream")]}
@@ -16,14 +22,14 @@ HEAD = {"type": "http.response.start", "status": 200, "headers": [(b"content-typ
 class Application:
     llm: Any = None
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             return await self.live(receive, send)
         if scope["path"] == "/health":
             await send({"type": "http.response.start", "status": 200, "headers": []})
             return await send({"type": "http.response.body", "body": b""})
-        asked = json.loads((await receive())["body"])
-        answering = asyncio.ensure_future(self.answer(asked, send))
+        body = json.loads((await receive())["body"])
+        answering = asyncio.ensure_future(self.answer(body, send))
         leaving = asyncio.ensure_future(left(receive))
         await asyncio.wait([answering, leaving], return_when=asyncio.FIRST_COMPLETED)
         for task in (answering, leaving):
@@ -31,7 +37,7 @@ class Application:
             with suppress(asyncio.CancelledError):
                 await task
 
-    async def live(self, receive: Any, send: Any) -> None:
+    async def live(self, receive: Receive, send: Send) -> None:
         from vllm import AsyncEngineArgs
         from vllm.v1.engine.async_llm import AsyncLLM
 
@@ -42,12 +48,12 @@ class Application:
         self.llm.shutdown()
         await send({"type": "lifespan.shutdown.complete"})
 
-    async def answer(self, asked: dict[str, Any], send: Any) -> None:
+    async def answer(self, body: dict[str, Any], send: Send) -> None:
         from vllm import SamplingParams
         from vllm.sampling_params import RequestOutputKind
 
-        (prompt,) = await self.llm.renderer.render_cmpl_async([{"prompt": asked["prompt"]}])
-        params = SamplingParams(max_tokens=asked["max_tokens"], ignore_eos=True, output_kind=RequestOutputKind.DELTA)
+        (prompt,) = await self.llm.renderer.render_cmpl_async([{"prompt": body["prompt"]}])
+        params = SamplingParams(max_tokens=body["max_tokens"], ignore_eos=True, output_kind=RequestOutputKind.DELTA)
         await send(HEAD)
         async for output in self.llm.generate(prompt, params, str(next(numbers))):
             event = b"data: " + json.dumps({"response": output.outputs[0].text}).encode() + b"\n\n"
@@ -55,7 +61,7 @@ class Application:
         await send({"type": "http.response.body", "body": b"data: [DONE]\n\n"})
 
 
-async def left(receive: Any) -> None:
+async def left(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
 

@@ -61,19 +61,19 @@ async def _run(options: BenchOptions) -> int:
     try:
         await task
     except asyncio.CancelledError:
-        _say("interrupted")
+        _log("interrupted")
     _show(options, plan, targets, list(rows.values()))
     return 130 if task.cancelled() else 0
 
 
 async def _measure(options: BenchOptions, plan: Plan, targets: list[Target], rows: dict[tuple[str, int], Row]) -> None:
-    others = _others(options)
+    competitors = _competitors(options)
     async with _address(options) as url:
-        targets += [_ours(options, url), *others]
+        targets += [_ours(options, url), *competitors]
         for target in targets:
             stream = await probe(target, options.wait)
-            _say(f"{target.name}: {target.method} {target.url}{' answers with an event stream' if stream else ''}")
-        await measure(targets, plan, rows, _say)
+            _log(f"{target.name}: {target.method} {target.url}{' answers with an event stream' if stream else ''}")
+        await measure(targets, plan, rows, _log)
 
 
 @asynccontextmanager
@@ -82,7 +82,7 @@ async def _address(options: BenchOptions) -> AsyncIterator[str]:
         assert options.what is not None
         yield options.what
         return
-    _say("starting the worker ...")
+    _log("starting the worker ...")
     script = [options.what] if options.what else []
     async with worker([*script, *options.worker], options.wait, _cpus()[0] if options.pin else None) as url:
         yield url
@@ -90,19 +90,19 @@ async def _address(options: BenchOptions) -> AsyncIterator[str]:
 
 def _ours(options: BenchOptions, url: str) -> Target:
     name = "worker" if not options.running else urlsplit(url).netloc.rpartition("@")[2]
-    whole = urljoin(url, options.path) if options.path else url
-    return _target(name, whole, options.method, options.headers, options.body)
+    absolute = urljoin(url, options.path) if options.path else url
+    return _target(name, absolute, options.method, options.headers, options.body)
 
 
-def _others(options: BenchOptions) -> list[Target]:
+def _competitors(options: BenchOptions) -> list[Target]:
     """``--against URL`` or ``--against NAME=URL``; without a request of its own it is asked the same."""
     body = options.against_body if options.against_body is not None else options.body
-    found = []
-    for given in options.against:
-        name, url = given.split("=", 1) if "=" in given.partition("://")[0] else ("", given)
+    targets = []
+    for value in options.against:
+        name, url = value.split("=", 1) if "=" in value.partition("://")[0] else ("", value)
         headers = options.against_headers or options.headers
-        found.append(_target(name or urlsplit(url).netloc.rpartition("@")[2], url, options.method, headers, body))
-    return found
+        targets.append(_target(name or urlsplit(url).netloc.rpartition("@")[2], url, options.method, headers, body))
+    return targets
 
 
 def _target(name: str, url: str, method: str | None, headers: tuple[str, ...], body: str | None) -> Target:
@@ -122,13 +122,13 @@ def _header(line: str) -> tuple[str, str]:
     return name.strip(), value.strip()
 
 
-def _body(given: str | None) -> str:
-    if not given or not given.startswith("@"):
-        return given or ""
+def _body(value: str | None) -> str:
+    if not value or not value.startswith("@"):
+        return value or ""
     try:
-        return Path(given[1:]).read_text()
+        return Path(value[1:]).read_text()
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read {given[1:]}: {error}", where="--body") from None
+        raise ConfigError(f"cannot read {value[1:]}: {error}", where="--body") from None
 
 
 def _plan(options: BenchOptions) -> Plan:
@@ -160,15 +160,15 @@ def _show(options: BenchOptions, plan: Plan, targets: list[Target], rows: list[R
         from rich.console import Console
 
         Console(width=None if sys.stdout.isatty() else 400).print(report.table(rows))
-        for remark in (remark for row in rows for remark in row.warnings()):
-            _say(f"warning: {remark}")
+        for warning in (warning for row in rows for warning in row.warnings()):
+            _log(f"warning: {warning}")
     if options.out is not None:
         try:
             for path in report.write(options.out, rows, targets, plan):
-                _say(str(path))
+                _log(str(path))
         except OSError as error:
             raise UserError(f"cannot write there: {error}", where="--out") from None
 
 
-def _say(text: str) -> None:
+def _log(text: str) -> None:
     click.echo(text, err=True)

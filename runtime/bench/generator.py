@@ -1,4 +1,5 @@
-"""The load, in a process of its own: ``python -m runtime.bench.generator``, a ``Job`` on stdin, a ``Found`` on stdout.
+"""The load, in a process of its own: ``python -m runtime.bench.generator``, a ``Job`` on stdin, a
+``WindowResult`` on stdout.
 
 Raw protocols on uvloop and httptools' parser: an event costs it some 4 µs, an answered request some 9.
 """
@@ -22,12 +23,12 @@ from urllib.parse import urlsplit
 import httptools
 import msgspec
 
-from runtime.bench.job import Found, Job
+from runtime.bench.job import Job, WindowResult
 from runtime.limits import allow_open_files
 
-CONNECT = 30.0  # seconds for one connection
-TICK = 0.02  # seconds between two looks at how late this process wakes
-_TOLD = re.compile(rb'"completion_tokens":\s*(\d+)')
+_CONNECT_TIMEOUT_S = 30.0
+_LAG_INTERVAL_S = 0.02  # between two looks at how late this process wakes
+_COMPLETION_TOKENS = re.compile(rb'"completion_tokens":\s*(\d+)')
 _clock = time.perf_counter
 
 
@@ -36,13 +37,13 @@ class Tally:
 
     def __init__(self) -> None:
         self.latencies, self.firsts, self.gaps, self.lags = array("d"), array("d"), array("d"), array("d")
-        self.events = self.told_events = self.told_tokens = 0
+        self.events = self.counted_events = self.counted_tokens = 0
         self.failed: Counter[str] = Counter()
 
-    def found(self, elapsed: float, cpu: float) -> Found:
+    def result(self, elapsed: float, cpu: float) -> WindowResult:
         rates = {"events_per_s": self.events / elapsed, "requests_per_s": len(self.latencies) / elapsed}
-        if self.told_events:  # an event may carry several tokens: what finished streams told says how many
-            rates["tokens_per_s"] = rates["events_per_s"] * self.told_tokens / self.told_events
+        if self.counted_events:  # an event may carry several tokens: the usage of finished streams says how many
+            rates["tokens_per_s"] = rates["events_per_s"] * self.counted_tokens / self.counted_events
         kinds = {"ttft": self.firsts, "itl": self.gaps, "latency": self.latencies}
         times = {
             f"{kind}_p{share}_ms": percentile(values, share / 100) * 1000
@@ -51,7 +52,7 @@ class Tally:
             for share in (50, 99)
         }
         figures = {**{key: value for key, value in rates.items() if value}, **times}
-        return Found(
+        return WindowResult(
             figures,
             len(self.latencies),
             self.events,
@@ -67,39 +68,39 @@ def percentile(values: array[float], share: float) -> float:
 
 
 class Connection(asyncio.Protocol):
-    """Asks, reads the answer, asks again. ``gone`` is called once the connection has ended."""
+    """Asks, reads the answer, asks again. ``on_lost`` is called once the connection has ended."""
 
     transport: asyncio.Transport
 
-    def __init__(self, request: bytes, tally: Tally, gone: Callable[[Connection], None]) -> None:
-        self._request, self._tally, self._gone = request, tally, gone
+    def __init__(self, request: bytes, tally: Tally, on_lost: Callable[[Connection], None]) -> None:
+        self._request, self._tally, self._on_lost = request, tally, on_lost
         self._parser = httptools.HttpResponseParser(self)
-        self._asking = False
+        self._awaiting = False
 
-    def ask(self) -> None:
-        self._asking, self._streaming, self._framed, self._status = True, False, False, 0
-        self._rest, self._events, self._recent = b"", 0, deque[bytes](maxlen=3)
-        self._asked = self._last = _clock()
+    def send_request(self) -> None:
+        self._awaiting, self._streaming, self._framed, self._status = True, False, False, 0
+        self._partial, self._events, self._last_blocks = b"", 0, deque[bytes](maxlen=3)
+        self._sent_at = self._last_at = _clock()
         self.transport.write(self._request)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)  # uvloop's is none by type
 
     def data_received(self, data: bytes) -> None:
-        self._now = _clock()
+        self._received_at = _clock()
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             self._tally.failed[f"not HTTP/1.1: {error}"[:120]] += 1
-            self._asking = False
+            self._awaiting = False
             self.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._asking and self._status and not self._framed and exc is None:
+        if self._awaiting and self._status and not self._framed and exc is None:
             self.on_message_complete()  # an answer that ends with its connection
-        elif self._asking:
+        elif self._awaiting:
             self._tally.failed["the connection was closed half-way"] += 1
-        self._gone(self)
+        self._on_lost(self)
 
     # Called by the parser
 
@@ -116,39 +117,39 @@ class Connection(asyncio.Protocol):
     def on_body(self, body: bytes) -> None:
         if not self._streaming:
             return
-        *blocks, self._rest = (self._rest + body).replace(b"\r\n", b"\n").split(b"\n\n")
-        made = sum(map(_is_event, blocks))
-        self._recent.extend(blocks)
-        if made:
-            self._came(made)
+        *blocks, self._partial = (self._partial + body).replace(b"\r\n", b"\n").split(b"\n\n")
+        count = sum(map(_is_event, blocks))
+        self._last_blocks.extend(blocks)
+        if count:
+            self._on_events(count)
 
     def on_message_complete(self) -> None:
-        self._asking = False
+        self._awaiting = False
         if 200 <= self._status < 400:
-            self._finished()
+            self._on_answer()
         else:
             self._tally.failed[f"status {self._status}"] += 1
         if self._framed and self._parser.should_keep_alive() and not self.transport.is_closing():
-            self.ask()
+            self.send_request()
         else:
             self.transport.close()
 
-    def _came(self, made: int) -> None:
-        """``made`` events in one read: the first has waited, the others came with it."""
+    def _on_events(self, count: int) -> None:
+        """``count`` events in one read: the first has waited, the others came with it."""
         tally = self._tally
-        (tally.gaps if self._events else tally.firsts).append(self._now - self._last)
-        if made > 1:
-            tally.gaps.extend([0.0] * (made - 1))
-        self._events += made
-        tally.events += made
-        self._last = self._now
+        (tally.gaps if self._events else tally.firsts).append(self._received_at - self._last_at)
+        if count > 1:
+            tally.gaps.extend([0.0] * (count - 1))
+        self._events += count
+        tally.events += count
+        self._last_at = self._received_at
 
-    def _finished(self) -> None:
-        self._tally.latencies.append(self._now - self._asked)
-        told = _TOLD.search(b"\n".join(self._recent))
-        if told and self._events:
-            self._tally.told_tokens += int(told[1])
-            self._tally.told_events += self._events
+    def _on_answer(self) -> None:
+        self._tally.latencies.append(self._received_at - self._sent_at)
+        usage = _COMPLETION_TOKENS.search(b"\n".join(self._last_blocks))
+        if usage and self._events:
+            self._tally.counted_tokens += int(usage[1])
+            self._tally.counted_events += self._events
 
 
 def _is_event(block: bytes) -> bool:
@@ -163,22 +164,22 @@ class Load:
         self._job, self._request, self.tally = job, request_bytes(job), Tally()
         self._open: set[Connection] = set()
         self._dialing: set[asyncio.Task[None]] = set()
-        self._begun = self._over = False
+        self._started = self._over = False
 
-    async def run(self) -> Found:
+    async def run(self) -> WindowResult:
         await asyncio.gather(*(self._dial() for _ in range(self._job.streams)))
-        self._begun, began, cpu = True, _clock(), time.process_time()
+        self._started, started, cpu = True, _clock(), time.process_time()
         for connection in list(self._open):
-            connection.ask()
-        await self._until(began + self._job.seconds)
-        found = self.tally.found(_clock() - began, time.process_time() - cpu)
-        self._end()
-        return found
+            connection.send_request()
+        await self._until(started + self._job.seconds)
+        result = self.tally.result(_clock() - started, time.process_time() - cpu)
+        self._stop()
+        return result
 
     async def _until(self, end: float) -> None:
-        while (left := end - _clock()) > 0:
-            due = _clock() + min(TICK, left)
-            await asyncio.sleep(min(TICK, left))
+        while (remaining := end - _clock()) > 0:
+            due = _clock() + min(_LAG_INTERVAL_S, remaining)
+            await asyncio.sleep(min(_LAG_INTERVAL_S, remaining))
             self.tally.lags.append(_clock() - due)
 
     async def _dial(self) -> None:
@@ -189,28 +190,30 @@ class Load:
         loop = asyncio.get_running_loop()
         while not self._over:
             try:
-                async with asyncio.timeout(CONNECT):
-                    _, connection = await loop.create_connection(self._make, parts.hostname or "", port, ssl=secure)
+                async with asyncio.timeout(_CONNECT_TIMEOUT_S):
+                    _, connection = await loop.create_connection(
+                        self._new_connection, parts.hostname or "", port, ssl=secure
+                    )
             except OSError as error:  # TimeoutError is one
                 self.tally.failed[f"cannot connect: {error}"[:120]] += 1
-                if not self._begun:
+                if not self._started:
                     raise
                 await asyncio.sleep(0.1)
             else:
                 self._open.add(connection)
-                return connection.ask() if self._begun else None
+                return connection.send_request() if self._started else None
 
-    def _make(self) -> Connection:
-        return Connection(self._request, self.tally, self._gone)
+    def _new_connection(self) -> Connection:
+        return Connection(self._request, self.tally, self._on_lost)
 
-    def _gone(self, connection: Connection) -> None:
+    def _on_lost(self, connection: Connection) -> None:
         self._open.discard(connection)
         if not self._over:
             task = asyncio.ensure_future(self._dial())
             self._dialing.add(task)
             task.add_done_callback(self._dialing.discard)
 
-    def _end(self) -> None:
+    def _stop(self) -> None:
         self._over = True
         for task in self._dialing:
             task.cancel()
@@ -222,11 +225,11 @@ def request_bytes(job: Job) -> bytes:
     """The same for every request of the window."""
     parts, body = urlsplit(job.url), job.body.encode()
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    known = {name.lower() for name, _ in job.headers}
-    ours = [("Host", parts.netloc.rpartition("@")[2]), ("Accept", "*/*")]
+    named = {name.lower() for name, _ in job.headers}
+    defaults = [("Host", parts.netloc.rpartition("@")[2]), ("Accept", "*/*")]
     if body or job.method not in ("GET", "HEAD"):
-        ours.append(("Content-Length", str(len(body))))
-    headers = [*((name, value) for name, value in ours if name.lower() not in known), *job.headers]
+        defaults.append(("Content-Length", str(len(body))))
+    headers = [*((name, value) for name, value in defaults if name.lower() not in named), *job.headers]
     lines = [f"{job.method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers)]
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 
@@ -239,10 +242,10 @@ def main() -> None:
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
     try:
-        found = _run()(Load(job).run())
+        result = _run()(Load(job).run())
     except OSError as error:
         sys.exit(f"cannot connect to {job.url}: {error}")
-    sys.stdout.buffer.write(msgspec.json.encode(found))
+    sys.stdout.buffer.write(msgspec.json.encode(result))
 
 
 def _run() -> Callable[..., Any]:

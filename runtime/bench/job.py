@@ -1,4 +1,4 @@
-"""What the load generator is told, and what it says at the end."""
+"""What the load generator is given, and what it answers."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Job(msgspec.Struct, frozen=True):
     cpu: int | None = None
 
 
-class Found(msgspec.Struct, frozen=True):
+class WindowResult(msgspec.Struct, frozen=True):
     """``figures`` has those keys of FIGURES for which there was something to measure. ``load_cpu`` is the share of one
     CPU that the generator used, ``load_lag_ms`` how late it woke at p99: near 1, or late, it was the bottleneck."""
 

@@ -20,7 +20,7 @@ from runtime.bench.target import Target
 if TYPE_CHECKING:
     from rich.table import Table
 
-PLOTTED = ("events_per_s", "ttft_p50_ms", "itl_p99_ms", "requests_per_s", "latency_p99_ms")
+_PLOTTED_FIGURES = ("events_per_s", "ttft_p50_ms", "itl_p99_ms", "requests_per_s", "latency_p99_ms")
 Line = list[str]
 
 
@@ -40,7 +40,7 @@ def _ratios(one: Row, other: Row, keys: Sequence[str]) -> Line:
 
 
 def _load(row: Row) -> str:
-    return f"{max(found.load_cpu for found in row.rounds):.0%}"
+    return f"{max(result.load_cpu for result in row.rounds):.0%}"
 
 
 def _ratio(one: Row, other: Row, key: str) -> str:
@@ -52,12 +52,12 @@ def table(rows: Sequence[Row]) -> Table:
     from rich.table import Table
 
     headings, lines = grid(rows)
-    made = Table(*headings[:1])
+    result = Table(*headings[:1])
     for heading in headings[1:]:
-        made.add_column(heading, justify="right")
+        result.add_column(heading, justify="right")
     for line in lines:
-        made.add_row(*line, style="dim" if "÷" in line[0] else None)
-    return made
+        result.add_row(*line, style="dim" if "÷" in line[0] else None)
+    return result
 
 
 def markdown(rows: Sequence[Row], head: Sequence[str]) -> str:
@@ -72,7 +72,7 @@ def svg(rows: Sequence[Row]) -> str:
     groups = [
         Group(FIGURES[key][0] + (", longer is better" if FIGURES[key][1] else ", shorter is better"),
               [Bar(f"{row.target}, {row.streams}", row.values(key), row.target == first) for row in rows])
-        for key in PLOTTED if any(row.values(key) for row in rows)
+        for key in _PLOTTED_FIGURES if any(row.values(key) for row in rows)
     ]  # fmt: skip
     return bars(groups)
 
@@ -85,17 +85,17 @@ def document(rows: Sequence[Row], targets: Sequence[Target], plan: Plan) -> dict
         "targets": [{"name": target.name, "url": target.url, "method": target.method} for target in targets],
         "plan": {"streams": plan.streams, "seconds": plan.seconds, "rounds": plan.rounds, "warm_up": plan.warm},
         "results": [_entry(row) for row in rows],
-        "warnings": [remark for row in rows for remark in row.warnings()],
+        "warnings": [warning for row in rows for warning in row.warnings()],
     }  # fmt: skip
 
 
 def _entry(row: Row) -> dict[str, Any]:
-    found = {key: values for key in FIGURES if (values := row.values(key))}
+    values_of = {key: values for key in FIGURES if (values := row.values(key))}
     return {
         "target": row.target, "streams": row.streams,
-        "median": {key: row.median(key) for key in found},
-        "lowest": {key: min(values) for key, values in found.items()},
-        "highest": {key: max(values) for key, values in found.items()},
+        "median": {key: row.median(key) for key in values_of},
+        "lowest": {key: min(values) for key, values in values_of.items()},
+        "highest": {key: max(values) for key, values in values_of.items()},
         "failed": sum(sum(one.failed.values()) for one in row.rounds),
         "rounds": msgspec.to_builtins(row.rounds),
     }  # fmt: skip

@@ -15,7 +15,7 @@ import msgspec
 
 from runtime.errors import UserError
 
-_SNIPPET = 500  # bytes of a refusal that are shown
+_SHOWN_BYTES = 500  # of the body of a refusal
 
 
 @dataclass(frozen=True)
@@ -30,19 +30,19 @@ class Target:
 
 
 @asynccontextmanager
-async def worker(arguments: list[str], within: float, cpu: int | None = None) -> AsyncIterator[str]:
-    """``pilot dev ARGUMENTS``, quiet; yields its address. Raises UserError with what it said when it does not start."""
+async def worker(arguments: list[str], timeout_s: float, cpu: int | None = None) -> AsyncIterator[str]:
+    """``pilot dev ARGUMENTS``, quiet; yields its address. Raises UserError with its output when it does not start."""
     quiet = ("--port", "0", "--log-format", "json", "--log-level", "warning")
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-P", "-m", "runtime.cli", "dev", *arguments, *quiet, stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT, limit=1 << 24, preexec_fn=pinned_to(cpu),
     )  # fmt: skip
     assert process.stdout is not None
-    said: deque[str] = deque(maxlen=40)
+    output: deque[str] = deque(maxlen=40)
     reading = None
     try:
-        url = await _ready(process.stdout, said, within)
-        reading = asyncio.create_task(_drain(process.stdout, said))
+        url = await _ready(process.stdout, output, timeout_s)
+        reading = asyncio.create_task(_drain(process.stdout, output))
         yield url
     finally:
         await asyncio.shield(_stop(process))
@@ -55,16 +55,18 @@ def pinned_to(cpu: int | None) -> Callable[[], None] | None:
     return None if cpu is None or not hasattr(os, "sched_setaffinity") else lambda: os.sched_setaffinity(0, {cpu})
 
 
-async def _ready(lines: asyncio.StreamReader, said: deque[str], within: float) -> str:
+async def _ready(lines: asyncio.StreamReader, output: deque[str], timeout_s: float) -> str:
     try:
-        async with asyncio.timeout(within):
+        async with asyncio.timeout(timeout_s):
             async for line in lines:
                 if (url := _url(line)) is not None:
                     return url
-                said.append(line.decode(errors="replace").rstrip())
+                output.append(line.decode(errors="replace").rstrip())
     except TimeoutError:
-        raise UserError(f"it was not ready within {within:g} s", where="pilot dev", remedy="\n".join(said)) from None
-    raise UserError("the worker could not be started", where="pilot dev", remedy="\n".join(said))
+        raise UserError(
+            f"it was not ready within {timeout_s:g} s", where="pilot dev", remedy="\n".join(output)
+        ) from None
+    raise UserError("the worker could not be started", where="pilot dev", remedy="\n".join(output))
 
 
 def _url(line: bytes) -> str | None:
@@ -75,9 +77,9 @@ def _url(line: bytes) -> str | None:
     return None
 
 
-async def _drain(lines: asyncio.StreamReader, said: deque[str]) -> None:
+async def _drain(lines: asyncio.StreamReader, output: deque[str]) -> None:
     async for line in lines:
-        said.append(line.decode(errors="replace").rstrip())
+        output.append(line.decode(errors="replace").rstrip())
 
 
 async def _stop(process: asyncio.subprocess.Process) -> None:
@@ -93,20 +95,22 @@ async def _stop(process: asyncio.subprocess.Process) -> None:
     await process.wait()
 
 
-async def probe(target: Target, within: float) -> bool:
+async def probe(target: Target, timeout_s: float) -> bool:
     """One request, up to its first bytes: is the answer an event stream? Raises UserError where it is refused."""
     import aiohttp
 
     options = {"headers": list(target.headers), "data": target.body.encode() or None, "allow_redirects": False}
     try:
         async with (
-            asyncio.timeout(within),
+            asyncio.timeout(timeout_s),
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(), auto_decompress=False) as http,
             http.request(target.method, target.url, **options) as answer,  # type: ignore[arg-type]
         ):
-            first = await answer.content.read(_SNIPPET)
+            first = await answer.content.read(_SHOWN_BYTES)
     except TimeoutError:
-        raise UserError(f"no answer within {within:g} s", where=target.url, remedy="Wait longer:  --wait 600") from None
+        raise UserError(
+            f"no answer within {timeout_s:g} s", where=target.url, remedy="Wait longer:  --wait 600"
+        ) from None
     except (aiohttp.ClientError, ValueError, OSError) as error:
         reason = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
         raise UserError(f"cannot be asked: {reason or type(error).__name__}", where=target.url) from None
