@@ -6,13 +6,16 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from runtime.errors import Fault, UserError
 from runtime.hints import close_to
 from runtime.places import check_folder, open_streams
+
+if TYPE_CHECKING:
+    from runtime.supervisor.observe import LogFormat
 
 LEVELS = ("debug", "info", "warning", "error")
 
@@ -92,7 +95,12 @@ def main() -> None:
 @click.option("--log-level", type=click.Choice(LEVELS), default="info", show_default=True)
 @click.option("--log-format", type=click.Choice(("pretty", "json")), default=None, help="Default pretty.")
 def dev(
-    script: Path | None, log_level: str, log_format: Any, variables: tuple[str, ...], inline: bool, **options: Any
+    script: Path | None,
+    log_level: str,
+    log_format: LogFormat | None,
+    variables: tuple[str, ...],
+    inline: bool,
+    **options: Any,
 ) -> None:
     """Serve a worker here, reloading it on every save. SCRIPT is needed only without a configuration."""
     from runtime.supervisor.processes.isolates import make_spawner

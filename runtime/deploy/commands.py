@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, TypedDict, Unpack
 from urllib.parse import quote
 
 import click
@@ -18,6 +18,14 @@ CONFIG = click.option("-c", "--config", type=click.Path(path_type=Path), help="w
 ENV = click.option("-e", "--env", "environment", envvar="CLOUDFLARE_ENV", help="[env.NAME] of the configuration.")
 NAME = click.option("--name", help="The worker. Default: the configuration's.")
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+class WorkerOptions(TypedDict):
+    """The options that name a worker; see ``_worker``."""
+
+    name: str | None
+    config: Path | None
+    environment: str | None
 
 
 def _worker(command: Callable[..., None]) -> Callable[..., None]:
@@ -78,7 +86,7 @@ def deploy(
 @click.command()
 @_worker
 @AS_JSON
-def versions(host: str | None, as_json: bool, **worker: Any) -> None:
+def versions(host: str | None, as_json: bool, **worker: Unpack[WorkerOptions]) -> None:
     """The worker's versions, the newest first."""
     from runtime.deploy import show
 
@@ -89,7 +97,7 @@ def versions(host: str | None, as_json: bool, **worker: Any) -> None:
 @click.command()
 @_worker
 @AS_JSON
-def deployments(host: str | None, as_json: bool, **worker: Any) -> None:
+def deployments(host: str | None, as_json: bool, **worker: Unpack[WorkerOptions]) -> None:
     """Which versions answered when, the newest first."""
     from runtime.deploy import show
 
@@ -101,7 +109,7 @@ def deployments(host: str | None, as_json: bool, **worker: Any) -> None:
 @click.argument("version", required=False)
 @_worker
 @click.option("-m", "--message", default="", help="Why.")
-def rollback(version: str | None, host: str | None, message: str, **worker: Any) -> None:
+def rollback(version: str | None, host: str | None, message: str, **worker: Unpack[WorkerOptions]) -> None:
     """Make an earlier VERSION answer again: its number or its id, as `pilot versions` has them, or an id's beginning.
 
     Without one, the version before the one in force.
@@ -117,7 +125,7 @@ def rollback(version: str | None, host: str | None, message: str, **worker: Any)
 @click.command(short_help="Take the worker off the host.")
 @_worker
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
-def delete(host: str | None, yes: bool, **worker: Any) -> None:
+def delete(host: str | None, yes: bool, **worker: Unpack[WorkerOptions]) -> None:
     """Take the worker off the host, with its versions and secrets."""
     name = _named(**worker)
     if not yes:
@@ -157,7 +165,7 @@ def tail(
     methods: tuple[str, ...],
     search: str | None,
     sampling_rate: float | None,
-    **worker: Any,
+    **worker: Unpack[WorkerOptions],
 ) -> None:
     """Watch the worker's requests, prints and exceptions as they happen."""
     from runtime.deploy.tail import follow
@@ -178,7 +186,7 @@ def secret() -> None:
 @secret.command("put")
 @click.argument("key")
 @_worker
-def secret_put(key: str, host: str | None, **worker: Any) -> None:
+def secret_put(key: str, host: str | None, **worker: Unpack[WorkerOptions]) -> None:
     """Set KEY. The value is asked for, or read from standard input."""
     text = click.prompt(f"{key}", hide_input=True) if sys.stdin.isatty() else sys.stdin.read().rstrip("\n")
     name, target = _named(**worker), Host.chosen(host)
@@ -188,7 +196,7 @@ def secret_put(key: str, host: str | None, **worker: Any) -> None:
 
 @secret.command("list")
 @_worker
-def secret_list(host: str | None, **worker: Any) -> None:
+def secret_list(host: str | None, **worker: Unpack[WorkerOptions]) -> None:
     """Their names."""
     for row in _secrets(Host.chosen(host), _named(**worker)):
         click.echo(row["name"])
@@ -197,7 +205,7 @@ def secret_list(host: str | None, **worker: Any) -> None:
 @secret.command("delete")
 @click.argument("key")
 @_worker
-def secret_delete(key: str, host: str | None, **worker: Any) -> None:
+def secret_delete(key: str, host: str | None, **worker: Unpack[WorkerOptions]) -> None:
     """Take KEY away."""
     name = _named(**worker)
     Host.chosen(host).call("DELETE", f"scripts/{name}/secrets/{key}")
@@ -207,7 +215,7 @@ def secret_delete(key: str, host: str | None, **worker: Any) -> None:
 @secret.command("bulk", short_help="Set all of a JSON object.")
 @click.argument("file", type=click.File("rb"), default="-")
 @_worker
-def secret_bulk(file: Any, host: str | None, **worker: Any) -> None:
+def secret_bulk(file: IO[bytes], host: str | None, **worker: Unpack[WorkerOptions]) -> None:
     """Set all of FILE, a JSON object NAME → text (null takes one away), in one new version."""
     import msgspec
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from runtime.places import expanded
+
+if TYPE_CHECKING:
+    from runtime.host.store.registry import Registry
+    from runtime.supervisor.limits import Limits
+    from runtime.supervisor.observe import LogFormat
 
 DATA = click.option(
     "--data",
@@ -57,7 +62,7 @@ DATA_REMEDY = "pilot host --data FOLDER   or:  export PILOT_DATA=FOLDER"
 @click.option("--log-level", type=click.Choice(("debug", "info", "warning", "error")), default="info")
 @click.option("--log-format", type=click.Choice(("pretty", "json")), default=None, help="Default pretty.")
 @click.pass_context
-def host(ctx: click.Context, /, log_level: str, log_format: Any, **options: Any) -> None:
+def host(ctx: click.Context, /, log_level: str, log_format: LogFormat | None, **options: Any) -> None:
     """Serve the workers that are deployed here, each in its own sandbox, next to the models."""
     ctx.obj = options["data"] = expanded(options["data"], "--data", DATA_REMEDY)
     if ctx.invoked_subcommand is not None:
@@ -70,7 +75,7 @@ def host(ctx: click.Context, /, log_level: str, log_format: Any, **options: Any)
     serve(HostOptions(**options), make_observer(log_format, log_level))
 
 
-def _limits(given: tuple[str, ...]) -> Any:
+def _limits(options: tuple[str, ...]) -> Limits:
     """``("cpu_ms=50",)`` over the defaults."""
     import msgspec
 
@@ -78,10 +83,10 @@ def _limits(given: tuple[str, ...]) -> Any:
     from runtime.supervisor.limits import Limits
 
     try:
-        wanted = {name: int(number) for name, _, number in (text.partition("=") for text in given)}
-        if unknown := wanted.keys() - set(Limits.__struct_fields__):
+        limits = {name: int(number) for name, _, number in (text.partition("=") for text in options)}
+        if unknown := limits.keys() - set(Limits.__struct_fields__):
             raise ValueError(f"there is no limit {sorted(unknown)[0]!r}")
-        return msgspec.convert(wanted, Limits)
+        return msgspec.convert(limits, Limits)
     except (ValueError, msgspec.ValidationError) as error:
         names = ", ".join(Limits.__struct_fields__)
         raise UserError(str(error), where="--limit", remedy=f"Write:  --limit cpu_ms=50\nThere are: {names}") from None
@@ -138,7 +143,7 @@ def audit(data: Path, limit: int) -> None:
         click.echo(f"{row.at[:19]}  {row.status}  {row.method:6}  {row.path}  {row.token or '-'}  {row.peer}")
 
 
-def _registry(data: Path) -> Any:
+def _registry(data: Path) -> Registry:
     import sqlite3
 
     from runtime.errors import UserError

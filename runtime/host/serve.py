@@ -22,7 +22,7 @@ from runtime.host.control import account, scripts, secrets, tails
 from runtime.host.control.base import ROOT, Control, ControlCall, Entry
 from runtime.host.fleet import Fleet, Worker
 from runtime.host.http.health import HealthMonitor
-from runtime.host.http.proxies import Behind
+from runtime.host.http.proxies import TrustedProxies
 from runtime.host.http.router import WORKER_PREFIX, HostRouter, NotFound
 from runtime.host.store.bundle import Bundles
 from runtime.host.store.registry import Registry
@@ -30,13 +30,15 @@ from runtime.host.store.secret_box import SecretBox
 from runtime.host.tails import Tails
 from runtime.host.versions.packages import Packages
 from runtime.isolate import sandbox
+from runtime.limits import cpu_count
 from runtime.supervisor import server
 from runtime.supervisor.http.app import App
+from runtime.supervisor.http.asgi import Application
 from runtime.supervisor.http.dispatch import Dispatch
 from runtime.supervisor.limits import Limits
 from runtime.supervisor.observe.base import Observer
 from runtime.supervisor.processes.isolates import make_spawner
-from runtime.supervisor.processes.process import Confinement, Parts
+from runtime.supervisor.processes.process import Confinement, Parts, Stream
 from runtime.supervisor.processes.stalls import Stalls
 from runtime.supervisor.server import Supervisor, address, bind
 from runtime.supervisor.telemetry.metrics import PATH, Metrics
@@ -98,7 +100,7 @@ class HostServer(Supervisor):
             self.outbound,
             self._tell,
             observer.importing,
-            isolates=options.isolates or _cores(),
+            isolates=options.isolates or min(cpu_count(), 4),
             confinement=Confinement(temp, file_size=1 << 30),
             limits=options.limits,
         )
@@ -122,7 +124,7 @@ class HostServer(Supervisor):
     def drain(self) -> float:
         return self._options.drain
 
-    def application(self) -> Any:
+    def application(self) -> Application:
         status: Entry = ("GET", ROOT + "/pilot/status", "read", self.status)
         metrics: Entry = ("GET", PATH, "read", self._metrics)
         entries = [
@@ -142,7 +144,7 @@ class HostServer(Supervisor):
             return Dispatch(worker, self.observer, self.requests, self.tracer, public=True, worker=worker.name)
 
         front = HostRouter(self._fleet, app, self._options.domain, dispatch)
-        return Behind(front, self._options.trusted_proxies) if self._options.trusted_proxies else front
+        return TrustedProxies(front, self._options.trusted_proxies) if self._options.trusted_proxies else front
 
     def background(self) -> list[Coroutine[Any, Any, None]]:
         return [self._keeper.keep(self._fleet.deployments), Stalls(self.observer, self._fleet.deployments).watch()]
@@ -168,7 +170,7 @@ class HostServer(Supervisor):
         )  # fmt: skip
         self.observer.ready(self.url)
 
-    def _tell(self, worker: str, stream: Any, line: str) -> None:
+    def _tell(self, worker: str, stream: Stream, line: str) -> None:
         self.observer.worker_output(worker, stream, line)
         self._tails.printed(worker, stream, line)
 
@@ -229,10 +231,6 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-def _cores() -> int:
-    return min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, 4)
 
 
 def host(options: HostOptions, observer: Observer) -> None:

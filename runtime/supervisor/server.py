@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
-import math
 import os
 import signal
 import socket
 import sys
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine
 from typing import Any
-
-import uvicorn
 
 from bindings import products
 from bindings.base import ProductContext
 from runtime.errors import UserError
 from runtime.limits import allow_open_files
 from runtime.memory import freeze_heap
-from runtime.supervisor.http.protocol import Protocol, open_requests
+from runtime.supervisor.http.asgi import Application
+from runtime.supervisor.http.protocol import Server, make_server
 from runtime.supervisor.observe.base import Observer
 from runtime.supervisor.outbound import Allow, Outbound
 from runtime.supervisor.processes.spawning import Spawner
@@ -30,13 +27,6 @@ from runtime.supervisor.telemetry.metrics import Requests
 from runtime.supervisor.telemetry.tracing import Tracer
 
 _QUIET_CLOSE_S = 1.0  # seconds that closing may take without a word
-
-
-def forwarded(app: Any, trusted: Sequence[str]) -> Any:
-    """The application behind proxies: ``X-Forwarded-For`` and ``-Proto`` count from these networks."""
-    from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
-
-    return ProxyHeadersMiddleware(app, list(trusted))
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -64,13 +54,6 @@ def _stopping() -> list[signal.Signals]:
     return [signal.SIGINT, signal.SIGTERM, *([] if ignored else [signal.SIGHUP])]
 
 
-class _Server(uvicorn.Server):
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """The supervisor has its own: it has children to end."""
-        yield
-
-
 class Supervisor(ABC):
     """Owns the socket, the stores, the routes and the children. Runs no user code."""
 
@@ -94,7 +77,7 @@ class Supervisor(ABC):
         """Seconds that requests have to finish once it is to stop."""
 
     @abstractmethod
-    def application(self) -> Any:
+    def application(self) -> Application:
         """The ASGI application."""
 
     @abstractmethod
@@ -132,7 +115,7 @@ class Supervisor(ABC):
         return self._status
 
     async def _serve(self) -> None:
-        server = self._server()
+        server = make_server(self.application(), self.drain, **self.listening())
         self._handle_signals(server)
         tasks = [asyncio.create_task(work) for work in (self._open(server), *self.background())]
         try:
@@ -150,14 +133,7 @@ class Supervisor(ABC):
             self.observer.note(f"work after answers (ctx.wait_until) is awaited for up to {left:.0f} s")
         await closing
 
-    def _server(self) -> _Server:
-        logging.getLogger("uvicorn").setLevel(logging.CRITICAL)  # the observer says what there is to say
-        return _Server(uvicorn.Config(
-            self.application(), http=Protocol, ws="none", lifespan="off", log_config=None, access_log=False,
-            server_header=False, timeout_graceful_shutdown=math.ceil(self.drain), **self.listening(),
-        ))  # fmt: skip
-
-    async def _open(self, server: _Server) -> None:
+    async def _open(self, server: Server) -> None:
         try:
             await self.open()
             while not server.started:
@@ -168,14 +144,14 @@ class Supervisor(ABC):
             self.observer.fault(error)
             self._status, server.should_exit = 1, True
 
-    def _handle_signals(self, server: _Server) -> None:
+    def _handle_signals(self, server: Server) -> None:
         loop = asyncio.get_running_loop()
 
         def stop(number: signal.Signals) -> None:
             if not server.should_exit:
-                self.observer.stopping(number.name, open_requests(server.server_state.connections), self.drain)
-                server.config.timeout_graceful_shutdown = math.ceil(self.drain)
-                self._stopped, server.should_exit = time.monotonic(), True
+                self.observer.stopping(number.name, server.open_requests(), self.drain)
+                self._stopped = time.monotonic()
+                server.stop(self.drain)
             elif number != signal.SIGHUP:  # which a terminal that closes sends, and its shell once more
                 os._exit(130)  # every child's socket closes with us, and that ends it
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import re
 from functools import partial
-from typing import Any
 from urllib.parse import urlsplit
 
 from runtime.host.control.base import ACCOUNT, NO_SCRIPT, ROOT, WORKERS, ControlCall, Entry, Refused
@@ -15,50 +14,50 @@ _ME = "host@localhost"
 _HOSTNAME = re.compile(r"(?=.{1,253}$)([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)+[a-z][a-z0-9-]{0,62}")  # no address
 
 
-async def verify(call: ControlCall) -> Any:
+async def verify(call: ControlCall) -> object:
     return {"id": "host", "status": "active"}
 
 
-async def user(call: ControlCall) -> Any:
+async def user(call: ControlCall) -> object:
     return {"id": "host", "email": _ME, "username": call.author}
 
 
-async def accounts(call: ControlCall) -> Any:
+async def accounts(call: ControlCall) -> object:
     return [{"id": "host", "name": "this host", "type": "standard"}] if _first_page(call) else []
 
 
-async def memberships(call: ControlCall) -> Any:
+async def memberships(call: ControlCall) -> object:
     account = {"id": "host", "name": "this host"}
     return [{"id": "host", "account": account, "roles": ["Administrator"]}] if _first_page(call) else []
 
 
-async def subdomain(call: ControlCall, account: str) -> Any:
+async def subdomain(call: ControlCall, account: str) -> object:
     return {"subdomain": "host"}
 
 
-async def script_subdomain(call: ControlCall, account: str, name: str) -> Any:
+async def script_subdomain(call: ControlCall, account: str, name: str) -> object:
     return {"enabled": True, "previews_enabled": False}
 
 
-async def worker(call: ControlCall, account: str, name: str) -> Any:
+async def worker(call: ControlCall, account: str, name: str) -> object:
     if call.fleet.registry.settings(name) is None:
         raise Refused(404, NO_SCRIPT, "This Worker does not exist on this host.")
     return {"id": name, "name": name, "subdomain": {"enabled": True, "previews_enabled": False}}
 
 
-async def schedules(call: ControlCall, account: str, name: str) -> Any:
+async def schedules(call: ControlCall, account: str, name: str) -> object:
     """Kept for the day this host runs them."""
     wanted = await call.json()
     await asyncio.to_thread(lambda: call.fleet.registry.change(name, schedules=wanted))
     return {"schedules": wanted}
 
 
-async def domains_changeset(call: ControlCall, account: str, name: str) -> Any:
+async def domains_changeset(call: ControlCall, account: str, name: str) -> object:
     """Nothing is in another's way: the last worker that asks for a hostname has it. Wrangler asks before it puts."""
     return {"added": await call.json(), "removed": [], "updated": [], "conflicting": []}
 
 
-async def domains(call: ControlCall, account: str, name: str) -> Any:
+async def domains(call: ControlCall, account: str, name: str) -> object:
     body = await call.json()
     origins = body.get("origins") if isinstance(body, dict) else None
     if not isinstance(origins, list) or not all(isinstance(item, dict) for item in origins):
@@ -83,12 +82,12 @@ def _may_be_a_workers(host: str, call: ControlCall) -> bool:
     return bool(_HOSTNAME.fullmatch(host)) and host != own
 
 
-async def nothing(call: ControlCall, account: str) -> Any:
+async def nothing(call: ControlCall, account: str) -> object:
     """Namespaces that this host has none of; wrangler looks before it deletes a worker."""
     return []
 
 
-async def unknown(call: ControlCall, account: str, path: str) -> Any:
+async def unknown(call: ControlCall, account: str, path: str) -> object:
     raise Refused(404, NO_SCRIPT, f"workers/{path} is not served by this host")
 
 

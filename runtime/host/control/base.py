@@ -55,7 +55,7 @@ class ControlCall:
             raise Refused(400, 10026, f"the body is not valid JSON: {error}") from None
 
 
-Handler = Callable[..., Awaitable[Any]]  # (call, **path) → the result, or a Response
+Handler = Callable[..., Awaitable[object]]  # (call, **path) → the result, or a Response
 Entry = tuple[str, str, Scope | None, Handler]  # method, path, scope (None: any valid token), handler
 
 

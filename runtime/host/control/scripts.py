@@ -10,13 +10,14 @@ from typing import Any
 from runtime.host.control.base import INVALID_SCRIPT, NO_SCRIPT, NO_SERVICE, WORKERS, ControlCall, Entry, Refused
 from runtime.host.store.rows import DeploymentRow, VersionRow, now
 from runtime.host.versions import rollout, upload
+from runtime.web import FormData
 
 SCRIPT = WORKERS + "/scripts/{name}"
 _KEPT_OPEN_S = 30.0  # seconds that a version which is uploaded alone waits for its deployment
 _NAME_CHARACTERS = "abcdefghijklmnopqrstuvwxyz0123456789_-"
 
 
-async def put(call: ControlCall, account: str, name: str) -> Any:
+async def put(call: ControlCall, account: str, name: str) -> object:
     """Upload and deploy in one, as a first deploy does."""
     row, ms = await uploaded(call, name)
     if row is None:
@@ -31,7 +32,7 @@ async def put(call: ControlCall, account: str, name: str) -> Any:
     }
 
 
-async def upload_version(call: ControlCall, account: str, name: str) -> Any:
+async def upload_version(call: ControlCall, account: str, name: str) -> object:
     row, ms = await uploaded(call, name)
     if row is None:
         raise Refused(400, 10021, "the script is not Python")
@@ -87,7 +88,7 @@ async def deploy(
     return await call.fleet.deploy(name, versions, source=_source(call), author=call.author, message=message)
 
 
-async def create_deployment(call: ControlCall, account: str, name: str) -> Any:
+async def create_deployment(call: ControlCall, account: str, name: str) -> object:
     body = await call.json()
     try:
         pairs = rollout.checked(body.get("versions") if isinstance(body, dict) else None)
@@ -99,19 +100,19 @@ async def create_deployment(call: ControlCall, account: str, name: str) -> Any:
     return _deployment(await deploy(call, name, versions, message))
 
 
-async def deployments(call: ControlCall, account: str, name: str) -> Any:
+async def deployments(call: ControlCall, account: str, name: str) -> object:
     _existing(call, name)
     return {"deployments": [_deployment(row) for row in call.fleet.registry.deployments(name)]}
 
 
-async def versions(call: ControlCall, account: str, name: str) -> Any:
+async def versions(call: ControlCall, account: str, name: str) -> object:
     """Paged as ``page`` and ``per_page`` say; the newest first."""
     _existing(call, name)
     rows = call.fleet.registry.versions(name)
     return {"items": [shown(row) for row in rows]}
 
 
-async def version(call: ControlCall, account: str, name: str, id: str) -> Any:
+async def version(call: ControlCall, account: str, name: str, id: str) -> object:
     """``id`` may also be the number, or the beginning of an id that no other has."""
     found = call.fleet.registry.called(name, id)
     if len(found) > 1:
@@ -119,7 +120,7 @@ async def version(call: ControlCall, account: str, name: str, id: str) -> Any:
     return shown(found[0] if found else _version(call, name, id))
 
 
-async def settings(call: ControlCall, account: str, name: str) -> Any:
+async def settings(call: ControlCall, account: str, name: str) -> object:
     _existing(call, name)
     row = latest(call, name)
     kept = call.fleet.registry.settings(name) or {}
@@ -127,7 +128,7 @@ async def settings(call: ControlCall, account: str, name: str) -> Any:
     return {"bindings": bindings, "tags": kept.get("tags") or [], "logpush": False}
 
 
-async def change_settings(call: ControlCall, account: str, name: str) -> Any:
+async def change_settings(call: ControlCall, account: str, name: str) -> object:
     _existing(call, name)
     body = await call.json()
     if isinstance(body, dict):
@@ -135,14 +136,14 @@ async def change_settings(call: ControlCall, account: str, name: str) -> Any:
     return body
 
 
-async def service(call: ControlCall, account: str, name: str) -> Any:
+async def service(call: ControlCall, account: str, name: str) -> object:
     if call.fleet.registry.settings(name) is None:
         raise Refused(404, NO_SERVICE, "This Worker does not exist on this host.")
     script = {"tag": name, "last_deployed_from": "wrangler", "id": name}
     return {"id": name, "default_environment": {"environment": "production", "script": script}}
 
 
-async def delete(call: ControlCall, account: str, name: str) -> Any:
+async def delete(call: ControlCall, account: str, name: str) -> object:
     if call.fleet.registry.settings(name) is None:
         raise Refused(404, NO_SERVICE, "This Worker does not exist on this host.")
     await call.fleet.delete(name)
@@ -187,7 +188,7 @@ def _deployment(row: DeploymentRow) -> dict[str, Any]:
     }
 
 
-async def _form(call: ControlCall) -> Any:
+async def _form(call: ControlCall) -> FormData:
     try:
         return await call.request.form_data()
     except TypeError as error:

@@ -16,7 +16,7 @@ from runtime.host.store.rows import now
 PATH = scripts.SCRIPT + "/secrets"
 
 
-async def list_(call: ControlCall, account: str, name: str) -> Any:
+async def list_(call: ControlCall, account: str, name: str) -> object:
     row, kept = scripts.latest(call, name), call.fleet.registry.settings(name)
     if kept is None:
         raise Refused(404, NO_SCRIPT, "This Worker does not exist on this host.")
@@ -24,14 +24,14 @@ async def list_(call: ControlCall, account: str, name: str) -> Any:
     return [{"name": secret, "type": "secret_text"} for secret in sorted(names)]
 
 
-async def put(call: ControlCall, account: str, name: str) -> Any:
+async def put(call: ControlCall, account: str, name: str) -> object:
     body = await call.json()
     secret, text = _secret(body)
     await change(call, name, {secret: text})
     return {"name": secret, "type": "secret_text"}
 
 
-async def delete(call: ControlCall, account: str, name: str, secret: str) -> Any:
+async def delete(call: ControlCall, account: str, name: str, secret: str) -> object:
     row = scripts.latest(call, name)
     if row is not None and secret not in row.secrets:
         raise Refused(404, 10056, f"there is no secret {secret!r}")
@@ -39,7 +39,7 @@ async def delete(call: ControlCall, account: str, name: str, secret: str) -> Any
     return None
 
 
-async def bulk(call: ControlCall, account: str, name: str) -> Any:
+async def bulk(call: ControlCall, account: str, name: str) -> object:
     """``{"secrets": {NAME: {"name", "text", "type"} or null}}``: all of them in one new version."""
     body = await call.json()
     given = body.get("secrets") if isinstance(body, dict) else None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-from typing import Any
 from urllib.parse import urlsplit
 
 from runtime.host.control.base import NO_SCRIPT, ControlCall, Entry, Refused
@@ -15,7 +14,7 @@ def entries(tails: Tails, url: str) -> list[Entry]:
     """``url``: the host's own address, whose scheme tells whether tails are encrypted too."""
     scheme = "wss" if url.startswith("https") else "ws"
 
-    async def create(call: ControlCall, account: str, name: str) -> Any:
+    async def create(call: ControlCall, account: str, name: str) -> object:
         if call.fleet.registry.settings(name) is None:
             raise Refused(404, NO_SCRIPT, "This Worker does not exist on this host.")
         body = await call.json()
@@ -28,7 +27,7 @@ def entries(tails: Tails, url: str) -> list[Entry]:
         expires = datetime.datetime.now(datetime.UTC) + datetime.timedelta(hours=1)
         return {"id": id, "url": f"{scheme}://{host}:{tails.port}/tails/{id}", "expires_at": expires.isoformat()}
 
-    async def delete(call: ControlCall, account: str, name: str, id: str) -> Any:
+    async def delete(call: ControlCall, account: str, name: str, id: str) -> None:
         tails.close(id)
 
     path = SCRIPT + "/tails"

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import NoReturn
 
 from runtime.errors import RequestError
 from runtime.host.fleet import Fleet, Worker
 from runtime.supervisor.http.app import App
+from runtime.supervisor.http.asgi import Headers, Receive, Scope, Send
 from runtime.supervisor.http.dispatch import Dispatch
-from runtime.supervisor.http.exchange import Exchange, Receive, Send
+from runtime.supervisor.http.exchange import Exchange
 
 WORKER_PREFIX = "/_w/"  # /_w/NAME/rest: the worker sees /rest
 
@@ -21,7 +22,7 @@ class NotFound:
     broken, version = None, 0
     body_limit = 1 << 20
 
-    async def current(self, headers: Any) -> Any:
+    async def current(self, headers: Headers) -> NoReturn:
         raise RequestError(404, "no worker answers here", remedy=f"Its own hostname, or:  {WORKER_PREFIX}NAME/")
 
 
@@ -33,7 +34,7 @@ class HostRouter:
         self._suffix = f".{domain.lower()}"
         self._dispatches: dict[Worker, Dispatch] = {}
 
-    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
         worker = self._by_hostname(scope)
@@ -45,7 +46,7 @@ class HostRouter:
             return await self._to_slash(worker, scope, receive, send)
         await self._dispatch(worker)(scope, receive, send)
 
-    async def _to_slash(self, worker: Worker, scope: Any, receive: Receive, send: Send) -> None:
+    async def _to_slash(self, worker: Worker, scope: Scope, receive: Receive, send: Send) -> None:
         """``/_w/NAME`` is no place below which a page's relative links would be the worker's."""
         query = b"?" + scope["query_string"] if scope["query_string"] else b""
         headers = [(b"location", scope["root_path"].encode() + b"/" + query)]
@@ -55,7 +56,7 @@ class HostRouter:
 
         await self._dispatch(worker).serve(Exchange(scope, receive, send, sys.maxsize), run)
 
-    def _by_hostname(self, scope: Any) -> Worker | None:
+    def _by_hostname(self, scope: Scope) -> Worker | None:
         host = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"host"), "")
         host = host.rpartition(":")[0].lower() if host.rpartition(":")[2].isdigit() else host.lower()
         name = host.removesuffix(self._suffix)
@@ -63,7 +64,7 @@ class HostRouter:
             return self._fleet.workers.get(name)
         return next((worker for worker in self._fleet.workers.values() if host in worker.domains), None)
 
-    def _by_prefix(self, scope: Any) -> tuple[Any, Worker | None]:
+    def _by_prefix(self, scope: Scope) -> tuple[Scope, Worker | None]:
         """The scope without the prefix. A worker's name needs no decoding."""
         name, slash, rest = scope["path"].removeprefix(WORKER_PREFIX).partition("/")
         worker = self._fleet.workers.get(name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable
-from typing import Any
+from typing import Any, cast
 
 from starlette.routing import Match
 from starlette.routing import Route as Matcher
@@ -11,8 +11,9 @@ from starlette.routing import Route as Matcher
 from bindings.base import Route
 from runtime import web
 from runtime.errors import RequestError
+from runtime.supervisor.http.asgi import Body, Receive, Scope, Send
 from runtime.supervisor.http.dispatch import Dispatch
-from runtime.supervisor.http.exchange import Exchange, Receive, Send
+from runtime.supervisor.http.exchange import Exchange
 
 
 class App:
@@ -23,17 +24,17 @@ class App:
         self._routes = [(_matcher(route), route) for route in routes]
         self._prefixes = tuple({matcher.path.partition("{")[0] for matcher, _ in self._routes})
 
-    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
         if self._prefixes and scope["path"].startswith(self._prefixes):
             for matcher, route in self._routes:
-                match, found = matcher.matches(scope)
+                match, found = matcher.matches(cast(dict[str, Any], scope))
                 if match is Match.FULL and route.when():
                     return await self._serve(route, found["path_params"], scope, receive, send)
         await self._dispatch(scope, receive, send)
 
-    async def _serve(self, route: Route, params: dict[str, Any], scope: Any, receive: Receive, send: Send) -> None:
+    async def _serve(self, route: Route, params: dict[str, Any], scope: Scope, receive: Receive, send: Send) -> None:
         try:
             exchange, body = self._exchange(scope, receive, send, route.body_limit or self._limit())
         except ValueError:
@@ -47,14 +48,14 @@ class App:
                 status, _, headers, content = response.to_parts()
                 if not isinstance(content, bytes | None):
                     exchange.uses(content)
-                await exchange.answer(status, headers, content)
+                await exchange.answer(status, headers, cast(Body, content))
             finally:
                 exchange.unwatch()
 
         await self._dispatch.serve(exchange, run)
 
     def _exchange(
-        self, scope: Any, receive: Receive, send: Send, limit: int
+        self, scope: Scope, receive: Receive, send: Send, limit: int
     ) -> tuple[Exchange, AsyncIterator[bytes] | None]:
         """With the request's body. One that is too large fails when it is read: a product refuses in its own words."""
         try:
@@ -69,18 +70,18 @@ async def _failing(error: Exception) -> AsyncIterator[bytes]:
     yield b""  # type: ignore[unreachable]  # which makes this a generator
 
 
-def _caller(scope: Any) -> dict[str, str]:
+def _caller(scope: Scope) -> dict[str, str]:
     """Who asks: ``peer`` is their address."""
-    return {"peer": scope["client"][0]} if scope.get("client") else {}
+    return {"peer": scope["client"][0]} if scope["client"] else {}
 
 
-def _url(scope: Any) -> str:
+def _url(scope: Scope) -> str:
     query = scope["query_string"].decode("latin-1")
     return f"{scope['scheme']}://localhost{scope['raw_path'].decode('latin-1')}" + (f"?{query}" if query else "")
 
 
 def _matcher(route: Route) -> Matcher:
-    async def unused(request: Any) -> Any: ...
+    async def unused(request: object) -> None: ...
 
     matcher = Matcher(route.path, unused, methods=[route.method])
     if route.method == "*":

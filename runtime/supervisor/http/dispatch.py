@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Protocol
 
 from runtime.errors import RequestError, ScriptError, UserError
 from runtime.supervisor.http import pages
-from runtime.supervisor.http.exchange import Exchange, Receive, Send
-from runtime.supervisor.http.heads import Headers
+from runtime.supervisor.http.asgi import Headers, Receive, Scope, Send
+from runtime.supervisor.http.exchange import Exchange
 from runtime.supervisor.limits import IsolateLost, LimitExceeded
 from runtime.supervisor.observe.base import BROKE_OFF
 from runtime.tracing import current
@@ -65,7 +66,7 @@ class Dispatch:
         self._versions, self._public, self._name = versions, public, worker
         self._observer, self._requests, self._tracer = observer, requests, tracer
 
-    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         limit = self._versions.body_limit
         try:
             exchange = Exchange(scope, receive, send, limit)
@@ -75,7 +76,7 @@ class Dispatch:
             return await self._refuse(exchange, status, error if isinstance(error, UserError) else str(error))
         await self.serve(exchange, self._worker)
 
-    async def serve(self, exchange: Exchange, handler: Any) -> None:
+    async def serve(self, exchange: Exchange, handler: Callable[[Exchange], Awaitable[None]]) -> None:
         """Run ``handler(exchange)`` to its end, whatever that is."""
         exchange.span = self._tracer.request(exchange.scope)
         current.set(exchange.span)

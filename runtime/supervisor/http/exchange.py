@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from itertools import count
 from typing import Any
 
 from runtime.errors import RequestError
 from runtime.supervisor.http import protocol
-from runtime.supervisor.http.heads import BODYLESS_STATUSES, Headers, head
+from runtime.supervisor.http.asgi import Body, Chunks, Headers, Receive, Scope, Send
+from runtime.supervisor.http.heads import BODYLESS_STATUSES, head
 from runtime.tracing import NO_SPAN
 from runtime.wire import Channel, sink_of
-
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 
 # Bytes of a client's body, of known length, that travel in the frame of its head. A larger one is a stream, for the
 # worker need not wait until it has come. (``isolate.main`` has another limit for what a worker sends: that is whole.)
@@ -74,10 +71,10 @@ class Inbound:
 class Exchange:
     """What one request's line in the log says, and whether its client is still there."""
 
-    def __init__(self, scope: Any, receive: Receive, send: Send, limit: int) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, limit: int) -> None:
         self.number = next(_numbers)
         self.scope, self._send = scope, send
-        self.method: str = scope["method"]
+        self.method = scope["method"]
         self.inbound = Inbound(scope["headers"], receive, limit)
         self.started = time.perf_counter()
         self.status = 0
@@ -101,11 +98,11 @@ class Exchange:
     def unwatch(self) -> None:
         protocol.on_lost(self._send, None)
 
-    def uses(self, source: Any) -> None:
+    def uses(self, source: object) -> None:
         """A model's stream belongs to this request: its token counts go on the request's line."""
         self.stats = getattr(source, "stats", None) or self.stats
 
-    async def answer(self, status: int, headers: Headers, body: Any) -> None:
+    async def answer(self, status: int, headers: Headers, body: Body) -> None:
         """Send it. ``body``: None, bytes, or an async iterator of bytes, which is closed in any case."""
         if body is None or isinstance(body, bytes):
             return await self._whole(status, head(self.method, status, headers, body), body or b"")
@@ -128,7 +125,7 @@ class Exchange:
         await self._start(status, headers)
         await self._send({"type": "http.response.body", "body": body})
 
-    async def _pump(self, source: Any) -> None:
+    async def _pump(self, source: Chunks) -> None:
         """The loop: a chunk leaves the socket when it comes, and waits when the client is slow."""
         send, write = self._send, None
         async for chunk in source:
@@ -142,7 +139,7 @@ class Exchange:
                 write = self._attach_sink(source)
         await send({"type": "http.response.body", "body": b""})
 
-    def _attach_sink(self, source: Any) -> Callable[[bytes], bool] | None:
+    def _attach_sink(self, source: Chunks) -> Callable[[bytes], bool] | None:
         """What writes a chunk at once. A source that can write for itself while this task waits need not wake it for
         every chunk."""
         attach_sink, write = sink_of(source), protocol.chunk_writer(self._send)

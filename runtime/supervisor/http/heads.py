@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import Any
 
 from runtime.errors import RequestError, ScriptError
-
-Headers = list[tuple[bytes, bytes]]
+from runtime.supervisor.http.asgi import Body, Headers, Scope
 
 BODYLESS_STATUSES = frozenset({204, 205, 304})
 MAX_HEADERS_BYTES = 128 * 1024  # bytes of a request's headers; on Workers too
@@ -20,15 +18,15 @@ _CONNECTION_HEADERS = frozenset({
 })  # fmt: skip
 
 
-def host(scope: Any) -> str:
+def host(scope: Scope) -> str:
     """Whom the request is for. RFC 9112, section 3.2: without exactly one valid Host it is refused with 400."""
-    given: list[bytes] = [value for name, value in scope["headers"] if name == b"host"]
-    if not given and scope["http_version"] == "1.0":
+    hosts = [value for name, value in scope["headers"] if name == b"host"]
+    if not hosts and scope["http_version"] == "1.0" and scope["server"] is not None:
         return "{}:{}".format(*scope["server"])
-    if len(given) != 1 or not _HOST.fullmatch(given[0]):
-        raise RequestError(400, f"a request needs one valid Host header; this one has {len(given) or 'none'}"
-                           + "".join(f" {value.decode('latin-1')!r:.80}" for value in given[:3]))  # fmt: skip
-    return given[0].decode("latin-1")
+    if len(hosts) != 1 or not _HOST.fullmatch(hosts[0]):
+        raise RequestError(400, f"a request needs one valid Host header; this one has {len(hosts) or 'none'}"
+                           + "".join(f" {value.decode('latin-1')!r:.80}" for value in hosts[:3]))  # fmt: skip
+    return hosts[0].decode("latin-1")
 
 
 def check_size(headers: Headers) -> None:
@@ -36,7 +34,7 @@ def check_size(headers: Headers) -> None:
         raise RequestError(431, f"the request's headers are over {MAX_HEADERS_BYTES} bytes")
 
 
-def head(method: str, status: int, headers: Headers, body: Any) -> Headers:
+def head(method: str, status: int, headers: Headers, body: Body) -> Headers:
     """The headers to send. Lengths are the runtime's to say, and so is what concerns the connection: two
     lengths that disagree would let one answer pass for two. Raises ``ScriptError`` for what HTTP cannot carry.
     """
@@ -47,7 +45,7 @@ def head(method: str, status: int, headers: Headers, body: Any) -> Headers:
         sent = [pair for pair in sent if pair[0] != b"content-length"]
     if status == 205 or (body is None and method != "HEAD" and status not in BODYLESS_STATUSES):
         sent.append((b"content-length", b"0"))
-    return _for_now(sent) if _is_events(sent) else sent
+    return _uncached(sent) if _is_events(sent) else sent
 
 
 def _is_sent(pair: tuple[bytes, bytes], keep_length: bool) -> bool:
@@ -70,7 +68,7 @@ def _is_events(headers: Headers) -> bool:
     return any(name == b"content-type" and value.startswith(b"text/event-stream") for name, value in headers)
 
 
-def _for_now(headers: Headers) -> Headers:
+def _uncached(headers: Headers) -> Headers:
     """Server-sent events are for now: no cache keeps them, no proxy holds them back."""
     names = {name for name, _ in headers}
     extra = [(b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]

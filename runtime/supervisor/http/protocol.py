@@ -1,18 +1,27 @@
 """HTTP/1.1 as uvicorn speaks it; with a limit on a request's head, and a way past ``send`` for what is sent most: an
 answer that is whole, and a chunk of a stream. Of its own: an upgrade that nobody takes is ignored, a target may hold
-bytes that are not ASCII, a client of HTTP/1.0 gets no chunks, and one that has shut down its half gets its answer."""
+bytes that are not ASCII, a client of HTTP/1.0 gets no chunks, and one that has shut down its half gets its answer.
+
+No other file knows uvicorn. What is used here of its internals is in no documentation of it: pyproject.toml bounds its
+version, and tests/supervisor/test_uvicorn.py says which name has gone.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import logging
+import math
 import re
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, cast
 
 import httptools
+import uvicorn
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from runtime.supervisor.http.heads import Headers
+from runtime.supervisor.http.asgi import Application, Headers, Send
 from runtime.supervisor.http.leaving import Watch
 
 MAX_HEAD_BYTES = 256 * 1024  # bytes; a complete head is refused at 128 KiB already, with a text
@@ -149,7 +158,7 @@ def _no_upgrade(connection: bytes) -> bytes:
     return b", ".join(token for token in tokens if token.lower() != b"upgrade")
 
 
-def answer(send: Any, status: int, headers: Headers, body: bytes) -> bool:
+def answer(send: Send, status: int, headers: Headers, body: bytes) -> bool:
     """Send all of an answer in one system call, without awaiting anything. ``headers`` are what ``heads.head`` made.
     False, and nothing is sent, wherever that is not all there is to it, and ``send`` knows what to do."""
     cycle = _cycle(send)
@@ -171,7 +180,7 @@ def answer(send: Any, status: int, headers: Headers, body: bytes) -> bool:
     return True
 
 
-def chunk_writer(send: Any) -> Callable[[bytes], bool] | None:
+def chunk_writer(send: Send) -> Callable[[bytes], bool] | None:
     """To write a chunk of the answer behind ``send`` now, without awaiting anything. False: not now, the client is
     slow or has left, and ``send`` knows what to do. None where the body is not sent in chunks."""
     cycle = _cycle(send)
@@ -189,11 +198,12 @@ def chunk_writer(send: Any) -> Callable[[bytes], bool] | None:
     return now
 
 
-def on_lost(send: Any, tell: Callable[[], None] | None) -> None:
+def on_lost(send: Send, tell: Callable[[], None] | None) -> None:
     """Have ``tell`` called if the client behind ``send`` goes; None: no more."""
     cycle = _cycle(send)
     if cycle is not None:
-        cycle.on_response.__self__.lost = tell  # the connection's ``Protocol``
+        connection: Protocol = cycle.on_response.__self__  # type: ignore[attr-defined]  # a bound method of it
+        connection.lost = tell
         if tell is not None and cycle.disconnected:
             asyncio.get_running_loop().call_soon(tell)
 
@@ -205,7 +215,36 @@ def open_requests(connections: Iterable[Any]) -> list[str]:
     return [f"{scope['method']} {scope['root_path']}{scope['path']}" for scope in scopes]
 
 
-def _cycle(send: Any) -> Any:
+def _cycle(send: Send) -> RequestResponseCycle | None:
     """The RequestResponseCycle whose ``send`` it is."""
     cycle = getattr(send, "__self__", None)
     return cycle if isinstance(cycle, RequestResponseCycle) else None
+
+
+class Server(uvicorn.Server):
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """The supervisor has its own: it has children to end."""
+        yield
+
+    def stop(self, grace_s: float) -> None:
+        """Take no more connections; open requests have ``grace_s`` seconds to finish."""
+        self.config.timeout_graceful_shutdown = math.ceil(grace_s)
+        self.should_exit = True
+
+    def open_requests(self) -> list[str]:
+        return open_requests(self.server_state.connections)
+
+
+def make_server(application: Application, grace_s: float, **settings: Any) -> Server:
+    """``grace_s``: seconds that requests have to finish once it stops; ``settings``: further ones of uvicorn's."""
+    logging.getLogger("uvicorn").setLevel(logging.CRITICAL)  # the observer says what there is to say
+    return Server(uvicorn.Config(
+        cast(Any, application), http=Protocol, ws="none", lifespan="off", log_config=None, access_log=False,
+        server_header=False, timeout_graceful_shutdown=math.ceil(grace_s), **settings,
+    ))  # fmt: skip
+
+
+def forwarded(application: Application, trusted: Sequence[str]) -> Application:
+    """The application behind proxies: ``X-Forwarded-For`` and ``-Proto`` count from these networks."""
+    return cast(Application, ProxyHeadersMiddleware(cast(Any, application), list(trusted)))

@@ -5,18 +5,21 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 from bindings.base import Binding
 from runtime.config import Config
 from runtime.errors import ScriptError
+from runtime.supervisor.http.asgi import Body, Headers, Scope
 from runtime.supervisor.http.exchange import UPLOAD_INLINE_BYTES, Exchange
 from runtime.supervisor.http.heads import check_size, host
 from runtime.supervisor.limits import Deadline, IsolateLost, LimitedBody, cpu_exceeded, too_many
 from runtime.supervisor.outbound import FetchError
 from runtime.supervisor.processes.process import Parts, Process, Starter, script_error
 from runtime.supervisor.processes.spawning import STOP_GRACE_S
-from runtime.wire import ChannelClosed, RemoteError
+from runtime.wire import ChannelClosed, RemoteError, RemoteStream
+
+WireBody = bytes | tuple[str, int] | None  # a stream travels as (whose it is, its number)
 
 
 class IsolateSlot:
@@ -165,18 +168,18 @@ class Deployment:
             return cpu_exceeded(self._limits.cpu_ms)
         return script_error(error)
 
-    def _body(self, process: Process, body: Any, exchange: Exchange) -> Any:
-        found = _body(process, body, exchange)
+    def _body(self, process: Process, body: WireBody, exchange: Exchange) -> Body:
+        source = _body(process, body, exchange)
         if self._limits is None or body is None or isinstance(body, bytes) or body[0] != "mine":
-            return found
-        return LimitedBody(found, self._limits.response_bytes)
+            return source
+        return LimitedBody(cast(RemoteStream, source), self._limits.response_bytes)
 
     async def _died(self, process: Process) -> ScriptError:
         how = await process.aclose()
         return IsolateLost(f"the worker's process ended: {how}. The next request starts a new one")
 
 
-def _event(exchange: Exchange) -> tuple[int, str, str, Any]:
+def _event(exchange: Exchange) -> tuple[int, str, str, Headers]:
     scope = exchange.scope
     headers, query = scope["headers"], scope["query_string"]
     check_size(headers)
@@ -186,17 +189,17 @@ def _event(exchange: Exchange) -> tuple[int, str, str, Any]:
     return exchange.number, exchange.method, url, headers
 
 
-def _origin(scope: Any) -> tuple[str, str, str]:
+def _origin(scope: Scope) -> tuple[str, str, str]:
     """(the client's address, its version of HTTP, the path under which the worker is served)."""
     client = scope["client"]
     return client[0] if client else "", scope["http_version"], scope["root_path"]
 
 
-def _pairs(headers: Any) -> list[tuple[bytes, bytes]]:
+def _pairs(headers: list[list[bytes]]) -> Headers:
     return [(name, value) for name, value in headers]
 
 
-def _body(process: Process, body: Any, exchange: Exchange) -> Any:
+def _body(process: Process, body: WireBody, exchange: Exchange) -> Body:
     """A body that is ours already is not fetched: its source comes out of the channel's keeping."""
     if body is None or isinstance(body, bytes):
         return body
@@ -207,4 +210,4 @@ def _body(process: Process, body: Any, exchange: Exchange) -> Any:
     if source is None:
         raise ScriptError("the response's stream was already used", remedy="Return a stream to one response only.")
     exchange.uses(source)
-    return source
+    return cast(Body, source)

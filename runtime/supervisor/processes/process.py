@@ -9,11 +9,11 @@ import shutil
 import socket
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, cast
 
 from bindings.base import Binding
 from runtime.config import Config
@@ -24,6 +24,8 @@ from runtime.supervisor.processes.broker import Broker
 from runtime.supervisor.processes.spawning import STOP_GRACE_S, Child, Spawner
 from runtime.supervisor.processes.stacks import Stack, Stacks
 from runtime.wire import Channel, ChannelClosed, RemoteError
+
+Stream = Literal["stdout", "stderr"]
 
 _LOAD_TIMEOUT_S = 60.0  # seconds a script may take to import
 _SLOW_LOAD_S = 1.0  # seconds of it that nobody need be told of; from then on at 1, 2, 4 ...
@@ -44,8 +46,8 @@ class Parts:
 
     spawner: Spawner
     outbound: Outbound
-    tell: Any  # Callable[[worker, "stdout" or "stderr", line], None]
-    importing: Any  # Callable[[worker, script, seconds, what it imports], None]
+    on_output: Callable[[str, Stream, str], None]  # worker, stream, line
+    on_slow_import: Callable[[str, str, float, str], None]  # worker, script, seconds, what it imports
     isolates: int = 1  # processes per version
     confinement: Confinement | None = None  # none in dev: it is the person's own code on their own machine
     limits: Limits | None = None  # none in dev
@@ -133,7 +135,7 @@ class Starter:
                 frames = await process.stacks.now()
                 if next_ >= _LOAD_TIMEOUT_S:
                     raise self._endless(process.stacks, frames)
-                self._parts.importing(self._config.name, self._main, next_, process.stacks.importing(frames))
+                self._parts.on_slow_import(self._config.name, self._main, next_, process.stacks.importing(frames))
                 next_ = min(next_ * 2, _LOAD_TIMEOUT_S)
             return await loading
         finally:
@@ -199,7 +201,7 @@ class Starter:
     def _tell(self, stacks: Stacks, stream: str, line: str) -> None:
         if stream == "stack":
             return stacks.heard(line)
-        self._parts.tell(self._config.name, stream, line)
+        self._parts.on_output(self._config.name, cast(Stream, stream), line)
 
 
 def script_error(error: RemoteError) -> ScriptError:

@@ -11,7 +11,7 @@ from bindings import products
 from bindings.base import Binding, ProductContext
 from runtime.config import Config, watched
 from runtime.errors import ScriptError, UserError
-from runtime.supervisor.http.heads import Headers
+from runtime.supervisor.http.asgi import Headers
 from runtime.supervisor.observe.base import Observer
 from runtime.supervisor.processes.deployment import Deployment
 from runtime.supervisor.processes.process import Parts
