@@ -15,7 +15,7 @@ from bindings.ai import error_table as table
 from bindings.ai.engine.protocol import EngineError
 from bindings.ai.error_table import ErrorCode
 from runtime import envelope
-from runtime.errors import PilotError
+from runtime.errors import PilotError, RequestError
 
 
 class AiError(PilotError):
@@ -92,6 +92,11 @@ def missing(part: str) -> AiError:
 
 def too_large() -> AiError:
     return AiError(table.TOO_LARGE)
+
+
+def unreadable_body(error: RequestError) -> AiError:
+    """Of a body that is larger than allowed, or that did not come whole."""
+    return too_large() if error.status == 413 else bad_input(error.what)
 
 
 def lora_unsupported(model: str) -> AiError:
@@ -194,6 +199,7 @@ __all__ = [
     "retired",
     "timed_out",
     "too_large",
+    "unreadable_body",
     "wrong_method",
     "wrong_token",
 ]

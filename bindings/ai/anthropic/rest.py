@@ -13,9 +13,10 @@ from bindings.ai.answers.message_errors import error_body
 from bindings.ai.catalog.models import TEXT_GENERATION
 from bindings.ai.error_table import BAD_INPUT
 from bindings.ai.errors import AiError, GatewayError
-from bindings.ai.http.auth import Auth, json_response
+from bindings.ai.http.auth import Auth
 from bindings.ai.http.header_auth import HeaderAuth
 from bindings.ai.http.model_request import ModelRequest
+from bindings.ai.http.responses import bare, json_response
 from bindings.ai.inputs.text import MESSAGES
 from bindings.ai.openai.tokens import count_tokens
 from bindings.ai.service import AIService
@@ -43,10 +44,7 @@ class MessagesRest:
         call = await ModelRequest.read(request)
         self._require_text(call.model)
         answer = await self.service.run(call.model, call.fields, call.options, request_id=request_id, form=MESSAGES)
-        headers = {**answer.headers, "request-id": request_id}
-        if answer.stream is not None:
-            return Response(answer.stream, headers=headers)
-        return json_response(answer.json, headers=headers)
+        return bare(answer, {"request-id": request_id})
 
     async def count_tokens(self, request: Request, request_id: str) -> Response:
         call = await ModelRequest.read(request)

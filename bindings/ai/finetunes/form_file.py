@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 from bindings.ai.error_table import TOO_LARGE
-from bindings.ai.errors import AiError, bad_input, too_large
+from bindings.ai.errors import AiError, bad_input, unreadable_body
 from runtime.errors import RequestError
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ async def _batches(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
                 yield bytes(held)
                 held.clear()
     except RequestError as error:
-        raise (too_large() if error.status == 413 else bad_input(error.what)) from None
+        raise unreadable_body(error) from None
     yield bytes(held)
 
 

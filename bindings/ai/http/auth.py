@@ -1,6 +1,6 @@
-"""What every REST route has in common: credentials, JSON bodies, envelopes.
+"""Who may use a route: the credentials of a client, and the origin of a page.
 
-Facts: docs/reference/workers-ai.md#run, #credentials.
+Facts: docs/reference/workers-ai.md#credentials.
 
 As upstream, two layers answer: the one in front (credentials, routes) refuses with a ``GatewayError``; the model
 layer refuses with an ``AiError``, and each of its answers carries ``cf-ai-req-id``.
@@ -10,20 +10,15 @@ from __future__ import annotations
 
 import hmac
 import os
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-import msgspec
 
 from bindings.ai import errors
 from bindings.ai.errors import AiError, GatewayError
 from bindings.ai.http import cors
-from bindings.ai.inputs import checks
+from bindings.ai.http.responses import failed
 from bindings.ai.service import new_request_id
 from bindings.base import Route
-from runtime import envelope
-from runtime.errors import RequestError
 from runtime.web import Headers, Request, Response
 
 ROOT = "/client/v4"
@@ -110,32 +105,6 @@ def credentials(headers: Headers) -> str:
     return key
 
 
-async def json_object(request: Request) -> dict[str, Any]:
-    """The body as a JSON object, whatever its content type says. Raises AiError 3003, 3006, 5006."""
-    body = decode_json(await read_body(request))
-    if not isinstance(body, dict):
-        raise errors.bad_input(checks.mismatch("/", body, "object"))
-    return body
-
-
-async def read_body(request: Request) -> bytes:
-    """The whole body. Raises AiError 3006 when it is too large."""
-    try:
-        return await request.bytes()
-    except RequestError as error:
-        raise (errors.too_large() if error.status == 413 else errors.bad_input(error.what)) from None
-
-
-def decode_json(content: bytes) -> Any:
-    """JSON. Raises AiError 3003 when there is nothing, 5006 when it is malformed."""
-    if not content:
-        raise errors.missing("body")
-    try:
-        return msgspec.json.decode(content)
-    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-        raise errors.bad_input(f"the body is not valid JSON: {error}") from None
-
-
 def _wrong_method(allowed: str) -> Handler:
     async def refuse(request: Request, **_: str) -> Response:
         raise errors.wrong_method(request.method, allowed)
@@ -143,34 +112,4 @@ def _wrong_method(allowed: str) -> Handler:
     return refuse
 
 
-def succeeded(result: Any, headers: Mapping[str, str] | None = None, **more: Any) -> Response:
-    """The envelope of a success; ``more`` is what stands beside the result, such as ``result_info``."""
-    return json_response(envelope.success(result, **more), 200, headers)
-
-
-def failed(refusal: AiError | GatewayError, request_id: str, status: int = 0, **more: Any) -> Response:
-    """The envelope of a refusal; ``more`` is what stands beside it. ``status``: another than the refusal's own."""
-    id = {"cf-ai-req-id": request_id} if isinstance(refusal, AiError) else {}  # the model layer's
-    return json_response({**refusal.envelope(request_id), **more}, status or refusal.status, {**id, **refusal.headers})
-
-
-def json_response(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """JSON under exactly ``application/json``: a charset would make a binding's answer a stream."""
-    content = msgspec.json.encode(body)
-    return Response(content, status=status, headers={"content-type": "application/json", **(headers or {})})
-
-
-__all__ = [
-    "AI_ROOT",
-    "ROOT",
-    "Auth",
-    "Failure",
-    "Handler",
-    "credentials",
-    "decode_json",
-    "failed",
-    "json_object",
-    "json_response",
-    "read_body",
-    "succeeded",
-]
+__all__ = ["AI_ROOT", "ROOT", "Auth", "Failure", "Handler", "credentials"]

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from bindings.ai.errors import bad_input
 from bindings.ai.gateway import options as gateway_options
-from bindings.ai.http.auth import json_object
+from bindings.ai.http.bodies import json_object
 from bindings.ai.inputs import checks
 from bindings.ai.inputs.checks import Fields
 from runtime.web import Request

@@ -31,7 +31,7 @@ async def object_or_file(request: Request) -> dict[str, Any] | bytes:
     try:
         data = await request.bytes()
     except RequestError as error:
-        raise (errors.too_large() if error.status == 413 else bad_input(error.what)) from None
+        raise errors.unreadable_body(error) from None
     if not data:
         raise errors.missing("body")
     return data if kind.startswith(FILE_TYPES) else _object(data, certain="json" in kind)

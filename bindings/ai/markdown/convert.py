@@ -26,7 +26,7 @@ from runtime.limits import cpu_count
 from runtime.processes import kill_group
 
 MAX_PROCESSES = max(1, min(4, cpu_count() // 2))  # at once; the other documents wait their turn
-_ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PYTHONPATH", "SYSTEMROOT", "VIRTUAL_ENV")
+_PASSED_VARIABLES = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PYTHONPATH", "SYSTEMROOT", "VIRTUAL_ENV")
 
 
 class Document(msgspec.Struct, frozen=True, rename="camel"):
@@ -144,8 +144,8 @@ async def _write(process: Process, content: bytes) -> None:
 
 def _environment() -> dict[str, str]:
     """Nothing of the supervisor's secrets; one thread, for threads reserve memory that counts."""
-    kept = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
-    return {**kept, "HOME": "/", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    environment = {name: os.environ[name] for name in _PASSED_VARIABLES if name in os.environ}
+    return {**environment, "HOME": "/", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 
 
 def _options(value: object) -> MarkdownOptions:

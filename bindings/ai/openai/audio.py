@@ -11,15 +11,16 @@ from typing import Any
 
 from bindings.ai.answers import sse
 from bindings.ai.engine.tasks import Segment
-from bindings.ai.errors import bad_input, too_large
-from bindings.ai.http.auth import Handler, json_response
+from bindings.ai.errors import bad_input
+from bindings.ai.http.auth import Handler
+from bindings.ai.http.bodies import read_form
 from bindings.ai.http.model_request import ModelRequest
+from bindings.ai.http.responses import json_response
 from bindings.ai.inputs.checks import Fields
 from bindings.ai.inputs.text import TRANSCRIPT
 from bindings.ai.service import AIService
 from bindings.ai.tasks import checks as check
 from bindings.ai.tasks.speech import srt, vtt
-from runtime.errors import RequestError
 from runtime.web import File, FormData, Request, Response
 
 TASK = "Automatic Speech Recognition"
@@ -36,7 +37,7 @@ class AudioRest:
         }
 
     async def transcribe(self, task: str, request: Request, request_id: str, **_: str) -> Response:
-        form = await _form(request)
+        form = await read_form(request)
         fields: Fields = {name: value for name, value in form.items() if isinstance(value, str) and value}
         call, kind = ModelRequest.from_fields(fields, request), _response_format(fields, form)
         model = self._service.catalog.model(call.model)
@@ -48,16 +49,6 @@ class AudioRest:
         if fields.get("stream", "").lower() in ("true", "1"):
             return Response(_events(answer.json), headers={**answer.headers, **sse.HEADERS})
         return _response(answer.json, kind, task, answer.headers)
-
-
-async def _form(request: Request) -> FormData:
-    """Raises AiError 3006, 5006."""
-    try:
-        return await request.form_data()
-    except TypeError as error:
-        raise bad_input(f"the body must be multipart/form-data: {error}") from None
-    except RequestError as error:
-        raise (too_large() if error.status == 413 else bad_input(error.what)) from None
 
 
 def _recording(form: FormData) -> bytes:

@@ -39,10 +39,10 @@ class EmbeddingRequest:
 
     def answer(self, model: str, vectors: list[list[float]], tokens: int) -> dict[str, Any]:
         """The body. Raises AiError 5006 when there are not so many dimensions."""
-        kept = [_cut(vector, self.dimensions) for vector in vectors]
+        vectors = [_cut(vector, self.dimensions) for vector in vectors]
         data = [
             {"object": "embedding", "index": at, "embedding": _base64(vector) if self.as_base64 else vector}
-            for at, vector in enumerate(kept)
+            for at, vector in enumerate(vectors)
         ]
         usage = {"prompt_tokens": tokens, "total_tokens": tokens}
         return {"object": "list", "data": data, "model": model, "usage": usage}
@@ -102,9 +102,9 @@ def _cut(vector: list[float], dimensions: int | None) -> list[float]:
         return vector
     if dimensions > len(vector):
         raise bad_input(f"'/dimensions' must be between 1 and {len(vector)}")
-    kept = vector[:dimensions]
-    length = math.hypot(*kept) or 1.0
-    return [number / length for number in kept]
+    shorter = vector[:dimensions]
+    length = math.hypot(*shorter) or 1.0
+    return [number / length for number in shorter]
 
 
 __all__ = ["EmbeddingRequest", "embed", "parse"]

@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from bindings.ai.errors import bad_input
-from bindings.ai.http.auth import Handler, json_response
+from bindings.ai.http.auth import Handler
 from bindings.ai.http.model_request import ModelRequest
+from bindings.ai.http.responses import json_response
 from bindings.ai.inputs.checks import Fields, mismatch
 from bindings.ai.openai.pairs import Pair, scores
 from bindings.ai.service import AIService

@@ -13,13 +13,13 @@ from functools import partial
 from typing import Any
 
 from bindings.ai.answers import anthropic_models, openai_errors
-from bindings.ai.answers.answer import RunAnswer
 from bindings.ai.catalog import items as catalog_items
 from bindings.ai.catalog.models import TEXT_GENERATION, Model
 from bindings.ai.errors import AiError, GatewayError, bad_input
-from bindings.ai.http.auth import AI_ROOT, Auth, Handler, failed, json_response
+from bindings.ai.http.auth import AI_ROOT, Auth, Handler
 from bindings.ai.http.header_auth import HeaderAuth
 from bindings.ai.http.model_request import ModelRequest
+from bindings.ai.http.responses import bare, failed, json_response
 from bindings.ai.inputs.text import CHAT, COMPLETION, OPENAI, RESPONSES
 from bindings.ai.openai.embeddings import embed
 from bindings.ai.service import AIService
@@ -83,15 +83,10 @@ class OpenAIRest:
         try:
             call = await ModelRequest.read(request)
             self._require_text(call.model)
-            return _response(
-                await self._service.run(
-                    call.model,
-                    call.fields,
-                    call.options,
-                    request_id=request_id,
-                    form=form if of_account else OPENAI + form,
-                )
+            answer = await self._service.run(
+                call.model, call.fields, call.options, request_id=request_id, form=form if of_account else OPENAI + form
             )
+            return bare(answer)
         except AiError as error:
             if form != RESPONSES:
                 raise
@@ -99,7 +94,7 @@ class OpenAIRest:
 
     async def embeddings(self, request: Request, request_id: str, **_: str) -> Response:
         call = await ModelRequest.read(request)
-        return _response(await embed(self._service, call.model, call.fields, call.options, request_id))
+        return bare(await embed(self._service, call.model, call.fields, call.options, request_id))
 
     async def models(self, request: Request, request_id: str, **_: str) -> Response:
         make = anthropic_models.row if anthropic_models.is_anthropic(request) else _model
@@ -116,12 +111,6 @@ class OpenAIRest:
         model = self._service.catalog.model(id)
         if model.task != TEXT_GENERATION:
             raise bad_input(f"{model.id} is a model for {model.task}, not for {TEXT_GENERATION}")
-
-
-def _response(answer: RunAnswer) -> Response:
-    if answer.stream is not None:
-        return Response(answer.stream, headers=answer.headers)
-    return json_response(answer.json, headers=answer.headers)
 
 
 def refused(error: AiError | GatewayError, request_id: str) -> Response:
@@ -142,9 +131,9 @@ def _status(error: AiError | GatewayError) -> int:
 
 def _refused_response(error: AiError, request_id: str, status: int) -> Response:
     """As the Responses API refuses: a bad input is an ``invalid_prompt``."""
-    told = openai_errors.error_object(error.envelope(request_id), status)
-    code = "invalid_prompt" if error.code == openai_errors.BAD_INPUT else told["code"]
-    return json_response({"error": {**told, "code": code}}, status, {"cf-ai-req-id": request_id, **error.headers})
+    body = openai_errors.error_object(error.envelope(request_id), status)
+    code = "invalid_prompt" if error.code == openai_errors.BAD_INPUT else body["code"]
+    return json_response({"error": {**body, "code": code}}, status, {"cf-ai-req-id": request_id, **error.headers})
 
 
 def _model(model: Model) -> dict[str, Any]:

@@ -6,8 +6,9 @@ from bindings.ai.catalog.models import Model
 from bindings.ai.engine.protocol import Generate
 from bindings.ai.engine.tasks import Detokenize, Detokenized, Tokenize, Tokenized
 from bindings.ai.errors import bad_input
-from bindings.ai.http.auth import Handler, json_response
+from bindings.ai.http.auth import Handler
 from bindings.ai.http.model_request import ModelRequest
+from bindings.ai.http.responses import json_response
 from bindings.ai.inputs.checks import Fields
 from bindings.ai.inputs.text import CHAT, RESPONSES, text_generation
 from bindings.ai.service import AIService

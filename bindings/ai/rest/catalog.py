@@ -8,7 +8,8 @@ from typing import Any
 from bindings.ai import errors
 from bindings.ai.catalog import search as catalog_search
 from bindings.ai.catalog.resolve import Catalog
-from bindings.ai.http.auth import AI_ROOT, Auth, Handler, succeeded
+from bindings.ai.http.auth import AI_ROOT, Auth, Handler
+from bindings.ai.http.responses import succeeded
 from bindings.ai.schemas import schemas
 from bindings.ai.service import AIService
 from bindings.base import Route

@@ -9,7 +9,9 @@ import msgspec
 
 from bindings.ai.errors import bad_input
 from bindings.ai.finetunes.store import MAX_FILE_BYTES, ORDERS, Finetunes, client_row
-from bindings.ai.http.auth import AI_ROOT, Auth, Handler, json_object, succeeded
+from bindings.ai.http.auth import AI_ROOT, Auth, Handler
+from bindings.ai.http.bodies import json_object
+from bindings.ai.http.responses import succeeded
 from bindings.ai.rest.catalog import query
 from bindings.ai.service import AIService
 from bindings.base import Route

@@ -24,8 +24,10 @@ from bindings.ai import errors
 from bindings.ai.error_table import INTERNAL, NOT_FOUND
 from bindings.ai.errors import AiError
 from bindings.ai.gateway.log import PROVIDER
-from bindings.ai.http.auth import ROOT, Auth, Handler, json_object, json_response, read_body, succeeded
+from bindings.ai.http.auth import ROOT, Auth, Handler
+from bindings.ai.http.bodies import json_object, read_body
 from bindings.ai.http.header_auth import HeaderAuth
+from bindings.ai.http.responses import json_response, succeeded
 from bindings.ai.methods.gateway import GatewayMethods
 from bindings.ai.methods.result import CallResult
 from bindings.ai.openai.text import refused, refused_as_openai

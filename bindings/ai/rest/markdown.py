@@ -9,8 +9,9 @@ from typing import Any
 
 import msgspec
 
-from bindings.ai.errors import bad_input, too_large
-from bindings.ai.http.auth import AI_ROOT, Auth, succeeded
+from bindings.ai.errors import bad_input, unreadable_body
+from bindings.ai.http.auth import AI_ROOT, Auth
+from bindings.ai.http.responses import succeeded
 from bindings.ai.markdown.convert import Document, MarkdownConverter
 from bindings.base import Route
 from runtime.errors import RequestError
@@ -46,7 +47,7 @@ async def _form(request: Request) -> FormData:
     except TypeError as error:
         raise bad_input(str(error)) from None
     except RequestError as error:
-        raise (too_large() if error.status == 413 else bad_input(error.what)) from None
+        raise unreadable_body(error) from None
 
 
 def _json(text: File | str | None) -> Any:

@@ -20,7 +20,9 @@ from bindings.ai.answers.answer import RunAnswer
 from bindings.ai.catalog import search as catalog_search
 from bindings.ai.errors import AiError, bad_input
 from bindings.ai.gateway import options as gateway_options
-from bindings.ai.http.auth import AI_ROOT, Auth, decode_json, json_object, json_response, read_body, succeeded
+from bindings.ai.http.auth import AI_ROOT, Auth
+from bindings.ai.http.bodies import decode_json, json_object, read_body
+from bindings.ai.http.responses import bare, json_response, succeeded
 from bindings.ai.inputs.checks import mismatch
 from bindings.ai.methods.gateway import GatewayMethods
 from bindings.ai.methods.markdown import MarkdownMethods
@@ -75,7 +77,7 @@ class ProxyRest:
             inputs, options = await self._inputs(request, url, model)
             options = gateway_options.joined(options, request.headers.raw())
             answer = await self._service.run(model, inputs, options, request_id=request_id)
-            return _bare_response(answer, gzipped=version == GZIP_VERSION)
+            return _response(answer, gzipped=version == GZIP_VERSION)
         except AiError as error:
             return json_response(error.binding(), error.status, {"cf-ai-req-id": request_id, **error.headers})
 
@@ -147,11 +149,9 @@ def _missing(header: str) -> AiError:
     return errors.missing(header)
 
 
-def _bare_response(answer: RunAnswer, *, gzipped: bool) -> Response:
-    if answer.stream is not None:
-        return Response(answer.stream, headers=answer.headers)
-    if not gzipped:
-        return json_response(answer.json, headers=answer.headers)
+def _response(answer: RunAnswer, *, gzipped: bool) -> Response:
+    if answer.stream is not None or not gzipped:
+        return bare(answer)
     content = gzip.compress(msgspec.json.encode(answer.json))
     return Response(content, headers={"content-type": "application/json", **answer.headers})
 

@@ -7,7 +7,9 @@ from typing import Any
 from bindings.ai import errors
 from bindings.ai.answers.answer import RunAnswer
 from bindings.ai.gateway import options as gateway_options
-from bindings.ai.http.auth import AI_ROOT, ROOT, Auth, json_object, succeeded
+from bindings.ai.http.auth import AI_ROOT, ROOT, Auth
+from bindings.ai.http.bodies import json_object
+from bindings.ai.http.responses import succeeded
 from bindings.ai.inputs.blobs import object_or_file
 from bindings.ai.service import AIService
 from bindings.base import Route

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from bindings.ai.http.auth import json_response
+from bindings.ai.http.responses import json_response
 from bindings.base import Route
 from runtime.web import URL, Request, Response
 

@@ -37,10 +37,15 @@ class AIGateway:
 
         ``options``: ``gateway`` (what ``env.AI.run`` takes, without the id), ``extraHeaders``, ``signal``.
         """
-        given = plain_options(options)
-        gateway = plain(given.get("gateway") or {}, "gateway")
+        call_options = plain_options(options)
+        gateway = plain(call_options.get("gateway") or {}, "gateway")
         return await self._respond(
-            given.get("signal"), "gateway_run", self._id, plain(data, "data"), gateway, extra_headers(given)
+            call_options.get("signal"),
+            "gateway_run",
+            self._id,
+            plain(data, "data"),
+            gateway,
+            extra_headers(call_options),
         )
 
     def __repr__(self) -> str:
