@@ -78,11 +78,11 @@ def watched(config: Config) -> list[Path]:
 
 
 def _build(settings: ResolvedSettings, origin: Path | None, root: Path, variables: dict[str, str], cwd: Path) -> Config:
-    taken = settings.values
-    required = taken["secrets"].get("required", []) if "secrets" in taken else None
-    local: list[str] = []
+    resolved = settings.values
+    required = resolved["secrets"].get("required", []) if "secrets" in resolved else None
+    local_warnings: list[str] = []
     secrets = read_secrets(
-        root, settings.environment, cwd, required=required, names=taken.get("vars", {}), warnings=local
+        root, settings.environment, cwd, required=required, names=resolved.get("vars", {}), warnings=local_warnings
     )
     extras = values.pilot(settings)
     config = Config(
@@ -92,21 +92,21 @@ def _build(settings: ResolvedSettings, origin: Path | None, root: Path, variable
         main=values.main(settings, root),
         environment=settings.environment,
         compatibility_date=values.date(settings),
-        compatibility_flags=tuple(taken.get("compatibility_flags", ())),
+        compatibility_flags=tuple(resolved.get("compatibility_flags", ())),
         vars={**values.variables(settings), **variables},
         secrets=Hidden({name: variables.get(name, secret) for name, secret in secrets.items()}),
-        products={key: value for key, value in taken.items() if key in PRODUCTS and key != "vars"},
+        products={key: value for key, value in resolved.items() if key in PRODUCTS and key != "vars"},
         pilot=extras[PilotSettings],
         extras=extras,
         domains=values.domains(settings),
-        limits=taken.get("limits", {}),
-        dev=typed(settings.source, ("dev",), taken.get("dev", {}), DevSettings),
-        warnings=(*settings.warnings, *local),
-        local_warnings=tuple(local),
+        limits=resolved.get("limits", {}),
+        dev=typed(settings.source, ("dev",), resolved.get("dev", {}), DevSettings),
+        warnings=(*settings.warnings, *local_warnings),
+        local_warnings=tuple(local_warnings),
         source=settings.source,
         places=settings.places,
     )
-    values.distinct(settings, [*config.vars, *config.secrets])
+    values.check_distinct(settings, [*config.vars, *config.secrets])
     return _checked(config)
 
 

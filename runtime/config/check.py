@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from typing import Any, TypeVar
 
 import msgspec
@@ -14,7 +15,7 @@ from runtime.hints import close_to
 T = TypeVar("T")
 Path = tuple[str | int, ...]
 
-WORDS = {
+_TYPE_WORDS = {
     "array": "an array",
     "bool": "true or false",
     "date": "a TOML date",
@@ -28,7 +29,7 @@ WORDS = {
 }
 
 
-def typed(source: Source, path: Path, value: Any, kind: type[T]) -> T:
+def typed(source: Source, path: Path, value: object, kind: type[T]) -> T:
     """``value`` as a ``kind``, or a ``ConfigError`` that names the exact place under ``path``."""
     try:
         return msgspec.convert(value, kind, strict=True)
@@ -36,13 +37,13 @@ def typed(source: Source, path: Path, value: Any, kind: type[T]) -> T:
         raise _explain(source, path, value, kind, str(error)) from None
 
 
-def unknown(source: Source, path: Path, known: Any, field: str) -> ConfigError:
+def unknown(source: Source, path: Path, known: Collection[str], field: str) -> ConfigError:
     """A complaint about the setting ``field``, which is none of the ``known`` ones."""
     remedy = f"Known here: {', '.join(known)}" if known else ""
     return source.error(path, f"has no setting '{field}'{close_to(field, known)}", remedy)
 
 
-def _explain(source: Source, path: Path, value: Any, kind: Any, message: str) -> ConfigError:
+def _explain(source: Source, path: Path, value: object, kind: type, message: str) -> ConfigError:
     message, _, place = message.partition(" - at ")
     steps = [step or int(index) for step, index in re.findall(r"\.(\w+)|\[(\d+)\]", place)]
     found = _walk(value, steps)
@@ -56,17 +57,17 @@ def _explain(source: Source, path: Path, value: Any, kind: Any, message: str) ->
         if isinstance(path[-1], int):  # a plain item, not a [[table]]
             path = (*path[:-2], f"{path[-2]}[{path[-1]}]")
         return source.error(path, what, _quote(source, path, found) if "str" in wrong[1] else "")
-    message = re.sub(r"`(\w+)`", lambda match: WORDS.get(match[1], match[0]), message)
+    message = re.sub(r"`(\w+)`", lambda match: _TYPE_WORDS.get(match[1], match[0]), message)
     return source.error(path, f"must be {message.removeprefix('Expected ')}")
 
 
-def _missing(source: Source, path: Path, found: Any, field: str) -> ConfigError:
+def _missing(source: Source, path: Path, found: object, field: str) -> ConfigError:
     typo = next((key for key in found if close_to(key, [field])), None) if isinstance(found, dict) else None
     remedy = f"It says '{typo}': write '{field}'." if typo else source.line(field, "NAME")
     return source.error(path, f"has no '{field}'", remedy)
 
 
-def _quote(source: Source, path: Path, found: Any) -> str:
+def _quote(source: Source, path: Path, found: object) -> str:
     """For a value that only lacks its quotes, the line that has them."""
     if isinstance(found, (dict, list, str)) or not path or isinstance(path[-1], int):
         return ""
@@ -85,4 +86,4 @@ def _walk(value: Any, steps: list[str | int]) -> Any:
 
 def _words(kinds: str) -> str:
     named = [kind for kind in kinds.split(" | ") if kind != "null"] or ["null"]
-    return " or ".join(WORDS.get(kind, kind) for kind in named)
+    return " or ".join(_TYPE_WORDS.get(kind, kind) for kind in named)

@@ -22,12 +22,12 @@ _OPERATOR = re.compile(r":\+|\+|:-|-")
 def parse(text: str) -> tuple[dict[str, str], list[int]]:
     """(the values, the last of a name counts; the numbers of lines that are neither an assignment nor a comment)."""
     text = re.sub(r"\r\n?", "\n", text)
-    values, odd, end = dict[str, str](), list[int](), 0
+    values, malformed_lines, end = dict[str, str](), list[int](), 0
     for match in _LINE.finditer(text):
         values[match[1]] = _value(match[2] or "")
-        odd += _odd(text, end, match.start())
+        malformed_lines += _malformed_lines(text, end, match.start())
         end = match.end()
-    return values, [*odd, *_odd(text, end, len(text))]
+    return values, [*malformed_lines, *_malformed_lines(text, end, len(text))]
 
 
 def expand(values: Mapping[str, str], environment: Mapping[str, str]) -> dict[str, str]:
@@ -67,7 +67,7 @@ def _split(expression: str) -> tuple[str, str, str]:
     return (expression[: match.start()], match[0], expression[match.end() :]) if match else (expression, "", "")
 
 
-def _odd(text: str, start: int, end: int) -> Iterator[int]:
+def _malformed_lines(text: str, start: int, end: int) -> Iterator[int]:
     for number, line in enumerate(text[start:end].split("\n"), text.count("\n", 0, start) + 1):
         if line.strip() and not line.lstrip().startswith("#"):
             yield number

@@ -9,7 +9,7 @@ from bindings import PRODUCTS
 from bindings.base import names_in
 from bindings.unserved import UNSERVED
 from runtime.config.check import Path, typed
-from runtime.config.keys import MISSED, TOP_LEVEL, inherited, inside, own
+from runtime.config.keys import NOT_SERVED, TOP_LEVEL, inherited, keys_of, per_environment
 from runtime.config.source import Source
 from runtime.hints import close_to
 
@@ -35,16 +35,16 @@ class ResolvedSettings:
 def resolve(source: Source, raw: dict[str, Any], environment: str | None) -> ResolvedSettings:
     """Check every table that counts, then apply ``[env.<environment>]`` over the top level."""
     settings = ResolvedSettings(source, environment)
-    _check(settings, raw, (), {**own(), **inherited(), **TOP_LEVEL})
+    _check(settings, raw, (), {**per_environment(), **inherited(), **TOP_LEVEL})
     for key in raw:
         settings.take(raw, key, ())
     if environment is not None:
-        _enter(settings, raw, environment)
-    _unavailable(settings)
+        _enter_environment(settings, raw, environment)
+    _warn_of_unserved(settings)
     return settings
 
 
-def _enter(settings: ResolvedSettings, raw: dict[str, Any], name: str) -> None:
+def _enter_environment(settings: ResolvedSettings, raw: dict[str, Any], name: str) -> None:
     named = raw.get("env", {})
     place = ("env", name)
     if not named:  # Wrangler warns and goes on with the top level; so do we
@@ -53,35 +53,35 @@ def _enter(settings: ResolvedSettings, raw: dict[str, Any], name: str) -> None:
         what = f"there is no environment '{name}'{close_to(name, named)}"
         raise settings.source.error(("env",), what, f"Defined: {', '.join(named)}")
     else:
-        _check(settings, named[name], place, {**own(), **inherited()})
+        _check(settings, named[name], place, {**per_environment(), **inherited()})
         _override(settings, raw, named[name], place)
     if "name" in raw and settings.places["name"] == ("name",):
         settings.values["name"] = f"{raw['name']}-{name}"
 
 
 def _override(settings: ResolvedSettings, raw: dict[str, Any], table: dict[str, Any], place: Path) -> None:
-    for key in own():
+    for key in per_environment():
         settings.values.pop(key, None)
         if key in raw and key not in table:
             settings.warn(f"has no '{key}'; the top level's is not inherited", *place)
-    for key in {**own(), **inherited()}:
+    for key in {**per_environment(), **inherited()}:
         settings.take(table, key, place)
     if "pilot" in table:
         settings.values["pilot"] = {**raw.get("pilot", {}), **table["pilot"]}
-    lost = sorted(raw.get("vars", {}).keys() - table.get("vars", {}).keys()) if "vars" in table else []
-    if lost:
-        settings.warn(f"has no {', '.join(lost)}; the top level's vars are not inherited", *place, "vars")
+    not_inherited = sorted(raw.get("vars", {}).keys() - table.get("vars", {}).keys()) if "vars" in table else []
+    if not_inherited:
+        settings.warn(f"has no {', '.join(not_inherited)}; the top level's vars are not inherited", *place, "vars")
 
 
 def _check(settings: ResolvedSettings, table: dict[str, Any], place: Path, known: dict[str, Any]) -> None:
     for key, value in table.items():
         if key in known:
             typed(settings.source, (*place, key), value, known[key])
-            _warn_of_unknown(settings, value, (*place, key), inside(key) or value)
+            _warn_of_unknown(settings, value, (*place, key), keys_of(key) or value)
     _warn_of_unknown(settings, table, place, known)
 
 
-def _warn_of_unknown(settings: ResolvedSettings, table: Any, place: Path, known: Any) -> None:
+def _warn_of_unknown(settings: ResolvedSettings, table: object, place: Path, known: Any) -> None:
     for number, item in enumerate(table if isinstance(table, list) else ()):
         _warn_of_unknown(settings, item, (*place, number), item if known is table else known)
     for key in table if isinstance(table, dict) else ():
@@ -89,20 +89,20 @@ def _warn_of_unknown(settings: ResolvedSettings, table: Any, place: Path, known:
             settings.warn(f"unknown key '{key}' is ignored{close_to(key, known)}", *place)
 
 
-def _unavailable(settings: ResolvedSettings) -> None:
+def _warn_of_unserved(settings: ResolvedSettings) -> None:
     """Say what this file asks for that does not exist here: better now than as a puzzle in ``env``."""
     for key, value in settings.values.items():
         if key in PRODUCTS or not value:
             continue
-        if key in MISSED and _asks(key, value):
-            settings.warn(MISSED[key], *settings.places[key])
+        if key in NOT_SERVED and _is_used(key, value):
+            settings.warn(NOT_SERVED[key], *settings.places[key])
         elif key in UNSERVED and (names := names_in(value)):
             missing = ", ".join(f"env.{name}" for name in names)
             what = f"not available here yet ({UNSERVED[key].label}); {missing} will be missing"
             settings.warn(what, *settings.places[key])
 
 
-def _asks(key: str, value: Any) -> bool:
+def _is_used(key: str, value: Any) -> bool:
     """``[build]`` without a command and ``crons = []`` ask for nothing."""
-    wanted = {"build": "command", "triggers": "crons"}.get(key)
-    return bool(value.get(wanted)) if wanted else True
+    required = {"build": "command", "triggers": "crons"}.get(key)
+    return bool(value.get(required)) if required else True

@@ -46,7 +46,7 @@ class Rule(msgspec.Struct):
     globs: list[str]
 
 
-_OWN: dict[str, Any] = {  # in each environment afresh
+_PER_ENVIRONMENT: dict[str, Any] = {  # in each environment afresh
     "cloudchamber": Table,
     "connect": Tables,
     "containers": Tables,
@@ -114,14 +114,14 @@ TOP_LEVEL: dict[str, Any] = {  # refused in [env.NAME]
     "wasm_modules": dict[str, str],
 }
 
-_WHOLE: dict[str, tuple[str, ...]] = {  # tables of which every key is known; a product's say so themselves
+_KEYS_OF_TABLES: dict[str, tuple[str, ...]] = {  # tables of which every key is known; a product's say so themselves
     "dev": (
         "ip", "port", "inspector_ip", "inspector_port", "local_protocol", "upstream_protocol", "host",
         "enable_containers", "container_engine", "generate_types",
     ),
 }  # fmt: skip
 
-MISSED: dict[str, str] = {  # settings whose effect a person would miss; the others change nothing here
+NOT_SERVED: dict[str, str] = {  # settings whose effect a person would miss; the others change nothing here
     "assets": "static assets are not served here yet",
     "build": "the build command is not run here; run it yourself",
     "data_blobs": "data blobs are not available here",
@@ -132,21 +132,21 @@ MISSED: dict[str, str] = {  # settings whose effect a person would miss; the oth
 }
 
 
-def own() -> dict[str, Any]:
+def per_environment() -> dict[str, Any]:
     """The keys, with their types, that each environment has afresh: ``[env.NAME]`` does not take them over."""
-    taken = {product.key for product in products()}
-    rest = {key: shape for key, shape in _OWN.items() if key not in taken}
-    return rest | {product.key: product.shape for product in products() if not product.inherited}
+    product_keys = {product.key for product in products()}
+    others = {key: shape for key, shape in _PER_ENVIRONMENT.items() if key not in product_keys}
+    return others | {product.key: product.shape for product in products() if not product.inherited}
 
 
 def inherited() -> dict[str, Any]:
     """The keys that ``[env.NAME]`` takes over from the top level."""
-    taken = {product.key for product in products()}
-    rest = {key: shape for key, shape in _INHERITED.items() if key not in taken}
-    return rest | {product.key: product.shape for product in products() if product.inherited}
+    product_keys = {product.key for product in products()}
+    others = {key: shape for key, shape in _INHERITED.items() if key not in product_keys}
+    return others | {product.key: product.shape for product in products() if product.inherited}
 
 
-def inside(key: str) -> tuple[str, ...] | None:
+def keys_of(key: str) -> tuple[str, ...] | None:
     """Every key of the table ``key``; None where that is not known here."""
     shape = next((product.shape for product in products() if product.key == key), None)
-    return getattr(next(iter(get_args(shape)), shape), "__struct_encode_fields__", _WHOLE.get(key))
+    return getattr(next(iter(get_args(shape)), shape), "__struct_encode_fields__", _KEYS_OF_TABLES.get(key))

@@ -52,15 +52,15 @@ def read_secrets(
     dev_vars, env_files = candidates(root, environment)
     first = next((path for path in dev_vars if path.is_file()), None)
     if first is not None:
-        found = Hidden(_parse(first, cwd, warnings))
+        secrets = Hidden(_parse(first, cwd, warnings))
     else:
-        found = _from_env_files(env_files, cwd, required is not None, warnings)
+        secrets = _from_env_files(env_files, cwd, required is not None, warnings)
     if required is None:
-        return found
+        return secrets
     home = shown(dev_vars[-1], cwd)
-    missing = [name for name in required if name not in found]
+    missing = [name for name in required if name not in secrets]
     warnings += [f"secret {name} is required and missing; add it to {home}" for name in missing]
-    return Hidden({name: found[name] for name in (*required, *names) if name in found})
+    return Hidden({name: secrets[name] for name in (*required, *names) if name in secrets})
 
 
 def _from_env_files(files: Sequence[Path], cwd: Path, process: bool, warnings: list[str]) -> Hidden:
@@ -69,15 +69,15 @@ def _from_env_files(files: Sequence[Path], cwd: Path, process: bool, warnings: l
         return Hidden()
     process = process or os.environ.get("CLOUDFLARE_INCLUDE_PROCESS_ENV", "").lower() == "true"
     outer = dict(os.environ) if process else {}
-    found: dict[str, str] = {}
+    secrets: dict[str, str] = {}
     for path in files:
-        found.update(_parse(path, cwd, warnings) if path.is_file() else {})
-    return Hidden({**outer, **dotenv.expand(found, outer)})
+        secrets.update(_parse(path, cwd, warnings) if path.is_file() else {})
+    return Hidden({**outer, **dotenv.expand(secrets, outer)})
 
 
 def _parse(path: Path, cwd: Path, warnings: list[str]) -> dict[str, str]:
     name = shown(path, cwd)
-    values, odd = dotenv.parse(text_of(path, name))
+    values, malformed_lines = dotenv.parse(text_of(path, name))
     # never a line's text: it may hold a secret
-    warnings += [f"{name}, line {line}: not KEY=VALUE, ignored" for line in odd]
+    warnings += [f"{name}, line {line}: not KEY=VALUE, ignored" for line in malformed_lines]
     return values

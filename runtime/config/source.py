@@ -12,9 +12,9 @@ from typing import Any
 from runtime.errors import ConfigError
 from runtime.places import expanded
 
-NAMES = ("wrangler.json", "wrangler.jsonc", "wrangler.toml")  # Wrangler's own order
+FILE_NAMES = ("wrangler.json", "wrangler.jsonc", "wrangler.toml")  # Wrangler's own order
 
-EXAMPLE = """\
+_NO_FILE_REMEDY = """\
 Add a wrangler.toml:  main = "entry.py"
 Or name the script:   pilot dev entry.py"""
 
@@ -61,10 +61,12 @@ def find(path: Path | None, cwd: Path) -> Path:
             raise ConfigError("there is no such file", where=str(path))
         folders = [path]
     for folder in folders:
-        for name in NAMES:
+        for name in FILE_NAMES:
             if (folder / name).is_file():
                 return folder / name
-    raise ConfigError(f"no {', '.join(NAMES[:-1])} or {NAMES[-1]}", where=str(folders[0]), remedy=EXAMPLE)
+    raise ConfigError(
+        f"no {', '.join(FILE_NAMES[:-1])} or {FILE_NAMES[-1]}", where=str(folders[0]), remedy=_NO_FILE_REMEDY
+    )
 
 
 def read(path: Path, cwd: Path) -> tuple[Source, dict[str, Any]]:

@@ -16,13 +16,13 @@ from bindings.base import names_in
 from bindings.unserved import UNSERVED
 from runtime.config.check import typed, unknown
 from runtime.config.environment import ResolvedSettings
-from runtime.config.keys import TOP_LEVEL, inherited, own
+from runtime.config.keys import TOP_LEVEL, inherited, per_environment
 from runtime.config.model import Bytes, PilotSettings
 from runtime.config.source import Source
 from runtime.errors import ConfigError
 from runtime.hints import close_to
 
-UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
+_UNIT_BYTES = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 
 
 def name(settings: ResolvedSettings, root: Path) -> str:
@@ -56,8 +56,8 @@ def main(settings: ResolvedSettings, root: Path) -> Path:
 
 def _entry(settings: ResolvedSettings) -> str:
     """What to type for ``main``; where the file has it misspelt, so it says."""
-    strange = settings.values.keys() - own().keys() - inherited().keys() - TOP_LEVEL.keys()
-    typo = next((key for key in sorted(strange) if close_to(key, ["main"])), None)
+    unknown_keys = settings.values.keys() - per_environment().keys() - inherited().keys() - TOP_LEVEL.keys()
+    typo = next((key for key in sorted(unknown_keys) if close_to(key, ["main"])), None)
     return f"It says '{typo}': write 'main'." if typo else settings.source.line("main", "entry.py")
 
 
@@ -89,7 +89,7 @@ def variables(settings: ResolvedSettings) -> Mapping[str, Any]:
     return values
 
 
-def _json_value(source: Source, place: tuple[str | int, ...], value: Any) -> None:
+def _json_value(source: Source, place: tuple[str | int, ...], value: object) -> None:
     """TOML has values JSON has not; the worker must see on Cloudflare what it sees here."""
     if isinstance(value, dict):
         for key, item in value.items():
@@ -128,10 +128,10 @@ def _in_bytes(source: Source, place: tuple[str | int, ...], value: Any, kind: ty
     return limit
 
 
-def distinct(settings: ResolvedSettings, variables: Iterable[str]) -> None:
+def check_distinct(settings: ResolvedSettings, variables: Iterable[str]) -> None:
     """One name in ``env``, one meaning: Wrangler refuses two as well."""
     taken = dict.fromkeys(variables, "a variable")
-    for label, name in _bound(settings):
+    for label, name in _binding_names(settings):
         if name in taken:
             raise ConfigError(
                 f"'{name}' is both {taken[name]} and a {label} binding",
@@ -141,18 +141,18 @@ def distinct(settings: ResolvedSettings, variables: Iterable[str]) -> None:
         taken[name] = f"a {label} binding"
 
 
-def _bound(settings: ResolvedSettings) -> Iterator[tuple[str, str]]:
+def _binding_names(settings: ResolvedSettings) -> Iterator[tuple[str, str]]:
     """(what people call it, the name in ``env``) of every binding, variables aside."""
-    asked = {key: value for key, value in settings.values.items() if key != "vars"}
+    settings_of = {key: value for key, value in settings.values.items() if key != "vars"}
     for product in products():
-        yield from ((product.label, name) for name in product.names(asked.get(product.key)))
+        yield from ((product.label, name) for name in product.names(settings_of.get(product.key)))
     for key, (_, label) in UNSERVED.items():
-        yield from ((label, name) for name in names_in(asked.get(key)))
+        yield from ((label, name) for name in names_in(settings_of.get(key)))
 
 
 def size(text: str) -> int | None:
     """``"100MB"`` → 100_000_000, ``"1.5 GiB"`` → 1_610_612_736; None when it is no size."""
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*", text, re.IGNORECASE)
-    if match is None or match[2].upper() not in UNITS:
+    if match is None or match[2].upper() not in _UNIT_BYTES:
         return None
-    return int(float(match[1]) * UNITS[match[2].upper()])
+    return int(float(match[1]) * _UNIT_BYTES[match[2].upper()])

@@ -11,7 +11,7 @@ import msgspec
 
 from bindings import products
 from runtime.config import Config, PilotSettings
-from runtime.config.source import NAMES
+from runtime.config.source import FILE_NAMES
 from runtime.errors import UserError
 from runtime.files import MAX_FILES, VENDORED, Survey
 
@@ -47,7 +47,7 @@ def collect(config: Config) -> Tree:
 
 def _read_here(config: Config) -> Iterator[Path]:
     """Files that are for this command, not for the worker."""
-    yield from (config.root / name for name in (*NAMES, "pyproject.toml", "uv.lock"))
+    yield from (config.root / name for name in (*FILE_NAMES, "pyproject.toml", "uv.lock"))
     for product in products():
         yield from product.files(config)
     if config.path is not None:

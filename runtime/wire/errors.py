@@ -38,5 +38,5 @@ def describe(error: BaseException) -> tuple[str, str, dict[str, Any]]:
     return description
 
 
-def _clipped(value: Any) -> Any:
+def _clipped(value: object) -> object:
     return value[:MAX_TEXT] if isinstance(value, str) else value

@@ -181,7 +181,7 @@ class PullSource:
         return True
 
 
-async def _close(source: Any) -> None:
+async def _close(source: object) -> None:
     aclose = getattr(source, "aclose", None)
     if aclose is not None:
         await aclose()

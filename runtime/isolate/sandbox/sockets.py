@@ -11,7 +11,9 @@ from typing import Any, NoReturn
 
 import uvloop
 
-TOLD = "a worker on a host opens no network sockets, so this client cannot connect: use  from workers import fetch"
+_NO_SOCKETS = (
+    "a worker on a host opens no network sockets, so this client cannot connect: use  from workers import fetch"
+)
 _NAMES = ("getaddrinfo", "gethostbyname", "gethostbyname_ex", "gethostbyaddr", "getnameinfo")
 
 
@@ -23,20 +25,20 @@ def explain() -> None:
     _explain_connections()
 
 
-def _refuse(*_: Any, **__: Any) -> NoReturn:
-    raise PermissionError(errno.EPERM, TOLD)
+def _refuse(*_: object, **__: object) -> NoReturn:
+    raise PermissionError(errno.EPERM, _NO_SOCKETS)
 
 
-async def _refuse_soon(*_: Any, **__: Any) -> NoReturn:
+async def _refuse_async(*_: object, **__: object) -> NoReturn:
     _refuse()
 
 
 def _explain_sockets() -> None:
-    made = socket.socket.__init__
+    original_init = socket.socket.__init__
 
     def init(self: socket.socket, *args: Any, **named: Any) -> None:
         try:
-            made(self, *args, **named)
+            original_init(self, *args, **named)
         except PermissionError:
             _refuse()
 
@@ -44,16 +46,16 @@ def _explain_sockets() -> None:
 
 
 def _explain_connections() -> None:
-    connected = uvloop.Loop.create_connection
+    original_create_connection = uvloop.Loop.create_connection
 
     async def create_connection(self: Any, factory: Any, *args: Any, sock: Any = None, **named: Any) -> Any:
         if sock is None:
-            raise RuntimeError(TOLD)  # of an OSError, httpx says no more than "All connection attempts failed"
-        return await connected(self, factory, *args, sock=sock, **named)
+            raise RuntimeError(_NO_SOCKETS)  # of an OSError, httpx says no more than "All connection attempts failed"
+        return await original_create_connection(self, factory, *args, sock=sock, **named)
 
     loop: Any = uvloop.Loop
-    loop.create_connection, loop.getaddrinfo, loop.getnameinfo = create_connection, _refuse_soon, _refuse_soon
-    loop.sock_connect = loop.create_datagram_endpoint = _refuse_soon
+    loop.create_connection, loop.getaddrinfo, loop.getnameinfo = create_connection, _refuse_async, _refuse_async
+    loop.sock_connect = loop.create_datagram_endpoint = _refuse_async
 
 
-__all__ = ["TOLD", "explain"]
+__all__ = ["explain"]

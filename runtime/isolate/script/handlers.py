@@ -79,7 +79,7 @@ def _function_handler(module: ModuleType, name: str) -> FetchHandler:
     _check_parameters(function, Path(str(module.__file__)))
     count, blocking = _parameter_count(function), not _is_async(function)
 
-    async def handle(*event: Any) -> web.Response:
+    async def handle(*event: object) -> web.Response:
         return await _answer(function, event[:count], blocking)
 
     return handle
@@ -89,7 +89,7 @@ def _class_handler(cls: type[Any]) -> FetchHandler:
     bound = isinstance(inspect.getattr_static(cls, "fetch"), staticmethod | classmethod)
     count, blocking = _parameter_count(cls.fetch) - (not bound), not _is_async(cls.fetch)
 
-    async def handle(*event: Any) -> web.Response:
+    async def handle(*event: object) -> web.Response:
         _, env, ctx = event
         return await _answer(cls(ctx, env).fetch, event[:count], blocking)
 
