@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -164,6 +165,7 @@ async def test_a_stand_in_is_announced_once() -> None:
     assert service._observer.notes == [f"{INT8}: no weights for it here, echo stands in"]
 
 
+@pytest.mark.skipif(find_spec("vllm") is None, reason="vLLM is not installed, and its rows are refused")
 async def test_a_new_catalog_keeps_the_engines_in_use_and_those_to_preload(tmp_path: Path) -> None:
     service = serve(await echo())
     await service.run(INT8, {"prompt": "a"})
