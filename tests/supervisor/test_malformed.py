@@ -78,8 +78,10 @@ def check(response: httpx.Response, route: str) -> None:
         return
     assert response.headers["content-type"] == "application/json"
     body = response.json()
+    if route.startswith("/v1/"):
+        assert set(body["error"]) == {"message", "type", "param", "code"}
     if route.endswith("/responses"):
-        assert set(body["error"]) == {"code", "message"}
+        assert set(body) == {"error"}
     elif "internalCode" in body:
         assert isinstance(body["internalCode"], int)
         assert "proxy" in route
