@@ -37,7 +37,7 @@ class Database:
     def do(self, work: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
         """The result of ``work(connection)``, committed. Raises StoreError; whatever else it raises undoes it.
 
-        It is asked for at once, awaited or not; and done, even when whoever asked for it has left.
+        It is queued at once, awaited or not; and done, even when the caller was cancelled.
         """
         loop = asyncio.get_running_loop()
         if not self._closed:
@@ -47,7 +47,7 @@ class Database:
         return refused
 
     async def aclose(self) -> None:
-        """Finish what was asked for, and close the file."""
+        """Finish what is queued, and close the file."""
         self._closed = True
         await asyncio.get_running_loop().run_in_executor(self._thread, self._close)
         self._thread.shutdown(wait=False)

@@ -81,7 +81,7 @@ class AIService:
 
     def __init__(self, pool: Pool, catalog: Catalog, settings: ServiceSettings, observer: ProductObserver) -> None:
         self.pool, self.catalog, self.settings, self._observer = pool, catalog, settings, observer
-        self._served_models: dict[str, Served] = {}  # what has been asked for, by id
+        self._served_models: dict[str, Served] = {}  # by the id in a request
         self.adapters: Adapters = NoAdapters()
         self.markdown, self.meter = MarkdownConverter(), Meter()
         self.preloaded: list[EngineSpec] = []
@@ -160,7 +160,7 @@ class AIService:
     ) -> RunAnswer:
         """The answer of a task other than text generation."""
         stats = StreamStats(served.model.id)
-        client = partial(self.pool.get, served.spec)  # not before the inputs are found good: it starts a model
+        client = partial(self.pool.get, served.spec)  # called once the inputs are checked: it starts the engine
         try:
             task = registry.TaskRequest(
                 served.model, served.stand_in, client, request_id, stats, self._with_adapter, form

@@ -88,7 +88,7 @@ class ResponsesEncoder:
         return events
 
     def end(self, usage: Usage) -> bytes:
-        """Also where nothing was said: an answer has a message, if an empty one."""
+        """An answer without any item has an empty message."""
         opened = b"" if self._items else self._open(MessageItem)
         _mark_incomplete(self._items, self._finish_reason)
         whole = self._response(*_status(self._finish_reason), output=[item.done() for item in self._items], usage=usage)

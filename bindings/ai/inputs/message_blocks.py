@@ -1,4 +1,4 @@
-"""The blocks of a message: what is said, seen, called and returned, as messages of a chat."""
+"""The blocks of Anthropic's messages (text, image, document, tool_use, tool_result) as messages of a chat."""
 
 from __future__ import annotations
 

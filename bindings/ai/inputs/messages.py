@@ -1,7 +1,7 @@
 """A request of Anthropic's Messages API as a chat.
 
 What only steers Anthropic's own machines (``cache_control``, ``metadata``, ``service_tier``, fields of its betas) is
-read over; what would change the answer and is not served is refused, in Anthropic's words.
+ignored; what would change the answer and is not served is refused, in Anthropic's words.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ SAME_NAMES = ("temperature", "top_p", "top_k", "stream", "lora", "seed", "chat_t
 RENAMED = {"max_tokens": "max_tokens", "stop_sequences": "stop"}
 UNSERVED = ("mcp_servers", "container")
 TOOL_CHOICES: dict[str, str] = {"auto": "auto", "any": "required", "none": "none"}
-BILLING_HEADER = "x-anthropic-billing-header:"  # differs each time: before all else it would undo a cache of prefixes
+BILLING_HEADER = (
+    "x-anthropic-billing-header:"  # differs in each request: at the head of a prompt it defeats prefix caching
+)
 
 
 def as_chat(fields: Fields) -> Fields:
@@ -35,7 +37,7 @@ def as_chat(fields: Fields) -> Fields:
 
 
 def shows_thinking(fields: Fields) -> bool:
-    """Whether the answer is to show thoughts: they are asked for, as upstream."""
+    """Whether the answer has thinking blocks: only if the request enables them, as upstream."""
     thinking = fields.get("thinking")
     return isinstance(thinking, dict) and thinking.get("type") in ("enabled", "adaptive")
 

@@ -15,8 +15,8 @@ DYNAMIC_REFS = ("$dynamicRef", "$recursiveRef")  # references that are not looke
 ID_KEYWORDS = ("$id", "id")  # a schema inside another, to which ``#`` means itself
 
 
-class _TooMuch(Exception):
-    """More than can be told beforehand."""
+class _Unbounded(Exception):
+    """The number of visits cannot be bounded beforehand."""
 
 
 def is_bounded(schema: object, value: object) -> bool:
@@ -25,7 +25,7 @@ def is_bounded(schema: object, value: object) -> bool:
         walk = _Walk(schema)
         walk.visit(schema, ())
         return walk.nodes * walk.loops ** _depth(value) <= MAX_VISITS if walk.loops > 1 else True
-    except (_TooMuch, RecursionError):
+    except (_Unbounded, RecursionError):
         return False
 
 
@@ -37,7 +37,7 @@ class _Walk:
         """``path``: the references that were followed to come here."""
         self.nodes += 1
         if self.nodes > MAX_NODES:
-            raise _TooMuch
+            raise _Unbounded
         if isinstance(node, dict):
             self._follow(node, path)
             for name, inner in node.items():
@@ -50,7 +50,7 @@ class _Walk:
     def _follow(self, node: dict[str, Any], path: tuple[str, ...]) -> None:
         unresolved = DYNAMIC_REFS if node is self._root else (*DYNAMIC_REFS, *ID_KEYWORDS)
         if any(isinstance(node.get(name), str) for name in unresolved):
-            raise _TooMuch
+            raise _Unbounded
         ref = node.get("$ref")
         if not isinstance(ref, str):
             return
@@ -62,13 +62,13 @@ class _Walk:
     def _resolve(self, ref: str) -> object:
         """What a reference such as ``#/$defs/name`` points at; other kinds of references are not looked up."""
         if not ref.startswith("#/"):
-            raise _TooMuch
+            raise _Unbounded
         target = self._root
         for name in ref[2:].split("/"):
             name = name.replace("~1", "/").replace("~0", "~")
             target = target.get(name) if isinstance(target, dict) else None
         if target is None:
-            raise _TooMuch
+            raise _Unbounded
         return target
 
 

@@ -26,7 +26,7 @@ MAX_COMPLAINTS = 8  # in one answer: a body of a million bad messages is answere
 CLASSIC, CHAT, COMPLETION, RESPONSES = "classic", "chat", "completion", "responses"
 MESSAGES = "messages"  # Anthropic's
 TRANSCRIPT = "transcript"  # of a recording, as OpenAI has it
-OPENAI = "OpenAI's "  # before a form, of a route under /v1: OpenAI's habits too, where the service's are others
+OPENAI_ROUTE = "OpenAI's "  # before a form: a route under /v1 asks, whose defaults are OpenAI's, not the service's
 REQUIRED = {
     CLASSIC: ("prompt", "messages"),
     CHAT: ("messages",),
@@ -99,8 +99,8 @@ def text_generation(inputs: object, model: Model, form: str = "") -> TextRequest
         raise bad_input(checks.mismatch("/", inputs, "object"))
     body = {key: value for key, value in inputs.items() if value is not None}
     _drop_empty_input(body)
-    any_route, openai_route = bool(form), form.startswith(OPENAI)
-    form = form.removeprefix(OPENAI) or _form(body, model)
+    any_route, openai_route = bool(form), form.startswith(OPENAI_ROUTE)
+    form = form.removeprefix(OPENAI_ROUTE) or _form(body, model)
     fields = _chat_or_completion(body, model, form)
     _refuse_unserved(fields, form)
     if complaints := list(islice(_complaints(fields, model, form), MAX_COMPLAINTS)):
@@ -211,7 +211,7 @@ __all__ = [
     "CLASSIC",
     "COMPLETION",
     "MESSAGES",
-    "OPENAI",
+    "OPENAI_ROUTE",
     "RESPONSES",
     "TRANSCRIPT",
     "TextRequest",

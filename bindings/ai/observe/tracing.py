@@ -22,7 +22,7 @@ def generation(served: Served, request: Generate, request_id: str) -> Span:
     if parent is NO_SPAN:
         return NO_SPAN
     operation = "chat" if request.messages is not None else "text_completion"
-    return _begun(parent, operation, served, request_id, {
+    return _start_span(parent, operation, served, request_id, {
         "gen_ai.request.max_tokens": None if request.fill else request.max_tokens,
         "gen_ai.request.temperature": request.temperature,
         "gen_ai.request.top_p": request.top_p, "gen_ai.request.top_k": request.top_k,
@@ -40,10 +40,10 @@ def task(served: Served, request_id: str) -> Span:
     if parent is NO_SPAN:
         return NO_SPAN
     name = kind(served.model)
-    return _begun(parent, _OPERATIONS.get(name, name.lower().replace(" ", "_")), served, request_id, {})
+    return _start_span(parent, _OPERATIONS.get(name, name.lower().replace(" ", "_")), served, request_id, {})
 
 
-def _begun(parent: Span, operation: str, served: Served, request_id: str, more: dict[str, Any]) -> Span:
+def _start_span(parent: Span, operation: str, served: Served, request_id: str, more: dict[str, Any]) -> Span:
     return parent.child(f"{operation} {served.model.id}", "client", {
         "gen_ai.operation.name": operation, "gen_ai.provider.name": served.spec.engine,
         "gen_ai.request.model": served.model.id, "gen_ai.response.model": served.spec.model,

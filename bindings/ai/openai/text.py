@@ -20,7 +20,7 @@ from bindings.ai.http.auth import AI_ROOT, Auth, Handler
 from bindings.ai.http.header_auth import HeaderAuth
 from bindings.ai.http.model_request import ModelRequest
 from bindings.ai.http.responses import bare, failed, json_response
-from bindings.ai.inputs.text import CHAT, COMPLETION, OPENAI, RESPONSES
+from bindings.ai.inputs.text import CHAT, COMPLETION, OPENAI_ROUTE, RESPONSES
 from bindings.ai.openai.embeddings import embed
 from bindings.ai.service import AIService
 from bindings.base import Route
@@ -84,7 +84,11 @@ class OpenAIRest:
             call = await ModelRequest.read(request)
             self._require_text(call.model)
             answer = await self._service.run(
-                call.model, call.fields, call.options, request_id=request_id, form=form if of_account else OPENAI + form
+                call.model,
+                call.fields,
+                call.options,
+                request_id=request_id,
+                form=form if of_account else OPENAI_ROUTE + form,
             )
             return bare(answer)
         except AiError as error:

@@ -14,7 +14,7 @@ from bindings.ai.answers.answer import RunAnswer
 from bindings.ai.engine.protocol import Delta, EngineError, Extra
 from bindings.ai.error_table import CAPACITY
 from bindings.ai.errors import AiError
-from bindings.ai.inputs.text import CHAT, COMPLETION, OPENAI, RESPONSES
+from bindings.ai.inputs.text import CHAT, COMPLETION, OPENAI_ROUTE, RESPONSES
 from service_support import INT8, Scripted, read, serve
 
 NEWER = "@cf/openai/gpt-oss-20b"
@@ -207,9 +207,9 @@ async def test_a_chat_stream_as_the_service_has_it_but_for_what_clients_fail_on(
 async def test_a_stream_as_openai_has_it(form: str) -> None:
     """Usage is a chunk by itself, and only where it is asked for."""
     asked: dict[str, Any] = {"messages": None, "prompt": "Say"} if form == COMPLETION else {}
-    *_, last, done = await events(TEXT, OPENAI + form, **asked)
+    *_, last, done = await events(TEXT, OPENAI_ROUTE + form, **asked)
     assert (last["choices"][0]["finish_reason"], "usage" in last, done) == ("stop", False, "[DONE]")
-    *chunks, last, end, done = await events(TEXT, OPENAI + form, stream_options={"include_usage": True}, **asked)
+    *chunks, last, end, done = await events(TEXT, OPENAI_ROUTE + form, stream_options={"include_usage": True}, **asked)
     assert [chunk["usage"] for chunk in (*chunks, last)] == [None] * (len(chunks) + 1)
     assert (last["choices"][0]["finish_reason"], end["choices"]) == ("stop", [])
     assert (end["usage"]["total_tokens"], end["id"], done) == (7, last["id"], "[DONE]")
