@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 PRODUCTS: dict[str, str] = {
     "vars": "bindings.plain:Variables",
-    "ai": "bindings.ai.product:AI",
+    "ai": "bindings.ai.product:WorkersAI",
     "version_metadata": "bindings.version_metadata:VersionMetadata",
 }
 

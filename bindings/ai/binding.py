@@ -14,7 +14,7 @@ from typing import Any
 from bindings.ai.catalog.resolve import automatic_engine
 from bindings.ai.catalog.search import search_models
 from bindings.ai.errors import AiError, AIGatewayError, bad_input, no_such_model
-from bindings.ai.gateway import options as gateway_options
+from bindings.ai.gateway.options import encode_headers, merge_gateway
 from bindings.ai.methods.gateway import GatewayMethods
 from bindings.ai.methods.markdown import MarkdownMethods
 from bindings.ai.methods.result import CallResult, call_result
@@ -78,7 +78,7 @@ class AIBinding:
             raise no_such_model(repr(model)[:100])
         options = options if isinstance(options, dict) else {}
         if headers:
-            options = gateway_options.joined(options, gateway_options.encoded(headers))
+            options = merge_gateway(options, encode_headers(headers))
         _check_tags(options.get("tags"))
         return call_result(await self._service.run(model, inputs, options, request_id=request_id))
 

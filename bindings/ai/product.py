@@ -50,7 +50,7 @@ class AITable(msgspec.Struct, frozen=True):
     staging: bool | None = None
 
 
-class AI(Product):
+class WorkersAI(Product):
     """One ``AIService`` per supervisor, in ``context.shared["ai"]``; a configuration brings it a catalog."""
 
     key, label, shape = "ai", "Workers AI", AITable
@@ -183,7 +183,7 @@ def _settings(context: ProductContext, config: Config | None) -> ServiceSettings
     settings = config.settings(AISettings) if config else AISettings()
     padding, chosen = settings.padding, settings.openai_routes
     openai_routes = not context.on_host if chosen is None else chosen
-    whole_v1 = openai_routes and (chosen is not None or (config is not None and AI.key in config.products))
+    whole_v1 = openai_routes and (chosen is not None or (config is not None and WorkersAI.key in config.products))
     origins = cors.check(settings.cors, config.at("pilot", "cors")) if config else ()
     return ServiceSettings(
         engine=engine,
@@ -194,4 +194,4 @@ def _settings(context: ProductContext, config: Config | None) -> ServiceSettings
     )
 
 
-__all__ = ["AI", "AIBinding"]
+__all__ = ["AIBinding", "WorkersAI"]

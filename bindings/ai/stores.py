@@ -9,7 +9,7 @@ from bindings.ai.batch.queue import Batches
 from bindings.ai.batch.store import BatchStore
 from bindings.ai.finetunes.store import Finetunes
 from bindings.ai.gateway.gateway import Gateways
-from bindings.ai.gateway.options import settings as gateway_settings
+from bindings.ai.gateway.options import gateway_settings
 from bindings.ai.gateway.store import GatewayStore
 from bindings.ai.service import AIService
 from bindings.ai.settings import AISettings

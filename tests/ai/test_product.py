@@ -13,8 +13,7 @@ import msgspec
 import pytest
 
 from bindings.ai.http.auth import Auth
-from bindings.ai.product import AI as Workers
-from bindings.ai.product import AIBinding
+from bindings.ai.product import AIBinding, WorkersAI
 from bindings.ai.rest.run import RunRest
 from bindings.ai.worker.ai import AI, AIStream, InferenceUpstreamError, Result
 from bindings.ai.worker.ai import AiError as WorkersError
@@ -201,31 +200,31 @@ def written(tmp_path: Path, table: str, models: str = "") -> Config:
 
 async def test_the_product_from_configuration_to_answer(tmp_path: Path) -> None:
     context = lent(tmp_path, engine="echo")
-    await Workers.start(context)
+    await WorkersAI.start(context)
     try:
         models = "mine: {engine: echo, preload: true}"
         config = written(tmp_path, '[ai]\nbinding = "LLM"\nremote = true\n', models)
-        [bound] = Workers.parse(config, context)
+        [bound] = WorkersAI.parse(config, context)
         assert (bound.name, bound.describe()) == ("LLM", ("Workers AI", "engine: echo"))
         result = await AI(bound.name, Wire(bound)).run("mine", {"prompt": "hello there"})
         assert result == {"response": "hello there", "tool_calls": [], "usage": USAGE}
-        door = next(route for route in Workers.routes(context) if route.path.endswith("/ai/run"))
+        door = next(route for route in WorkersAI.routes(context) if route.path.endswith("/ai/run"))
         answered = await door.handler(post({"model": INT8, "prompt": "hi"}), account="a")
         assert answered.headers["cf-ai-stand-in"] == "echo"
         assert len(context.shared["ai"].pool.clients) == 1
     finally:
-        await Workers.stop(context)
+        await WorkersAI.stop(context)
     assert not context.shared
 
 
 async def test_without_the_key_there_is_no_binding_and_nothing_is_loaded(tmp_path: Path) -> None:
     context = lent(tmp_path, engine="llamacpp")
-    await Workers.start(context)
-    assert list(Workers.parse(written(tmp_path, ""), context)) == []
+    await WorkersAI.start(context)
+    assert list(WorkersAI.parse(written(tmp_path, ""), context)) == []
     assert context.shared["ai"].pool.clients == []
     described = AIBinding("AI", context.shared["ai"]).describe()
     assert described == ("Workers AI", "engine: llamacpp")
-    await Workers.stop(context)
+    await WorkersAI.stop(context)
 
 
 @pytest.mark.parametrize(
@@ -241,16 +240,16 @@ async def test_without_the_key_there_is_no_binding_and_nothing_is_loaded(tmp_pat
 )
 async def test_configuration_mistakes(tmp_path: Path, table: str, models: str, text: str) -> None:
     context = lent(tmp_path)
-    await Workers.start(context)
+    await WorkersAI.start(context)
     with pytest.raises(ConfigError) as caught:
-        Workers.parse(written(tmp_path, table, models), context)
+        WorkersAI.parse(written(tmp_path, table, models), context)
     assert text in str(caught.value)
-    await Workers.stop(context)
+    await WorkersAI.stop(context)
 
 
 async def test_an_engine_on_the_command_line_that_there_is_not(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"--engine: unknown engine 'ekho' \(did you mean 'echo'\?\)"):
-        await Workers.start(lent(tmp_path, engine="ekho"))
+        await WorkersAI.start(lent(tmp_path, engine="ekho"))
 
 
 @pytest.mark.parametrize(
@@ -264,7 +263,7 @@ async def test_an_engine_on_the_command_line_that_there_is_not(tmp_path: Path) -
 )
 async def test_padding_is_on_for_a_host(tmp_path: Path, on_host: bool, asked: str, padding: bool) -> None:
     context = replace(lent(tmp_path, engine="echo"), on_host=on_host)
-    await Workers.start(context)
-    Workers.parse(written(tmp_path, f"[ai]\nbinding = 'AI'\n[pilot]\n{asked}"), context)
+    await WorkersAI.start(context)
+    WorkersAI.parse(written(tmp_path, f"[ai]\nbinding = 'AI'\n[pilot]\n{asked}"), context)
     assert context.shared["ai"].settings.padding is padding
-    await Workers.stop(context)
+    await WorkersAI.stop(context)

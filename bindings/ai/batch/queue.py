@@ -23,8 +23,7 @@ from bindings.ai.answers.answer import RunAnswer, StreamStats
 from bindings.ai.batch.store import BatchStore, Outcome, Progress, QueuedRequest, QueueFull
 from bindings.ai.error_table import CAPACITY, TIMEOUT
 from bindings.ai.errors import AiError, bad_input, batch_lost, capacity, too_large
-from bindings.ai.gateway import options as gateway_options
-from bindings.ai.gateway.options import Retries
+from bindings.ai.gateway.options import Retries, parse_gateway
 from bindings.ai.inputs.checks import mismatch
 from bindings.sqlite import StoreError
 
@@ -90,7 +89,7 @@ class Batches:
         requests = _requests(inputs)
         stored = {name: value for name, value in options.items() if name != "queueRequest"}
         if stored.get("gateway"):
-            gateway_options.parse(stored["gateway"])
+            parse_gateway(stored["gateway"])
         id = str(uuid.uuid4())
         try:
             await self._store.add(id, model, stored, requests)

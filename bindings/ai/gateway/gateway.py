@@ -21,9 +21,8 @@ import msgspec
 from bindings.ai.answers.answer import RunAnswer, StreamStats, TokenStream
 from bindings.ai.answers.sse import DONE
 from bindings.ai.errors import AiError, rate_limited, timed_out
-from bindings.ai.gateway import options as gateway_options
 from bindings.ai.gateway.log import HEAD_BYTES, Log
-from bindings.ai.gateway.options import KEYED_TTL_S, GatewayOptions, GatewaySettings
+from bindings.ai.gateway.options import KEYED_TTL_S, GatewayOptions, GatewaySettings, parse_gateway
 from bindings.ai.gateway.rate import RateLimit
 from bindings.ai.gateway.store import CachedAnswer, CacheSlot, GatewayStore
 
@@ -56,7 +55,7 @@ class Gateways:
 
     async def run(self, call: GatewayCall, make: Make) -> RunAnswer:
         """The answer that ``make`` gives, or a cached one. Raises AiError, its ``headers`` naming the log."""
-        options = gateway_options.parse(call.options["gateway"])
+        options = parse_gateway(call.options["gateway"])
         settings = self._settings.get(options.id, GatewaySettings())
         log = Log(self.store, call.model, call.inputs, options, _collects(options, settings))
         try:

@@ -66,7 +66,7 @@ class GatewaySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rate_limiting_technique: Literal["fixed", "sliding"] = "fixed"
 
 
-def parse(value: object) -> GatewayOptions:
+def parse_gateway(value: object) -> GatewayOptions:
     """``options.gateway``. Raises AiError 5006."""
     try:
         return msgspec.convert(_without_nulls(value), GatewayOptions)
@@ -74,7 +74,7 @@ def parse(value: object) -> GatewayOptions:
         raise _refused(str(error)) from None
 
 
-def settings(config: Config) -> Mapping[str, GatewaySettings]:
+def gateway_settings(config: Config) -> Mapping[str, GatewaySettings]:
     """Every ``[pilot.gateways.NAME]``. Raises ConfigError."""
     gateways = {}
     for name, table in config.settings(AISettings).gateways.items():
@@ -86,15 +86,15 @@ def settings(config: Config) -> Mapping[str, GatewaySettings]:
     return gateways
 
 
-def joined(options: dict[str, Any], headers: Iterable[tuple[bytes, bytes]]) -> dict[str, Any]:
+def merge_gateway(options: dict[str, Any], headers: Iterable[tuple[bytes, bytes]]) -> dict[str, Any]:
     """The options of a ``run`` and what ``cf-aig-*`` headers say of the gateway; ``options.gateway`` overrides them."""
-    by_headers, by_options = from_headers(headers), options.get("gateway") or {}
+    by_headers, by_options = gateway_from_headers(headers), options.get("gateway") or {}
     if by_headers is None or not isinstance(by_options, dict):
         return options
     return {**options, "gateway": {**by_headers, **by_options}}
 
 
-def from_headers(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, Any] | None:
+def gateway_from_headers(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, Any] | None:
     """``options.gateway`` out of headers (lower-case names); None when there are none of a gateway's.
 
     ``cf-aig-authorization`` is the gateway's own lock, and there is none here: it is dropped unread.
@@ -113,8 +113,8 @@ def from_headers(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, Any] | Non
     return options
 
 
-def encoded(headers: Mapping[str, Any]) -> list[tuple[bytes, bytes]]:
-    """Headers of a worker's own making as ``from_headers`` reads them."""
+def encode_headers(headers: Mapping[str, Any]) -> list[tuple[bytes, bytes]]:
+    """Headers of a worker's own making as ``gateway_from_headers`` reads them."""
     return [(str(name).lower().encode(), str(value).encode("latin-1", "replace")) for name, value in headers.items()]
 
 
@@ -161,4 +161,13 @@ def _refused(what: str) -> AiError:
     return bad_input(f"options.gateway: {what}")
 
 
-__all__ = ["GatewayOptions", "GatewaySettings", "Retries", "encoded", "from_headers", "joined", "parse", "settings"]
+__all__ = [
+    "GatewayOptions",
+    "GatewaySettings",
+    "Retries",
+    "encode_headers",
+    "gateway_from_headers",
+    "gateway_settings",
+    "merge_gateway",
+    "parse_gateway",
+]

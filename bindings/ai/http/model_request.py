@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from bindings.ai.errors import bad_input
-from bindings.ai.gateway import options as gateway_options
+from bindings.ai.gateway.options import merge_gateway
 from bindings.ai.http.bodies import json_object
 from bindings.ai.inputs import checks
 from bindings.ai.inputs.checks import Fields
@@ -34,7 +34,7 @@ class ModelRequest(NamedTuple):
             )
         fields = {name: value for name, value in body.items() if name not in ("model", "options") and value is not None}
         options = options if isinstance(options, dict) else {}
-        return cls(model, fields, gateway_options.joined(options, request.headers.raw()))
+        return cls(model, fields, merge_gateway(options, request.headers.raw()))
 
 
 __all__ = ["ModelRequest"]

@@ -14,8 +14,8 @@ from urllib.parse import quote
 
 from bindings.ai.error_table import NOT_FOUND
 from bindings.ai.errors import AiError, bad_input
-from bindings.ai.gateway import options as gateway_options
 from bindings.ai.gateway.log import PROVIDER, parse_patch
+from bindings.ai.gateway.options import encode_headers, gateway_from_headers
 from bindings.ai.gateway.store import GatewayStore
 from bindings.ai.methods import providers
 from bindings.ai.methods.providers import COMPAT, ProviderAnswer
@@ -107,7 +107,7 @@ def _gateway_headers(headers: object) -> dict[str, Any]:
     """``options.gateway`` as ``cf-aig-*`` headers say it; the others, credentials among them, are not read."""
     if not isinstance(headers, Mapping):
         return {}
-    return gateway_options.from_headers(gateway_options.encoded(headers)) or {}
+    return gateway_from_headers(encode_headers(headers)) or {}
 
 
 def _result(answered: ProviderAnswer, step: int) -> CallResult | HostStream:

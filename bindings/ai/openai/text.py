@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 from bindings.ai.answers import anthropic_models, openai_errors
-from bindings.ai.catalog import items as catalog_items
+from bindings.ai.catalog.items import author, unix_time
 from bindings.ai.catalog.models import TEXT_GENERATION, Model
 from bindings.ai.errors import AiError, GatewayError, bad_input
 from bindings.ai.http.auth import AI_ROOT, Auth, Handler
@@ -141,8 +141,8 @@ def _refused_response(error: AiError, request_id: str, status: int) -> Response:
 
 
 def _model(model: Model) -> dict[str, Any]:
-    created = catalog_items.unix_time(model.created_at) or 0
-    return {"id": model.id, "object": "model", "created": created, "owned_by": catalog_items.author(model) or "local"}
+    created = unix_time(model.created_at) or 0
+    return {"id": model.id, "object": "model", "created": created, "owned_by": author(model) or "local"}
 
 
 __all__ = ["OpenAIRest", "refused", "refused_as_openai"]

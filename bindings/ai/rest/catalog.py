@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from bindings.ai import errors
-from bindings.ai.catalog import search as catalog_search
 from bindings.ai.catalog.resolve import Catalog
+from bindings.ai.catalog.search import authors, search_models, tasks
 from bindings.ai.http.auth import AI_ROOT, Auth, Handler
 from bindings.ai.http.responses import succeeded
 from bindings.ai.schemas import schemas
@@ -26,15 +26,15 @@ class CatalogRest:
         handlers: dict[str, Handler] = {
             "models/search": self.search,
             "models/schema": self.schema,
-            "tasks/search": self._list_route(catalog_search.tasks),
-            "authors/search": self._list_route(catalog_search.authors),
+            "tasks/search": self._list_route(tasks),
+            "authors/search": self._list_route(authors),
         }
         paths = [(f"{AI_ROOT}/{name}{slash}", handler) for name, handler in handlers.items() for slash in ("", "/")]
         return [route for path, handler in paths for route in self._auth.routes(path, GET=handler)]
 
     async def search(self, request: Request, request_id: str, account: str) -> Response:
         """The marketplace's format is read by some clients in ``data``, by others in ``result``."""
-        page = catalog_search.search_models(self._service.catalog, query(request))
+        page = search_models(self._service.catalog, query(request))
         if page.format:
             return succeeded(page.items, result_info=page.info, data=page.items)
         return succeeded(page.items, result_info=page.info)

@@ -17,9 +17,9 @@ import msgspec
 
 from bindings.ai import error_table, errors
 from bindings.ai.answers.answer import RunAnswer
-from bindings.ai.catalog import search as catalog_search
+from bindings.ai.catalog.search import search_models
 from bindings.ai.errors import AiError, bad_input
-from bindings.ai.gateway import options as gateway_options
+from bindings.ai.gateway.options import merge_gateway
 from bindings.ai.http.auth import AI_ROOT, Auth
 from bindings.ai.http.bodies import decode_json, json_object, read_body
 from bindings.ai.http.responses import bare, json_response, succeeded
@@ -75,7 +75,7 @@ class ProxyRest:
                 raise AiError(error_table.OLD_SDK, error_table.OLD_SDK.describe(version=repr(version[:20])))
             model = self._model(request)
             inputs, options = await self._inputs(request, url, model)
-            options = gateway_options.joined(options, request.headers.raw())
+            options = merge_gateway(options, request.headers.raw())
             answer = await self._service.run(model, inputs, options, request_id=request_id)
             return _response(answer, gzipped=version == GZIP_VERSION)
         except AiError as error:
@@ -109,7 +109,7 @@ class ProxyRest:
         return {**inputs, "audio" if is_speech else "image": content}
 
     async def _models(self, request: Request, request_id: str, url: URL) -> Response:
-        page = catalog_search.search_models(self._service.catalog, dict(url.search_params.items()))
+        page = search_models(self._service.catalog, dict(url.search_params.items()))
         return succeeded(page.items, result_info=page.info)
 
     async def _transform(self, request: Request, request_id: str, url: URL) -> Response:

@@ -6,7 +6,7 @@ from typing import Any
 
 from bindings.ai import errors
 from bindings.ai.answers.answer import RunAnswer
-from bindings.ai.gateway import options as gateway_options
+from bindings.ai.gateway.options import merge_gateway
 from bindings.ai.http.auth import AI_ROOT, ROOT, Auth
 from bindings.ai.http.bodies import json_object
 from bindings.ai.http.responses import succeeded
@@ -45,7 +45,7 @@ def _model_request(model: str, body: dict[str, Any] | bytes, request: Request) -
     options = dict(URL(request.url).search_params.items()) if "?" in request.url else {}
     if isinstance(body, dict) and isinstance(body.get("options"), dict):
         options |= body["options"]
-    options = gateway_options.joined(options, request.headers.raw())
+    options = merge_gateway(options, request.headers.raw())
     if model or isinstance(body, bytes):
         return model, body, options
     if not isinstance(body.get("model"), str):

@@ -19,8 +19,14 @@ from hypothesis import settings as tried
 from hypothesis import strategies as st
 
 from bindings.ai.errors import AiError
-from bindings.ai.gateway import options as gateway_options
-from bindings.ai.gateway.options import GatewayOptions, Retries, settings
+from bindings.ai.gateway.options import (
+    HEADER_OPTIONS,
+    GatewayOptions,
+    Retries,
+    gateway_from_headers,
+    gateway_settings,
+    parse_gateway,
+)
 from bindings.ai.gateway.rate import RateLimit
 from runtime.config import load
 from runtime.errors import ConfigError
@@ -390,7 +396,7 @@ async def test_a_newer_releases_file_is_left_alone(start: Start, tmp_path: Path)
 async def test_settings_that_cannot_be_meant(tmp_path: Path, table: str, words: str) -> None:
     write(tmp_path, WORKER, f'[ai]\nbinding = "AI"\n{table}\n')
     with pytest.raises(ConfigError) as caught:
-        settings(load(tmp_path / "wrangler.toml"))
+        gateway_settings(load(tmp_path / "wrangler.toml"))
     assert words in str(caught.value)
 
 
@@ -400,16 +406,16 @@ def nested(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 
 JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(), nested, max_leaves=5)
 FIELDS = st.sampled_from([*GatewayOptions.__struct_encode_fields__, "unknown"])
-HEADERS = st.sampled_from([*gateway_options.HEADER_OPTIONS, b"cf-aig-authorization", b"cf-aig-unknown"])
+HEADERS = st.sampled_from([*HEADER_OPTIONS, b"cf-aig-authorization", b"cf-aig-unknown"])
 
 
 @tried(deadline=None, database=None)
 @given(JSON | st.dictionaries(FIELDS, JSON), st.dictionaries(HEADERS, st.binary(max_size=40)))
 async def test_any_options_and_headers_are_taken_or_refused(value: Any, headers: dict[bytes, bytes]) -> None:
     with suppress(AiError):
-        assert re.fullmatch("[A-Za-z0-9_-]+", gateway_options.parse(value).id)
+        assert re.fullmatch("[A-Za-z0-9_-]+", parse_gateway(value).id)
     with suppress(AiError):
-        asked = gateway_options.from_headers(headers.items())
-        assert (asked is None) == (not headers)
-        if asked is not None:
-            gateway_options.parse(asked)
+        gateway = gateway_from_headers(headers.items())
+        assert (gateway is None) == (not headers)
+        if gateway is not None:
+            parse_gateway(gateway)
