@@ -15,10 +15,10 @@ def install(extra: str) -> str:
 
 def _here(extra: str) -> str:
     try:
-        told = json.loads(metadata.distribution("pilotlight").read_text("direct_url.json") or "{}")
+        origin = json.loads(metadata.distribution("pilotlight").read_text("direct_url.json") or "{}")
     except (metadata.PackageNotFoundError, ValueError):
-        told = {}
-    url, folder = told.get("url", ""), told.get("dir_info")
+        origin = {}
+    url, folder = origin.get("url", ""), origin.get("dir_info")
     if folder is None:
         return f"'pilotlight[{extra}]{f' @ {url}' if url else ''}'"
     return f"{'-e ' if folder.get('editable') else ''}'{unquote(urlsplit(url).path)}[{extra}]'"

@@ -74,8 +74,8 @@ def deploy(
     for name, content in sent.files.items():
         form.append(name, File([content], name, type=_type(name)))
     target = Host.chosen(host)
-    with show.progress(read.name) as told:
-        result = target.call("PUT", f"scripts/{read.name}", form=encode(form), sent=told)
+    with show.progress(read.name) as on_sent:
+        result = target.call("PUT", f"scripts/{read.name}", form=encode(form), sent=on_sent)
     origins = [{"hostname": domain} for domain in read.domains]
     target.call("PUT", f"scripts/{read.name}/domains/records", {"origins": origins})
     show.deployed(read.name, result, [*map(target.at, read.domains), f"{target.url}/_w/{read.name}/"])
@@ -170,8 +170,8 @@ def tail(
     """Watch the worker's requests, prints and exceptions as they happen."""
     from runtime.deploy.tail import follow
 
-    wanted = [name for outcome in outcomes for name in (("exception",) if outcome == "error" else (outcome,))]
-    filters: dict[str, Any] = {"outcome": wanted, "method": [name.upper() for name in methods], "query": search}
+    kinds = [name for outcome in outcomes for name in (("exception",) if outcome == "error" else (outcome,))]
+    filters: dict[str, Any] = {"outcome": kinds, "method": [name.upper() for name in methods], "query": search}
     chosen = [{name: value} for name, value in filters.items() if value]
     if sampling_rate is not None:
         chosen.append({"sampling_rate": sampling_rate})

@@ -33,16 +33,16 @@ def collect(config: Config) -> Tree:
     the command itself reads. Raises UserError."""
     base, read = config.main.parent, set(_read_here(config))
     survey = Survey(base, vendored=True)
-    found = {path: path.relative_to(base).as_posix() for path in survey.files if path not in read}
+    names = {path: path.relative_to(base).as_posix() for path in survey.files if path not in read}
     beside = config.root / VENDORED
     if config.root != base and not (base / VENDORED).is_dir():
-        found |= {path: path.relative_to(config.root).as_posix() for path in Survey(beside, vendored=True).files}
-    if len(found) > MAX_FILES:
+        names |= {path: path.relative_to(config.root).as_posix() for path in Survey(beside, vendored=True).files}
+    if len(names) > MAX_FILES:
         raise _too_much(base, f"{MAX_FILES} files")
     real = base.resolve()
-    linked = sorted(name for path, name in found.items() if not path.resolve().is_relative_to(real))
+    linked = sorted(name for path, name in names.items() if not path.resolve().is_relative_to(real))
     ignored = [path.relative_to(base).as_posix() + "/" * path.is_dir() for path in survey.ignored]
-    return Tree(_contents(found, base), ignored, [name for name in linked if not name.startswith(VENDORED)])
+    return Tree(_contents(names, base), ignored, [name for name in linked if not name.startswith(VENDORED)])
 
 
 def _read_here(config: Config) -> Iterator[Path]:
@@ -55,16 +55,16 @@ def _read_here(config: Config) -> Iterator[Path]:
 
 
 def _contents(names: Mapping[Path, str], base: Path) -> dict[str, bytes]:
-    found, size = dict[str, bytes](), 0
+    contents, size = dict[str, bytes](), 0
     for path, name in sorted(names.items()):
         try:
-            found[name] = path.read_bytes()
+            contents[name] = path.read_bytes()
         except OSError as error:
             raise UserError(f"cannot be read: {error.strerror}", where=str(path)) from None
-        size += len(found[name])
+        size += len(contents[name])
         if size > MAX_TREE_BYTES:
             raise _too_much(base, f"{MAX_TREE_BYTES // 10**6} MB of files")
-    return found
+    return contents
 
 
 def _too_much(base: Path, what: str) -> UserError:

@@ -188,14 +188,14 @@ class Fleet:
         failing = {arm.row.id for arm in rollout.arms}
         earlier = await asyncio.to_thread(self.registry.deployments, worker.name, 20)
         before = next((row for row in earlier if not failing & {id for id, _ in row.versions}), None)
-        told = f"{worker.name} version {worker.version}: {why}"
+        message = f"{worker.name} version {worker.version}: {why}"
         rows = [(self.registry.version(id), share) for id, share in before.versions] if before else []
         versions = [(row, share) for row, share in rows if row is not None]
         if not versions:
-            return self._observer.error(f"{told}; there is no earlier version to go back to")
+            return self._observer.error(f"{message}; there is no earlier version to go back to")
         if worker.rollout is rollout:
             await self.deploy(worker.name, versions, source="host", note=f"went back: {why}")
-            self._observer.error(f"{told}; version {worker.version} answers again")
+            self._observer.error(f"{message}; version {worker.version} answers again")
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -211,7 +211,7 @@ class Fleet:
         return [_report(worker, f"{prefix}{worker.name}/") for worker in self.workers.values()]
 
     async def aclose(self, drain: float) -> None:
-        self._retire_unused(list(self._open), wanted=set())
+        self._retire_unused(list(self._open), in_use=set())
         if self._retiring:
             _, late = await asyncio.wait(self._retiring, timeout=drain)
             for task in late:
@@ -236,11 +236,11 @@ class Fleet:
         worker.opened.set()
         self._retire_unused([arm.row.id for arm in old.arms] if old else [])
 
-    def _retire_unused(self, ids: Sequence[str], wanted: set[str] | None = None) -> None:
-        if wanted is None:
+    def _retire_unused(self, ids: Sequence[str], in_use: set[str] | None = None) -> None:
+        if in_use is None:
             rollouts = [worker.rollout for worker in self.workers.values() if worker.rollout]
-            wanted = {arm.row.id for rollout in rollouts for arm in rollout.arms}
-        for id in set(ids) - wanted:
+            in_use = {arm.row.id for rollout in rollouts for arm in rollout.arms}
+        for id in set(ids) - in_use:
             if (deployment := self._open.pop(id, None)) is not None:
                 self._spawn(deployment.retire())
 

@@ -69,8 +69,8 @@ class DevServer(Supervisor):
         super().__init__(sock, context, spawner, observer, tracer)
         parts = Parts(spawner, self.outbound, observer.worker_output, self._importing)
         self._announced, self._flag = False, options.drain
-        given = {name for name, flag in (("dev.ip", options.host), ("dev.port", options.port)) if flag is not None}
-        restart = Restart(config, given, observer.warn)
+        flags = {name for name, flag in (("dev.ip", options.host), ("dev.port", options.port)) if flag is not None}
+        restart = Restart(config, flags, observer.warn)
         self._deployments = Deployments(config, options.read, context, parts, observer, restart.look)
 
     @property

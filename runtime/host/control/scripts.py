@@ -114,10 +114,10 @@ async def versions(call: ControlCall, account: str, name: str) -> object:
 
 async def version(call: ControlCall, account: str, name: str, id: str) -> object:
     """``id`` may also be the number, or the beginning of an id that no other has."""
-    found = call.fleet.registry.called(name, id)
-    if len(found) > 1:
+    matches = call.fleet.registry.find_versions(name, id)
+    if len(matches) > 1:
         raise Refused(400, INVALID_SCRIPT, f"two versions or more of {name!r} begin with {id!r}; write more of it")
-    return shown(found[0] if found else _version(call, name, id))
+    return shown(matches[0] if matches else _version(call, name, id))
 
 
 async def settings(call: ControlCall, account: str, name: str) -> object:

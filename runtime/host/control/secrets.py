@@ -17,10 +17,10 @@ PATH = scripts.SCRIPT + "/secrets"
 
 
 async def list_(call: ControlCall, account: str, name: str) -> object:
-    row, kept = scripts.latest(call, name), call.fleet.registry.settings(name)
-    if kept is None:
+    row, settings = scripts.latest(call, name), call.fleet.registry.settings(name)
+    if settings is None:
         raise Refused(404, NO_SCRIPT, "This Worker does not exist on this host.")
-    names = row.secrets if row is not None else kept.get("secrets", {})
+    names = row.secrets if row is not None else settings.get("secrets", {})
     return [{"name": secret, "type": "secret_text"} for secret in sorted(names)]
 
 
@@ -53,12 +53,12 @@ async def bulk(call: ControlCall, account: str, name: str) -> object:
 async def change(call: ControlCall, name: str, texts: Mapping[str, str | None]) -> None:
     """Set these, and take those away that are None."""
     fleet, row = call.fleet, scripts.latest(call, name)
-    kept = fleet.registry.settings(name)
-    if kept is None:
+    settings = fleet.registry.settings(name)
+    if settings is None:
         raise Refused(404, NO_SCRIPT, "This Worker does not exist on this host.")
     new = {key: fleet.seal.close(name, key, text) for key, text in texts.items() if text is not None}
     if row is None:  # they wait for the first version
-        pending = {key: text for key, text in kept.get("secrets", {}).items() if key not in texts}
+        pending = {key: text for key, text in settings.get("secrets", {}).items() if key not in texts}
         await asyncio.to_thread(lambda: fleet.registry.change(name, secrets={**pending, **new}))
         return
     secrets = {**{key: text for key, text in row.secrets.items() if key not in texts}, **new}

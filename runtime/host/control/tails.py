@@ -22,8 +22,8 @@ def entries(tails: Tails, url: str) -> list[Entry]:
         if filters is not None and not (isinstance(filters, list) and all(isinstance(item, dict) for item in filters)):
             raise Refused(400, 10026, "'filters' must be a list of objects")
         id = await tails.open(name, filters or [])
-        asked = urlsplit(f"//{call.request.headers.get('host') or ''}").hostname or "127.0.0.1"
-        host = f"[{asked}]" if ":" in asked else asked
+        hostname = urlsplit(f"//{call.request.headers.get('host') or ''}").hostname or "127.0.0.1"
+        host = f"[{hostname}]" if ":" in hostname else hostname
         expires = datetime.datetime.now(datetime.UTC) + datetime.timedelta(hours=1)
         return {"id": id, "url": f"{scheme}://{host}:{tails.port}/tails/{id}", "expires_at": expires.isoformat()}
 

@@ -110,11 +110,11 @@ class Bundles:
                 raise
         return place
 
-    def sweep(self, wanted: set[str]) -> None:
+    def sweep(self, in_use: set[str]) -> None:
         """Remove the bundles that no version names any more; a new one may belong to an upload that is not over."""
         for folder in self._root.iterdir():
             old = folder.stat().st_mtime < time.time() - _UPLOAD_GRACE_S
-            if old and folder.name not in wanted and not folder.name.startswith("."):
+            if old and folder.name not in in_use and not folder.name.startswith("."):
                 shutil.rmtree(folder, ignore_errors=True)
 
 

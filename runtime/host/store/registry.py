@@ -94,13 +94,13 @@ class Registry:
     def version(self, id: str) -> VersionRow | None:
         return _one(VersionRow, self._read("SELECT row FROM version WHERE id=?", id))
 
-    def called(self, worker: str, wanted: str) -> list[VersionRow]:
+    def find_versions(self, worker: str, text: str) -> list[VersionRow]:
         """The worker's version of that number; where there is none, those whose id begins so, two at most. As with
         git, four characters are the least: nobody who means a number is to get an id that begins with it."""
-        number = int(wanted) if re.fullmatch(r"[0-9]{1,9}", wanted) else 0
+        number = int(text) if re.fullmatch(r"[0-9]{1,9}", text) else 0
         rows = self._read("SELECT row FROM version WHERE worker=? AND number=?", worker, number)
         query = "SELECT row FROM version WHERE worker=? AND substr(id, 1, max(?, 4))=? LIMIT 2"
-        return _all(VersionRow, rows or self._read(query, worker, len(wanted), wanted.lower()))
+        return _all(VersionRow, rows or self._read(query, worker, len(text), text.lower()))
 
     def versions(self, worker: str, limit: int = 100) -> list[VersionRow]:
         """The newest first."""

@@ -28,27 +28,31 @@ def scopes() -> tuple[Scope, ...]:
     return (*HOST_SCOPES, *(scope for product in products() for scope in product.scopes))
 
 
-def create(registry: Registry, name: str, wanted: Sequence[str] = ()) -> tuple[TokenRow, str]:
-    """(the row, the token itself, which nobody can show again). ``deploy`` includes ``read``; none ``wanted``: all."""
-    known = scopes()
-    for scope in wanted:
-        if scope not in known:
-            raise UserError(f"there is no scope {scope!r}", where="--scope", remedy=f"Use: {', '.join(known)}")
+def create(registry: Registry, name: str, requested: Sequence[str] = ()) -> tuple[TokenRow, str]:
+    """(the row, the token itself, which nobody can show again). ``deploy`` includes ``read``. Without scopes: all."""
+    available = scopes()
+    for scope in requested:
+        if scope not in available:
+            raise UserError(f"there is no scope {scope!r}", where="--scope", remedy=f"Use: {', '.join(available)}")
     token = TOKEN_PREFIX + secrets.token_urlsafe(32)
     row = TokenRow(
-        id=uuid.uuid4().hex[:12], name=name, hash=_hash(token), scopes=sorted(set(wanted or known)), created=now()
+        id=uuid.uuid4().hex[:12],
+        name=name,
+        hash=_hash(token),
+        scopes=sorted(set(requested or available)),
+        created=now(),
     )
     registry.add_token(row)
     return row, token
 
 
-def revoke(registry: Registry, wanted: str) -> TokenRow:
+def revoke(registry: Registry, name: str) -> TokenRow:
     """By id or by name. Raises UserError when none, or more than one, is called so."""
-    found = [row for row in registry.tokens() if wanted in (row.id, row.name) and row.revoked is None]
-    if len(found) != 1:
-        what = f"{len(found)} tokens are called {wanted!r}" if found else f"no valid token is called {wanted!r}"
+    matches = [row for row in registry.tokens() if name in (row.id, row.name) and row.revoked is None]
+    if len(matches) != 1:
+        what = f"{len(matches)} tokens are called {name!r}" if matches else f"no valid token is called {name!r}"
         raise UserError(what, remedy="pilot host token list")
-    row = msgspec.structs.replace(found[0], revoked=now())
+    row = msgspec.structs.replace(matches[0], revoked=now())
     registry.add_token(row)
     return row
 
@@ -66,11 +70,11 @@ class TokenAuth:
 
     def holder(self, token: str) -> TokenRow | None:
         """The valid token this is. Takes the same time whichever it is."""
-        wanted, found = _hash(token), None
+        digest, holder = _hash(token), None
         for row in self._registry.tokens():
-            if hmac.compare_digest(row.hash, wanted) and row.revoked is None:
-                found = row
-        return found
+            if hmac.compare_digest(row.hash, digest) and row.revoked is None:
+                holder = row
+        return holder
 
     def blocked(self, address: str) -> bool:
         """Too many wrong tokens came from there."""

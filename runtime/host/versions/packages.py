@@ -90,14 +90,16 @@ class Packages:
         )  # fmt: skip
         try:
             async with asyncio.timeout(_INSTALL_TIMEOUT_S):
-                _, told = await process.communicate()
+                _, output = await process.communicate()
         except TimeoutError:
             raise RequestError(400, f"installing the dependencies took more than {_INSTALL_TIMEOUT_S:g} s") from None
         finally:
             if process.returncode is None:
                 process.kill()
         if process.returncode:
-            raise RequestError(400, f"the dependencies cannot be installed\n{told.decode('utf-8', 'replace').strip()}")
+            raise RequestError(
+                400, f"the dependencies cannot be installed\n{output.decode('utf-8', 'replace').strip()}"
+            )
 
 
 def _digest(pins: Iterable[str]) -> str:

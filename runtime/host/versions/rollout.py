@@ -71,16 +71,16 @@ class Rollout:
         """The override's version where it is one of the two, else by the key's hash, else by chance."""
         if len(self.arms) == 1:
             return self.arms[0]
-        given = {
+        values = {
             name: value.decode("latin-1")
             for name, value in headers
             if name in (VERSION_KEY_HEADER, VERSION_OVERRIDES_HEADER)
         }
-        wanted = dict(_OVERRIDE.findall(given.get(VERSION_OVERRIDES_HEADER, ""))).get(worker)
+        version_id = dict(_OVERRIDE.findall(values.get(VERSION_OVERRIDES_HEADER, ""))).get(worker)
         for arm in self.arms:
-            if arm.row.id == wanted:
+            if arm.row.id == version_id:
                 return arm
-        return self._at(_place(given[VERSION_KEY_HEADER]) if VERSION_KEY_HEADER in given else random.random() * 100)
+        return self._at(_place(values[VERSION_KEY_HEADER]) if VERSION_KEY_HEADER in values else random.random() * 100)
 
     def _at(self, place: float) -> Arm:
         for arm in self.arms:

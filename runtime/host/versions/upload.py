@@ -106,15 +106,15 @@ def config_of(row: VersionRow, folder: Path, open_secret: Callable[[str, str], s
 
 def limits_of(row: VersionRow, most: Limits | None) -> Limits | None:
     """What the version asks for (``[limits]`` of its configuration), at most the host's. Raises RequestError."""
-    asked = row.metadata.get("limits") or {}
-    if most is None or not asked:
+    requested = row.metadata.get("limits") or {}
+    if most is None or not requested:
         return most
     try:
-        wanted = msgspec.convert(asked, Limits, strict=False)
+        limits = msgspec.convert(requested, Limits, strict=False)
     except msgspec.ValidationError as error:
         raise RequestError(400, f"[limits]: {error}") from None
-    named = [name for name in Limits.__struct_fields__ if name in asked]
-    return msgspec.structs.replace(most, **{name: min(getattr(wanted, name), getattr(most, name)) for name in named})
+    named = [name for name in Limits.__struct_fields__ if name in requested]
+    return msgspec.structs.replace(most, **{name: min(getattr(limits, name), getattr(most, name)) for name in named})
 
 
 def _metadata(form: FormData) -> dict[str, Any]:

@@ -29,9 +29,9 @@ class App:
             return
         if self._prefixes and scope["path"].startswith(self._prefixes):
             for matcher, route in self._routes:
-                match, found = matcher.matches(cast(dict[str, Any], scope))
+                match, child_scope = matcher.matches(cast(dict[str, Any], scope))
                 if match is Match.FULL and route.when():
-                    return await self._serve(route, found["path_params"], scope, receive, send)
+                    return await self._serve(route, child_scope["path_params"], scope, receive, send)
         await self._dispatch(scope, receive, send)
 
     async def _serve(self, route: Route, params: dict[str, Any], scope: Scope, receive: Receive, send: Send) -> None:

@@ -30,16 +30,16 @@ Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
-class Chunks(Protocol):
+class BodyStream(Protocol):
     """A body as it comes. Whoever has it closes it."""
 
-    def __aiter__(self) -> Chunks: ...
+    def __aiter__(self) -> BodyStream: ...
 
     async def __anext__(self) -> bytes: ...
 
     async def aclose(self) -> None: ...
 
 
-Body = bytes | Chunks | None
+Body = bytes | BodyStream | None
 
-__all__ = ["Application", "Body", "Chunks", "Headers", "Message", "Receive", "Scope", "Send"]
+__all__ = ["Application", "Body", "BodyStream", "Headers", "Message", "Receive", "Scope", "Send"]

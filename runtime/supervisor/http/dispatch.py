@@ -25,8 +25,8 @@ _PROBE = pages.PROBE_HEADER.encode()
 _MIN_TOKENS_FOR_SPEED = 5  # tokens below which a speed means nothing
 
 
-class Version(Protocol):
-    """What answers one request."""
+class Fetcher(Protocol):
+    """A version of a worker, as a request sees it."""
 
     async def fetch(self, exchange: Exchange) -> None: ...
 
@@ -45,7 +45,7 @@ class Versions(Protocol):
     @property
     def body_limit(self) -> int: ...
 
-    async def current(self, headers: Headers) -> Version:
+    async def current(self, headers: Headers) -> Fetcher:
         """The version for a request with these headers. Raises ``UserError`` when there is none."""
 
 
@@ -196,8 +196,8 @@ def _in_public(error: UserError) -> tuple[int, str]:
     return 500, "Error 1101: the worker threw an exception."
 
 
-def _header(exchange: Exchange, wanted: bytes) -> str:
-    return next((value.decode("latin-1") for name, value in exchange.scope["headers"] if name == wanted), "")
+def _header(exchange: Exchange, header: bytes) -> str:
+    return next((value.decode("latin-1") for name, value in exchange.scope["headers"] if name == header), "")
 
 
 def _is_browser(exchange: Exchange) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 
 from runtime.errors import RequestError
 from runtime.supervisor.http import protocol
-from runtime.supervisor.http.asgi import Body, Chunks, Headers, Receive, Scope, Send
+from runtime.supervisor.http.asgi import Body, BodyStream, Headers, Receive, Scope, Send
 from runtime.supervisor.http.heads import BODYLESS_STATUSES, head
 from runtime.tracing import NO_SPAN
 from runtime.wire import Channel, sink_of
@@ -125,7 +125,7 @@ class Exchange:
         await self._start(status, headers)
         await self._send({"type": "http.response.body", "body": body})
 
-    async def _pump(self, source: Chunks) -> None:
+    async def _pump(self, source: BodyStream) -> None:
         """The loop: a chunk leaves the socket when it comes, and waits when the client is slow."""
         send, write = self._send, None
         async for chunk in source:
@@ -139,7 +139,7 @@ class Exchange:
                 write = self._attach_sink(source)
         await send({"type": "http.response.body", "body": b""})
 
-    def _attach_sink(self, source: Chunks) -> Callable[[bytes], bool] | None:
+    def _attach_sink(self, source: BodyStream) -> Callable[[bytes], bool] | None:
         """What writes a chunk at once. A source that can write for itself while this task waits need not wake it for
         every chunk."""
         attach_sink, write = sink_of(source), protocol.chunk_writer(self._send)

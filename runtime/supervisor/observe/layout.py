@@ -100,11 +100,11 @@ class Column:
     def __init__(self) -> None:
         self._widest = PATH
 
-    def room(self, width: int, path: str, told: int) -> int:
+    def room(self, width: int, path: str, facts_width: int) -> int:
         """For this path, beside facts of ``told`` characters, which take the padding's place rather than wrap."""
         if len(path) <= width - METHOD - MS - 14 - 20:
             self._widest = max(self._widest, len(path))
-        return max(min(self._widest, width - METHOD - MS - 14 - max(told, 20)), 1)
+        return max(min(self._widest, width - METHOD - MS - 14 - max(facts_width, 20)), 1)
 
 
 def status_colour(status: int) -> str:

@@ -33,7 +33,7 @@ class TerminalObserver(Observer):
         self._throttle = Throttle(step=0.25, every_s=15.0)
         self._column = layout.Column()
         self._importing = False
-        self._told: tuple[str, float] = ("", 0.0)  # the last script error, and when
+        self._last_error: tuple[str, float] = ("", 0.0)  # the last script error, and when
 
     # --- what happened ---
 
@@ -129,10 +129,10 @@ class TerminalObserver(Observer):
 
     def script_error(self, err: ScriptError, worker: str | None = None) -> None:
         """A browser asks for its icon right after the page: the same error need not be read twice."""
-        said, at, now = *self._told, monotonic()
-        if said == f"{err}{err.trace}" and now - at < 1:
+        previous, at, now = *self._last_error, monotonic()
+        if previous == f"{err}{err.trace}" and now - at < 1:
             return
-        self._told = (f"{err}{err.trace}", now)
+        self._last_error = (f"{err}{err.trace}", now)
         self.error(str(err), worker)
         if err.trace:
             self._write("", layout.clean_lines(err.trace.rstrip("\n")), "")

@@ -13,14 +13,14 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from runtime.supervisor.outbound.bodies import Chunks, Upload, close, payload
+from runtime.supervisor.outbound.bodies import ResponseBody, StreamedBody, close, payload
 from runtime.supervisor.outbound.errors import FetchError, cause_of
 from runtime.supervisor.outbound.rules import REDIRECTS, Ask, RawHeaders, end_to_end, parse, redirected, sendable
 
 if TYPE_CHECKING:
     import aiohttp
 
-__all__ = ["Allow", "Chunks", "FetchError", "Outbound", "OutboundAnswer"]
+__all__ = ["Allow", "FetchError", "Outbound", "OutboundAnswer", "ResponseBody"]
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Allow = Callable[[Address], bool]
@@ -35,7 +35,7 @@ class OutboundAnswer:
     headers: RawHeaders
     url: str  # after redirects, without fragment
     redirected: bool
-    chunks: Chunks
+    chunks: ResponseBody
 
 
 class Outbound:
@@ -64,7 +64,7 @@ class Outbound:
         ``timeout``: seconds until then, over all redirects. Raises ``FetchError``. A ``body`` that streams
         is closed in any case, at the latest with the answer.
         """
-        upload = body if body is None or isinstance(body, bytes) else Upload(body)
+        upload = body if body is None or isinstance(body, bytes) else StreamedBody(body)
         try:
             ask = Ask(method, parse(url), sendable(headers), upload)
             return await self._within(timeout, ask, redirect)
@@ -138,7 +138,7 @@ class Outbound:
 
 def _let_go(ask: Ask, response: aiohttp.ClientResponse) -> None:
     """Back into the pool, unless something is still being sent."""
-    if isinstance(ask.body, Upload):
+    if isinstance(ask.body, StreamedBody):
         response.close()
     else:
         response.release()
@@ -147,8 +147,8 @@ def _let_go(ask: Ask, response: aiohttp.ClientResponse) -> None:
 def _location(response: aiohttp.ClientResponse) -> str | None:
     if response.status not in REDIRECTS:
         return None
-    found = (value for name, value in response.raw_headers if name.lower() == b"location")
-    value = next(found, None)
+    locations = (value for name, value in response.raw_headers if name.lower() == b"location")
+    value = next(locations, None)
     return None if value is None else value.decode("utf-8", "replace")
 
 
@@ -159,7 +159,7 @@ def _answer(ask: Ask, response: aiohttp.ClientResponse) -> OutboundAnswer:
         end_to_end((name.lower(), value) for name, value in response.raw_headers),
         ask.url.href,
         ask.hops > 0,
-        Chunks(response, ask.host, ask.body),
+        ResponseBody(response, ask.host, ask.body),
     )
 
 
@@ -171,7 +171,7 @@ def _as_text(ask: Ask) -> Any:
     from multidict import CIMultiDict
 
     headers = CIMultiDict((_text(name), _text(value)) for name, value in ask.headers)
-    if not isinstance(ask.body, Upload):
+    if not isinstance(ask.body, StreamedBody):
         headers.popall("content-length", None)
     if isinstance(ask.body, bytes):
         headers["content-length"] = str(len(ask.body))

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 _CHUNK_BYTES = 64 * 1024
 
 
-class Chunks:
+class ResponseBody:
     """The body of an answer, as it comes. ``aclose`` closes the connection at once, unless all was read."""
 
     def __init__(self, response: aiohttp.ClientResponse, host: str, upload: Any) -> None:
@@ -22,7 +22,7 @@ class Chunks:
         self._response, self._host, self._upload = response, host, upload
         self._read, self._breaks = response.content.readany, (aiohttp.ClientError, OSError)
 
-    def __aiter__(self) -> Chunks:
+    def __aiter__(self) -> ResponseBody:
         return self
 
     async def __anext__(self) -> bytes:
@@ -41,7 +41,7 @@ class Chunks:
         await close(self._upload)
 
 
-class Upload:
+class StreamedBody:
     """A streamed body on its way out. Closing it closes the source, whether it was started, is being read or
     waits for a slow peer."""
 
@@ -66,7 +66,7 @@ class Upload:
         await close(self._source)  # for one that never started
 
 
-def payload(body: bytes | Upload | None) -> Any:
+def payload(body: bytes | StreamedBody | None) -> Any:
     return _pieces(body) if isinstance(body, bytes) and len(body) > _CHUNK_BYTES else body
 
 

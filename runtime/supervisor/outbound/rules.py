@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from ada_url import URL
 
-from runtime.supervisor.outbound.bodies import Upload
+from runtime.supervisor.outbound.bodies import StreamedBody
 from runtime.supervisor.outbound.errors import FetchError
 
 RawHeaders = list[tuple[bytes, bytes]]
@@ -36,7 +36,7 @@ class Ask:
     method: str
     url: URL
     headers: RawHeaders
-    body: bytes | Upload | None
+    body: bytes | StreamedBody | None
     hops: int = 0
 
     @property
@@ -62,7 +62,7 @@ def redirected(ask: Ask, status: int, location: str) -> Ask:
     url = parse(location, ask.url.href)
     if ask.hops == MAX_REDIRECTS:
         raise FetchError(ask.host, f"more than {MAX_REDIRECTS} redirects")
-    if status != 303 and isinstance(ask.body, Upload):
+    if status != 303 and isinstance(ask.body, StreamedBody):
         cause = f"it redirects ({status}), and a streamed body cannot be sent twice; send bytes instead"
         raise FetchError(ask.host, cause)
     drop = set() if url.origin == ask.url.origin else set(_OF_THE_ORIGIN)

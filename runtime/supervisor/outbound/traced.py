@@ -40,9 +40,9 @@ def _address(url: str) -> Mapping[str, Any]:
 
 def _continued(headers: RawHeaders, ours: Mapping[str, str]) -> RawHeaders:
     """A worker that passes its client's headers on continues that trace, which is ours; one with its own is left it."""
-    given = next((value for name, value in headers if name.lower() == b"traceparent"), None)
-    wanted = ours.get("traceparent", "").encode()
-    if given is not None and given.split(b"-")[1:2] != wanted.split(b"-")[1:2]:
+    theirs = next((value for name, value in headers if name.lower() == b"traceparent"), None)
+    own = ours.get("traceparent", "").encode()
+    if theirs is not None and theirs.split(b"-")[1:2] != own.split(b"-")[1:2]:
         return headers
     names = {name.encode() for name in ours}
     kept = [(name, value) for name, value in headers if name.lower() not in names]

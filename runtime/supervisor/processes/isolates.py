@@ -41,8 +41,8 @@ def _environment() -> dict[str, str]:
 
 def _clean_environment() -> dict[str, str]:
     """Where Python is found, and in which language; no more."""
-    kept = re.compile(r"PATH|LANG|LC_\w+|TZ|PYTHON(HASHSEED|UTF8|WARNINGS)")
-    return {name: value for name, value in os.environ.items() if kept.fullmatch(name)}
+    allowed = re.compile(r"PATH|LANG|LC_\w+|TZ|PYTHON(HASHSEED|UTF8|WARNINGS)")
+    return {name: value for name, value in os.environ.items() if allowed.fullmatch(name)}
 
 
 class _PopenChild:

@@ -16,18 +16,18 @@ def at_start() -> list[str]:
 
 
 class Restart:
-    """Says of each such change, once, that it waits for a restart. ``given``: settings that a flag decides anyway."""
+    """Says of each such change, once, that it waits for a restart. ``overridden``: settings that a flag decides."""
 
-    def __init__(self, started: Config, given: Collection[str], say: Callable[[str], None]) -> None:
-        self._started, self._say = started, say
-        self._names = [name for name in at_start() if name not in given]
-        self._told: set[str] = set()
+    def __init__(self, started: Config, overridden: Collection[str], warn: Callable[[str], None]) -> None:
+        self._started, self._warn = started, warn
+        self._names = [name for name in at_start() if name not in overridden]
+        self._reported: set[str] = set()
 
     def look(self, now: Config) -> None:
         waiting = {name for name in self._names if _value(now, name) != _value(self._started, name)}
-        for name in sorted(waiting - self._told):
-            self._say(f"{now.at(*name.split('.'))}: changed, and counts once pilot dev is restarted")
-        self._told = waiting
+        for name in sorted(waiting - self._reported):
+            self._warn(f"{now.at(*name.split('.'))}: changed, and counts once pilot dev is restarted")
+        self._reported = waiting
 
 
 def _value(config: Config, name: str) -> object:

@@ -90,8 +90,8 @@ def _is_loopback(url: str) -> bool:
 
 
 def _brings(request: Request, token: str) -> bool:
-    scheme, _, given = (request.headers.get("authorization") or "").partition(" ")
-    return scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode("latin-1"), os.fsencode(token))
+    scheme, _, credentials = (request.headers.get("authorization") or "").partition(" ")
+    return scheme.lower() == "bearer" and hmac.compare_digest(credentials.strip().encode("latin-1"), os.fsencode(token))
 
 
 __all__ = ["PATH", "Metrics", "Requests", "metrics_routes"]

@@ -82,8 +82,8 @@ class OpenTelemetry:
     def begin(self, name: str, kind: Kind, attributes: Mapping[str, Any], context: Any) -> Span:
         from opentelemetry.trace import SpanKind
 
-        known = {key: value for key, value in attributes.items() if value is not None}
-        return _Span(self, self._tracer.start_span(name, context, SpanKind[kind.upper()], known))
+        present = {key: value for key, value in attributes.items() if value is not None}
+        return _Span(self, self._tracer.start_span(name, context, SpanKind[kind.upper()], present))
 
     def headers(self, context: Any) -> dict[str, str]:
         carrier: dict[str, str] = {}
