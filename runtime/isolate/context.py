@@ -8,9 +8,11 @@ import sys
 import threading
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from runtime.isolate.script.errors import report
+
+T = TypeVar("T")
 
 
 class Tasks:
@@ -103,7 +105,7 @@ class Context:
     passThroughOnException = pass_through_on_exception
 
 
-async def _contained(work: Awaitable[Any]) -> Any:
+async def _contained(work: Awaitable[T]) -> T:
     """A task that exits must not take the process with it."""
     try:
         return await work

@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from typing import Any, Required, TypedDict
+from typing import Any
 
 import msgspec
 import uvloop
@@ -25,6 +25,7 @@ from runtime.errors import ScriptError
 from runtime.isolate import env as environment
 from runtime.isolate import stack
 from runtime.isolate.bodies import ScriptStream, chunks, split
+from runtime.isolate.boot import Boot
 from runtime.isolate.context import Context, Tasks
 from runtime.isolate.edge import Edge
 from runtime.isolate.meter import CpuExceeded, Metered
@@ -39,18 +40,6 @@ from runtime.wire import Channel, RemoteError
 # ``supervisor.http.exchange``: it would hold the request up while it comes.)
 WORKER_INLINE_BYTES = 1024 * 1024
 _EXIT_GRACE_S = 2.0  # from the supervisor's end to this process's
-
-
-class Boot(TypedDict, total=False):
-    """What the supervisor tells an isolate, once. ``wait_until``: seconds; ``cpu_ms``: None, or left out: no limit."""
-
-    root: Required[str]
-    main: Required[str]
-    packages: Required[list[str]]
-    bindings: Required[list[list[Any]]]
-    wait_until: Required[float]
-    confined: bool
-    cpu_ms: int | None
 
 
 Chunks = AsyncIterator[bytes | str]

@@ -10,7 +10,7 @@ the first request of an isolate and ends when its version is retired; an isolate
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import unquote
 
@@ -20,14 +20,16 @@ from runtime.web.response import NULL_BODY_STATUSES
 from runtime.web.scope import current_ctx, current_root
 
 Message = MutableMapping[str, Any]
-App = Callable[[Any, Any, Any], Awaitable[None]]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Message, Receive, Send], Awaitable[None]]
 
-_AHEAD = 16  # chunks the application may be ahead of the client
-_VERSION = {"version": "3.0", "spec_version": "2.4"}
+_MAX_CHUNKS_AHEAD = 16  # the application may be ahead of the client
+_ASGI_VERSION = {"version": "3.0", "spec_version": "2.4"}
 _lifespans: dict[App, asyncio.Task[dict[str, Any]]] = {}
 
 
-async def fetch(app: App, request: Request, env: Any, ctx: Any = None) -> Response:
+async def fetch(app: App, request: Request, env: object, ctx: Any = None) -> Response:
     """The application's response to ``request``. What it raises before it answers is raised here.
 
     Its background tasks go on after the response, under ``ctx.wait_until``. A client that leaves cancels it.
@@ -44,17 +46,17 @@ async def fetch(app: App, request: Request, env: Any, ctx: Any = None) -> Respon
     return _response(start, exchange)
 
 
-async def websocket(*args: Any) -> Response:
+async def websocket(*args: object) -> Response:
     """WebSockets are not supported here."""
     raise NotImplementedError("asgi.websocket: WebSockets are not supported here")
 
 
-def _scope(request: Request, env: Any) -> dict[str, Any]:
+def _scope(request: Request, env: object) -> dict[str, Any]:
     url, root = URL(request.url), current_root.get()
     secure = url.protocol == "https:"
     return {
         "type": "http",
-        "asgi": _VERSION,
+        "asgi": _ASGI_VERSION,
         "http_version": "1.1",
         "method": request.method,
         "scheme": "https" if secure else "http",
@@ -89,9 +91,9 @@ class _Exchange:
 
     def __init__(self, request: Request, ctx: Any) -> None:
         self._request, self._ctx = request, ctx
-        self._upload: Any = None
-        self._chunks: asyncio.Queue[bytes | Exception | None] = asyncio.Queue(_AHEAD)
-        self._gone = asyncio.Event()
+        self._upload: AsyncIterator[bytes] | None = None
+        self._chunks: asyncio.Queue[bytes | Exception | None] = asyncio.Queue(_MAX_CHUNKS_AHEAD)
+        self._disconnected = asyncio.Event()
         self._received = self._sent = self._failed = False
         self.started: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
         self.task: asyncio.Task[None]
@@ -112,7 +114,7 @@ class _Exchange:
 
     async def receive(self) -> Message:
         if self._received:
-            await self._gone.wait()
+            await self._disconnected.wait()
             return {"type": "http.disconnect"}
         chunk = await self._read()
         self._received = chunk is None
@@ -125,7 +127,7 @@ class _Exchange:
         return await anext(self._upload, None)
 
     async def send(self, message: Message) -> None:
-        if self._gone.is_set():
+        if self._disconnected.is_set():
             raise OSError("the client has left")
         if message["type"] == "http.response.start":
             self._failed = message["status"] >= 500
@@ -161,7 +163,7 @@ class _Exchange:
 
     async def aclose(self) -> None:
         """The client has left, or has everything. An application that is not done with it is cancelled."""
-        self._gone.set()
+        self._disconnected.set()
         if not self._sent:
             self.task.cancel()
 
@@ -180,10 +182,10 @@ async def _start(app: App, ctx: Any) -> dict[str, Any]:
 class _Lifespan:
     def __init__(self) -> None:
         self.state: dict[str, Any] = {}
-        self._told = False
+        self._startup_sent = False
         self._failed: str | None = None  # in the application's words
         self._started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._ends = asyncio.Event()
+        self._shutting_down = asyncio.Event()
 
     async def start(self, app: App, at_end: Callable[[Any], None] | None) -> dict[str, Any]:
         self.task = asyncio.create_task(self._run(app))
@@ -193,13 +195,13 @@ class _Lifespan:
         return self.state
 
     async def stop(self) -> None:
-        self._ends.set()
+        self._shutting_down.set()
         await self.task
 
     async def _run(self, app: App) -> None:
         error: Exception | None = None
         try:
-            await app({"type": "lifespan", "asgi": _VERSION, "state": self.state}, self._receive, self._send)
+            await app({"type": "lifespan", "asgi": _ASGI_VERSION, "state": self.state}, self._receive, self._send)
         except Exception as raised:
             error = raised
         if self._started.done():
@@ -211,10 +213,10 @@ class _Lifespan:
             self._started.set_result(None)
 
     async def _receive(self) -> Message:
-        if self._told:
-            await self._ends.wait()
+        if self._startup_sent:
+            await self._shutting_down.wait()
             return {"type": "lifespan.shutdown"}
-        self._told = True
+        self._startup_sent = True
         return {"type": "lifespan.startup"}
 
     async def _send(self, message: Message) -> None:

@@ -10,9 +10,9 @@ import json
 import sys
 import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, MutableMapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NoReturn, Self, TypeVar
 
 from pyodide.ffi import JsProxy  # type: ignore[import-not-found,unused-ignore]  # beside this one, on sys.path
 
@@ -25,6 +25,7 @@ __all__ = [
 ]  # fmt: skip
 
 AbortSignal = web.AbortSignal
+T = TypeVar("T", bound=MutableMapping[str, Any])
 
 
 class _New:
@@ -33,7 +34,7 @@ class _New:
     __slots__ = ()
 
     @classmethod
-    def new(cls, *args: Any, **options: Any) -> Any:
+    def new(cls, *args: Any, **options: Any) -> Self:
         return cls(*args, **options)
 
 
@@ -79,11 +80,11 @@ class console:
     """Prints; ``warn`` and ``error`` to standard error."""
 
     @staticmethod
-    def log(*values: Any) -> None:
+    def log(*values: object) -> None:
         print(*values)
 
     @staticmethod
-    def error(*values: Any) -> None:
+    def error(*values: object) -> None:
         print(*values, file=sys.stderr)
 
     info = debug = log
@@ -92,7 +93,7 @@ class console:
 
 class JSON:
     @staticmethod
-    def stringify(value: Any, replacer: None = None, space: int | str | None = None) -> str:
+    def stringify(value: object, replacer: None = None, space: int | str | None = None) -> str:
         """JSON as JavaScript writes it. A ``replacer`` is not supported."""
         if replacer is not None:
             raise TypeError("JSON.stringify: a replacer is not supported; change the value first")
@@ -116,19 +117,19 @@ class Object:
         return JsProxy({str(key): value for key, value in pairs})
 
     @staticmethod
-    def entries(value: Any) -> list[list[Any]]:
+    def entries(value: Mapping[str, Any]) -> list[list[Any]]:
         return [list(pair) for pair in value.items()]
 
     @staticmethod
-    def keys(value: Any) -> list[Any]:
+    def keys(value: Mapping[str, Any]) -> list[str]:
         return list(value)
 
     @staticmethod
-    def values(value: Any) -> list[Any]:
+    def values(value: Mapping[str, Any]) -> list[Any]:
         return [value[key] for key in value]
 
     @staticmethod
-    def assign(target: Any, *sources: Any) -> Any:
+    def assign(target: T, *sources: Mapping[str, Any]) -> T:
         for source in sources:
             target.update(source)
         return target
@@ -163,7 +164,7 @@ class crypto:
         return str(uuid.uuid4())
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> NoReturn:
     if name.startswith("__"):
         raise AttributeError(name)
     known = ", ".join(__all__)

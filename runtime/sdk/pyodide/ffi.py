@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 
 class JsException(Exception):
@@ -19,7 +19,7 @@ class JsProxy(dict[str, Any]):
         except KeyError:
             raise AttributeError(name) from None
 
-    def __setattr__(self, name: str, value: Any) -> None:
+    def __setattr__(self, name: str, value: object) -> None:
         self[name] = value
 
     def to_py(self) -> dict[str, Any]:
@@ -27,7 +27,7 @@ class JsProxy(dict[str, Any]):
         return {key: _to_py(value) for key, value in self.items()}
 
 
-def to_js(value: Any, *, dict_converter: Callable[[Any], Any] | None = None, **options: Any) -> Any:
+def to_js(value: object, *, dict_converter: Callable[[Any], Any] | None = None, **options: object) -> Any:
     """``value`` with every dict in it given to ``dict_converter`` as pairs, usually ``Object.fromEntries``.
 
     Without one, dicts stay dicts (Pyodide makes a Map). Pyodide's other options have no meaning here.
@@ -41,7 +41,7 @@ def to_js(value: Any, *, dict_converter: Callable[[Any], Any] | None = None, **o
 
 
 class _Callback:
-    def __init__(self, function: Any) -> None:
+    def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -54,22 +54,22 @@ class _Callback:
         """Nothing to free: Python has a garbage collector."""
 
 
-def create_proxy(value: Any, **options: Any) -> Any:
+def create_proxy(value: Callable[..., Any], **options: object) -> _Callback:
     """``value``, with the ``destroy()`` that Pyodide's proxies have."""
     return _Callback(value)
 
 
-def create_once_callable(function: Callable[..., Any]) -> Any:
+def create_once_callable(function: Callable[..., Any]) -> _Callback:
     return _Callback(function)
 
 
-def _to_py(value: Any) -> Any:
+def _to_py(value: object) -> object:
     if isinstance(value, JsProxy):
         return value.to_py()
     return [_to_py(item) for item in value] if isinstance(value, list) else value
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> NoReturn:
     if name.startswith("__"):
         raise AttributeError(name)
     raise ImportError(f"pyodide.ffi.{name} is not supported: there is no JavaScript here")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
 from contextvars import ContextVar
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from runtime.web import (
     URL,
@@ -33,6 +33,7 @@ __all__ = [
     "waitUntil", "wait_until",
 ]  # fmt: skip
 
+V = TypeVar("V")
 H = TypeVar("H", bound=Callable[..., Any])
 _UNSUPPORTED = {"DurableObject", "WorkflowEntrypoint", "WebSocketPair", "import_from_javascript"}
 
@@ -88,7 +89,7 @@ def handler(function: H) -> H:
     return function
 
 
-def _current(variable: ContextVar[Any], what: str) -> Any:
+def _current(variable: ContextVar[V], what: str) -> V:
     try:
         return variable.get()
     except LookupError:
@@ -97,7 +98,7 @@ def _current(variable: ContextVar[Any], what: str) -> Any:
         ) from None
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> NoReturn:
     if name in _UNSUPPORTED:
         raise ImportError(f"workers.{name} is not supported here yet")
     raise AttributeError(f"module 'workers' has no {name!r}; it has: {', '.join(__all__)}")

@@ -18,6 +18,7 @@ from typing import Any, Literal, cast
 from bindings.base import Binding
 from runtime.config import Config
 from runtime.errors import ScriptError
+from runtime.isolate.boot import Boot
 from runtime.supervisor.limits import Limits
 from runtime.supervisor.outbound import Outbound
 from runtime.supervisor.processes.broker import Broker
@@ -168,10 +169,10 @@ class Starter:
         stacks.pid = child.pid
         return Process(child, channel, broker, stacks, temp)
 
-    def _boot(self) -> dict[str, Any]:
+    def _boot(self) -> Boot:
         table = [[binding.name, binding.client, dict(binding.client_args)] for binding in self._bindings]
         main, root = str(self._config.main), str(self._config.root)
-        boot = {
+        boot: Boot = {
             "main": main,
             "root": root,
             "bindings": table,
@@ -180,7 +181,9 @@ class Starter:
         }
         if self._parts.confinement is not None:
             boot["confined"] = True
-        return boot if self._parts.limits is None else {**boot, "cpu_ms": self._parts.limits.cpu_ms}
+        if self._parts.limits is not None:
+            boot["cpu_ms"] = self._parts.limits.cpu_ms
+        return boot
 
     def _rules(self, temp: str | None) -> dict[str, Any] | None:
         confined = self._parts.confinement

@@ -1,0 +1,21 @@
+"""What the supervisor's first call, ``load``, hands an isolate."""
+
+from __future__ import annotations
+
+from typing import Any, Required, TypedDict
+
+
+class Boot(TypedDict, total=False):
+    """``packages``: folders of what the worker depends on; ``bindings``: rows as of ``env.build``; ``wait_until``:
+    seconds; ``confined``: on a host; ``cpu_ms``: of a request, None or left out: no limit."""
+
+    root: Required[str]
+    main: Required[str]
+    packages: Required[list[str]]
+    bindings: Required[list[list[Any]]]
+    wait_until: Required[float]
+    confined: bool
+    cpu_ms: int | None
+
+
+__all__ = ["Boot"]
