@@ -132,7 +132,9 @@ async def test_reloads_leave_nothing_behind(pilot: Served) -> None:
     await save(range(1, 6))
     before, memory = await held(), psutil.Process(pilot.process.pid).memory_info().rss
     await save(range(6, 56))
-    assert await held() == before
+    async with asyncio.timeout(30):
+        while await held() > before:  # a version's ends are closed a moment after its process is gone, also in `before`
+            await asyncio.sleep(0.05)
     assert psutil.Process(pilot.process.pid).memory_info().rss < memory + 4 * 1024 * 1024
 
 
