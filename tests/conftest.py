@@ -6,17 +6,52 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from dev_server import READY, Pilot, StartPilot
+from markers import markers_of
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # begun in a shell's background; our children would inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)
 if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # begun under nohup
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+STARTS_A_PROCESS = {"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.system"}
+in_this_process: list[str] = []  # the unit test that runs now, if one does
+
+
+def pytest_configure() -> None:
+    sys.addaudithook(keep_to_this_process)
+
+
+def keep_to_this_process(event: str, args: object) -> None:
+    """What a test says it is, by its marker, is what it does."""
+    if event in STARTS_A_PROCESS and in_this_process:
+        raise AssertionError(f"{in_this_process[0]} starts a process: mark it e2e")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if isinstance(item, pytest.Function):
+            for name in markers_of(item):
+                item.add_marker(name)
+        if find_spec("vllm") is None and item.get_closest_marker("vllm"):
+            item.add_marker(pytest.mark.skip(reason="vLLM is not installed"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    if item.get_closest_marker("unit") and not item.get_closest_marker("vllm"):  # whose import asks other programs
+        in_this_process.append(item.nodeid)
+    try:
+        return (yield)
+    finally:
+        in_this_process.clear()
 
 
 @pytest.fixture

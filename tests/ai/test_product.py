@@ -198,6 +198,7 @@ def written(tmp_path: Path, table: str, models: str = "") -> Config:
     return load(tmp_path / "wrangler.toml")
 
 
+@pytest.mark.e2e
 async def test_the_product_from_configuration_to_answer(tmp_path: Path) -> None:
     context = lent(tmp_path, engine="echo")
     await WorkersAI.start(context)

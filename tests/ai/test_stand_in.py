@@ -6,7 +6,6 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +96,7 @@ async def test_smollm2_stands_in_and_streams(start_pilot: StartPilot, http: aioh
     assert busy(model) - before < 0.5  # generating, it would be a second and more
 
 
-@pytest.mark.skipif(find_spec("vllm") is None, reason="vLLM is not installed")
+@pytest.mark.vllm
 async def test_vllm_behind_the_sample(
     start_pilot: StartPilot, http: aiohttp.ClientSession, project: Any, tmp_path: Path
 ) -> None:

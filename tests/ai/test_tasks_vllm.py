@@ -22,11 +22,7 @@ from runtime.supervisor.telemetry.metrics import PATH
 from serving import serving, write
 from task_models import greedy, pooled_by_cls, tiny_bert, tiny_whisper
 
-pytestmark = [
-    pytest.mark.asyncio(loop_scope="module"),
-    pytest.mark.timeout(400),
-    pytest.mark.skipif(find_spec("vllm") is None, reason="vLLM is not installed"),
-]
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(400), pytest.mark.vllm]
 
 BGE, M3 = "@cf/baai/bge-small-en-v1.5", "@cf/baai/bge-m3"
 RERANKER, SENTIMENT = "@cf/baai/bge-reranker-base", "@cf/huggingface/distilbert-sst-2-int8"

@@ -137,6 +137,7 @@ HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
 """
 
 
+@pytest.mark.e2e
 def test_an_argument_that_is_a_json_object_reaches_the_server_whole() -> None:
     said = '{"cudagraph_mode": "FULL", "pass_config": {}} {port'
     with running.Server("says", (sys.executable, "-c", SAYS, "{port}", said)).run(pinned=False) as server:

@@ -8,7 +8,6 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,8 @@ from models_support import tiny_llama
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
-    pytest.mark.skipif(sys.platform != "linux" or find_spec("vllm") is None, reason="vLLM is not installed"),
+    pytest.mark.skipif(sys.platform != "linux", reason="a host is Linux's"),
+    pytest.mark.vllm,
 ]
 
 SAMPLES = Path(__file__).parents[2] / "workers"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -241,7 +240,7 @@ def test_the_options_known_here_are_those_of_the_engines() -> None:
             assert isinstance(getattr(params, name), kind.types), name
 
 
-@pytest.mark.skipif(find_spec("vllm") is None, reason="vLLM is not installed")
+@pytest.mark.vllm
 def test_the_options_known_here_are_those_vllm_fields() -> None:
     found = engine_options._vllm_fields()
     assert {"tensor_parallel_size", "max_num_seqs", "served_model_name", "enable_log_requests"} <= found.keys()

@@ -15,7 +15,10 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre
 from bindings.ai.engines.vllm.streams.text import Text, table
 from bindings.ai.engines.vllm.streams.tokens import quicken
 
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch, while it is imported
+pytestmark = [
+    pytest.mark.vllm,
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # of torch, while it is imported
+]
 
 SAMPLES = [
     "one two three four five",

@@ -75,6 +75,7 @@ def installed() -> tuple[str, Path]:
     pytest.skip("the version of this vLLM is not known")
 
 
+@pytest.mark.vllm
 def test_the_vllm_that_is_installed_is_as_recorded() -> None:
     number, folder = installed()
     recorded = RECORDED.get(re.sub(r"\d+$", "0", number))
@@ -86,6 +87,7 @@ def test_the_vllm_that_is_installed_is_as_recorded() -> None:
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch, while it is imported
+@pytest.mark.vllm
 def test_the_vllm_that_is_installed_passes_the_check() -> None:
     installed()
     vllm_compat.check(NAMES)
@@ -96,6 +98,7 @@ class Resolved(Exception):
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.vllm
 async def test_defaults_are_those_of_vllm_serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     installed()
     parser, begin = served()

@@ -16,7 +16,7 @@ from feature_models import talking_llama
 from serving import Served, serving, write
 
 WORKER = "from workers import Response\n\ndef fetch(request):\n    return Response('hello')\n"
-VLLM = pytest.param("talking", marks=pytest.mark.skipif(find_spec("vllm") is None, reason="vLLM is not installed"))
+VLLM = pytest.param("talking", marks=pytest.mark.vllm)
 PARAMETERS = {"type": "object", "properties": {"city": {"enum": ["Paris", "Rome"]}}, "required": ["city"]}
 FUNCTION = {"name": "get_weather", "description": "The weather in a city", "parameters": PARAMETERS}
 TOOLS: Any = [{"type": "function", "function": FUNCTION}]
