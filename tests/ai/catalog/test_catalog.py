@@ -79,7 +79,7 @@ def test_automatic_choice_is_vllm_only_with_a_gpu(
     assert Catalog.load().resolve(INT8).spec.engine == engine
 
 
-@pytest.mark.skipif(find_spec("vllm") is None, reason="vLLM is not installed, and its rows are refused")
+@pytest.mark.vllm
 def test_own_models_add_and_override(tmp_path: Path) -> None:
     catalog = own(
         tmp_path,
