@@ -235,10 +235,10 @@ if (rest) console.log(rest);
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="Node is not installed")
-@pytest.mark.parametrize("door", ["worker", "rest"])
-async def test_nodes_fetch(pilot: Served, tmp_path: Path, door: str) -> None:
-    url = pilot.url if door == "worker" else f"{base(pilot)}/accounts/{ACCOUNT}/ai/run/slow"
-    arguments = [url] if door == "worker" else [url, json.dumps(SLOWLY), "right"]
+@pytest.mark.parametrize("place", ["worker", "rest"])
+async def test_nodes_fetch(pilot: Served, tmp_path: Path, place: str) -> None:
+    url = pilot.url if place == "worker" else f"{base(pilot)}/accounts/{ACCOUNT}/ai/run/slow"
+    arguments = [url] if place == "worker" else [url, json.dumps(SLOWLY), "right"]
     arrivals = Arrivals()
     process = await asyncio.create_subprocess_exec(
         "node", "--input-type=module", "-e", NODE, "--", *arguments, stdout=-1, stderr=-1

@@ -209,8 +209,8 @@ async def test_the_product_from_configuration_to_answer(tmp_path: Path) -> None:
         assert (bound.name, bound.describe()) == ("LLM", ("Workers AI", "engine: echo"))
         result = await AI(bound.name, Wire(bound)).run("mine", {"prompt": "hello there"})
         assert result == {"response": "hello there", "tool_calls": [], "usage": USAGE}
-        door = next(route for route in WorkersAI.routes(context) if route.path.endswith("/ai/run"))
-        answered = await door.handler(post({"model": INT8, "prompt": "hi"}), account="a")
+        route = next(route for route in WorkersAI.routes(context) if route.path.endswith("/ai/run"))
+        answered = await route.handler(post({"model": INT8, "prompt": "hi"}), account="a")
         assert answered.headers["cf-ai-stand-in"] == "echo"
         assert len(context.shared["ai"].pool.clients) == 1
     finally:

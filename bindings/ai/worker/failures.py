@@ -25,7 +25,7 @@ class InferenceUpstreamError(Exception):
 
 
 class AiError(InferenceUpstreamError):
-    """The name under which the model layer's refusals arrive."""
+    """A refusal of the model layer: in the supervisor it was a ``bindings.ai.errors.AiError``."""
 
     name = "AiError"
 

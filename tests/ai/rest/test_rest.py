@@ -1,4 +1,4 @@
-"""The REST door on a real socket: Workers AI's URL, credentials, envelopes, errors and streams, byte by byte."""
+"""The REST routes on a real socket: Workers AI's URL, credentials, envelopes, errors and streams, byte by byte."""
 
 from __future__ import annotations
 
