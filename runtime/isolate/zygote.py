@@ -64,6 +64,8 @@ def _handle_message(control: socket.socket, message: list[Any], descriptors: lis
         pid = os.fork()
         if pid == 0:
             _become_isolate(control, descriptors, message[2])
+        with contextlib.suppress(OSError):  # it may be at its end already
+            os.setpgid(pid, pid)  # here as well: whoever hears of it may end its group at once
         _children.add(pid)
         _send(control, ["forked", message[1], pid])
         for descriptor in descriptors:
