@@ -146,7 +146,7 @@ def _texts(request: Generate) -> list[str]:
     return [_text(message.get("content")) for message in request.messages]
 
 
-def _text(content: Any) -> str:
+def _text(content: str | list[dict[str, Any]] | None) -> str:
     """A message's text: a string, or the OpenAI list of ``{"type": "text", "text": …}`` parts."""
     if isinstance(content, list):
         return " ".join(str(part.get("text", "")) for part in content)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NoReturn
 from uuid import uuid4
 
 Json = dict[str, Any]
@@ -19,7 +19,7 @@ _BEGUN = re.compile(rf'{_NAME}(?:{_ARGUMENTS}|[\s,"argumnts:]*)\Z', re.DOTALL)
 _SPACE, _TAG = re.compile(r"\s*"), re.compile(rf"\s*{END}")
 
 
-def _no_number(text: str) -> Any:
+def _no_number(text: str) -> NoReturn:
     raise ValueError(f"{text} is no JSON")
 
 
@@ -93,7 +93,7 @@ def _begun(text: str, at: int) -> tuple[list[Json], int]:
     return [{"name": json.loads(match[1], strict=False), "arguments": match[2] or ""}], len(text)
 
 
-def _named(value: Any) -> Iterator[Json]:
+def _named(value: object) -> Iterator[Json]:
     """A call, or a list of some."""
     for call in value if isinstance(value, list) else [value]:
         if isinstance(call, dict) and isinstance(call.get("name"), str):

@@ -17,15 +17,19 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bindings.ai.engine import embedded, weights
 from bindings.ai.engine.protocol import EngineError, EngineInfo, EngineSpec, Progress
 from bindings.ai.engine.tasks import Embed, Embedded, Task, TextTooLong
 from bindings.ai.engines.llamacpp.engine import session
+from bindings.ai.engines.llamacpp.interfaces import LlamaServer
 from bindings.ai.engines.llamacpp.load import existing, library, load
 from bindings.ai.engines.llamacpp.read import refusal
 from bindings.ai.error_table import NO_SUCH_MODEL
+
+if TYPE_CHECKING:
+    import aiohttp
 
 _MINILM = {"n_ctx": 256}  # what sentence-transformers reads with it, although it has 512 positions
 _DEFAULTS = {"n_ctx": 512, "n_parallel": 16, "verbosity": 1, "ui": False, "embedding": True}
@@ -36,8 +40,8 @@ _POOLINGS = {1: "mean", 2: "cls", 3: "last"}  # llama.cpp's numbers; others give
 class _Server:
     """llama.cpp with one kind of pooling; ``http`` reaches its tokenizer."""
 
-    llama: Any
-    http: Any
+    llama: LlamaServer
+    http: aiohttp.ClientSession
     pooling: str
 
     async def tokens(self, text: str) -> list[int]:

@@ -30,7 +30,7 @@ import tempfile
 from collections.abc import AsyncGenerator, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, aclosing
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -39,11 +39,15 @@ from bindings.ai.engine.protocol import Delta, EngineError, EngineInfo, EngineSp
 from bindings.ai.engines import tool_prompt
 from bindings.ai.engines.llamacpp.ask import body, is_kept_to_a_grammar, offered, schema, template_options
 from bindings.ai.engines.llamacpp.grammar import Grammars
+from bindings.ai.engines.llamacpp.interfaces import LlamaServer
 from bindings.ai.engines.llamacpp.load import existing, gpus, library, load
 from bindings.ai.engines.llamacpp.read import Completion, Reader, refusal
 from bindings.ai.engines.thoughts import END, Thoughts
 from bindings.ai.engines.tool_calls import Calls
 from bindings.ai.error_table import ENGINE_REFUSED
+
+if TYPE_CHECKING:
+    import aiohttp
 
 FEATURES = frozenset(features.FEATURES) - {"image_url", "lora"}
 _DEFAULTS = {"n_ctx": 8192, "n_parallel": 4, "verbosity": 1, "ui": False}
@@ -66,10 +70,17 @@ class LlamaCppEngine:
     alive = True
 
     def __init__(
-        self, server: Any, http: Any, model: _Model, info: EngineInfo, slots: int, stack: AsyncExitStack
+        self,
+        server: LlamaServer,
+        http: aiohttp.ClientSession,
+        model: _Model,
+        info: EngineInfo,
+        slots: int,
+        stack: AsyncExitStack,
     ) -> None:
         self.info, self.live = info, 0
-        self._server, self._http, self._model, self._stack = server, http, model, stack
+        self._server: LlamaServer | None = server
+        self._http, self._model, self._stack = http, model, stack
         self._slots = asyncio.Semaphore(slots)
         self._threads = ThreadPoolExecutor(slots, "llama.cpp")
         self._running: set[Completion] = set()
@@ -141,6 +152,7 @@ class LlamaCppEngine:
 
     def _start(self, asked: dict[str, Any]) -> Completion:
         """Run one completion in a thread; its slot is free again when llama.cpp has let go of it."""
+        assert self._server is not None
         completion = Completion(asyncio.get_running_loop())
         self.live += 1
         self._running.add(completion)
@@ -206,7 +218,7 @@ class LlamaCppEngine:
             completion.left = True
         await asyncio.to_thread(self._threads.shutdown)
         await self._stack.aclose()
-        self._server = await asyncio.to_thread(self._free)
+        await asyncio.to_thread(self._free)
 
     def _free(self) -> None:
         """The destructor waits for llama.cpp's main loop: not for the event loop's thread."""
@@ -252,7 +264,7 @@ def _template(spec: EngineSpec) -> dict[str, str]:
     return {"chat_template": embedded.SMOLLM2.chat_template} if spec.model == embedded.NAME else {}
 
 
-def session(socket: str) -> Any:
+def session(socket: str) -> aiohttp.ClientSession:
     import aiohttp
 
     # A connection for every question: the server closes kept ones when it likes, under a question too.
@@ -260,7 +272,7 @@ def session(socket: str) -> Any:
     return aiohttp.ClientSession("http://llama.cpp", connector=connector, timeout=aiohttp.ClientTimeout(total=60))
 
 
-async def _look(http: Any) -> _Model:
+async def _look(http: aiohttp.ClientSession) -> _Model:
     async with http.get("/props") as response:
         props = await response.json()
     async with http.get("/v1/models") as response:

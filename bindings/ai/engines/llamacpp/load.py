@@ -10,6 +10,7 @@ from typing import Any
 from bindings.ai.engine import embedded
 from bindings.ai.engine import options as engine_options
 from bindings.ai.engines import cores
+from bindings.ai.engines.llamacpp.interfaces import LlamaServer
 from runtime.errors import ConfigError, UserError
 from runtime.places import expanded
 
@@ -17,7 +18,7 @@ _THREADS = {"n_threads": "cpuparams", "n_threads_batch": "cpuparams_batch"}
 _SMALL = 256 << 20  # bytes
 
 
-def load(path: Path, options: dict[str, Any], socket: str, **own: Any) -> Any:
+def load(path: Path, options: dict[str, Any], socket: str, **own: object) -> LlamaServer:
     """llama.cpp's server, listening on ``socket``. ``options`` are a person's, ``own`` the engine's."""
     engine_options.check("llamacpp", options, "llamacpp: options")
     xllamacpp = library()
@@ -28,7 +29,8 @@ def load(path: Path, options: dict[str, Any], socket: str, **own: Any) -> Any:
     for name, value in {**_tuning(path, bool(gpus())), **options, **own, "n_ctx": total}.items():
         _set(params, name, value)
     try:
-        return xllamacpp.Server(params)
+        server: LlamaServer = xllamacpp.Server(params)
+        return server
     except RuntimeError as error:
         raise UserError(
             f"llama.cpp cannot load it: {error}",
@@ -56,7 +58,7 @@ def library() -> Any:
         ) from None
 
 
-def _set(params: Any, name: str, value: Any) -> None:
+def _set(params: Any, name: str, value: object) -> None:
     if name in _THREADS:
         params, name = getattr(params, _THREADS[name]), "n_threads"
     known = [field for field in dir(params) if not field.startswith("_")]

@@ -71,14 +71,14 @@ class Calls:
         return call
 
 
-def _is_another(call: _Call, id: Any, name: str, *, counted: bool) -> bool:
+def _is_another(call: _Call, id: object, name: str, *, counted: bool) -> bool:
     """Whether a piece with a name begins a call of its own."""
     if id:
         return id != call.id and call.is_whole
     return not counted and (name != call.name or call.is_whole)
 
 
-def _text(arguments: Any) -> str:
+def _text(arguments: object) -> str:
     """JSON text, also of arguments that came as a value."""
     if isinstance(arguments, str):
         return arguments

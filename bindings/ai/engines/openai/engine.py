@@ -13,9 +13,9 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncGenerator
-from contextlib import aclosing, suppress
+from contextlib import AbstractAsyncContextManager, aclosing, suppress
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -27,6 +27,9 @@ from bindings.ai.engines.openai.read import deltas
 from bindings.ai.engines.openai.sse import Body
 from bindings.ai.error_table import INTERNAL
 from runtime.errors import ConfigError, UserError
+
+if TYPE_CHECKING:
+    import aiohttp
 
 _CONNECT = 10.0  # seconds
 _LIST = 1.0  # seconds that the list of a server's models may take
@@ -53,7 +56,7 @@ FEATURES = frozenset(features.FEATURES) - {"lora"}  # whether the server can is 
 class OpenAIEngine:
     alive = True
 
-    def __init__(self, session: Any, base: str, info: EngineInfo, options: OpenAIOptions) -> None:
+    def __init__(self, session: aiohttp.ClientSession, base: str, info: EngineInfo, options: OpenAIOptions) -> None:
         self.info, self.live = info, 0
         self._session, self._base, self._options = session, base, options
         self._habits, self._names = Habits(), list[str]()
@@ -95,7 +98,7 @@ class OpenAIEngine:
         finally:
             self.live -= 1
 
-    async def _ask(self, path: str, body: dict[str, Any], headers: dict[str, str]) -> Any:
+    async def _ask(self, path: str, body: dict[str, Any], headers: dict[str, str]) -> aiohttp.ClientResponse:
         """The answer to what is asked, once more in other words where the server wants it so. Raises EngineError."""
         while True:
             asked = self._habits.adapted(body)
@@ -107,7 +110,7 @@ class OpenAIEngine:
             if not self._habits.learn(asked, response.status, refused):
                 raise self._refusal(response, refused)
 
-    async def _post(self, path: str, **body: Any) -> Any:
+    async def _post(self, path: str, **body: Any) -> aiohttp.ClientResponse:
         """Once more if the connection was a kept one that the server has just closed: it saw no request."""
         import aiohttp
 
@@ -116,7 +119,7 @@ class OpenAIEngine:
         except aiohttp.ServerDisconnectedError:
             return await self._session.post(self._base + path, **body)
 
-    def _refusal(self, response: Any, text: str) -> EngineError:
+    def _refusal(self, response: aiohttp.ClientResponse, text: str) -> EngineError:
         if response.method != "POST":  # so redirects end that are not 307 or 308
             moved = str(response.url.with_user(None).with_query(None))
             return EngineError(INTERNAL, f"{self.url} has moved to {moved}: correct base_url in models.yaml")
@@ -132,7 +135,7 @@ class OpenAIEngine:
             "  under the model's id in models.yaml)"
         )
 
-    def _upstream(self) -> Any:
+    def _upstream(self) -> AbstractAsyncContextManager[None]:
         return errors.upstream(self.url, self._options.timeout_s)
 
     async def aclose(self) -> None:
@@ -198,7 +201,7 @@ def _key(options: OpenAIOptions) -> str | None:
     return options.api_key or os.environ.get("OPENAI_API_KEY") or None
 
 
-def _session(options: OpenAIOptions) -> Any:
+def _session(options: OpenAIOptions) -> aiohttp.ClientSession:
     import aiohttp
 
     key = _key(options)

@@ -36,7 +36,7 @@ def refusal(status: int, body: str | bytes, where: str, instead: str = "") -> En
     return _error(status, text + instead if status == 404 else text, where)
 
 
-def failure(value: Any, where: str) -> EngineError:
+def failure(value: object, where: str) -> EngineError:
     """Of an ``error`` inside an answer that began well, decoded."""
     return _error(_status(value), words(value) or "The server reports an error and does not say which", where)
 
@@ -55,7 +55,7 @@ def _error(status: int, text: str, where: str) -> EngineError:
     return EngineError(ENGINE_REFUSED, text)
 
 
-def words(value: Any) -> str:
+def words(value: object) -> str:
     """The sentence in an error: OpenAI's, FastAPI's, Ollama's, Google's, Cloudflare's or a page."""
     if isinstance(value, list):
         return "; ".join(filter(None, map(words, value)))[:_LONGEST]
@@ -81,7 +81,7 @@ def decoded(body: str | bytes) -> Any:
         return body if isinstance(body, str) else body.decode(errors="replace")
 
 
-def _status(value: Any) -> int:
+def _status(value: object) -> int:
     """The HTTP status that an error would have had. 500 where it says nothing of the kind."""
     inner = value.get("error", value) if isinstance(value, dict) else value
     if not isinstance(inner, dict):

@@ -127,11 +127,11 @@ def _said(piece: Piece) -> tuple[str, str]:
     return _flat(texts), thought + _flat([part for part in piece.content if _is_thought(part)])
 
 
-def _is_thought(part: Any) -> bool:
+def _is_thought(part: object) -> bool:
     return isinstance(part, dict) and part.get("type") in ("thinking", "reasoning")
 
 
-def _flat(value: Any) -> str:
+def _flat(value: object) -> str:
     """The text of a string, of parts, or of parts in parts (Mistral's)."""
     if isinstance(value, list):
         return "".join(map(_flat, value))

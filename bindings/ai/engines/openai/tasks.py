@@ -9,7 +9,7 @@ refused. A text that is too long is the server's to cut or to refuse. The other 
 from __future__ import annotations
 
 import operator
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
@@ -18,6 +18,11 @@ from bindings.ai.engine.tasks import Embed, Embedded, Score, Scored, Segment, Ta
 from bindings.ai.engines.openai import errors
 from bindings.ai.engines.openai.engine import OpenAIEngine
 from bindings.ai.error_table import INTERNAL, NO_SUCH_MODEL
+
+if TYPE_CHECKING:
+    import aiohttp
+
+T = TypeVar("T")
 
 
 class _Vector(msgspec.Struct):
@@ -104,7 +109,7 @@ class OpenAITasks(OpenAIEngine):
         segments = [Segment(each.start, each.end, each.text.strip()) for each in found.segments or []] or whole
         return Transcribed(segments=segments, language=found.language or task.language or "", duration=found.duration)
 
-    def _form(self, task: Transcribe) -> Any:
+    def _form(self, task: Transcribe) -> aiohttp.FormData:
         import aiohttp
 
         form = aiohttp.FormData({"model": self.info.model, "response_format": "verbose_json"})
@@ -114,14 +119,14 @@ class OpenAITasks(OpenAIEngine):
         form.add_field("file", task.audio, filename="audio", content_type="application/octet-stream")
         return form
 
-    async def _fetch(self, path: str, kind: type[Any], **body: Any) -> Any:
+    async def _fetch(self, path: str, kind: type[T], **body: Any) -> T:
         async with self._upstream(), await self._post(path, **body) as response:
             if not response.ok or response.method != "POST":
                 raise self._refusal(response, await response.text(errors="replace"))
             return _decoded(await response.read(), kind, self.url)
 
 
-def _decoded(data: bytes, kind: type[Any], where: str) -> Any:
+def _decoded(data: bytes, kind: type[T], where: str) -> T:
     """Raises EngineError: it is something else, an error perhaps."""
     try:
         return msgspec.json.decode(data, type=kind)

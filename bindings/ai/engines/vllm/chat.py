@@ -15,6 +15,7 @@ from bindings.ai.engine.protocol import EngineError, Generate
 from bindings.ai.engines import tool_prompt
 from bindings.ai.engines.vllm import compat
 from bindings.ai.engines.vllm.grammar import SPARE, Grammars
+from bindings.ai.engines.vllm.interfaces import AsyncLLM, Prompt
 from bindings.ai.engines.vllm.load import template_of
 from bindings.ai.engines.vllm.parsers import Parsers
 from bindings.ai.engines.vllm.read import Asked, Reader
@@ -28,7 +29,7 @@ _SOMETIMES = ("logit_bias", "chat_template_kwargs")
 class Chats:
     """``template``: the chat template where it is not the model's own."""
 
-    def __init__(self, llm: Any, template: str | None, parsers: Parsers, grammars: Grammars) -> None:
+    def __init__(self, llm: AsyncLLM, template: str | None, parsers: Parsers, grammars: Grammars) -> None:
         self._config, self._template, self._parsers = llm.model_config, template, parsers
         self._grammars = grammars
         self._renderer = compat.get("OnlineRenderer")(
@@ -78,7 +79,7 @@ class Chats:
             return False  # it says so to whoever asks for JSON
         return getattr(wanted.structured_outputs, "json", None) is None
 
-    async def _rendered(self, wanted: Any, *, as_told: bool = False) -> Any:
+    async def _rendered(self, wanted: Any, *, as_told: bool = False) -> Prompt:
         """The prompt. What the model's parsers ask of the answer is in ``wanted`` then, if its grammars can say it."""
         before = wanted.structured_outputs
         rendered = await self._renderer.render_chat(wanted)
@@ -87,7 +88,8 @@ class Chats:
         after = wanted.structured_outputs
         if after is not None and after.structural_tag and self._grammars.backend != SPARE and not as_told:
             wanted.structured_outputs = before
-        return rendered[1][0]
+        prompt: Prompt = rendered[1][0]
+        return prompt
 
     def _fields(self, request: Generate) -> dict[str, Any]:
         """The request in OpenAI's words, as vLLM has them."""

@@ -249,7 +249,7 @@ def check(names: Mapping[str, Name]) -> None:
                 raise _strange(f"its {name}{method and '.'}{method} takes no {', '.join(missing)}")
 
 
-def whole(instance: Any, name: str) -> bool:
+def whole(instance: object, name: str) -> bool:
     """Whether it has the attributes that are read of one."""
     return all(hasattr(instance, attribute) for attribute in NAMES[name].made)
 
@@ -282,7 +282,7 @@ def reasoning_ended(wanted: Any, parser: Any, prompt: list[int]) -> bool | None:
     return own or bool(parser.is_reasoning_end(prompt))
 
 
-def _member(owner: Any, name: str) -> Any:
+def _member(owner: object, name: str) -> Any:
     """An attribute; True for a field or a private attribute that pydantic keeps apart from the class."""
     kept = getattr(owner, "__private_attributes__", {})
     return True if name in kept else getattr(owner, name, None)

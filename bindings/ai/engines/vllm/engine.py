@@ -18,7 +18,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, nullcontext
-from typing import Any
 
 from bindings.ai.engine import features, tasks
 from bindings.ai.engine.protocol import Delta, EngineInfo, EngineSpec, Generate, Progress, check_limits
@@ -26,6 +25,7 @@ from bindings.ai.engines import hub
 from bindings.ai.engines.vllm.chat import Chats
 from bindings.ai.engines.vllm.errors import ErrorTranslator
 from bindings.ai.engines.vllm.grammar import Grammars
+from bindings.ai.engines.vllm.interfaces import AsyncLLM, SamplingParams
 from bindings.ai.engines.vllm.load import describe, load_text
 from bindings.ai.engines.vllm.lora import Adapters, Turns
 from bindings.ai.engines.vllm.parsers import Parsers
@@ -41,7 +41,9 @@ from runtime.wire import PushSource
 
 
 class VLLMEngine:
-    def __init__(self, llm: Any, plain: PlainText, chats: Chats | None, grammars: Grammars, info: EngineInfo) -> None:
+    def __init__(
+        self, llm: AsyncLLM, plain: PlainText, chats: Chats | None, grammars: Grammars, info: EngineInfo
+    ) -> None:
         self.info, self._generating = info, 0
         self._llm, self._plain, self._chats, self._grammars = llm, plain, chats, grammars
         self._errors = ErrorTranslator()
@@ -66,7 +68,7 @@ class VLLMEngine:
         return engine
 
     @classmethod
-    async def _of(cls, llm: Any, model: str, template: str | None, parsers: Parsers) -> VLLMEngine:
+    async def _of(cls, llm: AsyncLLM, model: str, template: str | None, parsers: Parsers) -> VLLMEngine:
         await asyncio.to_thread(quicken, getattr(llm.renderer, "tokenizer", None))
         grammars = Grammars(llm)
         plain = await PlainText.of(llm, template, grammars)
@@ -92,7 +94,7 @@ class VLLMEngine:
         stream = Stream(self._steps)
         return stream.begin(self._admit(stream, request, params, request_id))
 
-    async def _admit(self, stream: Stream, request: Generate, params: Any, request_id: str) -> None:
+    async def _admit(self, stream: Stream, request: Generate, params: SamplingParams, request_id: str) -> None:
         assert self._steps is not None
         prompt = await self._plain.render(request)
         stream.prompt_tokens = len(prompt["prompt_token_ids"])
@@ -177,7 +179,7 @@ def _template(option: str | None) -> str | None:
         raise ConfigError(f"cannot read {option}: {error.strerror}", where="vllm: chat_template") from None
 
 
-def _features(llm: Any, chats: Chats | None) -> frozenset[str]:
+def _features(llm: AsyncLLM, chats: Chats | None) -> frozenset[str]:
     has = {"lora": llm.vllm_config.lora_config, "image_url": llm.model_config.multimodal_config}
     missing = {name for name, config in has.items() if config is None}
     return frozenset(features.FEATURES) - missing - (set() if chats else features.CHAT_ONLY)

@@ -14,10 +14,12 @@ Some models' answers are parted by tags that only ``xgrammar`` knows (``structur
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from typing import Any
 
 from bindings.ai.engine import features
 from bindings.ai.engines.vllm import compat
+from bindings.ai.engines.vllm.interfaces import AsyncLLM, SamplingParams
 
 USUAL = "guidance"
 SPARE = "xgrammar"
@@ -26,7 +28,7 @@ _NAMED, _INNER = ("properties", "$defs", "definitions"), ("items", "prefixItems"
 _SPLIT = {"allOf", "if", "not", "dependentSchemas", "patternProperties", "unevaluatedProperties"}
 
 
-def config(given: Any) -> Any:
+def config(given: Mapping[str, Any] | None) -> Any:
     """vLLM's StructuredOutputsConfig. ``given``: what the person says in ``structured_outputs_config``."""
     said = dict(given or {})
     if said.get("backend") in (None, "auto"):
@@ -39,7 +41,7 @@ def config(given: Any) -> Any:
 class Grammars:
     """``backend``: the one for all of this model's requests."""
 
-    def __init__(self, llm: Any) -> None:
+    def __init__(self, llm: AsyncLLM) -> None:
         self._model, self._config = llm.model_config, llm.vllm_config.structured_outputs_config
         self._tokenizer = llm.renderer.tokenizer
         self._params, self._structured = map(compat.get, ("SamplingParams", "StructuredOutputsParams"))
@@ -53,7 +55,7 @@ class Grammars:
         if self.backend == USUAL and (tagged or not self._takes(self.params(_ANY))):
             self._config.backend = SPARE  # the model's process takes what the first request says
 
-    def params(self, schema: dict[str, Any]) -> Any:
+    def params(self, schema: dict[str, Any]) -> object:
         """vLLM's StructuredOutputsParams. ``{}`` is any object."""
         return self._structured(json=self.said(schema))
 
@@ -62,12 +64,12 @@ class Grammars:
         told = {"lenient": True, "whitespace_flexible": not self._config.disable_any_whitespace}
         return {**closed(schema or _ANY), **({"x-guidance": told} if self.backend == USUAL else {})}
 
-    def check(self, params: Any) -> None:
+    def check(self, params: SamplingParams) -> None:
         """Raises EngineError 5024 where no grammar can be made of what the answer is to match."""
         if params.structured_outputs is not None and not self._takes(params.structured_outputs):
             raise features.no_json()
 
-    def _takes(self, structured: Any) -> bool:
+    def _takes(self, structured: object) -> bool:
         params = self._params(structured_outputs=copy.copy(structured))  # it is marked by what looks at it
         try:
             params._validate_structured_outputs(self._model, self._config, self._tokenizer)
@@ -82,7 +84,7 @@ def closed(schema: dict[str, Any]) -> dict[str, Any]:
     return schema if _splits(schema) else _close(schema)
 
 
-def _splits(node: Any) -> bool:
+def _splits(node: object) -> bool:
     if isinstance(node, list):
         return any(map(_splits, node))
     if not isinstance(node, dict):

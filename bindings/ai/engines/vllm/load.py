@@ -14,13 +14,14 @@ from bindings.ai.engine.options import unknown
 from bindings.ai.engine.protocol import EngineInfo
 from bindings.ai.engines.installed import VLLM
 from bindings.ai.engines.vllm import compat, grammar
+from bindings.ai.engines.vllm.interfaces import AsyncLLM
 from bindings.ai.engines.vllm.parsers import OPTIONS, Parsers, chosen
 from runtime.errors import UserError
 
 RANK = 32  # of an adapter: the most that Workers AI takes
 
 
-def load(model: str, options: dict[str, Any], names: Mapping[str, compat.Name]) -> Any:
+def load(model: str, options: dict[str, Any], names: Mapping[str, compat.Name]) -> AsyncLLM:
     """Blocks until the model is in memory; in a thread, so that the supervisor hears of progress meanwhile.
 
     ``names``: what of vLLM's is used beside that which loads a model.
@@ -29,7 +30,7 @@ def load(model: str, options: dict[str, Any], names: Mapping[str, compat.Name]) 
         return start(arguments(model, options, names))
 
 
-def load_text(model: str, options: dict[str, Any], template: str | None) -> tuple[Any, Parsers]:
+def load_text(model: str, options: dict[str, Any], template: str | None) -> tuple[AsyncLLM, Parsers]:
     """As ``load``, for text generation; and the names of the parsers that read this model's answers.
 
     The model must know from the start how its thoughts end: only then does the grammar of an answer begin.
@@ -48,7 +49,7 @@ def load_text(model: str, options: dict[str, Any], template: str | None) -> tupl
         return start(wanted), parsers
 
 
-def describe(llm: Any, model: str, features: frozenset[str] = frozenset()) -> EngineInfo:
+def describe(llm: AsyncLLM, model: str, features: frozenset[str] = frozenset()) -> EngineInfo:
     platform = _platform()
     device = "cpu" if platform.is_cpu() else f"{platform.device_type}: {platform.get_device_name()}"
     return EngineInfo(
@@ -61,7 +62,7 @@ def describe(llm: Any, model: str, features: frozenset[str] = frozenset()) -> En
     )
 
 
-def template_of(tokenizer: Any) -> str:
+def template_of(tokenizer: object) -> str:
     """A tokenizer's chat template, all of them if there are several; else the special tokens that tell its family."""
     found = getattr(tokenizer, "chat_template", None)
     if isinstance(found, dict):
@@ -96,13 +97,14 @@ def arguments(model: str, options: dict[str, Any], names: Mapping[str, compat.Na
     return kind(**{**_defaults(), "disable_log_stats": quiet, **options, "model": model})
 
 
-def context() -> Any:
+def context() -> object:
     """Whose defaults count: those of ``vllm serve``. A library's user gets room for fewer requests at a time."""
     return compat.get("OPENAI_API_SERVER")
 
 
-def start(wanted: Any) -> Any:
-    return compat.get("AsyncLLM").from_engine_args(wanted, usage_context=context())
+def start(arguments: object) -> AsyncLLM:
+    llm: AsyncLLM = compat.get("AsyncLLM").from_engine_args(arguments, usage_context=context())
+    return llm
 
 
 def _environment() -> None:

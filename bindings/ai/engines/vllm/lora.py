@@ -7,10 +7,10 @@ import traceback
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 from bindings.ai.engine.protocol import EngineError
 from bindings.ai.engines.vllm import compat
+from bindings.ai.engines.vllm.interfaces import AsyncLLM
 from bindings.ai.error_table import ENGINE_REFUSED
 
 Key = tuple[str, tuple[tuple[str, int, int], ...]]
@@ -22,12 +22,12 @@ class Adapters:
     vLLM keeps ``max_cpu_loras`` of them in memory and ``max_loras`` beside the model, the last used ones.
     """
 
-    def __init__(self, llm: Any, dead: type[Exception]) -> None:
+    def __init__(self, llm: AsyncLLM, dead: type[Exception]) -> None:
         self._llm, self._dead = llm, dead
-        self._known: dict[Key, Any] = {}
+        self._known: dict[Key, object] = {}
         self._loading = asyncio.Lock()
 
-    async def get(self, folder: str) -> Any:
+    async def get(self, folder: str) -> object:
         """Raises EngineError 8007 for one that does not fit the model."""
         key = await asyncio.to_thread(_key, folder)
         async with self._loading:
@@ -35,7 +35,7 @@ class Adapters:
                 self._known[key] = await self._load(folder, len(self._known) + 1)
         return self._known[key]
 
-    async def _load(self, folder: str, number: int) -> Any:
+    async def _load(self, folder: str, number: int) -> object:
         """Beforehand, and not with the first request: there it would take the whole model with it if it fails."""
         request = compat.get("LoRARequest")(f"lora-{number}", number, folder)
         try:

@@ -70,7 +70,7 @@ FAMILIES = [
 ]
 
 
-def chosen(named: dict[str, str], kind: str, template: str, tokenizer: Any) -> Parsers:
+def chosen(named: dict[str, str], kind: str, template: str, tokenizer: object) -> Parsers:
     """``named``: what the person says, under ``OPTIONS``. Raises ConfigError for a parser that cannot be had."""
     tools, thoughts = family(kind, template)
     generic = "" if named.get("tool_call_parser") == NONE else GENERIC
@@ -86,7 +86,7 @@ def family(kind: str, template: str) -> Parsers:
     return Parsers(found.tools, found.reasoning) if found else Parsers(GENERIC, "")
 
 
-def _one(named: dict[str, str], option: str, usual: str, tokenizer: Any) -> str:
+def _one(named: dict[str, str], option: str, usual: str, tokenizer: object) -> str:
     """Empty where there is none, or where the family's is not for this vLLM or this tokenizer."""
     said = named.get(option)
     if said == NONE:
@@ -107,7 +107,7 @@ def _one(named: dict[str, str], option: str, usual: str, tokenizer: Any) -> str:
     return said
 
 
-def _misfit(option: str, name: str, tokenizer: Any) -> str:
+def _misfit(option: str, name: str, tokenizer: object) -> str:
     """Why the parser cannot be used: mostly a special token that the model has not got."""
     try:
         if option == "tool_call_parser":

@@ -12,22 +12,25 @@ options are the fields of ``AsyncEngineArgs``, with the defaults of the ``vllm``
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
-from typing import Any
+from typing import Any, TypeVar
 
 from bindings.ai.engine.protocol import EngineError, EngineInfo, EngineSpec, Progress
 from bindings.ai.engine.tasks import Classified, Classify, Embed, Embedded, Score, Scored, Task, TextTooLong
 from bindings.ai.engines import hub
 from bindings.ai.engines.vllm import compat
 from bindings.ai.engines.vllm.errors import ErrorTranslator
+from bindings.ai.engines.vllm.interfaces import AsyncLLM, Prompt
 from bindings.ai.engines.vllm.load import describe, load
 from bindings.ai.error_table import INTERNAL, NO_SUCH_MODEL
 
+T = TypeVar("T")
+
 
 class VLLMPooling:
-    def __init__(self, llm: Any, info: EngineInfo, tasks: tuple[str, ...]) -> None:
+    def __init__(self, llm: AsyncLLM, info: EngineInfo, tasks: tuple[str, ...]) -> None:
         self.info, self.live = info, 0
         self._llm, self._tasks, self._errors = llm, tasks, ErrorTranslator()
         self._params = compat.get("PoolingParams")
@@ -95,7 +98,7 @@ class VLLMPooling:
         """vLLM's task for both: a cross-encoder is a classifier of pairs."""
         return "classify" if "classify" in self._tasks else ""
 
-    def _fitting(self, text: str, task: Embed) -> dict[str, Any]:
+    def _fitting(self, text: str, task: Embed) -> Prompt:
         own = int(self._llm.model_config.max_model_len)
         limit = min(own, task.limit or own)
         prompt = self._tokens(text)
@@ -105,14 +108,14 @@ class VLLMPooling:
             raise TextTooLong(length, limit)
         return self._tokens(text, limit=limit)
 
-    def _tokens(self, *texts: str, limit: int | None = None) -> dict[str, Any]:
+    def _tokens(self, *texts: str, limit: int | None = None) -> Prompt:
         """A text, or a pair of them whose second is cut to what the model reads."""
         if len(texts) == 2:
             limit = int(self._llm.model_config.max_model_len)
         cut = {"truncation": "only_second" if len(texts) == 2 else True, "max_length": limit} if limit else {}
         return _prompt(self._tokenizer(*texts, **cut))
 
-    async def _encode_all(self, prompts: list[dict[str, Any]], kind: str, request_id: str) -> list[Any]:
+    async def _encode_all(self, prompts: list[Prompt], kind: str, request_id: str) -> list[Any]:
         work = [
             asyncio.ensure_future(self._encode(prompt, kind, f"{request_id}-{number}"))
             for number, prompt in enumerate(prompts)
@@ -123,7 +126,7 @@ class VLLMPooling:
             for each in work:
                 each.cancel()
 
-    async def _encode(self, prompt: dict[str, Any], kind: str, request_id: str) -> Any:
+    async def _encode(self, prompt: Prompt, kind: str, request_id: str) -> Any:
         types = prompt.pop("token_type_ids", None)
         params = self._params(task=kind, use_activation=False if kind == "token_embed" else None, extra_kwargs=types)
         (ready,) = await self._llm.renderer.render_cmpl_async([prompt])
@@ -132,7 +135,7 @@ class VLLMPooling:
                 return output.outputs.data.float()
         raise EngineError(INTERNAL, "The model gave the request up")
 
-    async def _in_thread(self, work: Any) -> Any:
+    async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
     async def aclose(self) -> None:
@@ -142,7 +145,7 @@ class VLLMPooling:
         await asyncio.to_thread(self._llm.shutdown, 3.0)
 
 
-def _prompt(encoded: Any) -> dict[str, Any]:
+def _prompt(encoded: Mapping[str, list[int]]) -> Prompt:
     """vLLM's prompt. It takes the types of a pair's tokens (0…0 1…1) as the place of the first 1."""
     prompt, types = {"prompt_token_ids": encoded["input_ids"]}, encoded.get("token_type_ids") or []
     return {**prompt, "token_type_ids": {"compressed_token_type_ids": types.index(1)}} if 1 in types else prompt
@@ -154,5 +157,5 @@ def _pooled(tokens: Any, pooling: str) -> Any:
     return vector / vector.norm()
 
 
-def _count(prompts: Iterable[dict[str, Any]]) -> int:
+def _count(prompts: Iterable[Prompt]) -> int:
     return sum(len(prompt["prompt_token_ids"]) for prompt in prompts)

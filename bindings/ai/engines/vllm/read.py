@@ -8,6 +8,7 @@ from bindings.ai.engine import features
 from bindings.ai.engine.protocol import Delta, Extra, Generate
 from bindings.ai.engines import tool_calls
 from bindings.ai.engines.vllm.errors import gave_up
+from bindings.ai.engines.vllm.interfaces import CompletionOutput, Logprob, Prompt, RequestOutput, SamplingParams
 
 
 class Reader:
@@ -21,7 +22,7 @@ class Reader:
         self._calls = tool_calls.Calls(bare=True) if told and features.forced(request) else None
         self._called, self._begun = False, False
 
-    def read(self, output: Any, result: Any) -> Delta:
+    def read(self, output: CompletionOutput, result: RequestOutput) -> Delta:
         """``output``: what a step has added to this answer; ``result``: to the request."""
         reason = output.finish_reason
         if reason in ("abort", "error"):
@@ -42,7 +43,7 @@ class Reader:
         reason = "tool_calls" if reason == "stop" and self._called else reason
         return Delta(text, len(output.token_ids), len(result.prompt_token_ids), reason, Extra(**more) if more else None)
 
-    def _parted(self, output: Any, result: Any) -> tuple[str, dict[str, Any]]:
+    def _parted(self, output: CompletionOutput, result: RequestOutput) -> tuple[str, dict[str, Any]]:
         """(what is said, the fields of an Extra)."""
         text, more = self._parsed(output, result) if self.parser is not None else (output.text, {})
         if self._calls is not None:
@@ -52,7 +53,7 @@ class Reader:
         self._called |= "tool_calls" in more
         return text, more
 
-    def _parsed(self, output: Any, result: Any) -> tuple[str, dict[str, Any]]:
+    def _parsed(self, output: CompletionOutput, result: RequestOutput) -> tuple[str, dict[str, Any]]:
         message = self.parser.parse_delta(
             delta_text=output.text,
             delta_token_ids=list(output.token_ids),
@@ -72,19 +73,19 @@ class Reader:
 class Asked(NamedTuple):
     """A request as ``AsyncLLM.generate`` takes it: ``more`` are its keyword arguments; a reader for each answer."""
 
-    prompt: Any
-    params: Any
+    prompt: Prompt
+    params: SamplingParams
     readers: list[Reader]
     more: dict[str, Any]
 
 
-def _odds(number: int, found: dict[int, Any], count: int) -> dict[str, Any]:
+def _odds(number: int, found: dict[int, Logprob], count: int) -> dict[str, Any]:
     """OpenAI's form: the token chosen and the ``count`` likeliest in its place."""
     likeliest = sorted(found.values(), key=lambda one: -one.logprob)[:count]
     return {**_token(found[number]), "top_logprobs": [_token(one) for one in likeliest]}
 
 
-def _token(one: Any) -> dict[str, Any]:
+def _token(one: Logprob) -> dict[str, Any]:
     text = one.decoded_token or ""
     return {"token": text, "logprob": max(one.logprob, -9999.0), "bytes": list(text.encode("utf-8", "replace"))}
 

@@ -21,6 +21,7 @@ from bindings.ai.engine.tasks import Segment, Task, Transcribe, Transcribed
 from bindings.ai.engines import hub
 from bindings.ai.engines.vllm import compat
 from bindings.ai.engines.vllm.errors import ErrorTranslator
+from bindings.ai.engines.vllm.interfaces import AsyncLLM
 from bindings.ai.engines.vllm.load import describe, load
 from bindings.ai.error_table import INTERNAL, NO_SUCH_MODEL
 
@@ -32,7 +33,7 @@ FORMATS = "wav,w64,aiff,au,caf,flac,mp3,aac,ogg,mov,matroska,asf,amr"  # none th
 
 
 class VLLMSpeech:
-    def __init__(self, llm: Any, info: EngineInfo) -> None:
+    def __init__(self, llm: AsyncLLM, info: EngineInfo) -> None:
         self.info, self.live = info, 0
         self._llm, self._errors = llm, ErrorTranslator()
         self._words = _Words(llm)
@@ -106,7 +107,7 @@ class VLLMSpeech:
 class _Words:
     """Whisper's vocabulary: its special tokens, and what tokens say."""
 
-    def __init__(self, llm: Any) -> None:
+    def __init__(self, llm: AsyncLLM) -> None:
         self._tokenizer = llm.get_tokenizer()
         self.start, self._zero = self._id("<|startoftranscript|>"), self._id("<|0.00|>")
         config = llm.model_config.try_get_generation_config()

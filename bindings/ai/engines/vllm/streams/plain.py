@@ -13,6 +13,7 @@ from bindings.ai.engine.protocol import Generate
 from bindings.ai.engine.tasks import no_such_token
 from bindings.ai.engines.vllm import compat
 from bindings.ai.engines.vllm.grammar import Grammars
+from bindings.ai.engines.vllm.interfaces import AsyncLLM, Prompt, SamplingParams
 from bindings.ai.engines.vllm.read import Asked, Reader
 from bindings.ai.engines.vllm.streams.tokens import SHORT
 from runtime.errors import ConfigError
@@ -22,7 +23,7 @@ _SAME = ("top_k", "seed", "repetition_penalty", "frequency_penalty", "presence_p
 
 
 class PlainText:
-    def __init__(self, llm: Any, chat: Any | None, grammars: Grammars) -> None:
+    def __init__(self, llm: AsyncLLM, chat: object | None, grammars: Grammars) -> None:
         self._renderer, self.chat = llm.renderer, chat  # chat: vLLM's ChatParams; None when there is no template
         self._params, self._delta, self._grammars = *map(compat.get, ("SamplingParams", "DELTA")), grammars
         self._length = dataclasses.replace(
@@ -31,7 +32,7 @@ class PlainText:
         self._chat_length = dataclasses.replace(self._length, add_special_tokens=False)
 
     @classmethod
-    async def of(cls, llm: Any, template: str | None, grammars: Grammars) -> PlainText:
+    async def of(cls, llm: AsyncLLM, template: str | None, grammars: Grammars) -> PlainText:
         """Raises ConfigError for a ``template`` that fails."""
         return cls(llm, await _chat_params(llm, template), grammars)
 
@@ -39,7 +40,7 @@ class PlainText:
         readers = [Reader(None, None, request) for _ in range(request.n)]
         return Asked(await self.render(request), self.params(request), readers, {})
 
-    async def render(self, request: Generate) -> Any:
+    async def render(self, request: Generate) -> Prompt:
         """vLLM's EngineInput for the request; the messages go through the chat template."""
         messages = request.messages
         if request.prompt_tokens:
@@ -55,7 +56,7 @@ class PlainText:
             _, (prompt,) = await self._renderer.render_chat_async([messages], self.chat, self._chat_length)
         return prompt
 
-    async def render_bare(self, text: str) -> Any:
+    async def render_bare(self, text: str) -> Prompt:
         """Without the tokens that go around a text."""
         (prompt,) = await self._renderer.render_cmpl_async([{"prompt": text}], self._chat_length)
         return prompt
@@ -73,17 +74,17 @@ class PlainText:
         """Each as the tokenizer has it."""
         return [str(piece) for piece in self._renderer.tokenizer.convert_ids_to_tokens(tokens)]
 
-    async def _render_text(self, text: str) -> Any:
+    async def _render_text(self, text: str) -> Prompt:
         if len(text) > SHORT:
             return await self._render(prompt=text)
         (prompt,) = self._renderer.render_cmpl([{"prompt": text}], self._length)
         return prompt
 
-    async def _render(self, **given: Any) -> Any:
+    async def _render(self, **given: object) -> Prompt:
         (prompt,) = await self._renderer.render_cmpl_async([given], self._length)
         return prompt
 
-    def params(self, request: Generate) -> Any:
+    def params(self, request: Generate) -> SamplingParams:
         """What is not asked for keeps vLLM's neutral value. ``max_tokens`` is always said: vLLM's is 16."""
         wanted = {
             "top_p": None if request.top_p is None else min(max(request.top_p, 0.001), 1.0),
@@ -94,7 +95,7 @@ class PlainText:
             wanted["logit_bias"] = {int(number): bias for number, bias in request.logit_bias.items()}
         if request.json_schema is not None:
             wanted["structured_outputs"] = self._grammars.params(request.json_schema)
-        return self._params(
+        params: SamplingParams = self._params(
             max_tokens=request.max_tokens,
             temperature=request.temperature,
             n=request.n,
@@ -102,11 +103,14 @@ class PlainText:
             output_kind=self._delta,
             **{name: value for name, value in wanted.items() if value is not None},
         )
+        return params
 
 
-async def _chat_params(llm: Any, template: str | None) -> Any | None:
+async def _chat_params(llm: AsyncLLM, template: str | None) -> object | None:
     """How to render a chat, or None for a base model, which has no template: it is tried to find out."""
-    params = compat.get("ChatParams")(chat_template=template, chat_template_kwargs={"add_generation_prompt": True})
+    params: object = compat.get("ChatParams")(
+        chat_template=template, chat_template_kwargs={"add_generation_prompt": True}
+    )
     try:
         await llm.renderer.render_chat_async([_HI], params)
     except Exception as error:

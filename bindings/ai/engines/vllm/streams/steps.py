@@ -16,9 +16,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from itertools import count
-from typing import Any
 
 from bindings.ai.engines.vllm import compat
+from bindings.ai.engines.vllm.interfaces import AsyncLLM, EngineCoreOutput, EngineCoreRequest, Prompt, SamplingParams
 from bindings.ai.engines.vllm.streams.stream import Stream
 from bindings.ai.engines.vllm.streams.text import Table, Text, table
 
@@ -34,7 +34,7 @@ Translate = Callable[[Exception], Exception]
 class Steps:
     """``streams``: those the model works on, by vLLM's own ids."""
 
-    def __init__(self, llm: Any, texts: Table, translate: Translate) -> None:
+    def __init__(self, llm: AsyncLLM, texts: Table, translate: Translate) -> None:
         self._llm, self._processor, self._texts, self.translate = llm, llm.output_processor, texts, translate
         self._awaited: dict[str, Stream] = {}
         self.streams: dict[str, Stream] = {}
@@ -46,7 +46,7 @@ class Steps:
             setattr(self._processor, name, station)
 
     @classmethod
-    async def before(cls, llm: Any, translate: Translate) -> Steps | None:
+    async def before(cls, llm: AsyncLLM, translate: Translate) -> Steps | None:
         """None where this vLLM, as it is set up, cannot do without its own path."""
         if not (compat.has(compat.STEPS) and _is_plain(llm)):
             return None
@@ -54,7 +54,7 @@ class Steps:
         texts = await asyncio.to_thread(table, tokenizer, size)
         return None if texts is None else cls(llm, texts, translate)
 
-    def takes(self, params: Any) -> bool:
+    def takes(self, params: SamplingParams) -> bool:
         """Whether the answer is its text and nothing else."""
         return (
             params.n == 1
@@ -66,14 +66,14 @@ class Steps:
             and not params.include_stop_str_in_output
         )
 
-    async def add(self, stream: Stream, prompt: Any, params: Any, request_id: str, **more: Any) -> None:
+    async def add(self, stream: Stream, prompt: Prompt, params: SamplingParams, request_id: str) -> None:
         """Give the request to the model; from here on its steps go to the stream."""
         if hasattr(params, "skip_clone"):
             params.skip_clone = True  # they are this request's own; a deep copy takes 60 µs
         name = f"{request_id}.{next(_numbers)}"
         self._awaited[name] = stream
         try:
-            await self._llm.add_request(name, prompt, params, **more)
+            await self._llm.add_request(name, prompt, params)
         finally:
             self._awaited.pop(name, None)
         self._tell_later(stream)
@@ -105,7 +105,7 @@ class Steps:
 
     # In the place of OutputProcessor's own
 
-    def _step(self, outputs: list[Any], *rest: Any, **named: Any) -> Any:
+    def _step(self, outputs: list[EngineCoreOutput], *rest: object, **named: object) -> object:
         streams, others = self.streams, []
         for output in outputs:
             stream = streams.get(output.request_id)
@@ -119,7 +119,7 @@ class Steps:
                 stream.fail(error)
         return self._process(others, *rest, **named)
 
-    def _take(self, request: Any, *rest: Any, **named: Any) -> None:
+    def _take(self, request: EngineCoreRequest, *rest: object, **named: object) -> None:
         stream = self._awaited.pop(request.external_req_id, None)
         if stream is None:
             self._add(request, *rest, **named)
@@ -135,7 +135,7 @@ class Steps:
         self._propagate(error)
 
 
-def _is_plain(llm: Any) -> bool:
+def _is_plain(llm: AsyncLLM) -> bool:
     processor, scheduler = llm.output_processor, llm.vllm_config.scheduler_config
     return (
         compat.whole(processor, "OutputProcessor")

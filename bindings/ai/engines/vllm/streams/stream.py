@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from bindings.ai.engine.deltas import joined
 from bindings.ai.engine.protocol import Delta, EngineError
 from bindings.ai.engines.vllm.errors import gave_up
+from bindings.ai.engines.vllm.interfaces import EngineCoreOutput
 from bindings.ai.engines.vllm.streams.text import Text
 from runtime.wire import PushSource
 
@@ -42,7 +43,7 @@ class Stream:
         self._task = asyncio.get_running_loop().create_task(self._admit(admission))
         return self.feed
 
-    def step(self, output: Any) -> None:
+    def step(self, output: EngineCoreOutput) -> None:
         """What one step of the model has added."""
         ids, reason = output.new_token_ids, output.finish_reason
         self._begun = True

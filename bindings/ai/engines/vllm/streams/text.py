@@ -15,6 +15,7 @@ import json
 from typing import Any
 
 from bindings.ai.engines.vllm import compat
+from bindings.ai.engines.vllm.interfaces import Detokenizer, EngineCoreRequest
 
 Table = list[str | None]
 
@@ -22,7 +23,7 @@ EXACT = {("ByteLevel",), ("Replace", "ByteFallback", "Fuse"), ("Replace", "ByteF
 _NOT_WHOLE = "\ufffd"
 
 
-def table(tokenizer: Any, size: int) -> Table | None:
+def table(tokenizer: object, size: int) -> Table | None:
     """Each id's text behind another token; None for parts of characters. Nothing for a tokenizer that is not exact.
 
     ``size``: ids the model may say at least. A tenth of a second for 100,000 tokens.
@@ -58,10 +59,10 @@ class Text:
 
     __slots__ = ("_last", "_request", "_slow", "_table", "_tokenizer")
 
-    def __init__(self, table: Table, tokenizer: Any, request: Any) -> None:
+    def __init__(self, table: Table, tokenizer: object, request: EngineCoreRequest) -> None:
         self._table, self._tokenizer, self._request = table, tokenizer, request
         self._last: int = request.prompt_token_ids[-1]
-        self._slow: Any = None
+        self._slow: Detokenizer | None = None
         if not table[self._last]:
             self._slow = _detokenizer(tokenizer, request)
 
@@ -73,19 +74,20 @@ class Text:
                 self._last = number if text else self._last
                 return text
             self._slow = self._from_last()
-        said: str = self._slow.decode_next(number)
+        said = self._slow.decode_next(number)
         if said and text:
             self._slow, self._last = None, number
         return said
 
-    def _from_last(self) -> Any:
+    def _from_last(self) -> Detokenizer:
         request = copy.copy(self._request)
         request.prompt_token_ids = [self._last]
         return _detokenizer(self._tokenizer, request)
 
 
-def _detokenizer(tokenizer: Any, request: Any) -> Any:
-    return compat.get("IncrementalDetokenizer").from_new_request(tokenizer, request)
+def _detokenizer(tokenizer: object, request: EngineCoreRequest) -> Detokenizer:
+    detokenizer: Detokenizer = compat.get("IncrementalDetokenizer").from_new_request(tokenizer, request)
+    return detokenizer
 
 
 __all__ = ["Table", "Text", "table"]

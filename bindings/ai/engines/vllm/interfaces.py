@@ -1,0 +1,157 @@
+"""vLLM's objects as Protocols, with what is used of them here: vLLM itself is imported only when a model is opened, by
+``compat``, which holds the same names against each version that is served.
+"""
+
+from __future__ import annotations
+
+from asyncio import Task
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+Prompt = dict[str, Any]
+"""vLLM's EngineInput; ``prompt_token_ids`` is in all of them."""
+
+Rendered = tuple[Any, list[Prompt]]
+"""(the conversations, their prompts)."""
+
+
+class Logprob(Protocol):
+    logprob: float
+    decoded_token: str | None
+
+
+class CompletionOutput(Protocol):
+    """What a step has added to one of a request's answers."""
+
+    index: int
+    text: str
+    token_ids: Sequence[int]
+    logprobs: list[dict[int, Logprob]] | None
+    finish_reason: str | None
+    stop_reason: int | str | None
+
+
+class RequestOutput(Protocol):
+    """What a step has added to a request."""
+
+    outputs: list[CompletionOutput]
+    prompt_token_ids: list[int]
+    num_cached_tokens: int | None
+
+
+class EngineCoreOutput(Protocol):
+    """What a step of the model has added to a request, before it is text."""
+
+    request_id: str
+    new_token_ids: list[int]
+    finish_reason: object | None
+
+
+class EngineCoreRequest(Protocol):
+    request_id: str
+    external_req_id: str
+    prompt_token_ids: list[int]
+
+
+class SamplingParams(Protocol):
+    n: int
+    stop: list[str]
+    max_tokens: int | None
+    logprobs: int | None
+    prompt_logprobs: int | None
+    detokenize: bool
+    skip_special_tokens: bool
+    skip_clone: bool
+    include_stop_str_in_output: bool
+    structured_outputs: object | None
+
+
+class Detokenizer(Protocol):
+    def decode_next(self, token: int, /) -> str: ...
+
+
+class Tokenizer(Protocol):
+    """transformers' tokenizer."""
+
+    def __call__(self, *texts: str, **options: object) -> Mapping[str, list[int]]: ...
+    def __len__(self) -> int: ...
+    def decode(self, tokens: list[int], **options: object) -> str: ...
+    def encode(self, text: str, **options: object) -> list[int]: ...
+    def convert_ids_to_tokens(self, tokens: list[int], /) -> list[str]: ...
+    def convert_tokens_to_ids(self, token: str, /) -> int: ...
+
+    @property
+    def unk_token_id(self) -> int: ...
+
+
+class Renderer(Protocol):
+    """From messages or text to prompts."""
+
+    tokenizer: Tokenizer
+    default_cmpl_tok_params: Any
+
+    def render_chat(self, chats: list[list[dict[str, Any]]], params: object, lengths: object, /) -> Rendered: ...
+    def render_cmpl(self, prompts: list[Prompt], lengths: object, /) -> list[Prompt]: ...
+
+    async def render_chat_async(
+        self, chats: list[list[dict[str, Any]]], params: object, lengths: object = ..., /
+    ) -> Rendered: ...
+
+    async def render_cmpl_async(self, prompts: list[Prompt], lengths: object = ..., /) -> list[Prompt]: ...
+
+
+class ModelConfig(Protocol):
+    max_model_len: int
+    hf_config: Any
+    pooler_config: Any
+    multimodal_config: object | None
+
+    def get_vocab_size(self) -> int: ...
+    def try_get_generation_config(self) -> dict[str, Any]: ...
+
+
+class OutputProcessor(Protocol):
+    """Makes text of what each step of the model brings."""
+
+    tokenizer: Tokenizer
+    process_outputs: Callable[..., object]
+    add_request: Callable[..., None]
+    propagate_error: Callable[[Exception], None]
+
+
+class EngineCoreClient(Protocol):
+    """The way to the model's process."""
+
+    def abort_requests_async(self, request_ids: list[str], /) -> Any: ...
+
+
+class AsyncLLM(Protocol):
+    """A loaded model."""
+
+    errored: bool
+    log_stats: bool
+    renderer: Renderer
+    model_config: ModelConfig
+    vllm_config: Any
+    output_handler: Task[None] | None
+    output_processor: OutputProcessor
+    engine_core: EngineCoreClient
+
+    def generate(
+        self, prompt: Prompt, params: SamplingParams, request_id: str, /, **more: Any
+    ) -> AsyncGenerator[RequestOutput, None]: ...
+
+    def encode(self, prompt: Prompt, params: object, request_id: str, /) -> AsyncGenerator[Any, None]: ...
+    def add_request(
+        self, request_id: str, prompt: Prompt, params: SamplingParams, /, **more: object
+    ) -> Awaitable[object]: ...
+    def add_lora(self, request: object, /) -> Awaitable[object]: ...
+    def get_supported_tasks(self) -> Awaitable[tuple[str, ...]]: ...
+    def get_tokenizer(self) -> Tokenizer: ...
+    def shutdown(self, seconds: float, /) -> None: ...
+
+
+__all__ = [
+    "AsyncLLM", "CompletionOutput", "Detokenizer", "EngineCoreOutput", "EngineCoreRequest", "Logprob", "ModelConfig",
+    "OutputProcessor", "Prompt", "RequestOutput", "SamplingParams", "Tokenizer",
+]  # fmt: skip
