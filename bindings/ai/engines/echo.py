@@ -29,7 +29,7 @@ from bindings.ai.engine.protocol import Delta, EngineInfo, EngineSpec, Extra, Ge
 from runtime.errors import ConfigError
 
 
-class ToolCall(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ScriptedCall(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str
     arguments: dict[str, Any] = {}
 
@@ -38,14 +38,14 @@ class EchoOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rate: float = 0
     tokens: int | None = None
     context_window: int | None = None
-    tool_call: ToolCall | None = None
+    tool_call: ScriptedCall | None = None
     reasoning: str = ""
     images: bool = False
 
     @property
     def features(self) -> frozenset[str]:
-        given = {"tools": self.tool_call, "reasoning_effort": self.reasoning, "image_url": self.images}
-        return frozenset({"json_schema", "n", *(name for name, value in given.items() if value)})
+        options = {"tools": self.tool_call, "reasoning_effort": self.reasoning, "image_url": self.images}
+        return frozenset({"json_schema", "n", *(name for name, value in options.items() if value)})
 
 
 class _Piece(NamedTuple):
@@ -99,10 +99,10 @@ class EchoEngine:
     async def generate(self, request: Generate, request_id: str) -> AsyncGenerator[Delta, None]:
         features.check(request, self.info)
         prompt_tokens = _prompt_tokens(request)
-        most = check_limits(request, prompt_tokens, self._options.context_window)
+        max_tokens = check_limits(request, prompt_tokens, self._options.context_window)
         self.live += 1
         try:
-            async for piece in self._paced(msgspec.structs.replace(request, max_tokens=most)):
+            async for piece in self._paced(msgspec.structs.replace(request, max_tokens=max_tokens)):
                 for index in range(request.n):
                     yield piece.delta(index, prompt_tokens)
         finally:
@@ -160,11 +160,11 @@ def _answer(request: Generate, options: EchoOptions) -> Iterator[_Piece]:
     """
     thoughts = [] if request.reasoning_effort == "none" else options.reasoning.split()[: request.max_tokens]
     room = request.max_tokens - len(thoughts)
-    answer = _called(request, options, room) or _said(request, options.tokens, room)
+    answer = _call(request, options, room) or _words(request, options.tokens, room)
     return chain((_Piece(reasoning=word) for word in _spaced(thoughts)), answer)
 
 
-def _called(request: Generate, options: EchoOptions, room: int) -> list[_Piece]:
+def _call(request: Generate, options: EchoOptions, room: int) -> list[_Piece]:
     """The call, in two pieces as real models' parsers make them. Empty where there is none to make."""
     call, choice = options.tool_call, request.tool_choice
     names = [tool["function"]["name"] for tool in request.tools] if choice != "none" else []
@@ -180,18 +180,18 @@ def _called(request: Generate, options: EchoOptions, room: int) -> list[_Piece]:
     return [*[_Piece(call=begun), _Piece(call=rest)][:room], _Piece(reason=reason)]
 
 
-def _said(request: Generate, tokens: int | None, room: int) -> Iterator[_Piece]:
+def _words(request: Generate, tokens: int | None, room: int) -> Iterator[_Piece]:
     prompt = [*_texts(request)][-1]
     if request.json_schema is not None:
         _check_json(prompt)
     words = prompt.split() or [""]
-    wanted = len(words) if tokens is None else tokens
-    made = min(wanted, room)
+    count = len(words) if tokens is None else tokens
+    made = min(count, room)
     pieces: Iterable[str] = _spaced(islice(cycle(words), made))
     stop = ""
     if request.stop:
         pieces, stop = _cut([*pieces], request.stop)
-    reason = "stop" if stop or made == wanted else "length"
+    reason = "stop" if stop or made == count else "length"
     return chain(map(_Piece, pieces), [_Piece(reason=reason, stop=stop)])
 
 

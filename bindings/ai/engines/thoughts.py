@@ -7,7 +7,7 @@ from bindings.ai.engines.tool_calls import overlap
 START, END = "<think>", "</think>"
 
 
-class Thoughts:
+class ReasoningSplitter:
     """Reads one answer, piece by piece. Some chat templates write the opening tag, at the end of ``prompt``."""
 
     def __init__(self, prompt: str) -> None:
@@ -15,7 +15,7 @@ class Thoughts:
         self._read = self._thinking if prompt.rstrip().endswith(START) else self._beginning
 
     def read(self, text: str, *, last: bool) -> tuple[str, str]:
-        """(what is said, what is thought)."""
+        """(content, reasoning)."""
         self._held += text
         return self._read(last)
 
@@ -30,17 +30,17 @@ class Thoughts:
         return self._speaking(last)
 
     def _thinking(self, last: bool) -> tuple[str, str]:
-        thought, tag, said = self._held.partition(END)
+        reasoning, tag, content = self._held.partition(END)
         if tag:
-            self._held, self._read = said.lstrip("\n"), self._speaking
-            return self._speaking(last)[0], thought
-        kept = 0 if last else overlap(thought, END)
-        self._held = thought[len(thought) - kept :]
-        return "", thought[: len(thought) - kept]
+            self._held, self._read = content.lstrip("\n"), self._speaking
+            return self._speaking(last)[0], reasoning
+        kept = 0 if last else overlap(reasoning, END)
+        self._held = reasoning[len(reasoning) - kept :]
+        return "", reasoning[: len(reasoning) - kept]
 
     def _speaking(self, last: bool) -> tuple[str, str]:
-        said, self._held = self._held, ""
-        return said, ""
+        content, self._held = self._held, ""
+        return content, ""
 
 
-__all__ = ["Thoughts"]
+__all__ = ["ReasoningSplitter"]

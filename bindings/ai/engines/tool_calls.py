@@ -1,4 +1,4 @@
-"""Calls that a model writes into its text, as ``tool_prompt`` taught it, found again.
+"""Calls that a model writes into its text, as ``tool_prompt`` explained them, found again.
 
 A call ends where its JSON ends: the closing tag may stand in a string of the arguments, or be missing.
 """
@@ -15,7 +15,7 @@ Json = dict[str, Any]
 
 START, END = "<tool_call>", "</tool_call>"
 _NAME, _ARGUMENTS = r'\s*\{\s*"name"\s*:\s*("(?:[^"\\]|\\.)+")', r'\s*,\s*"arguments"\s*:\s*(\{.*)'
-_BEGUN = re.compile(rf'{_NAME}(?:{_ARGUMENTS}|[\s,"argumnts:]*)\Z', re.DOTALL)
+_TRUNCATED_CALL = re.compile(rf'{_NAME}(?:{_ARGUMENTS}|[\s,"argumnts:]*)\Z', re.DOTALL)
 _SPACE, _TAG = re.compile(r"\s*"), re.compile(rf"\s*{END}")
 
 
@@ -26,7 +26,7 @@ def _no_number(text: str) -> NoReturn:
 _decoder = json.JSONDecoder(strict=False, parse_constant=_no_number)  # models write line ends into strings
 
 
-class Calls:
+class ToolCallReader:
     """Reads one answer: text before the first call passes as it comes, the rest when the answer is complete.
 
     ``bare``: the whole answer is a call, without tags.
@@ -41,10 +41,10 @@ class Calls:
         shown = "" if self._calling else self._before_calls(last)
         if not (last and self._calling):
             return shown, []
-        said, calls = _parted(START + self._held if self._bare else self._held, cut)
+        content, calls = _split(START + self._held if self._bare else self._held, cut)
         if self._bare and not calls:
-            said = self._held
-        return shown + said, [_call(call, number) for number, call in enumerate(calls)]
+            content = self._held
+        return shown + content, [_call(call, number) for number, call in enumerate(calls)]
 
     def _before_calls(self, last: bool) -> str:
         """What is certainly no beginning of a call."""
@@ -61,17 +61,17 @@ def overlap(text: str, tag: str) -> int:
     return next((size for size in range(min(len(tag) - 1, len(text)), 0, -1) if text.endswith(tag[:size])), 0)
 
 
-def _parted(text: str, cut: bool) -> tuple[str, list[Json]]:
-    """(what is said around the calls, the calls: each a ``name`` and ``arguments``, JSON as text)."""
-    said, calls, at = "", list[Json](), 0
+def _split(text: str, cut: bool) -> tuple[str, list[Json]]:
+    """(the content around the calls, the calls: each a ``name`` and ``arguments``, JSON as text)."""
+    content, calls, at = "", list[Json](), 0
     while (start := text.find(START, at)) >= 0:
         found, end = _read(text, start + len(START), cut)
         between = text[at:start] if found else text[at:end]
-        said += between if between.strip() else ""
+        content += between if between.strip() else ""
         calls += found
         at = end
     rest = text[at:]
-    return said + (rest if rest.strip() else ""), calls
+    return content + (rest if rest.strip() else ""), calls
 
 
 def _read(text: str, at: int, cut: bool) -> tuple[list[Json], int]:
@@ -79,26 +79,30 @@ def _read(text: str, at: int, cut: bool) -> tuple[list[Json], int]:
     try:
         value, end = _decoder.raw_decode(text, _SPACE.match(text, at).end())  # type: ignore[union-attr]
     except (ValueError, RecursionError):
-        return _begun(text, at) if cut else ([], at)
-    found = [*_named(value)]
+        return _truncated_call(text, at) if cut else ([], at)
+    found = [*_calls_in(value)]
     tag = _TAG.match(text, end)
     return (found, tag.end() if tag else end) if found else ([], at)
 
 
-def _begun(text: str, at: int) -> tuple[list[Json], int]:
+def _truncated_call(text: str, at: int) -> tuple[list[Json], int]:
     """A call with the part of its arguments that there is."""
-    match = _BEGUN.match(text, at)
+    match = _TRUNCATED_CALL.match(text, at)
     if match is None:
         return [], at
     return [{"name": json.loads(match[1], strict=False), "arguments": match[2] or ""}], len(text)
 
 
-def _named(value: object) -> Iterator[Json]:
+def _calls_in(value: object) -> Iterator[Json]:
     """A call, or a list of some."""
     for call in value if isinstance(value, list) else [value]:
         if isinstance(call, dict) and isinstance(call.get("name"), str):
-            given = call.get("arguments") or {}
-            text = given if isinstance(given, str) else json.dumps(given, ensure_ascii=False, separators=(",", ":"))
+            arguments = call.get("arguments") or {}
+            text = (
+                arguments
+                if isinstance(arguments, str)
+                else json.dumps(arguments, ensure_ascii=False, separators=(",", ":"))
+            )
             yield {"name": call["name"], "arguments": text}
 
 
@@ -106,4 +110,4 @@ def _call(function: Json, number: int) -> Json:
     return {"index": number, "id": f"call_{uuid4().hex[:24]}", "type": "function", "function": function}
 
 
-__all__ = ["END", "START", "Calls", "Json", "overlap"]
+__all__ = ["END", "START", "Json", "ToolCallReader", "overlap"]

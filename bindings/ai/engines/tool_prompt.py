@@ -9,24 +9,23 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from bindings.ai.engine.features import forced
 from bindings.ai.engine.protocol import Generate
 from bindings.ai.engine.subschemas import moved
-from bindings.ai.engines.tool_calls import END, START, Calls, Json, overlap
+from bindings.ai.engines.tool_calls import END, START, Json
 
 Message = dict[str, Any]
 
 
-def taught(messages: list[Message], tools: list[Json]) -> list[Message]:
+def explain_tools(messages: list[Message], tools: list[Json]) -> list[Message]:
     """The messages with ``tools`` explained in the first of them, and past calls and results in words."""
-    said = [_in_words(message) for message in messages]
+    rendered = [_in_words(message) for message in messages]
     if not tools:
-        return said
-    system = said.pop(0)["content"] + "\n\n" if said and said[0]["role"] == "system" else ""
-    return [{"role": "system", "content": system + _instruction(tools)}, *said]
+        return rendered
+    system = rendered.pop(0)["content"] + "\n\n" if rendered and rendered[0]["role"] == "system" else ""
+    return [{"role": "system", "content": system + _instruction(tools)}, *rendered]
 
 
-def concerns(messages: list[Message]) -> bool:
+def has_calls(messages: list[Message]) -> bool:
     """Whether there are calls or results among them."""
     return any(message["role"] == "tool" or message.get("tool_calls") for message in messages)
 
@@ -61,11 +60,11 @@ def _in_words(message: Message) -> Message:
         return {"role": "user", "content": f"<tool_response>\n{content}\n</tool_response>"}
     if not (calls := message.get("tool_calls")):
         return {**message, "content": content}
-    said = [
+    rendered = [
         f'{START}\n{{"name": {json.dumps(function["name"])}, "arguments": {function["arguments"]}}}\n{END}'
         for function in (call["function"] for call in calls)
     ]
-    return {"role": message["role"], "content": "\n".join(filter(None, [content, *said]))}
+    return {"role": message["role"], "content": "\n".join(filter(None, [content, *rendered]))}
 
 
-__all__ = ["Calls", "call_schema", "concerns", "forced", "overlap", "taught"]
+__all__ = ["call_schema", "explain_tools", "has_calls"]

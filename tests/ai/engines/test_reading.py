@@ -14,8 +14,9 @@ from aiohttp.base_protocol import BaseProtocol
 from bindings.ai.engine.protocol import Delta, EngineError, Extra, Generate
 from bindings.ai.engines.openai.ask import path_and_body
 from bindings.ai.engines.openai.read import deltas
-from bindings.ai.engines.thoughts import Thoughts
-from bindings.ai.engines.tool_prompt import Calls, call_schema, taught
+from bindings.ai.engines.thoughts import ReasoningSplitter
+from bindings.ai.engines.tool_calls import ToolCallReader
+from bindings.ai.engines.tool_prompt import call_schema, explain_tools
 from bindings.ai.engines.vllm import parsers as vllm_parsers
 from bindings.ai.error_table import INTERNAL
 
@@ -51,7 +52,7 @@ def read(reader: Any, text: str, size: int) -> tuple[str, list[Any]]:
     ],
 )
 def test_calls(text: str, shown: str, names: list[str], size: int) -> None:
-    said, found = read(Calls(), text, size)
+    said, found = read(ToolCallReader(), text, size)
     calls = [call for calls in found for call in calls]
     assert said == shown
     assert [call["function"]["name"] for call in calls] == names
@@ -73,7 +74,7 @@ def test_calls(text: str, shown: str, names: list[str], size: int) -> None:
     ],
 )
 def test_calls_that_are_cut(text: str, bare: bool, shown: str, call: tuple[str, str] | None) -> None:
-    said, found = Calls(bare=bare).read(text, last=True, cut=True)
+    said, found = ToolCallReader(bare=bare).read(text, last=True, cut=True)
     assert said == shown
     assert [(one["function"]["name"], one["function"]["arguments"]) for one in found] == ([call] if call else [])
 
@@ -92,12 +93,12 @@ def test_calls_that_are_cut(text: str, bare: bool, shown: str, call: tuple[str, 
     ],
 )
 def test_thoughts(prompt: str, text: str, said: str, thought: str, size: int) -> None:
-    shown, found = read(Thoughts(prompt), text, size)
+    shown, found = read(ReasoningSplitter(prompt), text, size)
     assert (shown.lstrip("\n"), "".join(found)) == (said, thought)
 
 
 def test_tools_are_told_in_the_system_message() -> None:
-    told = taught([{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi"}], TOOLS)
+    told = explain_tools([{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi"}], TOOLS)
     assert [message["role"] for message in told] == ["system", "user"]
     assert told[0]["content"].startswith("Be brief.\n\n")
     assert all(json.dumps(tool) in told[0]["content"] for tool in TOOLS)
@@ -105,7 +106,7 @@ def test_tools_are_told_in_the_system_message() -> None:
 
 def test_past_calls_and_results_are_told_in_words() -> None:
     call = {"id": "x", "type": "function", "function": {"name": "one", "arguments": '{"a": 1}'}}
-    told = taught(
+    told = explain_tools(
         [
             {"role": "assistant", "content": None, "tool_calls": [call]},
             {"role": "tool", "tool_call_id": "x", "content": "42"},

@@ -12,7 +12,7 @@ pytest.importorskip("vllm")
 
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
-from bindings.ai.engines.vllm.streams.text import Text, table
+from bindings.ai.engines.vllm.streams.text import TableDetokenizer, table
 from bindings.ai.engines.vllm.streams.tokens import quicken
 
 pytestmark = [
@@ -129,7 +129,7 @@ def same(tokenizer: Any, prompt: list[int], answer: list[int]) -> None:
     texts = table(tokenizer, len(tokenizer) + MORE)
     assert texts is not None
     request, theirs = own(tokenizer, prompt)
-    ours = Text(texts, tokenizer, request)
+    ours = TableDetokenizer(texts, tokenizer, request)
     said = [(ours.add(number), theirs.decode_next(number)) for number in answer]
     assert [our for our, _ in said] == [their for _, their in said]
 

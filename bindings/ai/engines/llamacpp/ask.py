@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from bindings.ai.engine.features import forced
 from bindings.ai.engine.protocol import Generate
 from bindings.ai.engines import tool_prompt
 
@@ -13,7 +14,7 @@ def body(request: Generate, prompt: list[int], number: int, grammar: dict[str, A
 
     What is not asked for keeps llama.cpp's own defaults.
     """
-    wanted = {
+    options = {
         "temperature": request.temperature,
         "top_p": request.top_p,
         "top_k": request.top_k,
@@ -36,17 +37,17 @@ def body(request: Generate, prompt: list[int], number: int, grammar: dict[str, A
         "timings_per_token": True,
         "cache_prompt": not repeatable,  # what is cached was computed in other batches: other rounding
         "repeat_last_n": len(prompt) + request.max_tokens,  # penalties look at the whole text, as vLLM's do
-        **{key: value for key, value in wanted.items() if value is not None},
+        **{key: value for key, value in options.items() if value is not None},
     }
 
 
-def offered(request: Generate) -> list[dict[str, Any]]:
+def offered_tools(request: Generate) -> list[dict[str, Any]]:
     return request.tools if request.tool_choice != "none" else []
 
 
 def schema(request: Generate) -> dict[str, Any] | None:
     """What the whole answer must match."""
-    if tool_prompt.forced(request):
+    if forced(request):
         return tool_prompt.call_schema(request)
     return None if request.json_schema is None else request.json_schema or {"type": "object"}
 
@@ -57,12 +58,12 @@ def is_kept_to_a_grammar(request: Generate) -> bool:
 
 def template_options(request: Generate) -> dict[str, Any]:
     """Thoughts are asked for by name, or by effort; a grammar leaves no room for them."""
-    told: dict[str, Any] = {}
+    options: dict[str, Any] = {}
     if request.reasoning_effort is not None:
-        told = {"reasoning_effort": request.reasoning_effort, "enable_thinking": request.reasoning_effort != "none"}
+        options = {"reasoning_effort": request.reasoning_effort, "enable_thinking": request.reasoning_effort != "none"}
     if is_kept_to_a_grammar(request):
-        told["enable_thinking"] = False
-    return {**told, **request.chat_template_kwargs}
+        options["enable_thinking"] = False
+    return {**options, **request.chat_template_kwargs}
 
 
-__all__ = ["body", "is_kept_to_a_grammar", "offered", "schema", "template_options"]
+__all__ = ["body", "is_kept_to_a_grammar", "offered_tools", "schema", "template_options"]

@@ -33,11 +33,11 @@ if TYPE_CHECKING:
 
 _MINILM = {"n_ctx": 256}  # what sentence-transformers reads with it, although it has 512 positions
 _DEFAULTS = {"n_ctx": 512, "n_parallel": 16, "verbosity": 1, "ui": False, "embedding": True}
-_POOLINGS = {1: "mean", 2: "cls", 3: "last"}  # llama.cpp's numbers; others give no single vector
+_POOLING_NAMES = {1: "mean", 2: "cls", 3: "last"}  # llama.cpp's numbers; others give no single vector
 
 
 @dataclass
-class _Server:
+class _PoolingServer:
     """llama.cpp with one kind of pooling; ``http`` reaches its tokenizer."""
 
     llama: LlamaServer
@@ -45,10 +45,10 @@ class _Server:
     pooling: str
 
     async def tokens(self, text: str) -> list[int]:
-        asked = {"content": text, "add_special": True, "parse_special": True}
-        async with self.http.post("/tokenize", json=asked) as response:
-            found: list[int] = (await response.json())["tokens"]
-        return found
+        body = {"content": text, "add_special": True, "parse_special": True}
+        async with self.http.post("/tokenize", json=body) as response:
+            tokens: list[int] = (await response.json())["tokens"]
+        return tokens
 
 
 class LlamaCppEmbedding:
@@ -56,7 +56,7 @@ class LlamaCppEmbedding:
 
     def __init__(self, path: Path, options: dict[str, Any], own: str) -> None:
         self.live, self._path, self._options, self._own = 0, path, options, own
-        self._servers: dict[str, _Server] = {}
+        self._servers: dict[str, _PoolingServer] = {}
         self._stack, self._opening = AsyncExitStack(), asyncio.Lock()
         self.info = EngineInfo(
             engine="llamacpp",
@@ -94,7 +94,7 @@ class LlamaCppEmbedding:
             self.live -= 1
         return found
 
-    async def _fitting(self, server: _Server, text: str, task: Embed) -> str | list[int]:
+    async def _fitting(self, server: _PoolingServer, text: str, task: Embed) -> str | list[int]:
         """The text, or its tokens cut to what the model reads, the closing one kept."""
         own = int(self._options["n_ctx"])
         limit = min(own, task.limit or own)
@@ -105,25 +105,25 @@ class LlamaCppEmbedding:
             raise TextTooLong(len(tokens), limit)
         return tokens if len(tokens) <= limit else [*tokens[: limit - 1], tokens[-1]]
 
-    async def _server(self, pooling: str) -> _Server:
+    async def _server(self, pooling: str) -> _PoolingServer:
         async with self._opening:
             if pooling not in self._servers:
                 self._servers[pooling] = await self._start(pooling)
         return self._servers[pooling]
 
-    async def _start(self, pooling: str) -> _Server:
+    async def _start(self, pooling: str) -> _PoolingServer:
         kind = getattr(library().llama_pooling_type, f"LLAMA_POOLING_TYPE_{pooling.upper()}")
         socket = f"{self._stack.enter_context(tempfile.TemporaryDirectory(prefix='pilot-'))}/llama.sock"
         llama = await asyncio.to_thread(load, self._path, self._options, socket, pooling_type=kind)
         http = await self._stack.enter_async_context(session(socket))
-        return _Server(llama, http, pooling)
+        return _PoolingServer(llama, http, pooling)
 
     async def aclose(self) -> None:
         await self._stack.aclose()
         await asyncio.to_thread(self._servers.clear)  # llama.cpp's destructors wait: not for the event loop's thread
 
 
-async def _embed(server: _Server, texts: list[str | list[int]], found: Embedded) -> None:
+async def _embed(server: _PoolingServer, texts: list[str | list[int]], found: Embedded) -> None:
     answer = await asyncio.to_thread(server.llama.handle_embeddings, {"input": texts})
     if "error" in answer:
         raise refusal(answer["error"])
@@ -136,4 +136,4 @@ def _own_pooling(path: Path) -> str:
     fields: Any = import_module("gguf").GGUFReader(path).fields
     architecture = fields["general.architecture"].contents()
     said = fields.get(f"{architecture}.pooling_type")
-    return _POOLINGS.get(said.contents() if said else 1, "mean")
+    return _POOLING_NAMES.get(said.contents() if said else 1, "mean")

@@ -37,13 +37,13 @@ import msgspec
 from bindings.ai.engine import embedded, features, tasks, weights
 from bindings.ai.engine.protocol import Delta, EngineError, EngineInfo, EngineSpec, Generate, Progress, check_limits
 from bindings.ai.engines import tool_prompt
-from bindings.ai.engines.llamacpp.ask import body, is_kept_to_a_grammar, offered, schema, template_options
+from bindings.ai.engines.llamacpp.ask import body, is_kept_to_a_grammar, offered_tools, schema, template_options
 from bindings.ai.engines.llamacpp.grammar import Grammars
 from bindings.ai.engines.llamacpp.interfaces import LlamaServer
 from bindings.ai.engines.llamacpp.load import existing, gpus, library, load
-from bindings.ai.engines.llamacpp.read import Completion, Reader, refusal
-from bindings.ai.engines.thoughts import END, Thoughts
-from bindings.ai.engines.tool_calls import Calls
+from bindings.ai.engines.llamacpp.read import ChunkReader, RunningCompletion, refusal
+from bindings.ai.engines.thoughts import END, ReasoningSplitter
+from bindings.ai.engines.tool_calls import ToolCallReader
 from bindings.ai.error_table import ENGINE_REFUSED
 
 if TYPE_CHECKING:
@@ -54,11 +54,11 @@ _DEFAULTS = {"n_ctx": 8192, "n_parallel": 4, "verbosity": 1, "ui": False}
 
 
 class _Model(NamedTuple):
-    """``thinks``: its chat template knows of thoughts. ``words``: how many tokens there are."""
+    """``thinks``: its chat template knows of thoughts. ``vocabulary_size``: how many tokens there are."""
 
     window: int
     thinks: bool
-    words: int
+    vocabulary_size: int
 
 
 class _Prompt(NamedTuple):
@@ -83,8 +83,8 @@ class LlamaCppEngine:
         self._http, self._model, self._stack = http, model, stack
         self._slots = asyncio.Semaphore(slots)
         self._threads = ThreadPoolExecutor(slots, "llama.cpp")
-        self._running: set[Completion] = set()
-        self._grammars = Grammars(self._whole)
+        self._running: set[RunningCompletion] = set()
+        self._grammars = Grammars(self._complete)
 
     @classmethod
     async def open(cls, spec: EngineSpec, progress: Progress) -> LlamaCppEngine:
@@ -96,7 +96,7 @@ class LlamaCppEngine:
             options = {**_DEFAULTS, **_template(spec), **spec.options}
             server = await asyncio.to_thread(load, path, options, f"{folder}/llama.sock")
             http = await stack.enter_async_context(session(f"{folder}/llama.sock"))
-            model = await _look(http)
+            model = await _read_model(http)
             info = _describe(path.name, model)
             return cls(server, http, model, info, options["n_parallel"], stack.pop_all())
         raise AssertionError("unreachable")
@@ -105,12 +105,12 @@ class LlamaCppEngine:
         features.check(request, self.info)
         self._check_tokens(map(int, request.logit_bias), "logit_bias")
         prompt = await self._prompt(request)
-        most = check_limits(request, len(prompt.tokens), self.info.context_window)
-        request = msgspec.structs.replace(request, max_tokens=most)
-        wanted = schema(request)
-        grammar = None if wanted is None else await self._grammars.of(wanted)
+        max_tokens = check_limits(request, len(prompt.tokens), self.info.context_window)
+        request = msgspec.structs.replace(request, max_tokens=max_tokens)
+        json_schema = schema(request)
+        grammar = None if json_schema is None else await self._grammars.of(json_schema)
         answers = [self._answer(request, prompt, grammar, number) for number in range(request.n)]
-        async with aclosing(answers[0] if request.n == 1 else _together(answers)) as deltas:
+        async with aclosing(answers[0] if request.n == 1 else _merged(answers)) as deltas:
             async for delta in deltas:
                 yield delta
 
@@ -123,46 +123,48 @@ class LlamaCppEngine:
                 if (delta := reader.read(chunk)) is not None:
                     yield delta
 
-    async def _chunks(self, asked: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
+    async def _chunks(self, fields: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
         """What llama.cpp answers, as soon as there is a slot."""
         await self._slots.acquire()
-        completion = self._start(asked)
+        completion = self._start(fields)
         try:
             async for chunk in completion.chunks():
                 yield chunk
         finally:
             completion.left = True
 
-    async def _whole(self, asked: dict[str, Any]) -> str:
+    async def _complete(self, fields: dict[str, Any]) -> str:
         """The whole text of a completion."""
-        async with aclosing(self._chunks(asked)) as chunks:
+        async with aclosing(self._chunks(fields)) as chunks:
             return "".join([chunk["choices"][0]["text"] async for chunk in chunks])
 
-    def _reader(self, request: Generate, prompt: _Prompt, number: int) -> Reader:
-        forced = tool_prompt.forced(request)
-        calls = Calls(bare=forced) if offered(request) else None
+    def _reader(self, request: Generate, prompt: _Prompt, number: int) -> ChunkReader:
+        forced = features.forced(request)
+        calls = ToolCallReader(bare=forced) if offered_tools(request) else None
         thinks = self._model.thinks and not request.raw and not is_kept_to_a_grammar(request)
-        return Reader(number, len(prompt.tokens), request.logprobs, calls, Thoughts(prompt.text) if thinks else None)
+        return ChunkReader(
+            number, len(prompt.tokens), request.logprobs, calls, ReasoningSplitter(prompt.text) if thinks else None
+        )
 
     def _check_tokens(self, numbers: Iterable[int], name: str) -> None:
         """llama.cpp would pass over a token that there is not, or end."""
         for number in numbers:
-            if not 0 <= number < self._model.words:
+            if not 0 <= number < self._model.vocabulary_size:
                 raise EngineError(ENGINE_REFUSED, f"{name}: the model has no token {number}")
 
-    def _start(self, asked: dict[str, Any]) -> Completion:
+    def _start(self, fields: dict[str, Any]) -> RunningCompletion:
         """Run one completion in a thread; its slot is free again when llama.cpp has let go of it."""
         assert self._server is not None
-        completion = Completion(asyncio.get_running_loop())
+        completion = RunningCompletion(asyncio.get_running_loop())
         self.live += 1
         self._running.add(completion)
         future = completion.loop.run_in_executor(
-            self._threads, self._server.handle_completions, asked, completion.arrived
+            self._threads, self._server.handle_completions, fields, completion.arrived
         )
         future.add_done_callback(lambda done: self._ended(completion, done))
         return completion
 
-    def _ended(self, completion: Completion, done: asyncio.Future[None]) -> None:
+    def _ended(self, completion: RunningCompletion, done: asyncio.Future[None]) -> None:
         self.live -= 1
         self._running.discard(completion)
         self._slots.release()
@@ -175,39 +177,39 @@ class LlamaCppEngine:
         text = request.prompt or ""
         if request.messages is not None or not request.raw:
             text = await self._templated(request, request.messages or [{"role": "user", "content": text}])
-        asked = {"content": text, "add_special": True, "parse_special": True}
-        return _Prompt(text, (await self._ask("/tokenize", asked))["tokens"])
+        fields = {"content": text, "add_special": True, "parse_special": True}
+        return _Prompt(text, (await self._post("/tokenize", fields))["tokens"])
 
     async def perform(self, task: tasks.Task, request_id: str) -> tasks.Tokenized | tasks.Detokenized:
         """The tokens of a prompt, the text of tokens. Raises EngineError: 5006 for a token there is not."""
         if isinstance(task, tasks.Detokenize):
             for number in task.tokens:
-                if not 0 <= number < self._model.words:
+                if not 0 <= number < self._model.vocabulary_size:
                     raise tasks.no_such_token(number)
-            return tasks.Detokenized(text=(await self._ask("/detokenize", {"tokens": task.tokens}))["content"])
+            return tasks.Detokenized(text=(await self._post("/detokenize", {"tokens": task.tokens}))["content"])
         assert isinstance(task, tasks.Tokenize)
         features.check(task.request, self.info)
         text = (await self._prompt(task.request)).text
-        asked = {"content": text, "add_special": task.special, "parse_special": True, "with_pieces": True}
-        found = (await self._ask("/tokenize", asked))["tokens"]
+        fields = {"content": text, "add_special": task.special, "parse_special": True, "with_pieces": True}
+        tokens = (await self._post("/tokenize", fields))["tokens"]
         return tasks.Tokenized(
-            tokens=[one["id"] for one in found],
-            pieces=[_piece(one["piece"]) for one in found],
+            tokens=[one["id"] for one in tokens],
+            pieces=[_piece(one["piece"]) for one in tokens],
             window=self.info.context_window,
         )
 
     async def _templated(self, request: Generate, messages: list[dict[str, Any]]) -> str:
         """The messages, through the chat template."""
-        if offered(request) or tool_prompt.concerns(messages):
-            messages = tool_prompt.taught(messages, offered(request))
-        asked: dict[str, Any] = {"messages": messages}
-        if told := template_options(request):
-            asked["chat_template_kwargs"] = told
-        text: str = (await self._ask("/apply-template", asked))["prompt"]
+        if offered_tools(request) or tool_prompt.has_calls(messages):
+            messages = tool_prompt.explain_tools(messages, offered_tools(request))
+        fields: dict[str, Any] = {"messages": messages}
+        if options := template_options(request):
+            fields["chat_template_kwargs"] = options
+        text: str = (await self._post("/apply-template", fields))["prompt"]
         return text
 
-    async def _ask(self, path: str, asked: dict[str, Any]) -> dict[str, Any]:
-        async with self._http.post(path, json=asked) as response:
+    async def _post(self, path: str, fields: dict[str, Any]) -> dict[str, Any]:
+        async with self._http.post(path, json=fields) as response:
             answer: dict[str, Any] = await response.json()
         if "error" in answer:
             raise refusal(answer["error"])
@@ -230,10 +232,10 @@ def _piece(piece: str | list[int]) -> str:
     return piece if isinstance(piece, str) else bytes(piece).decode(errors="replace")
 
 
-async def _together(answers: list[AsyncGenerator[Delta, None]]) -> AsyncGenerator[Delta, None]:
+async def _merged(answers: list[AsyncGenerator[Delta, None]]) -> AsyncGenerator[Delta, None]:
     """What several answers bring, as it comes. Leaving ends them all."""
     arrived: asyncio.Queue[Delta | Exception | None] = asyncio.Queue()
-    tasks = [asyncio.create_task(_hand_on(answer, arrived)) for answer in answers]
+    tasks = [asyncio.create_task(_forward(answer, arrived)) for answer in answers]
     try:
         running = len(tasks)
         while running:
@@ -250,7 +252,7 @@ async def _together(answers: list[AsyncGenerator[Delta, None]]) -> AsyncGenerato
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _hand_on(answer: AsyncGenerator[Delta, None], arrived: asyncio.Queue[Delta | Exception | None]) -> None:
+async def _forward(answer: AsyncGenerator[Delta, None], arrived: asyncio.Queue[Delta | Exception | None]) -> None:
     try:
         async with aclosing(answer):
             async for delta in answer:
@@ -272,7 +274,7 @@ def session(socket: str) -> aiohttp.ClientSession:
     return aiohttp.ClientSession("http://llama.cpp", connector=connector, timeout=aiohttp.ClientTimeout(total=60))
 
 
-async def _look(http: aiohttp.ClientSession) -> _Model:
+async def _read_model(http: aiohttp.ClientSession) -> _Model:
     async with http.get("/props") as response:
         props = await response.json()
     async with http.get("/v1/models") as response:
@@ -281,13 +283,13 @@ async def _look(http: aiohttp.ClientSession) -> _Model:
 
 
 def _describe(name: str, model: _Model) -> EngineInfo:
-    found = gpus()
+    devices = gpus()
     return EngineInfo(
         engine="llamacpp",
         model=name,
         version=library().__version__,
         features=FEATURES,
-        device=f"gpu: {found[0]}" if found else "cpu",
+        device=f"gpu: {devices[0]}" if devices else "cpu",
         context_window=model.window,
     )
 

@@ -20,11 +20,11 @@ from bindings.ai.engine import features
 from bindings.ai.engine.subschemas import Schema, everywhere
 
 GUIDANCE = {"whitespace_flexible": False, "lenient": True}
-KEPT = 256  # schemas whose grammar is known
-MOST = 16  # pattern keywords of a schema that are tried one by one
-LARGEST = 2**53  # bounds beyond it: more than a double holds, and more than llguidance takes
-BOUNDS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
-PATTERNS = ("pattern", "patternProperties")
+MAX_CACHED_SCHEMAS = 256  # schemas whose grammar is known
+MAX_PATTERNS = 16  # pattern keywords of a schema that are tried one by one
+MAX_BOUND = 2**53  # bounds beyond it: more than a double holds, and more than llguidance takes
+BOUND_KEYWORDS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
+PATTERN_KEYWORDS = ("pattern", "patternProperties")
 PROBE = {"prompt": "JSON", "max_tokens": 4, "temperature": 0, "logit_bias": [["\n", 1000.0]], "stream": True,
          "cache_prompt": False}  # fmt: skip
 
@@ -40,7 +40,7 @@ class Grammars:
         """What to ask llama.cpp for instead of ``schema``. Raises EngineError 5024 where it keeps to nothing."""
         key = msgspec.json.encode(schema)
         if key not in self._known:
-            while len(self._known) >= KEPT:
+            while len(self._known) >= MAX_CACHED_SCHEMAS:
                 self._known.pop(next(iter(self._known)))
             self._known[key] = await self._found(schema)
         if (found := self._known[key]) is None:
@@ -57,8 +57,8 @@ class Grammars:
         return {**lighter, "x-guidance": GUIDANCE} if bad and await self._works(lighter) else None
 
     async def _works(self, schema: Schema) -> bool:
-        said = await self._complete({**PROBE, "json_schema": {**schema, "x-guidance": GUIDANCE}})
-        return "\n" * 3 not in said
+        text = await self._complete({**PROBE, "json_schema": {**schema, "x-guidance": GUIDANCE}})
+        return "\n" * 3 not in text
 
 
 def _bounded(node: Schema) -> Schema:
@@ -66,7 +66,7 @@ def _bounded(node: Schema) -> Schema:
     return {
         name: value
         for name, value in node.items()
-        if not (name in BOUNDS and isinstance(value, int | float) and abs(value) >= LARGEST)
+        if not (name in BOUND_KEYWORDS and isinstance(value, int | float) and abs(value) >= MAX_BOUND)
     }
 
 
@@ -79,13 +79,13 @@ def _patterns(schema: Schema) -> list[Schema]:
         return node
 
     everywhere(schema, look)
-    return found[:MOST]
+    return found[:MAX_PATTERNS]
 
 
 def _pieces(node: Schema) -> list[Schema]:
     return [
         {name: dict.fromkeys(node[name], True) if name == "patternProperties" else node[name]}
-        for name in PATTERNS
+        for name in PATTERN_KEYWORDS
         if isinstance(node.get(name), dict | str)
     ]
 

@@ -15,7 +15,7 @@ from runtime.errors import ConfigError, UserError
 from runtime.places import expanded
 
 _THREADS = {"n_threads": "cpuparams", "n_threads_batch": "cpuparams_batch"}
-_SMALL = 256 << 20  # bytes
+SMALL_MODEL_BYTES = 256 << 20
 
 
 def load(path: Path, options: dict[str, Any], socket: str, **own: object) -> LlamaServer:
@@ -91,7 +91,7 @@ def _tuning(path: Path, gpu: bool) -> dict[str, int]:
     a time and 10.8 s 128 at a time; llama.cpp's own 2048 in pieces of 512 take 10.4 s, but other streams wait for all
     of them.
     """
-    small, count = path.stat().st_size < _SMALL, cores.usable()
+    small, count = path.stat().st_size < SMALL_MODEL_BYTES, cores.usable()
     threads = {"n_threads": 1 if small else count, "n_threads_batch": count}
     batch = 128 if small else 64
     return threads if gpu else {**threads, "n_batch": batch, "n_ubatch": batch}

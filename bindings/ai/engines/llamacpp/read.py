@@ -7,12 +7,12 @@ from collections.abc import AsyncGenerator
 from typing import Any
 
 from bindings.ai.engine.protocol import Delta, EngineError, Extra
-from bindings.ai.engines.thoughts import Thoughts
-from bindings.ai.engines.tool_calls import Calls
+from bindings.ai.engines.thoughts import ReasoningSplitter
+from bindings.ai.engines.tool_calls import ToolCallReader
 from bindings.ai.error_table import ENGINE_REFUSED
 
 
-class Completion:
+class RunningCompletion:
     """One request inside llama.cpp. Setting ``left`` ends it at the next call back."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -34,7 +34,7 @@ class Completion:
             raise chunk
 
 
-class Reader:
+class ChunkReader:
     """One answer. ``logprobs``: how many alternatives to tell; ``calls``, ``thoughts``: who parts the text."""
 
     def __init__(
@@ -42,8 +42,8 @@ class Reader:
         index: int,
         prompt_tokens: int,
         logprobs: int | None = None,
-        calls: Calls | None = None,
-        thoughts: Thoughts | None = None,
+        calls: ToolCallReader | None = None,
+        thoughts: ReasoningSplitter | None = None,
     ) -> None:
         self._index, self._prompt_tokens, self._logprobs = index, prompt_tokens, logprobs
         self._calls, self._thoughts = calls, thoughts
@@ -60,7 +60,7 @@ class Reader:
         if self._index:
             more["index"] = self._index
         if self._logprobs is not None and choice.get("logprobs"):
-            more["logprobs"] = [_odds(one, self._logprobs) for one in choice["logprobs"]["content"]]
+            more["logprobs"] = [_logprobs_of(one, self._logprobs) for one in choice["logprobs"]["content"]]
         reason = "tool_calls" if reason == "stop" and self._called else reason
         return Delta(text, tokens, self._prompt_tokens, reason, Extra(**more) if more else None)
 
@@ -77,7 +77,7 @@ class Reader:
         return text, more
 
 
-def _odds(one: dict[str, Any], count: int) -> dict[str, Any]:
+def _logprobs_of(one: dict[str, Any], count: int) -> dict[str, Any]:
     return {**_token(one), "top_logprobs": [_token(other) for other in one["top_logprobs"][:count]]}
 
 
@@ -89,4 +89,4 @@ def refusal(error: dict[str, Any]) -> EngineError:
     return EngineError(ENGINE_REFUSED, str(error.get("message", error)))
 
 
-__all__ = ["Completion", "Reader", "refusal"]
+__all__ = ["ChunkReader", "RunningCompletion", "refusal"]

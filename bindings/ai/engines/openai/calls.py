@@ -15,7 +15,7 @@ from bindings.ai.engine.accumulator import CALL_KEYS
 Piece = dict[str, Any]
 
 
-class _Call:
+class _ToolCall:
     """What has been said of one call."""
 
     def __init__(self, index: int) -> None:
@@ -44,12 +44,12 @@ class _Call:
         return {**found, "function": {**named, "arguments": arguments}, **others}
 
 
-class Calls:
+class ToolCallAssembler:
     """The calls of one answer."""
 
     def __init__(self) -> None:
-        self._calls: list[_Call] = []
-        self._at: dict[Any, _Call] = {}  # the server's index → the latest call there
+        self._calls: list[_ToolCall] = []
+        self._at: dict[Any, _ToolCall] = {}  # the server's index → the latest call there
 
     def read(self, pieces: list[Piece]) -> Iterator[Piece]:
         for piece in pieces:
@@ -57,21 +57,21 @@ class Calls:
             function = function if isinstance(function, dict) else piece
             yield self._of(piece, function).add(piece, function)
 
-    def _of(self, piece: Piece, function: Piece) -> _Call:
+    def _of(self, piece: Piece, function: Piece) -> _ToolCall:
         """The call that a piece belongs to. Some servers give no index, or the same to every call."""
         index, id, name = piece.get("index"), piece.get("id"), function.get("name")
         call = self._calls[-1] if index is None and self._calls else self._at.get(index)
         if id and index is None:
             call = next((known for known in self._calls if known.id == id), None)
         if call is None or (name and _is_another(call, id, name, counted=index is not None)):
-            call = _Call(len(self._calls))
+            call = _ToolCall(len(self._calls))
             self._calls.append(call)
         if index is not None:
             self._at[index] = call
         return call
 
 
-def _is_another(call: _Call, id: object, name: str, *, counted: bool) -> bool:
+def _is_another(call: _ToolCall, id: object, name: str, *, counted: bool) -> bool:
     """Whether a piece with a name begins a call of its own."""
     if id:
         return id != call.id and call.is_whole
@@ -85,4 +85,4 @@ def _text(arguments: object) -> str:
     return "" if arguments is None else msgspec.json.encode(arguments).decode()
 
 
-__all__ = ["Calls"]
+__all__ = ["ToolCallAssembler"]

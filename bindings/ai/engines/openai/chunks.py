@@ -9,9 +9,9 @@ import msgspec
 
 from bindings.ai.engine.protocol import EngineError
 from bindings.ai.engines.openai.errors import decoded
-from bindings.ai.engines.openai.sse import Body, Decoder, Event
+from bindings.ai.engines.openai.sse import Event, EventDecoder, ResponseBody
 
-_WHOLE = 1 << 28  # bytes of an answer that is no stream
+MAX_WHOLE_BYTES = 1 << 28  # bytes of an answer that is no stream
 
 Failure = Callable[[Any], EngineError]
 """``failure(error)``: what a server's error, decoded, becomes."""
@@ -26,7 +26,7 @@ class Piece(msgspec.Struct):
     function_call: dict[str, Any] | None = None  # before there were several
 
     @property
-    def called(self) -> list[dict[str, Any]] | None:
+    def calls(self) -> list[dict[str, Any]] | None:
         if self.function_call and not self.tool_calls:
             return [{"index": 0, "function": self.function_call}]
         return self.tool_calls
@@ -49,7 +49,7 @@ class Details(msgspec.Struct):
     cached_tokens: int | None = None
 
 
-class Usage(msgspec.Struct):
+class ChunkUsage(msgspec.Struct):
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     prompt_tokens_details: Details | None = None
@@ -57,7 +57,7 @@ class Usage(msgspec.Struct):
 
 class Chunk(msgspec.Struct):
     choices: list[ChunkChoice] | None = None
-    usage: Usage | None = None
+    usage: ChunkUsage | None = None
     error: Any = None
     object: Any = None
     type: Any = None
@@ -70,21 +70,21 @@ class Chunk(msgspec.Struct):
 _decode = msgspec.json.Decoder(Chunk).decode
 
 
-async def chunks(body: Body, failure: Failure) -> AsyncGenerator[Iterator[Chunk | None], None]:
+async def chunks(body: ResponseBody, failure: Failure) -> AsyncGenerator[Iterator[Chunk | None], None]:
     """What the server says, for each piece that the network brings; None is its word that it is done.
 
     Raises EngineError: the server's error.
     """
     head = await body.begin()
     if head[:1] in (b"{", b"[", b"<"):  # no stream, whatever was asked for: an answer, an error, a page
-        yield iter([_whole(await body.rest(_WHOLE), failure), None])
+        yield iter([_whole(await body.rest(MAX_WHOLE_BYTES), failure), None])
         return
-    decoder, said = Decoder(), False
+    decoder, has_data = EventDecoder(), False
     while piece := await body.read():
         yield (chunk for event in decoder.feed(piece) for chunk in _chunks(event, failure))
-        said = said or b"data" in piece
+        has_data = has_data or b"data" in piece
     yield (chunk for event in decoder.end() for chunk in _chunks(event, failure))
-    if head and not said:
+    if head and not has_data:
         raise failure(head[:2000].decode(errors="replace"))
 
 
@@ -127,4 +127,4 @@ def _chunk(data: bytes, failure: Failure, *, wrong: bool = False) -> Chunk:
     return chunk
 
 
-__all__ = ["Chunk", "ChunkChoice", "Failure", "Piece", "Usage", "chunks"]
+__all__ = ["Chunk", "ChunkChoice", "ChunkUsage", "Failure", "Piece", "chunks"]

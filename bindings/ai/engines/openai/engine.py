@@ -22,17 +22,17 @@ import msgspec
 from bindings.ai.engine import features
 from bindings.ai.engine.protocol import Delta, EngineError, EngineInfo, EngineSpec, Generate, Progress, check_limits
 from bindings.ai.engines.openai import errors
-from bindings.ai.engines.openai.ask import Habits, path_and_body
+from bindings.ai.engines.openai.ask import ServerDialect, path_and_body
 from bindings.ai.engines.openai.read import deltas
-from bindings.ai.engines.openai.sse import Body
+from bindings.ai.engines.openai.sse import ResponseBody
 from bindings.ai.error_table import INTERNAL
 from runtime.errors import ConfigError, UserError
 
 if TYPE_CHECKING:
     import aiohttp
 
-_CONNECT = 10.0  # seconds
-_LIST = 1.0  # seconds that the list of a server's models may take
+CONNECT_TIMEOUT_S = 10.0
+MODEL_LIST_TIMEOUT_S = 1.0
 
 
 class _Named(msgspec.Struct):
@@ -59,7 +59,7 @@ class OpenAIEngine:
     def __init__(self, session: aiohttp.ClientSession, base: str, info: EngineInfo, options: OpenAIOptions) -> None:
         self.info, self.live = info, 0
         self._session, self._base, self._options = session, base, options
-        self._habits, self._names = Habits(), list[str]()
+        self._dialect, self._names = ServerDialect(), list[str]()
 
     @classmethod
     async def open(cls, spec: EngineSpec, progress: Progress) -> OpenAIEngine:
@@ -76,7 +76,7 @@ class OpenAIEngine:
         )
         self = cls(_session(options), base, info, options)
         try:
-            await self._greet()
+            await self._probe()
         except BaseException:
             await self.aclose()
             raise
@@ -101,14 +101,14 @@ class OpenAIEngine:
     async def _ask(self, path: str, body: dict[str, Any], headers: dict[str, str]) -> aiohttp.ClientResponse:
         """The answer to what is asked, once more in other words where the server wants it so. Raises EngineError."""
         while True:
-            asked = self._habits.adapted(body)
-            response = await self._post(path, json=asked, headers=headers)
+            adapted = self._dialect.adapted(body)
+            response = await self._post(path, json=adapted, headers=headers)
             if response.ok and response.method == "POST":
                 return response
             async with response:
-                refused = await response.text(errors="replace")
-            if not self._habits.learn(asked, response.status, refused):
-                raise self._refusal(response, refused)
+                text = await response.text(errors="replace")
+            if not self._dialect.learn(adapted, response.status, text):
+                raise self._refusal(response, text)
 
     async def _post(self, path: str, **body: Any) -> aiohttp.ClientResponse:
         """Once more if the connection was a kept one that the server has just closed: it saw no request."""
@@ -147,15 +147,15 @@ class OpenAIEngine:
         scheme, _, rest = self._base.rpartition("://")
         return f"{scheme}://{rest.rpartition('@')[2]}"
 
-    async def _greet(self) -> None:
+    async def _probe(self) -> None:
         import aiohttp
 
         try:
             async with self._session.get(f"{self._base}/models") as response:
                 status = response.status
                 with suppress(TimeoutError):  # it is for a hint, and some servers stream whatever they are asked
-                    async with asyncio.timeout(_LIST):
-                        self._names = _names(await Body(response.content).rest(1 << 20))
+                    async with asyncio.timeout(MODEL_LIST_TIMEOUT_S):
+                        self._names = _names(await ResponseBody(response.content).rest(1 << 20))
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             raise UserError(
                 f"no server answers: {error or type(error).__name__}",
@@ -210,7 +210,7 @@ def _session(options: OpenAIOptions) -> aiohttp.ClientSession:
         trust_env=True,
         read_bufsize=1 << 20,
         connector=aiohttp.TCPConnector(limit=0),
-        timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT, sock_read=options.timeout_s),
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S, sock_read=options.timeout_s),
     )
 
 

@@ -16,9 +16,9 @@ import msgspec
 from bindings.ai.engine.protocol import EngineError
 from bindings.ai.error_table import CAPACITY, ENGINE_REFUSED, INTERNAL, NO_SUCH_MODEL, TIMEOUT
 
-_LONGEST = 2000  # characters that are passed on
-_INSIDE = ("error", "message", "detail", "errors", "msg", "title", "description")  # where the words are, best first
-_MEANINGS = (  # what its type or code says, where it gives no status
+MAX_TEXT_CHARS = 2000  # characters that are passed on
+_TEXT_FIELDS = ("error", "message", "detail", "errors", "msg", "title", "description")  # the text's, best first
+_STATUS_WORDS = (  # what its type or code says, where it gives no status
     (401, ("authentication", "invalid_api_key", "unauthorized")),
     (403, ("permission", "forbidden")),
     (404, ("not_found",)),
@@ -58,14 +58,14 @@ def _error(status: int, text: str, where: str) -> EngineError:
 def words(value: object) -> str:
     """The sentence in an error: OpenAI's, FastAPI's, Ollama's, Google's, Cloudflare's or a page."""
     if isinstance(value, list):
-        return "; ".join(filter(None, map(words, value)))[:_LONGEST]
+        return "; ".join(filter(None, map(words, value)))[:MAX_TEXT_CHARS]
     if isinstance(value, dict):
-        found = (words(value[name]) for name in _INSIDE if value.get(name))
+        found = (words(value[name]) for name in _TEXT_FIELDS if value.get(name))
         text = next(filter(None, found), "") or msgspec.json.encode(value).decode()
         place = ".".join(map(str, value.get("loc") or ()))  # of FastAPI's complaints
-        return (f"{place}: {text}" if place else text)[:_LONGEST]
+        return (f"{place}: {text}" if place else text)[:MAX_TEXT_CHARS]
     text = "" if value is None or isinstance(value, bool) else str(value).strip()
-    return (_page(text) if text.startswith("<") else text)[:_LONGEST]
+    return (_page(text) if text.startswith("<") else text)[:MAX_TEXT_CHARS]
 
 
 def _page(text: str) -> str:
@@ -86,23 +86,23 @@ def _status(value: object) -> int:
     inner = value.get("error", value) if isinstance(value, dict) else value
     if not isinstance(inner, dict):
         return 500
-    said = [inner.get(name) for name in ("status_code", "code", "status", "type")]
-    for each in said:
+    values = [inner.get(name) for name in ("status_code", "code", "status", "type")]
+    for each in values:
         if str(each).isdigit() and 400 <= int(str(each)) < 600:
             return int(str(each))
-    named = " ".join(map(str, said)).lower()
-    return next((status for status, names in _MEANINGS if any(name in named for name in names)), 500)
+    named = " ".join(map(str, values)).lower()
+    return next((status for status, names in _STATUS_WORDS if any(name in named for name in names)), 500)
 
 
 @asynccontextmanager
-async def upstream(base: str, patience: float) -> AsyncGenerator[None, None]:
+async def upstream(base: str, timeout_s: float) -> AsyncGenerator[None, None]:
     """What the network does, as ``EngineError``. ``base``: the server's URL, without a password."""
     import aiohttp
 
     try:
         yield
     except TimeoutError:
-        text = f"{base} was silent for {patience:g} s (more: openai: {{timeout_s: …}} in models.yaml)"
+        text = f"{base} was silent for {timeout_s:g} s (more: openai: {{timeout_s: …}} in models.yaml)"
         raise EngineError(TIMEOUT, text) from None
     except aiohttp.ClientConnectorError as error:
         raise EngineError(INTERNAL, f"no server answers at {base}: {error.os_error.strerror}; {REMEDY}") from None

@@ -12,13 +12,13 @@ from contextlib import aclosing, suppress
 from typing import Any
 
 from bindings.ai.engine.protocol import Delta, EngineError, Extra
-from bindings.ai.engines.openai.calls import Calls
-from bindings.ai.engines.openai.chunks import Chunk, ChunkChoice, Failure, Piece, Usage, chunks
-from bindings.ai.engines.openai.sse import Body, Content
+from bindings.ai.engines.openai.calls import ToolCallAssembler
+from bindings.ai.engines.openai.chunks import Chunk, ChunkChoice, ChunkUsage, Failure, Piece, chunks
+from bindings.ai.engines.openai.sse import Content, ResponseBody
 from bindings.ai.error_table import INTERNAL
 
-_GRACE = 5.0  # seconds that a finished answer waits for its count of tokens
-_CLOSING = 0.1  # and a connection for its end, after which it can be used again
+USAGE_WAIT_S = 5.0  # a finished answer waits so long for its count of tokens
+CLOSE_WAIT_S = 0.1  # and a connection for its end, after which it can be used again
 _REASONS = {
     "length": "length", "max_tokens": "length", "model_length": "length",
     "tool_calls": "tool_calls", "tool_use": "tool_calls", "function_call": "tool_calls",
@@ -31,7 +31,7 @@ async def deltas(content: Content, answers: int, logprobs: int | None, failure: 
 
     ``answers``: how many there will be; ``logprobs``: how many alternatives to tell of each token.
     """
-    body, answer = Body(content), _Answer(answers, logprobs, failure)
+    body, answer = ResponseBody(content), _Answer(answers, logprobs, failure)
     try:
         async with aclosing(chunks(body, failure)) as pieces:
             async for piece in pieces:
@@ -39,13 +39,13 @@ async def deltas(content: Content, answers: int, logprobs: int | None, failure: 
                     yield delta
                 if answer.done:
                     break
-                body.patience = _GRACE if answer.finished else None
+                body.timeout_s = USAGE_WAIT_S if answer.finished else None
     except Exception:
         if not answer.finished:
             raise
     for last in answer.end():
         yield last
-    body.patience = _CLOSING
+    body.timeout_s = CLOSE_WAIT_S
     with suppress(Exception):
         await body.read()
 
@@ -57,7 +57,7 @@ class _Answer:
         self._answers, self._logprobs, self._failure = answers, logprobs, failure
         self._prompt = self._completion = self._cached = self._counted = 0
         self._reasons: dict[int, str] = {}
-        self._calls: defaultdict[int, Calls] = defaultdict(Calls)
+        self._calls: defaultdict[int, ToolCallAssembler] = defaultdict(ToolCallAssembler)
         self.done = False
 
     @property
@@ -90,7 +90,7 @@ class _Answer:
             yield Delta("", rest, self._prompt, reason, extra)
             rest = 0
 
-    def _count(self, usage: Usage) -> None:
+    def _count(self, usage: ChunkUsage) -> None:
         """The largest numbers: some servers count in every chunk, some say nought in the last."""
         self._prompt = max(self._prompt, usage.prompt_tokens or 0)
         self._completion = max(self._completion, usage.completion_tokens or 0)
@@ -105,12 +105,12 @@ class _Answer:
 
     def _delta(self, choice: ChunkChoice) -> Delta | None:
         piece, index = choice.piece, choice.index or 0
-        text, thought = _said(piece)
+        text, thought = _content(piece)
         more: dict[str, Any] = {"reasoning": thought} if thought else {}
-        if called := piece.called:
-            more["tool_calls"] = list(self._calls[index].read(called))
+        if pieces := piece.calls:
+            more["tool_calls"] = list(self._calls[index].read(pieces))
         if choice.logprobs and self._logprobs is not None:
-            more["logprobs"] = [_cut(one, self._logprobs) for one in _odds(choice.logprobs)]
+            more["logprobs"] = [_cut(one, self._logprobs) for one in _logprobs_of(choice.logprobs)]
         if not text and not more:
             return None
         if index:
@@ -118,7 +118,7 @@ class _Answer:
         return Delta(text, extra=Extra(**more) if more else None)
 
 
-def _said(piece: Piece) -> tuple[str, str]:
+def _content(piece: Piece) -> tuple[str, str]:
     """(text, thought)."""
     thought = _flat(piece.reasoning or piece.reasoning_content)
     if not isinstance(piece.content, list):
@@ -140,14 +140,14 @@ def _flat(value: object) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _odds(given: dict[str, Any]) -> list[dict[str, Any]]:
+def _logprobs_of(logprobs: dict[str, Any]) -> list[dict[str, Any]]:
     """Chat's form of the odds; completions have lists beside each other."""
-    if "tokens" not in given:
-        return given.get("content") or []
-    alternatives = given.get("top_logprobs") or [None] * len(given["tokens"])
+    if "tokens" not in logprobs:
+        return logprobs.get("content") or []
+    alternatives = logprobs.get("top_logprobs") or [None] * len(logprobs["tokens"])
     return [
         {**_token(token, odd), "top_logprobs": [_token(*pair) for pair in (others or {}).items()]}
-        for token, odd, others in zip(given["tokens"], given["token_logprobs"], alternatives, strict=True)
+        for token, odd, others in zip(logprobs["tokens"], logprobs["token_logprobs"], alternatives, strict=True)
     ]
 
 

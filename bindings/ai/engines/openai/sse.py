@@ -25,10 +25,10 @@ class Content(Protocol):
     async def readany(self) -> bytes: ...
 
 
-class Body:
-    """A response's bytes as they come. ``patience``: seconds to wait for more of them; None: the session's."""
+class ResponseBody:
+    """A response's bytes as they come. ``timeout_s``: seconds to wait for more of them; None: the session's."""
 
-    patience: float | None = None
+    timeout_s: float | None = None
 
     def __init__(self, content: Content) -> None:
         self._content, self._head = content, b""
@@ -44,9 +44,9 @@ class Body:
         if self._head:
             head, self._head = self._head, b""
             return head
-        if self.patience is None:
+        if self.timeout_s is None:
             return await self._content.readany()
-        async with asyncio.timeout(self.patience):
+        async with asyncio.timeout(self.timeout_s):
             return await self._content.readany()
 
     async def rest(self, limit: int) -> bytes:
@@ -57,7 +57,7 @@ class Body:
         return b"".join(parts)
 
 
-class Decoder:
+class EventDecoder:
     """From bytes, cut anywhere, to the events that have data."""
 
     def __init__(self) -> None:
@@ -95,4 +95,4 @@ class Decoder:
         return (line.rstrip(b"\r\n") for line in lines)
 
 
-__all__ = ["Body", "Content", "Decoder", "Event"]
+__all__ = ["Content", "Event", "EventDecoder", "ResponseBody"]

@@ -87,27 +87,27 @@ class OpenAITasks(OpenAIEngine):
     async def _embed(self, task: Embed) -> Embedded:
         if task.pooling not in (None, self.pooling):
             raise bad_input(f"'/pooling' must be '{self.pooling}': so the server behind this model pools")
-        asked = {"model": self.info.model, "input": task.texts, "encoding_format": "float"}
-        found = await self._fetch("/embeddings", _Embeddings, json={**asked, **self._options.extra_body})
-        if len(found.data) != len(task.texts):
-            raise EngineError(INTERNAL, f"{self.url}: {len(found.data)} vectors for {len(task.texts)} texts")
-        vectors = [entry.embedding for entry in sorted(found.data, key=operator.attrgetter("index"))]
-        return Embedded(vectors=vectors, pooling=self.pooling, tokens=_tokens(found.usage))
+        body = {"model": self.info.model, "input": task.texts, "encoding_format": "float"}
+        answer = await self._fetch("/embeddings", _Embeddings, json={**body, **self._options.extra_body})
+        if len(answer.data) != len(task.texts):
+            raise EngineError(INTERNAL, f"{self.url}: {len(answer.data)} vectors for {len(task.texts)} texts")
+        vectors = [entry.embedding for entry in sorted(answer.data, key=operator.attrgetter("index"))]
+        return Embedded(vectors=vectors, pooling=self.pooling, tokens=_tokens(answer.usage))
 
     async def _score(self, task: Score) -> Scored:
-        asked = {"model": self.info.model, "query": task.query, "documents": task.texts}
-        found = await self._fetch("/rerank", _Ranking, json={**asked, **self._options.extra_body})
-        scores = {rank.index: rank.relevance_score for rank in found.results}
+        body = {"model": self.info.model, "query": task.query, "documents": task.texts}
+        answer = await self._fetch("/rerank", _Ranking, json={**body, **self._options.extra_body})
+        scores = {rank.index: rank.relevance_score for rank in answer.results}
         if sorted(scores) != list(range(len(task.texts))):
             raise EngineError(INTERNAL, f"{self.url}: the scores are not those of the texts")
-        return Scored(scores=[scores[number] for number in range(len(task.texts))], tokens=_tokens(found.usage))
+        return Scored(scores=[scores[number] for number in range(len(task.texts))], tokens=_tokens(answer.usage))
 
     async def _transcribe(self, task: Transcribe) -> Transcribed:
         path = "/audio/translations" if task.translate else "/audio/transcriptions"
-        found = await self._fetch(path, _Transcript, data=self._form(task))
-        whole = [Segment(0.0, found.duration, found.text.strip())] if found.text.strip() else []
-        segments = [Segment(each.start, each.end, each.text.strip()) for each in found.segments or []] or whole
-        return Transcribed(segments=segments, language=found.language or task.language or "", duration=found.duration)
+        answer = await self._fetch(path, _Transcript, data=self._form(task))
+        whole = [Segment(0.0, answer.duration, answer.text.strip())] if answer.text.strip() else []
+        segments = [Segment(each.start, each.end, each.text.strip()) for each in answer.segments or []] or whole
+        return Transcribed(segments=segments, language=answer.language or task.language or "", duration=answer.duration)
 
     def _form(self, task: Transcribe) -> aiohttp.FormData:
         import aiohttp

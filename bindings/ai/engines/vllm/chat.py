@@ -14,22 +14,22 @@ from bindings.ai.engine import features
 from bindings.ai.engine.protocol import EngineError, Generate
 from bindings.ai.engines import tool_prompt
 from bindings.ai.engines.vllm import compat
-from bindings.ai.engines.vllm.grammar import SPARE, Grammars
-from bindings.ai.engines.vllm.interfaces import AsyncLLM, Prompt
+from bindings.ai.engines.vllm.grammar import TAG_BACKEND, StructuredOutputs
+from bindings.ai.engines.vllm.interfaces import AsyncLLM, ChatRequest, Parser, Prompt
 from bindings.ai.engines.vllm.load import template_of
 from bindings.ai.engines.vllm.parsers import Parsers
-from bindings.ai.engines.vllm.read import Asked, Reader
+from bindings.ai.engines.vllm.read import GenerateCall, OutputReader
 from bindings.ai.error_table import ENGINE_REFUSED
 
-_SAME = ("temperature", "top_p", "top_k", "seed", "stop", "repetition_penalty", "frequency_penalty",
+_COPIED = ("temperature", "top_p", "top_k", "seed", "stop", "repetition_penalty", "frequency_penalty",
          "presence_penalty", "n", "ignore_eos", "reasoning_effort")  # fmt: skip
-_SOMETIMES = ("logit_bias", "chat_template_kwargs")
+_COPIED_IF_SET = ("logit_bias", "chat_template_kwargs")
 
 
 class Chats:
     """``template``: the chat template where it is not the model's own."""
 
-    def __init__(self, llm: AsyncLLM, template: str | None, parsers: Parsers, grammars: Grammars) -> None:
+    def __init__(self, llm: AsyncLLM, template: str | None, parsers: Parsers, grammars: StructuredOutputs) -> None:
         self._config, self._template, self._parsers = llm.model_config, template, parsers
         self._grammars = grammars
         self._renderer = compat.get("OnlineRenderer")(
@@ -56,75 +56,80 @@ class Chats:
             or request.tools
             or request.reasoning_effort
             or request.chat_template_kwargs
-            or tool_prompt.concerns(messages)
+            or tool_prompt.has_calls(messages)
             or any(True for _ in features.images(request))
         )
 
-    async def ask(self, request: Generate) -> Asked:
+    async def ask(self, request: Generate) -> GenerateCall:
         """Raises EngineError 8007 for what vLLM refuses."""
-        wanted = self._request(**self._fields(request))
-        prompt = await self._rendered(wanted)
-        told = wanted.build_chat_params(self._template, "auto").chat_template_kwargs
-        readers = [Reader(self._parser(wanted, told), wanted, request) for _ in range(request.n)]
-        more = _thinking(wanted, readers[0].parser, told, prompt["prompt_token_ids"])
-        return Asked(prompt, wanted.to_sampling_params(request.max_tokens, {}), readers, more)
+        chat = self._request(**self._fields(request))
+        prompt = await self._rendered(chat)
+        template_options = chat.build_chat_params(self._template, "auto").chat_template_kwargs
+        readers = [OutputReader(self._parser(chat, template_options), chat, request) for _ in range(request.n)]
+        options = _thinking(chat, readers[0].parser, template_options, prompt["prompt_token_ids"])
+        return GenerateCall(prompt, chat.to_sampling_params(request.max_tokens, {}), readers, options)
 
     async def tagged(self) -> bool:
         """Whether this model's JSON is within tags of its own."""
-        said = [{"role": "user", "content": "Hi"}]
-        wanted = self._request(messages=said, stream=True, structured_outputs={"json": {"type": "object"}})
+        messages = [{"role": "user", "content": "Hi"}]
+        chat = self._request(messages=messages, stream=True, structured_outputs={"json": {"type": "object"}})
         try:
-            await self._rendered(wanted, as_told=True)
+            await self._rendered(chat, keep_tags=True)
         except Exception:
             return False  # it says so to whoever asks for JSON
-        return getattr(wanted.structured_outputs, "json", None) is None
+        return getattr(chat.structured_outputs, "json", None) is None
 
-    async def _rendered(self, wanted: Any, *, as_told: bool = False) -> Prompt:
-        """The prompt. What the model's parsers ask of the answer is in ``wanted`` then, if its grammars can say it."""
-        before = wanted.structured_outputs
-        rendered = await self._renderer.render_chat(wanted)
+    async def _rendered(self, request: ChatRequest, *, keep_tags: bool = False) -> Prompt:
+        """The prompt. What the model's parsers ask of the answer is in ``request`` then, if its grammars can say it."""
+        before = request.structured_outputs
+        rendered = await self._renderer.render_chat(request)
         if not isinstance(rendered, tuple):
             raise EngineError(ENGINE_REFUSED, rendered.error.message)
-        after = wanted.structured_outputs
-        if after is not None and after.structural_tag and self._grammars.backend != SPARE and not as_told:
-            wanted.structured_outputs = before
+        after = request.structured_outputs
+        if after is not None and after.structural_tag and self._grammars.backend != TAG_BACKEND and not keep_tags:
+            request.structured_outputs = before
         prompt: Prompt = rendered[1][0]
         return prompt
 
     def _fields(self, request: Generate) -> dict[str, Any]:
         """The request in OpenAI's words, as vLLM has them."""
         messages = request.messages or [{"role": "user", "content": request.prompt}]
-        offered = request.tools if request.tool_choice != "none" else []
+        tools = request.tools if request.tool_choice != "none" else []
         if not self._knows_tools:
-            messages = tool_prompt.taught(messages, offered)
-        fields = {"messages": messages, "stream": True, **{name: getattr(request, name) for name in _SAME}}
-        fields |= {name: value for name in _SOMETIMES if (value := getattr(request, name))}
+            messages = tool_prompt.explain_tools(messages, tools)
+        fields = {"messages": messages, "stream": True, **{name: getattr(request, name) for name in _COPIED}}
+        fields |= {name: value for name in _COPIED_IF_SET if (value := getattr(request, name))}
         if request.logprobs is not None:
             fields |= {"logprobs": True, "top_logprobs": request.logprobs}
         if request.json_schema is not None:
-            fields["structured_outputs"] = {"json": self._grammars.said(request.json_schema)}
-        return fields | (self._tools(request, offered) if offered else {})
+            fields["structured_outputs"] = {"json": self._grammars.as_told(request.json_schema)}
+        return fields | (self._tools(request, tools) if tools else {})
 
-    def _tools(self, request: Generate, offered: list[dict[str, Any]]) -> dict[str, Any]:
-        strict = self._grammars.backend == SPARE and features.forced(request)
+    def _tools(self, request: Generate, tools: list[dict[str, Any]]) -> dict[str, Any]:
+        strict = self._grammars.backend == TAG_BACKEND and features.forced(request)
         fields = {
-            "tools": [_told(tool, strict=strict) for tool in offered],
+            "tools": [_with_strict(tool, strict=strict) for tool in tools],
             "tool_choice": request.tool_choice or "auto",
             "parallel_tool_calls": request.parallel_tool_calls,
         }
         if features.forced(request) and not strict:
-            schema = self._grammars.said(tool_prompt.call_schema(request))
+            schema = self._grammars.as_told(tool_prompt.call_schema(request))
             fields |= {"tool_choice": "none", "structured_outputs": {"json": schema}}
         return fields
 
-    def _parser(self, wanted: Any, told: dict[str, Any]) -> Any:
-        parser = self._renderer.parser
-        return parser and parser(
-            self._renderer.renderer.tokenizer, wanted.tools, chat_template_kwargs=told, model_config=self._config
+    def _parser(self, request: ChatRequest, template_options: dict[str, Any]) -> Parser | None:
+        if (parser_class := self._renderer.parser) is None:
+            return None
+        parser: Parser = parser_class(
+            self._renderer.renderer.tokenizer,
+            request.tools,
+            chat_template_kwargs=template_options,
+            model_config=self._config,
         )
+        return parser
 
 
-def _told(tool: dict[str, Any], *, strict: bool) -> dict[str, Any]:
+def _with_strict(tool: dict[str, Any], *, strict: bool) -> dict[str, Any]:
     """``strict``: a call keeps to the schema of its arguments; newer vLLMs see to that only where they are told to."""
     function = {name: value for name, value in tool["function"].items() if name != "strict"}
     return {**tool, "function": {**function, "strict": True} if strict else function}
@@ -141,12 +146,14 @@ def _request_class(window: int) -> Any:
     return Request
 
 
-def _thinking(wanted: Any, parser: Any, told: dict[str, Any], prompt: list[int]) -> dict[str, Any]:
+def _thinking(
+    request: ChatRequest, parser: Parser | None, template_options: dict[str, Any], prompt: list[int]
+) -> dict[str, Any]:
     """What the model's side must know so that a grammar begins after the thoughts."""
     if parser is None or parser.reasoning_parser is None:
         return {}
-    ended = compat.reasoning_ended(wanted, parser, prompt)
-    return {"reasoning_ended": ended, "reasoning_parser_kwargs": {"chat_template_kwargs": told}}
+    ended = compat.reasoning_ended(request, parser, prompt)
+    return {"reasoning_ended": ended, "reasoning_parser_kwargs": {"chat_template_kwargs": template_options}}
 
 
 __all__ = ["Chats"]

@@ -220,7 +220,7 @@ def get(name: str) -> Any:
     for way in NAMES[name].ways:
         if (found := find(way)) is not None:
             return found
-    raise _strange(f"it has no {' or '.join(NAMES[name].ways)}")
+    raise _unsupported(f"it has no {' or '.join(NAMES[name].ways)}")
 
 
 def find(way: str) -> Any:
@@ -244,12 +244,12 @@ def check(names: Mapping[str, Name]) -> None:
         for method, parameters in wanted.takes.items():
             member = _member(found, method) if method else found
             if member is None:
-                raise _strange(f"its {name} has no {method}")
+                raise _unsupported(f"its {name} has no {method}")
             if missing := [each for each in parameters if not takes(member, each)]:
-                raise _strange(f"its {name}{method and '.'}{method} takes no {', '.join(missing)}")
+                raise _unsupported(f"its {name}{method and '.'}{method} takes no {', '.join(missing)}")
 
 
-def whole(instance: object, name: str) -> bool:
+def has_attributes(instance: object, name: str) -> bool:
     """Whether it has the attributes that are read of one."""
     return all(hasattr(instance, attribute) for attribute in NAMES[name].made)
 
@@ -288,7 +288,7 @@ def _member(owner: object, name: str) -> Any:
     return True if name in kept else getattr(owner, name, None)
 
 
-def _strange(why: str) -> UserError:
+def _unsupported(why: str) -> UserError:
     return UserError(
         f"vLLM {version()} is not one that is served here: {why}",
         where="engine: vllm",
@@ -296,5 +296,19 @@ def _strange(why: str) -> UserError:
     )
 
 
-__all__ = ["NAMES", "POOLING", "SERVED", "SPEECH", "STEPS", "TEXT", "Name", "check", "find", "get",
-           "reasoning_ended", "takes", "version", "whole"]  # fmt: skip
+__all__ = [
+    "NAMES",
+    "POOLING",
+    "SERVED",
+    "SPEECH",
+    "STEPS",
+    "TEXT",
+    "Name",
+    "check",
+    "find",
+    "get",
+    "has_attributes",
+    "reasoning_ended",
+    "takes",
+    "version",
+]  # fmt: skip

@@ -24,15 +24,15 @@ from bindings.ai.engine.protocol import Delta, EngineInfo, EngineSpec, Generate,
 from bindings.ai.engines import hub
 from bindings.ai.engines.vllm.chat import Chats
 from bindings.ai.engines.vllm.errors import ErrorTranslator
-from bindings.ai.engines.vllm.grammar import Grammars
+from bindings.ai.engines.vllm.grammar import StructuredOutputs
 from bindings.ai.engines.vllm.interfaces import AsyncLLM, SamplingParams
 from bindings.ai.engines.vllm.load import describe, load_text
-from bindings.ai.engines.vllm.lora import Adapters, Turns
+from bindings.ai.engines.vllm.lora import LoadedAdapters, Turns
 from bindings.ai.engines.vllm.parsers import Parsers
-from bindings.ai.engines.vllm.read import Asked
-from bindings.ai.engines.vllm.sampling import stop_at_the_first, within
+from bindings.ai.engines.vllm.read import GenerateCall
+from bindings.ai.engines.vllm.sampling import patch_stop_strings, within
 from bindings.ai.engines.vllm.streams.plain import PlainText
-from bindings.ai.engines.vllm.streams.steps import Steps
+from bindings.ai.engines.vllm.streams.steps import StepRouter
 from bindings.ai.engines.vllm.streams.stream import Stream
 from bindings.ai.engines.vllm.streams.tokens import quicken
 from runtime.errors import ConfigError
@@ -42,14 +42,14 @@ from runtime.wire import PushSource
 
 class VLLMEngine:
     def __init__(
-        self, llm: AsyncLLM, plain: PlainText, chats: Chats | None, grammars: Grammars, info: EngineInfo
+        self, llm: AsyncLLM, plain: PlainText, chats: Chats | None, grammars: StructuredOutputs, info: EngineInfo
     ) -> None:
         self.info, self._generating = info, 0
         self._llm, self._plain, self._chats, self._grammars = llm, plain, chats, grammars
         self._errors = ErrorTranslator()
-        self._adapters = Adapters(llm, self._errors.dead)
+        self._adapters = LoadedAdapters(llm, self._errors.dead)
         self._turns = Turns() if "lora" in info.features and info.device == "cpu" else None
-        self._steps: Steps | None = None
+        self._steps: StepRouter | None = None
 
     @classmethod
     async def open(cls, spec: EngineSpec, progress: Progress) -> VLLMEngine:
@@ -59,18 +59,18 @@ class VLLMEngine:
         options = dict(spec.options)
         template = _template(options.pop("chat_template", None))
         llm, parsers = await asyncio.to_thread(load_text, spec.model, options, template)
-        stop_at_the_first()
+        patch_stop_strings()
         progress("warm-up", None)
         engine = await cls._of(llm, spec.model, template, parsers)
         await engine._warm_up()
         if engine._turns is None:
-            engine._steps = await Steps.before(llm, engine._errors.translate)
+            engine._steps = await StepRouter.before(llm, engine._errors.translate)
         return engine
 
     @classmethod
     async def _of(cls, llm: AsyncLLM, model: str, template: str | None, parsers: Parsers) -> VLLMEngine:
         await asyncio.to_thread(quicken, getattr(llm.renderer, "tokenizer", None))
-        grammars = Grammars(llm)
+        grammars = StructuredOutputs(llm)
         plain = await PlainText.of(llm, template, grammars)
         chats = Chats(llm, template, parsers, grammars) if plain.chat is not None else None
         await asyncio.to_thread(grammars.choose_backend, tagged=chats is not None and await chats.tagged())
@@ -104,11 +104,11 @@ class VLLMEngine:
     async def generate(self, request: Generate, request_id: str) -> AsyncGenerator[Delta, None]:
         features.check(request, self.info)
         with self._errors.translated():
-            asked = await self._ask(request)
-            length = len(asked.prompt["prompt_token_ids"])
-            asked.params.max_tokens = check_limits(request, length, self.info.context_window)
+            call = await self._prepare(request)
+            length = len(call.prompt["prompt_token_ids"])
+            call.params.max_tokens = check_limits(request, length, self.info.context_window)
             turn = self._turns.turn(adapted=request.lora is not None) if self._turns else nullcontext()
-            async with turn, aclosing(self._deltas(asked, request_id)) as deltas:
+            async with turn, aclosing(self._deltas(call, request_id)) as deltas:
                 async for delta in deltas:
                     yield delta
 
@@ -119,23 +119,23 @@ class VLLMEngine:
                 return tasks.Detokenized(text=self._plain.written(task.tokens))
             assert isinstance(task, tasks.Tokenize)
             features.check(task.request, self.info)
-            tokens = await self._read(task)
+            tokens = await self._tokens(task)
             return tasks.Tokenized(tokens=tokens, pieces=self._plain.pieces(tokens), window=self.info.context_window)
 
-    async def _read(self, task: tasks.Tokenize) -> list[int]:
+    async def _tokens(self, task: tasks.Tokenize) -> list[int]:
         if task.request.raw and not task.special:
             prompt = await self._plain.render_bare(task.request.prompt or "")
         else:
-            prompt = (await self._ask(task.request)).prompt
+            prompt = (await self._prepare(task.request)).prompt
         return list(prompt["prompt_token_ids"])
 
-    async def _deltas(self, asked: Asked, request_id: str) -> AsyncGenerator[Delta, None]:
+    async def _deltas(self, call: GenerateCall, request_id: str) -> AsyncGenerator[Delta, None]:
         self._generating += 1
         try:
-            async with aclosing(self._llm.generate(asked.prompt, asked.params, request_id, **asked.more)) as results:
+            async with aclosing(self._llm.generate(call.prompt, call.params, request_id, **call.options)) as results:
                 async for result in results:
                     for output in result.outputs:
-                        yield asked.readers[output.index].read(output, result)
+                        yield call.readers[output.index].read(output, result)
         finally:
             self._generating -= 1
 
@@ -146,16 +146,16 @@ class VLLMEngine:
     def _concerns_chats(self, request: Generate) -> bool:
         return self._chats is not None and self._chats.concerns(request)
 
-    async def _ask(self, request: Generate) -> Asked:
+    async def _prepare(self, request: Generate) -> GenerateCall:
         request = within(request)
         chats = self._chats if self._concerns_chats(request) else None
-        asked = await (chats or self._plain).ask(request)
-        self._grammars.check(asked.params)
+        call = await (chats or self._plain).ask(request)
+        self._grammars.check(call.params)
         if request.lora is not None:
-            asked.more["lora_request"] = await self._adapters.get(request.lora)
+            call.options["lora_request"] = await self._adapters.get(request.lora)
         if request.trace_headers:  # read where vLLM has an otlp_traces_endpoint
-            asked.more["trace_headers"] = request.trace_headers
-        return asked
+            call.options["trace_headers"] = request.trace_headers
+        return call
 
     async def _warm_up(self) -> None:
         """One token: kernels are compiled and vLLM's own tasks are started before anybody waits for them."""

@@ -21,24 +21,24 @@ from bindings.ai.engine import features
 from bindings.ai.engines.vllm import compat
 from bindings.ai.engines.vllm.interfaces import AsyncLLM, SamplingParams
 
-USUAL = "guidance"
-SPARE = "xgrammar"
-_ANY = {"type": "object"}
+DEFAULT_BACKEND = "guidance"
+TAG_BACKEND = "xgrammar"
+_ANY_OBJECT = {"type": "object"}
 _NAMED, _INNER = ("properties", "$defs", "definitions"), ("items", "prefixItems", "anyOf", "oneOf")
 _SPLIT = {"allOf", "if", "not", "dependentSchemas", "patternProperties", "unevaluatedProperties"}
 
 
-def config(given: Mapping[str, Any] | None) -> Any:
-    """vLLM's StructuredOutputsConfig. ``given``: what the person says in ``structured_outputs_config``."""
-    said = dict(given or {})
-    if said.get("backend") in (None, "auto"):
-        said["backend"] = USUAL
-    if said["backend"] in (USUAL, SPARE):
-        said.setdefault("disable_any_whitespace", True)
-    return compat.get("StructuredOutputsConfig")(**said)
+def config(options: Mapping[str, Any] | None) -> object:
+    """vLLM's StructuredOutputsConfig. ``options``: what the person says in ``structured_outputs_config``."""
+    options = dict(options or {})
+    if options.get("backend") in (None, "auto"):
+        options["backend"] = DEFAULT_BACKEND
+    if options["backend"] in (DEFAULT_BACKEND, TAG_BACKEND):
+        options.setdefault("disable_any_whitespace", True)
+    return compat.get("StructuredOutputsConfig")(**options)
 
 
-class Grammars:
+class StructuredOutputs:
     """``backend``: the one for all of this model's requests."""
 
     def __init__(self, llm: AsyncLLM) -> None:
@@ -52,17 +52,20 @@ class Grammars:
 
     def choose_backend(self, *, tagged: bool) -> None:
         """``tagged``: the answers of this model are parted by tags, in JSON mode too."""
-        if self.backend == USUAL and (tagged or not self._takes(self.params(_ANY))):
-            self._config.backend = SPARE  # the model's process takes what the first request says
+        if self.backend == DEFAULT_BACKEND and (tagged or not self._takes(self.params(_ANY_OBJECT))):
+            self._config.backend = TAG_BACKEND  # the model's process takes what the first request says
 
     def params(self, schema: dict[str, Any]) -> object:
         """vLLM's StructuredOutputsParams. ``{}`` is any object."""
-        return self._structured(json=self.said(schema))
+        return self._structured(json=self.as_told(schema))
 
-    def said(self, schema: dict[str, Any]) -> dict[str, Any]:
+    def as_told(self, schema: dict[str, Any]) -> dict[str, Any]:
         """The schema as the backend is told."""
-        told = {"lenient": True, "whitespace_flexible": not self._config.disable_any_whitespace}
-        return {**closed(schema or _ANY), **({"x-guidance": told} if self.backend == USUAL else {})}
+        guidance = {"lenient": True, "whitespace_flexible": not self._config.disable_any_whitespace}
+        return {
+            **closed(schema or _ANY_OBJECT),
+            **({"x-guidance": guidance} if self.backend == DEFAULT_BACKEND else {}),
+        }
 
     def check(self, params: SamplingParams) -> None:
         """Raises EngineError 5024 where no grammar can be made of what the answer is to match."""
@@ -112,4 +115,4 @@ def _close(node: Any) -> Any:
     return copy
 
 
-__all__ = ["SPARE", "USUAL", "Grammars", "closed", "config"]
+__all__ = ["DEFAULT_BACKEND", "TAG_BACKEND", "StructuredOutputs", "closed", "config"]

@@ -66,6 +66,35 @@ class SamplingParams(Protocol):
     structured_outputs: object | None
 
 
+class ChatRequest(Protocol):
+    """vLLM's ChatCompletionRequest."""
+
+    tools: list[Any] | None
+    tool_choice: object
+    structured_outputs: Any
+
+    def build_chat_params(self, template: str | None, content_format: str, /) -> Any: ...
+    def to_sampling_params(self, max_tokens: int, defaults: dict[str, Any], /) -> SamplingParams: ...
+
+
+class Parser(Protocol):
+    """Parts one answer into text, thoughts and calls."""
+
+    reasoning_parser: object | None
+
+    def is_reasoning_end(self, prompt: list[int], /) -> bool: ...
+
+    def parse_delta(
+        self,
+        *,
+        delta_text: str,
+        delta_token_ids: list[int],
+        request: ChatRequest,
+        prompt_token_ids: list[int],
+        finished: bool,
+    ) -> Any: ...
+
+
 class Detokenizer(Protocol):
     def decode_next(self, token: int, /) -> str: ...
 
@@ -152,6 +181,6 @@ class AsyncLLM(Protocol):
 
 
 __all__ = [
-    "AsyncLLM", "CompletionOutput", "Detokenizer", "EngineCoreOutput", "EngineCoreRequest", "Logprob", "ModelConfig",
-    "OutputProcessor", "Prompt", "RequestOutput", "SamplingParams", "Tokenizer",
+    "AsyncLLM", "ChatRequest", "CompletionOutput", "Detokenizer", "EngineCoreOutput", "EngineCoreRequest", "Logprob",
+    "ModelConfig", "OutputProcessor", "Parser", "Prompt", "RequestOutput", "SamplingParams", "Tokenizer",
 ]  # fmt: skip

@@ -18,7 +18,7 @@ from bindings.ai.engines.vllm.interfaces import AsyncLLM
 from bindings.ai.engines.vllm.parsers import OPTIONS, Parsers, chosen
 from runtime.errors import UserError
 
-RANK = 32  # of an adapter: the most that Workers AI takes
+MAX_LORA_RANK = 32  # of an adapter: the most that Workers AI takes
 
 
 def load(model: str, options: dict[str, Any], names: Mapping[str, compat.Name]) -> AsyncLLM:
@@ -40,7 +40,7 @@ def load_text(model: str, options: dict[str, Any], template: str | None) -> tupl
         others = {name: options[name] for name in options.keys() - {*OPTIONS}}
         wanted = arguments(model, others, compat.TEXT)
         if wanted.enable_lora and "max_lora_rank" not in options:
-            wanted.max_lora_rank = RANK
+            wanted.max_lora_rank = MAX_LORA_RANK
         config = wanted.create_model_config()
         tokenizer = compat.get("cached_tokenizer_from_config")(config)
         parsers = chosen(named, config.hf_config.model_type, template or template_of(tokenizer), tokenizer)

@@ -16,7 +16,7 @@ from bindings.ai.error_table import ENGINE_REFUSED
 Key = tuple[str, tuple[tuple[str, int, int], ...]]
 
 
-class Adapters:
+class LoadedAdapters:
     """``LoRARequest`` for each adapter's folder. Files that have changed make another adapter of it.
 
     vLLM keeps ``max_cpu_loras`` of them in memory and ``max_loras`` beside the model, the last used ones.
@@ -81,4 +81,4 @@ def _key(folder: str) -> Key:
     return folder, tuple((file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files)
 
 
-__all__ = ["Adapters", "Turns"]
+__all__ = ["LoadedAdapters", "Turns"]

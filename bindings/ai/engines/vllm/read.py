@@ -8,31 +8,39 @@ from bindings.ai.engine import features
 from bindings.ai.engine.protocol import Delta, Extra, Generate
 from bindings.ai.engines import tool_calls
 from bindings.ai.engines.vllm.errors import gave_up
-from bindings.ai.engines.vllm.interfaces import CompletionOutput, Logprob, Prompt, RequestOutput, SamplingParams
+from bindings.ai.engines.vllm.interfaces import (
+    ChatRequest,
+    CompletionOutput,
+    Logprob,
+    Parser,
+    Prompt,
+    RequestOutput,
+    SamplingParams,
+)
 
 
-class Reader:
-    """One of a request's answers. ``parser`` (vLLM's, for ``wanted``, vLLM's request): None for plain text."""
+class OutputReader:
+    """One of a request's answers. ``parser`` (vLLM's, for ``chat``, vLLM's request): None for plain text."""
 
-    def __init__(self, parser: Any, wanted: Any, request: Generate) -> None:
-        self.parser, self._wanted, self._logprobs = parser, wanted, request.logprobs
-        self._kept = request.json_schema is not None  # to a grammar, which may fail when it is made
-        self._one = not request.parallel_tool_calls
-        told = wanted is not None and wanted.tool_choice == "none"  # in words of ours, then
-        self._calls = tool_calls.Calls(bare=True) if told and features.forced(request) else None
+    def __init__(self, parser: Parser | None, chat: ChatRequest | None, request: Generate) -> None:
+        self.parser, self._chat, self._logprobs = parser, chat, request.logprobs
+        self._has_schema = request.json_schema is not None  # and a grammar, which may fail when it is made
+        self._only_one_call = not request.parallel_tool_calls
+        explained = chat is not None and chat.tool_choice == "none"  # the tools are explained in words
+        self._calls = tool_calls.ToolCallReader(bare=True) if explained and features.forced(request) else None
         self._called, self._begun = False, False
 
     def read(self, output: CompletionOutput, result: RequestOutput) -> Delta:
         """``output``: what a step has added to this answer; ``result``: to the request."""
         reason = output.finish_reason
         if reason in ("abort", "error"):
-            raise features.no_json() if self._kept and reason == "error" and not self._begun else gave_up(reason)
-        text, more = self._parted(output, result)
+            raise features.no_json() if self._has_schema and reason == "error" and not self._begun else gave_up(reason)
+        text, more = self._split(output, result)
         if output.index:
             more["index"] = output.index
         if self._logprobs is not None and output.logprobs:
             more["logprobs"] = [
-                _odds(number, found, self._logprobs)
+                _logprobs(number, found, self._logprobs)
                 for number, found in zip(output.token_ids, output.logprobs, strict=True)
             ]
         if not self._begun and result.num_cached_tokens:
@@ -43,9 +51,9 @@ class Reader:
         reason = "tool_calls" if reason == "stop" and self._called else reason
         return Delta(text, len(output.token_ids), len(result.prompt_token_ids), reason, Extra(**more) if more else None)
 
-    def _parted(self, output: CompletionOutput, result: RequestOutput) -> tuple[str, dict[str, Any]]:
+    def _split(self, output: CompletionOutput, result: RequestOutput) -> tuple[str, dict[str, Any]]:
         """(what is said, the fields of an Extra)."""
-        text, more = self._parsed(output, result) if self.parser is not None else (output.text, {})
+        text, more = self._parse(output, result) if self.parser is not None else (output.text, {})
         if self._calls is not None:
             reason = output.finish_reason
             text, calls = self._calls.read(text, last=reason is not None, cut=reason == "length")
@@ -53,33 +61,35 @@ class Reader:
         self._called |= "tool_calls" in more
         return text, more
 
-    def _parsed(self, output: CompletionOutput, result: RequestOutput) -> tuple[str, dict[str, Any]]:
+    def _parse(self, output: CompletionOutput, result: RequestOutput) -> tuple[str, dict[str, Any]]:
+        assert self.parser is not None
+        assert self._chat is not None
         message = self.parser.parse_delta(
             delta_text=output.text,
             delta_token_ids=list(output.token_ids),
-            request=self._wanted,
+            request=self._chat,
             prompt_token_ids=result.prompt_token_ids,
             finished=output.finish_reason is not None,
         )
         if message is None:
             return "", {}
         more: dict[str, Any] = {"reasoning": message.reasoning} if message.reasoning else {}
-        calls = [call for call in message.tool_calls if not (self._one and call.index)]
+        calls = [call for call in message.tool_calls if not (self._only_one_call and call.index)]
         if calls:
             more["tool_calls"] = [call.model_dump(exclude_none=True) for call in calls]
         return message.content or "", more
 
 
-class Asked(NamedTuple):
-    """A request as ``AsyncLLM.generate`` takes it: ``more`` are its keyword arguments; a reader for each answer."""
+class GenerateCall(NamedTuple):
+    """A request as ``AsyncLLM.generate`` takes it: ``options`` are its keyword arguments; a reader for each answer."""
 
     prompt: Prompt
     params: SamplingParams
-    readers: list[Reader]
-    more: dict[str, Any]
+    readers: list[OutputReader]
+    options: dict[str, Any]
 
 
-def _odds(number: int, found: dict[int, Logprob], count: int) -> dict[str, Any]:
+def _logprobs(number: int, found: dict[int, Logprob], count: int) -> dict[str, Any]:
     """OpenAI's form: the token chosen and the ``count`` likeliest in its place."""
     likeliest = sorted(found.values(), key=lambda one: -one.logprob)[:count]
     return {**_token(found[number]), "top_logprobs": [_token(one) for one in likeliest]}
@@ -90,4 +100,4 @@ def _token(one: Logprob) -> dict[str, Any]:
     return {"token": text, "logprob": max(one.logprob, -9999.0), "bytes": list(text.encode("utf-8", "replace"))}
 
 
-__all__ = ["Asked", "Reader"]
+__all__ = ["GenerateCall", "OutputReader"]

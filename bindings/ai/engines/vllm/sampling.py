@@ -11,8 +11,8 @@ import msgspec
 from bindings.ai.engine.protocol import Generate
 from bindings.ai.engines.vllm import compat
 
-HOTTEST = 2.0  # vLLM's limit; Workers AI goes to 5
-SEEDS = 2**63 - 2**8  # so many, and room for those of ``n`` answers, which count on from the first
+MAX_TEMPERATURE = 2.0  # vLLM's limit; Workers AI goes to 5
+SEED_COUNT = 2**63 - 2**8  # so many, and room for those of ``n`` answers, which count on from the first
 
 Check = Callable[[str, int, list[str], bool], tuple[str, int] | None]
 """vLLM's ``check_stop_strings``: (the text, new characters in it, stop strings, whether they are shown) → (which
@@ -22,24 +22,24 @@ ends it, where to cut)."""
 def within(request: Generate) -> Generate:
     """The request with what vLLM takes. Two seeds stay two: -1 means "none" there, and what is negative is another."""
     changed: dict[str, Any] = {}
-    if request.temperature > HOTTEST:
-        changed["temperature"] = HOTTEST
-    if request.seed is not None and not 0 <= request.seed < SEEDS:
-        changed["seed"] = request.seed % SEEDS
+    if request.temperature > MAX_TEMPERATURE:
+        changed["temperature"] = MAX_TEMPERATURE
+    if request.seed is not None and not 0 <= request.seed < SEED_COUNT:
+        changed["seed"] = request.seed % SEED_COUNT
     if request.n > 1 and request.temperature == 0:  # vLLM wants them sampled: from the likeliest alone, then
         changed |= {"temperature": 1.0, "top_k": 1}
     return msgspec.structs.replace(request, **changed) if changed else request
 
 
-def stop_at_the_first() -> None:
+def patch_stop_strings() -> None:
     """From here on a text ends before the stop string that begins first; vLLM takes the one that is complete first,
     or is named first."""
     detokenizer = sys.modules[compat.get("IncrementalDetokenizer").__module__]
     check: Check = compat.get("check_stop_strings")
-    vars(detokenizer)["check_stop_strings"] = first_of(check)
+    vars(detokenizer)["check_stop_strings"] = earliest_stop(check)
 
 
-def first_of(check: Check) -> Check:
+def earliest_stop(check: Check) -> Check:
     def checked(
         output_text: str, new_char_count: int, stop: list[str], include_in_output: bool
     ) -> tuple[str, int] | None:
@@ -51,4 +51,4 @@ def first_of(check: Check) -> Check:
     return checked
 
 
-__all__ = ["HOTTEST", "SEEDS", "first_of", "stop_at_the_first", "within"]
+__all__ = ["MAX_TEMPERATURE", "SEED_COUNT", "earliest_stop", "patch_stop_strings", "within"]

@@ -14,7 +14,7 @@ import io
 from contextlib import aclosing
 from importlib import import_module
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bindings.ai.engine.protocol import EngineError, EngineInfo, EngineSpec, Progress, bad_input
 from bindings.ai.engine.tasks import Segment, Task, Transcribe, Transcribed
@@ -25,10 +25,15 @@ from bindings.ai.engines.vllm.interfaces import AsyncLLM
 from bindings.ai.engines.vllm.load import describe, load
 from bindings.ai.error_table import INTERNAL, NO_SUCH_MODEL
 
-RATE = 16_000  # samples a second
-PIECE = 30.0  # seconds that Whisper hears at a time
-STEP = 0.02  # seconds between two time stamps
-LONGEST = 2 * 3600.0  # seconds; a small file may hold days of silence
+if TYPE_CHECKING:
+    import numpy as np
+
+    Samples = np.ndarray[tuple[int], np.dtype[np.float32]]
+
+SAMPLE_RATE_HZ = 16_000
+PIECE_S = 30.0  # that Whisper hears at a time
+TIMESTAMP_STEP_S = 0.02  # between two time stamps
+MAX_DURATION_S = 2 * 3600.0  # a small file may hold days of silence
 FORMATS = "wav,w64,aiff,au,caf,flac,mp3,aac,ogg,mov,matroska,asf,amr"  # none that names other files, as playlists do
 
 
@@ -36,7 +41,7 @@ class VLLMSpeech:
     def __init__(self, llm: AsyncLLM, info: EngineInfo) -> None:
         self.info, self.live = info, 0
         self._llm, self._errors = llm, ErrorTranslator()
-        self._words = _Words(llm)
+        self._vocabulary = _Vocabulary(llm)
 
     @classmethod
     async def open(cls, spec: EngineSpec, progress: Progress) -> VLLMSpeech:
@@ -62,21 +67,21 @@ class VLLMSpeech:
             self.live -= 1
 
     async def _transcribe(self, task: Transcribe, request_id: str) -> Transcribed:
-        language = self._words.checked(task.language)
+        language = self._vocabulary.checked(task.language)
         samples = await asyncio.to_thread(_samples, task.audio)
         pieces = await asyncio.to_thread(_pieces, samples)
         language = language or await self._language(pieces[0], request_id)
-        found, start = Transcribed(segments=[], language=language, duration=len(samples) / RATE), 0.0
+        found, start = Transcribed(segments=[], language=language, duration=len(samples) / SAMPLE_RATE_HZ), 0.0
         for number, piece in enumerate(pieces):
-            prompt = self._words.prompt(language, task)
+            prompt = self._vocabulary.prompt(language, task)
             tokens = await self._decode(piece, prompt, f"{request_id}-{number}")
-            found.segments += self._words.segments(tokens, start, len(piece) / RATE)
-            start += len(piece) / RATE
+            found.segments += self._vocabulary.segments(tokens, start, len(piece) / SAMPLE_RATE_HZ)
+            start += len(piece) / SAMPLE_RATE_HZ
         return found
 
-    async def _language(self, piece: Any, request_id: str) -> str:
+    async def _language(self, piece: Samples, request_id: str) -> str:
         """The likeliest, by the first token after the start."""
-        words = self._words
+        words = self._vocabulary
         if not words.languages:
             return "en"
         (token,) = await self._decode(
@@ -84,16 +89,16 @@ class VLLMSpeech:
         )
         return words.languages[token]
 
-    async def _decode(self, piece: Any, prompt: list[int], request_id: str, **params: Any) -> list[int]:
+    async def _decode(self, piece: Samples, prompt: list[int], request_id: str, **params: Any) -> list[int]:
         """The tokens that follow ``prompt``."""
         limit = {"max_tokens": self.info.context_window - len(prompt), **params} if self.info.context_window else params
-        wanted = compat.get("SamplingParams")(temperature=0, skip_special_tokens=False, **limit)
-        heard = {"prompt": "", "multi_modal_data": {"audio": (piece, RATE)}}
+        sampling = compat.get("SamplingParams")(temperature=0, skip_special_tokens=False, **limit)
+        heard = {"prompt": "", "multi_modal_data": {"audio": (piece, SAMPLE_RATE_HZ)}}
         (ready,) = await self._llm.renderer.render_cmpl_async(
             [{"encoder_prompt": heard, "decoder_prompt": {"prompt_token_ids": prompt}}]
         )
         tokens: list[int] = []
-        async with aclosing(self._llm.generate(ready, wanted, request_id)) as outputs:
+        async with aclosing(self._llm.generate(ready, sampling, request_id)) as outputs:
             async for output in outputs:
                 tokens = list(output.outputs[0].token_ids)
         return tokens
@@ -104,7 +109,7 @@ class VLLMSpeech:
         await asyncio.to_thread(self._llm.shutdown, 3.0)
 
 
-class _Words:
+class _Vocabulary:
     """Whisper's vocabulary: its special tokens, and what tokens say."""
 
     def __init__(self, llm: AsyncLLM) -> None:
@@ -139,14 +144,14 @@ class _Words:
             if token is not None and token < self._zero:
                 words.append(token)
                 continue
-            time = duration if token is None else min((token - self._zero) * STEP, duration)
+            time = duration if token is None else min((token - self._zero) * TIMESTAMP_STEP_S, duration)
             if text := self._tokenizer.decode(words, skip_special_tokens=True).strip():
                 found.append(Segment(round(offset + start, 2), round(offset + max(start, time), 2), text))
             start, words = time, []
         return found
 
 
-def _samples(audio: bytes) -> Any:
+def _samples(audio: bytes) -> Samples:
     """The recording as float32 at 16 kHz, one channel. (vLLM's own loader leaves 16-bit samples unscaled.)"""
     try:
         samples = _decoded(audio)
@@ -160,11 +165,11 @@ def _samples(audio: bytes) -> Any:
     return samples
 
 
-def _decoded(audio: bytes) -> Any:
+def _decoded(audio: bytes) -> Samples:
     import numpy as np
 
     av = import_module("av")
-    resampler, parts, length = av.AudioResampler("flt", "mono", RATE), [np.zeros(0, np.float32)], 0
+    resampler, parts, length = av.AudioResampler("flt", "mono", SAMPLE_RATE_HZ), [np.zeros(0, np.float32)], 0
     options = {"format_whitelist": FORMATS, "protocol_whitelist": "none"}
     with av.open(io.BytesIO(audio), options=options) as recording:
         if not recording.streams.audio:
@@ -172,14 +177,14 @@ def _decoded(audio: bytes) -> Any:
         for frame in chain(recording.decode(audio=0), [None]):  # None: what the resampler still holds
             parts += [each.to_ndarray()[0] for each in resampler.resample(frame)]
             length += len(parts[-1])
-            if length > LONGEST * RATE:
-                raise ValueError(f"it is longer than {LONGEST / 3600:g} hours")
+            if length > MAX_DURATION_S * SAMPLE_RATE_HZ:
+                raise ValueError(f"it is longer than {MAX_DURATION_S / 3600:g} hours")
     return np.concatenate(parts)
 
 
-def _pieces(samples: Any) -> list[Any]:
-    if len(samples) <= PIECE * RATE:
+def _pieces(samples: Samples) -> list[Samples]:
+    if len(samples) <= PIECE_S * SAMPLE_RATE_HZ:
         return [samples]
     split = compat.get("split_audio")
-    pieces: list[Any] = split(samples, RATE, PIECE, 1.0, RATE // 10)
+    pieces: list[Samples] = split(samples, SAMPLE_RATE_HZ, PIECE_S, 1.0, SAMPLE_RATE_HZ // 10)
     return pieces

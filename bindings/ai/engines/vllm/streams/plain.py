@@ -12,18 +12,18 @@ from typing import Any
 from bindings.ai.engine.protocol import Generate
 from bindings.ai.engine.tasks import no_such_token
 from bindings.ai.engines.vllm import compat
-from bindings.ai.engines.vllm.grammar import Grammars
+from bindings.ai.engines.vllm.grammar import StructuredOutputs
 from bindings.ai.engines.vllm.interfaces import AsyncLLM, Prompt, SamplingParams
-from bindings.ai.engines.vllm.read import Asked, Reader
-from bindings.ai.engines.vllm.streams.tokens import SHORT
+from bindings.ai.engines.vllm.read import GenerateCall, OutputReader
+from bindings.ai.engines.vllm.streams.tokens import SHORT_CHARS
 from runtime.errors import ConfigError
 
 _HI = [{"role": "user", "content": "Hi"}]
-_SAME = ("top_k", "seed", "repetition_penalty", "frequency_penalty", "presence_penalty", "logprobs")
+_COPIED = ("top_k", "seed", "repetition_penalty", "frequency_penalty", "presence_penalty", "logprobs")
 
 
 class PlainText:
-    def __init__(self, llm: AsyncLLM, chat: object | None, grammars: Grammars) -> None:
+    def __init__(self, llm: AsyncLLM, chat: object | None, grammars: StructuredOutputs) -> None:
         self._renderer, self.chat = llm.renderer, chat  # chat: vLLM's ChatParams; None when there is no template
         self._params, self._delta, self._grammars = *map(compat.get, ("SamplingParams", "DELTA")), grammars
         self._length = dataclasses.replace(
@@ -32,13 +32,13 @@ class PlainText:
         self._chat_length = dataclasses.replace(self._length, add_special_tokens=False)
 
     @classmethod
-    async def of(cls, llm: AsyncLLM, template: str | None, grammars: Grammars) -> PlainText:
+    async def of(cls, llm: AsyncLLM, template: str | None, grammars: StructuredOutputs) -> PlainText:
         """Raises ConfigError for a ``template`` that fails."""
         return cls(llm, await _chat_params(llm, template), grammars)
 
-    async def ask(self, request: Generate) -> Asked:
-        readers = [Reader(None, None, request) for _ in range(request.n)]
-        return Asked(await self.render(request), self.params(request), readers, {})
+    async def ask(self, request: Generate) -> GenerateCall:
+        readers = [OutputReader(None, None, request) for _ in range(request.n)]
+        return GenerateCall(await self.render(request), self.params(request), readers, {})
 
     async def render(self, request: Generate) -> Prompt:
         """vLLM's EngineInput for the request; the messages go through the chat template."""
@@ -50,7 +50,7 @@ class PlainText:
         messages = messages or [{"role": "user", "content": request.prompt}]
         if self.chat is None:
             return await self._render_text("\n\n".join(_text(message) for message in messages))
-        if sum(len(_text(message)) for message in messages) <= SHORT:
+        if sum(len(_text(message)) for message in messages) <= SHORT_CHARS:
             _, (prompt,) = self._renderer.render_chat([messages], self.chat, self._chat_length)
         else:
             _, (prompt,) = await self._renderer.render_chat_async([messages], self.chat, self._chat_length)
@@ -75,33 +75,33 @@ class PlainText:
         return [str(piece) for piece in self._renderer.tokenizer.convert_ids_to_tokens(tokens)]
 
     async def _render_text(self, text: str) -> Prompt:
-        if len(text) > SHORT:
+        if len(text) > SHORT_CHARS:
             return await self._render(prompt=text)
         (prompt,) = self._renderer.render_cmpl([{"prompt": text}], self._length)
         return prompt
 
-    async def _render(self, **given: object) -> Prompt:
-        (prompt,) = await self._renderer.render_cmpl_async([given], self._length)
-        return prompt
+    async def _render(self, **prompt: object) -> Prompt:
+        (rendered,) = await self._renderer.render_cmpl_async([prompt], self._length)
+        return rendered
 
     def params(self, request: Generate) -> SamplingParams:
         """What is not asked for keeps vLLM's neutral value. ``max_tokens`` is always said: vLLM's is 16."""
-        wanted = {
+        options = {
             "top_p": None if request.top_p is None else min(max(request.top_p, 0.001), 1.0),
             "stop": request.stop or None,
-            **{name: getattr(request, name) for name in _SAME},
+            **{name: getattr(request, name) for name in _COPIED},
         }
         if request.logit_bias:
-            wanted["logit_bias"] = {int(number): bias for number, bias in request.logit_bias.items()}
+            options["logit_bias"] = {int(number): bias for number, bias in request.logit_bias.items()}
         if request.json_schema is not None:
-            wanted["structured_outputs"] = self._grammars.params(request.json_schema)
+            options["structured_outputs"] = self._grammars.params(request.json_schema)
         params: SamplingParams = self._params(
             max_tokens=request.max_tokens,
             temperature=request.temperature,
             n=request.n,
             ignore_eos=request.ignore_eos,
             output_kind=self._delta,
-            **{name: value for name, value in wanted.items() if value is not None},
+            **{name: value for name, value in options.items() if value is not None},
         )
         return params
 

@@ -2,13 +2,13 @@
 
 Theory of operation
 -------------------
-AsyncLLM's output handler gives every step of the model to ``OutputProcessor.process_outputs``. ``Steps`` stands
+AsyncLLM's output handler gives every step of the model to ``OutputProcessor.process_outputs``. ``StepRouter`` stands
 before that method: the streams it has taken are answered here, in one pass over the step, and the rest goes on to
 vLLM. A request comes here by ``AsyncLLM.add_request``, with all of vLLM's checks; ``OutputProcessor.add_request``,
 the last station before the model, is where it is taken. All tokens of a step leave in one write of the channel.
 
 Only a request whose answer is its text is taken. Where vLLM is set to do more (statistics, queue limits, tracing), is
-not built as expected, or where the tokenizer has no table, there are no ``Steps`` and all goes through ``generate``.
+not built as expected, or where the tokenizer has no table, there is no ``StepRouter``: ``generate`` answers all.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from itertools import count
 from bindings.ai.engines.vllm import compat
 from bindings.ai.engines.vllm.interfaces import AsyncLLM, EngineCoreOutput, EngineCoreRequest, Prompt, SamplingParams
 from bindings.ai.engines.vllm.streams.stream import Stream
-from bindings.ai.engines.vllm.streams.text import Table, Text, table
+from bindings.ai.engines.vllm.streams.text import Table, TableDetokenizer, table
 
-_STATIONS = ("process_outputs", "add_request", "propagate_error")
-_LIMITS = ("max_num_queued_reqs", "max_num_queued_tokens")
-_QUIET, _LONGEST = 0.002, 0.02  # seconds without a new request; seconds to wait for such
+_HOOKED_METHODS = ("process_outputs", "add_request", "propagate_error")
+_QUEUE_LIMITS = ("max_num_queued_reqs", "max_num_queued_tokens")
+QUIET_S, MAX_WAIT_S = 0.002, 0.02  # without a new request; to wait for such a pause
 _numbers = count(1)
 
 Translate = Callable[[Exception], Exception]
 """vLLM's exception as an error of Workers AI."""
 
 
-class Steps:
+class StepRouter:
     """``streams``: those the model works on, by vLLM's own ids."""
 
     def __init__(self, llm: AsyncLLM, texts: Table, translate: Translate) -> None:
@@ -41,14 +41,14 @@ class Steps:
         self._aborts: set[asyncio.Task[None]] = set()
         self._taken: list[Stream] = []
         self._first_taken = self._last_taken = 0.0  # of those
-        self._process, self._add, self._propagate = (getattr(self._processor, name) for name in _STATIONS)
-        for name, station in zip(_STATIONS, (self._step, self._take, self._broken), strict=True):
+        self._process, self._add, self._propagate = (getattr(self._processor, name) for name in _HOOKED_METHODS)
+        for name, station in zip(_HOOKED_METHODS, (self._on_step, self._on_add, self._on_error), strict=True):
             setattr(self._processor, name, station)
 
     @classmethod
-    async def before(cls, llm: AsyncLLM, translate: Translate) -> Steps | None:
+    async def before(cls, llm: AsyncLLM, translate: Translate) -> StepRouter | None:
         """None where this vLLM, as it is set up, cannot do without its own path."""
-        if not (compat.has(compat.STEPS) and _is_plain(llm)):
+        if not (compat.has(compat.STEPS) and _can_be_bypassed(llm)):
             return None
         tokenizer, size = llm.output_processor.tokenizer, llm.model_config.get_vocab_size()
         texts = await asyncio.to_thread(table, tokenizer, size)
@@ -76,7 +76,7 @@ class Steps:
             await self._llm.add_request(name, prompt, params)
         finally:
             self._awaited.pop(name, None)
-        self._tell_later(stream)
+        self._confirm_later(stream)
 
     def abort(self, stream: Stream) -> None:
         if self.streams.pop(stream.id, None) is not None:
@@ -84,20 +84,20 @@ class Steps:
             self._aborts.add(task)
             task.add_done_callback(self._aborts.discard)
 
-    def _tell_later(self, stream: Stream) -> None:
+    def _confirm_later(self, stream: Stream) -> None:
         """That the request is taken, once requests no longer come thick and fast: the next one is more urgent."""
         loop = asyncio.get_running_loop()
         self._last_taken = loop.time()
         self._taken.append(stream)
         if len(self._taken) == 1:
             self._first_taken = self._last_taken
-            loop.call_later(_QUIET, self._tell)
+            loop.call_later(QUIET_S, self._confirm)
 
-    def _tell(self) -> None:
+    def _confirm(self) -> None:
         loop = asyncio.get_running_loop()
         now = loop.time()
-        if now - self._last_taken < _QUIET and now - self._first_taken < _LONGEST:
-            loop.call_later(_QUIET, self._tell)
+        if now - self._last_taken < QUIET_S and now - self._first_taken < MAX_WAIT_S:
+            loop.call_later(QUIET_S, self._confirm)
             return
         streams, self._taken = self._taken, []
         for stream in streams:
@@ -105,7 +105,7 @@ class Steps:
 
     # In the place of OutputProcessor's own
 
-    def _step(self, outputs: list[EngineCoreOutput], *rest: object, **named: object) -> object:
+    def _on_step(self, outputs: list[EngineCoreOutput], *rest: object, **named: object) -> object:
         streams, others = self.streams, []
         for output in outputs:
             stream = streams.get(output.request_id)
@@ -119,15 +119,15 @@ class Steps:
                 stream.fail(error)
         return self._process(others, *rest, **named)
 
-    def _take(self, request: EngineCoreRequest, *rest: object, **named: object) -> None:
+    def _on_add(self, request: EngineCoreRequest, *rest: object, **named: object) -> None:
         stream = self._awaited.pop(request.external_req_id, None)
         if stream is None:
             self._add(request, *rest, **named)
             return
-        stream.id, stream.text = request.request_id, Text(self._texts, self._processor.tokenizer, request)
+        stream.id, stream.text = request.request_id, TableDetokenizer(self._texts, self._processor.tokenizer, request)
         self.streams[stream.id] = stream
 
-    def _broken(self, error: Exception) -> None:
+    def _on_error(self, error: Exception) -> None:
         """The model is gone, or its answers can be read no more."""
         streams, self.streams = list(self.streams.values()), {}
         for stream in streams:
@@ -135,15 +135,15 @@ class Steps:
         self._propagate(error)
 
 
-def _is_plain(llm: AsyncLLM) -> bool:
+def _can_be_bypassed(llm: AsyncLLM) -> bool:
     processor, scheduler = llm.output_processor, llm.vllm_config.scheduler_config
     return (
-        compat.whole(processor, "OutputProcessor")
+        compat.has_attributes(processor, "OutputProcessor")
         and not llm.log_stats
         and getattr(processor, "stream_interval", 1) == 1
         and not getattr(processor, "tracing_enabled", False) and not getattr(processor, "tracer", None)
-        and all(getattr(scheduler, name, None) is None for name in _LIMITS)
+        and all(getattr(scheduler, name, None) is None for name in _QUEUE_LIMITS)
     )  # fmt: skip
 
 
-__all__ = ["Steps"]
+__all__ = ["StepRouter"]

@@ -1,4 +1,4 @@
-"""One stream of plain text that ``Steps`` answers: from what a step of the model says to deltas in a feed."""
+"""One stream of plain text that ``StepRouter`` answers: from what a step of the model says to deltas in a feed."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from bindings.ai.engine.deltas import joined
 from bindings.ai.engine.protocol import Delta, EngineError
 from bindings.ai.engines.vllm.errors import gave_up
 from bindings.ai.engines.vllm.interfaces import EngineCoreOutput
-from bindings.ai.engines.vllm.streams.text import Text
+from bindings.ai.engines.vllm.streams.text import TableDetokenizer
 from runtime.wire import PushSource
 
 
 class StreamOwner(Protocol):
-    """Who hands a stream its steps: ``Steps``."""
+    """Who hands a stream its steps: ``StepRouter``."""
 
     streams: dict[str, Stream]
 
@@ -31,7 +31,7 @@ class Stream:
 
     __slots__ = ("_begun", "_owner", "_task", "feed", "id", "prompt_tokens", "text")
 
-    text: Text
+    text: TableDetokenizer
 
     def __init__(self, owner: StreamOwner) -> None:
         self._owner, self.id, self.prompt_tokens, self._begun = owner, "", 0, False
@@ -39,7 +39,7 @@ class Stream:
         self.feed = PushSource(joined, self._left)
 
     def begin(self, admission: Coroutine[Any, Any, None]) -> PushSource:
-        """``admission`` ends in ``Steps.add``; what it raises is the stream's end."""
+        """``admission`` ends in ``StepRouter.add``; what it raises is the stream's end."""
         self._task = asyncio.get_running_loop().create_task(self._admit(admission))
         return self.feed
 

@@ -2,7 +2,7 @@
 
 Theory of operation
 -------------------
-vLLM detokenizes a stream with ``tokenizers``' DecodeStream: two decodings per token. For the decoders of ``EXACT``
+vLLM detokenizes a stream with ``tokenizers``' DecodeStream: two decodings per token. For those of ``EXACT_DECODERS``
 nearly every token is always the same text wherever it stands after another token. Those are in the table, made by
 the tokenizer itself: each token is decoded behind an anchor. The others (parts of characters) go through vLLM's own
 detokenizer, which starts from the last token of the table: all that its state depends on there.
@@ -19,8 +19,8 @@ from bindings.ai.engines.vllm.interfaces import Detokenizer, EngineCoreRequest
 
 Table = list[str | None]
 
-EXACT = {("ByteLevel",), ("Replace", "ByteFallback", "Fuse"), ("Replace", "ByteFallback", "Fuse", "Strip")}
-_NOT_WHOLE = "\ufffd"
+EXACT_DECODERS = {("ByteLevel",), ("Replace", "ByteFallback", "Fuse"), ("Replace", "ByteFallback", "Fuse", "Strip")}
+_REPLACEMENT_CHARACTER = "\ufffd"
 
 
 def table(tokenizer: object, size: int) -> Table | None:
@@ -29,7 +29,7 @@ def table(tokenizer: object, size: int) -> Table | None:
     ``size``: ids the model may say at least. A tenth of a second for 100,000 tokens.
     """
     raw = getattr(tokenizer, "_tokenizer", None)
-    if raw is None or raw.decoder is None or _kinds(raw.decoder) not in EXACT:
+    if raw is None or raw.decoder is None or _kinds(raw.decoder) not in EXACT_DECODERS:
         return None
     anchor = raw.encode("a", add_special_tokens=False).ids[-1:]
     before = raw.decode(anchor)
@@ -46,7 +46,7 @@ def table(tokenizer: object, size: int) -> Table | None:
 
 
 def _behind(before: str, text: str) -> str | None:
-    return text[len(before) :] if text.startswith(before) and _NOT_WHOLE not in text else None
+    return text[len(before) :] if text.startswith(before) and _REPLACEMENT_CHARACTER not in text else None
 
 
 def _kinds(decoder: Any) -> tuple[str, ...]:
@@ -54,7 +54,7 @@ def _kinds(decoder: Any) -> tuple[str, ...]:
     return tuple(part["type"] for part in state.get("decoders", [state]))
 
 
-class Text:
+class TableDetokenizer:
     """The text of one stream. ``request``: vLLM's EngineCoreRequest."""
 
     __slots__ = ("_last", "_request", "_slow", "_table", "_tokenizer")
@@ -74,10 +74,10 @@ class Text:
                 self._last = number if text else self._last
                 return text
             self._slow = self._from_last()
-        said = self._slow.decode_next(number)
-        if said and text:
+        piece = self._slow.decode_next(number)
+        if piece and text:
             self._slow, self._last = None, number
-        return said
+        return piece
 
     def _from_last(self) -> Detokenizer:
         request = copy.copy(self._request)
@@ -90,4 +90,4 @@ def _detokenizer(tokenizer: object, request: EngineCoreRequest) -> Detokenizer:
     return detokenizer
 
 
-__all__ = ["Table", "Text", "table"]
+__all__ = ["Table", "TableDetokenizer", "table"]

@@ -6,7 +6,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-SHORT = 1000  # characters; longer texts are worth a thread
+SHORT_CHARS = 1000  # characters; longer texts are worth a thread
 _ASKED = {"truncation", "max_length", "add_special_tokens"}
 _SAMPLES = ("Where is New York?", " a  b\n\n", "<s>[INST] é 日本 🙂 </s>", "<|im_start|>user\nHi<|im_end|>\n", "")
 
@@ -21,7 +21,7 @@ def quicken(tokenizer: Any) -> None:
 
     class Quick(slow):  # type: ignore[valid-type, misc]
         def __call__(self, text: Any = None, *args: Any, **named: Any) -> Any:
-            if type(text) is str and len(text) <= SHORT and not args and named.keys() == _ASKED:
+            if type(text) is str and len(text) <= SHORT_CHARS and not args and named.keys() == _ASKED:
                 ids = raw.encode(text, add_special_tokens=named["add_special_tokens"]).ids
                 if not named["truncation"] or len(ids) <= named["max_length"]:
                     return {"input_ids": ids}
@@ -40,4 +40,4 @@ def quicken(tokenizer: Any) -> None:
         tokenizer.__class__ = Quick
 
 
-__all__ = ["SHORT", "quicken"]
+__all__ = ["SHORT_CHARS", "quicken"]
