@@ -296,19 +296,5 @@ def _unsupported(why: str) -> UserError:
     )
 
 
-__all__ = [
-    "NAMES",
-    "POOLING",
-    "SERVED",
-    "SPEECH",
-    "STEPS",
-    "TEXT",
-    "Name",
-    "check",
-    "find",
-    "get",
-    "has_attributes",
-    "reasoning_ended",
-    "takes",
-    "version",
-]  # fmt: skip
+__all__ = ["NAMES", "POOLING", "SERVED", "SPEECH", "STEPS", "TEXT", "Name", "check", "find", "get",
+           "has_attributes", "reasoning_ended", "takes", "version"]  # fmt: skip
