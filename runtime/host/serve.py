@@ -76,7 +76,7 @@ class HostServer(Supervisor):
         self._options = options
         observer.several = True
         data = options.data.absolute()
-        self._lock = _own(data)
+        self._lock = _lock_data(data)
         self._registry = Registry(data / "host.db")
         reached = options.trusted_proxies or not _is_loopback(options.host)
         if reached and not any(row.revoked is None for row in self._registry.tokens()):
@@ -93,7 +93,7 @@ class HostServer(Supervisor):
         spawner = make_spawner(clean=True)
         tracer = make_tracer("pilot-host", config.pilot.otlp, observer.warn)
         super().__init__(sock, context, spawner, observer, tracer, rule(options.allow))
-        temp = _emptied(data / "temp")
+        temp = _empty_folder(data / "temp")
         self._tails = Tails(options.host, options.tail_port, _tls(options))
         parts = Parts(
             spawner,
@@ -194,7 +194,7 @@ class HostServer(Supervisor):
         os.close(self._lock)
 
 
-def _own(data: Path) -> int:
+def _lock_data(data: Path) -> int:
     """A lock on the data directory for as long as this process lives. Raises UserError."""
     try:
         data.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -217,7 +217,7 @@ def _tls(options: HostOptions) -> ssl.SSLContext | None:
     return tls
 
 
-def _emptied(folder: Path) -> Path:
+def _empty_folder(folder: Path) -> Path:
     """What isolates of an earlier life left behind is gone."""
     import shutil
 

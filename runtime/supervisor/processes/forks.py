@@ -50,9 +50,9 @@ class ForkSpawner:
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
         self._begun: socket.socket | None = None
-        self._births: dict[int, asyncio.Future[_ForkedChild]] = {}
+        self._pending_forks: dict[int, asyncio.Future[_ForkedChild]] = {}
         self._children: dict[int, _ForkedChild] = {}
-        self._last = 0
+        self._last_fork = 0
         self._modules: dict[str, None] = {}  # modules, in the order they were asked for
         self._paths: list[str] = []
         self._unsafe: set[str] = set()
@@ -64,7 +64,7 @@ class ForkSpawner:
     async def start(self) -> None:
         control, self._begun = self._begun or self._launched(), None
         self._control = control
-        asyncio.get_running_loop().add_reader(control, self._hear, control)
+        asyncio.get_running_loop().add_reader(control, self._on_message, control)
 
     def _launched(self) -> socket.socket:
         ours, theirs = socket.socketpair()
@@ -80,7 +80,7 @@ class ForkSpawner:
             try:
                 return await self._fork(descriptors, rules)
             except (OSError, Fault):
-                self._lose()  # it has just died: a new one does as well
+                self._drop_zygote()  # it has just died: a new one does as well
                 return await self._fork(descriptors, rules)
         finally:
             for descriptor in pipes:
@@ -94,7 +94,7 @@ class ForkSpawner:
             self._preload()
 
     async def aclose(self) -> None:
-        self._lose()
+        self._drop_zygote()
         if self._process is not None:
             await asyncio.to_thread(_reap, self._process)
 
@@ -102,12 +102,12 @@ class ForkSpawner:
         if self._control is None:
             await self.start()
             self._preload()
-        self._last += 1
-        birth: asyncio.Future[_ForkedChild] = asyncio.Future()
-        self._births[self._last] = birth
-        self._send(["fork", self._last, rules], descriptors)
+        self._last_fork += 1
+        pending: asyncio.Future[_ForkedChild] = asyncio.Future()
+        self._pending_forks[self._last_fork] = pending
+        self._send(["fork", self._last_fork, rules], descriptors)
         async with asyncio.timeout(_FORK_TIMEOUT_S):
-            return await birth
+            return await pending
 
     def _preload(self) -> None:
         safe = [name for name in self._modules if name not in self._unsafe]
@@ -124,27 +124,27 @@ class ForkSpawner:
         finally:
             self._control.setblocking(False)
 
-    def _hear(self, sock: socket.socket) -> None:
+    def _on_message(self, sock: socket.socket) -> None:
         sock.setblocking(True)
         try:
             message, _ = control.receive(sock)
         except OSError:
             message = None
         if message is None:
-            self._lose()
+            self._drop_zygote()
             return
         sock.setblocking(False)
         if message[0] == "forked":
             child = self._children[message[2]] = _ForkedChild(int(message[2]))
-            if not (birth := self._births.pop(message[1])).done():
-                birth.set_result(child)
+            if not (pending := self._pending_forks.pop(message[1])).done():
+                pending.set_result(child)
         elif message[0] == "exited":
             if (gone := self._children.pop(message[1], None)) is not None:
                 gone.exit.set_result(message[2])
         elif message[0] == "unsafe":
             self._unsafe.add(message[1])
 
-    def _lose(self) -> None:
+    def _drop_zygote(self) -> None:
         """The zygote is gone, or as good as gone, and its isolates with it."""
         sock, self._control = self._control, None
         if sock is None or self._process is None:
@@ -152,10 +152,10 @@ class ForkSpawner:
         self._process.kill()
         asyncio.get_running_loop().remove_reader(sock)
         sock.close()
-        for birth in self._births.values():
-            if not birth.done():
-                birth.set_exception(Fault("the zygote ended before it forked"))
-        self._births.clear()
+        for pending in self._pending_forks.values():
+            if not pending.done():
+                pending.set_exception(Fault("the zygote ended before it forked"))
+        self._pending_forks.clear()
         for child in self._children.values():
             child.kill()
             child.exit.set_result(-signal.SIGKILL)

@@ -61,7 +61,7 @@ class Process:
         self.child, self.channel, self.broker, self.stacks = child, channel, broker, stacks
         self.blocked = False  # its event loop has not turned for a while
         self._temp = temp
-        self._watch = asyncio.create_task(self._see_end())
+        self._watch = asyncio.create_task(self._watch_exit())
 
     @property
     def alive(self) -> bool:
@@ -99,7 +99,7 @@ class Process:
         self.child.kill()
         return await self.aclose()
 
-    async def _see_end(self) -> None:
+    async def _watch_exit(self) -> None:
         """A process that forked leaves its end of the channel open in its children: it is gone all the same."""
         await self.child.ended()
         self.channel.abort()
