@@ -39,7 +39,9 @@ class Route:
     """One HTTP route that a product adds to the supervisor, written with the Web API types.
 
     ``path`` follows Starlette's syntax (``/client/v4/accounts/{account}/ai/run/{model:path}``), matched on
-    the *decoded* path; the parameters arrive as ``handler(request, **params)``.
+    the *decoded* path; the parameters arrive as ``handler(request, **params)``. The first that matches answers, in the
+    order of ``PRODUCTS``: ``ai`` answers what is left of ``/client/v4``, so a product with routes there stands
+    before it.
     """
 
     method: str
@@ -106,7 +108,8 @@ class Binding(Protocol):
 
 
 class CallError(Exception):
-    """An error that crosses to the worker: ``name`` becomes the exception's name there, ``fields`` its attributes."""
+    """An error that crosses to the isolate: there ``caller.call`` raises ``RemoteError`` with this ``name``,
+    ``message`` and ``fields``; the worker's half makes of it what the worker shall catch."""
 
     def __init__(self, name: str, message: str, **fields: Any) -> None:
         self.name, self.fields = name, fields
