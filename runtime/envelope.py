@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 
-def success(result: Any, **more: Any) -> dict[str, Any]:
+def success(result: object, **more: object) -> dict[str, Any]:
     """``more`` stands beside the result, such as ``result_info``."""
     return {"result": result, "success": True, "errors": [], "messages": [], **more}
 

@@ -6,7 +6,10 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Sequence
 from itertools import accumulate
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from prometheus_client import Metric
 
 
 class Counter:
@@ -19,7 +22,7 @@ class Counter:
     def add(self, *labels: str, by: float = 1) -> None:
         self._values[labels] += by
 
-    def family(self) -> Any:
+    def family(self) -> Metric:
         """As ``prometheus_client`` knows it."""
         from prometheus_client.core import CounterMetricFamily
 
@@ -41,7 +44,7 @@ class Histogram:
         row[bisect_left(self._bounds, value)] += times
         row[-1] += value * times
 
-    def family(self) -> Any:
+    def family(self) -> Metric:
         """As ``prometheus_client`` knows it."""
         from prometheus_client.core import HistogramMetricFamily
 
@@ -52,7 +55,7 @@ class Histogram:
         return family
 
 
-def gauge(name: str, about: str, label: str, values: dict[str, float]) -> Any:
+def gauge(name: str, about: str, label: str, values: dict[str, float]) -> Metric:
     """A number that goes up and down, by one label, as ``prometheus_client`` knows it."""
     from prometheus_client.core import GaugeMetricFamily
 

@@ -44,12 +44,19 @@ class Host:
         return f"{parts.scheme}://{domain}{f':{parts.port}' if parts.port else ''}/"
 
     def call(
-        self, method: str, path: str, body: Any = None, form: tuple[bytes, str] | None = None, sent: Sent | None = None
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        form: tuple[bytes, str] | None = None,
+        sent: Sent | None = None,
     ) -> Any:
         """The result of one call below ``accounts/host/workers``. Raises UserError with what the host says."""
         return asyncio.run(self._call(method, path, body, form, sent))
 
-    async def _call(self, method: str, path: str, body: Any, form: tuple[bytes, str] | None, sent: Sent | None) -> Any:
+    async def _call(
+        self, method: str, path: str, body: object, form: tuple[bytes, str] | None, sent: Sent | None
+    ) -> Any:
         url = path if path.startswith("http") else f"{self.url}/client/v4/accounts/host/workers/{path}"
         headers = {"user-agent": "pilot/1"} | ({"authorization": f"Bearer {self.token}"} if self.token else {})
         data: Any = None if body is None else msgspec.json.encode(body)

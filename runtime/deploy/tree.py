@@ -92,7 +92,7 @@ def metadata(config: Config, message: str = "", tag: str = "", requirements: Seq
     }
 
 
-def _variable(name: str, value: Any) -> dict[str, Any]:
+def _variable(name: str, value: object) -> dict[str, Any]:
     kind = {"type": "plain_text", "text": value} if isinstance(value, str) else {"type": "json", "json": value}
     return {"name": name, **kind}
 

@@ -28,7 +28,7 @@ class Env:
         except KeyError:
             raise KeyError(self._missing(name)) from None
 
-    def __setattr__(self, name: str, value: Any) -> None:
+    def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"env.{name} cannot be set: bindings come from the configuration")
 
     def __contains__(self, name: object) -> bool:

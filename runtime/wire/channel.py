@@ -80,7 +80,7 @@ class Channel(asyncio.Protocol):
 
     # What the two ends say to each other
 
-    async def call(self, op: str, *args: Any) -> Any:
+    async def call(self, op: str, *args: object) -> Any:
         """Run ``op`` at the peer. Raises RemoteError, or ChannelClosed when the peer goes first."""
         if self.closed.is_set():
             raise ChannelClosed
@@ -95,7 +95,7 @@ class Channel(asyncio.Protocol):
         finally:
             self._calls.pop(number, None)
 
-    def note(self, op: str, *args: Any) -> None:
+    def note(self, op: str, *args: object) -> None:
         """Tell the peer; no answer."""
         self.send([NOTE, 0, op, args])
 
@@ -108,7 +108,7 @@ class Channel(asyncio.Protocol):
             offer.drop()
         return number
 
-    def ask(self, op: str, *args: Any, window: int = WINDOW) -> RemoteStream:
+    def ask(self, op: str, *args: object, window: int = WINDOW) -> RemoteStream:
         """The stream that the peer's ``sources(op, args)`` gives, which begins at once."""
         stream = self.read(-self._next_number(), window)
         stream.started = True
@@ -278,7 +278,7 @@ class Channel(asyncio.Protocol):
         for handle in [handle for handle, offer in self._offers.items() if offer.call == number]:
             self.discard(handle)
 
-    def _resolve(self, number: int, value: Any, error: Exception | None) -> None:
+    def _resolve(self, number: int, value: object, error: Exception | None) -> None:
         future = self._calls.get(number)
         if future is None or future.done():
             return

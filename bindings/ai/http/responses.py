@@ -6,7 +6,6 @@ Facts: docs/reference/workers-ai.md#run.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import msgspec
 
@@ -16,18 +15,18 @@ from runtime import envelope
 from runtime.web import Response
 
 
-def succeeded(result: Any, headers: Mapping[str, str] | None = None, **more: Any) -> Response:
+def succeeded(result: object, headers: Mapping[str, str] | None = None, **more: object) -> Response:
     """The envelope of a success; ``more`` is what stands beside the result, such as ``result_info``."""
     return json_response(envelope.success(result, **more), 200, headers)
 
 
-def failed(refusal: AiError | GatewayError, request_id: str, status: int = 0, **more: Any) -> Response:
+def failed(refusal: AiError | GatewayError, request_id: str, status: int = 0, **more: object) -> Response:
     """The envelope of a refusal; ``more`` is what stands beside it. ``status``: another than the refusal's own."""
     id = {"cf-ai-req-id": request_id} if isinstance(refusal, AiError) else {}  # the model layer's
     return json_response({**refusal.envelope(request_id), **more}, status or refusal.status, {**id, **refusal.headers})
 
 
-def json_response(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+def json_response(body: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """JSON under exactly ``application/json``: a charset would make a binding's answer a stream."""
     content = msgspec.json.encode(body)
     return Response(content, status=status, headers={"content-type": "application/json", **(headers or {})})

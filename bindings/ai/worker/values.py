@@ -28,7 +28,7 @@ class Result(dict[str, Any]):
         except KeyError:
             raise AttributeError(f"the result has no {name!r}; it has: {', '.join(self)}") from None
 
-    def __setattr__(self, name: str, value: Any) -> None:
+    def __setattr__(self, name: str, value: object) -> None:
         self[name] = value
 
     def to_py(self, **_: object) -> dict[str, Any]:

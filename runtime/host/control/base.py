@@ -135,7 +135,7 @@ class Control:
             self._observer.error(f"the audit log cannot be written: {error}")
 
 
-def ok(result: Any, status: int = 200, **more: Any) -> Response:
+def ok(result: object, status: int = 200, **more: object) -> Response:
     """Cloudflare's envelope of a success; ``more`` stands beside the result (``result_info``)."""
     return _json(envelope.success(result, **more), status)
 
@@ -144,7 +144,7 @@ def refused(status: int, code: int, message: str) -> Response:
     return _json(envelope.failure([{"code": code, "message": message}]), status)
 
 
-def _json(body: Any, status: int) -> Response:
+def _json(body: object, status: int) -> Response:
     return Response(msgspec.json.encode(body), status=status, headers={"content-type": "application/json"})
 
 

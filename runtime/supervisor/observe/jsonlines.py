@@ -25,7 +25,7 @@ class JsonObserver(Observer):
         self._encode = msgspec.json.Encoder(enc_hook=str).encode
         self._throttle = Throttle(step=0.1, every_s=1.0)
 
-    def emit(self, level: Level, event: str, *, always: bool = False, **fields: Any) -> None:
+    def emit(self, level: Level, event: str, *, always: bool = False, **fields: object) -> None:
         if not always and not self.shows(level):
             return
         self._output.write(self._line(level, event, fields))

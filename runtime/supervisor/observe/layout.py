@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import click
 
@@ -17,7 +16,7 @@ FLAME = "◆"
 def painter(colour: bool) -> Paint:
     """``click.style``, or text as it is where colour is not wanted."""
 
-    def plain(text: Any, **_: Any) -> str:
+    def plain(text: object, **_: object) -> str:
         return str(text)
 
     return click.style if colour else plain

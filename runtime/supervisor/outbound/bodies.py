@@ -77,6 +77,6 @@ async def _pieces(content: bytes) -> AsyncIterator[bytes]:
         yield bytes(view[start : start + _CHUNK_BYTES])
 
 
-async def close(body: Any) -> None:
+async def close(body: object) -> None:
     if hasattr(body, "aclose"):
         await body.aclose()

@@ -21,7 +21,7 @@ class Broker:
         self.exchanges: dict[int, Exchange] = {}
         self._bindings, self._outbound, self._subrequests = bindings, outbound, subrequests
 
-    async def __call__(self, op: str, args: list[Any]) -> Any:
+    async def __call__(self, op: str, args: list[Any]) -> object:
         if op == "binding":
             return await self._binding(*args)
         if op == "fetch":

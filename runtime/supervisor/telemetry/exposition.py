@@ -5,7 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from prometheus_client import Metric
+    from prometheus_client.samples import Sample
 
 Encode = Callable[[Any], bytes]
 
@@ -73,14 +77,14 @@ class Collected:
     def collect(self) -> Iterable[Any]:
         return self._families.values()
 
-    def _home(self, family: Any) -> str:
+    def _home(self, family: Metric) -> str:
         """When a counter began is a family of its own in Prometheus' format, and the counter's in OpenMetrics."""
         name: str = family.name
         counter = name.removesuffix("_created")
         return counter if family.type == "gauge" and counter in self._families else name
 
 
-def _series(sample: Any) -> list[tuple[str, str]]:
+def _series(sample: Sample) -> list[tuple[str, str]]:
     """What tells it apart from others of its name: the samples of one series stand together."""
     return sorted((name, value) for name, value in sample.labels.items() if name not in ("le", "quantile"))
 

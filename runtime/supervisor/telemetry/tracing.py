@@ -22,14 +22,14 @@ _FLUSH_TIMEOUT_S = 3.0  # seconds that leaving waits for the last spans to be se
 
 
 class Tracer(Protocol):
-    def request(self, scope: Any) -> Span:
+    def request(self, scope: Mapping[str, Any]) -> Span:
         """The span of an ASGI request, a child of the client's own if it sent ``traceparent``."""
 
     async def aclose(self) -> None: ...
 
 
 class NoTracer:
-    def request(self, scope: Any) -> Span:
+    def request(self, scope: Mapping[str, Any]) -> Span:
         return NO_SPAN
 
     async def aclose(self) -> None:
@@ -65,7 +65,7 @@ class OpenTelemetry:
         self._tracer = self._provider.get_tracer("pilotlight")
         self._propagator = TraceContextTextMapPropagator()
 
-    def request(self, scope: Any) -> Span:
+    def request(self, scope: Mapping[str, Any]) -> Span:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         context = self._propagator.extract({name: headers.get(name, "") for name in ("traceparent", "tracestate")})
         host, port = scope.get("server") or ("", None)

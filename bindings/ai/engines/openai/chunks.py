@@ -37,7 +37,7 @@ class ChunkChoice(msgspec.Struct):
     delta: Piece | None = None  # chat completions
     message: Piece | None = None  # a whole one
     text: str | None = None  # completions
-    finish_reason: Any = None
+    finish_reason: object = None
     logprobs: dict[str, Any] | None = None
 
     @property
