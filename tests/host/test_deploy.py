@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -114,7 +115,7 @@ async def test_a_version_by_its_number_or_the_beginning_of_its_id(host: Host, tm
     for wanted in ("3", "-1", second[:3]):
         error = await host.cli("rollback", "--", wanted, cwd=folder, fails=True)
         assert f"has no version {wanted}. Those it has:  pilot versions" in error
-    with sqlite3.connect(host.data / "host.db") as registry:
+    with closing(sqlite3.connect(host.data / "host.db")) as registry, registry:
         copy = "INSERT INTO version SELECT ?, worker, 9, row FROM version WHERE id=?"
         registry.execute(copy, (f"{second[:-1]}{'0' if second[-1] != '0' else '1'}", second))
     assert "begin with" in await host.cli("rollback", second[:8], cwd=folder, fails=True)
