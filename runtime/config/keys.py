@@ -134,16 +134,19 @@ NOT_SERVED: dict[str, str] = {  # settings whose effect a person would miss; the
 
 def per_environment() -> dict[str, Any]:
     """The keys, with their types, that each environment has afresh: ``[env.NAME]`` does not take them over."""
-    product_keys = {product.key for product in products()}
-    others = {key: shape for key, shape in _PER_ENVIRONMENT.items() if key not in product_keys}
-    return others | {product.key: product.shape for product in products() if not product.inherited}
+    return _with_products(_PER_ENVIRONMENT, inherited=False)
 
 
 def inherited() -> dict[str, Any]:
     """The keys that ``[env.NAME]`` takes over from the top level."""
+    return _with_products(_INHERITED, inherited=True)
+
+
+def _with_products(known: dict[str, Any], *, inherited: bool) -> dict[str, Any]:
+    """``known`` without what is a product's, and with the products' own of that kind."""
     product_keys = {product.key for product in products()}
-    others = {key: shape for key, shape in _INHERITED.items() if key not in product_keys}
-    return others | {product.key: product.shape for product in products() if product.inherited}
+    others = {key: shape for key, shape in known.items() if key not in product_keys}
+    return others | {product.key: product.shape for product in products() if product.inherited is inherited}
 
 
 def keys_of(key: str) -> tuple[str, ...] | None:
