@@ -15,6 +15,10 @@ PRODUCTS: dict[str, str] = {
     "version_metadata": "bindings.version_metadata:VersionMetadata",
 }
 
+# What they add to the command line, read before any of them is imported: "module:OPTIONS", where a command's name leads
+# to its options, of a module that imports click alone. See runtime/product_options.py.
+OPTIONS: dict[str, str] = {"ai": "bindings.ai.options:OPTIONS"}
+
 
 @cache
 def products() -> tuple[type[Product], ...]:

@@ -90,7 +90,7 @@ class ProductContext:
     url: str = ""  # where the supervisor answers, without a slash at the end
     config: Config | None = None  # on a host: its own settings; in dev: the worker's, as it was at start
     admits: Callable[[str, str], bool] | None = None  # on a host: whether this token has this scope
-    options: Mapping[str, Any] = field(default_factory=dict)  # command-line choices, e.g. {"engine": "echo"}
+    options: Mapping[str, Any] = field(default_factory=dict)  # ``bindings.OPTIONS`` as given, e.g. {"engine": "echo"}
 
 
 class Binding(Protocol):

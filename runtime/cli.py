@@ -13,6 +13,7 @@ import click
 from runtime.errors import Fault, UserError
 from runtime.hints import close_to
 from runtime.places import check_folder, open_streams
+from runtime.product_options import ProductOptions, words
 
 if TYPE_CHECKING:
     from runtime.supervisor.observe import LogFormat
@@ -80,7 +81,7 @@ def main() -> None:
     """Run Cloudflare-style Python workers on your own machine and your own GPU."""
 
 
-@main.command()
+@main.command(cls=ProductOptions)
 @click.argument("script", required=False, type=click.Path(path_type=Path))
 @click.option("-c", "--config", type=click.Path(path_type=Path), help="wrangler.toml, .jsonc or .json.")
 @click.option(
@@ -88,7 +89,6 @@ def main() -> None:
 )
 @click.option("-p", "--port", type=click.IntRange(0, 65535), help="Default 8787; 0 picks a free one.")
 @click.option("--host", help="Address to listen on. Default 127.0.0.1.")
-@click.option("--engine", help="vllm, llamacpp, openai or echo. Default: the best that works here, or OPENAI_BASE_URL.")
 @click.option("--var", "variables", multiple=True, metavar="K:V", help="Set or override a variable.")
 @click.option("--inline", is_flag=True, help="Run the worker in this process, for breakpoint() and debuggers.")
 @click.option("--drain", type=click.FloatRange(min=0, max=86400), help="Seconds to let requests finish when stopping.")
@@ -117,11 +117,10 @@ def dev(
     serve(DevOptions(**options), make_observer(log_format, log_level), spawner)
 
 
-@main.command(short_help="Measure a worker, or any URL.")
+@main.command(cls=ProductOptions, short_help="Measure a worker, or any URL.")
 @click.argument("what", required=False, metavar="[URL|SCRIPT]")
 @click.option("-c", "--config", help="The worker's wrangler.toml, .jsonc or .json.")
 @click.option("-e", "--env", "environment", envvar="CLOUDFLARE_ENV", help="An environment of the configuration.")
-@click.option("--engine", help="Run every model on this engine.")
 @click.option("--path", default="", help="What to ask for, with its query.  [default: /]")
 @click.option("-X", "--method", help="Default GET, with a body POST.")
 @click.option("-H", "--header", "headers", multiple=True, metavar="'NAME: VALUE'")
@@ -137,13 +136,13 @@ def dev(
 @click.option("--wait", type=click.FloatRange(1, 86400), default=600, show_default=True, help="For a first answer, s.")
 @click.option("--format", type=click.Choice(("table", "json")), default="table", show_default=True)
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Write table, plot and figures there.")
-def bench(config: str | None, environment: str | None, engine: str | None, **options: Any) -> None:
+def bench(config: str | None, environment: str | None, product_options: dict[str, object], **options: Any) -> None:
     """Measure a worker, or any URL: requests and tokens per second, time to the first token and between tokens."""
     from runtime.bench.command import BenchOptions, run
 
-    flags = {"--config": config, "--env": environment, "--engine": engine}
-    worker = tuple(word for flag, value in flags.items() if value for word in (flag, value))
-    sys.exit(run(BenchOptions(worker=worker, **options)))
+    flags = {"--config": config, "--env": environment}
+    worker = [word for flag, value in flags.items() if value for word in (flag, value)]
+    sys.exit(run(BenchOptions(worker=(*worker, *words("bench", product_options)), **options)))
 
 
 if __name__ == "__main__":

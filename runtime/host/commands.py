@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from runtime.places import expanded
+from runtime.product_options import ProductOptions
 
 if TYPE_CHECKING:
     from runtime.host.store.registry import Registry
@@ -25,13 +26,15 @@ DATA = click.option(
 DATA_REMEDY = "pilot host --data FOLDER   or:  export PILOT_DATA=FOLDER"
 
 
-@click.group(invoke_without_command=True)
+class _HostGroup(ProductOptions, click.Group):
+    """``pilot host`` serves; its commands do not."""
+
+
+@click.group(cls=_HostGroup, invoke_without_command=True)
 @DATA
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("-p", "--port", type=click.IntRange(0, 65535), default=8788, show_default=True, help="0: a free one.")
 @click.option("--domain", default="localhost", show_default=True, help="NAME.DOMAIN is the worker NAME.")
-@click.option("--engine", help="vllm, llamacpp, openai or echo. Default: the best that works here.")
-@click.option("--models", type=click.IntRange(1, 1000), help="Loaded at a time; the one not used for longest goes.")
 @click.option(
     "--isolates", type=click.IntRange(0, 64), default=0, help="Processes of each version. Default: cores, up to 4."
 )
@@ -94,14 +97,21 @@ def _limits(options: tuple[str, ...]) -> Limits:
 
 @host.group()
 def token() -> None:
-    """Who may deploy, read or use the models."""
+    """Who may deploy, read, or use what products serve."""
+
+
+class _ScopeOption(click.Option):
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """Imports every product, for the scopes that they bring."""
+        from runtime.host.store.tokens import scopes
+
+        self.help = f"What it is for: {', '.join(scopes())}; may be repeated.  [default: everything]"
+        return super().get_help_record(ctx)
 
 
 @token.command("create", short_help="Make a token; it is printed once.")
 @click.argument("name")
-@click.option(
-    "--scope", "scopes", multiple=True, help="What it is for: deploy, read, ai; may be repeated.  [default: everything]"
-)
+@click.option("--scope", "scopes", cls=_ScopeOption, multiple=True)
 @click.pass_obj
 def token_create(data: Path, name: str, scopes: tuple[str, ...]) -> None:
     """Make a token called NAME. It is printed once and kept only as a hash."""

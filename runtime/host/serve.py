@@ -7,7 +7,7 @@ import ipaddress
 import os
 import ssl
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -56,8 +56,6 @@ class HostOptions:
     host: str = "127.0.0.1"
     port: int = 8788
     domain: str = "localhost"
-    engine: str | None = None
-    models: int | None = None  # loaded at a time; None: all that are asked for
     isolates: int = 0  # per version; 0: as many as there are cores, four at most
     limits: Limits = field(default_factory=Limits)
     allow: tuple[str, ...] = ()  # networks that workers may reach besides public addresses
@@ -67,6 +65,7 @@ class HostOptions:
     key: Path | None = None
     trusted_proxies: tuple[str, ...] = ()
     wheelhouse: Path | None = None  # a folder of wheels that dependencies come from, instead of an index
+    product_options: Mapping[str, object] = field(default_factory=dict)
 
 
 class HostServer(Supervisor):
@@ -88,8 +87,9 @@ class HostServer(Supervisor):
         sock = bind(options.host, options.port)
         self.url = address("https" if options.certificate else "http", options.host, sock)
         config = load_host(data / "host.toml")
-        choices = {"engine": options.engine, "models": options.models}
-        context = ProductContext(data, data / "state", True, observer, url=self.url, options=choices, config=config)
+        context = ProductContext(
+            data, data / "state", True, observer, url=self.url, options=options.product_options, config=config
+        )
         spawner = make_spawner(clean=True)
         tracer = make_tracer("pilot-host", config.pilot.otlp, observer.warn)
         super().__init__(sock, context, spawner, observer, tracer, rule(options.allow))
@@ -166,7 +166,7 @@ class HostServer(Supervisor):
         ]
         self.observer.banner(
             version=VERSION, url=self.url, name="host", config_path=str(self._options.data),
-            bindings=[], engine_lines=lines, warnings=[],
+            bindings=[], remarks=lines, warnings=[],
         )  # fmt: skip
         self.observer.ready(self.url)
 

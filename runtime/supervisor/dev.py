@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,9 +36,9 @@ class DevOptions:
     environment: str | None = None
     host: str | None = None
     port: int | None = None
-    engine: str | None = None
     drain: float | None = None
     variables: dict[str, str] = field(default_factory=dict)
+    product_options: Mapping[str, object] = field(default_factory=dict)
     cwd: Path = field(default_factory=Path.cwd)  # by its name: a folder that is moved away takes the process along
 
     def read(self) -> Config:
@@ -61,7 +61,7 @@ class DevServer(Supervisor):
             False,
             observer,
             url=self.url,
-            options={"engine": options.engine},
+            options=options.product_options,
             config=config,
         )
         spawner = spawner or InlineSpawner(config.root)
@@ -100,7 +100,7 @@ class DevServer(Supervisor):
         remarks = [remark for product in products() for remark in product.remarks(self.context)]
         self.observer.banner(
             version=VERSION, url=self.url, name=config.name,
-            config_path=_near(config.path or config.main), bindings=rows, engine_lines=remarks,
+            config_path=_near(config.path or config.main), bindings=rows, remarks=remarks,
             warnings=config.warnings,
         )  # fmt: skip
 

@@ -15,6 +15,9 @@ from runtime.config import Config
 from runtime.errors import RequestError
 from runtime.web import Response
 
+OPTIONS = {"dev": [click.Option(["--counter-step"], type=int, help="How much a counter grows at once.")]}
+"""Of the command line. In a file of its own where the product takes time to import."""
+
 
 class Table(msgspec.Struct, frozen=True):
     binding: str
@@ -66,7 +69,8 @@ class Counters(Product):
 
     @classmethod
     def parse(cls, config: Config, context: ProductContext) -> Sequence[Binding]:
-        counts, step = context.shared[cls.key], config.settings(CounterSettings).counter_step
+        counts = context.shared[cls.key]
+        step = context.options.get("counter_step") or config.settings(CounterSettings).counter_step
         tables = config.typed(cls.key, list[Table]) if cls.key in config.products else []
         for table in tables:
             counts.setdefault(table.binding, table.start)

@@ -22,6 +22,7 @@ STDLIB = sys.stdlib_module_names
 HEAVY = {"gguf", "ray", "torch", "transformers", "vllm", "xllamacpp"}
 SDK = {"asgi", "cloudflare_ai", "js", "pyodide", "workers"}
 LONGEST = {"runtime": 300, "bindings": 300, "workers": 300, "tests": 470}  # lines; look again well before
+SHARED = {"OPTIONS", "PRODUCTS", "base", "products", "sqlite", "unserved"}  # in bindings/, what is no product
 FILES = {"tests/support": 20}  # files in a folder, where that is not 15
 NOT_IN_START_UP = [
     "torch",
@@ -79,9 +80,7 @@ def top(module: str) -> str:
 def product_of(module: str) -> str | None:
     """``kv`` of bindings.kv, ``ai`` of bindings.ai.answers.sse; None for what all products share."""
     parts = module.split(".")
-    shared = (
-        len(parts) < 2 or parts[0] != "bindings" or parts[1] in ("base", "PRODUCTS", "products", "sqlite", "unserved")
-    )
+    shared = len(parts) < 2 or parts[0] != "bindings" or parts[1] in SHARED
     return None if shared else parts[1]
 
 
@@ -218,6 +217,14 @@ def test_starting_up_loads_nothing_heavy() -> None:
     code = f"import runtime.cli, sys; print([name for name in {NOT_IN_START_UP} if name in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert (found.stdout.strip(), found.returncode) == ("[]", 0), found.stderr
+
+
+def test_a_command_line_is_read_without_its_products() -> None:
+    code = "import sys, runtime.cli as cli; cli.main(['dev', '--help'], standalone_mode=False); print(*sys.modules)"
+    found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert "--engine" in found.stdout, found.stderr
+    loaded = {name for name in found.stdout.splitlines()[-1].split() if name.startswith("bindings.")}
+    assert loaded == {"bindings.ai", "bindings.ai.options"}
 
 
 def test_the_base_package_asks_for_no_torch() -> None:

@@ -1,4 +1,4 @@
-"""A product that the tree has never heard of: one file, one line in the registry, and everything knows it."""
+"""A product that the tree has never heard of: one file, its lines in the registry, and everything knows it."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from wrangler_support import QUIET, wrangler
 
 ROOT = Path(__file__).parents[2]
 LINE = '    "counters": "bindings.counters:Counters",\n'
+OPTION = '"counters": "bindings.counters:OPTIONS", '
 ENTRY = """
 from workers import Response
 
@@ -81,6 +82,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Tree:
     shutil.copy(ROOT / "tests/house/counters_product.py", copy / "bindings/counters.py")
     registry = copy / "bindings/__init__.py"
     before, brace, after = registry.read_text().partition("\n}\n")
+    after = after.replace("OPTIONS: dict[str, str] = {", f"OPTIONS: dict[str, str] = {{{OPTION}")
     registry.write_text(f"{before}\n{LINE}{brace[1:]}{after}")
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", copy / "venv"], check=True)
     python = copy / "venv/bin/python"
@@ -152,6 +154,14 @@ async def test_a_key_that_its_table_has_not_is_warned_of(tree: Tree, tmp_path: P
 async def test_it_brings_a_command(tree: Tree, tmp_path: Path) -> None:
     assert tree.pilot(tmp_path, "counters") == (0, "A counter counts.\n")
     assert "What a counter is." in tree.pilot(tmp_path, "--help")[1]
+
+
+async def test_it_brings_an_option(tree: Tree, tmp_path: Path) -> None:
+    assert "--counter-step INTEGER" in tree.pilot(tmp_path, "dev", "--help")[1]
+    assert "No such option" in tree.pilot(tmp_path, "host", "--counter-step", "3")[1]
+    write(tmp_path, ENTRY.replace("{VERSION}", "v1"), CONFIG)
+    async with serving(tmp_path, "--counter-step", "3", python=tree.python) as pilot:
+        assert await pilot.ask() == (200, "v1 8")
 
 
 async def test_from_the_first_deploy_to_the_end(host: Host, tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ class Observer(ABC):
         name: str,
         config_path: str | None,
         bindings: Sequence[tuple[str, str, str]],
-        engine_lines: Sequence[str],
+        remarks: Sequence[str],
         warnings: Sequence[str],
     ) -> None:
         """A deployment was opened. ``bindings``: (name in env, what it is, where it is kept)."""

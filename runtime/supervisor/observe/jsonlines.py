@@ -53,7 +53,7 @@ class JsonObserver(Observer):
         name: str,
         config_path: str | None,
         bindings: Sequence[tuple[str, str, str]],
-        engine_lines: Sequence[str],
+        remarks: Sequence[str],
         warnings: Sequence[str],
     ) -> None:
         table = [dict(zip(("name", "what", "where"), binding, strict=True)) for binding in bindings]
@@ -65,7 +65,7 @@ class JsonObserver(Observer):
             name=name,
             config=config_path,
             bindings=table,
-            engines=list(engine_lines),
+            engines=list(remarks),
         )
         for warning in warnings:
             self.warn(warning)

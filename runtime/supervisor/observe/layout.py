@@ -56,15 +56,15 @@ def banner(
     name: str,
     config_path: str | None,
     bindings: Sequence[tuple[str, str, str]],
-    engine_lines: Sequence[str],
+    remarks: Sequence[str],
 ) -> list[str]:
     subject = "  ".join(clean(part) for part in (name, config_path) if part)
     title = f"{paint(FLAME, fg='yellow')} {paint('pilotlight', bold=True)} {paint(version, dim=True)}"
     lines = ["", f"  {title}   {subject}"]
     if bindings:
         lines += ["", *table(paint, width, bindings)]
-    if engine_lines:
-        lines += ["", *(f"    {hang(line, 4)}" for line in engine_lines)]
+    if remarks:
+        lines += ["", *(f"    {hang(line, 4)}" for line in remarks)]
     return [*lines, ""]
 
 

@@ -44,11 +44,11 @@ class TerminalObserver(Observer):
         name: str,
         config_path: str | None,
         bindings: Sequence[tuple[str, str, str]],
-        engine_lines: Sequence[str],
+        remarks: Sequence[str],
         warnings: Sequence[str],
     ) -> None:
         if self.shows("info"):
-            self._write(*layout.banner(self._paint, self._width(), version, name, config_path, bindings, engine_lines))
+            self._write(*layout.banner(self._paint, self._width(), version, name, config_path, bindings, remarks))
         for warning in warnings:
             self.warn(warning)
         if warnings and self.shows("warning"):
