@@ -187,7 +187,7 @@ def confine(rules: dict[str, Any]) -> None:
     os.environ.update(TMPDIR=limits.temp, HOME=limits.temp)
     os.chdir(limits.temp)
     if not sandbox.enter(limits):  # all of it is there
-        sandbox.explain()
+        sandbox.explain(limits)
 
 
 async def serve(sock: socket.socket) -> None:

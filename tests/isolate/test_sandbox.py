@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from runtime.isolate import sandbox
+from runtime.isolate.sandbox import seccomp, syscalls
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the sandbox is Linux's")
 
@@ -34,6 +37,11 @@ def call(number, *args):
     if libc.syscall(number, *args) < 0:
         raise OSError(ctypes.get_errno(), "")
 
+def arrays():
+    import numpy
+    numpy.save(temp + "/a.npy", numpy.ones((300, 300)) @ numpy.ones((300, 300)))
+    return numpy.load(temp + "/a.npy", mmap_mode="r")[0, 0]
+
 def threads():
     thread = threading.Thread(target=lambda: None); thread.start(); thread.join()
 
@@ -42,7 +50,8 @@ tries = {
     "write temp": lambda: open(temp + "/x", "w").write("x"), "truncate temp": lambda: open(temp + "/x", "w").close(),
     "remove temp": lambda: os.remove(temp + "/x"), "null": lambda: open("/dev/null", "w").write("x"),
     "random": lambda: open("/dev/urandom", "rb").read(4), "thread": threads, "fork": forks,
-    "loop": lambda: asyncio.run(waits()), "uvloop": lambda: uvloop.run(waits()), "pair": socket.socketpair,
+    "arrays": arrays, "loop": lambda: asyncio.run(waits()), "uvloop": lambda: uvloop.run(waits()),
+    "pair": socket.socketpair,
     "import": lambda: __import__("sqlite3"), "zone": lambda: zoneinfo.ZoneInfo("UTC"),
     "tls": ssl.create_default_context, "signal self": lambda: os.kill(os.getpid(), 0),
     "write own": lambda: open(own + "/data.txt", "w"), "read other": lambda: open(other).read(),
@@ -80,7 +89,7 @@ REFUSED = {
     "PermissionError": [
         "write own", "read other", "read passwd", "list root", "link out", "parent's environment", "run", "exec", "tcp",
         "udp", "netlink", "unix", "listen", "signal", "signal all", "pidfd", "ptrace", "io_uring", "bpf", "namespace",
-        "mount",
+        "mount", "fork",
     ],
     "MemoryError": ["memory"],
     "OSError": ["large file", "many files"],
@@ -114,6 +123,35 @@ def test_what_is_refused(outcomes: dict[str, str]) -> None:
 
 def test_hard_links_out_are_refused(outcomes: dict[str, str]) -> None:
     assert outcomes["hard link"] in ("OSError", "PermissionError")  # EXDEV where Landlock knows of links
+
+
+@pytest.mark.parametrize(("headers", "column"), [
+    ("x86_64-linux-gnu/asm/unistd_64.h", 0), ("asm/unistd_64.h", 0), ("asm-generic/unistd.h", 1),
+])  # fmt: skip
+def test_numbers_are_those_of_linux(headers: str, column: int) -> None:
+    """As far as this machine's headers go: newer calls have one number everywhere, and stand in none of them yet."""
+    file = Path("/usr/include", headers)
+    if not file.exists():
+        pytest.skip(f"no {file}")
+    known = {name: int(number) for name, number in re.findall(r"define __NR(?:3264)?_(\w+)\s+(\d+)", file.read_text())}
+    rows = {name: numbers for group in syscalls.REFUSED.values() for name, numbers in group.items()}
+    rows |= syscalls.UNSUPPORTED
+    rows |= {name: row[0] for table in (syscalls.ALLOWED_WITH, syscalls.REFUSED_WITH) for name, row in table.items()}
+    rows |= {"truncate": syscalls.TRUNCATE, "clone": syscalls.CLONE, "clone3": syscalls.CLONE3}
+    found = {name: numbers[column] for name, numbers in rows.items()}
+    newest = max(known.values())
+    assert {name: known.get(name) for name in rows if name in known} == {
+        name: found[name] for name in rows if name in known
+    }
+    assert [name for name in rows if name not in known and (found[name] or newest) < newest] == []
+
+
+@pytest.mark.parametrize("machine", [(0xC000003E, 0), (0xC00000B7, 1)])
+def test_a_program_of_either_machine_ends_in_reach(machine: tuple[int, int]) -> None:
+    code = [struct.unpack("=HBBI", step) for step in seccomp.program(*machine, 4711)]
+    assert len(code) < 4096  # BPF_MAXINSNS
+    assert all(at + 1 + max(yes, no) < len(code) for at, (kind, yes, no, _) in enumerate(code) if kind & 7 == 5)
+    assert code[-1] == (0x06, 0, 0, 0x7FFF0000)
 
 
 def test_the_rest_works(outcomes: dict[str, str]) -> None:

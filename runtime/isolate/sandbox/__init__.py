@@ -1,7 +1,7 @@
 """What a host takes from an isolate before the worker's code is loaded. No privilege is needed for any of it.
 
-``enter`` gives up new privileges, the file system (Landlock), system calls (seccomp) and resources (rlimits), in that
-order, and returns what this kernel does not offer. Nothing of it can be taken back by the process or its children.
+``enter`` gives up resources (rlimits), what root has (capabilities), new privileges, the file system (Landlock) and
+system calls (seccomp), in that order, and returns what this kernel does not offer. Nothing of it can be taken back.
 
 It keeps an honest worker's bug, or a dependency gone bad, from the host's files, network and processes. It is not a
 boundary between hostile tenants: they share a kernel, and a kernel has holes.
@@ -18,8 +18,7 @@ from pathlib import Path
 
 import msgspec
 
-from runtime.isolate.sandbox import landlock, seccomp
-from runtime.isolate.sandbox.sockets import explain
+from runtime.isolate.sandbox import capabilities, landlock, modes, seccomp, sockets, syscalls
 
 _PR_SET_NO_NEW_PRIVS = 38
 _SYSTEM = (
@@ -43,10 +42,20 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
 def enter(rules: Rules) -> list[str]:
     """Shut this process in. Returns one line per level that is missing here. Raises OSError when one fails."""
     _limit(rules)
+    capabilities.drop()
     _no_new_privileges()
     places = [*_SYSTEM, *_interpreter(), *rules.read]
-    missing = [landlock.restrict(places, writable=[rules.temp], devices=_DEVICES), seccomp.restrict()]
+    missing = [
+        landlock.restrict(places, writable=[rules.temp], devices=_DEVICES),
+        seccomp.restrict([] if landlock.knows_truncate() else [syscalls.TRUNCATE]),
+    ]
     return [line for line in missing if line]
+
+
+def explain(rules: Rules) -> None:
+    """What Python's own functions say and do of it from here on, where a bare EPERM would not help."""
+    sockets.explain()
+    modes.forgive(rules.temp)
 
 
 def available() -> list[str]:

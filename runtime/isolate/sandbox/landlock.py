@@ -37,6 +37,11 @@ def missing() -> str:
     return "" if _abi() else "Landlock is not available (Linux 5.13, enabled): a worker can read what this user can"
 
 
+def knows_truncate() -> bool:
+    """Older ones let a file be cut by its path."""
+    return _abi() >= 3
+
+
 def restrict(readable: Sequence[str], writable: Sequence[str], devices: Sequence[str]) -> str:
     """From here on only these. Returns ``missing()``. Raises OSError."""
     abi = _abi()
@@ -91,4 +96,4 @@ def _call(number: int, *args: object) -> int:
     return done
 
 
-__all__ = ["missing", "restrict"]
+__all__ = ["knows_truncate", "missing", "restrict"]
