@@ -60,6 +60,28 @@ class HostStream:
     meta: Mapping[str, Any] = field(default_factory=dict)  # reaches the worker's half with the handle
 
 
+class WorkerStream:
+    """A byte stream that a worker gave as an argument: its own, or one of the supervisor's by handle. It is read once,
+    and closed when the call returns. ``anext`` raises what its source does."""
+
+    def __init__(self, source: AsyncIterator[Any]) -> None:
+        self._source = source
+
+    def __aiter__(self) -> WorkerStream:
+        return self
+
+    async def __anext__(self) -> bytes:
+        chunk = await self._source.__anext__()
+        if not isinstance(chunk, bytes):
+            raise CallError("TypeError", "a chunk of the stream is not bytes")
+        return chunk
+
+    async def aclose(self) -> None:
+        close = getattr(self._source, "aclose", None)
+        if close is not None:
+            await close()
+
+
 class ProductObserver(Protocol):
     """How a product tells the person at the terminal something: what it uses of the supervisor's ``Observer``."""
 
@@ -104,7 +126,10 @@ class Binding(Protocol):
         """(what it is, where it is kept) for the banner; never a secret's value."""
 
     async def call(self, method: str, args: Sequence[Any]) -> object:
-        """Serve one call of the worker's half. Plain data, or a ``HostStream``. Errors: ``CallError``."""
+        """Serve one call of the worker's half. Plain data, or a ``HostStream``. Errors: ``CallError``.
+
+        ``args`` are as ``runtime.values.to_wire`` made them, with a ``WorkerStream`` for each stream.
+        """
 
 
 class CallError(Exception):
@@ -209,6 +234,7 @@ __all__ = [
     "ProductObserver",
     "Route",
     "RouteHandler",
+    "WorkerStream",
     "names_in",
     "web",
 ]

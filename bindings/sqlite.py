@@ -1,8 +1,12 @@
-"""A SQLite file, and the thread that alone speaks to it: the loop never waits for a disk.
+"""A SQLite file, and the thread that alone writes to it: the loop never waits for a disk.
 
-Work is done in the order in which it was asked for, each piece in a transaction of its own. The file is made
-when it is first needed. ``PRAGMA user_version`` counts the steps its schema has taken, so that a newer release
-brings an old file up to date, and an older release refuses a newer file instead of spoiling it.
+Theory of operation. Work is done in the order in which it was asked for, each piece whole or not at all. What was asked
+for while the thread was busy is done in one transaction, so that sixty-four writers wait for one fsync and not for
+sixty-four; a savepoint around each piece keeps one that fails from undoing the others. A future is done once its
+transaction is on disk. ``read`` asks a connection of the loop's own, which in WAL mode waits for no writer.
+
+The file is made when it is first needed. ``PRAGMA user_version`` counts the steps its schema has taken, so that a newer
+release brings an old file up to date, and an older release refuses a newer file instead of spoiling it.
 """
 
 from __future__ import annotations
@@ -11,12 +15,15 @@ import asyncio
 import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from runtime.errors import PilotError
 
 T = TypeVar("T")
+Work = Callable[[sqlite3.Connection], T]
+Outcome = tuple[Any, BaseException | None]  # a result, or what was raised
 BUSY_TIMEOUT_S = 10.0  # to wait for another process that writes
 WAL_BYTES = 4 * 1024 * 1024  # what is kept of the write-ahead log after a burst
 
@@ -26,13 +33,19 @@ class StoreError(PilotError):
 
 
 class Database:
-    """``steps[n]`` is the SQL that takes the schema from version n to n + 1; released steps never change."""
+    """``steps[n]`` is the SQL that takes the schema from version n to n + 1; released steps never change.
 
-    def __init__(self, path: Path, steps: Sequence[str]) -> None:
-        self.path, self._steps = path, steps
+    ``durable``: what is done outlives the machine's fall as well, for an fsync per transaction; else this process's.
+    """
+
+    def __init__(self, path: Path, steps: Sequence[str], *, durable: bool = False) -> None:
+        self.path, self._steps, self._durable = path, steps, durable
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"sqlite {path.name}")
         self._connection: sqlite3.Connection | None = None
-        self._closed = False
+        self._reader: sqlite3.Connection | None = None
+        self._queue: list[tuple[Work[Any], asyncio.Future[Any]]] = []
+        self._idle, self._closed = asyncio.Event(), False
+        self._idle.set()
 
     def do(self, work: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
         """The result of ``work(connection)``, committed. Raises StoreError; whatever else it raises undoes it.
@@ -40,42 +53,112 @@ class Database:
         It is queued at once, awaited or not; and done, even when the caller was cancelled.
         """
         loop = asyncio.get_running_loop()
-        if not self._closed:
-            return asyncio.shield(loop.run_in_executor(self._thread, self._transact, work))
-        refused: asyncio.Future[T] = loop.create_future()  # a stream may end after the supervisor has closed its stores
-        refused.set_exception(StoreError(f"{self.path.name}: closed"))
-        return refused
+        future: asyncio.Future[T] = loop.create_future()
+        if self._closed:  # a stream may end after the supervisor has closed its stores
+            future.set_exception(StoreError(f"{self.path.name}: closed"))
+            return future
+        self._queue.append((work, future))
+        if self._idle.is_set():
+            self._idle.clear()
+            loop.call_soon(self._begin, loop)  # what else this turn of the loop asks for comes along
+        return future
+
+    async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """The result of ``work(connection)``, which only reads, and little: it runs at once, in the loop.
+
+        What was acknowledged is seen. Raises StoreError.
+        """
+        if self._reader is None:
+            await self.do(lambda _: None)  # the file is there, and of this version
+            self._reader = self._reader or self._connected("query_only=ON", "busy_timeout=0")
+        try:
+            return work(self._reader)
+        except sqlite3.Error:  # such as: another process has just mended the file after a crash
+            return await self.do(work)
 
     async def aclose(self) -> None:
         """Finish what is queued, and close the file."""
+        if self._closed:
+            return
         self._closed = True
+        await self._idle.wait()
         await asyncio.get_running_loop().run_in_executor(self._thread, self._close)
         self._thread.shutdown(wait=False)
 
+    def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
+        queued, self._queue = self._queue, []
+        works = [work for work, _ in queued]
+        done = loop.run_in_executor(self._thread, self._transact, works)
+        done.add_done_callback(partial(self._settle, loop, [future for _, future in queued]))
+
+    def _settle(
+        self, loop: asyncio.AbstractEventLoop, futures: list[asyncio.Future[Any]], done: asyncio.Future[list[Outcome]]
+    ) -> None:
+        for future, (result, error) in zip(futures, done.result(), strict=True):
+            if future.done():  # whoever waited was cancelled
+                continue
+            if error is None:
+                future.set_result(result)
+            else:
+                future.set_exception(error)
+        if self._queue:
+            self._begin(loop)
+        else:
+            self._idle.set()
+
     # In the thread
 
-    def _transact(self, work: Callable[[sqlite3.Connection], T]) -> T:
+    def _transact(self, works: list[Work[Any]]) -> list[Outcome]:
+        """One transaction. Where it fails as a whole, nothing of it was done."""
         try:
             connection = self._connection = self._connection or self._open()
             with connection:
                 connection.execute("BEGIN IMMEDIATE")
-                return work(connection)
-        except (sqlite3.Error, OSError) as error:
-            raise StoreError(f"{self.path.name}: {error}") from error
+                return [self._attempt(connection, work) for work in works]
+        except BaseException as error:
+            return [(None, self._named(error))] * len(works)
+
+    def _attempt(self, connection: sqlite3.Connection, work: Work[Any]) -> Outcome:
+        connection.execute("SAVEPOINT work")
+        outcome: Outcome
+        try:
+            outcome = work(connection), None
+        except BaseException as error:
+            if not connection.in_transaction:  # a full disk has undone all of it
+                raise
+            connection.execute("ROLLBACK TO work")
+            outcome = None, self._named(error)
+        connection.execute("RELEASE work")
+        return outcome
+
+    def _named(self, error: BaseException) -> BaseException:
+        if not isinstance(error, sqlite3.Error | OSError):
+            return error
+        named = StoreError(f"{self.path.name}: {error}")
+        named.__cause__ = error
+        return named
 
     def _open(self) -> sqlite3.Connection:
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        connection = self._connected(
+            "journal_mode=WAL",
+            f"synchronous={'FULL' if self._durable else 'NORMAL'}",
+            f"journal_size_limit={WAL_BYTES}",
+            "foreign_keys=ON",
+        )
+        try:
+            self._bring_up_to_date(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _connected(self, *settings: str) -> sqlite3.Connection:
         connection = sqlite3.connect(self.path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
         try:
             self.path.chmod(0o600)  # prompts are in it
-            for setting in (
-                "journal_mode=WAL",
-                "synchronous=NORMAL",
-                f"journal_size_limit={WAL_BYTES}",
-                "foreign_keys=ON",
-            ):
+            for setting in settings:
                 connection.execute(f"PRAGMA {setting}")
-            self._bring_up_to_date(connection)
         except BaseException:
             connection.close()
             raise
@@ -93,9 +176,10 @@ class Database:
             connection.execute(f"PRAGMA user_version={len(self._steps)}")
 
     def _close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        for connection in (self._reader, self._connection):  # the writer last: it folds the write-ahead log back in
+            if connection is not None:
+                connection.close()
+        self._reader = self._connection = None
 
 
 def trim(connection: sqlite3.Connection, table: str, limit: int) -> None:

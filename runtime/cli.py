@@ -89,6 +89,8 @@ def main() -> None:
 )
 @click.option("-p", "--port", type=click.IntRange(0, 65535), help="Default 8787; 0 picks a free one.")
 @click.option("--host", help="Address to listen on. Default 127.0.0.1.")
+@click.option("--persist-to", type=click.Path(path_type=Path, file_okay=False), help="Default: .pilot/state.")
+@click.option("--no-persist", is_flag=True, help="Forget all state at the end.")
 @click.option("--var", "variables", multiple=True, metavar="K:V", help="Set or override a variable.")
 @click.option("--inline", is_flag=True, help="Run the worker in this process, for breakpoint() and debuggers.")
 @click.option("--drain", type=click.FloatRange(min=0, max=86400), help="Seconds to let requests finish when stopping.")
@@ -100,9 +102,12 @@ def dev(
     log_format: LogFormat | None,
     variables: tuple[str, ...],
     inline: bool,
+    no_persist: bool,
     **options: Any,
 ) -> None:
     """Serve a worker here, reloading it on every save. SCRIPT is needed only without a configuration."""
+    if no_persist and options["persist_to"]:
+        raise click.UsageError("--persist-to and --no-persist exclude each other")
     from runtime.supervisor.processes.isolates import make_spawner
 
     spawner = None if inline else make_spawner()
@@ -114,6 +119,7 @@ def dev(
     from runtime.supervisor.observe import make_observer
 
     options.update(config=script or options["config"], variables=dict(map(parse_variable, variables)))
+    options["persist"] = not no_persist
     serve(DevOptions(**options), make_observer(log_format, log_level), spawner)
 
 

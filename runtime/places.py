@@ -42,4 +42,9 @@ def no_home(where: str, remedy: str) -> UserError:
                      where=where, remedy=remedy)  # fmt: skip
 
 
-__all__ = ["check_folder", "expanded", "no_home", "open_streams"]
+def state_folder(root: Path, persist_to: Path | None = None) -> Path:
+    """Where a worker in the folder ``root`` keeps its state."""
+    return expanded(persist_to, "--persist-to").absolute() if persist_to else root / ".pilot" / "state"
+
+
+__all__ = ["check_folder", "expanded", "no_home", "open_streams", "state_folder"]

@@ -59,6 +59,30 @@ class ScriptStream:
             self._ended()
 
 
+class SentStream:
+    """A stream that is sent as an argument: ``failures`` gets what its source raises, which the other end knows as a
+    text alone. Closing it closes the source, begun or not."""
+
+    def __init__(self, source: AsyncIterable[object], failures: list[Exception]) -> None:
+        self._source, self._chunks, self._failures = source, chunks(source), failures
+
+    def __aiter__(self) -> SentStream:
+        return self
+
+    async def __anext__(self) -> bytes:
+        try:
+            return await anext(self._chunks)
+        except StopAsyncIteration:
+            raise
+        except Exception as error:
+            self._failures.append(error)
+            raise
+
+    async def aclose(self) -> None:
+        await self._chunks.aclose()
+        await close(self._source)
+
+
 async def close(source: object) -> None:
     if (aclose := getattr(source, "aclose", None)) is not None:
         await aclose()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable, Iterator
-from typing import Any
 
+from runtime.values import JsDict
 from runtime.web.headers import RawHeaders
 
 _EDGE_HEADERS = frozenset({
@@ -38,24 +38,14 @@ class Edge:
         yield b"cf-visitor", b'{"scheme":"%b"}' % scheme
         yield b"x-forwarded-proto", scheme
 
-    def cf(self) -> Properties:
+    def cf(self) -> JsDict:
         """``request.cf``."""
         accepts = next((value for name, value in self._headers if name == b"accept-encoding"), b"")
-        return Properties(
+        return JsDict(
             _DEFAULT_LOCATION, httpProtocol=f"HTTP/{self._origin[1]}", clientAcceptEncoding=accepts.decode("latin-1"),
             tlsVersion="TLSv1.3" if self._url.startswith("https:") else "", tlsCipher="", clientTcpRtt=0,
-            requestPriority="", edgeRequestKeepAliveStatus=1, tlsClientAuth=Properties(_NO_CLIENT_CERTIFICATE),
+            requestPriority="", edgeRequestKeepAliveStatus=1, tlsClientAuth=JsDict(_NO_CLIENT_CERTIFICATE),
         )  # fmt: skip
 
 
-class Properties(dict[str, Any]):
-    """A JavaScript object: ``cf["country"]`` and ``cf.country``."""
-
-    def __getattr__(self, name: str) -> Any:
-        try:
-            return self[name]
-        except KeyError:
-            raise AttributeError(name) from None
-
-
-__all__ = ["Edge", "Properties"]
+__all__ = ["Edge"]

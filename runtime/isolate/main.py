@@ -24,12 +24,12 @@ from runtime import web
 from runtime.errors import ScriptError
 from runtime.isolate import env as environment
 from runtime.isolate import stack
-from runtime.isolate.bodies import ScriptStream, chunks, split
+from runtime.isolate.bodies import ScriptStream
 from runtime.isolate.boot import Boot
 from runtime.isolate.context import Context, Tasks
 from runtime.isolate.edge import Edge
 from runtime.isolate.meter import CpuExceeded, Metered
-from runtime.isolate.remote import HandleStream, current_event
+from runtime.isolate.remote import HandleStream, current_event, reference
 from runtime.isolate.script import handlers, loader, trace
 from runtime.isolate.script.errors import as_failure, ended_by_runtime
 from runtime.web.scope import current_ctx, current_env, current_root
@@ -128,8 +128,13 @@ class Isolate:
         ctx.responded()
         if isinstance(body, HandleStream) and (request.watched or ctx.busy):
             self._answering[event] = request
-            return [status, text, headers, self._stream_reference(body), True]
-        return [status, text, headers, body if self._fits_inline(body) else self._stream_reference(body)]
+            return [status, text, headers, reference(self.channel, body), True]
+        return [
+            status,
+            text,
+            headers,
+            body if body is None or self._fits_inline(body) else reference(self.channel, body),
+        ]
 
     def _script_stream(self, event: int, request: web.Request, body: Chunks, ctx: Context) -> ScriptStream:
         def ended() -> None:
@@ -145,8 +150,8 @@ class Isolate:
         if op == "left" and request is not None:
             request.left()
 
-    def _fits_inline(self, body: bytes | Chunks | None) -> bool:
-        return body is None or (isinstance(body, bytes) and len(body) <= WORKER_INLINE_BYTES)
+    def _fits_inline(self, body: bytes | Chunks) -> bool:
+        return isinstance(body, bytes) and len(body) <= WORKER_INLINE_BYTES
 
     async def _beat(self) -> None:
         """The loop turns."""
@@ -157,8 +162,8 @@ class Isolate:
     async def _outbound(self, request: web.Request) -> web.Response:
         method, url, headers, body = request.to_parts()
         stream = None
-        if not self._fits_inline(body):
-            stream, body = self._stream_reference(body), None
+        if body is not None and not self._fits_inline(body):
+            stream, body = reference(self.channel, body), None
         try:
             sent = (method, url, headers, body, stream, request.redirect)
             answer = await self.channel.call("fetch", current_event.get(), *sent)
@@ -170,13 +175,6 @@ class Isolate:
             await content.aclose()
             content = None
         return web.Response.from_parts(status, text, answered, content, url=final, redirected=redirected)
-
-    def _stream_reference(self, body: bytes | Chunks | None) -> list[str | int]:
-        """[whose, stream number]: a body that came from the supervisor unread goes back as it came."""
-        if isinstance(body, HandleStream) and (number := body.hand_back()) is not None:
-            return ["yours", number]
-        assert body is not None
-        return ["mine", self.channel.offer(split(body) if isinstance(body, bytes) else chunks(body))]
 
 
 def confine(rules: dict[str, Any]) -> None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bindings import products
 from bindings.base import ProductContext
 from runtime import VERSION
 from runtime import config as configuration
 from runtime.config import Config
+from runtime.places import state_folder
 from runtime.supervisor import server
 from runtime.supervisor.http.app import App
 from runtime.supervisor.http.dispatch import Dispatch
@@ -27,6 +29,9 @@ from runtime.supervisor.server import Supervisor, address, bind
 from runtime.supervisor.telemetry.metrics import metrics_routes
 from runtime.supervisor.telemetry.tracing import make_tracer
 
+if TYPE_CHECKING:
+    from tempfile import TemporaryDirectory
+
 
 @dataclass(frozen=True)
 class DevOptions:
@@ -37,6 +42,8 @@ class DevOptions:
     host: str | None = None
     port: int | None = None
     drain: float | None = None
+    persist_to: Path | None = None  # where state is kept; None: .pilot/state beside the configuration
+    persist: bool = True  # False: in a folder that is removed at the end
     variables: dict[str, str] = field(default_factory=dict)
     product_options: Mapping[str, object] = field(default_factory=dict)
     cwd: Path = field(default_factory=Path.cwd)  # by its name: a folder that is moved away takes the process along
@@ -55,14 +62,10 @@ class DevServer(Supervisor):
         sock = bind(host, port)
         self.url = address("http", host, sock)
         pilot = config.pilot
+        self._forgotten = None if options.persist else _temporary()
+        state = Path(self._forgotten.name) if self._forgotten else state_folder(config.root, options.persist_to)
         context = ProductContext(
-            config.root,
-            config.root / ".pilot" / "state",
-            False,
-            observer,
-            url=self.url,
-            options=options.product_options,
-            config=config,
+            config.root, state, False, observer, url=self.url, options=options.product_options, config=config
         )
         spawner = spawner or InlineSpawner(config.root)
         tracer = make_tracer(config.name, pilot.otlp, observer.warn)
@@ -113,9 +116,19 @@ class DevServer(Supervisor):
     async def close(self, left: float) -> None:
         await self._deployments.aclose(left)
 
+    async def run(self) -> int:
+        with self._forgotten or nullcontext():
+            return await super().run()
+
     async def _follow(self) -> None:
         async for files in changes(lambda: self._deployments.config):
             await self._deployments.reload(files)
+
+
+def _temporary() -> TemporaryDirectory[str]:
+    from tempfile import TemporaryDirectory  # hardly anybody's start
+
+    return TemporaryDirectory(prefix="pilot-state-")
 
 
 def _near(path: Path) -> str:

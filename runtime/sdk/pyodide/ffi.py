@@ -1,30 +1,18 @@
-"""``pyodide.ffi`` without JavaScript: Python values stay Python values, the conversions keep their shape."""
+"""``pyodide.ffi`` without JavaScript: Python values stay Python values, the conversions keep their shape.
+
+``JsException`` is what a binding's call raises.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+from runtime.values import JsBigInt, JsDict, JsException
 
-class JsException(Exception):
-    """An error that JavaScript raised. Nothing here does: an ``except JsException`` is never entered."""
+JsProxy = JsDict  # a plain object, as ``js.Object.fromEntries`` makes
 
-
-class JsProxy(dict[str, Any]):
-    """A plain object, as ``js.Object.fromEntries`` makes: its keys are attributes too."""
-
-    def __getattr__(self, name: str) -> Any:
-        try:
-            return self[name]
-        except KeyError:
-            raise AttributeError(name) from None
-
-    def __setattr__(self, name: str, value: object) -> None:
-        self[name] = value
-
-    def to_py(self) -> dict[str, Any]:
-        """A dict, all the way down."""
-        return {key: _to_py(value) for key, value in self.items()}
+__all__ = ["JsBigInt", "JsException", "JsProxy", "create_once_callable", "create_proxy", "to_js"]
 
 
 def to_js(value: object, *, dict_converter: Callable[[Any], Any] | None = None, **options: object) -> Any:
@@ -61,12 +49,6 @@ def create_proxy(value: Callable[..., Any], **options: object) -> _Callback:
 
 def create_once_callable(function: Callable[..., Any]) -> _Callback:
     return _Callback(function)
-
-
-def _to_py(value: object) -> object:
-    if isinstance(value, JsProxy):
-        return value.to_py()
-    return [_to_py(item) for item in value] if isinstance(value, list) else value
 
 
 def __getattr__(name: str) -> NoReturn:

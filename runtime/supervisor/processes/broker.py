@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bindings.base import Binding, HostStream
+from msgspec.msgpack import Ext
+
+from bindings.base import Binding, CallError, HostStream, WorkerStream
 from runtime.supervisor.http.exchange import Exchange
 from runtime.supervisor.limits import too_many_subrequests
 from runtime.supervisor.outbound import Outbound, traced
 from runtime.tracing import NO_SPAN, current
+from runtime.values import STREAM, stream_named
 from runtime.wire import Channel
 
 
@@ -32,7 +35,12 @@ class Broker:
         exchange = self._counted(event)
         if exchange is not None:
             current.set(exchange.span)
-        answer = await self._bindings[name].call(method, args)
+        streams = [self._receive(args, at) for at, arg in enumerate(args) if type(arg) is Ext and arg.code == STREAM]
+        try:
+            answer = await self._bindings[name].call(method, args)
+        finally:
+            for stream in streams:
+                await stream.aclose()
         if isinstance(answer, HostStream):
             number = self.channel.offer(answer.chunks)
             if exchange is not None:
@@ -40,6 +48,18 @@ class Broker:
                 exchange.lent.append(number)
             return ["stream", number, dict(answer.meta)]
         return ["value", answer]
+
+    def _receive(self, args: list[Any], at: int) -> WorkerStream:
+        """A stream among the arguments takes the place of its mark."""
+        owner, number = stream_named(args[at])
+        source = self.channel.adopt(number) if owner == "yours" else self.channel.read(number)
+        if source is None:
+            raise CallError(
+                "TypeError",
+                "This ReadableStream is disturbed (has already been read from), and cannot be used as a body.",
+            )
+        args[at] = stream = WorkerStream(source)
+        return stream
 
     def _counted(self, event: int) -> Exchange | None:
         """The request that asks. Raises LimitExceeded: it has asked too often."""

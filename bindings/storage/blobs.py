@@ -1,0 +1,134 @@
+"""Content that is too large for a row: a file each, in one folder, under a random name that a row refers to.
+
+A file is written under another name, brought to the disk, then renamed: one without ``.part`` is whole. It is referred
+to by a transaction after that, and removed after the transaction that lets go of it; so a crash at any moment leaves
+at most files that no row names, which the next ``sweep`` removes. Nothing is ever written to a file again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import time
+from collections.abc import AsyncIterator, Container
+from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO
+
+CHUNK_BYTES = 256 * 1024  # read at a time
+_WRITE_BYTES = 1024 * 1024  # gathered before a thread writes them
+_PART = ".part"
+_YOUNG_S = 600.0  # a file that nothing names may be about to be named, by another process too
+
+
+class Blobs:
+    """The folder is made when it is first needed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    async def write(self, chunks: AsyncIterator[bytes]) -> tuple[str, int]:
+        """(its name, its bytes), once it is on disk. Raises what ``chunks`` does, and OSError; then nothing is left."""
+        writer = await asyncio.to_thread(self.begin)
+        try:
+            async for chunk in chunks:
+                if writer.take(chunk):
+                    await asyncio.to_thread(writer.flush)
+            return await asyncio.to_thread(writer.finish), writer.size
+        finally:
+            await asyncio.to_thread(writer.abandon)
+
+    def begin(self) -> BlobWriter:
+        """A new file, to be written in a thread."""
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return BlobWriter(self.folder)
+
+    def open(self, name: str) -> BinaryIO:
+        """To be read, unbuffered. Raises FileNotFoundError."""
+        return open(self.folder / name, "rb", buffering=0)
+
+    def remove(self, name: str) -> None:
+        """Whoever reads it now reads it to its end."""
+        with suppress(FileNotFoundError):
+            (self.folder / name).unlink()
+
+    def sweep(self, named: Container[str]) -> int:
+        """Remove what a crash has left: files that no row names. How many."""
+        old, removed = time.time() - _YOUNG_S, 0
+        with suppress(FileNotFoundError), os.scandir(self.folder) as entries:
+            for entry in entries:
+                if entry.name not in named and entry.stat().st_mtime < old:
+                    self.remove(entry.name)
+                    removed += 1
+        return removed
+
+
+class BlobWriter:
+    """One file that is being written. ``take`` is for the loop, the others are for a thread."""
+
+    def __init__(self, folder: Path) -> None:
+        self._name, self._folder = secrets.token_hex(16), folder
+        self._file: BinaryIO | None = open(folder / (self._name + _PART), "xb", buffering=0)  # noqa: SIM115
+        self._waiting: list[bytes] = []
+        self._waiting_bytes = self.size = 0
+
+    def take(self, chunk: bytes) -> bool:
+        """Whether it is time to ``flush``."""
+        self._waiting.append(chunk)
+        self._waiting_bytes += len(chunk)
+        self.size += len(chunk)
+        return self._waiting_bytes >= _WRITE_BYTES
+
+    def flush(self) -> None:
+        assert self._file is not None
+        content = memoryview(b"".join(self._waiting))
+        self._waiting, self._waiting_bytes = [], 0
+        while content:
+            content = content[self._file.write(content) :]
+
+    def finish(self) -> str:
+        """Its name, once it is on disk."""
+        assert self._file is not None
+        self.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        os.rename(self._folder / (self._name + _PART), self._folder / self._name)
+        _sync_folder(self._folder)
+        self._file = None
+        return self._name
+
+    def abandon(self) -> None:
+        """Unless it is finished, nothing of it stays."""
+        if self._file is not None:
+            self._file.close()
+            with suppress(FileNotFoundError):
+                (self._folder / (self._name + _PART)).unlink()
+
+
+async def read(file: BinaryIO, offset: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
+    """``length`` bytes of it from ``offset``, None: all; it is closed at the end, or when this is."""
+    try:
+        if offset:
+            file.seek(offset)
+        while length is None or length > 0:
+            wanted = CHUNK_BYTES if length is None else min(CHUNK_BYTES, length)
+            if not (chunk := await asyncio.to_thread(file.read, wanted)):
+                return
+            if length is not None:
+                length -= len(chunk)
+            yield chunk
+    finally:
+        file.close()
+
+
+def _sync_folder(folder: Path) -> None:
+    """Or the new name might be forgotten in a fall of the machine."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+__all__ = ["CHUNK_BYTES", "BlobWriter", "Blobs", "read"]

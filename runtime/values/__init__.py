@@ -1,0 +1,18 @@
+"""Values between a worker and its bindings: what JavaScript calls them, what Python sees, how they lie on the wire.
+
+A binding's worker half sends ``to_wire(value)``, its host half answers plain data, and the worker gets
+``from_wire(answer)``. Facts: docs/reference/bindings.md#conversions.
+"""
+
+from __future__ import annotations
+
+from runtime.values.incoming import from_json, from_wire
+from runtime.values.objects import JsBigInt, JsDict, JsException
+from runtime.values.outgoing import to_wire
+from runtime.values.texts import js_string, stringify
+from runtime.values.wire import STREAM, Opaque, opened, stream_mark, stream_named
+
+__all__ = [
+    "STREAM", "JsBigInt", "JsDict", "JsException", "Opaque", "from_json", "from_wire", "js_string", "opened",
+    "stream_mark", "stream_named", "stringify", "to_wire",
+]  # fmt: skip

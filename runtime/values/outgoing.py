@@ -1,0 +1,121 @@
+"""Python → the wire, as upstream's SDK converts what a worker gives to a binding.
+
+None is null; an int from 2**53 - 1 on is a BigInt; a float with no fraction is the number without it, as in
+JavaScript. A tuple, a bytearray and an awaitable are refused by ``TypeError`` before anything is sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from types import NoneType
+from typing import Any
+
+from runtime.values import wire
+from runtime.values.objects import SAFE_INTEGER, JsBigInt
+
+_AS_IT_IS = frozenset((str, bytes, NoneType, bool))
+
+
+def to_wire(value: object) -> Any:
+    """``value`` as the wire can carry it. Raises TypeError, with upstream's text, for what cannot be sent."""
+    kind = type(value)
+    if kind in _AS_IT_IS:
+        return value
+    convert = _BY_TYPE.get(kind) or _by_base(value)
+    try:
+        return convert(value)
+    except RecursionError:
+        raise TypeError("the value holds itself, or is nested too deeply, and cannot be sent") from None
+
+
+def _integer(value: int) -> object:
+    return int(value) if -SAFE_INTEGER < value < SAFE_INTEGER else wire.bigint(value)
+
+
+def _number(value: float) -> object:
+    whole = value.is_integer() and -SAFE_INTEGER <= value <= SAFE_INTEGER
+    return int(value) if whole else float(value)
+
+
+def _list(value: list[object]) -> list[Any]:
+    return [item if type(item) in _AS_IT_IS else to_wire(item) for item in value]
+
+
+def _dict(value: dict[object, object]) -> dict[str, Any]:
+    return {
+        key if type(key) is str else _key(key): item if type(item) in _AS_IT_IS else to_wire(item)
+        for key, item in value.items()
+    }
+
+
+def _key(key: object) -> str:
+    if isinstance(key, str):
+        return str.__str__(key)
+    if key is None or isinstance(key, bool):
+        return {None: "null", True: "true", False: "false"}[key]
+    if isinstance(key, int | float):
+        return str(to_wire(float(key)))
+    raise TypeError(f"{type(key)} cannot be the key of an object.")
+
+
+def _set(value: set[object]) -> object:
+    return wire.set_of([to_wire(item) for item in value])
+
+
+def _moment(value: datetime) -> datetime:
+    """Milliseconds, as a Date has them; a naive one is local time."""
+    return value.astimezone(UTC).replace(microsecond=value.microsecond // 1000 * 1000)
+
+
+def _error(value: BaseException) -> object:
+    return wire.error_of("Error", str(value))
+
+
+def _refuse(value: object) -> object:
+    raise TypeError(f"{type(value)} cannot be sent over RPC.")
+
+
+def _refuse_awaitable(value: object) -> object:
+    raise TypeError(f"Awaitable {value!r:.200} cannot be sent over RPC. Did you mean to await it?")
+
+
+_Convert = Callable[[Any], object]
+_BY_TYPE: dict[type, _Convert] = {
+    int: _integer,
+    float: _number,
+    memoryview: bytes,
+    list: _list,
+    dict: _dict,
+    set: _set,
+    datetime: _moment,
+    tuple: _refuse,
+    bytearray: _refuse,
+    JsBigInt: wire.bigint,
+}
+_BY_BASE: tuple[tuple[type, _Convert], ...] = (
+    (str, str.__str__),
+    (JsBigInt, wire.bigint),
+    (int, _integer),
+    (float, _number),
+    (bytes, bytes),
+    (dict, _dict),
+    (list, _list),
+    (tuple, _refuse),
+    (bytearray, _refuse),
+    (set, _set),
+    (datetime, _moment),
+    (BaseException, _error),
+)
+
+
+def _by_base(value: object) -> _Convert:
+    for base, convert in _BY_BASE:
+        if isinstance(value, base):
+            return convert
+    if hasattr(value, "__await__"):
+        return _refuse_awaitable
+    return wire.opaque
+
+
+__all__ = ["to_wire"]
