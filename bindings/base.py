@@ -10,7 +10,9 @@ A product (``ai``, ``kv_namespaces`` …) is one file or folder with one ``Produ
 * ``upload`` / ``restore``: what does a deploy send, and how does a host read it back?
 * ``routes``, ``commands``, ``scopes``, ``status``, ``metrics``, ``remarks``: what else does it bring?
 
-and each of its bindings: ``client``, what the worker sees (a small class, built inside the isolate), and ``call``, what
+``context.dispatch`` has a worker's ``scheduled``, ``queue`` or whatever a product calls it deal with an ``Event``.
+
+And each of its bindings: ``client``, what the worker sees (a small class, built inside the isolate), and ``call``, what
 happens when the worker uses it (in the supervisor; the isolate cannot forge it).
 """
 
@@ -24,6 +26,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 import msgspec
 
 from runtime import web
+from runtime.errors import UserError
 
 if TYPE_CHECKING:  # not needed in an isolate
     from prometheus_client import Metric
@@ -100,6 +103,24 @@ class ProductObserver(Protocol):
     def progress_done(self, key: str, text: str) -> None: ...
 
 
+@dataclass(frozen=True)
+class Event:
+    """Something besides a request that a worker is to deal with.
+
+    ``handler``: of the worker, ``scheduled`` or ``queue``: a method of its class ``Default``, or ``on_scheduled``, or a
+    function of that very name. It is handed ``client(**args)``, which is made in the isolate, then env and ctx. When it
+    has returned, the method ``outcome`` of that object says what became of the event, in plain data.
+    """
+
+    handler: str
+    client: str  # "module:Class"
+    args: Mapping[str, Any] = field(default_factory=dict)
+
+
+async def _nobody(worker: str, event: Event) -> object:
+    raise UserError("no worker is served yet", where=worker)
+
+
 @dataclass
 class ProductContext:
     """What the supervisor lends to products: where to keep state, and how to tell the person something."""
@@ -112,6 +133,9 @@ class ProductContext:
     url: str = ""  # where the supervisor answers, without a slash at the end
     config: Config | None = None  # on a host: its own settings; in dev: the worker's, as it was at start
     admits: Callable[[str, str], bool] | None = None  # on a host: whether this token has this scope
+    dispatch: Callable[[str, Event], Awaitable[object]] = _nobody
+    """``await dispatch(worker, event)``: the version that answers its requests deals with it; its outcome. Raises
+    ``ScriptError`` (a ``UserError``) when the worker fails, has no such handler or uses more than it may."""
     options: Mapping[str, Any] = field(default_factory=dict)  # ``bindings.OPTIONS`` as given, e.g. {"engine": "echo"}
 
 
@@ -228,6 +252,7 @@ def names_in(value: object) -> list[str]:
 __all__ = [
     "Binding",
     "CallError",
+    "Event",
     "HostStream",
     "Product",
     "ProductContext",

@@ -18,7 +18,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
-from bindings.base import ProductContext
+from bindings.base import Event, ProductContext
 from runtime.config import Config, PilotSettings
 from runtime.errors import UserError
 from runtime.host.store.bundle import Bundles
@@ -165,6 +165,12 @@ class Fleet:
             worker.broken = NotDeployed(f"the worker {name!r} was deleted")
             worker.opened.set()
             self._retire_unused([arm.row.id for arm in old.arms] if old else [])
+
+    async def handle(self, name: str, event: Event) -> object:
+        """The outcome of an event, of the version that would answer a request. Raises ``UserError``."""
+        if (worker := self.workers.get(name)) is None:
+            raise NotDeployed("there is no such worker on this host", where=name)
+        return await (await worker.current([])).arm.deployment.handle(event)
 
     def deployments(self) -> list[Deployment]:
         """Every version that is open."""

@@ -118,7 +118,7 @@ class HostServer(Supervisor):
         self._keeper = HealthMonitor(options.limits, observer, self._fleet.give_up)
         self._control = Control(self._fleet, observer)
         self._began = time.monotonic()
-        context.admits = self._control.admits
+        context.admits, context.dispatch = self._control.admits, self._fleet.handle
 
     @property
     def drain(self) -> float:

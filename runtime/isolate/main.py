@@ -1,7 +1,7 @@
 """One isolate: one version of one worker's code, in a process of its own.
 
-Its whole connection to the world is the channel. The supervisor calls ``load`` once, ``fetch`` per request and
-``drain`` before it lets go; the isolate calls ``binding`` and ``fetch`` (outbound).
+Its whole connection to the world is the channel. The supervisor calls ``load`` once, ``fetch`` per request,
+``event`` for what is none, and ``drain`` before it lets go; the isolate calls ``binding`` and ``fetch`` (outbound).
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from pkgutil import resolve_name
+from types import ModuleType
 from typing import Any
 
 import msgspec
@@ -32,6 +34,7 @@ from runtime.isolate.meter import CpuExceeded, Metered
 from runtime.isolate.remote import HandleStream, current_event, reference
 from runtime.isolate.script import handlers, loader, trace
 from runtime.isolate.script.errors import as_failure, ended_by_runtime
+from runtime.isolate.script.events import find_event_handler
 from runtime.web.scope import current_ctx, current_env, current_root
 from runtime.wire import Channel, RemoteError
 
@@ -51,12 +54,14 @@ class Isolate:
     def __init__(self) -> None:
         self.channel: Channel
         self._env: environment.Env
+        self._script: ModuleType
         self._handler: handlers.FetchHandler
         self._tasks: Tasks
         self._answering: dict[int, web.Request] = {}  # by event, while a body is being sent
         self._operations: dict[str, Callable[..., Awaitable[Any]]] = {
             "load": self._load,
             "fetch": self._fetch,
+            "event": self._event,
             "drain": self._drain,
             "beat": self._beat,
         }
@@ -74,9 +79,8 @@ class Isolate:
         web.set_transport(self._outbound)
         current_env.set(self._env)  # for code that runs while it is imported
         try:
-            self._handler = handlers.find_handler(
-                loader.load(Path(boot["main"]), root, boot["packages"], confined=boot.get("confined", False))
-            )
+            self._script = loader.load(Path(boot["main"]), root, boot["packages"], confined=boot.get("confined", False))
+            self._handler = handlers.find_handler(self._script)
         except ScriptError as error:
             raise as_failure(error) from None
         return loader.third_party(root)
@@ -118,6 +122,27 @@ class Isolate:
 
         response: web.Response = await Metered(work(), self._cpu_ms)
         return response
+
+    async def _event(self, event: int, handler: str, client: str, args: dict[str, Any]) -> object:
+        """Have the script deal with ``client(**args)``, and ask that for the outcome."""
+        ctx, subject = Context(self._tasks), resolve_name(client)(**args)
+        current_event.set(event)
+        current_env.set(self._env)
+        current_ctx.set(ctx)
+
+        async def work() -> None:
+            await find_event_handler(self._script, handler)(subject, self._env, ctx)
+
+        try:
+            await (work() if self._cpu_ms is None else Metered(work(), self._cpu_ms))
+            outcome: object = subject.outcome()
+            return outcome
+        except BaseException as error:
+            if ended_by_runtime(error) or isinstance(error, CpuExceeded):
+                raise
+            raise as_failure(error) from None
+        finally:
+            ctx.responded()
 
     def _answer(self, event: int, request: web.Request, response: web.Response, ctx: Context) -> list[Any]:
         """[status, status text, headers, body]; a body is bytes, None, or ["mine" | "yours", stream number]. A fifth

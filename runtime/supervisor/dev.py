@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bindings import products
-from bindings.base import ProductContext
+from bindings.base import Event, ProductContext
 from runtime import VERSION
 from runtime import config as configuration
 from runtime.config import Config
+from runtime.errors import UserError
 from runtime.places import state_folder
 from runtime.supervisor import server
 from runtime.supervisor.http.app import App
@@ -65,7 +66,14 @@ class DevServer(Supervisor):
         self._forgotten = None if options.persist else _temporary()
         state = Path(self._forgotten.name) if self._forgotten else state_folder(config.root, options.persist_to)
         context = ProductContext(
-            config.root, state, False, observer, url=self.url, options=options.product_options, config=config
+            config.root,
+            state,
+            False,
+            observer,
+            url=self.url,
+            options=options.product_options,
+            config=config,
+            dispatch=self._handle,
         )
         spawner = spawner or InlineSpawner(config.root)
         tracer = make_tracer(config.name, pilot.otlp, observer.warn)
@@ -109,6 +117,11 @@ class DevServer(Supervisor):
 
     def _importing(self, name: str, script: str, seconds: float, what: str) -> None:
         self.observer.importing(name, script, seconds, what, None if self._announced else self.url)
+
+    async def _handle(self, worker: str, event: Event) -> object:
+        if worker != (name := self._deployments.config.name):
+            raise UserError(f"there is no such worker here, but {name}", where=worker)
+        return await (await self._deployments.current([])).handle(event)
 
     def background(self) -> list[Coroutine[Any, Any, None]]:
         return [self._follow(), Stalls(self.observer, lambda: self._deployments.deployments).watch()]

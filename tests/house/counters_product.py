@@ -10,9 +10,9 @@ from typing import Any
 import click
 import msgspec
 
-from bindings.base import Binding, CallError, Product, ProductContext, Route
+from bindings.base import Binding, CallError, Event, Product, ProductContext, Route
 from runtime.config import Config
-from runtime.errors import RequestError
+from runtime.errors import RequestError, UserError
 from runtime.web import Response
 
 OPTIONS = {"dev": [click.Option(["--counter-step"], type=int, help="How much a counter grows at once.")]}
@@ -57,6 +57,20 @@ class Counter:
         return total
 
 
+class Count:
+    """What the worker's ``count`` handler is given, made in the isolate."""
+
+    def __init__(self, counts: dict[str, int]) -> None:
+        self.counts = counts
+        self._kept: list[str] = []
+
+    def keep(self, text: str) -> None:
+        self._kept.append(text)
+
+    def outcome(self) -> list[str]:
+        return self._kept
+
+
 class Counters(Product):
     key, label, shape = "counters", "Counters", list[Table]
     settings = CounterSettings
@@ -95,7 +109,14 @@ class Counters(Product):
         async def show(request: Any) -> Response:
             return Response.json(context.shared[cls.key])
 
-        return [Route("GET", "/__counters", show)]
+        async def count(request: Any, worker: str) -> Response:
+            event = Event("count", "bindings.counters:Count", {"counts": context.shared[cls.key]})
+            try:
+                return Response.json(await context.dispatch(worker, event))
+            except UserError as error:
+                return Response(str(error), status=500)
+
+        return [Route("GET", "/__counters", show), Route("POST", "/__counters/{worker}", count)]
 
     @classmethod
     def status(cls, context: ProductContext) -> Mapping[str, Sequence[Mapping[str, Any]]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -28,6 +29,36 @@ from workers import Response
 
 async def fetch(request, env, ctx):
     return Response(f"{VERSION} {await env.HITS.add()}")
+"""
+COUNTING = (
+    ENTRY
+    + """
+async def count(event, env):
+    while (total := await env.HITS.add()) < UNTIL:
+        pass
+    event.keep(f"{VERSION}: {total} of {event.counts}")
+"""
+)
+UNTIL_ANOTHER_COUNTS = """
+async def on_count(event, env):
+    last = await env.HITS.add()
+    while (total := await env.HITS.add()) == last + 1:
+        last = total
+    event.keep("in v1")
+
+async def fetch(request): ...
+"""
+CLASS = """
+from workers import Response, WorkerEntrypoint
+
+class Default(WorkerEntrypoint):
+    def count(self, event):
+        event.keep(type(self.env.HITS).__name__)
+        if "lose" in globals():
+            raise ValueError("lost count")
+
+    async def fetch(self, request):
+        return Response("a class")
 """
 CONFIG = """
 [[counters]]
@@ -164,6 +195,36 @@ async def test_it_brings_an_option(tree: Tree, tmp_path: Path) -> None:
         assert await pilot.ask() == (200, "v1 8")
 
 
+def counting(version: str, until: object) -> str:
+    return COUNTING.replace("{VERSION}", version).replace("UNTIL", str(until))
+
+
+async def test_its_events_reach_the_worker(tree: Tree, tmp_path: Path) -> None:
+    write(tmp_path, counting("v1", 7), CONFIG)
+    async with serving(tmp_path, python=tree.python) as pilot:
+        assert await pilot.ask("/__counters/test", "POST") == (200, "[\"v1: 7 of {'HITS': 5}\"]")
+        assert await pilot.ask("/__counters/other", "POST") == (500, "other: there is no such worker here, but test")
+        assert await pilot.save(ENTRY.replace("{VERSION}", "v2"))
+        status, text = await pilot.ask("/__counters/test", "POST")
+        assert (status, text.partition("\n")[0]) == (500, "entry.py: this script has no count handler")
+        assert await pilot.save(CLASS)
+        assert await pilot.ask("/__counters/test", "POST") == (200, '["Counter"]')
+        assert await pilot.save(CLASS + "lose = True")
+        assert await pilot.ask("/__counters/test", "POST") == (500, "entry.py, line 8: ValueError: lost count")
+
+
+async def test_an_event_ends_in_the_version_that_it_began_in(tree: Tree, tmp_path: Path) -> None:
+    write(tmp_path, UNTIL_ANOTHER_COUNTS, CONFIG)
+    async with serving(tmp_path, python=tree.python) as pilot:
+        event = asyncio.create_task(pilot.ask("/__counters/test", "POST"))
+        while json.loads((await pilot.ask("/__counters"))[1])["HITS"] < 10:
+            await asyncio.sleep(0.01)
+        assert await pilot.save(ENTRY.replace("{VERSION}", "v2"))
+        assert not event.done()
+        assert (await pilot.ask())[1].startswith("v2")
+        assert await event == (200, '["in v1"]')
+
+
 async def test_from_the_first_deploy_to_the_end(host: Host, tmp_path: Path) -> None:
     app = folder(tmp_path / "app")
     await host.deploy(app)
@@ -175,6 +236,18 @@ async def test_from_the_first_deploy_to_the_end(host: Host, tmp_path: Path) -> N
     assert re.search(r" counters +count *\n[ ─]+\n HITS +8", await host.cli("status"))
     await host.cli("delete", "--name", "app", "--yes")
     assert (await host.get("app"))[0] == 404
+
+
+async def test_on_a_host_the_limits_of_a_request_hold_for_an_event(host: Host, tmp_path: Path) -> None:
+    config = CONFIG.replace("HITS", "LIMITED") + "[limits]\nsubrequests = 20\n"
+    entry = counting("v1", 10).replace("HITS", "LIMITED")
+    await host.deploy(worker(tmp_path / "limited", entry, config, "limited"))
+    status, text = await host.ask("/__counters/limited", "POST")
+    assert (status, "v1: 10 of" in text) == (200, True), text
+    await host.deploy(worker(tmp_path / "limited", entry.replace("< 10:", "< 1000:"), config, "limited"))
+    status, text = await host.ask("/__counters/limited", "POST")
+    assert (status, "more than 20 of one request (subrequests)" in text) == (500, True), text
+    assert await host.ask("/__counters/nobody", "POST") == (500, "nobody: there is no such worker on this host")
 
 
 async def test_wrangler_uploads_it(host: Host, tmp_path: Path) -> None:

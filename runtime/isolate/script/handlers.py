@@ -77,7 +77,7 @@ def _ambiguous(file: Path, what: str) -> ScriptError:
 def _function_handler(module: ModuleType, name: str) -> FetchHandler:
     function = getattr(module, name)
     _check_parameters(function, Path(str(module.__file__)))
-    count, blocking = _parameter_count(function), not _is_async(function)
+    count, blocking = parameter_count(function), not is_async(function)
 
     async def handle(*event: object) -> web.Response:
         return await _answer(function, event[:count], blocking)
@@ -87,7 +87,7 @@ def _function_handler(module: ModuleType, name: str) -> FetchHandler:
 
 def _class_handler(cls: type[Any]) -> FetchHandler:
     bound = isinstance(inspect.getattr_static(cls, "fetch"), staticmethod | classmethod)
-    count, blocking = _parameter_count(cls.fetch) - (not bound), not _is_async(cls.fetch)
+    count, blocking = parameter_count(cls.fetch) - (not bound), not is_async(cls.fetch)
 
     async def handle(*event: object) -> web.Response:
         _, env, ctx = event
@@ -97,7 +97,7 @@ def _class_handler(cls: type[Any]) -> FetchHandler:
 
 
 async def _answer(function: Callable[..., Any], args: tuple[Any, ...], blocking: bool) -> web.Response:
-    result = await _in_thread(function, args) if blocking else function(*args)
+    result = await in_thread(function, args) if blocking else function(*args)
     answer = await result if inspect.isawaitable(result) else result
     try:
         return respond(answer)
@@ -106,7 +106,7 @@ async def _answer(function: Callable[..., Any], args: tuple[Any, ...], blocking:
         raise
 
 
-async def _in_thread(function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+async def in_thread(function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
     """A plain function may block: it holds up nobody else."""
     run = contextvars.copy_context().run
     return await asyncio.get_running_loop().run_in_executor(_thread_pool, run, _call, function, args)
@@ -151,11 +151,11 @@ def _location(function: Callable[..., Any]) -> str:
     return place(code.co_filename, code.co_firstlineno) if code is not None else ""
 
 
-def _is_async(function: Callable[..., Any]) -> bool:
+def is_async(function: Callable[..., Any]) -> bool:
     return inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
 
 
-def _parameter_count(function: Callable[..., Any]) -> int:
+def parameter_count(function: Callable[..., Any]) -> int:
     """How many of (request, env, ctx) the function takes."""
     kinds = [parameter.kind for parameter in inspect.signature(function).parameters.values()]
     if inspect.Parameter.VAR_POSITIONAL in kinds:

@@ -19,7 +19,7 @@ from runtime.wire import Channel, sink_of
 # Bytes of a client's body, of known length, that travel in the frame of its head. A larger one is a stream, for the
 # worker need not wait until it has come. (``isolate.main`` has another limit for what a worker sends: that is whole.)
 UPLOAD_INLINE_BYTES = 64 * 1024
-_numbers = count(1)
+numbers = count(1)  # of requests and events, in all deployments
 
 
 class Inbound:
@@ -72,7 +72,7 @@ class Exchange:
     """What one request's line in the log says, and whether its client is still there."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, limit: int) -> None:
-        self.number = next(_numbers)
+        self.number = next(numbers)
         self.scope, self._send = scope, send
         self.method = scope["method"]
         self.inbound = Inbound(scope["headers"], receive, limit)
@@ -88,6 +88,11 @@ class Exchange:
         self.span = NO_SPAN  # the innermost one
         self._task: asyncio.Task[Any] | None = None
         self._peer: Channel | None = None
+
+    @property
+    def name(self) -> str:
+        """``GET /path``, as the client asked."""
+        return f"{self.method} {self.scope['root_path']}{self.scope['path']}"
 
     def watch(self, peer: Channel | None = None) -> None:
         """From now on, the client's leaving is told to ``peer``, an isolate, and cancels the current task, which closes

@@ -8,9 +8,9 @@ from typing import Any
 from msgspec.msgpack import Ext
 
 from bindings.base import Binding, CallError, HostStream, WorkerStream
-from runtime.supervisor.http.exchange import Exchange
 from runtime.supervisor.limits import too_many_subrequests
 from runtime.supervisor.outbound import Outbound, traced
+from runtime.supervisor.processes.activity import Activity
 from runtime.tracing import NO_SPAN, current
 from runtime.values import STREAM, stream_named
 from runtime.wire import Channel
@@ -21,7 +21,7 @@ class Broker:
 
     def __init__(self, bindings: Mapping[str, Binding], outbound: Outbound, subrequests: int | None = None) -> None:
         self.channel: Channel
-        self.exchanges: dict[int, Exchange] = {}
+        self.activities: dict[int, Activity] = {}  # by number
         self._bindings, self._outbound, self._subrequests = bindings, outbound, subrequests
 
     async def __call__(self, op: str, args: list[Any]) -> object:
@@ -61,9 +61,9 @@ class Broker:
         args[at] = stream = WorkerStream(source)
         return stream
 
-    def _counted(self, event: int) -> Exchange | None:
-        """The request that asks. Raises LimitExceeded: it has asked too often."""
-        exchange = self.exchanges.get(event)
+    def _counted(self, event: int) -> Activity | None:
+        """What asks. Raises LimitExceeded: it has asked too often."""
+        exchange = self.activities.get(event)
         if exchange is not None:
             exchange.subrequests += 1
             if self._subrequests is not None and exchange.subrequests > self._subrequests:

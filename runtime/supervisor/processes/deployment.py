@@ -7,14 +7,15 @@ import sys
 from collections.abc import Sequence
 from typing import Any, cast
 
-from bindings.base import Binding
+from bindings.base import Binding, Event
 from runtime.config import Config
 from runtime.errors import ScriptError
 from runtime.supervisor.http.asgi import Body, Headers, Scope
 from runtime.supervisor.http.exchange import UPLOAD_INLINE_BYTES, Exchange
 from runtime.supervisor.http.heads import check_size, host
-from runtime.supervisor.limits import Deadline, IsolateLost, LimitedBody, cpu_exceeded, too_many
+from runtime.supervisor.limits import Deadline, IsolateLost, LimitedBody, Limits, cpu_exceeded, too_many
 from runtime.supervisor.outbound import FetchError
+from runtime.supervisor.processes.activity import EventActivity
 from runtime.supervisor.processes.process import Parts, Process, Starter, script_error
 from runtime.supervisor.processes.spawning import STOP_GRACE_S
 from runtime.wire import ChannelClosed, RemoteError, RemoteStream
@@ -91,16 +92,25 @@ class Deployment:
         """Serve one request, start to end."""
         if self._limits is None:
             return await self._fetch(exchange)
-        if self._active >= self._limits.concurrent:
-            raise too_many(self._limits.concurrent)
+        self._admit(self._limits)
         async with Deadline(self._limits.wall_s):
             await self._fetch(exchange)
 
+    async def handle(self, event: Event) -> object:
+        """The outcome of an event that is no request. Raises ``ScriptError``; the limits of a request hold for it."""
+        if self._limits is None:
+            return await self._handle(event)
+        self._admit(self._limits)
+        async with Deadline(self._limits.wall_s):
+            return await self._handle(event)
+
+    def _admit(self, limits: Limits) -> None:
+        if self._active >= limits.concurrent:
+            raise too_many(limits.concurrent)
+
     async def _fetch(self, exchange: Exchange) -> None:
         slot = self._slot()
-        self._active += 1
-        slot.active += 1
-        self._idle.clear()
+        self._begins(slot)
         outer = exchange.span
         exchange.span = outer.child(self._work, attributes=self._facts)
         try:
@@ -110,10 +120,27 @@ class Deployment:
         finally:
             exchange.span.end(sys.exception())
             exchange.span = outer
-            slot.active -= 1
-            self._active -= 1
-            if not self._active:
-                self._idle.set()
+            self._ends(slot)
+
+    async def _handle(self, event: Event) -> object:
+        slot = self._slot()
+        self._begins(slot)
+        try:
+            process = await slot.serving()
+            return await self._event(process, event)
+        finally:
+            self._ends(slot)
+
+    def _begins(self, slot: IsolateSlot) -> None:
+        self._active += 1
+        slot.active += 1
+        self._idle.clear()
+
+    def _ends(self, slot: IsolateSlot) -> None:
+        slot.active -= 1
+        self._active -= 1
+        if not self._active:
+            self._idle.set()
 
     async def retire(self) -> None:
         """Let go once everything this version began is done, or at once when this is cancelled."""
@@ -141,7 +168,7 @@ class Deployment:
                 body = await inbound.whole()
             else:
                 handle = process.channel.offer(inbound.chunks())
-        process.broker.exchanges[exchange.number] = exchange
+        process.broker.activities[exchange.number] = exchange
         exchange.watch(process.channel)
         answer: list[Any] = []
         try:
@@ -161,7 +188,24 @@ class Deployment:
             exchange.unwatch()
             if len(answer) > 4:
                 process.channel.note("over", exchange.number)
-            del process.broker.exchanges[exchange.number]
+            del process.broker.activities[exchange.number]
+
+    async def _event(self, process: Process, event: Event) -> object:
+        activity = EventActivity(event.handler)
+        process.broker.activities[activity.number] = activity
+        try:
+            args = (activity.number, event.handler, event.client, dict(event.args))
+            return cast(object, await process.channel.call("event", *args))
+        except ChannelClosed:
+            raise await self._died(process) from None
+        except RemoteError as error:
+            raise self._failure(error) from None
+        except asyncio.CancelledError:
+            for number in activity.lent:
+                process.channel.discard(number)
+            raise
+        finally:
+            del process.broker.activities[activity.number]
 
     def _failure(self, error: RemoteError) -> ScriptError:
         if error.name == "CpuExceeded" and self._limits is not None:

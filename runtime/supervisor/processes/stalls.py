@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 
-from runtime.supervisor.http.exchange import Exchange
 from runtime.supervisor.observe.base import Observer
 from runtime.supervisor.processes.deployment import Deployment
 from runtime.supervisor.processes.process import Process
@@ -53,7 +52,7 @@ class Stalls:
     def _look(self, deployment: Deployment, process: Process) -> None:
         heartbeat = self._heartbeats.get(process)
         if heartbeat is None:
-            if process.broker.exchanges and process.alive:
+            if process.broker.activities and process.alive:
                 self._heartbeats[process] = _Heartbeat(process)
         elif heartbeat.beat.done():
             del self._heartbeats[process]
@@ -70,14 +69,14 @@ class Stalls:
         task.add_done_callback(self._telling.discard)
 
     async def _tell(self, deployment: Deployment, process: Process) -> None:
-        stacks, exchanges = process.stacks, list(process.broker.exchanges.values())
+        stacks, at_work = process.stacks, list(process.broker.activities.values())
         frames = await stacks.now()
         if process.blocked:
-            waiting = [_named(exchange) for exchange in exchanges if not exchange.status] or [*map(_named, exchanges)]
+            waiting = [activity.name for activity in at_work if not activity.status]
             self._observer.blocked(
                 deployment.config.name,
                 _MAX_MISSED_BEATS * _INTERVAL_S,
-                waiting,
+                waiting or [activity.name for activity in at_work],
                 stacks.place(frames),
                 stacks.text(frames),
             )
@@ -87,10 +86,6 @@ class Stalls:
             name, seconds = deployment.config.name, heartbeat.missed * _INTERVAL_S
             self._observer.note(f"{name}: the event loop turns again, after {seconds:.0f} s")
         process.blocked = False
-
-
-def _named(exchange: Exchange) -> str:
-    return f"{exchange.method} {exchange.scope['root_path']}{exchange.scope['path']}"
 
 
 async def _ask(process: Process) -> None:
