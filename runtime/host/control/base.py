@@ -6,6 +6,7 @@ Facts: docs/reference/deploy-api.md#envelope.
 from __future__ import annotations
 
 import asyncio
+import errno
 import sqlite3
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from runtime.host.fleet import Fleet
 from runtime.host.store import tokens
 from runtime.host.store.rows import AuditRow, TokenRow, now
 from runtime.host.store.tokens import Scope, TokenAuth
+from runtime.supervisor.limits import IsolateLost
 from runtime.supervisor.observe.base import Observer
 from runtime.web import Request, Response
 
@@ -28,6 +30,7 @@ ACCOUNT = ROOT + "/accounts/{account}"
 WORKERS = ACCOUNT + "/workers"
 
 NO_SERVICE, NO_SCRIPT, INVALID_SCRIPT, NOT_ALLOWED, INTERNAL = 10090, 10007, 10021, 10000, 10500
+_DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
 
 
 class Refused(Exception):
@@ -112,13 +115,18 @@ class Control:
     def _answer(self, error: Exception) -> Response:
         if isinstance(error, Refused):
             return refused(error.status, error.code, error.message)
+        if isinstance(error, IsolateLost):
+            return refused(503, INTERNAL, f"{error}. Nothing was changed; try again")
         if isinstance(error, ScriptError):
             return refused(400, INVALID_SCRIPT, "\n".join(filter(None, [str(error), error.trace])))
         if isinstance(error, RequestError):
             return refused(error.status, INVALID_SCRIPT, str(error))
         if isinstance(error, UserError):
             return refused(400, INVALID_SCRIPT, str(error))
-        if isinstance(error, OSError | sqlite3.Error):
+        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY:
+            self._observer.error(f"the host's data is in use: {error}")
+            return refused(503, INTERNAL, f"The host's data is in use: {error}. Nothing was changed; try again")
+        if isinstance(error, sqlite3.Error) or (isinstance(error, OSError) and error.errno in _DISK_ERRORS):
             self._observer.error(f"the host's data cannot be written: {error}")
             return refused(507, INTERNAL, f"The host cannot write its data: {error}. Nothing was changed")
         self._observer.fault(error)

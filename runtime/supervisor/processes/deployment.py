@@ -31,6 +31,7 @@ class IsolateSlot:
         self.process: Process | None = None
         self.active = 0  # requests
         self.rests = False  # it has died too often: its keeper says when it may begin again
+        self._closed = False
 
     @property
     def alive(self) -> bool:
@@ -48,12 +49,12 @@ class IsolateSlot:
             raise IsolateLost("the worker's process has ended again and again; it begins again in a while")
         async with self._lock:
             if self.process is None or not self.process.alive:
-                self.process = await self._starter.begin()
+                self.process = await self._begin()
             return self.process
 
     async def replace(self, grace_s: float) -> None:
         """A new process takes its place, before the old one is let go."""
-        new = await self._starter.begin()
+        new = await self._begin()
         old, self.process = self.process, new
         if old is not None:
             await old.drain(grace_s)
@@ -65,8 +66,17 @@ class IsolateSlot:
         await self.aclose()
 
     async def aclose(self) -> None:
+        self._closed = True
         if self.process is not None:
             await self.process.aclose()
+
+    async def _begin(self) -> Process:
+        """Unless the version is let go meanwhile: nobody would end what begins after that."""
+        process = await self._starter.begin()
+        if self._closed:
+            await process.kill()
+            raise IsolateLost("the version is not open any more")
+        return process
 
 
 class Deployment:
@@ -76,11 +86,16 @@ class Deployment:
         self.version, self.config, self.bindings = version, config, bindings
         self._work, self._facts = f"worker {config.name}", {"pilot.version": version}
         self._limits = parts.limits
-        starter = Starter(config, bindings, parts)
-        self.slots = [IsolateSlot(starter) for _ in range(parts.isolates)]
+        self._starter = Starter(config, bindings, parts)
+        self.slots = [IsolateSlot(self._starter) for _ in range(parts.isolates)]
         self._active = 0
         self._idle = asyncio.Event()
         self._idle.set()
+
+    @property
+    def isolates(self) -> int:
+        """Processes that live, those that begin or end among them."""
+        return len(self._starter.living)
 
     async def open(self) -> None:
         """Start the isolates with this version's code. Raises ``ScriptError`` when the script does not load."""

@@ -14,6 +14,7 @@ from typing import Any
 from runtime.errors import Fault
 from runtime.isolate import control
 from runtime.processes import kill_group
+from runtime.supervisor.limits import IsolateLost
 from runtime.supervisor.processes.spawning import (
     STOP_GRACE_S,
     Child,
@@ -24,14 +25,16 @@ from runtime.supervisor.processes.spawning import (
     start_process,
 )
 
+_GONE = (OSError, Fault)  # what forking raises when there is no zygote any more, or none that answers
 _FORK_TIMEOUT_S = 20.0  # seconds a fork may take: the zygote may be importing a package
 
 
 class _ForkedChild:
     pid: int | None
+    bereft: bool
 
     def __init__(self, pid: int) -> None:
-        self.pid = pid
+        self.pid, self.bereft = pid, False
         self.exit: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
     async def ended(self) -> str:
@@ -77,11 +80,9 @@ class ForkSpawner:
         pipes = await output_pipes(on_line)
         descriptors = [sock.fileno(), *pipes]
         try:
-            try:
-                return await self._fork(descriptors, rules)
-            except (OSError, Fault):
-                self._drop_zygote()  # it has just died: a new one does as well
-                return await self._fork(descriptors, rules)
+            return await self._fork(descriptors, rules)
+        except _GONE as error:  # not again with this socket: a fork that nobody heard of may have its end of it
+            raise IsolateLost(f"no process could be begun: {error or type(error).__name__}") from None
         finally:
             for descriptor in pipes:
                 os.close(descriptor)
@@ -102,12 +103,19 @@ class ForkSpawner:
         if self._control is None:
             await self.start()
             self._preload()
+        zygote = self._control
         self._last_fork += 1
         pending: asyncio.Future[_ForkedChild] = asyncio.Future()
         self._pending_forks[self._last_fork] = pending
-        self._send(["fork", self._last_fork, rules], descriptors)
-        async with asyncio.timeout(_FORK_TIMEOUT_S):
-            return await pending
+        try:
+            self._send(["fork", self._last_fork, rules], descriptors)
+            async with asyncio.timeout(_FORK_TIMEOUT_S):
+                return await pending
+        except _GONE:
+            pending.cancel()  # nobody waits for it
+            if zygote is self._control:  # else somebody has begun the next one already
+                self._drop_zygote()
+            raise
 
     def _preload(self) -> None:
         safe = [name for name in self._modules if name not in self._unsafe]
@@ -158,6 +166,7 @@ class ForkSpawner:
         self._pending_forks.clear()
         for child in self._children.values():
             child.kill()
+            child.bereft = True
             child.exit.set_result(-signal.SIGKILL)
         self._children.clear()
 

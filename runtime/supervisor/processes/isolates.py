@@ -46,6 +46,8 @@ def _clean_environment() -> dict[str, str]:
 
 
 class _PopenChild:
+    bereft = False
+
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self._process = process
         self.pid: int | None = process.pid
@@ -89,6 +91,7 @@ class ProcessSpawner:
 
 class _InlineChild:
     pid: int | None = None
+    bereft = False
 
     def __init__(self, task: asyncio.Task[None]) -> None:
         self._task = task

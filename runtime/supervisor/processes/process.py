@@ -19,7 +19,7 @@ from bindings.base import Binding
 from runtime.config import Config
 from runtime.errors import ScriptError
 from runtime.isolate.boot import Boot
-from runtime.supervisor.limits import Limits
+from runtime.supervisor.limits import IsolateLost, Limits
 from runtime.supervisor.outbound import Outbound
 from runtime.supervisor.processes.broker import Broker
 from runtime.supervisor.processes.spawning import STOP_GRACE_S, Child, Spawner
@@ -61,7 +61,7 @@ class Process:
         self.child, self.channel, self.broker, self.stacks = child, channel, broker, stacks
         self.blocked = False  # its event loop has not turned for a while
         self._temp = temp
-        self._watch = asyncio.create_task(self._watch_exit())
+        self.gone = asyncio.create_task(self._watch_exit())
 
     @property
     def alive(self) -> bool:
@@ -113,15 +113,23 @@ class Starter:
     def __init__(self, config: Config, bindings: Sequence[Binding], parts: Parts) -> None:
         self._config, self._bindings, self._parts = config, bindings, parts
         self._main = os.path.relpath(config.main, config.root)
+        self.living: set[Process] = set()
 
     async def begin(self) -> Process:
-        """A process with the code loaded. Raises ``ScriptError`` when the script does not load."""
+        """A process with the code loaded. Raises ``ScriptError`` when the script does not load, ``IsolateLost`` when
+        that is not the script's fault: the zygote was killed, and the next one as well."""
         self._parts.spawner.preload(sorted({binding.client.partition(":")[0] for binding in self._bindings}))
+        try:
+            return await self._begin()
+        except IsolateLost:
+            return await self._begin()
+
+    async def _begin(self) -> Process:
         process = await self._start()
         try:
             packages = await self._loaded(process)
         except BaseException as error:
-            raise self._not_loaded(error, await process.kill()) from None
+            raise self._not_loaded(error, await process.kill(), process.child.bereft) from None
         if self._parts.confinement is None:  # the zygote is in no sandbox
             self._parts.spawner.preload(packages, [str(self._config.root / "python_modules")])
         return process
@@ -164,10 +172,15 @@ class Starter:
             child = await self._parts.spawner.spawn(theirs, partial(self._tell, stacks), self._rules(temp))
         except BaseException:
             ours.close()  # if a process began all the same, this ends it
+            if temp is not None:
+                shutil.rmtree(temp, ignore_errors=True)
             raise
         channel = broker.channel = await Channel.open(ours, broker)
         stacks.pid = child.pid
-        return Process(child, channel, broker, stacks, temp)
+        process = Process(child, channel, broker, stacks, temp)
+        self.living.add(process)
+        process.gone.add_done_callback(lambda _: self.living.discard(process))
+        return process
 
     def _boot(self) -> Boot:
         table = [[binding.name, binding.client, dict(binding.client_args)] for binding in self._bindings]
@@ -193,9 +206,11 @@ class Starter:
         read = [str(self._config.root), *map(str, self._config.packages)]
         return {"read": read, "temp": temp, "memory": memory, "file_size": confined.file_size}
 
-    def _not_loaded(self, error: BaseException, ended: str) -> BaseException:
+    def _not_loaded(self, error: BaseException, ended: str, bereft: bool) -> BaseException:
         if isinstance(error, RemoteError):
             return script_error(error)
+        if isinstance(error, ChannelClosed) and bereft:
+            return IsolateLost("the process that isolates are forked from was killed while the script was imported")
         if isinstance(error, ChannelClosed):
             what = f"the worker's process ended while the script was imported: {ended}"
             return ScriptError(what, where=self._main)

@@ -24,6 +24,7 @@ class Child(Protocol):
     """A begun isolate process."""
 
     pid: int | None
+    bereft: bool  # it was ended because the process it was forked from is gone
 
     async def ended(self) -> str:
         """Once it has: how, in words."""
@@ -39,7 +40,8 @@ class Spawner(Protocol):
 
     async def start(self) -> None: ...
 
-    async def spawn(self, sock: socket.socket, on_line: OnLine, rules: Rules = None) -> Child: ...
+    async def spawn(self, sock: socket.socket, on_line: OnLine, rules: Rules = None) -> Child:
+        """``sock`` is closed here. Raises ``IsolateLost``: try again, with another socket."""
 
     def preload(self, modules: list[str], paths: Sequence[str] = ()) -> None:
         """Modules that the next isolates will import; ``paths``: where to look for them as well."""
