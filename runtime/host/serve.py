@@ -17,10 +17,11 @@ from bindings.base import ProductContext
 from runtime import VERSION
 from runtime.config import load_host
 from runtime.errors import UserError
+from runtime.host import report
 from runtime.host.addresses import rule
 from runtime.host.control import account, scripts, secrets, tails
 from runtime.host.control.base import ROOT, Control, ControlCall, Entry
-from runtime.host.fleet import Fleet, Worker
+from runtime.host.fleet import Fleet
 from runtime.host.http.health import HealthMonitor
 from runtime.host.http.proxies import TrustedProxies
 from runtime.host.http.router import WORKER_PREFIX, HostRouter, NotFound
@@ -29,6 +30,7 @@ from runtime.host.store.registry import Registry
 from runtime.host.store.secret_box import SecretBox
 from runtime.host.tails import Tails
 from runtime.host.versions.packages import Packages
+from runtime.host.worker import Worker
 from runtime.isolate import sandbox
 from runtime.limits import cpu_count
 from runtime.supervisor import server
@@ -180,7 +182,7 @@ class HostServer(Supervisor):
         return {
             "version": VERSION,
             "up_s": time.monotonic() - self._began,
-            "workers": self._fleet.report(f"{self.url}{WORKER_PREFIX}"),
+            "workers": report.workers(self._fleet, f"{self.url}{WORKER_PREFIX}"),
             **sections,
         }
 

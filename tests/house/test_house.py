@@ -169,7 +169,9 @@ ROOMS = {
     "runtime.supervisor": (
         "observe", "outbound", "telemetry", "limits", "http", "processes", "reload", "server", "dev",
     ),
-    "runtime.host": ("store", "versions", "addresses", "tails", "fleet", "http", "control", "serve", "commands"),
+    "runtime.host": (
+        "store", "versions", "addresses", "tails", "worker", "fleet", "report", "http", "control", "serve", "commands",
+    ),
 }  # fmt: skip
 
 

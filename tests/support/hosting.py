@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -58,10 +59,12 @@ async def hosting(
     env: dict[str, str] | None = None,
     before: Callable[[], None] | None = None,
     python: str = sys.executable,
+    port: int = 0,
 ) -> AsyncIterator[Host]:
-    """``before`` runs in the new process, before it is the host."""
+    """``before`` runs in the new process, before it is the host. With a ``port`` it is there as soon as that accepts,
+    whatever is still being restored."""
     process = await asyncio.create_subprocess_exec(
-        python, "-P", "-m", "runtime.cli", "host", "--data", str(data), "--port", "0", "--log-format", "json",
+        python, "-P", "-m", "runtime.cli", "host", "--data", str(data), "--port", str(port), "--log-format", "json",
         *(["--engine", engine] if engine else []), "--isolates", "2", *args, env={**os.environ, **(env or {})},
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, limit=1 << 24,
         preexec_fn=before,
@@ -69,7 +72,7 @@ async def hosting(
     host = Host(process)
     host.data, host.python = data, python
     try:
-        host.url = (await host.event("ready", within=READY))["url"]
+        host.url = await _accepting(port) if port else (await host.event("ready", within=READY))["url"]
         connector = aiohttp.TCPConnector(ssl=False)  # a certificate of the test's own will do
         async with aiohttp.ClientSession(
             timeout=aiohttp.ClientTimeout(total=60), auto_decompress=False, connector=connector
@@ -78,6 +81,21 @@ async def hosting(
             yield host
     finally:
         await host.stop()
+
+
+async def _accepting(port: int) -> str:
+    async with asyncio.timeout(READY):
+        while True:
+            with suppress(OSError):
+                (await asyncio.open_connection("127.0.0.1", port))[1].close()
+                return f"http://127.0.0.1:{port}"
+            await asyncio.sleep(0.01)
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
 
 
 def worker(folder: Path, entry: str, config: str = "", name: str = "app", **files: str) -> Path:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import re
-from functools import partial
 from urllib.parse import urlsplit
 
 from runtime.host.control.base import ACCOUNT, NO_SCRIPT, ROOT, WORKERS, ControlCall, Entry, Refused
-from runtime.host.control.scripts import SCRIPT
+from runtime.host.control.scripts import SCRIPT, existing
 
 _ME = "host@localhost"
 _HOSTNAME = re.compile(r"(?=.{1,253}$)([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)+[a-z][a-z0-9-]{0,62}")  # no address
@@ -48,6 +47,7 @@ async def worker(call: ControlCall, account: str, name: str) -> object:
 async def schedules(call: ControlCall, account: str, name: str) -> object:
     """Kept for the day this host runs them."""
     wanted = await call.json()
+    existing(call, name)
     await asyncio.to_thread(lambda: call.fleet.registry.change(name, schedules=wanted))
     return {"schedules": wanted}
 
@@ -65,14 +65,8 @@ async def domains(call: ControlCall, account: str, name: str) -> object:
     hosts = sorted({str(item.get("hostname", "")).lower() for item in origins} - {""})
     if wrong := [host for host in hosts if not _may_be_a_workers(host, call)]:
         raise Refused(400, 10026, f"{wrong[0][:200]!r} cannot be a worker's hostname")
-    if call.fleet.registry.settings(name) is None:
-        raise Refused(404, NO_SCRIPT, "This Worker does not exist on this host.")
-    for worker in [*call.fleet.workers.values(), call.fleet.worker(name)]:
-        wanted = frozenset(hosts) if worker.name == name else worker.domains - set(hosts)
-        if wanted != worker.domains:
-            change = partial(call.fleet.registry.change, worker.name, domains=sorted(wanted))
-            await asyncio.to_thread(change)
-            worker.domains = wanted
+    existing(call, name)
+    await call.fleet.claim(name, hosts)
     return [{"hostname": host, "service": name} for host in hosts]
 
 

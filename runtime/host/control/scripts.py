@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
+from functools import partial
 from typing import Any
 
 from runtime.host.control.base import INVALID_SCRIPT, NO_SCRIPT, NO_SERVICE, WORKERS, ControlCall, Entry, Refused
@@ -19,10 +20,18 @@ _NAME_CHARACTERS = "abcdefghijklmnopqrstuvwxyz0123456789_-"
 
 async def put(call: ControlCall, account: str, name: str) -> object:
     """Upload and deploy in one, as a first deploy does."""
-    row, ms = await uploaded(call, name)
-    if row is None:
+    new = await _upload(call, name)
+    return await call.fleet.turns.take(name, partial(_put, call, name, new))
+
+
+async def _put(call: ControlCall, name: str, new: upload.Upload) -> object:
+    if not new.script:
+        await asyncio.to_thread(call.fleet.registry.make, name)
         return {}  # the empty script that a secret comes before
-    deployment = await deploy(call, name, [(row, 100.0)])
+    row, began = _version_row(call, name, new), time.monotonic()
+    async with call.fleet.versions.holding(row):
+        ms = _ms_since(began)
+        deployment = await deploy(call, name, [(row, 100.0)], new=row)
     return {
         "id": name,
         "deployment_id": row.id.replace("-", ""),
@@ -33,59 +42,67 @@ async def put(call: ControlCall, account: str, name: str) -> object:
 
 
 async def upload_version(call: ControlCall, account: str, name: str) -> object:
-    row, ms = await uploaded(call, name)
-    if row is None:
+    new = await _upload(call, name)
+    if not new.script:
         raise Refused(400, 10021, "the script is not Python")
-    asyncio.get_running_loop().call_later(_KEPT_OPEN_S, call.fleet.let_go, row.id)
+    return await call.fleet.turns.take(name, partial(_upload_version, call, name, new))
+
+
+async def _upload_version(call: ControlCall, name: str, new: upload.Upload) -> object:
+    """Seen to load, and only then kept."""
+    row, began = _version_row(call, name, new), time.monotonic()
+    async with call.fleet.versions.holding(row):
+        ms = _ms_since(began)
+        await asyncio.to_thread(call.fleet.registry.add_version, row)
+        await call.fleet.versions.keep(row, _KEPT_OPEN_S)
     return {**shown(row), "startup_time_ms": ms}
 
 
-async def uploaded(call: ControlCall, name: str) -> tuple[VersionRow | None, int]:
-    """(the new version, milliseconds it took to start): it is kept only once it has been seen to load."""
+async def _upload(call: ControlCall, name: str) -> upload.Upload:
+    """What comes before the worker's turn, since it may take long: reading the upload, keeping files and packages."""
     if not name or len(name) > 63 or set(name) - set(_NAME_CHARACTERS):
         raise Refused(400, 10016, f"{name!r} is not a worker's name: lower-case letters, digits, - and _ alone")
+    new = upload.read(await _form(call))
+    if new.script:
+        upload.inherited(new, latest(call, name))  # what cannot be used is refused before anything is installed for it
+        await asyncio.to_thread(call.fleet.bundles.keep, new.bundle)
+        await call.fleet.install(new.requirements)
+    return new
+
+
+def _version_row(call: ControlCall, name: str, new: upload.Upload) -> VersionRow:
+    """The worker's next version, not kept yet."""
     fleet, before = call.fleet, latest(call, name)
-    new = upload.read(await _form(call), before)
-    if not new.script:
-        await asyncio.to_thread(fleet.registry.change, name)
-        return None, 0
-    await asyncio.to_thread(fleet.bundles.keep, new.bundle)
-    notes = new.metadata.get("annotations") or {}
+    metadata, texts, carried = upload.inherited(new, before)
+    notes = metadata.get("annotations") or {}
     pending = (fleet.registry.settings(name) or {}).get("secrets", {}) if before is None else {}
-    sealed = {key: fleet.seal.close(name, key, text) for key, text in new.secrets.items()}
-    row = VersionRow(
+    sealed = {key: fleet.seal.close(name, key, text) for key, text in texts.items()}
+    return VersionRow(
         id=str(uuid.uuid4()),
         worker=name,
-        number=0,
+        number=before.number + 1 if before is not None else 1,
         bundle=new.bundle.digest,
         main=new.bundle.main,
-        metadata=new.metadata,
-        secrets={**pending, **new.carried, **sealed},
+        metadata=metadata,
+        secrets={**pending, **carried, **sealed},
         created=now(),
         source=_source(call),
         author=call.author,
         message=str(notes.get("workers/message", "")),
         tag=str(notes.get("workers/tag", "")),
     )
-    return await opened(call, row)
-
-
-async def opened(call: ControlCall, row: VersionRow) -> tuple[VersionRow, int]:
-    """The version, seen to load and then kept, with its number."""
-    began = time.monotonic()
-    await call.fleet.prepare(row)
-    ms = round((time.monotonic() - began) * 1000)
-    try:
-        return await asyncio.to_thread(call.fleet.registry.add_version, row), ms
-    except BaseException:
-        call.fleet.let_go(row.id)
-        raise
 
 
 async def deploy(
-    call: ControlCall, name: str, versions: list[tuple[VersionRow, float]], message: str = ""
+    call: ControlCall,
+    name: str,
+    versions: list[tuple[VersionRow, float]],
+    message: str = "",
+    new: VersionRow | None = None,
 ) -> DeploymentRow:
-    return await call.fleet.deploy(name, versions, source=_source(call), author=call.author, message=message)
+    """Within the worker's turn."""
+    about = {"source": _source(call), "author": call.author, "message": message}
+    return await call.fleet.deploy(name, versions, new=new, **about)
 
 
 async def create_deployment(call: ControlCall, account: str, name: str) -> object:
@@ -94,20 +111,24 @@ async def create_deployment(call: ControlCall, account: str, name: str) -> objec
         pairs = rollout.checked(body.get("versions") if isinstance(body, dict) else None)
     except ValueError as error:
         raise Refused(400, 10208, str(error)) from None
-    versions = [(_version(call, name, id), share) for id, share in pairs]
     notes = body.get("annotations") or {}
     message = str(notes.get("workers/message", "")) if isinstance(notes, dict) else ""
-    return _deployment(await deploy(call, name, versions, message))
+
+    async def created() -> object:
+        versions = [(_version(call, name, id), share) for id, share in pairs]
+        return _deployment(await deploy(call, name, versions, message))
+
+    return await call.fleet.turns.take(name, created)
 
 
 async def deployments(call: ControlCall, account: str, name: str) -> object:
-    _existing(call, name)
+    existing(call, name)
     return {"deployments": [_deployment(row) for row in call.fleet.registry.deployments(name)]}
 
 
 async def versions(call: ControlCall, account: str, name: str) -> object:
     """Paged as ``page`` and ``per_page`` say; the newest first."""
-    _existing(call, name)
+    existing(call, name)
     rows = call.fleet.registry.versions(name)
     return {"items": [shown(row) for row in rows]}
 
@@ -121,7 +142,7 @@ async def version(call: ControlCall, account: str, name: str, id: str) -> object
 
 
 async def settings(call: ControlCall, account: str, name: str) -> object:
-    _existing(call, name)
+    existing(call, name)
     row = latest(call, name)
     kept = call.fleet.registry.settings(name) or {}
     bindings = [] if row is None else shown(row)["resources"]["bindings"]
@@ -129,7 +150,7 @@ async def settings(call: ControlCall, account: str, name: str) -> object:
 
 
 async def change_settings(call: ControlCall, account: str, name: str) -> object:
-    _existing(call, name)
+    existing(call, name)
     body = await call.json()
     if isinstance(body, dict):
         await asyncio.to_thread(lambda: call.fleet.registry.change(name, tags=body.get("tags") or []))
@@ -144,11 +165,12 @@ async def service(call: ControlCall, account: str, name: str) -> object:
 
 
 async def delete(call: ControlCall, account: str, name: str) -> object:
-    if call.fleet.registry.settings(name) is None:
-        raise Refused(404, NO_SERVICE, "This Worker does not exist on this host.")
-    await call.fleet.delete(name)
-    wanted = await asyncio.to_thread(call.fleet.registry.bundles)
-    await asyncio.to_thread(call.fleet.bundles.sweep, wanted)
+    async def deleted() -> None:
+        if call.fleet.registry.settings(name) is None:
+            raise Refused(404, NO_SERVICE, "This Worker does not exist on this host.")
+        await call.fleet.delete(name)
+
+    await call.fleet.turns.take(name, deleted)
     return None
 
 
@@ -202,9 +224,13 @@ def _version(call: ControlCall, name: str, id: str) -> VersionRow:
     return row
 
 
-def _existing(call: ControlCall, name: str) -> None:
+def existing(call: ControlCall, name: str) -> None:
     if call.fleet.registry.settings(name) is None:
         raise Refused(404, NO_SCRIPT, "This Worker does not exist on this host.")
+
+
+def _ms_since(began: float) -> int:
+    return round((time.monotonic() - began) * 1000)
 
 
 def _source(call: ControlCall) -> str:

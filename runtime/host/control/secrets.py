@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -32,10 +33,7 @@ async def put(call: ControlCall, account: str, name: str) -> object:
 
 
 async def delete(call: ControlCall, account: str, name: str, secret: str) -> object:
-    row = scripts.latest(call, name)
-    if row is not None and secret not in row.secrets:
-        raise Refused(404, 10056, f"there is no secret {secret!r}")
-    await change(call, name, {secret: None})
+    await change(call, name, {secret: None}, known=True)
     return None
 
 
@@ -50,12 +48,18 @@ async def bulk(call: ControlCall, account: str, name: str) -> object:
     return await list_(call, account, name)
 
 
-async def change(call: ControlCall, name: str, texts: Mapping[str, str | None]) -> None:
-    """Set these, and take those away that are None."""
+async def change(call: ControlCall, name: str, texts: Mapping[str, str | None], known: bool = False) -> None:
+    """Set these, and take those away that are None; ``known``: they must be there."""
+    await call.fleet.turns.take(name, partial(_change, call, name, texts, known))
+
+
+async def _change(call: ControlCall, name: str, texts: Mapping[str, str | None], known: bool) -> None:
     fleet, row = call.fleet, scripts.latest(call, name)
     settings = fleet.registry.settings(name)
     if settings is None:
         raise Refused(404, NO_SCRIPT, "This Worker does not exist on this host.")
+    if known and row is not None and (strange := sorted(texts.keys() - row.secrets.keys())):
+        raise Refused(404, 10056, f"there is no secret {strange[0]!r}")
     new = {key: fleet.seal.close(name, key, text) for key, text in texts.items() if text is not None}
     if row is None:  # they wait for the first version
         pending = {key: text for key, text in settings.get("secrets", {}).items() if key not in texts}
@@ -65,7 +69,7 @@ async def change(call: ControlCall, name: str, texts: Mapping[str, str | None]) 
     next_ = msgspec.structs.replace(
         row,
         id=str(uuid.uuid4()),
-        number=0,
+        number=row.number + 1,
         secrets=secrets,
         created=now(),
         author=call.author,
@@ -73,8 +77,7 @@ async def change(call: ControlCall, name: str, texts: Mapping[str, str | None]) 
         tag="",
         triggered_by="secret",
     )
-    added, _ = await scripts.opened(call, next_)
-    await scripts.deploy(call, name, [(added, 100.0)], f"secrets: {', '.join(sorted(texts))}")
+    await scripts.deploy(call, name, [(next_, 100.0)], f"secrets: {', '.join(sorted(texts))}", new=next_)
 
 
 def _secret(body: Any) -> tuple[str, str]:

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from runtime.errors import RequestError
-from runtime.host.fleet import Fleet, Worker
+from runtime.host.fleet import Fleet
+from runtime.host.worker import Worker
 from runtime.supervisor.http.app import App
 from runtime.supervisor.http.asgi import Headers, Receive, Scope, Send
 from runtime.supervisor.http.dispatch import Dispatch

@@ -11,6 +11,7 @@ import hashlib
 import os
 import shutil
 import tempfile
+import threading
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -82,9 +83,9 @@ class Bundles:
     """The bundles of one host, below ``root``."""
 
     def __init__(self, root: Path) -> None:
-        self._root = root
+        self._root, self._lock = root, threading.Lock()  # what is kept anew must not be swept away in that moment
         root.mkdir(parents=True, exist_ok=True)
-        for left in root.glob(".new-*"):  # of an upload that was cut by the host's end
+        for left in (*root.glob(".new-*"), *root.glob(".old-*")):  # of an upload or a sweep that the host's end has cut
             shutil.rmtree(left, ignore_errors=True)
 
     def path(self, digest: str) -> Path:
@@ -93,7 +94,7 @@ class Bundles:
     def keep(self, new: Bundle) -> Path:
         """Write it, unless it is there; when this returns it survives the machine's end. Raises OSError (disk full)."""
         place = self.path(new.digest)
-        with suppress(FileNotFoundError):
+        with suppress(FileNotFoundError), self._lock:
             os.utime(place)  # it is wanted anew
             return place
         aside = Path(tempfile.mkdtemp(prefix=".new-", dir=self._root))
@@ -101,7 +102,8 @@ class Bundles:
             for name, content in new.files.items():
                 _write(aside / name, content)
             aside.chmod(0o755)
-            _sync(aside)
+            for folder, _, _ in os.walk(aside):
+                _sync(Path(folder))
             aside.rename(place)
             _sync(self._root)
         except OSError:
@@ -112,10 +114,13 @@ class Bundles:
 
     def sweep(self, in_use: set[str]) -> None:
         """Remove the bundles that no version names any more; a new one may belong to an upload that is not over."""
-        for folder in self._root.iterdir():
-            old = folder.stat().st_mtime < time.time() - _UPLOAD_GRACE_S
-            if old and folder.name not in in_use and not folder.name.startswith("."):
-                shutil.rmtree(folder, ignore_errors=True)
+        unused = [name for name in os.listdir(self._root) if name not in in_use and not name.startswith(".")]
+        for place in map(self.path, unused):
+            aside = self._root / f".old-{place.name}"  # half a bundle must not have a whole one's name
+            with suppress(FileNotFoundError), self._lock:  # another sweep was quicker
+                if place.stat().st_mtime < time.time() - _UPLOAD_GRACE_S:
+                    place.rename(aside)
+            shutil.rmtree(aside, ignore_errors=True)
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -40,7 +40,7 @@ class Registry:
     """Safe to call from any thread, one call at a time. Raises sqlite3.Error when the disk fails."""
 
     def __init__(self, file: Path) -> None:
-        self._lock = threading.Lock()
+        self._lock, self._reading = threading.Lock(), threading.Lock()
         self._db = sqlite3.connect(file, check_same_thread=False, isolation_level=None)
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=FULL")
@@ -49,9 +49,11 @@ class Registry:
             self._db.executescript(f"BEGIN; {_TABLES} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;")
         elif found != SCHEMA_VERSION:
             raise UserError(f"was written by another release (schema {found}, not {SCHEMA_VERSION})", where=str(file))
+        self._reader = sqlite3.connect(file, check_same_thread=False, isolation_level=None)
 
     def close(self) -> None:
-        with self._lock:
+        with self._lock, self._reading:
+            self._reader.close()
             self._db.close()
 
     # Workers
@@ -64,15 +66,28 @@ class Registry:
         rows = self._read("SELECT settings FROM worker WHERE name=?", worker)
         return msgspec.json.decode(rows[0][0]) if rows else None
 
-    def change(self, worker: str, **settings: Any) -> None:
-        """Make the worker if it is not there, and change these of its settings."""
+    def make(self, worker: str) -> None:
+        """A worker without a version, unless it is there."""
         with self._writing() as db:
-            rows = db.execute("SELECT settings FROM worker WHERE name=?", [worker]).fetchall()
-            merged = {**(msgspec.json.decode(rows[0][0]) if rows else {}), **settings}
-            db.execute(
-                "INSERT INTO worker VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE SET settings=excluded.settings",
-                [worker, now(), msgspec.json.encode(merged)],
-            )
+            db.execute("INSERT INTO worker VALUES (?, ?, ?) ON CONFLICT DO NOTHING", [worker, now(), b"{}"])
+
+    def change(self, worker: str, **settings: Any) -> None:
+        """Change these of its settings; nothing happens where it has been deleted."""
+        with self._writing() as db:
+            for (kept,) in db.execute("SELECT settings FROM worker WHERE name=?", [worker]).fetchall():
+                _set(db, worker, {**msgspec.json.decode(kept), **settings})
+
+    def claim(self, worker: str, hosts: Sequence[str]) -> dict[str, list[str]]:
+        """These hostnames are the worker's, and nobody else's any more. What everybody has then."""
+        found = {}
+        with self._writing() as db:
+            for name, kept in db.execute("SELECT name, settings FROM worker").fetchall():
+                settings = msgspec.json.decode(kept)
+                had: list[str] = settings.get("domains", [])
+                found[name] = sorted(hosts) if name == worker else [host for host in had if host not in hosts]
+                if found[name] != had:
+                    _set(db, name, {**settings, "domains": found[name]})
+        return found
 
     def delete(self, worker: str) -> None:
         """With all its versions, deployments and secrets."""
@@ -82,14 +97,10 @@ class Registry:
 
     # Versions and deployments
 
-    def add_version(self, row: VersionRow) -> VersionRow:
-        """Keep it, under the worker's next number."""
+    def add_version(self, row: VersionRow) -> None:
+        """Its number must be the worker's next."""
         with self._writing() as db:
-            db.execute("INSERT INTO worker VALUES (?, ?, ?) ON CONFLICT DO NOTHING", [row.worker, row.created, b"{}"])
-            last = db.execute("SELECT max(number) FROM version WHERE worker=?", [row.worker]).fetchone()[0]
-            row = msgspec.structs.replace(row, number=(last or 0) + 1)
-            db.execute("INSERT INTO version VALUES (?, ?, ?, ?)", [row.id, row.worker, row.number, _packed(row)])
-        return row
+            _add_version(db, row)
 
     def version(self, id: str) -> VersionRow | None:
         return _one(VersionRow, self._read("SELECT row FROM version WHERE id=?", id))
@@ -111,14 +122,26 @@ class Registry:
         """The digests that some version names."""
         return {row.bundle for row in _all(VersionRow, self._read("SELECT row FROM version"))}
 
-    def add_deployment(self, row: DeploymentRow) -> None:
+    def add_deployment(self, row: DeploymentRow, new: VersionRow | None = None) -> None:
+        """With the version that is ``new``, or not at all."""
         with self._writing() as db:
+            if new is not None:
+                _add_version(db, new)
             db.execute("INSERT INTO deployment (id, worker, row) VALUES (?, ?, ?)", [row.id, row.worker, _packed(row)])
 
     def deployments(self, worker: str, limit: int = 10) -> list[DeploymentRow]:
         """The newest first: it is the one in force."""
         query = "SELECT row FROM deployment WHERE worker=? ORDER BY seq DESC LIMIT ?"
         return _all(DeploymentRow, self._read(query, worker, limit))
+
+    def deployment(self, worker: str) -> DeploymentRow | None:
+        """The one in force."""
+        return next(iter(self.deployments(worker, 1)), None)
+
+    def versions_of(self, row: DeploymentRow) -> list[tuple[VersionRow, float]]:
+        """The versions it names, with their shares."""
+        found = [(self.version(id), share) for id, share in row.versions]
+        return [(version, share) for version, share in found if version is not None]
 
     # Tokens and the audit log
 
@@ -142,8 +165,9 @@ class Registry:
         return _all(AuditRow, self._read("SELECT row FROM audit ORDER BY seq DESC LIMIT ?", limit))
 
     def _read(self, query: str, *values: Any) -> list[Any]:
-        with self._lock:
-            return self._db.execute(query, values).fetchall()
+        """On a connection of its own: who reads does not wait for who writes, whom a slow disk may hold up."""
+        with self._reading:
+            return self._reader.execute(query, values).fetchall()
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
@@ -157,6 +181,15 @@ class Registry:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 raise
+
+
+def _set(db: sqlite3.Connection, worker: str, settings: dict[str, Any]) -> None:
+    db.execute("UPDATE worker SET settings=? WHERE name=?", [msgspec.json.encode(settings), worker])
+
+
+def _add_version(db: sqlite3.Connection, row: VersionRow) -> None:
+    db.execute("INSERT INTO worker VALUES (?, ?, ?) ON CONFLICT DO NOTHING", [row.worker, row.created, b"{}"])
+    db.execute("INSERT INTO version VALUES (?, ?, ?, ?)", [row.id, row.worker, row.number, _packed(row)])
 
 
 def _packed(row: msgspec.Struct) -> bytes:

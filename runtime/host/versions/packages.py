@@ -75,6 +75,7 @@ class Packages:
         try:
             (aside / "requirements.txt").write_text("\n".join(pins) + "\n")
             await self._run(aside)
+            await asyncio.to_thread(os.sync)  # a name that says whole must not outlive the machine with empty files
             (aside / "set").rename(place)
         finally:
             await asyncio.to_thread(shutil.rmtree, aside, ignore_errors=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -49,28 +49,39 @@ class _Known(msgspec.Struct):
 
 @dataclass(frozen=True)
 class Upload:
-    """Checked. ``metadata`` has no secret in it any more; ``secrets`` are by name."""
+    """Checked, but for what it takes over from the version before it."""
 
     bundle: Bundle
-    metadata: dict[str, Any]
-    secrets: Mapping[str, str] = field(repr=False)
-    carried: Mapping[str, str] = field(default_factory=dict)  # sealed ones, from the version before
+    metadata: dict[str, Any] = field(repr=False)
+    requirements: list[str]  # pinned
     script: bool = True  # False: the empty JavaScript that `wrangler secret put` makes before there is a worker
 
 
-def read(form: FormData, before: VersionRow | None) -> Upload:
-    """``before``: the worker's latest version, from which bindings may be inherited. Raises RequestError."""
+class Inherited(NamedTuple):
+    """What an upload comes to after the version before it."""
+
+    metadata: dict[str, Any]  # without its secrets
+    secrets: Mapping[str, str]  # new ones, by name
+    carried: Mapping[str, str]  # sealed ones, from the version before
+
+
+def read(form: FormData) -> Upload:
+    """Raises RequestError."""
     metadata = _metadata(form)
     files = [(part.name, bytes(part)) for _, part in form.items() if isinstance(part, File)]
     main = metadata.get("main_module") or metadata.get("body_part")
     if not isinstance(main, str):
         raise RequestError(400, "the metadata names no main_module")
-    bindings, secrets = _bindings(metadata, before)
     pins = checked([*(_pilot(metadata).get("requirements") or []), *native(dict(files))])
-    kept = {**metadata, "bindings": bindings, "requirements": pins}
-    over = kept_secrets(metadata, before)
     script = main.endswith(".py") or not all(kind == "application/javascript+module" for kind in _types(form))
-    return Upload(bundle(main, files), kept, secrets, over, script)
+    return Upload(bundle(main, files), metadata, pins, script)
+
+
+def inherited(new: Upload, before: VersionRow | None) -> Inherited:
+    """``before``: the worker's latest version, from which bindings may be inherited. Raises RequestError."""
+    bindings, secrets = _bindings(new.metadata, before)
+    kept = {**new.metadata, "bindings": bindings, "requirements": new.requirements}
+    return Inherited(kept, secrets, kept_secrets(new.metadata, before))
 
 
 def kept_secrets(metadata: Mapping[str, Any], before: VersionRow | None) -> dict[str, str]:
@@ -189,4 +200,4 @@ def _settings(metadata: dict[str, Any]) -> PilotSettings:
         raise RequestError(400, f"[pilot]: {error}") from None
 
 
-__all__ = ["Upload", "config_of", "limits_of", "read", "requirements_of"]
+__all__ = ["Upload", "config_of", "inherited", "limits_of", "read", "requirements_of"]

@@ -1,0 +1,69 @@
+"""One worker of a host, as a request sees it: the rollout in force, or why there is none."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from runtime.config import PilotSettings
+from runtime.errors import UserError
+from runtime.host.tails import Tails
+from runtime.host.versions.rollout import Arm, Rollout
+from runtime.supervisor.http.exchange import Exchange
+
+
+class NotDeployed(UserError):
+    """No version of this worker answers."""
+
+
+class Chosen(NamedTuple):
+    """The version for one request."""
+
+    worker: Worker
+    rollout: Rollout
+    arm: Arm
+
+    async def fetch(self, exchange: Exchange) -> None:
+        tell = self.worker.tails.answered
+        try:
+            await self.rollout.fetch(self.arm, exchange)
+        except asyncio.CancelledError:
+            tell(self.worker.name, exchange, 499, None)
+            raise
+        except Exception as error:
+            tell(self.worker.name, exchange, exchange.status or 500, error)
+            raise
+        tell(self.worker.name, exchange, exchange.status, None)
+
+
+class Worker:
+    """One worker by name; what ``Dispatch`` serves."""
+
+    broken: UserError | None = None
+
+    def __init__(self, name: str, tails: Tails) -> None:
+        self.name, self.tails = name, tails
+        self.rollout: Rollout | None = None
+        self.opened = asyncio.Event()  # or it is known why not
+        self.domains: frozenset[str] = frozenset()
+        self._pilot = PilotSettings()
+
+    @property
+    def version(self) -> int:
+        return self.rollout.arms[0].row.number if self.rollout else 0
+
+    @property
+    def body_limit(self) -> int:
+        return self.rollout.arms[0].deployment.config.pilot.body_limit if self.rollout else self._pilot.body_limit
+
+    async def current(self, headers: Sequence[tuple[bytes, bytes]]) -> Chosen:
+        """The version for a request with these headers."""
+        if self.rollout is None:
+            await self.opened.wait()
+        if self.rollout is None:
+            raise self.broken or NotDeployed(f"the worker {self.name!r} has no deployment")
+        return Chosen(self, self.rollout, self.rollout.choose(self.name, headers))
+
+
+__all__ = ["NotDeployed", "Worker"]
