@@ -39,6 +39,7 @@ from runtime.supervisor.http.asgi import Application
 from runtime.supervisor.http.dispatch import Dispatch
 from runtime.supervisor.limits import Limits
 from runtime.supervisor.observe.base import Observer
+from runtime.supervisor.processes import cgroups
 from runtime.supervisor.processes.isolates import make_spawner
 from runtime.supervisor.processes.process import Confinement, Parts, Stream
 from runtime.supervisor.processes.stalls import Stalls
@@ -78,6 +79,7 @@ class HostServer(Supervisor):
         observer.several = True
         data = options.data.absolute()
         self._lock = _lock_data(data)
+        self._cgroups, self._no_cgroups = cgroups.claim()
         self._registry = Registry(data / "host.db")
         reached = options.trusted_proxies or not _is_loopback(options.host)
         if reached and not any(row.revoked is None for row in self._registry.tokens()):
@@ -103,7 +105,7 @@ class HostServer(Supervisor):
             self._tell,
             observer.importing,
             isolates=options.isolates or min(cpu_count(), 4),
-            confinement=Confinement(temp, file_size=1 << 30),
+            confinement=Confinement(temp, self._cgroups),
             limits=options.limits,
         )
         seal = SecretBox.of(data / "secrets.key")
@@ -159,6 +161,8 @@ class HostServer(Supervisor):
     async def open(self) -> None:
         for line in sandbox.available():
             self.observer.warn(line)
+        walls = ", ".join([*sandbox.walls(), *(self._cgroups.walls() if self._cgroups else [])])
+        self.observer.note(f"walls around each worker: {walls}. {self._no_cgroups}".rstrip())
         await self._fleet.open()
 
     def announce(self) -> None:

@@ -14,6 +14,7 @@ No event loop and no thread may exist here: a fork copies neither.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import gc
 import importlib
 import os
@@ -32,6 +33,7 @@ from runtime.memory import freeze_heap
 from runtime.processes import kill_group
 
 _PRELOAD_TIMEOUT_S = 10.0  # an import may take before it is left to the isolates
+_PR_SET_PDEATHSIG = 1
 _children: set[int] = set()
 
 
@@ -61,9 +63,9 @@ def serve(control: socket.socket) -> NoReturn:
 
 def _handle_message(control: socket.socket, message: list[Any], descriptors: list[int]) -> None:
     if message[0] == "fork":
-        pid = os.fork()
+        zygote, pid = os.getpid(), os.fork()
         if pid == 0:
-            _become_isolate(control, descriptors, message[2])
+            _become_isolate(zygote, control, descriptors, message[2])
         with contextlib.suppress(OSError):  # it may be at its end already
             os.setpgid(pid, pid)  # here as well: whoever hears of it may end its group at once
         _children.add(pid)
@@ -74,7 +76,9 @@ def _handle_message(control: socket.socket, message: list[Any], descriptors: lis
         _preload(control, message[1], message[2])
 
 
-def _become_isolate(control: socket.socket, descriptors: list[int], rules: dict[str, Any] | None) -> NoReturn:
+def _become_isolate(
+    zygote: int, control: socket.socket, descriptors: list[int], rules: dict[str, Any] | None
+) -> NoReturn:
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     _children.clear()
@@ -85,9 +89,17 @@ def _become_isolate(control: socket.socket, descriptors: list[int], rules: dict[
     control.close()
     _close_others(channel, stacks)
     if rules is not None:
+        _end_with(zygote)
         isolate_main.confine(rules)
     isolate_main.run(socket.socket(fileno=channel), stacks)
     os._exit(1)
+
+
+def _end_with(zygote: int) -> None:
+    """Also where supervisor and zygote are killed at once, and this one's event loop is blocked."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != zygote:
+        os._exit(1)
 
 
 def _close_others(*kept: int) -> None:

@@ -23,6 +23,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     concurrent: Positive = 1_000  # requests in one version
     response_bytes: Positive = 1 << 30  # that the worker itself makes; what passes through it does not count
     memory_mb: Positive = 2_048  # of one isolate; from 80 % on it is replaced, beyond it is killed
+    threads: Positive = 512  # of one isolate; beyond it is killed
+    temp_mb: Positive = 1_024  # in the temporary folder of one isolate; beyond it is killed
     stall_s: Positive = 10  # seconds without a heartbeat until an isolate is killed
 
 

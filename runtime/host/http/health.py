@@ -2,14 +2,14 @@
 
 Every second each isolate is asked for a sign of life. One that gives none for ``stall_s`` blocks its event loop: it
 is killed, and its requests end with 503 while other workers notice nothing. One that has grown to most of its memory
-is replaced before it is in the way: the new process stands before the old one is let go. An isolate that ends is
-begun again, after a pause that doubles while it keeps ending; a version whose isolates keep ending is given up.
+is replaced before it is in the way: the new process stands before the old one is let go. One that has more memory,
+threads or temporary files than it may is killed (``usage`` counts, and says what it does not see). An isolate that
+ends is begun again, after a pause that doubles while it keeps ending; a version whose isolates keep ending is given up.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -21,6 +21,7 @@ from runtime.supervisor.observe.base import Observer
 from runtime.supervisor.processes.deployment import Deployment, IsolateSlot
 from runtime.supervisor.processes.process import Process
 from runtime.supervisor.processes.spawning import STOP_GRACE_S
+from runtime.supervisor.processes.usage import excess, temp_bytes, usage_of
 from runtime.wire import ChannelClosed, RemoteError
 
 _INTERVAL_S = 1.0  # seconds between two looks
@@ -28,7 +29,6 @@ _PAUSES = (0.1, 30.0)  # seconds before a process is begun again: at first, at m
 _STEADY_S = 20.0  # seconds a process must live for its end to count as the first
 _MAX_CRASHES = 5  # of one isolate, each soon after the last, until its version is given up
 _REPLACE_AT_MEMORY_SHARE = 0.8  # of its memory: from there on an isolate is replaced
-_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 
 
 @dataclass
@@ -38,6 +38,7 @@ class _SlotHealth:
     process: Process | None = None
     began: float = 0.0
     seen: float = 0.0  # when it last gave a sign of life
+    temp: int = 0  # bytes of its temporary files
     asking: asyncio.Task[None] | None = None
     mending: asyncio.Task[None] | None = None
     crashes: int = 0
@@ -50,6 +51,7 @@ class HealthMonitor:
     def __init__(self, limits: Limits, observer: Observer, give_up: Callable[[Deployment, str], None]) -> None:
         self._limits, self._observer, self._give_up = limits, observer, give_up
         self._slots: dict[IsolateSlot, _SlotHealth] = {}
+        self._counting: asyncio.Task[None] | None = None
 
     async def keep(self, deployments: Callable[[], Iterable[Deployment]]) -> None:
         """For ever."""
@@ -62,7 +64,11 @@ class HealthMonitor:
                     self._forget(gone)
                 for slot, deployment in slots.items():
                     self._look(slot, deployment)
+                if self._counting is None or self._counting.done():
+                    self._counting = asyncio.create_task(self._count_files())
         finally:
+            if self._counting is not None:
+                self._counting.cancel()
             for slot in list(self._slots):
                 self._forget(slot)
 
@@ -72,17 +78,27 @@ class HealthMonitor:
             return
         if slot.process is not health.process:
             now = time.monotonic()
-            health.process, health.began, health.seen = slot.process, now, now
+            health.process, health.began, health.seen, health.temp = slot.process, now, now, 0
+        limits = deployment.limits or self._limits
         if not slot.alive:
             health.mending = asyncio.create_task(self._mend(slot, health, deployment))
-        elif time.monotonic() - health.seen > self._limits.stall_s:
-            self._kill(slot, deployment, f"gave no sign of life for {self._limits.stall_s} s (stall_s)")
-        elif (size := memory_of(slot.pid)) > self._limits.memory_mb << 20:
-            self._kill(slot, deployment, f"uses {size >> 20} MB of memory (memory_mb: {self._limits.memory_mb})")
-        elif size > _REPLACE_AT_MEMORY_SHARE * (self._limits.memory_mb << 20):
-            health.mending = asyncio.create_task(self._replace(slot, deployment, size))
+        elif time.monotonic() - health.seen > limits.stall_s:
+            self._kill(slot, deployment, f"gave no sign of life for {limits.stall_s} s (stall_s)")
+        elif why := excess(usage := usage_of(slot.pid, limits), health.temp, limits):
+            self._kill(slot, deployment, why)
+        elif usage.memory > _REPLACE_AT_MEMORY_SHARE * (limits.memory_mb << 20):
+            health.mending = asyncio.create_task(self._replace(slot, deployment, usage.memory, limits.memory_mb))
         elif health.asking is None or health.asking.done():
             health.asking = asyncio.create_task(_ask(health))
+
+    async def _count_files(self) -> None:
+        """Off the loop: a folder may be large, and a disk slow."""
+        looked = [(health, health.process) for health in self._slots.values()]
+        places = [(process.temp, process.child.pid) for _, process in looked if process is not None and process.temp]
+        sizes = await asyncio.to_thread(lambda: {folder: temp_bytes(folder, pid) for folder, pid in places})
+        for health, process in looked:
+            if process is not None and process is health.process and process.temp:
+                health.temp = sizes[process.temp]
 
     def _kill(self, slot: IsolateSlot, deployment: Deployment, why: str) -> None:
         self._observer.warn(f"{_named(deployment)}: isolate {slot.pid} {why}; it is killed and replaced")
@@ -104,8 +120,8 @@ class HealthMonitor:
         except ScriptError as error:
             self._observer.warn(f"{_named(deployment)}: an isolate does not begin: {error}")
 
-    async def _replace(self, slot: IsolateSlot, deployment: Deployment, size: int) -> None:
-        most = f"{size >> 20} of {self._limits.memory_mb} MB"
+    async def _replace(self, slot: IsolateSlot, deployment: Deployment, size: int, memory_mb: int) -> None:
+        most = f"{size >> 20} of {memory_mb} MB"
         self._observer.note(f"{_named(deployment)}: isolate {slot.pid} uses {most} of memory; another takes its place")
         with suppress(ScriptError):
             await slot.replace(deployment.config.pilot.wait_until + STOP_GRACE_S)
@@ -125,18 +141,8 @@ async def _ask(health: _SlotHealth) -> None:
             health.seen = time.monotonic()
 
 
-def memory_of(pid: int | None) -> int:
-    """Resident bytes of a process that are its own, not shared with the zygote; 0 when it is gone."""
-    try:
-        with open(f"/proc/{pid}/statm", "rb") as file:
-            _, resident, shared, *_ = map(int, file.read().split())
-    except (OSError, ValueError):
-        return 0
-    return (resident - shared) * _PAGE_BYTES
-
-
 def _named(deployment: Deployment) -> str:
     return f"{deployment.config.name} version {deployment.version}"
 
 
-__all__ = ["HealthMonitor", "memory_of"]
+__all__ = ["HealthMonitor"]

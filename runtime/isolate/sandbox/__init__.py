@@ -65,6 +65,12 @@ def available() -> list[str]:
     return [line for line in (landlock.missing(), seccomp.missing()) if line]
 
 
+def walls() -> list[str]:
+    """What ``enter`` puts up on this machine, in words."""
+    levels = {"Landlock": landlock.missing(), "seccomp": seccomp.missing(), "no capabilities": "", "rlimits": ""}
+    return [name for name, missing in levels.items() if not missing] if sys.platform == "linux" else []
+
+
 def _no_new_privileges() -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0):
@@ -92,4 +98,4 @@ def _interpreter() -> list[str]:
     return sorted({*paths, str(ours / "runtime"), str(ours / "bindings")})
 
 
-__all__ = ["Rules", "available", "enter", "explain"]
+__all__ = ["Rules", "available", "enter", "explain", "walls"]

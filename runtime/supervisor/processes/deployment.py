@@ -97,6 +97,11 @@ class Deployment:
         """Processes that live, those that begin or end among them."""
         return len(self._starter.living)
 
+    @property
+    def limits(self) -> Limits | None:
+        """Of this version; None: it has none."""
+        return self._limits
+
     async def open(self) -> None:
         """Start the isolates with this version's code. Raises ``ScriptError`` when the script does not load."""
         first, *others = self.slots

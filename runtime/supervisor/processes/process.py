@@ -22,6 +22,7 @@ from runtime.isolate.boot import Boot
 from runtime.supervisor.limits import IsolateLost, Limits
 from runtime.supervisor.outbound import Outbound
 from runtime.supervisor.processes.broker import Broker
+from runtime.supervisor.processes.cgroups import Cgroup, Cgroups
 from runtime.supervisor.processes.spawning import STOP_GRACE_S, Child, Spawner
 from runtime.supervisor.processes.stacks import Stack, Stacks
 from runtime.wire import Channel, ChannelClosed, RemoteError
@@ -35,10 +36,10 @@ _BLOCKED_AFTER_S = 5.0  # seconds without a sign of life that end a process nobo
 
 @dataclass(frozen=True)
 class Confinement:
-    """What a host shuts an isolate into; sizes are bytes."""
+    """What a host shuts an isolate into."""
 
     temp: Path  # folder of the isolates' private temporary folders
-    file_size: int | None = None
+    cgroups: Cgroups | None = None  # None: there are none for us here
 
 
 @dataclass(frozen=True)
@@ -57,10 +58,18 @@ class Parts:
 class Process:
     """A running isolate with the broker that serves it."""
 
-    def __init__(self, child: Child, channel: Channel, broker: Broker, stacks: Stacks, temp: str | None = None) -> None:
+    def __init__(
+        self,
+        child: Child,
+        channel: Channel,
+        broker: Broker,
+        stacks: Stacks,
+        temp: str | None = None,
+        cgroup: Cgroup | None = None,
+    ) -> None:
         self.child, self.channel, self.broker, self.stacks = child, channel, broker, stacks
         self.blocked = False  # its event loop has not turned for a while
-        self._temp = temp
+        self.temp, self._cgroup = temp, cgroup
         self.gone = asyncio.create_task(self._watch_exit())
 
     @property
@@ -103,8 +112,10 @@ class Process:
         """A process that forked leaves its end of the channel open in its children: it is gone all the same."""
         await self.child.ended()
         self.channel.abort()
-        if self._temp is not None:
-            await asyncio.to_thread(shutil.rmtree, self._temp, ignore_errors=True)
+        if self._cgroup is not None:
+            self._cgroup.end()
+        if self.temp is not None:
+            await asyncio.to_thread(shutil.rmtree, self.temp, ignore_errors=True)
 
 
 class Starter:
@@ -170,6 +181,7 @@ class Starter:
         temp = tempfile.mkdtemp(prefix="isolate-", dir=confined.temp) if confined else None
         try:
             child = await self._parts.spawner.spawn(theirs, partial(self._tell, stacks), self._rules(temp))
+            cgroup = self._hold(child)
         except BaseException:
             ours.close()  # if a process began all the same, this ends it
             if temp is not None:
@@ -177,10 +189,17 @@ class Starter:
             raise
         channel = broker.channel = await Channel.open(ours, broker)
         stacks.pid = child.pid
-        process = Process(child, channel, broker, stacks, temp)
+        process = Process(child, channel, broker, stacks, temp, cgroup)
         self.living.add(process)
         process.gone.add_done_callback(lambda _: self.living.discard(process))
         return process
+
+    def _hold(self, child: Child) -> Cgroup | None:
+        """Its cgroup, before it has loaded anything; one that has gone already needs none."""
+        confined = self._parts.confinement
+        if confined is None or confined.cgroups is None or child.pid is None:
+            return None
+        return confined.cgroups.hold(child.pid, self._parts.limits)
 
     def _boot(self) -> Boot:
         table = [[binding.name, binding.client, dict(binding.client_args)] for binding in self._bindings]
@@ -202,9 +221,9 @@ class Starter:
         confined = self._parts.confinement
         if confined is None:
             return None
-        memory = self._parts.limits.memory_mb << 20 if self._parts.limits else None
-        read = [str(self._config.root), *map(str, self._config.packages)]
-        return {"read": read, "temp": temp, "memory": memory, "file_size": confined.file_size}
+        limits, read = self._parts.limits, [str(self._config.root), *map(str, self._config.packages)]
+        sizes = {"memory": limits.memory_mb << 20, "file_size": limits.temp_mb << 20} if limits else {}
+        return {"read": read, "temp": temp, **sizes}
 
     def _not_loaded(self, error: BaseException, ended: str, bereft: bool) -> BaseException:
         if isinstance(error, RemoteError):
