@@ -5,24 +5,7 @@ Engines, the model layer and the layer in front of it take their errors from thi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
-
-
-@dataclass(frozen=True, slots=True)
-class ErrorCode:
-    """A row. ``name`` stands before the text in REST's message, where the code has one; ``text`` has ``{fields}``, and
-    is what is said unless the place that raises the error says more."""
-
-    code: int
-    status: int  # HTTP
-    name: str
-    text: str
-    when: str
-
-    def describe(self, **fields: Any) -> str:
-        return self.text.format(**fields)
-
+from runtime.api.error_code import ErrorCode
 
 # The model layer
 

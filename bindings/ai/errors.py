@@ -13,8 +13,8 @@ from typing import Any
 
 from bindings.ai import error_table as table
 from bindings.ai.engine.protocol import EngineError
-from bindings.ai.error_table import ErrorCode
-from runtime import envelope
+from runtime.api import envelope
+from runtime.api.error_code import ErrorCode
 from runtime.errors import PilotError, RequestError
 
 

@@ -12,11 +12,11 @@ from urllib.parse import urlsplit
 import aiohttp
 import msgspec
 
+from runtime.api.deploy_errors import NO_TOKEN, NOT_ALLOWED
 from runtime.errors import UserError
 
 DEFAULT_URL = "http://127.0.0.1:8788"
 _CHUNK_BYTES = 64 * 1024
-_NO_TOKEN, _WRONG_TOKEN = 9106, 10000  # Cloudflare's codes
 _REMEDY = "Set the token:  export PILOT_API_TOKEN=...\nTo make one, on the host:  pilot host token create NAME"
 _CALL_TIMEOUT_S = 300.0  # seconds for one call: a host builds dependencies and opens isolates in it
 
@@ -87,9 +87,9 @@ class Host:
         except (msgspec.DecodeError, KeyError, TypeError):
             what = f"answered {status}, and not as a host does: {content[:200].decode('utf-8', 'replace')}"
             refused = set()
-        if _NO_TOKEN in refused and not self.token:
+        if NO_TOKEN.code in refused and not self.token:
             what = "it has tokens, and none was given"
-        raise UserError(what, where=self.url, remedy=_REMEDY if refused & {_NO_TOKEN, _WRONG_TOKEN} else "")
+        raise UserError(what, where=self.url, remedy=_REMEDY if refused & {NO_TOKEN.code, NOT_ALLOWED.code} else "")
 
 
 async def _pieces(content: bytes, sent: Sent | None) -> AsyncIterator[bytes]:

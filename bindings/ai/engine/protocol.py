@@ -17,7 +17,8 @@ from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 
-from bindings.ai.error_table import BAD_INPUT, CAPACITY, CONTEXT_EXCEEDED, INTERNAL, TIMEOUT, ErrorCode
+from bindings.ai.error_table import BAD_INPUT, CAPACITY, CONTEXT_EXCEEDED, INTERNAL, TIMEOUT
+from runtime.api.error_code import ErrorCode
 from runtime.wire import PushSource
 
 UNLIMITED = 2**31 - 1  # tokens, where no window is known

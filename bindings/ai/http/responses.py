@@ -11,7 +11,7 @@ import msgspec
 
 from bindings.ai.answers.answer import RunAnswer
 from bindings.ai.errors import AiError, GatewayError
-from runtime import envelope
+from runtime.api import envelope
 from runtime.web import Response
 
 

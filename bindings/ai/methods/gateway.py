@@ -23,7 +23,7 @@ from bindings.ai.methods.result import CallResult, call_result
 from bindings.ai.service import AIService
 from bindings.base import CallError, HostStream
 from bindings.sqlite import StoreError
-from runtime import envelope
+from runtime.api import envelope
 
 UNIVERSAL = "universal"
 MAX_STEPS = 10  # requests of one universal run

@@ -6,7 +6,8 @@ import asyncio
 import re
 from urllib.parse import urlsplit
 
-from runtime.host.control.base import ACCOUNT, NO_SCRIPT, ROOT, WORKERS, ControlCall, Entry, Refused
+from runtime.api import deploy_errors as table
+from runtime.host.control.base import ACCOUNT, ROOT, WORKERS, ControlCall, Entry, Refused
 from runtime.host.control.scripts import SCRIPT, existing
 
 _ME = "host@localhost"
@@ -40,7 +41,7 @@ async def script_subdomain(call: ControlCall, account: str, name: str) -> object
 
 async def worker(call: ControlCall, account: str, name: str) -> object:
     if call.fleet.registry.settings(name) is None:
-        raise Refused(404, NO_SCRIPT, "This Worker does not exist on this host.")
+        raise Refused(table.NO_SCRIPT)
     return {"id": name, "name": name, "subdomain": {"enabled": True, "previews_enabled": False}}
 
 
@@ -61,10 +62,10 @@ async def domains(call: ControlCall, account: str, name: str) -> object:
     body = await call.json()
     origins = body.get("origins") if isinstance(body, dict) else None
     if not isinstance(origins, list) or not all(isinstance(item, dict) for item in origins):
-        raise Refused(400, 10026, "the body needs a list 'origins'")
+        raise Refused(table.INVALID_BODY, "the body needs a list 'origins'")
     hosts = sorted({str(item.get("hostname", "")).lower() for item in origins} - {""})
     if wrong := [host for host in hosts if not _may_be_a_workers(host, call)]:
-        raise Refused(400, 10026, f"{wrong[0][:200]!r} cannot be a worker's hostname")
+        raise Refused(table.INVALID_BODY, f"{wrong[0][:200]!r} cannot be a worker's hostname")
     existing(call, name)
     await call.fleet.claim(name, hosts)
     return [{"hostname": host, "service": name} for host in hosts]
@@ -82,7 +83,7 @@ async def nothing(call: ControlCall, account: str) -> object:
 
 
 async def unknown(call: ControlCall, account: str, path: str) -> object:
-    raise Refused(404, NO_SCRIPT, f"workers/{path} is not served by this host")
+    raise Refused(table.NO_SCRIPT, f"workers/{path} is not served by this host")
 
 
 def _first_page(call: ControlCall) -> bool:

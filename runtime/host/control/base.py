@@ -15,7 +15,9 @@ from typing import Any
 import msgspec
 
 from bindings.base import Route
-from runtime import envelope
+from runtime.api import deploy_errors as table
+from runtime.api import envelope
+from runtime.api.error_code import ErrorCode
 from runtime.errors import RequestError, ScriptError, UserError
 from runtime.host.fleet import Fleet
 from runtime.host.store import tokens
@@ -29,16 +31,15 @@ ROOT = "/client/v4"
 ACCOUNT = ROOT + "/accounts/{account}"
 WORKERS = ACCOUNT + "/workers"
 
-NO_SERVICE, NO_SCRIPT, INVALID_SCRIPT, NOT_ALLOWED, INTERNAL = 10090, 10007, 10021, 10000, 10500
 _DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
 
 
 class Refused(Exception):
-    """An answer with an error ``code`` of Cloudflare's API and an HTTP ``status``."""
+    """An error of the table, and the ``message`` of this one."""
 
-    def __init__(self, status: int, code: int, message: str) -> None:
-        self.status, self.code, self.message = status, code, message
-        super().__init__(message)
+    def __init__(self, row: ErrorCode, message: str = "") -> None:
+        self.row, self.message = row, message or row.text
+        super().__init__(self.message)
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class ControlCall:
         try:
             return msgspec.json.decode(await self.request.bytes() or b"{}")
         except (msgspec.DecodeError, RecursionError) as error:
-            raise Refused(400, 10026, f"the body is not valid JSON: {error}") from None
+            raise Refused(table.INVALID_BODY, f"the body is not valid JSON: {error}") from None
 
 
 Handler = Callable[..., Awaitable[object]]  # (call, **path) → the result, or a Response
@@ -76,18 +77,18 @@ class Control:
         """Whose token it is; None where no token has been made yet. Raises Refused."""
         peer = _peer(request)
         if self._gate.blocked(peer):
-            raise Refused(429, 10429, "Too many wrong tokens; wait a minute")
+            raise Refused(table.TOO_MANY_FAILURES)
         if self._gate.open():
             return None
         token = _bearer(request)
         if not token:
-            raise Refused(400, 9106, "Missing X-Auth-Key, X-Auth-Email or Authorization headers")
+            raise Refused(table.NO_TOKEN)
         row = self._gate.holder(token)
         if row is None:
             self._gate.failed(peer)
-            raise Refused(403, NOT_ALLOWED, "Authentication error")
+            raise Refused(table.NOT_ALLOWED)
         if scope is not None and not tokens.allows(row, scope):
-            raise Refused(403, NOT_ALLOWED, f"Authentication error: the token {row.name!r} has no scope {scope!r}")
+            raise Refused(table.NOT_ALLOWED, f"Authentication error: the token {row.name!r} has no scope {scope!r}")
         return row
 
     def admits(self, token: str, scope: Scope) -> bool:
@@ -114,23 +115,23 @@ class Control:
 
     def _answer(self, error: Exception) -> Response:
         if isinstance(error, Refused):
-            return refused(error.status, error.code, error.message)
+            return refused(error.row, error.message)
         if isinstance(error, IsolateLost):
-            return refused(503, INTERNAL, f"{error}. Nothing was changed; try again")
+            return refused(table.TRY_AGAIN, table.TRY_AGAIN.describe(what=error))
         if isinstance(error, ScriptError):
-            return refused(400, INVALID_SCRIPT, "\n".join(filter(None, [str(error), error.trace])))
+            return refused(table.INVALID_SCRIPT, "\n".join(filter(None, [str(error), error.trace])))
         if isinstance(error, RequestError):
-            return refused(error.status, INVALID_SCRIPT, str(error))
+            return refused(table.INVALID_SCRIPT, str(error), error.status)
         if isinstance(error, UserError):
-            return refused(400, INVALID_SCRIPT, str(error))
+            return refused(table.INVALID_SCRIPT, str(error))
         if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY:
             self._observer.error(f"the host's data is in use: {error}")
-            return refused(503, INTERNAL, f"The host's data is in use: {error}. Nothing was changed; try again")
+            return refused(table.TRY_AGAIN, table.TRY_AGAIN.describe(what=f"The host's data is in use: {error}"))
         if isinstance(error, sqlite3.Error) or (isinstance(error, OSError) and error.errno in _DISK_ERRORS):
             self._observer.error(f"the host's data cannot be written: {error}")
-            return refused(507, INTERNAL, f"The host cannot write its data: {error}. Nothing was changed")
+            return refused(table.CANNOT_WRITE, table.CANNOT_WRITE.describe(error=error))
         self._observer.fault(error)
-        return refused(500, INTERNAL, "Something went wrong on the host; its log says more")
+        return refused(table.FAULT, table.FAULT.text)
 
     async def _write_down(self, request: Request, who: str, status: int) -> None:
         if request.method in ("GET", "HEAD") and status < 400:
@@ -148,8 +149,9 @@ def ok(result: object, status: int = 200, **more: object) -> Response:
     return _json(envelope.success(result, **more), status)
 
 
-def refused(status: int, code: int, message: str) -> Response:
-    return _json(envelope.failure([{"code": code, "message": message}]), status)
+def refused(row: ErrorCode, message: str, status: int = 0) -> Response:
+    """``status``: another than the row's."""
+    return _json(envelope.failure([{"code": row.code, "message": message}]), status or row.status)
 
 
 def _json(body: object, status: int) -> Response:

@@ -8,7 +8,8 @@ import uuid
 from functools import partial
 from typing import Any
 
-from runtime.host.control.base import INVALID_SCRIPT, NO_SCRIPT, NO_SERVICE, WORKERS, ControlCall, Entry, Refused
+from runtime.api import deploy_errors as table
+from runtime.host.control.base import WORKERS, ControlCall, Entry, Refused
 from runtime.host.store.rows import DeploymentRow, VersionRow, now
 from runtime.host.versions import rollout, upload
 from runtime.web import FormData
@@ -44,7 +45,7 @@ async def _put(call: ControlCall, name: str, new: upload.Upload) -> object:
 async def upload_version(call: ControlCall, account: str, name: str) -> object:
     new = await _upload(call, name)
     if not new.script:
-        raise Refused(400, 10021, "the script is not Python")
+        raise Refused(table.INVALID_SCRIPT, "the script is not Python")
     return await call.fleet.turns.take(name, partial(_upload_version, call, name, new))
 
 
@@ -61,7 +62,7 @@ async def _upload_version(call: ControlCall, name: str, new: upload.Upload) -> o
 async def _upload(call: ControlCall, name: str) -> upload.Upload:
     """What comes before the worker's turn, since it may take long: reading the upload, keeping files and packages."""
     if not name or len(name) > 63 or set(name) - set(_NAME_CHARACTERS):
-        raise Refused(400, 10016, f"{name!r} is not a worker's name: lower-case letters, digits, - and _ alone")
+        raise Refused(table.INVALID_NAME, table.INVALID_NAME.describe(name=name))
     new = upload.read(await _form(call))
     if new.script:
         upload.inherited(new, latest(call, name))  # what cannot be used is refused before anything is installed for it
@@ -110,7 +111,7 @@ async def create_deployment(call: ControlCall, account: str, name: str) -> objec
     try:
         pairs = rollout.checked(body.get("versions") if isinstance(body, dict) else None)
     except ValueError as error:
-        raise Refused(400, 10208, str(error)) from None
+        raise Refused(table.INVALID_DEPLOYMENT, str(error)) from None
     notes = body.get("annotations") or {}
     message = str(notes.get("workers/message", "")) if isinstance(notes, dict) else ""
 
@@ -137,7 +138,7 @@ async def version(call: ControlCall, account: str, name: str, id: str) -> object
     """``id`` may also be the number, or the beginning of an id that no other has."""
     matches = call.fleet.registry.find_versions(name, id)
     if len(matches) > 1:
-        raise Refused(400, INVALID_SCRIPT, f"two versions or more of {name!r} begin with {id!r}; write more of it")
+        raise Refused(table.INVALID_SCRIPT, f"two versions or more of {name!r} begin with {id!r}; write more of it")
     return shown(matches[0] if matches else _version(call, name, id))
 
 
@@ -159,7 +160,7 @@ async def change_settings(call: ControlCall, account: str, name: str) -> object:
 
 async def service(call: ControlCall, account: str, name: str) -> object:
     if call.fleet.registry.settings(name) is None:
-        raise Refused(404, NO_SERVICE, "This Worker does not exist on this host.")
+        raise Refused(table.NO_SERVICE)
     script = {"tag": name, "last_deployed_from": "wrangler", "id": name}
     return {"id": name, "default_environment": {"environment": "production", "script": script}}
 
@@ -167,7 +168,7 @@ async def service(call: ControlCall, account: str, name: str) -> object:
 async def delete(call: ControlCall, account: str, name: str) -> object:
     async def deleted() -> None:
         if call.fleet.registry.settings(name) is None:
-            raise Refused(404, NO_SERVICE, "This Worker does not exist on this host.")
+            raise Refused(table.NO_SERVICE)
         await call.fleet.delete(name)
 
     await call.fleet.turns.take(name, deleted)
@@ -214,19 +215,19 @@ async def _form(call: ControlCall) -> FormData:
     try:
         return await call.request.form_data()
     except TypeError as error:
-        raise Refused(400, 10021, str(error)) from None
+        raise Refused(table.INVALID_SCRIPT, str(error)) from None
 
 
 def _version(call: ControlCall, name: str, id: str) -> VersionRow:
     row = call.fleet.registry.version(id)
     if row is None or row.worker != name:
-        raise Refused(404, NO_SCRIPT, f"the worker {name!r} has no version {id}. Those it has:  pilot versions")
+        raise Refused(table.NO_SCRIPT, f"the worker {name!r} has no version {id}. Those it has:  pilot versions")
     return row
 
 
 def existing(call: ControlCall, name: str) -> None:
     if call.fleet.registry.settings(name) is None:
-        raise Refused(404, NO_SCRIPT, "This Worker does not exist on this host.")
+        raise Refused(table.NO_SCRIPT)
 
 
 def _ms_since(began: float) -> int:

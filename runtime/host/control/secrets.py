@@ -10,8 +10,9 @@ from typing import Any
 
 import msgspec
 
+from runtime.api import deploy_errors as table
 from runtime.host.control import scripts
-from runtime.host.control.base import NO_SCRIPT, ControlCall, Entry, Refused
+from runtime.host.control.base import ControlCall, Entry, Refused
 from runtime.host.store.rows import now
 
 PATH = scripts.SCRIPT + "/secrets"
@@ -20,7 +21,7 @@ PATH = scripts.SCRIPT + "/secrets"
 async def list_(call: ControlCall, account: str, name: str) -> object:
     row, settings = scripts.latest(call, name), call.fleet.registry.settings(name)
     if settings is None:
-        raise Refused(404, NO_SCRIPT, "This Worker does not exist on this host.")
+        raise Refused(table.NO_SCRIPT)
     names = row.secrets if row is not None else settings.get("secrets", {})
     return [{"name": secret, "type": "secret_text"} for secret in sorted(names)]
 
@@ -42,7 +43,7 @@ async def bulk(call: ControlCall, account: str, name: str) -> object:
     body = await call.json()
     given = body.get("secrets") if isinstance(body, dict) else None
     if not isinstance(given, dict):
-        raise Refused(400, 10026, "the body needs an object 'secrets'")
+        raise Refused(table.INVALID_BODY, "the body needs an object 'secrets'")
     texts = {key: None if item is None else _secret({"name": key, **item})[1] for key, item in given.items()}
     await change(call, name, texts)
     return await list_(call, account, name)
@@ -57,9 +58,9 @@ async def _change(call: ControlCall, name: str, texts: Mapping[str, str | None],
     fleet, row = call.fleet, scripts.latest(call, name)
     settings = fleet.registry.settings(name)
     if settings is None:
-        raise Refused(404, NO_SCRIPT, "This Worker does not exist on this host.")
+        raise Refused(table.NO_SCRIPT)
     if known and row is not None and (strange := sorted(texts.keys() - row.secrets.keys())):
-        raise Refused(404, 10056, f"there is no secret {strange[0]!r}")
+        raise Refused(table.NO_SECRET, table.NO_SECRET.describe(name=strange[0]))
     new = {key: fleet.seal.close(name, key, text) for key, text in texts.items() if text is not None}
     if row is None:  # they wait for the first version
         pending = {key: text for key, text in settings.get("secrets", {}).items() if key not in texts}
@@ -83,7 +84,7 @@ async def _change(call: ControlCall, name: str, texts: Mapping[str, str | None],
 def _secret(body: Any) -> tuple[str, str]:
     name, text = (body.get("name"), body.get("text")) if isinstance(body, dict) else (None, None)
     if not isinstance(name, str) or not name or not isinstance(text, str):
-        raise Refused(400, 10026, "a secret needs a 'name' and a 'text'")
+        raise Refused(table.INVALID_BODY, "a secret needs a 'name' and a 'text'")
     return name, text
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import datetime
 from urllib.parse import urlsplit
 
-from runtime.host.control.base import NO_SCRIPT, ControlCall, Entry, Refused
+from runtime.api import deploy_errors as table
+from runtime.host.control.base import ControlCall, Entry, Refused
 from runtime.host.control.scripts import SCRIPT
 from runtime.host.tails import Tails
 
@@ -16,11 +17,11 @@ def entries(tails: Tails, url: str) -> list[Entry]:
 
     async def create(call: ControlCall, account: str, name: str) -> object:
         if call.fleet.registry.settings(name) is None:
-            raise Refused(404, NO_SCRIPT, "This Worker does not exist on this host.")
+            raise Refused(table.NO_SCRIPT)
         body = await call.json()
         filters = body.get("filters") if isinstance(body, dict) else None
         if filters is not None and not (isinstance(filters, list) and all(isinstance(item, dict) for item in filters)):
-            raise Refused(400, 10026, "'filters' must be a list of objects")
+            raise Refused(table.INVALID_BODY, "'filters' must be a list of objects")
         id = await tails.open(name, filters or [])
         hostname = urlsplit(f"//{call.request.headers.get('host') or ''}").hostname or "127.0.0.1"
         host = f"[{hostname}]" if ":" in hostname else hostname
