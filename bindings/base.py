@@ -18,7 +18,7 @@ happens when the worker uses it (in the supervisor; the isolate cannot forge it)
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
@@ -52,6 +52,7 @@ class Route:
     handler: RouteHandler
     when: Callable[[], bool] = lambda: True  # asked at each request; False leaves the path to the worker
     body_limit: int | None = None  # bytes; None: as [pilot] body_limit says
+    origins: Callable[[], Collection[str]] | None = None  # whose pages may ask ("*": all); None: none of another site
 
 
 @dataclass

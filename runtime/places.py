@@ -8,6 +8,8 @@ from pathlib import Path
 
 from runtime.errors import UserError
 
+DEFAULT_DATA = "~/.pilot-host"  # what a host keeps
+
 
 def open_streams() -> None:
     """A standard stream that was closed leads nowhere: otherwise the next file or socket would get its number."""
@@ -47,4 +49,4 @@ def state_folder(root: Path, persist_to: Path | None = None) -> Path:
     return expanded(persist_to, "--persist-to").absolute() if persist_to else root / ".pilot" / "state"
 
 
-__all__ = ["check_folder", "expanded", "no_home", "open_streams", "state_folder"]
+__all__ = ["DEFAULT_DATA", "check_folder", "expanded", "no_home", "open_streams", "state_folder"]

@@ -89,11 +89,6 @@ UNROUTABLE = ErrorCode(
 NO_CREDENTIALS = ErrorCode(
     9106, 400, "", "Missing X-Auth-Key, X-Auth-Email or Authorization headers", "a route that asks for a key gets none"
 )
-FOREIGN_PAGE = ErrorCode(
-    9109, 403, "",
-    'Pages of {origin} may not use this server: send a key, or name them in [pilot] cors = ["{origin}"]',
-    "a browser asks for a page of another origin, without a key; the service has no such refusal",
-)  # fmt: skip
 WRONG_TOKEN = ErrorCode(10000, 401, "", "Authentication error", "a key that is not one of the configured")
 WRONG_METHOD = ErrorCode(
     10405, 405, "", "Method {method} not allowed, use {allowed}", "another method than the route's, which `allow` names"

@@ -151,11 +151,6 @@ def malformed_credentials() -> GatewayError:
     return _refused(table.INVALID_HEADERS, {**_shown(table.INVALID_HEADERS), "error_chain": chain})
 
 
-def foreign_page(origin: str) -> GatewayError:
-    """A browser's, which sends such a request for any page: the service has no such refusal."""
-    return _refused(table.FOREIGN_PAGE, _shown(table.FOREIGN_PAGE, origin=origin))
-
-
 def no_route(path: str) -> GatewayError:
     return _refused(table.UNROUTABLE, _shown(table.UNROUTABLE, path=path), _shown(table.NO_ROUTE))
 
@@ -185,7 +180,6 @@ __all__ = [
     "bad_input",
     "batch_lost",
     "capacity",
-    "foreign_page",
     "gateway_body",
     "internal",
     "lora_unsupported",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -152,7 +153,7 @@ class WorkersAI(Product):
             GatewayRest(gateways, auth, rest.run, openai.handlers, openai.serves_v1, unknown),
             ProxyRest(service, auth, gateways), rest, unknown,
         )  # fmt: skip
-        return [route for part in parts for route in part.routes()]
+        return [replace(route, origins=auth.origins) for part in parts for route in part.routes()]
 
     @classmethod
     async def metrics(cls, context: ProductContext) -> Sequence[Metric]:

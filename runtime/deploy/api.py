@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -14,10 +15,15 @@ import msgspec
 
 from runtime.api.deploy_errors import NO_TOKEN, NOT_ALLOWED
 from runtime.errors import UserError
+from runtime.host.store import local_token
+from runtime.places import DEFAULT_DATA, expanded
 
 DEFAULT_URL = "http://127.0.0.1:8788"
 _CHUNK_BYTES = 64 * 1024
-_REMEDY = "Set the token:  export PILOT_API_TOKEN=...\nTo make one, on the host:  pilot host token create NAME"
+_REMEDY = (
+    "Set the token:  export PILOT_API_TOKEN=...\nTo make one, on the host:  pilot host token create NAME\n"
+    "A host on this machine with its data elsewhere:  export PILOT_DATA=FOLDER"
+)
 _CALL_TIMEOUT_S = 300.0  # seconds for one call: a host builds dependencies and opens isolates in it
 
 Sent = Callable[[int, int], None]  # (bytes so far, bytes in all)
@@ -36,7 +42,19 @@ class Host:
         url = (url or os.environ.get("PILOT_HOST") or DEFAULT_URL).rstrip("/")
         if not url.startswith(("http://", "https://")):
             raise UserError(f"{url!r} is not a URL", where="--host", remedy=f"Write:  --host {DEFAULT_URL}")
-        return cls(url, os.environ.get("PILOT_API_TOKEN") or os.environ.get("CLOUDFLARE_API_TOKEN") or "")
+        token = os.environ.get("PILOT_API_TOKEN") or os.environ.get("CLOUDFLARE_API_TOKEN")
+        return cls(url, token) if token else cls._here(url)
+
+    @classmethod
+    def _here(cls, url: str) -> Host:
+        """With the token of a host on this machine, if that is one and its data can be read."""
+        address = re.sub(r"^http://localhost(?=:|$)", "http://127.0.0.1", url)  # the name may lead to a second address
+        try:
+            data = expanded(os.environ.get("PILOT_DATA") or DEFAULT_DATA)
+        except UserError:  # no home
+            return cls(url, "")
+        token = local_token.find(data, address)
+        return cls(address if token else url, token)
 
     def at(self, domain: str) -> str:
         """Where a worker of that hostname answers."""

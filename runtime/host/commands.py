@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from runtime.places import expanded
+from runtime.places import DEFAULT_DATA, expanded
 from runtime.product_options import ProductOptions
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 DATA = click.option(
     "--data",
     type=click.Path(path_type=Path, file_okay=False),
-    default=Path("~/.pilot-host"),
+    default=Path(DEFAULT_DATA),
     envvar="PILOT_DATA",
     show_default=True,
     help="Everything the host keeps.",
@@ -35,6 +35,7 @@ class _HostGroup(ProductOptions, click.Group):
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("-p", "--port", type=click.IntRange(0, 65535), default=8788, show_default=True, help="0: a free one.")
 @click.option("--domain", default="localhost", show_default=True, help="NAME.DOMAIN is the worker NAME.")
+@click.option("--hostname", "hostnames", multiple=True, metavar="NAME", help="The host's own: deploys go there.")
 @click.option(
     "--isolates", type=click.IntRange(0, 64), default=0, help="Processes of each version. Default: cores, up to 4."
 )

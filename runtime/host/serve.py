@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import ipaddress
 import os
 import ssl
 import time
@@ -23,8 +22,10 @@ from runtime.host.control import account, scripts, secrets, tails
 from runtime.host.control.base import ROOT, Control, ControlCall, Entry
 from runtime.host.fleet import Fleet
 from runtime.host.http.health import HealthMonitor
+from runtime.host.http.hostnames import Hostnames
 from runtime.host.http.proxies import TrustedProxies
 from runtime.host.http.router import WORKER_PREFIX, HostRouter, NotFound
+from runtime.host.store import local_token, tokens
 from runtime.host.store.bundle import Bundles
 from runtime.host.store.registry import Registry
 from runtime.host.store.secret_box import SecretBox
@@ -59,6 +60,7 @@ class HostOptions:
     host: str = "127.0.0.1"
     port: int = 8788
     domain: str = "localhost"
+    hostnames: tuple[str, ...] = ()  # under which its own routes answer, besides the machine's and ``domain``
     isolates: int = 0  # per version; 0: as many as there are cores, four at most
     limits: Limits = field(default_factory=Limits)
     allow: tuple[str, ...] = ()  # networks that workers may reach besides public addresses
@@ -81,16 +83,12 @@ class HostServer(Supervisor):
         self._lock = _lock_data(data)
         self._cgroups, self._no_cgroups = cgroups.claim()
         self._registry = Registry(data / "host.db")
-        reached = options.trusted_proxies or not _is_loopback(options.host)
-        if reached and not any(row.revoked is None for row in self._registry.tokens()):
-            raise UserError(
-                "others can reach this host, and there is no token yet",
-                where="--host",
-                remedy=f"pilot host --data {options.data} token create NAME",
-            )
+        config = load_host(data / "host.toml")
+        self._hostnames = Hostnames(options.domain, (*config.pilot.hosts, *options.hostnames))
+        self._first_token(observer)
         sock = bind(options.host, options.port)
         self.url = address("https" if options.certificate else "http", options.host, sock)
-        config = load_host(data / "host.toml")
+        local_token.announce(self._lock, self.url)
         context = ProductContext(
             data, data / "state", True, observer, url=self.url, options=options.product_options, config=config
         )
@@ -120,7 +118,7 @@ class HostServer(Supervisor):
             Packages(data / "packages", options.wheelhouse),
         )
         self._keeper = HealthMonitor(options.limits, observer, self._fleet.give_up)
-        self._control = Control(self._fleet, observer)
+        self._control = Control(self._fleet, observer, self._hostnames)
         self._began = time.monotonic()
         context.admits, context.dispatch = self._control.admits, self._fleet.handle
 
@@ -142,12 +140,12 @@ class HostServer(Supervisor):
         ]
         own = [route for product in products() for route in product.routes(self.context)]
         nowhere = Dispatch(NotFound(), self.observer, self.requests, self.tracer, public=True)
-        app = App(nowhere, [*self._control.routes(entries), *own], lambda: MAX_UPLOAD_BYTES)
+        app = App(nowhere, [*self._control.routes(entries), *own], lambda: MAX_UPLOAD_BYTES, self._hostnames)
 
         def dispatch(worker: Worker) -> Dispatch:
             return Dispatch(worker, self.observer, self.requests, self.tracer, public=True, worker=worker.name)
 
-        front = HostRouter(self._fleet, app, self._options.domain, dispatch)
+        front = HostRouter(self._fleet, app, self._hostnames, dispatch)
         return TrustedProxies(front, self._options.trusted_proxies) if self._options.trusted_proxies else front
 
     def background(self) -> list[Coroutine[Any, Any, None]]:
@@ -175,6 +173,14 @@ class HostServer(Supervisor):
             bindings=[], remarks=lines, warnings=[],
         )  # fmt: skip
         self.observer.ready(self.url)
+
+    def _first_token(self, observer: Observer) -> None:
+        """Without one nobody could do anything: one for commands on this machine, where there is none yet."""
+        if any(row.revoked is None for row in self._registry.tokens()):
+            return
+        data = self._options.data.absolute()
+        tokens.create(self._registry, "first", keep=lambda token: local_token.keep(data, token))
+        observer.note(f"a first token is in {data / local_token.FILE}: pilot on this machine finds it there")
 
     def _tell(self, worker: str, stream: Stream, line: str) -> None:
         self.observer.worker_output(worker, stream, line)
@@ -204,7 +210,7 @@ def _lock_data(data: Path) -> int:
     """A lock on the data directory for as long as this process lives. Raises UserError."""
     try:
         data.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lock = os.open(data / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        lock = os.open(data / local_token.LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise UserError(f"cannot be used: {error.strerror}", where=str(data), remedy="--data FOLDER") from None
     try:
@@ -230,13 +236,6 @@ def _empty_folder(folder: Path) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700)
     return folder
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def host(options: HostOptions, observer: Observer) -> None:

@@ -16,6 +16,7 @@ from runtime.config import Config
 from runtime.errors import UserError
 from runtime.places import state_folder
 from runtime.supervisor import server
+from runtime.supervisor.http.admission import OwnNames
 from runtime.supervisor.http.app import App
 from runtime.supervisor.http.dispatch import Dispatch
 from runtime.supervisor.observe.base import Observer
@@ -32,6 +33,8 @@ from runtime.supervisor.telemetry.tracing import make_tracer
 
 if TYPE_CHECKING:
     from tempfile import TemporaryDirectory
+
+_HOSTS_REMEDY = 'By an address of this machine they do at once. If the name is yours:  [pilot] hosts = ["{name}"]'
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,8 @@ class DevServer(Supervisor):
         routes = [*metrics_routes(self.context, products(), self.requests)]
         routes += [route for product in products() for route in product.routes(self.context)]
         dispatch = Dispatch(self._deployments, self.observer, self.requests, self.tracer)
-        return App(dispatch, routes, lambda: self._deployments.body_limit)
+        names = OwnNames(lambda: {name.lower() for name in self._deployments.config.pilot.hosts}, _HOSTS_REMEDY)
+        return App(dispatch, routes, lambda: self._deployments.body_limit, names)
 
     async def open(self) -> None:
         await self._deployments.begin()

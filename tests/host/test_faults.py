@@ -50,7 +50,8 @@ async def test_an_upload_that_is_cut_leaves_nothing(tmp_path: Path) -> None:
         before = sorted(path.name for path in (tmp_path / "data" / "bundles").iterdir())
         _, writer = await asyncio.open_connection("127.0.0.1", port)
         head = (
-            f"PUT {API}/scripts/app HTTP/1.1\r\nhost: x\r\ncontent-length: 100000\r\n"
+            f"PUT {API}/scripts/app HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100000\r\n"
+            f"authorization: Bearer {host.token}\r\n"
             "content-type: multipart/form-data; boundary=b\r\n\r\n--b\r\n"
         )
         writer.write(head.encode())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 from collections.abc import AsyncIterator
 from io import BytesIO
 from pathlib import Path
@@ -39,7 +40,7 @@ FORWARDED = {"x-forwarded-proto": "https", "x-forwarded-host": "app.localhost", 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def host(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Host]:
-    async with hosting(tmp_path_factory.mktemp("host") / "data") as running:
+    async with hosting(tmp_path_factory.mktemp("host") / "data", "--hostname", "Control.example") as running:
         await running.deploy(worker(tmp_path_factory.mktemp("app"), ENTRY))
         yield running
 
@@ -122,8 +123,32 @@ async def test_hostnames_of_a_workers_own(tmp_path: Path) -> None:
         assert (await host.ask("/", headers={"host": "app.example"}))[0] == 404
 
 
-@pytest.mark.parametrize("hostname", ["127.0.0.1", "control.example", "localhost", "a b.example", "[::1]", "a..b"])
+@pytest.mark.parametrize("hostname", [
+    "127.0.0.1", "control.example", "CONTROL.example", "localhost", "a b.example", "[::1]", "a..b",
+    f"{socket.gethostname().partition('.')[0]}.local", "host.docker.internal",
+])  # fmt: skip
 async def test_hostnames_that_are_no_workers(host: Host, hostname: str) -> None:
     body = {"origins": [{"hostname": hostname}]}
-    status, answer = await host.api("PUT", "scripts/app/domains/records", body, headers={"host": "control.example"})
+    status, answer = await host.api("PUT", "scripts/app/domains/records", body)
     assert (status, answer["success"]) == (400, False), answer
+
+
+async def test_no_worker_gets_the_hosts_own_name(tmp_path: Path) -> None:
+    """By its name or by a domain; not even one that had it before the host did."""
+    options, data = ("--domain", "apps.example"), tmp_path / "data"
+    config = 'routes = [{pattern = "gpu.example", custom_domain = true}]\n'
+    api, apps = worker(tmp_path / "api", ENTRY, name="api"), worker(tmp_path / "apps", ENTRY, config, "app")
+    async with hosting(data, *options) as host:
+        for folder, name in ((api, "api.apps.example"), (apps, "gpu.example")):
+            await host.deploy(folder)
+            assert await host.ask("/", headers={"host": name}) == (200, f"http://{name}/")
+    async with hosting(data, *options, "--hostname", "api.apps.example", "--hostname", "gpu.example") as host:
+        for name in ("api.apps.example", "gpu.example", "GPU.example:8788", "gpu.example."):
+            assert (await host.ask("/", headers={"host": name}))[0] == 404
+            assert (await host.api("GET", "services/app", headers={"host": name}))[0] == 200
+        assert "is the host's own" in await host.cli("deploy", cwd=api, fails=True)
+        assert "cannot be a worker's hostname" in await host.cli("deploy", cwd=apps, fails=True)
+        assert (await host.get("api"))[0] == 200, "what is not in its way stays"
+    async with hosting(tmp_path / "other") as host:
+        words = ["host", "--data", str(tmp_path / "third"), "--port", "0", "--hostname", "https://gpu.example"]
+        assert "--hostname gpu.example.com" in await host.cli(*words, fails=True)

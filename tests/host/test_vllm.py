@@ -49,7 +49,7 @@ async def events(host: Host, tokens: int = 500) -> list[Any]:
     """The events of one stream of the REST route, from first to last."""
     run = f"{host.url}/client/v4/accounts/host/ai/run/{MODEL}"
     body = {"prompt": "one", "raw": True, "stream": True, "max_tokens": tokens, "temperature": 0}
-    async with host.http.post(run, json=body, headers={"authorization": "Bearer any"}) as response:
+    async with host.http.post(run, json=body, headers={"authorization": f"Bearer {host.token}"}) as response:
         assert response.status == 200, await response.text()
         text = (await response.read()).decode()
     assert text.endswith("data: [DONE]\n\n")

@@ -258,7 +258,7 @@ async def test_wrangler_uploads_it(host: Host, tmp_path: Path) -> None:
         "counted",
     )
     environment = {
-        **os.environ, **QUIET, "CLOUDFLARE_API_BASE_URL": f"{host.url}/client/v4", "CLOUDFLARE_API_TOKEN": "any",
+        **os.environ, **QUIET, "CLOUDFLARE_API_BASE_URL": f"{host.url}/client/v4", "CLOUDFLARE_API_TOKEN": host.token,
         "CLOUDFLARE_ACCOUNT_ID": "host", "HOME": str(tmp_path), "WRANGLER_HIDE_BANNER": "true",
     }  # fmt: skip
     done = subprocess.run(

@@ -8,6 +8,7 @@ from pathlib import Path
 from serving import serving, write
 
 AT_ONCE = {
+    "hosts",
     "body_limit",
     "drain",
     "wait_until",

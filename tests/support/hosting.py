@@ -12,18 +12,27 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+from aiohttp import ClientResponse
 
 from dev_server import READY
 from serving import Served
 
 API = "/client/v4/accounts/host/workers"
+OWN_ROUTES = ("/client/v4/", "/__pilot/")
 
 
 class Host(Served):
-    """A running host. ``data`` is its data directory; ``token`` is sent by the command line."""
+    """A running host. ``data`` is its data directory; ``token`` is sent by the command line, and with every request to
+    the host's own routes that brings no other."""
 
     data: Path
     token, python = "", sys.executable
+
+    async def with_token(self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> ClientResponse:
+        own = request.url.path.startswith(OWN_ROUTES)
+        if own and self.token and "authorization" not in request.headers:
+            request.headers["authorization"] = f"Bearer {self.token}"
+        return await handler(request)
 
     async def cli(self, *args: str, stdin: str = "", fails: bool = False, cwd: Path | None = None) -> str:
         """What `pilot ARGS` prints; with ``fails``, what it says on its way out."""
@@ -73,10 +82,13 @@ async def hosting(
     host.data, host.python = data, python
     try:
         host.url = await _accepting(port) if port else (await host.event("ready", within=READY))["url"]
+        if (first := data / "token").is_file():
+            host.token = first.read_text().strip()
         connector = aiohttp.TCPConnector(ssl=False)  # a certificate of the test's own will do
         async with aiohttp.ClientSession(
-            timeout=aiohttp.ClientTimeout(total=60), auto_decompress=False, connector=connector
-        ) as http:
+            timeout=aiohttp.ClientTimeout(total=60), auto_decompress=False, connector=connector,
+            middlewares=(host.with_token,),
+        ) as http:  # fmt: skip
             host.http = http
             yield host
     finally:

@@ -74,7 +74,7 @@ class Auth:
     def check(self, headers: Headers) -> None:
         """Raises GatewayError: no credentials (9106), malformed ones (6003), the wrong ones (10000)."""
         if self.keyless and self.token is None and self.admits is None:
-            return self._check_page(headers)
+            return
         token = credentials(headers)
         if self.admits is not None:
             if not self.admits(token):
@@ -83,11 +83,6 @@ class Auth:
         # A header is bytes, read as latin-1; the token came from the environment, as UTF-8.
         if self.token is not None and not hmac.compare_digest(token.encode("latin-1"), os.fsencode(self.token)):
             raise errors.wrong_token()
-
-    def _check_page(self, headers: Headers) -> None:
-        """Any page can have a browser send what needs no key, though not read the answer. Raises GatewayError."""
-        if not headers.has("authorization") and cors.is_foreign(headers) and not cors.admits(self.origins(), headers):
-            raise errors.foreign_page(str(headers.get("origin")))
 
 
 def credentials(headers: Headers) -> str:

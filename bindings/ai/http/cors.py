@@ -1,6 +1,6 @@
 """Which pages of other origins may use these routes: the CORS protocol of the Fetch standard.
 
-Off by default: then no browser hands such a page an answer, and none sends a key for it.
+Off by default: then what such a page asks is refused (``runtime/supervisor/http/admission.py``).
 """
 
 from __future__ import annotations
@@ -41,12 +41,6 @@ def admits(origins: Iterable[str], headers: Headers) -> bool:
     return origin is not None and any(allowed in (ANY_ORIGIN, origin) for allowed in origins)
 
 
-def is_foreign(headers: Headers) -> bool:
-    """Whether a page of another host asks."""
-    origin = headers.get("origin")
-    return origin is not None and origin.partition("://")[2] != headers.get("host")
-
-
 def preflight(headers: Headers) -> Response:
     """The answer to a browser that asks whether it may."""
     response = Response(None, status=204)
@@ -67,4 +61,4 @@ def allow(response: Response, origin: str | None) -> Response:
     return response
 
 
-__all__ = ["admits", "allow", "check", "is_foreign", "preflight"]
+__all__ = ["admits", "allow", "check", "preflight"]

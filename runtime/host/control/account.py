@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import re
-from urllib.parse import urlsplit
 
 from runtime.api import deploy_errors as table
 from runtime.host.control.base import ACCOUNT, ROOT, WORKERS, ControlCall, Entry, Refused
 from runtime.host.control.scripts import SCRIPT, existing
 
 _ME = "host@localhost"
-_HOSTNAME = re.compile(r"(?=.{1,253}$)([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)+[a-z][a-z0-9-]{0,62}")  # no address
 
 
 async def verify(call: ControlCall) -> object:
@@ -64,17 +61,11 @@ async def domains(call: ControlCall, account: str, name: str) -> object:
     if not isinstance(origins, list) or not all(isinstance(item, dict) for item in origins):
         raise Refused(table.INVALID_BODY, "the body needs a list 'origins'")
     hosts = sorted({str(item.get("hostname", "")).lower() for item in origins} - {""})
-    if wrong := [host for host in hosts if not _may_be_a_workers(host, call)]:
+    if wrong := [host for host in hosts if not call.hostnames.may_be_a_workers(host)]:
         raise Refused(table.INVALID_BODY, f"{wrong[0][:200]!r} cannot be a worker's hostname")
     existing(call, name)
     await call.fleet.claim(name, hosts)
     return [{"hostname": host, "service": name} for host in hosts]
-
-
-def _may_be_a_workers(host: str, call: ControlCall) -> bool:
-    """Not the name under which this very API is reached: who had it would be handed everybody's tokens."""
-    own = urlsplit(f"//{call.request.headers.get('host') or ''}").hostname
-    return bool(_HOSTNAME.fullmatch(host)) and host != own
 
 
 async def nothing(call: ControlCall, account: str) -> object:

@@ -20,6 +20,7 @@ from runtime.api import envelope
 from runtime.api.error_code import ErrorCode
 from runtime.errors import RequestError, ScriptError, UserError
 from runtime.host.fleet import Fleet
+from runtime.host.http.hostnames import Hostnames
 from runtime.host.store import tokens
 from runtime.host.store.rows import AuditRow, TokenRow, now
 from runtime.host.store.tokens import Scope, TokenAuth
@@ -50,6 +51,7 @@ class ControlCall:
     fleet: Fleet
     author: str
     peer: str
+    hostnames: Hostnames
 
     async def json(self) -> Any:
         """The body, whatever its content type says. Raises Refused."""
@@ -66,20 +68,18 @@ Entry = tuple[str, str, Scope | None, Handler]  # method, path, scope (None: any
 class Control:
     """Turns entries into routes. Every call is checked, answered in the envelope and written down."""
 
-    def __init__(self, fleet: Fleet, observer: Observer) -> None:
-        self._fleet, self._observer = fleet, observer
+    def __init__(self, fleet: Fleet, observer: Observer, hostnames: Hostnames) -> None:
+        self._fleet, self._observer, self._hostnames = fleet, observer, hostnames
         self._gate = TokenAuth(fleet.registry)
 
     def routes(self, entries: Iterable[Entry]) -> list[Route]:
         return [Route(method, path, self._guarded(scope, handler)) for method, path, scope, handler in entries]
 
-    def authorize(self, request: Request, scope: Scope | None) -> TokenRow | None:
-        """Whose token it is; None where no token has been made yet. Raises Refused."""
+    def authorize(self, request: Request, scope: Scope | None) -> TokenRow:
+        """Whose token it is. Raises Refused."""
         peer = _peer(request)
         if self._gate.blocked(peer):
             raise Refused(table.TOO_MANY_FAILURES)
-        if self._gate.open():
-            return None
         token = _bearer(request)
         if not token:
             raise Refused(table.NO_TOKEN)
@@ -93,8 +93,6 @@ class Control:
 
     def admits(self, token: str, scope: Scope) -> bool:
         """Whether this token is for that."""
-        if self._gate.open():
-            return True
         row = self._gate.holder(token)
         return row is not None and tokens.allows(row, scope)
 
@@ -102,9 +100,9 @@ class Control:
         async def guarded(request: Request, **path: str) -> Response:
             who, response = "", None
             try:
-                row = self.authorize(request, scope)
-                who = row.name if row else "anyone"
-                done = await handler(ControlCall(request, self._fleet, who, _peer(request)), **path)
+                who = self.authorize(request, scope).name
+                call = ControlCall(request, self._fleet, who, _peer(request), self._hostnames)
+                done = await handler(call, **path)
                 response = done if isinstance(done, Response) else ok(done)
             except Exception as error:
                 response = self._answer(error)

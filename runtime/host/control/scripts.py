@@ -63,6 +63,8 @@ async def _upload(call: ControlCall, name: str) -> upload.Upload:
     """What comes before the worker's turn, since it may take long: reading the upload, keeping files and packages."""
     if not name or len(name) > 63 or set(name) - set(_NAME_CHARACTERS):
         raise Refused(table.INVALID_NAME, table.INVALID_NAME.describe(name=name))
+    if call.hostnames.has(own := call.hostnames.of_worker(name)):
+        raise Refused(table.INVALID_NAME, f"{name!r} cannot be a worker's name here: {own} is the host's own")
     new = upload.read(await _form(call))
     if new.script:
         upload.inherited(new, latest(call, name))  # what cannot be used is refused before anything is installed for it

@@ -8,7 +8,9 @@ from typing import NoReturn
 
 from runtime.errors import RequestError
 from runtime.host.fleet import Fleet
+from runtime.host.http.hostnames import Hostnames
 from runtime.host.worker import Worker
+from runtime.supervisor.http.admission import header, hostname
 from runtime.supervisor.http.app import App
 from runtime.supervisor.http.asgi import Headers, Receive, Scope, Send
 from runtime.supervisor.http.dispatch import Dispatch
@@ -28,11 +30,10 @@ class NotFound:
 
 
 class HostRouter:
-    """The ASGI application of a host. ``domain``: ``NAME.<domain>`` is the worker NAME."""
+    """The ASGI application of a host. ``hostnames``: which are its own."""
 
-    def __init__(self, fleet: Fleet, app: App, domain: str, dispatch: Callable[[Worker], Dispatch]) -> None:
-        self._fleet, self._app, self._new = fleet, app, dispatch
-        self._suffix = f".{domain.lower()}"
+    def __init__(self, fleet: Fleet, app: App, hostnames: Hostnames, dispatch: Callable[[Worker], Dispatch]) -> None:
+        self._fleet, self._app, self._hostnames, self._new = fleet, app, hostnames, dispatch
         self._dispatches: dict[Worker, Dispatch] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -58,10 +59,10 @@ class HostRouter:
         await self._dispatch(worker).serve(Exchange(scope, receive, send, sys.maxsize), run)
 
     def _by_hostname(self, scope: Scope) -> Worker | None:
-        host = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"host"), "")
-        host = host.rpartition(":")[0].lower() if host.rpartition(":")[2].isdigit() else host.lower()
-        name = host.removesuffix(self._suffix)
-        if name != host:
+        host = hostname(header(scope["headers"], b"host") or "")
+        if self._hostnames.has(host):
+            return None
+        if (name := self._hostnames.worker(host)) is not None:
             return self._fleet.workers.get(name)
         return next((worker for worker in self._fleet.workers.values() if host in worker.domains), None)
 

@@ -1,26 +1,32 @@
-"""The ASGI application: the products' own routes first, then the worker."""
+"""The ASGI application: the products' own routes first, for whom ``admission`` lets in, then the worker."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any, cast
 
+import msgspec
 from starlette.routing import Match
 from starlette.routing import Route as Matcher
 
 from bindings.base import Route
 from runtime import web
+from runtime.api import envelope
 from runtime.errors import RequestError
+from runtime.supervisor.http import pages
+from runtime.supervisor.http.admission import OwnNames, header
 from runtime.supervisor.http.asgi import Body, Receive, Scope, Send
 from runtime.supervisor.http.dispatch import Dispatch
 from runtime.supervisor.http.exchange import Exchange
 
 
 class App:
-    """``routes`` are matched on the decoded path; everything else is the worker's."""
+    """``routes`` are matched on the decoded path, and answer to ``names`` alone; everything else is the worker's."""
 
-    def __init__(self, dispatch: Dispatch, routes: Iterable[Route], body_limit: Callable[[], int]) -> None:
-        self._dispatch, self._limit = dispatch, body_limit
+    def __init__(
+        self, dispatch: Dispatch, routes: Iterable[Route], body_limit: Callable[[], int], names: OwnNames
+    ) -> None:
+        self._dispatch, self._limit, self._names = dispatch, body_limit, names
         self._routes = [(_matcher(route), route) for route in routes]
         self._prefixes = tuple({matcher.path.partition("{")[0] for matcher, _ in self._routes})
 
@@ -41,10 +47,13 @@ class App:
             return await self._dispatch(scope, receive, send)  # which refuses it
 
         async def run(exchange: Exchange) -> None:
-            request = web.Request.from_parts(scope["method"], _url(scope), scope["headers"], body, cf=_caller(scope))
             exchange.watch()
             try:
-                response = await route.handler(request, **params)
+                response = self._refusal(route, scope)
+                if response is None:
+                    url, caller = _url(scope), _caller(scope)
+                    request = web.Request.from_parts(scope["method"], url, scope["headers"], body, cf=caller)
+                    response = await route.handler(request, **params)
                 status, _, headers, content = response.to_parts()
                 if not isinstance(content, bytes | None):
                     exchange.uses(content)
@@ -53,6 +62,18 @@ class App:
                 exchange.unwatch()
 
         await self._dispatch.serve(exchange, run)
+
+    def _refusal(self, route: Route, scope: Scope) -> web.Response | None:
+        """For whom this route is not: in JSON, where clients of every API find the message; a page for a browser."""
+        try:
+            self._names.check(scope, None if route.origins is None else route.origins())
+        except RequestError as error:
+            if pages.wants_html(header(scope["headers"], b"accept") or ""):
+                raise
+            body = envelope.failure([{"code": error.status, "message": str(error)}])
+            content = msgspec.json.encode({**body, "error": {"message": str(error)}})
+            return web.Response(content, status=error.status, headers={"content-type": "application/json"})
+        return None
 
     def _exchange(
         self, scope: Scope, receive: Receive, send: Send, limit: int
