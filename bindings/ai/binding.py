@@ -1,7 +1,7 @@
 """``env.AI``, the host's half, in the supervisor: runs the calls that a worker makes.
 
 The worker's half, which makes them, is ``bindings.ai.worker.ai``, in the isolate. Each of its calls names one of
-``AIBinding``'s methods, a coroutine that returns plain data or a ``HostStream``. An ``AiError`` reaches the worker
+``AIBinding``'s methods, a coroutine that returns plain data or a ``HostStream``. A ``ModelError`` reaches the worker
 under its name, with its code and status.
 """
 
@@ -13,7 +13,7 @@ from typing import Any
 
 from bindings.ai.catalog.resolve import automatic_engine
 from bindings.ai.catalog.search import search_models
-from bindings.ai.errors import AiError, AIGatewayError, bad_input, no_such_model
+from bindings.ai.errors import AIGatewayError, ModelError, bad_input, no_such_model
 from bindings.ai.gateway.options import encode_headers, merge_gateway
 from bindings.ai.methods.gateway import GatewayMethods
 from bindings.ai.methods.markdown import MarkdownMethods
@@ -57,7 +57,7 @@ class AIBinding:
         request_id = new_request_id()
         try:
             return await handle(request_id, *args)
-        except AiError as error:
+        except ModelError as error:
             name = "InferenceUpstreamError" if isinstance(error, AIGatewayError) else "AiError"
             raise CallError(
                 name,
@@ -86,7 +86,7 @@ class AIBinding:
         """The catalog's entries. As upstream, an error of anything but ``run`` has no code."""
         try:
             return search_models(self._service.catalog, params if isinstance(params, dict) else {}).items
-        except AiError as error:
+        except ModelError as error:
             raise CallError("AiInternalError", error.description, status=error.status) from None
 
 

@@ -1,8 +1,8 @@
 """What Workers AI says when it refuses: one error, shown three ways.
 
-``AiError`` is the model layer's refusal, in the forms of docs/reference/workers-ai.md#errors: REST's envelope, whose
+``ModelError`` is the model layer's refusal, in the forms of docs/reference/workers-ai.md#errors: REST's envelope, whose
 message carries the error's name and the request's id; the bare code and text that a worker's binding gets; the
-envelope again as the last event of a stream under way. ``GatewayError`` is what the layer in front of it says
+envelope again as the last event of a stream under way. ``ApiError`` is what the layer in front of it says
 (authentication, routes): the other key order, ``result`` null, no request id.
 """
 
@@ -18,7 +18,7 @@ from runtime.api.error_code import ErrorCode
 from runtime.errors import PilotError, RequestError
 
 
-class AiError(PilotError):
+class ModelError(PilotError):
     """A refusal: a ``row`` of the table of errors, and the ``description`` of this one.
 
     ``headers``: what goes with the answer beside the request's id.
@@ -47,7 +47,7 @@ class AiError(PilotError):
         }
 
 
-class AIGatewayError(AiError):
+class AIGatewayError(ModelError):
     """A refusal of an AI Gateway's own: its text stands alone, without name and request id."""
 
     def envelope(self, request_id: str) -> dict[str, Any]:
@@ -58,7 +58,7 @@ class AIGatewayError(AiError):
         return {"errors": errors, "success": False, "result": {}, "messages": []}
 
 
-class GatewayError(PilotError):
+class ApiError(PilotError):
     """A refusal before the model layer: ``body`` as the service writes it."""
 
     def __init__(self, status: int, body: dict[str, Any], headers: dict[str, str] | None = None) -> None:
@@ -72,90 +72,90 @@ class GatewayError(PilotError):
 # The model layer
 
 
-def of_engine(error: EngineError) -> AiError:
-    return AiError(error.row, error.description)
+def of_engine(error: EngineError) -> ModelError:
+    return ModelError(error.row, error.description)
 
 
-def no_such_model(model: str, hint: str = "") -> AiError:
+def no_such_model(model: str, hint: str = "") -> ModelError:
     text = table.NO_SUCH_MODEL.describe(model=model)
-    return AiError(table.NO_SUCH_MODEL, f"{text}: {hint}" if hint else text)
+    return ModelError(table.NO_SUCH_MODEL, f"{text}: {hint}" if hint else text)
 
 
-def bad_input(detail: str) -> AiError:
-    return AiError(table.BAD_INPUT, table.BAD_INPUT.describe(detail=detail))
+def bad_input(detail: str) -> ModelError:
+    return ModelError(table.BAD_INPUT, table.BAD_INPUT.describe(detail=detail))
 
 
-def missing(part: str) -> AiError:
+def missing(part: str) -> ModelError:
     """``part``: "body", or a header's name."""
-    return AiError(table.MISSING_PART, table.MISSING_PART.describe(part=part))
+    return ModelError(table.MISSING_PART, table.MISSING_PART.describe(part=part))
 
 
-def too_large() -> AiError:
-    return AiError(table.TOO_LARGE)
+def too_large() -> ModelError:
+    return ModelError(table.TOO_LARGE)
 
 
-def unreadable_body(error: RequestError) -> AiError:
+def unreadable_body(error: RequestError) -> ModelError:
     """Of a body that is larger than allowed, or that did not come whole."""
     return too_large() if error.status == 413 else bad_input(error.what)
 
 
-def lora_unsupported(model: str) -> AiError:
-    return AiError(table.NO_LORA, table.NO_LORA.describe(model=model))
+def lora_unsupported(model: str) -> ModelError:
+    return ModelError(table.NO_LORA, table.NO_LORA.describe(model=model))
 
 
-def capacity() -> AiError:
-    return AiError(table.CAPACITY)
+def capacity() -> ModelError:
+    return ModelError(table.CAPACITY)
 
 
-def batch_lost() -> AiError:
+def batch_lost() -> ModelError:
     """The queue's file cannot be read or written: the terminal says why."""
-    return AiError(table.INTERNAL, "The batch queue cannot be used: its disk is full or broken")
+    return ModelError(table.INTERNAL, "The batch queue cannot be used: its disk is full or broken")
 
 
-def finetunes_lost() -> AiError:
+def finetunes_lost() -> ModelError:
     """The same of the fine-tunes' file."""
-    return AiError(table.INTERNAL, "The fine-tunes cannot be used: their disk is full or broken")
+    return ModelError(table.INTERNAL, "The fine-tunes cannot be used: their disk is full or broken")
 
 
 def rate_limited() -> AIGatewayError:
     return AIGatewayError(table.RATE_LIMITED)
 
 
-def timed_out(milliseconds: float) -> AiError:
+def timed_out(milliseconds: float) -> ModelError:
     """No first byte within ``requestTimeoutMs``."""
-    return AiError(table.TIMEOUT, table.TIMEOUT.describe(milliseconds=f"{milliseconds:g}"))
+    return ModelError(table.TIMEOUT, table.TIMEOUT.describe(milliseconds=f"{milliseconds:g}"))
 
 
-def retired(model: str, date: str) -> AiError:
-    return AiError(table.RETIRED, table.RETIRED.describe(model=model, date=date))
+def retired(model: str, date: str) -> ModelError:
+    return ModelError(table.RETIRED, table.RETIRED.describe(model=model, date=date))
 
 
-def internal() -> AiError:
+def internal() -> ModelError:
     """Ours or the engine's failure. No page lists a code for it; 3043 is what clients report seeing."""
-    return AiError(table.INTERNAL)
+    return ModelError(table.INTERNAL)
 
 
 # The layer in front of it (docs/reference/workers-ai.md#credentials); each answer has a key order of its own
 
 
-def wrong_token() -> GatewayError:
-    return GatewayError(table.WRONG_TOKEN.status, envelope.failure([_shown(table.WRONG_TOKEN)]))
+def wrong_token() -> ApiError:
+    return ApiError(table.WRONG_TOKEN.status, envelope.failure([_shown(table.WRONG_TOKEN)]))
 
 
-def no_credentials() -> GatewayError:
+def no_credentials() -> ApiError:
     return _refused(table.NO_CREDENTIALS, _shown(table.NO_CREDENTIALS))
 
 
-def malformed_credentials() -> GatewayError:
+def malformed_credentials() -> ApiError:
     chain = [_shown(table.INVALID_AUTHORIZATION)]
     return _refused(table.INVALID_HEADERS, {**_shown(table.INVALID_HEADERS), "error_chain": chain})
 
 
-def no_route(path: str) -> GatewayError:
+def no_route(path: str) -> ApiError:
     return _refused(table.UNROUTABLE, _shown(table.UNROUTABLE, path=path), _shown(table.NO_ROUTE))
 
 
-def wrong_method(method: str, allowed: str) -> GatewayError:
+def wrong_method(method: str, allowed: str) -> ApiError:
     error = _shown(table.WRONG_METHOD, method=method, allowed=allowed)
     return _refused(table.WRONG_METHOD, error, headers={"allow": allowed})
 
@@ -164,8 +164,8 @@ def _shown(row: ErrorCode, **fields: str) -> dict[str, Any]:
     return {"code": row.code, "message": row.describe(**fields)}
 
 
-def _refused(row: ErrorCode, *errors: dict[str, Any], headers: dict[str, str] | None = None) -> GatewayError:
-    return GatewayError(row.status, gateway_body(*errors), headers)
+def _refused(row: ErrorCode, *errors: dict[str, Any], headers: dict[str, str] | None = None) -> ApiError:
+    return ApiError(row.status, gateway_body(*errors), headers)
 
 
 def gateway_body(*errors: dict[str, Any]) -> dict[str, Any]:
@@ -175,8 +175,8 @@ def gateway_body(*errors: dict[str, Any]) -> dict[str, Any]:
 
 __all__ = [
     "AIGatewayError",
-    "AiError",
-    "GatewayError",
+    "ApiError",
+    "ModelError",
     "bad_input",
     "batch_lost",
     "capacity",

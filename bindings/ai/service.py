@@ -25,7 +25,7 @@ from bindings.ai.catalog.resolve import EMBEDDED, Catalog, Served, automatic_eng
 from bindings.ai.engine import tasks
 from bindings.ai.engine.protocol import Delta, EngineError, EngineInfo, EngineSpec, Generate
 from bindings.ai.error_table import INTERNAL
-from bindings.ai.errors import AiError, bad_input, internal, of_engine
+from bindings.ai.errors import ModelError, bad_input, internal, of_engine
 from bindings.ai.finetunes.adapters import Adapters, NoAdapters
 from bindings.ai.gateway.gateway import GatewayCall, Gateways
 from bindings.ai.inputs.text import TextRequest, refuse_options, text_generation
@@ -99,7 +99,7 @@ class AIService:
         request_id: str = "",
         form: str = "",
     ) -> RunAnswer:
-        """Answer one request. Raises AiError for whatever is refused or fails before the first token.
+        """Answer one request. Raises ModelError for whatever is refused or fails before the first token.
 
         ``form``: one of ``bindings.ai.inputs.text``, when an OpenAI route asks; else the model and the inputs say it.
         By way of the batch queue, or through an AI Gateway, where that is asked for.
@@ -136,7 +136,7 @@ class AIService:
     def _deltas(
         self, served: Served, request: TextRequest, generate: Generate, request_id: str
     ) -> AsyncGenerator[Delta, None]:
-        """The engine's deltas, of one prompt or merged of several. Raises AiError 5006."""
+        """The engine's deltas, of one prompt or merged of several. Raises ModelError 5006."""
         prompts, client = request.of_each_prompt(generate), self.pool.get(served.spec)
         if served.stand_in and served.spec.engine != "echo" and any(each.prompt_tokens for each in prompts):
             raise bad_input(f"'/prompt' is token ids: those of {served.model.id} are not its stand-in's. Send a text")
@@ -146,7 +146,7 @@ class AIService:
         return merged(parts, generate.n)
 
     async def perform(self, model: str, task: Callable[[Model], tasks.Task], request_id: str) -> Any:
-        """What the engine of a generating model answers to a task that generates nothing. Raises AiError."""
+        """What the engine of a generating model answers to a task that generates nothing. Raises ModelError."""
         served = self._resolve(model)
         try:
             if served.spec.runner != tasks.GENERATE:
@@ -177,12 +177,12 @@ class AIService:
 
     def takes_files(self, model: str) -> bool:
         """Whether a request for ``model`` may be a file instead of JSON."""
-        with suppress(AiError):
+        with suppress(ModelError):
             return kinds.takes_files(self.catalog.model(model))
         return False
 
     async def _with_adapter(self, request: TextRequest, model: Model) -> TextRequest:
-        """``request`` with the adapter that its ``lora`` names. Raises AiError 5005, 5006."""
+        """``request`` with the adapter that its ``lora`` names. Raises ModelError 5005, 5006."""
         if request.lora is None:
             return request
         folder = await self.adapters.find(request.lora, model)
@@ -197,7 +197,7 @@ class AIService:
         self.catalog, self.settings = catalog, settings
         ids, self._served_models = list(self._served_models), {}
         for id in ids:
-            with suppress(AiError):
+            with suppress(ModelError):
                 self._resolve(id)
         self.preloaded = self._to_preload() if preload else []
         for spec in self.preloaded:
@@ -237,14 +237,14 @@ class AIService:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _refusal(self, error: Exception, request_id: str) -> AiError:
+    def _refusal(self, error: Exception, request_id: str) -> ModelError:
         """Any failure as an error of Workers AI. An unforeseen one goes to the terminal, not to the client."""
-        if isinstance(error, AiError):
+        if isinstance(error, ModelError):
             return error
         if isinstance(error, EngineError):
             return of_engine(error)
         if isinstance(error, UserError):
-            return AiError(INTERNAL, error.what)
+            return ModelError(INTERNAL, error.what)
         self._observer.fault(error, request_id)
         return internal()
 

@@ -11,7 +11,7 @@ import pytest
 from bindings.ai.catalog.resolve import EMBEDDED, Catalog
 from bindings.ai.engine.protocol import Delta, EngineError, EngineSpec
 from bindings.ai.error_table import CAPACITY
-from bindings.ai.errors import AiError
+from bindings.ai.errors import ModelError
 from bindings.ai.service import ServiceSettings
 from runtime.errors import UserError
 from service_support import INT8, USAGE, Scripted, echo, read, serve
@@ -67,7 +67,7 @@ async def test_part_of_a_character_makes_no_event() -> None:
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_refusal_comes_before_the_answer_begins(stream: bool) -> None:
     service = serve(await echo())
-    with pytest.raises(AiError) as caught:
+    with pytest.raises(ModelError) as caught:
         await service.run(INT8, {"prompt": "hi", "max_tokens": 1801, "stream": stream})
     assert (caught.value.code, caught.value.status) == (5021, 413)
     assert "(1801) exceeded this model context window limit (1800)" in caught.value.description
@@ -92,7 +92,7 @@ async def test_what_fails_between_taking_and_the_first_token() -> None:
     answer = await service.run(INT8, {"prompt": "a", "stream": True})
     assert answer.stream is not None
     assert b'"code":3040' in await read(answer.stream)
-    with pytest.raises(AiError) as caught:
+    with pytest.raises(ModelError) as caught:
         await service.run(INT8, {"prompt": "a", "stream": True}, {"gateway": {"id": "any"}})
     assert (caught.value.code, caught.value.status) == (3040, 429)
 
@@ -119,7 +119,7 @@ async def test_a_stream_that_breaks_ends_with_an_error_event_and_no_done() -> No
 )
 async def test_failures_are_the_contracts_errors(error: Exception, code: int, text: str) -> None:
     service = serve(Scripted([], error))
-    with pytest.raises(AiError) as caught:
+    with pytest.raises(ModelError) as caught:
         await service.run(INT8, {"prompt": "a"})
     assert caught.value.code == code
     assert text in caught.value.description

@@ -15,7 +15,7 @@ from bindings.ai.answers.encoders import Encoder, encoder_of
 from bindings.ai.catalog.resolve import Served
 from bindings.ai.engine.accumulator import Choice, Usage, index_of
 from bindings.ai.engine.protocol import Delta
-from bindings.ai.errors import AiError
+from bindings.ai.errors import ModelError
 from bindings.ai.inputs.text import TextRequest
 
 AttachSink = Callable[[Callable[[bytes], bool]], None]
@@ -82,7 +82,7 @@ class ResponseBuilder:
     request: TextRequest
     request_id: str
     stats: StreamStats
-    refusal: Callable[[Exception, str], AiError]
+    refusal: Callable[[Exception, str], ModelError]
 
     async def begin(self, deltas: EngineDeltas, *, padding: bool, await_first_token: bool = False) -> RunAnswer:
         """The whole result; or, for a stream, its answer as soon as the engine has taken the request.

@@ -23,7 +23,7 @@ def is_constrained(request: Generate) -> bool:
 
 
 async def checked(deltas: DeltaIterator, request: Generate, count: int) -> AsyncGenerator[Delta, None]:
-    """``deltas``; at their end, AiError 5024 unless each of the ``count`` answers matches or was cut."""
+    """``deltas``; at their end, ModelError 5024 unless each of the ``count`` answers matches or was cut."""
     choices = [Choice() for _ in range(count)]
     async with aclosing(deltas):
         async for delta in deltas:

@@ -36,7 +36,7 @@ class Encoder(Protocol):
         """The last event of a stream that broke; ``envelope`` is the error as REST shows it under ``status``."""
 
     def result(self, choices: Sequence[Choice], usage: Usage) -> dict[str, Any]:
-        """The whole answer, where it is no stream. Raises AiError 5024 when it was to be JSON and is not."""
+        """The whole answer, where it is no stream. Raises ModelError 5024 when it was to be JSON and is not."""
 
 
 def encoder_of(request: TextRequest, model: Model, *, padding: bool) -> Encoder:

@@ -47,7 +47,7 @@ class WorkersAIEncoder:
         return sse.failure(envelope)
 
     def result(self, choices: Sequence[Choice], usage: Usage) -> dict[str, Any]:
-        """The result, key order as the service writes it. Raises AiError 5024."""
+        """The result, key order as the service writes it. Raises ModelError 5024."""
         [choice] = choices
         reasoning = {"reasoning_content": choice.reasoning} if choice.reasoning else {}
         calls = [_flat(call) for call in choice.calls.values()]

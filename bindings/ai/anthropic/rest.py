@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from bindings.ai.answers.message_errors import error_body
 from bindings.ai.catalog.models import TEXT_GENERATION
 from bindings.ai.error_table import BAD_INPUT
-from bindings.ai.errors import AiError, GatewayError
+from bindings.ai.errors import ApiError, ModelError
 from bindings.ai.http.auth import Auth
 from bindings.ai.http.header_auth import HeaderAuth
 from bindings.ai.http.model_request import ModelRequest
@@ -56,10 +56,10 @@ class MessagesRest:
     def _require_text(self, id: str) -> None:
         model = self.service.catalog.model(id)
         if model.task != TEXT_GENERATION:
-            raise AiError(BAD_INPUT, f"model: {model.id} is for {model.task}")
+            raise ModelError(BAD_INPUT, f"model: {model.id} is for {model.task}")
 
 
-def refused(error: AiError | GatewayError, request_id: str) -> Response:
+def refused(error: ModelError | ApiError, request_id: str) -> Response:
     body, status = error_body(error, request_id)
     return json_response(body, status, {"request-id": request_id, "cf-ai-req-id": request_id, **error.headers})
 

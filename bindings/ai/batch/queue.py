@@ -22,7 +22,7 @@ import msgspec
 from bindings.ai.answers.answer import RunAnswer, StreamStats
 from bindings.ai.batch.store import BatchStore, Outcome, Progress, QueuedRequest, QueueFull
 from bindings.ai.error_table import CAPACITY, TIMEOUT
-from bindings.ai.errors import AiError, bad_input, batch_lost, capacity, too_large
+from bindings.ai.errors import ModelError, bad_input, batch_lost, capacity, too_large
 from bindings.ai.gateway.options import Retries, parse_gateway
 from bindings.ai.inputs.checks import mismatch
 from bindings.sqlite import StoreError
@@ -44,7 +44,7 @@ def is_batch(inputs: object, options: Mapping[str, Any]) -> bool:
 
 
 class Batches:
-    """The queue. ``run`` is the service's own; ``check(model)`` raises AiError for a model there is not."""
+    """The queue. ``run`` is the service's own; ``check(model)`` raises ModelError for a model there is not."""
 
     def __init__(
         self, store: BatchStore, run: Run, check: Callable[[str], object], warn: Callable[[str], None]
@@ -63,7 +63,7 @@ class Batches:
         self._changed.set()
 
     async def answer(self, model: str, inputs: object, options: Mapping[str, Any], request_id: str) -> RunAnswer:
-        """Put the requests into the queue, or say how far a batch is. Raises AiError."""
+        """Put the requests into the queue, or say how far a batch is. Raises ModelError."""
         if not isinstance(inputs, dict):
             raise bad_input(mismatch("/", inputs, "object"))
         try:
@@ -152,7 +152,7 @@ class Batches:
         request_id = str(uuid.uuid4())
         try:
             answer = await self._with_retries(request, inputs, request_id)
-        except AiError as error:
+        except ModelError as error:
             return Outcome({**entry, "error": error.envelope(request_id)["errors"][0]})
         stats = answer.stats
         return Outcome({**entry, "result": answer.json, "success": True}, stats.prompt_tokens, stats.tokens)
@@ -163,7 +163,7 @@ class Batches:
             try:
                 answer = await self._run(request.model, inputs, request.options, request_id=request_id)
                 return await _whole(answer)
-            except AiError as error:
+            except ModelError as error:
                 if error.code not in TRANSIENT_CODES or attempt >= RETRIES.max_attempts:
                     raise
             await asyncio.sleep(RETRIES.delay(attempt))

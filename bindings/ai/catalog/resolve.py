@@ -63,7 +63,7 @@ class Catalog:
         return list(self._own.values())
 
     def model(self, id: str) -> Model:
-        """The row for ``id``, percent-encoded or not. Raises AiError 5007."""
+        """The row for ``id``, percent-encoded or not. Raises ModelError 5007."""
         id = unquote(id)
         model = self._own.get(id) or built_in_model(id)
         if model is None:
@@ -80,7 +80,7 @@ class Catalog:
     def resolve(self, id: str, choice: str | None = None) -> Served:
         """Who answers for ``id``: its own ``engine``, else ``choice``, else the one that fits this machine.
 
-        Raises AiError: unknown (5007), of a task or an engine that is not configured (5007), retired (5028).
+        Raises ModelError: unknown (5007), of a task or an engine that is not configured (5007), retired (5028).
         """
         model = self.model(id)
         if model.retired:

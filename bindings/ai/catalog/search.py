@@ -53,7 +53,7 @@ class CatalogPage(msgspec.Struct, frozen=True):
 
 
 def search_models(catalog: Catalog, params: Mapping[str, Any]) -> CatalogPage:
-    """``params``: the query's parameters, as strings or as what they mean. Raises AiError 5006."""
+    """``params``: the query's parameters, as strings or as what they mean. Raises ModelError 5006."""
     query = _query(params)
     own = {model.id for model in catalog.own}
     matching = [model for model in catalog.models() if query.allows(model, own=model.id in own)]

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from bindings.ai.errors import AiError, bad_input
+from bindings.ai.errors import ModelError, bad_input
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 MAX_RANK = 32
@@ -38,7 +38,7 @@ ELEMENT_BYTES = {
 
 
 def check_config(file: Path, base: str) -> None:
-    """Raises AiError 5006: no LoRA adapter's, rank over 32, or made for another kind of model than ``base``."""
+    """Raises ModelError 5006: no LoRA adapter's, rank over 32, or made for another kind of model than ``base``."""
     if file.stat().st_size > MAX_CONFIG_BYTES:
         raise _wrong(CONFIG, f"has more than {MAX_CONFIG_BYTES} bytes")
     config = _object(file.read_bytes(), CONFIG)
@@ -61,7 +61,7 @@ def _check_base(family: str, trained_on: str, base: str) -> None:
 
 
 def check_weights(file: Path, base: str) -> None:
-    """Raises AiError 5006 unless the header is sound and its tensors are LoRA's and fill the file."""
+    """Raises ModelError 5006 unless the header is sound and its tensors are LoRA's and fill the file."""
     size = file.stat().st_size
     with file.open("rb") as content:
         length = int.from_bytes(content.read(8), "little")
@@ -111,7 +111,7 @@ def _object(content: bytes, name: str) -> dict[str, Any]:
         raise _wrong(name, f"is not a JSON object: {error}") from None
 
 
-def _wrong(name: str, what: str) -> AiError:
+def _wrong(name: str, what: str) -> ModelError:
     return bad_input(f"{name}: {what}")
 
 

@@ -12,7 +12,7 @@ class Adapters(Protocol):
     """The adapters kept here, by id and by name; ``bindings.ai.finetunes.store`` has the real ones."""
 
     async def find(self, lora: str, model: Model) -> str:
-        """The adapter's folder. Raises AiError 5005 when ``model`` takes none, 5006 when there is no such one."""
+        """The adapter's folder. Raises ModelError 5005 when ``model`` takes none, 5006 when there is no such one."""
 
     async def aclose(self) -> None: ...
 
@@ -27,7 +27,7 @@ class NoAdapters:
 
 
 def refuse_without_lora(model: Model) -> None:
-    """Raises AiError 5005 for a model that takes no adapters."""
+    """Raises ModelError 5005 for a model that takes no adapters."""
     if not model.lora:
         raise lora_unsupported(model.id)
 

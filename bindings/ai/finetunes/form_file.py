@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 from bindings.ai.error_table import TOO_LARGE
-from bindings.ai.errors import AiError, bad_input, unreadable_body
+from bindings.ai.errors import ModelError, bad_input, unreadable_body
 from runtime.errors import RequestError
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ MAX_FIELD_BYTES = 1000  # of a field that is not the file; only its name is read
 async def receive(chunks: AsyncIterator[bytes], content_type: str, file: Path, limit: int) -> str:
     """Write the form's part ``file`` to ``file``, and return its field ``file_name``.
 
-    Raises AiError 5006 for a malformed form, 3006 for a file of more than ``limit`` bytes.
+    Raises ModelError 5006 for a malformed form, 3006 for a file of more than ``limit`` bytes.
     """
     with await asyncio.to_thread(open, file, "wb") as out:
         form = _Form(_boundary(content_type), out, limit)
@@ -69,7 +69,7 @@ class _Form:
         _parsed(lambda: self._parser.write(data))
 
     def end(self) -> str:
-        """The field ``file_name``. Raises AiError 5006 when the form is not complete."""
+        """The field ``file_name``. Raises ModelError 5006 when the form is not complete."""
         _parsed(self._parser.finalize)
         if not self._ended:
             raise bad_input("the form ends before its last boundary")
@@ -113,7 +113,7 @@ class _Form:
         if self._part == "file":
             self._size += end - start
             if self._size > self._limit:
-                raise AiError(TOO_LARGE, f"{TOO_LARGE.text}: a file has at most {self._limit} bytes")
+                raise ModelError(TOO_LARGE, f"{TOO_LARGE.text}: a file has at most {self._limit} bytes")
             self._out.write(data[start:end])
         elif self._part == "file_name":
             self._name += data[start:end]

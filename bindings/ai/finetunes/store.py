@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 
 from bindings.ai.catalog.models import Model
 from bindings.ai.error_table import FINETUNE_INCOMPLETE, NO_SUCH_FINETUNE
-from bindings.ai.errors import AiError, bad_input, finetunes_lost
+from bindings.ai.errors import ModelError, bad_input, finetunes_lost
 from bindings.ai.finetunes import adapter, form_file
 from bindings.ai.finetunes.adapters import refuse_without_lora
 from bindings.sqlite import Database, StoreError
@@ -43,7 +43,7 @@ T = TypeVar("T")
 class Finetunes:
     """The adapters of this machine, under ``folder``: ``<id>/<version>/``. ``warn(text)`` hears of a broken disk.
 
-    Every method raises AiError 3043 for one.
+    Every method raises ModelError 3043 for one.
     """
 
     def __init__(self, folder: Path, warn: Callable[[str], None]) -> None:
@@ -61,7 +61,7 @@ class Finetunes:
             raise finetunes_lost() from None
 
     async def create(self, model: Model, fields: Mapping[str, Any]) -> Row:
-        """A fine-tune without files yet. Raises AiError: bad fields (5006), a model that takes none (5005)."""
+        """A fine-tune without files yet. Raises ModelError: bad fields (5006), a model that takes none (5005)."""
         refuse_without_lora(model)
         row = _new(model, fields)
         await self._do(lambda db: _insert(db, row))
@@ -77,17 +77,17 @@ class Finetunes:
         return [client_row(row) for row in rows]
 
     async def get(self, id: str) -> Row:
-        """The fine-tune of this id or name. Raises AiError 3042."""
+        """The fine-tune of this id or name. Raises ModelError 3042."""
         return await self._do(lambda db: _row(db, id))
 
     async def delete(self, id: str) -> None:
-        """Forget it, files and all: an engine that has loaded it keeps it until it needs the room. AiError 3042."""
+        """Forget it, files and all: an engine that has loaded it keeps it until it needs the room. ModelError 3042."""
         row = await self.get(id)
         await self._do(lambda db: db.execute("DELETE FROM finetune WHERE id = ?", (row["id"],)))
         await asyncio.to_thread(shutil.rmtree, self._folder / row["id"], ignore_errors=True)
 
     async def receive(self, id: str, chunks: AsyncIterator[bytes], content_type: str) -> None:
-        """Keep the file in a form, checked. Raises AiError: unknown (3042), bad (5006), too large (3006)."""
+        """Keep the file in a form, checked. Raises ModelError: unknown (3042), bad (5006), too large (3006)."""
         row = await self.get(id)
         place = self._folder / row["id"]
         part = place / f"{uuid.uuid4()}.part"
@@ -102,19 +102,19 @@ class Finetunes:
             part.unlink(missing_ok=True)
 
     async def find(self, lora: str, model: Model) -> str:
-        """The folder of the adapter with this id or name. Raises AiError: no such one, or of another model (5006),
+        """The folder of the adapter with this id or name. Raises ModelError: no such one, or of another model (5006),
         one without its files (3039), a model that takes none (5005)."""
         refuse_without_lora(model)
         try:
             row = await self.get(lora)
-        except AiError as error:
+        except ModelError as error:
             raise bad_input(error.description) if error.row is NO_SUCH_FINETUNE else error from None
         if row["model"] != model.id:
             raise bad_input(f"the finetune '{row['name']}' is of {row['model']}, not of {model.id}")
         place = self._folder / row["id"] / row["version"]
         if not row["version"] or not all((place / name).is_file() for name in adapter.CHECKS):
             files = " and ".join(adapter.CHECKS)
-            raise AiError(FINETUNE_INCOMPLETE, FINETUNE_INCOMPLETE.describe(files=files))
+            raise ModelError(FINETUNE_INCOMPLETE, FINETUNE_INCOMPLETE.describe(files=files))
         return str(place)
 
     def _keep(self, db: sqlite3.Connection, id: str, name: str, part: Path) -> None:
@@ -177,7 +177,7 @@ def _insert(db: sqlite3.Connection, row: Row) -> None:
 def _row(db: sqlite3.Connection, id: str) -> Row:
     rows = _rows(db.execute("SELECT * FROM finetune WHERE ?1 IN (id, name) ORDER BY id != ?1", (id,)))
     if not rows:
-        raise AiError(NO_SUCH_FINETUNE, NO_SUCH_FINETUNE.describe(id=id[:100]))
+        raise ModelError(NO_SUCH_FINETUNE, NO_SUCH_FINETUNE.describe(id=id[:100]))
     return rows[0]
 
 

@@ -20,7 +20,7 @@ import msgspec
 
 from bindings.ai.answers.answer import RunAnswer, StreamStats, TokenStream
 from bindings.ai.answers.sse import DONE
-from bindings.ai.errors import AiError, rate_limited, timed_out
+from bindings.ai.errors import ModelError, rate_limited, timed_out
 from bindings.ai.gateway.log import HEAD_BYTES, Log
 from bindings.ai.gateway.options import KEYED_TTL_S, GatewayOptions, GatewaySettings, parse_gateway
 from bindings.ai.gateway.rate import RateLimit
@@ -34,7 +34,7 @@ RETRIED_STATUSES = frozenset({408, 429})  # and 5xx: another attempt at anything
 class GatewayCall:
     """One ``run``. ``identity()``: what would answer it, engine and weights: only the same ones share a cached answer.
 
-    ``identity`` raises AiError for a model there is not.
+    ``identity`` raises ModelError for a model there is not.
     """
 
     model: str
@@ -54,7 +54,7 @@ class Gateways:
         self._limits: dict[tuple[str, GatewaySettings], RateLimit] = {}
 
     async def run(self, call: GatewayCall, make: Make) -> RunAnswer:
-        """The answer that ``make`` gives, or a cached one. Raises AiError, its ``headers`` naming the log."""
+        """The answer that ``make`` gives, or a cached one. Raises ModelError, its ``headers`` naming the log."""
         options = parse_gateway(call.options["gateway"])
         settings = self._settings.get(options.id, GatewaySettings())
         log = Log(self.store, call.model, call.inputs, options, _collects(options, settings))
@@ -64,7 +64,7 @@ class Gateways:
             if slot is not None and (hit := await slot.find()) is not None:
                 return await _Recorder(log, slot, hit=True).record(_cached_answer(hit, call))
             return await _Recorder(log, slot).record(await _with_retries(make, options))
-        except AiError as error:
+        except ModelError as error:
             log.refused(error)
             error.headers = log.headers
             raise
@@ -147,7 +147,7 @@ async def _with_retries(make: Make, options: GatewayOptions) -> RunAnswer:
     while True:
         try:
             return await _with_timeout(make, options.request_timeout_ms)
-        except AiError as error:
+        except ModelError as error:
             if attempt >= options.retries.max_attempts or not (error.status in RETRIED_STATUSES or error.status >= 500):
                 raise
         await asyncio.sleep(options.retries.delay(attempt))
@@ -155,7 +155,7 @@ async def _with_retries(make: Make, options: GatewayOptions) -> RunAnswer:
 
 
 async def _with_timeout(make: Make, milliseconds: float | None) -> RunAnswer:
-    """The answer, or a stream that has its first byte. Raises AiError when that takes longer than ``milliseconds``."""
+    """The answer, or a stream that has its first byte. Raises ModelError when it takes longer than ``milliseconds``."""
     if milliseconds is None:
         return await make()
     try:

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from bindings.ai.answers.answer import StreamStats
-from bindings.ai.errors import AiError, bad_input
+from bindings.ai.errors import ModelError, bad_input
 from bindings.ai.gateway.options import MAX_METADATA, GatewayOptions, Scalar
 from bindings.ai.gateway.store import GatewayStore
 
@@ -65,7 +65,7 @@ class Log:
             head = b"".join(islice(chunks, HEAD_BYTES))
             self._write({"success": whole, "duration": self._duration()} | _response(head, size) | _tokens(stats))
 
-    def refused(self, error: AiError) -> None:
+    def refused(self, error: ModelError) -> None:
         body = msgspec.json.encode(error.binding())
         self._write(
             self._request() | self._outcome(error.status, "application/json", cached=False) | _response(body, len(body))
@@ -109,7 +109,7 @@ class Log:
 
 
 def parse_patch(changes: object) -> Mapping[str, Any]:
-    """What ``patchLog`` may change. Raises AiError 5006."""
+    """What ``patchLog`` may change. Raises ModelError 5006."""
     try:
         checked = msgspec.convert(changes, Patch)
     except msgspec.ValidationError as error:

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from bindings.ai.errors import AiError, bad_input
+from bindings.ai.errors import ModelError, bad_input
 from bindings.ai.settings import AISettings
 from runtime.config import Config
 
@@ -67,7 +67,7 @@ class GatewaySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def parse_gateway(value: object) -> GatewayOptions:
-    """``options.gateway``. Raises AiError 5006."""
+    """``options.gateway``. Raises ModelError 5006."""
     try:
         return msgspec.convert(_without_nulls(value), GatewayOptions)
     except msgspec.ValidationError as error:
@@ -157,7 +157,7 @@ def _without_nulls(value: object) -> object:
     return {str(key): _without_nulls(item) for key, item in value.items() if item is not None}
 
 
-def _refused(what: str) -> AiError:
+def _refused(what: str) -> ModelError:
     return bad_input(f"options.gateway: {what}")
 
 

@@ -2,8 +2,8 @@
 
 Facts: docs/reference/workers-ai.md#credentials.
 
-As upstream, two layers answer: the one in front (credentials, routes) refuses with a ``GatewayError``; the model
-layer refuses with an ``AiError``, and each of its answers carries ``cf-ai-req-id``.
+As upstream, two layers answer: the one in front (credentials, routes) refuses with an ``ApiError``; the model
+layer refuses with a ``ModelError``, and each of its answers carries ``cf-ai-req-id``.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from bindings.ai import errors
-from bindings.ai.errors import AiError, GatewayError
+from bindings.ai.errors import ApiError, ModelError
 from bindings.ai.http import cors
 from bindings.ai.http.responses import failed
 from bindings.ai.service import new_request_id
@@ -25,7 +25,7 @@ ROOT = "/client/v4"
 AI_ROOT = ROOT + "/accounts/{account}/ai"
 
 Handler = Callable[..., Awaitable[Response]]  # (request, request_id, **the path's parameters)
-Failure = Callable[[AiError | GatewayError, str], Response]
+Failure = Callable[[ModelError | ApiError, str], Response]
 
 
 @dataclass(frozen=True)
@@ -68,11 +68,11 @@ class Auth:
         try:
             self.check(request.headers)
             return await handler(request, request_id=request_id, **path)
-        except (AiError, GatewayError) as error:
+        except (ModelError, ApiError) as error:
             return (self.failure or failed)(error, request_id)
 
     def check(self, headers: Headers) -> None:
-        """Raises GatewayError: no credentials (9106), malformed ones (6003), the wrong ones (10000)."""
+        """Raises ApiError: no credentials (9106), malformed ones (6003), the wrong ones (10000)."""
         if self.keyless and self.token is None and self.admits is None:
             return
         token = credentials(headers)
@@ -86,7 +86,7 @@ class Auth:
 
 
 def credentials(headers: Headers) -> str:
-    """The token a client sent. Raises GatewayError 9106 when there is none, 6003 when it is malformed."""
+    """The token a client sent. Raises ApiError 9106 when there is none, 6003 when it is malformed."""
     authorization = headers.get("authorization")
     if authorization is not None:
         scheme, _, token = authorization.partition(" ")

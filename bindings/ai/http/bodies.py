@@ -16,7 +16,7 @@ from runtime.web import FormData, Request
 
 
 async def json_object(request: Request) -> dict[str, Any]:
-    """The body as a JSON object, whatever its content type says. Raises AiError 3003, 3006, 5006."""
+    """The body as a JSON object, whatever its content type says. Raises ModelError 3003, 3006, 5006."""
     body = decode_json(await read_body(request))
     if not isinstance(body, dict):
         raise errors.bad_input(checks.mismatch("/", body, "object"))
@@ -24,7 +24,7 @@ async def json_object(request: Request) -> dict[str, Any]:
 
 
 async def read_body(request: Request) -> bytes:
-    """The whole body. Raises AiError 3006 when it is too large."""
+    """The whole body. Raises ModelError 3006 when it is too large."""
     try:
         return await request.bytes()
     except RequestError as error:
@@ -32,7 +32,7 @@ async def read_body(request: Request) -> bytes:
 
 
 async def read_form(request: Request) -> FormData:
-    """A form, whole. Raises AiError 3006 when it is too large, 5006 when it is none."""
+    """A form, whole. Raises ModelError 3006 when it is too large, 5006 when it is none."""
     try:
         return await request.form_data()
     except TypeError as error:
@@ -42,7 +42,7 @@ async def read_form(request: Request) -> FormData:
 
 
 def decode_json(content: bytes) -> Any:
-    """JSON. Raises AiError 3003 when there is nothing, 5006 when it is malformed."""
+    """JSON. Raises ModelError 3003 when there is nothing, 5006 when it is malformed."""
     if not content:
         raise errors.missing("body")
     try:

@@ -21,12 +21,12 @@ class ModelRequest(NamedTuple):
 
     @classmethod
     async def read(cls, request: Request) -> ModelRequest:
-        """From a JSON body. Raises AiError 3003, 3006, 5006."""
+        """From a JSON body. Raises ModelError 3003, 3006, 5006."""
         return cls.from_fields(await json_object(request), request)
 
     @classmethod
     def from_fields(cls, body: Fields, request: Request) -> ModelRequest:
-        """The model's name is no input, nor are the service's own ``options``. Raises AiError 5006."""
+        """The model's name is no input, nor are the service's own ``options``. Raises ModelError 5006."""
         model, options = body.get("model"), body.get("options")
         if not isinstance(model, str) or not model:
             raise bad_input(

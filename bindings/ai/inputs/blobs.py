@@ -25,7 +25,7 @@ FILE_TYPES = ("audio/", "image/", "video/")
 async def object_or_file(request: Request) -> dict[str, Any] | bytes:
     """The body of a request whose model takes files: a JSON object where it is one, else the bytes.
 
-    A client that says JSON must send it. Raises AiError 3003, 3006, 5006.
+    A client that says JSON must send it. Raises ModelError 3003, 3006, 5006.
     """
     kind = (request.headers.get("content-type") or "").lower()
     try:
@@ -50,7 +50,7 @@ def _object(data: bytes, *, certain: bool) -> dict[str, Any] | bytes:
 
 
 def file_of(value: object, at: str) -> bytes:
-    """The bytes of an input. Raises AiError 5006, or 5004 for what should be base64 and is not."""
+    """The bytes of an input. Raises ModelError 5006, or 5004 for what should be base64 and is not."""
     if isinstance(value, dict) and "body" in value:
         value, at = value["body"], f"{at}/body"
     if isinstance(value, bytes):
@@ -70,7 +70,7 @@ def _decoded(text: str) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
-        raise errors.AiError(NOT_BASE64) from None
+        raise errors.ModelError(NOT_BASE64) from None
 
 
 def _bytes(numbers: list[Any], at: str) -> bytes:

@@ -16,14 +16,14 @@ MAGIC = {b"\x89PNG": "png", b"\xff\xd8\xff": "jpeg", b"GIF8": "gif", b"BM": "bmp
 
 
 def image_part(value: object) -> Fields:
-    """The image as a ``data:`` URI. Raises AiError 5006, 5004."""
+    """The image as a ``data:`` URI. Raises ModelError 5006, 5004."""
     image = file_of(value, "/image")
     uri = f"data:image/{_type_of(image)};base64,{base64.b64encode(image).decode()}"
     return {"type": "image_url", "image_url": {"url": uri}}
 
 
 def into_messages(fields: Fields) -> Fields:
-    """``fields`` with ``image`` in the user's last message, or beside the prompt. Raises AiError 5006, 5004."""
+    """``fields`` with ``image`` in the user's last message, or beside the prompt. Raises ModelError 5006, 5004."""
     others = {name: value for name, value in fields.items() if name not in ("image", "prompt")}
     messages = fields.get("messages") or [{"role": "user", "content": fields.get("prompt")}]
     neither = "prompt" not in fields and "messages" not in fields

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from bindings.ai.error_table import JSON_UNMET
-from bindings.ai.errors import AiError
+from bindings.ai.errors import ModelError
 from bindings.ai.inputs import strict
 from bindings.ai.inputs.checks import Fields, mismatch, required
 from bindings.ai.inputs.schema_cost import is_bounded
@@ -51,7 +51,7 @@ def schema(fields: Fields) -> Fields | None:
 
 
 def parsed(answer: str, schema: Fields) -> object:
-    """The answer as JSON. Raises AiError 5024 when it is none, or does not match.
+    """The answer as JSON. Raises ModelError 5024 when it is none, or does not match.
 
     A schema that would take too long is the engine's alone to keep to.
     """
@@ -78,8 +78,8 @@ def matches(answer: str, schema: Fields) -> bool:
         return False
 
 
-def unmet() -> AiError:
-    return AiError(JSON_UNMET)
+def unmet() -> ModelError:
+    return ModelError(JSON_UNMET)
 
 
 def _schema(schema: object, at: str) -> Iterator[str]:

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from bindings.ai.errors import AiError, bad_input
+from bindings.ai.errors import ModelError, bad_input
 from bindings.ai.inputs.checks import Fields
 
 
-def invalid(at: str, what: str) -> AiError:
+def invalid(at: str, what: str) -> ModelError:
     """5006, worded as Anthropic words it: ``messages.0.content: Field required``."""
     return bad_input(f"{at}: {what}")
 
 
 def blocks_of(content: object, at: str) -> list[Fields]:
-    """A text is a single block. Raises AiError 5006 for what is no list of blocks."""
+    """A text is a single block. Raises ModelError 5006 for what is no list of blocks."""
     if content is None:
         raise invalid(at, "Field required")
     if isinstance(content, str):

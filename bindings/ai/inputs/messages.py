@@ -22,7 +22,7 @@ BILLING_HEADER = (
 
 
 def as_chat(fields: Fields) -> Fields:
-    """The fields of a chat that asks for the same. Raises AiError 5006."""
+    """The fields of a chat that asks for the same. Raises ModelError 5006."""
     for name in ("max_tokens", "messages"):
         if name not in fields:
             raise invalid(name, "Field required")

@@ -30,7 +30,7 @@ INCLUDE_LOGPROBS = "message.output_text.logprobs"
 
 
 def as_chat(fields: Fields) -> Fields:
-    """The fields of a chat that asks for the same. Raises AiError 5006."""
+    """The fields of a chat that asks for the same. Raises ModelError 5006."""
     for name, harmless in UNSERVED.items():
         if name in fields and not harmless(fields[name]):
             raise bad_input(f"'/{name}' is not served here: nothing is kept from one request to the next")

@@ -14,7 +14,7 @@ from bindings.ai.inputs.checks import Fields
 
 
 def generate(fields: Fields, model: Model, *, raw: bool = False, fill: bool = False, clip: bool = False) -> Generate:
-    """``raw``: unless ``fields`` say otherwise, the prompt goes to the model as it is. Raises AiError 5006.
+    """``raw``: unless ``fields`` say otherwise, the prompt goes to the model as it is. Raises ModelError 5006.
 
     ``fill``: unless they or the project's models.yaml say how long it may be, the answer may fill the window.
     ``clip``: whatever they say, there may be less room.
@@ -77,7 +77,7 @@ def _rare_options(fields: Fields) -> dict[str, Any]:
 
 
 def _encodable(request: Generate) -> Generate:
-    """``request``, if msgpack can carry it to an engine: not all of JSON's integers fit. Raises AiError 5006."""
+    """``request``, if msgpack can carry it to an engine: not all of JSON's integers fit. Raises ModelError 5006."""
     has_calls = any("tool_calls" in message for message in request.messages or ())
     if has_calls or request.json_schema or request.tools or request.chat_template_kwargs:
         try:

@@ -18,7 +18,7 @@ LEFT_OPEN = ("if", "not", "propertyNames")  # closed, they would say something e
 
 
 def closed(schema: Schema) -> Schema:
-    """A copy of ``schema`` with its objects closed. Raises AiError 5006."""
+    """A copy of ``schema`` with its objects closed. Raises ModelError 5006."""
     try:
         return _Closing(schema).close(schema)
     except RecursionError:

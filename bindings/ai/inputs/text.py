@@ -94,7 +94,7 @@ class TextRequest:
 
 
 def text_generation(inputs: object, model: Model, form: str = "") -> TextRequest:
-    """The inputs of ``run`` for ``model``, or of an OpenAI route, which names the ``form``. Raises AiError 5006."""
+    """The inputs of ``run`` for ``model``, or of an OpenAI route, which names the ``form``. Raises ModelError 5006."""
     if not isinstance(inputs, dict):
         raise bad_input(checks.mismatch("/", inputs, "object"))
     body = {key: value for key, value in inputs.items() if value is not None}
@@ -155,7 +155,7 @@ def _drop_empty_input(fields: Fields) -> None:
 
 
 def _chat_or_completion(fields: Fields, model: Model, form: str) -> Fields:
-    """``fields``, of whichever API, as a chat's or a completion's. Raises AiError 5006, 5004."""
+    """``fields``, of whichever API, as a chat's or a completion's. Raises ModelError 5006, 5004."""
     if form == RESPONSES:
         return responses.as_chat(fields)
     if form == MESSAGES:

@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 
 from bindings.ai.error_table import INTERNAL
-from bindings.ai.errors import AiError, bad_input
+from bindings.ai.errors import ModelError, bad_input
 from bindings.ai.markdown.formats import FORMATS, ending_of
 from bindings.ai.markdown.process import CPU_S, MAX_RESULT_BYTES, WALL_S, ConversionRequest, ConversionResult
 from runtime.limits import cpu_count
@@ -68,7 +68,7 @@ class MarkdownConverter:
     async def transform(self, documents: Sequence[Document], options: object = None) -> list[dict[str, Any]]:
         """One result per document, in their order; one that cannot be converted has ``format: "error"``.
 
-        ``options``: upstream's ``conversionOptions``. Raises AiError when they are wrong, or when the
+        ``options``: upstream's ``conversionOptions``. Raises ModelError when they are wrong, or when the
         library is not installed.
         """
         _check_installed()
@@ -76,7 +76,7 @@ class MarkdownConverter:
         return list(await asyncio.gather(*(self._result(document, conversion) for document in documents)))
 
     def supported(self) -> list[dict[str, str]]:
-        """Raises AiError when the library is not installed."""
+        """Raises ModelError when the library is not installed."""
         _check_installed()
         return [{"extension": ending, "mimeType": kind} for ending, (kind, _) in FORMATS.items()]
 
@@ -161,7 +161,7 @@ def _options(value: object) -> MarkdownOptions:
 def _check_installed() -> None:
     if find_spec("markitdown") is None:
         remedy = "pip install -e '.[markdown]'"
-        raise AiError(INTERNAL, f"toMarkdown is not installed on this machine; it needs: {remedy}")
+        raise ModelError(INTERNAL, f"toMarkdown is not installed on this machine; it needs: {remedy}")
 
 
 def _estimate(text: str) -> int:

@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import quote
 
 from bindings.ai.error_table import NOT_FOUND
-from bindings.ai.errors import AiError, bad_input
+from bindings.ai.errors import ModelError, bad_input
 from bindings.ai.gateway.log import PROVIDER, parse_patch
 from bindings.ai.gateway.options import encode_headers, gateway_from_headers
 from bindings.ai.gateway.store import GatewayStore
@@ -50,7 +50,7 @@ class GatewayMethods:
         return content
 
     async def patch_log(self, request_id: str, gateway: object, log: object, changes: object) -> None:
-        """The same errors; AiError 5006 for what cannot be changed."""
+        """The same errors; ModelError 5006 for what cannot be changed."""
         patch = parse_patch(changes)
         try:
             exists = await self._store().patch_log(str(gateway), str(log), patch)
@@ -62,7 +62,7 @@ class GatewayMethods:
     async def run(
         self, request_id: str, gateway: object, requests: object, options: object = None, headers: object = None
     ) -> CallResult | HostStream:
-        """The answer of the first request that succeeds, or the last one's error: AiError.
+        """The answer of the first request that succeeds, or the last one's error: ModelError.
 
         ``options`` and ``headers`` say what ``options.gateway`` of a ``run`` does, for all of the requests.
         """
@@ -73,7 +73,7 @@ class GatewayMethods:
         for number, step in enumerate(steps):
             try:
                 answer = await self._step(shared, step, request_id)
-            except AiError as error:
+            except ModelError as error:
                 error.headers = {**error.headers, "cf-aig-step": str(number)}
                 if number == len(steps) - 1:
                     raise

@@ -26,7 +26,7 @@ class ProviderAnswer(NamedTuple):
 
 
 async def ask(service: AIService, step: object, options: dict[str, Any], request_id: str) -> ProviderAnswer:
-    """One step, ``{provider, endpoint, query}``. Raises AiError: 2008 for another provider."""
+    """One step, ``{provider, endpoint, query}``. Raises ModelError: 2008 for another provider."""
     if not isinstance(step, dict):
         raise bad_input(mismatch("/", step, "object"))
     provider, endpoint = step.get("provider"), str(step.get("endpoint") or "").strip("/")

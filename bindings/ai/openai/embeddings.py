@@ -38,7 +38,7 @@ class EmbeddingRequest:
         return [self.texts[at : at + size] for at in range(0, len(self.texts), size)]
 
     def answer(self, model: str, vectors: list[list[float]], tokens: int) -> dict[str, Any]:
-        """The body. Raises AiError 5006 when there are not so many dimensions."""
+        """The body. Raises ModelError 5006 when there are not so many dimensions."""
         vectors = [_cut(vector, self.dimensions) for vector in vectors]
         data = [
             {"object": "embedding", "index": at, "embedding": _base64(vector) if self.as_base64 else vector}
@@ -51,7 +51,7 @@ class EmbeddingRequest:
 async def embed(
     service: AIService, model: str, inputs: dict[str, Any], options: dict[str, Any], request_id: str
 ) -> RunAnswer:
-    """OpenAI's body. Raises AiError 5006, for a model of another task too."""
+    """OpenAI's body. Raises ModelError 5006, for a model of another task too."""
     entry = service.catalog.model(model)
     if entry.task != EMBEDDINGS:
         raise bad_input(f"{entry.id} is a model for {entry.task}, not for {EMBEDDINGS}")
@@ -66,7 +66,7 @@ async def embed(
 
 
 def parse(inputs: dict[str, Any]) -> EmbeddingRequest:
-    """OpenAI's fields. The texts are checked further by the model's task. Raises AiError 5006."""
+    """OpenAI's fields. The texts are checked further by the model's task. Raises ModelError 5006."""
     encoding, dimensions = inputs.get("encoding_format") or "float", inputs.get("dimensions")
     if encoding not in ("float", "base64"):
         raise bad_input("'/encoding_format' must be one of 'float, base64'")
@@ -97,7 +97,7 @@ def _base64(vector: Sequence[float]) -> str:
 
 
 def _cut(vector: list[float], dimensions: int | None) -> list[float]:
-    """The first ``dimensions`` of it, brought back to length 1. Raises AiError 5006 when it has fewer."""
+    """The first ``dimensions`` of it, brought back to length 1. Raises ModelError 5006 when it has fewer."""
     if dimensions is None or dimensions == len(vector):
         return vector
     if dimensions > len(vector):

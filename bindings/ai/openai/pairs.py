@@ -33,7 +33,7 @@ class Scores:
 
 
 async def scores(service: AIService, call: ModelRequest, pairs: Sequence[Pair], request_id: str) -> Scores:
-    """Raises AiError: 5006 for a model that does neither, and what the model's task refuses."""
+    """Raises ModelError: 5006 for a model that does neither, and what the model's task refuses."""
     model = service.catalog.model(call.model)
     measure = MEASURES.get(kinds.kind(model))
     if measure is None:

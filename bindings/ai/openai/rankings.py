@@ -96,7 +96,7 @@ def _text(document: str | dict[str, str]) -> str:
 
 
 def _pairs(fields: Fields) -> list[Pair]:
-    """One query for all texts, or one for each. Raises AiError 5006."""
+    """One query for all texts, or one for each. Raises ModelError 5006."""
     names = next((names for names in PAIR_FIELDS if all(name in fields for name in names)), None)
     if names is None:
         others = " or ".join(repr(",".join(names)) for names in PAIR_FIELDS[1:3])

@@ -15,7 +15,7 @@ from typing import Any
 from bindings.ai.answers import anthropic_models, openai_errors
 from bindings.ai.catalog.items import author, unix_time
 from bindings.ai.catalog.models import TEXT_GENERATION, Model
-from bindings.ai.errors import AiError, GatewayError, bad_input
+from bindings.ai.errors import ApiError, ModelError, bad_input
 from bindings.ai.http.auth import AI_ROOT, Auth, Handler
 from bindings.ai.http.header_auth import HeaderAuth
 from bindings.ai.http.model_request import ModelRequest
@@ -91,7 +91,7 @@ class OpenAIRest:
                 form=form if of_account else OPENAI_ROUTE + form,
             )
             return bare(answer)
-        except AiError as error:
+        except ModelError as error:
             if form != RESPONSES:
                 raise
             return _refused_response(error, request_id, error.status if of_account else _status(error))
@@ -117,23 +117,23 @@ class OpenAIRest:
             raise bad_input(f"{model.id} is a model for {model.task}, not for {TEXT_GENERATION}")
 
 
-def refused(error: AiError | GatewayError, request_id: str) -> Response:
+def refused(error: ModelError | ApiError, request_id: str) -> Response:
     """A refusal under ``ai/v1``: its status is the service's."""
     return failed(error, request_id, error=openai_errors.error_object(error.envelope(request_id), error.status))
 
 
-def refused_as_openai(error: AiError | GatewayError, request_id: str) -> Response:
+def refused_as_openai(error: ModelError | ApiError, request_id: str) -> Response:
     """A refusal under ``/v1``: its status is OpenAI's."""
     status = _status(error)
     return failed(error, request_id, status, error=openai_errors.as_openai(error.envelope(request_id), status))
 
 
-def _status(error: AiError | GatewayError) -> int:
+def _status(error: ModelError | ApiError) -> int:
     code: int = error.envelope("")["errors"][0]["code"]
     return openai_errors.STATUSES.get(code, error.status)
 
 
-def _refused_response(error: AiError, request_id: str, status: int) -> Response:
+def _refused_response(error: ModelError, request_id: str, status: int) -> Response:
     """As the Responses API refuses: a bad input is an ``invalid_prompt``."""
     body = openai_errors.error_object(error.envelope(request_id), status)
     code = "invalid_prompt" if error.code == openai_errors.BAD_INPUT else body["code"]

@@ -67,7 +67,7 @@ class TokensRest:
 
 
 async def count_tokens(service: AIService, model: str, fields: Fields, form: str, request_id: str) -> int:
-    """How many tokens the model would read of ``fields`` in that ``form``. Raises AiError."""
+    """How many tokens the model would read of ``fields`` in that ``form``. Raises ModelError."""
 
     def task(model: Model) -> Tokenize:
         return Tokenize(request=text_generation(fields, model, form).generate)

@@ -22,7 +22,7 @@ import msgspec
 
 from bindings.ai import errors
 from bindings.ai.error_table import INTERNAL, NOT_FOUND
-from bindings.ai.errors import AiError
+from bindings.ai.errors import ModelError
 from bindings.ai.gateway.log import PROVIDER
 from bindings.ai.http.auth import ROOT, Auth, Handler
 from bindings.ai.http.bodies import json_object, read_body
@@ -105,7 +105,7 @@ class GatewayRest:
         """The answer to the first of a list of requests that succeeds; ``cf-aig-step`` tells which."""
         try:
             steps = _steps(await read_body(request))
-        except AiError as error:
+        except ModelError as error:
             return refused_as_openai(error, new_request_id())
         if steps is None:
             return await self._unknown.answer(request)

@@ -18,7 +18,7 @@ import msgspec
 from bindings.ai import error_table, errors
 from bindings.ai.answers.answer import RunAnswer
 from bindings.ai.catalog.search import search_models
-from bindings.ai.errors import AiError, bad_input
+from bindings.ai.errors import ModelError, bad_input
 from bindings.ai.gateway.options import merge_gateway
 from bindings.ai.http.auth import AI_ROOT, Auth
 from bindings.ai.http.bodies import decode_json, json_object, read_body
@@ -72,13 +72,13 @@ class ProxyRest:
         try:
             version = url.search_params.get("version") or ""
             if version not in VERSIONS:
-                raise AiError(error_table.OLD_SDK, error_table.OLD_SDK.describe(version=repr(version[:20])))
+                raise ModelError(error_table.OLD_SDK, error_table.OLD_SDK.describe(version=repr(version[:20])))
             model = self._model(request)
             inputs, options = await self._inputs(request, url, model)
             options = merge_gateway(options, request.headers.raw())
             answer = await self._service.run(model, inputs, options, request_id=request_id)
             return _response(answer, gzipped=version == GZIP_VERSION)
-        except AiError as error:
+        except ModelError as error:
             return json_response(error.binding(), error.status, {"cf-ai-req-id": request_id, **error.headers})
 
     def _model(self, request: Request) -> str:
@@ -145,7 +145,7 @@ def _forwarded(request: Request) -> URL:
         raise bad_input(f"X-Forwarded: {error}") from None
 
 
-def _missing(header: str) -> AiError:
+def _missing(header: str) -> ModelError:
     return errors.missing(header)
 
 

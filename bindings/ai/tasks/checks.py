@@ -16,14 +16,14 @@ MAX_COMPLAINTS = 8  # in one answer
 
 
 def fields_of(inputs: object) -> Fields:
-    """The inputs as an object without its nulls, which mean absent. Raises AiError 5006."""
+    """The inputs as an object without its nulls, which mean absent. Raises ModelError 5006."""
     if not isinstance(inputs, dict):
         raise bad_input(mismatch("/", inputs, "object"))
     return {key: value for key, value in inputs.items() if value is not None}
 
 
 def refuse(complaints: Iterator[str]) -> None:
-    """Raise AiError 5006 with the first complaints, if there are any."""
+    """Raise ModelError 5006 with the first complaints, if there are any."""
     if first := list(islice(complaints, MAX_COMPLAINTS)):
         raise bad_input(", ".join(first))
 

@@ -22,7 +22,7 @@ DEFAULT_INSTRUCTION = "Given a web search query, retrieve relevant passages that
 
 
 async def answer(inputs: object, request: TaskRequest) -> dict[str, Any]:
-    """The native result. Raises AiError 5006 for inputs of another shape."""
+    """The native result. Raises ModelError 5006 for inputs of another shape."""
     fields = check.fields_of(inputs)
     complaints, result = FORMS[request.model.form]
     check.refuse(complaints(fields, request.model.max_batch or MAX_TEXTS))

@@ -25,7 +25,7 @@ class InferenceUpstreamError(Exception):
 
 
 class AiError(InferenceUpstreamError):
-    """A refusal of the model layer: in the supervisor it was a ``bindings.ai.errors.AiError``."""
+    """A refusal of the model layer: in the supervisor it was a ``bindings.ai.errors.ModelError``."""
 
     name = "AiError"
 

@@ -13,7 +13,7 @@ import pytest
 from bindings.ai.answers.answer import RunAnswer
 from bindings.ai.engine.protocol import Delta, EngineError, Extra
 from bindings.ai.error_table import CAPACITY
-from bindings.ai.errors import AiError
+from bindings.ai.errors import ModelError
 from bindings.ai.inputs.text import CHAT, COMPLETION, OPENAI_ROUTE, RESPONSES
 from service_support import INT8, Scripted, read, serve
 
@@ -87,7 +87,7 @@ async def test_json_mode_answers_with_a_value() -> None:
 
 @pytest.mark.parametrize("form", ["", CHAT])
 async def test_json_mode_that_could_not_be_met(form: str) -> None:
-    with pytest.raises(AiError) as caught:
+    with pytest.raises(ModelError) as caught:
         await whole(TEXT, form, response_format={"type": "json_object"})
     assert caught.value.envelope("id")["errors"] == [
         {"message": "AiError: AiError: JSON Mode couldn't be met (id)", "code": 5024}
@@ -98,7 +98,7 @@ async def test_an_answer_that_ran_out_is_given_as_it_is() -> None:
     cut = [Delta('{"name', 1, 5, "length")]
     wanted = {"response_format": {"type": "json_object"}}
     assert (await whole(cut, CHAT, **wanted))["choices"][0]["message"]["content"] == '{"name'
-    with pytest.raises(AiError, match="5024"):
+    with pytest.raises(ModelError, match="5024"):
         await whole(TEXT, COMPLETION, messages=None, prompt="JSON!", **wanted)
 
 
@@ -138,7 +138,7 @@ async def test_a_forced_call_is_held_to_its_parameters(deltas: list[Delta], met:
     parameters = {"type": "object", "not": {"required": ["latitude"]}}
     forced = {"tools": [{"name": "getWeather", "parameters": parameters}], "tool_choice": "required"}
     for form in ("", CHAT):
-        with nullcontext() if met else pytest.raises(AiError, match="5024"):
+        with nullcontext() if met else pytest.raises(ModelError, match="5024"):
             await whole(deltas, form, **forced)
         assert (b"5024" in json.dumps(await events(deltas, form, **forced)).encode()) is not met
         assert "5024" not in json.dumps(await events(CALLED, form, **{**forced, **TOOLS}))

@@ -15,7 +15,7 @@ from bindings.ai.engine import options as engine_options
 from bindings.ai.engine.protocol import EngineSpec
 from bindings.ai.engines import echo
 from bindings.ai.engines.openai import engine as openai
-from bindings.ai.errors import AiError
+from bindings.ai.errors import ModelError
 from runtime.errors import ConfigError
 
 INT8 = "@cf/meta/llama-2-7b-chat-int8"
@@ -151,7 +151,7 @@ def test_percent_encoded_ids_are_found() -> None:
     ],
 )
 def test_what_cannot_be_served_is_5007(id: str, engine: str | None, text: str) -> None:
-    with pytest.raises(AiError) as caught:
+    with pytest.raises(ModelError) as caught:
         Catalog.load().resolve(id, engine)
     assert (caught.value.code, caught.value.status) == (5007, 400)
     assert text in caught.value.description
@@ -159,7 +159,7 @@ def test_what_cannot_be_served_is_5007(id: str, engine: str | None, text: str) -
 
 def test_retired_only_where_marked(tmp_path: Path) -> None:
     Catalog.load().resolve(INT8, "echo")
-    with pytest.raises(AiError) as caught:
+    with pytest.raises(ModelError) as caught:
         own(tmp_path, f'"{INT8}": {{retired: true}}').resolve(INT8, "echo")
     assert (caught.value.code, caught.value.status) == (5028, 410)
     said = f"{INT8} was deprecated on 2026-05-30. See the model catalog for alternatives"
@@ -167,7 +167,7 @@ def test_retired_only_where_marked(tmp_path: Path) -> None:
 
 
 def test_stand_in_can_be_refused(tmp_path: Path) -> None:
-    with pytest.raises(AiError, match="5007"):
+    with pytest.raises(ModelError, match="5007"):
         own(tmp_path, f'"{INT8}": {{stand_in: false}}').resolve(INT8, "llamacpp")
 
 

@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import settings as tried
 from hypothesis import strategies as st
 
-from bindings.ai.errors import AiError
+from bindings.ai.errors import ModelError
 from bindings.ai.gateway.options import (
     HEADER_OPTIONS,
     GatewayOptions,
@@ -412,9 +412,9 @@ HEADERS = st.sampled_from([*HEADER_OPTIONS, b"cf-aig-authorization", b"cf-aig-un
 @tried(deadline=None, database=None)
 @given(JSON | st.dictionaries(FIELDS, JSON), st.dictionaries(HEADERS, st.binary(max_size=40)))
 async def test_any_options_and_headers_are_taken_or_refused(value: Any, headers: dict[bytes, bytes]) -> None:
-    with suppress(AiError):
+    with suppress(ModelError):
         assert re.fullmatch("[A-Za-z0-9_-]+", parse_gateway(value).id)
-    with suppress(AiError):
+    with suppress(ModelError):
         gateway = gateway_from_headers(headers.items())
         assert (gateway is None) == (not headers)
         if gateway is not None:

@@ -8,7 +8,7 @@ import pytest
 
 from bindings.ai.catalog.models import Model
 from bindings.ai.engine.protocol import Generate
-from bindings.ai.errors import AiError
+from bindings.ai.errors import ModelError
 from bindings.ai.inputs import json_mode
 from bindings.ai.inputs.text import CHAT, CLASSIC, COMPLETION, RESPONSES, TextRequest, text_generation
 
@@ -30,7 +30,7 @@ def generate(model: Model = MODEL, **fields: Any) -> Generate:
 
 
 def refused(inputs: Any, model: Model = MODEL, form: str = "") -> str:
-    with pytest.raises(AiError) as caught:
+    with pytest.raises(ModelError) as caught:
         text_generation(inputs, model, form)
     assert (caught.value.code, caught.value.status) == (5006, 400)
     return caught.value.description
@@ -115,14 +115,14 @@ def test_json_mode_does_not_stream_in_the_classic_form() -> None:
     [("{", {}), ("[1]", {}), ("NaN", {}), ('{"name": 1}', SCHEMA), ("[" * 5000, {}), ("", SCHEMA)],
 )  # fmt: skip
 def test_an_answer_that_is_not_the_json_asked_for(answer: str, schema: Any) -> None:
-    with pytest.raises(AiError) as caught:
+    with pytest.raises(ModelError) as caught:
         json_mode.parsed(answer, schema)
     assert (caught.value.code, caught.value.status) == (5024, 400)
     assert caught.value.description == "JSON Mode couldn't be met"
 
 
 def test_a_pattern_of_the_schema_cannot_hold_the_server_up() -> None:
-    with pytest.raises(AiError, match="5024"):
+    with pytest.raises(ModelError, match="5024"):
         json_mode.parsed('{"a": "' + "a" * 64 + '!"}', {"properties": {"a": {"pattern": r"^(?=a)(a+)+\1$"}}})
 
 
@@ -140,7 +140,7 @@ def test_a_schema_without_end_is_left_to_the_engine() -> None:
             "const": {"$ref": "#/$defs/a0"}}}, {"$defs": doubling(60)["$defs"], "$ref": "#/%24defs/a0"},
             {"$defs": doubling(60)["$defs"], "$dynamicRef": "#/$defs/a0"}):  # fmt: skip
         assert json_mode.parsed("{}", hidden) == {}
-    with pytest.raises(AiError, match="5024"):
+    with pytest.raises(ModelError, match="5024"):
         json_mode.parsed("{}", doubling(5))
     twice = {"anyOf": [{"properties": {"a": {"$ref": "#"}}, "required": ["b"]}] * 2 + [{"type": "object"}]}
     deep = '{"a":' * 60 + "1" + "}" * 60
@@ -150,7 +150,7 @@ def test_a_schema_without_end_is_left_to_the_engine() -> None:
 
 def test_a_recursive_schema_is_kept_to() -> None:
     assert json_mode.parsed('{"left": {"n": 1}, "right": {"left": {}}}', TREE)["left"] == {"n": 1}
-    with pytest.raises(AiError, match="5024"):
+    with pytest.raises(ModelError, match="5024"):
         json_mode.parsed('{"left": {"right": {"n": "one"}}}', TREE)
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from bindings.ai.catalog.models import Model
 from bindings.ai.catalog.resolve import Catalog
-from bindings.ai.errors import AiError
+from bindings.ai.errors import ModelError
 from bindings.ai.inputs.checks import Fields
 from bindings.ai.inputs.text import text_generation
 from bindings.ai.schemas import schemas
@@ -113,7 +113,7 @@ def inputs(model: Model) -> st.SearchStrategy[Fields]:
 def taken(asked: Fields, model: Model) -> bool:
     try:
         text_generation(asked, model)
-    except AiError:
+    except ModelError:
         return False
     return True
 

@@ -10,7 +10,7 @@ import pytest
 
 from bindings.ai.catalog.models import Model
 from bindings.ai.engine.protocol import Generate
-from bindings.ai.errors import AiError
+from bindings.ai.errors import ModelError
 from bindings.ai.inputs.text import CHAT, COMPLETION, RESPONSES, refuse_options, text_generation
 
 CLASSIC = Model(id="@cf/x/classic", context_window=8192, max_input_tokens=2048, max_output_tokens=1800)
@@ -24,8 +24,8 @@ def generate(inputs: Any, model: Model = CLASSIC) -> Generate:
     return text_generation(inputs, model).generate
 
 
-def refused(inputs: Any, model: Model = CLASSIC) -> AiError:
-    with pytest.raises(AiError) as caught:
+def refused(inputs: Any, model: Model = CLASSIC) -> ModelError:
+    with pytest.raises(ModelError) as caught:
         text_generation(inputs, model)
     return caught.value
 
@@ -209,7 +209,7 @@ def test_an_adapter_is_named_and_found_later() -> None:
 def test_options() -> None:
     refuse_options({"queueRequest": "false", "tags": ["a"], "gateway": {"id": "x"}, "anything": 1})
     for options in ({"queueRequest": True}, {"queueRequest": "true"}, {"websocket": True}):
-        with pytest.raises(AiError, match="5006"):
+        with pytest.raises(ModelError, match="5006"):
             refuse_options(options)
 
 
@@ -240,7 +240,7 @@ def test_any_json_is_either_refused_or_a_request_an_engine_can_take() -> None:
         try:
             model, form = chance.choice([CLASSIC, NEWER, OPENAI]), chance.choice(["", CHAT, COMPLETION, RESPONSES])
             asked = text_generation(inputs, model, form).generate
-        except AiError as error:
+        except ModelError as error:
             assert 400 <= error.status < 500  # noqa: PT017
             assert len(error.description) < 2000  # noqa: PT017
             continue

@@ -9,7 +9,7 @@ import msgspec
 
 from bindings.ai.engine.protocol import EngineError
 from bindings.ai.engines.openai.errors import decoded
-from bindings.ai.engines.openai.sse import Event, EventDecoder, ResponseBody
+from bindings.ai.engines.openai.sse import EventDecoder, PeekableBody, ServerSentEvent
 
 MAX_WHOLE_BYTES = 1 << 28  # bytes of an answer that is no stream
 
@@ -70,7 +70,7 @@ class Chunk(msgspec.Struct):
 _decode = msgspec.json.Decoder(Chunk).decode
 
 
-async def chunks(body: ResponseBody, failure: Failure) -> AsyncGenerator[Iterator[Chunk | None], None]:
+async def chunks(body: PeekableBody, failure: Failure) -> AsyncGenerator[Iterator[Chunk | None], None]:
     """What the server says, for each piece that the network brings; None is its word that it is done.
 
     Raises EngineError: the server's error.
@@ -95,7 +95,7 @@ def _whole(data: bytes, failure: Failure) -> Chunk:
     return chunk
 
 
-def _chunks(event: Event, failure: Failure) -> Iterator[Chunk | None]:
+def _chunks(event: ServerSentEvent, failure: Failure) -> Iterator[Chunk | None]:
     for data in _documents(event.data):
         if data == b"[DONE]":
             yield None

@@ -24,7 +24,7 @@ from bindings.ai.engine.protocol import Delta, EngineError, EngineInfo, EngineSp
 from bindings.ai.engines.openai import errors
 from bindings.ai.engines.openai.ask import ServerDialect, path_and_body
 from bindings.ai.engines.openai.read import deltas
-from bindings.ai.engines.openai.sse import ResponseBody
+from bindings.ai.engines.openai.sse import PeekableBody
 from bindings.ai.error_table import INTERNAL
 from runtime.errors import ConfigError, UserError
 
@@ -155,7 +155,7 @@ class OpenAIEngine:
                 status = response.status
                 with suppress(TimeoutError):  # it is for a hint, and some servers stream whatever they are asked
                     async with asyncio.timeout(MODEL_LIST_TIMEOUT_S):
-                        self._names = _names(await ResponseBody(response.content).rest(1 << 20))
+                        self._names = _names(await PeekableBody(response.content).rest(1 << 20))
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             raise UserError(
                 f"no server answers: {error or type(error).__name__}",

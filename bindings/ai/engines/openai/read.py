@@ -14,7 +14,7 @@ from typing import Any
 from bindings.ai.engine.protocol import Delta, EngineError, Extra
 from bindings.ai.engines.openai.calls import ToolCallAssembler
 from bindings.ai.engines.openai.chunks import Chunk, ChunkChoice, ChunkUsage, Failure, Piece, chunks
-from bindings.ai.engines.openai.sse import Content, ResponseBody
+from bindings.ai.engines.openai.sse import Content, PeekableBody
 from bindings.ai.error_table import INTERNAL
 
 USAGE_WAIT_S = 5.0  # a finished answer waits so long for its count of tokens
@@ -31,7 +31,7 @@ async def deltas(content: Content, answers: int, logprobs: int | None, failure: 
 
     ``answers``: how many there will be; ``logprobs``: how many alternatives to tell of each token.
     """
-    body, answer = ResponseBody(content), _Answer(answers, logprobs, failure)
+    body, answer = PeekableBody(content), _Answer(answers, logprobs, failure)
     try:
         async with aclosing(chunks(body, failure)) as pieces:
             async for piece in pieces:

@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 BOM = b"\xef\xbb\xbf"
 
 
-class Event(NamedTuple):
+class ServerSentEvent(NamedTuple):
     """``name`` is that of the ``event:`` line; ``data`` has one item for each ``data:`` line."""
 
     name: bytes
@@ -25,8 +25,11 @@ class Content(Protocol):
     async def readany(self) -> bytes: ...
 
 
-class ResponseBody:
-    """A response's bytes as they come. ``timeout_s``: seconds to wait for more of them; None: the session's."""
+class PeekableBody:
+    """A response's bytes as they come, whose beginning can be looked at.
+
+    ``timeout_s``: seconds to wait for more of them; None: the session's.
+    """
 
     timeout_s: float | None = None
 
@@ -64,7 +67,7 @@ class EventDecoder:
         self._name, self._data = b"", list[bytes]()
         self._begun, self._returned = b"", False
 
-    def feed(self, piece: bytes) -> Iterator[Event]:
+    def feed(self, piece: bytes) -> Iterator[ServerSentEvent]:
         """The events that ``piece`` ends."""
         for line in self._lines(piece):
             field, _, value = line.partition(b":")
@@ -75,12 +78,12 @@ class EventDecoder:
             elif not line:
                 yield from self._event()
 
-    def end(self) -> Iterator[Event]:
+    def end(self) -> Iterator[ServerSentEvent]:
         """The event that the server did not end."""
         yield from self.feed(b"\n\n")
 
-    def _event(self) -> Iterator[Event]:
-        event = Event(self._name, self._data)
+    def _event(self) -> Iterator[ServerSentEvent]:
+        event = ServerSentEvent(self._name, self._data)
         self._name, self._data = b"", []
         if event.data:
             yield event
@@ -95,4 +98,4 @@ class EventDecoder:
         return (line.rstrip(b"\r\n") for line in lines)
 
 
-__all__ = ["Content", "Event", "EventDecoder", "ResponseBody"]
+__all__ = ["Content", "EventDecoder", "PeekableBody", "ServerSentEvent"]
