@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 PRODUCTS: dict[str, str] = {
     "vars": "bindings.plain:Variables",
+    "kv_namespaces": "bindings.kv.product:KV",
     "ai": "bindings.ai.product:WorkersAI",
     "version_metadata": "bindings.version_metadata:VersionMetadata",
 }

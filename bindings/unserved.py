@@ -49,7 +49,6 @@ UNSERVED: dict[str, Unserved] = {
     "hyperdrive": Unserved(list[Bound], "Hyperdrive"),
     "images": Unserved(Bound, "Images"),
     "k2": Unserved(list[Bound], "K2"),
-    "kv_namespaces": Unserved(list[Bound], "KV"),
     "media": Unserved(Bound, "Media Transformations"),
     "mtls_certificates": Unserved(list[Bound], "mTLS certificates"),
     "pipelines": Unserved(list[Bound], "Pipelines"),

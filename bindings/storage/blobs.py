@@ -44,9 +44,9 @@ class Blobs:
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         return BlobWriter(self.folder)
 
-    def open(self, name: str) -> BinaryIO:
-        """To be read, unbuffered. Raises FileNotFoundError."""
-        return open(self.folder / name, "rb", buffering=0)
+    def open(self, name: str) -> OpenBlob:
+        """To be read. Raises FileNotFoundError."""
+        return OpenBlob(self.folder / name)
 
     def remove(self, name: str) -> None:
         """Whoever reads it now reads it to its end."""
@@ -106,20 +106,46 @@ class BlobWriter:
                 (self._folder / (self._name + _PART)).unlink()
 
 
-async def read(file: BinaryIO, offset: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
-    """``length`` bytes of it from ``offset``, None: all; it is closed at the end, or when this is."""
-    try:
-        if offset:
-            file.seek(offset)
-        while length is None or length > 0:
-            wanted = CHUNK_BYTES if length is None else min(CHUNK_BYTES, length)
-            if not (chunk := await asyncio.to_thread(file.read, wanted)):
-                return
-            if length is not None:
-                length -= len(chunk)
-            yield chunk
-    finally:
-        file.close()
+class OpenBlob:
+    """A file that stays whole while it is open, whoever removes it. ``whole`` and ``part`` are for a thread."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = open(path, "rb", buffering=0)  # noqa: SIM115
+        self.size = os.fstat(self._file.fileno()).st_size
+
+    def whole(self) -> bytes:
+        with self._file:
+            return self._file.readall()
+
+    def part(self, offset: int, length: int) -> bytes:
+        return os.pread(self._file.fileno(), length, offset)
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class BlobStream:
+    """``length`` bytes of it from ``offset``, None: all. It is closed at the end, or by ``aclose``."""
+
+    def __init__(self, blob: OpenBlob, offset: int = 0, length: int | None = None) -> None:
+        self.blob, self.offset = blob, offset
+        self.end = blob.size if length is None else min(blob.size, offset + length)
+
+    def __aiter__(self) -> BlobStream:
+        return self
+
+    async def __anext__(self) -> bytes:
+        wanted = min(CHUNK_BYTES, self.end - self.offset)
+        chunk = await asyncio.to_thread(self.blob.part, self.offset, wanted) if wanted > 0 else b""
+        if not chunk:
+            self.blob.close()
+            raise StopAsyncIteration
+        self.offset += len(chunk)
+        return chunk
+
+    async def aclose(self) -> None:
+        self.end = 0
+        self.blob.close()
 
 
 def _sync_folder(folder: Path) -> None:
@@ -131,4 +157,4 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-__all__ = ["CHUNK_BYTES", "BlobWriter", "Blobs", "read"]
+__all__ = ["CHUNK_BYTES", "BlobStream", "BlobWriter", "Blobs", "OpenBlob"]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from msgspec.msgpack import Ext
 
 from runtime.values import wire
-from runtime.values.objects import SAFE_INTEGER, JsException
+from runtime.values.objects import SAFE_INTEGER
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -33,7 +33,7 @@ def js_string(value: object) -> str:
 
 
 def stringify(value: object) -> str:
-    """``JSON.stringify(value)`` without spaces. Raises JsException for a BigInt, as JavaScript a TypeError."""
+    """``JSON.stringify(value)`` without spaces. Raises TypeError for a BigInt."""
     return json.dumps(_jsonable(value), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
@@ -50,7 +50,7 @@ def _jsonable(value: object) -> object:
         return f"{value:%Y-%m-%dT%H:%M:%S}.{value.microsecond // 1000:03d}Z"
     if isinstance(value, Ext):
         if value.code == wire.BIGINT:
-            raise JsException("Do not know how to serialize a BigInt", "TypeError")
+            raise TypeError("Do not know how to serialize a BigInt")
         return {}
     return value
 

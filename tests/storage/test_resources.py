@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from bindings.storage.blobs import Blobs, read
+from bindings.storage.blobs import Blobs, BlobStream
 from bindings.storage.claim import claim, holder
 from bindings.storage.names import safe_name
 from bindings.storage.resources import About, Resources
@@ -87,7 +87,7 @@ async def chunks(*parts: bytes) -> AsyncIterator[bytes]:
 
 
 async def content(blobs: Blobs, name: str, offset: int = 0, length: int | None = None) -> bytes:
-    return b"".join([chunk async for chunk in read(blobs.open(name), offset, length)])
+    return b"".join([chunk async for chunk in BlobStream(blobs.open(name), offset, length)])
 
 
 async def test_content_is_whole_or_absent(tmp_path: Path) -> None:
@@ -111,7 +111,7 @@ async def test_content_is_whole_or_absent(tmp_path: Path) -> None:
 async def test_content_that_is_read_may_be_removed(tmp_path: Path) -> None:
     blobs = Blobs(tmp_path)
     name, _ = await blobs.write(chunks(b"x" * 1_000_000))
-    reading = read(blobs.open(name))
+    reading = BlobStream(blobs.open(name))
     first = await anext(reading)
     blobs.remove(name)
     blobs.remove(name)

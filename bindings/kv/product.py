@@ -1,0 +1,107 @@
+"""``[[kv_namespaces]] binding = "NOTES", id = "..."``: Workers KV.
+
+Facts: docs/reference/bindings.md#kv. Everything but this file is imported once a worker has such a binding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from bindings.base import Binding, Product, ProductContext
+from runtime.config import Config
+from runtime.errors import RequestError
+
+if TYPE_CHECKING:
+    from bindings.kv.store import KVStore
+    from bindings.storage.resources import Resources
+
+
+class KVTable(msgspec.Struct, frozen=True):
+    """One of ``[[kv_namespaces]]``. Two bindings of one id are one namespace."""
+
+    binding: str
+    id: str | None = None
+    preview_id: str | None = None
+    remote: bool | None = None
+    experimental_remote: bool | None = None
+
+
+class KV(Product):
+    """Its namespaces are in ``context.shared``, once the first one is bound or asked for."""
+
+    key, label, shape = "kv_namespaces", "KV", list[KVTable]
+    types = ("kv_namespace",)
+
+    @classmethod
+    def check(cls, config: Config) -> None:
+        for number, table in enumerate(_tables(config)):
+            for name in ("id", "preview_id"):
+                if getattr(table, name) == "":
+                    raise config.error(cls.key, f"'{name}' is empty", number, remedy=f'Write:  {name} = "notes"')
+            if table.remote or table.experimental_remote:
+                what = f"env.{table.binding} is remote, and Pilotlight keeps everything local"
+                raise config.error(cls.key, what, number, remedy="Remove:  remote = true")
+
+    @classmethod
+    def upload(cls, config: Config) -> Sequence[Mapping[str, Any]]:
+        """Without an id, a namespace of this worker's own."""
+        return [
+            {"name": table.binding, "type": "kv_namespace", "namespace_id": table.id or _own(config, table)}
+            for table in _tables(config)
+        ]
+
+    @classmethod
+    def restore(cls, uploaded: Sequence[Mapping[str, Any]]) -> object:
+        for item in uploaded:
+            if not isinstance(item.get("namespace_id"), str) or not item["namespace_id"]:
+                raise RequestError(400, f"the KV binding {item['name']!r} has no namespace_id")
+        return [{"binding": item["name"], "id": item["namespace_id"]} for item in uploaded]
+
+    @classmethod
+    async def start(cls, context: ProductContext) -> None:
+        if not context.on_host and context.config is not None and _tables(context.config):
+            namespaces(context).claim()
+
+    @classmethod
+    def parse(cls, config: Config, context: ProductContext) -> Sequence[Binding]:
+        if not (tables := _tables(config)):
+            return ()
+        from bindings.kv.binding import KVBinding
+
+        return [KVBinding(table.binding, namespaces(context).get(_id(table, context))) for table in tables]
+
+    @classmethod
+    async def stop(cls, context: ProductContext) -> None:
+        if (opened := context.shared.pop(cls.key, None)) is not None:
+            await opened.aclose()
+
+
+def namespaces(context: ProductContext) -> Resources[KVStore]:
+    """Those of this supervisor."""
+    found: Resources[KVStore] | None = context.shared.get(KV.key)
+    if found is None:
+        from bindings.kv.store import KVStore
+        from bindings.storage.resources import Resources
+
+        found = context.shared[KV.key] = Resources(context.state, "kv", KVStore, context)
+    return found
+
+
+def _tables(config: Config) -> Sequence[KVTable]:
+    return config.typed(KV.key, list[KVTable]) if KV.key in config.products else ()
+
+
+def _id(table: KVTable, context: ProductContext) -> str:
+    """As upstream, local development has a namespace of its own where the table names one."""
+    preview = None if context.on_host else table.preview_id
+    return preview or table.id or table.binding
+
+
+def _own(config: Config, table: KVTable) -> str:
+    return f"{config.name}-{table.binding}".lower()
+
+
+__all__ = ["KV", "KVTable", "namespaces"]
