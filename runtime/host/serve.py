@@ -39,7 +39,7 @@ from runtime.supervisor.http.app import App
 from runtime.supervisor.http.asgi import Application
 from runtime.supervisor.http.dispatch import Dispatch
 from runtime.supervisor.limits import Limits
-from runtime.supervisor.observe.base import Observer
+from runtime.supervisor.observe.base import Banner, Observer
 from runtime.supervisor.processes import cgroups
 from runtime.supervisor.processes.isolates import make_spawner
 from runtime.supervisor.processes.process import Confinement, Parts, Stream
@@ -168,10 +168,8 @@ class HostServer(Supervisor):
         lines = [
             f"{name}   version {self._fleet.workers[name].version}   {self.url}{WORKER_PREFIX}{name}/" for name in names
         ]
-        self.observer.banner(
-            version=VERSION, url=self.url, name="host", config_path=str(self._options.data),
-            bindings=[], remarks=lines, warnings=[],
-        )  # fmt: skip
+        path = str(self._options.data)
+        self.observer.banner(Banner(version=VERSION, url=self.url, name="host", config_path=path, remarks=lines))
         self.observer.ready(self.url)
 
     def _first_token(self, observer: Observer) -> None:

@@ -19,7 +19,7 @@ from runtime.supervisor import server
 from runtime.supervisor.http.admission import OwnNames
 from runtime.supervisor.http.app import App
 from runtime.supervisor.http.dispatch import Dispatch
-from runtime.supervisor.observe.base import Observer
+from runtime.supervisor.observe.base import Banner, Observer
 from runtime.supervisor.processes.isolates import InlineSpawner
 from runtime.supervisor.processes.process import Parts
 from runtime.supervisor.processes.spawning import Spawner
@@ -113,11 +113,12 @@ class DevServer(Supervisor):
         config = self._deployments.config
         rows = [(binding.name, *binding.describe()) for binding in self._deployments.bindings]
         remarks = [remark for product in products() for remark in product.remarks(self.context)]
-        self.observer.banner(
+        banner = Banner(
             version=VERSION, url=self.url, name=config.name,
             config_path=_near(config.path or config.main), bindings=rows, remarks=remarks,
             warnings=config.warnings,
         )  # fmt: skip
+        self.observer.banner(banner)
 
     def _importing(self, name: str, script: str, seconds: float, what: str) -> None:
         self.observer.importing(name, script, seconds, what, None if self._announced else self.url)

@@ -24,7 +24,7 @@ from runtime.wire.protocol import (
     RESULT,
     WINDOW,
     Frame,
-    Offer,
+    OfferedStream,
     current_call,
 )
 from runtime.wire.push import PushSource
@@ -55,7 +55,7 @@ class Channel(asyncio.Protocol):
         self._last_number = 0
         self._calls: dict[int, asyncio.Future[Any]] = {}
         self._serving: dict[int, asyncio.Task[None]] = {}
-        self._offers: dict[int, Offer] = {}
+        self._offers: dict[int, OfferedStream] = {}
         # Weakly: a stream that its reader forgot must be collected, which closes the source behind it.
         self._reading: WeakValueDictionary[int, RemoteStream] = WeakValueDictionary()
         self.awaited: set[object] = set()
@@ -264,7 +264,7 @@ class Channel(asyncio.Protocol):
             return self.send([END, handle, *describe(error)])
         if isinstance(source, PushSource):
             source.attach(self, handle)
-            offer: Offer = source
+            offer: OfferedStream = source
         else:
             offer = PullSource(self, handle, source)
         self._offers[handle] = offer

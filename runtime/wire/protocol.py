@@ -38,7 +38,7 @@ class StreamChannel(Protocol):
         """``send`` a DROP from a destructor, which may run in any thread and after the loop has closed."""
 
 
-class Offer(Protocol):
+class OfferedStream(Protocol):
     """A stream of this end that the peer may read."""
 
     @property
@@ -57,5 +57,5 @@ class Offer(Protocol):
 
 __all__ = [
     "ASK", "CALL", "CANCEL", "DROP", "END", "ERROR", "ITEM", "NOTE", "PULL", "RESULT", "UNLIMITED", "WINDOW",
-    "Frame", "Offer", "StreamChannel", "current_call",
+    "Frame", "OfferedStream", "StreamChannel", "current_call",
 ]  # fmt: skip

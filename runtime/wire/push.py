@@ -40,7 +40,7 @@ class PushSource:
         self._end = [] if error is None else [*describe(error)]
         self._finish()
 
-    # runtime.wire.protocol.Offer
+    # runtime.wire.protocol.OfferedStream
 
     call = 0
 

@@ -16,18 +16,28 @@ import pytest
 
 from runtime.errors import ScriptError
 from runtime.supervisor.observe import Observer, make_observer
+from runtime.supervisor.observe.base import Banner, RequestRecord
 from runtime.supervisor.observe.throttle import Throttle
 
 BINDINGS = [("AI", "Workers AI", "llama.cpp"), ("TOKEN", "secret", "(hidden)")]
 ENGINES = ["llama → SmolLM2 (stand-in)"]
+IMPORTS = """
+from runtime.supervisor.observe import make_observer
+from runtime.supervisor.observe.base import RequestRecord
+"""
 Capture = pytest.CaptureFixture[str]
 
 
 def everything(observer: Observer) -> None:
-    observer.banner("0.1.0", "http://localhost:8787/", "chat", "wrangler.toml", BINDINGS, ENGINES, ["careful"])
+    observer.banner(
+        Banner(
+            version="0.1.0", url="http://localhost:8787/", name="chat", config_path="wrangler.toml", bindings=BINDINGS,
+            remarks=ENGINES, warnings=["careful"],
+        )
+    )  # fmt: skip
     observer.ready("http://localhost:8787/")
-    observer.request("GET", "/stream", 200, 1434.2, first_ms=45.2, tokens=87, tokens_per_s=61.23)
-    observer.request("GET", "/boom", 500, 3.21, request_id="abc123")
+    observer.request(RequestRecord("GET", "/stream", 200, 1434.2, first_ms=45.2, tokens=87, tokens_per_s=61.23))
+    observer.request(RequestRecord("GET", "/boom", 500, 3.21, request_id="abc123"))
     observer.debug("a detail")
     observer.note("a note")
     observer.warn("a warning\nof two lines")
@@ -57,8 +67,8 @@ def everything(observer: Observer) -> None:
 def test_where_several_workers_speak_each_line_says_whose_it_is(capsys: Capture) -> None:
     observer = make_observer(None, "info")
     observer.several = True
-    observer.request("GET", "/a", 200, 1, worker="chat")
-    observer.request("GET", "/b", 404, 1)
+    observer.request(RequestRecord("GET", "/a", 200, 1, worker="chat"))
+    observer.request(RequestRecord("GET", "/b", 404, 1))
     observer.worker_output("chat", "stdout", "printed")
     observer.worker_output("chat", "stderr", "logged")
     observer.script_error(ScriptError("bad", where="entry.py, line 3"), "chat")
@@ -127,7 +137,7 @@ def test_levels(capsys: Capture, level: str, shown: list[str], hidden: list[str]
 
 def test_a_client_cannot_paint_the_terminal(capsys: Capture) -> None:
     observer = make_observer(None)
-    observer.request("GET\x07", "/\x1b[31m\n/fake 200", 200, 1, note="a\rb")
+    observer.request(RequestRecord("GET\x07", "/\x1b[31m\n/fake 200", 200, 1, note="a\rb"))
     observer.close()
     out = capsys.readouterr().out
     assert out.count("\n") == 1
@@ -138,14 +148,14 @@ def test_a_client_cannot_paint_the_terminal(capsys: Capture) -> None:
 
 def test_an_answer_that_broke_off_is_an_error(capsys: Capture) -> None:
     for observer in (make_observer(None, "error"), make_observer("json", "error")):
-        observer.request("GET", "/", 200, 1, note="broke off")
-        observer.request("GET", "/fine", 200, 1, note="client left")
+        observer.request(RequestRecord("GET", "/", 200, 1, note="broke off"))
+        observer.request(RequestRecord("GET", "/fine", 200, 1, note="client left"))
         observer.close()
     plain, line = capsys.readouterr().out.splitlines()
     assert plain.endswith("200    1.0 ms  broke off")
     assert json.loads(line)["level"] == "error"
     assert "\x1b[31mbroke off\x1b[0m" in on_a_terminal(
-        'make_observer(None).request("GET", "/", 200, 5, note="broke off")', NO_COLOR=""
+        'make_observer(None).request(RequestRecord("GET", "/", 200, 5, note="broke off"))', NO_COLOR=""
     )
 
 
@@ -160,7 +170,7 @@ def test_the_same_error_again_is_only_its_request(capsys: Capture) -> None:
 def test_lines_of_longer_paths_align(capsys: Capture) -> None:
     observer = make_observer(None)
     for path in ("/" + "x" * 40, "/short", "/" + "y" * 80, "/short"):
-        observer.request("GET", path, 200, 5)
+        observer.request(RequestRecord("GET", path, 200, 5))
     observer.close()
     starts = [line.index("200") for line in capsys.readouterr().out.splitlines()]
     assert starts[0] == starts[1] == starts[3] < starts[2]
@@ -241,8 +251,7 @@ def test_json_of_text_that_is_not_unicode(capsys: Capture) -> None:
 
 
 def child(code: str) -> list[str]:
-    imports = "from runtime.supervisor.observe import make_observer\n"
-    return [sys.executable, "-c", imports + textwrap.dedent(code)]
+    return [sys.executable, "-c", IMPORTS + textwrap.dedent(code)]
 
 
 def on_a_terminal(code: str, **env: str) -> str:
@@ -288,7 +297,7 @@ def screen(written: str, width: int = 100) -> list[str]:
 
 
 def test_colour_on_a_terminal_only_where_it_is_wanted() -> None:
-    code = 'make_observer(None).request("GET", "/", 404, 5)'
+    code = 'make_observer(None).request(RequestRecord("GET", "/", 404, 5))'
     assert "\x1b[33m404\x1b[0m" in on_a_terminal(code, NO_COLOR="")
     assert "\x1b" not in on_a_terminal(code, NO_COLOR="1")
     assert "\x1b" not in on_a_terminal(code, TERM="dumb", NO_COLOR="")
@@ -302,7 +311,7 @@ for step in range(5):
     observer.progress("two", "load", None)
     observer.worker_output("w", "stdout", f"printed {step} " + "x" * 60)
     time.sleep(0.3)
-    observer.request("GET", f"/{step}", 200, 1)
+    observer.request(RequestRecord("GET", f"/{step}", 200, 1))
 observer.progress_done("one/model", "one/model ready")
 observer.progress_done("two", "two ready")
 observer.note("the end")

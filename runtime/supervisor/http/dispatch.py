@@ -13,7 +13,7 @@ from runtime.supervisor.http import pages
 from runtime.supervisor.http.asgi import Headers, Receive, Scope, Send
 from runtime.supervisor.http.exchange import Exchange
 from runtime.supervisor.limits import IsolateLost, LimitExceeded
-from runtime.supervisor.observe.base import BROKE_OFF
+from runtime.supervisor.observe.base import BROKE_OFF, RequestRecord
 from runtime.tracing import current
 
 if TYPE_CHECKING:
@@ -181,10 +181,11 @@ class Dispatch:
         speed = None
         if stats is not None and stats.first is not None and stats.tokens >= _MIN_TOKENS_FOR_SPEED:
             speed = (stats.tokens - 1) / max(seconds - stats.first, 1e-6)
-        self._observer.request(
+        record = RequestRecord(
             exchange.method, exchange.scope["root_path"] + exchange.scope["path"], status, seconds * 1000,
             first_ms=first, tokens=tokens, tokens_per_s=speed, note=exchange.note, worker=self._name,
         )  # fmt: skip
+        self._observer.request(record)
 
 
 def _in_public(error: UserError) -> tuple[int, str]:

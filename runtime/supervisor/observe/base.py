@@ -6,11 +6,40 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Literal
 
+import msgspec
+
 from runtime.errors import ScriptError
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 Level = Literal["debug", "info", "warning", "error"]
 BROKE_OFF = "broke off"  # the note of an answer that failed half-way, whatever its status
+
+
+class Banner(msgspec.Struct, frozen=True, kw_only=True):
+    """What is told at the start. ``bindings``: (name in env, what it is, where it is kept)."""
+
+    version: str
+    url: str | None
+    name: str
+    config_path: str | None
+    bindings: Sequence[tuple[str, str, str]] = ()
+    remarks: Sequence[str] = ()
+    warnings: Sequence[str] = ()
+
+
+class RequestRecord(msgspec.Struct, frozen=True):
+    """A request and its answer. ``first_ms``: the time to its first token; ``worker``: where several are served."""
+
+    method: str
+    path: str
+    status: int
+    ms: float
+    first_ms: float | None = None
+    tokens: int | None = None
+    tokens_per_s: float | None = None
+    note: str | None = None
+    request_id: str | None = None
+    worker: str | None = None
 
 
 class Observer(ABC):
@@ -32,38 +61,16 @@ class Observer(ABC):
         return "error" if status >= 500 or note == BROKE_OFF else "info"
 
     @abstractmethod
-    def banner(
-        self,
-        version: str,
-        url: str | None,
-        name: str,
-        config_path: str | None,
-        bindings: Sequence[tuple[str, str, str]],
-        remarks: Sequence[str],
-        warnings: Sequence[str],
-    ) -> None:
-        """A deployment was opened. ``bindings``: (name in env, what it is, where it is kept)."""
+    def banner(self, banner: Banner) -> None:
+        """A deployment was opened."""
 
     @abstractmethod
     def ready(self, url: str) -> None:
         """Connections are accepted. Shown at every level: whoever started us waits for it."""
 
     @abstractmethod
-    def request(
-        self,
-        method: str,
-        path: str,
-        status: int,
-        ms: float,
-        *,
-        first_ms: float | None = None,
-        tokens: int | None = None,
-        tokens_per_s: float | None = None,
-        note: str | None = None,
-        request_id: str | None = None,
-        worker: str | None = None,
-    ) -> None:
-        """A request was answered to its last byte; ``first_ms`` is the time to its first token."""
+    def request(self, request: RequestRecord) -> None:
+        """A request was answered to its last byte."""
 
     @abstractmethod
     def debug(self, text: str) -> None: ...

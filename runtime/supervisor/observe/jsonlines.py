@@ -11,7 +11,7 @@ from typing import Any, Literal
 import msgspec
 
 from runtime.errors import ScriptError
-from runtime.supervisor.observe.base import Level, Observer
+from runtime.supervisor.observe.base import Banner, Level, Observer, RequestRecord
 from runtime.supervisor.observe.output import Output
 from runtime.supervisor.observe.throttle import Throttle
 
@@ -46,61 +46,26 @@ class JsonObserver(Observer):
     def _lost(self, count: int) -> str:
         return self._line("warning", "lost", {"lines": count, "text": "nobody was reading"})
 
-    def banner(
-        self,
-        version: str,
-        url: str | None,
-        name: str,
-        config_path: str | None,
-        bindings: Sequence[tuple[str, str, str]],
-        remarks: Sequence[str],
-        warnings: Sequence[str],
-    ) -> None:
-        table = [dict(zip(("name", "what", "where"), binding, strict=True)) for binding in bindings]
+    def banner(self, banner: Banner) -> None:
         self.emit(
             "info",
             "banner",
-            version=version,
-            url=url,
-            name=name,
-            config=config_path,
-            bindings=table,
-            engines=list(remarks),
+            version=banner.version,
+            url=banner.url,
+            name=banner.name,
+            config=banner.config_path,
+            bindings=[dict(zip(("name", "what", "where"), binding, strict=True)) for binding in banner.bindings],
+            engines=list(banner.remarks),
         )
-        for warning in warnings:
+        for warning in banner.warnings:
             self.warn(warning)
 
     def ready(self, url: str) -> None:
         self.emit("info", "ready", always=True, url=url)
 
-    def request(
-        self,
-        method: str,
-        path: str,
-        status: int,
-        ms: float,
-        *,
-        first_ms: float | None = None,
-        tokens: int | None = None,
-        tokens_per_s: float | None = None,
-        note: str | None = None,
-        request_id: str | None = None,
-        worker: str | None = None,
-    ) -> None:
-        self.emit(
-            self.level_of(status, note),
-            "request",
-            method=method,
-            path=path,
-            status=status,
-            ms=round(ms, 3),
-            first_ms=first_ms,
-            tokens=tokens,
-            tokens_per_s=tokens_per_s,
-            note=note,
-            request_id=request_id,
-            worker=worker,
-        )
+    def request(self, request: RequestRecord) -> None:
+        fields = {**msgspec.structs.asdict(request), "ms": round(request.ms, 3)}
+        self.emit(self.level_of(request.status, request.note), "request", **fields)
 
     def debug(self, text: str) -> None:
         self.emit("debug", "note", text=text)

@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 
 import click
 
+from runtime.supervisor.observe.base import BROKE_OFF, Banner, RequestRecord
+
 Paint = Callable[..., str]  # paint(text, fg="green", bold=True, dim=True)
 
 METHOD, PATH, MS = 7, 32, 8  # columns of a request line
@@ -49,22 +51,14 @@ def hang(text: str, indent: int) -> str:
     return text.replace("\n", "\n" + " " * indent)
 
 
-def banner(
-    paint: Paint,
-    width: int,
-    version: str,
-    name: str,
-    config_path: str | None,
-    bindings: Sequence[tuple[str, str, str]],
-    remarks: Sequence[str],
-) -> list[str]:
-    subject = "  ".join(clean(part) for part in (name, config_path) if part)
-    title = f"{paint(FLAME, fg='yellow')} {paint('pilotlight', bold=True)} {paint(version, dim=True)}"
+def banner(paint: Paint, width: int, banner: Banner) -> list[str]:
+    subject = "  ".join(clean(part) for part in (banner.name, banner.config_path) if part)
+    title = f"{paint(FLAME, fg='yellow')} {paint('pilotlight', bold=True)} {paint(banner.version, dim=True)}"
     lines = ["", f"  {title}   {subject}"]
-    if bindings:
-        lines += ["", *table(paint, width, bindings)]
-    if remarks:
-        lines += ["", *(f"    {hang(line, 4)}" for line in remarks)]
+    if banner.bindings:
+        lines += ["", *table(paint, width, banner.bindings)]
+    if banner.remarks:
+        lines += ["", *(f"    {hang(line, 4)}" for line in banner.remarks)]
     return [*lines, ""]
 
 
@@ -79,14 +73,12 @@ def table(paint: Paint, width: int, bindings: Sequence[tuple[str, str, str]]) ->
     ]
 
 
-def request(
-    paint: Paint, room: int, method: str, path: str, status: int, ms: float, facts: Sequence[str], alarm: str = ""
-) -> str:
+def request(paint: Paint, room: int, record: RequestRecord, facts: Sequence[str], alarm: str = "") -> str:
     """``GET  /path  200  12 ms  first token 45 ms · 87 tokens · 61.2/s``; ``room`` columns for the path."""
     parts = [
-        f"  {paint(f'{clean(method):<{METHOD}}', bold=True)} {clean(path):<{room}}",
-        paint(str(status), fg=status_colour(status)),
-        paint(f"{duration(ms):>{MS}}", dim=True),
+        f"  {paint(f'{clean(record.method):<{METHOD}}', bold=True)} {clean(record.path):<{room}}",
+        paint(str(record.status), fg=status_colour(record.status)),
+        paint(f"{duration(record.ms):>{MS}}", dim=True),
         paint(alarm, fg="red"),
         paint(" · ".join(facts), dim=True),
     ]
@@ -110,12 +102,14 @@ def status_colour(status: int) -> str:
     return {2: "green", 3: "cyan", 4: "yellow"}.get(status // 100, "red")
 
 
-def facts(first_ms: float | None, tokens: int | None, tokens_per_s: float | None, *notes: str | None) -> list[str]:
-    first = "byte" if tokens is None else "token"
-    said = [f"first {first} {duration(first_ms)}"] if first_ms is not None else []
-    said += [f"{tokens} token{'' if tokens == 1 else 's'}"] if tokens is not None else []
-    said += [f"{tokens_per_s:.1f}/s"] if tokens_per_s is not None else []
-    return said + [clean(text) for text in notes if text]
+def facts(record: RequestRecord, with_id: bool) -> tuple[str, list[str]]:
+    """(what should be alarming of an answer, "" of most; what else is known of it)."""
+    first, tokens = "byte" if record.tokens is None else "token", record.tokens
+    parts = [f"first {first} {duration(record.first_ms)}"] if record.first_ms is not None else []
+    parts += [f"{tokens} token{'' if tokens == 1 else 's'}"] if tokens is not None else []
+    parts += [f"{record.tokens_per_s:.1f}/s"] if record.tokens_per_s is not None else []
+    alarm, note = (BROKE_OFF, None) if record.note == BROKE_OFF else ("", record.note)
+    return alarm, parts + [clean(text) for text in (note, record.request_id if with_id else None) if text]
 
 
 def blocked(worker: str, seconds: float, waiting: Sequence[str], where: str) -> str:

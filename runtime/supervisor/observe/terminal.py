@@ -12,7 +12,7 @@ from typing import Literal
 
 from runtime.errors import ScriptError
 from runtime.supervisor.observe import layout
-from runtime.supervisor.observe.base import BROKE_OFF, Observer
+from runtime.supervisor.observe.base import Banner, Observer, RequestRecord
 from runtime.supervisor.observe.live import Live
 from runtime.supervisor.observe.output import Output, same_file
 from runtime.supervisor.observe.throttle import Throttle
@@ -37,21 +37,12 @@ class TerminalObserver(Observer):
 
     # --- what happened ---
 
-    def banner(
-        self,
-        version: str,
-        url: str | None,
-        name: str,
-        config_path: str | None,
-        bindings: Sequence[tuple[str, str, str]],
-        remarks: Sequence[str],
-        warnings: Sequence[str],
-    ) -> None:
+    def banner(self, banner: Banner) -> None:
         if self.shows("info"):
-            self._write(*layout.banner(self._paint, self._width(), version, name, config_path, bindings, remarks))
-        for warning in warnings:
+            self._write(*layout.banner(self._paint, self._width(), banner))
+        for warning in banner.warnings:
             self.warn(warning)
-        if warnings and self.shows("warning"):
+        if banner.warnings and self.shows("warning"):
             self._write("")
 
     def ready(self, url: str) -> None:
@@ -59,28 +50,14 @@ class TerminalObserver(Observer):
             f"  Ready on {self._paint(url, fg='cyan', bold=True)}   {self._paint('Ctrl-C stops', dim=True)}", ""
         )
 
-    def request(
-        self,
-        method: str,
-        path: str,
-        status: int,
-        ms: float,
-        *,
-        first_ms: float | None = None,
-        tokens: int | None = None,
-        tokens_per_s: float | None = None,
-        note: str | None = None,
-        request_id: str | None = None,
-        worker: str | None = None,
-    ) -> None:
-        if not self.shows(self.level_of(status, note)):
+    def request(self, request: RequestRecord) -> None:
+        if not self.shows(self.level_of(request.status, request.note)):
             return
-        shown_id = request_id if status >= 500 or self.shows("debug") else None
-        alarm, note = (note, None) if note == BROKE_OFF else ("", note)
-        facts = layout.facts(first_ms, tokens, tokens_per_s, note, shown_id)
-        whose, width = self._whose(worker), self._width() - len(self._whose(worker))
-        room = self._column.room(width, layout.clean(path), len(" · ".join(filter(None, [alarm, *facts]))))
-        line = layout.request(self._paint, room, method, path, status, ms, facts, alarm)
+        whose = self._whose(request.worker)
+        alarm, facts = layout.facts(request, with_id=request.status >= 500 or self.shows("debug"))
+        width = self._width() - len(whose)
+        room = self._column.room(width, layout.clean(request.path), len(" · ".join(filter(None, [alarm, *facts]))))
+        line = layout.request(self._paint, room, request, facts, alarm)
         self._write(self._paint(whose, dim=True) + line if whose else line)
 
     def reloaded(self, version: int, ms: float, files: Sequence[str]) -> None:
