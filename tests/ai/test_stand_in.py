@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from dev_server import Pilot, StartPilot
+from families import ENGINE, running
 from models_support import tiny_llama
 
 ROOT = Path(__file__).parents[2]
@@ -51,8 +52,7 @@ def rest(pilot: Pilot) -> str:
 
 
 def engines(pilot: Pilot) -> list[psutil.Process]:
-    below = psutil.Process(pilot.process.pid).children(recursive=True)
-    return [child for child in below if "bindings.ai.engine.server" in child.cmdline()]
+    return running(pilot.process.pid, ENGINE)
 
 
 def busy(processes: list[psutil.Process]) -> float:

@@ -14,9 +14,9 @@ from io import BytesIO
 from pathlib import Path
 
 import aiohttp
-import psutil
 import pytest
 
+from families import ZYGOTE, running
 from hosting import API, Host, hosting, says, worker
 
 pytestmark = pytest.mark.skipif(os.name != "posix" or os.uname().sysname != "Linux", reason="a host is Linux's")
@@ -93,11 +93,7 @@ async def test_killed_in_the_middle_of_deploys(tmp_path: Path) -> None:
 async def test_a_killed_zygote_is_replaced(tmp_path: Path) -> None:
     async with hosting(tmp_path / "data") as host:
         await host.deploy(worker(tmp_path / "app", says("one")))
-        zygote = next(
-            child
-            for child in psutil.Process(host.process.pid).children()
-            if "runtime.isolate.zygote" in child.cmdline()
-        )
+        [zygote] = running(host.process.pid, ZYGOTE, recursive=False)
         zygote.kill()
         async with asyncio.timeout(60):
             while await host.get("app") != (200, "one"):

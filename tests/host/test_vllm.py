@@ -11,10 +11,10 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 import pytest_asyncio
 
+from families import ENGINE, ZYGOTE, running
 from hosting import Host, hosting
 from models_support import tiny_llama
 
@@ -107,19 +107,13 @@ async def test_streams_finish_while_versions_come_and_isolates_die(host: Host) -
 
 
 def isolates(host: Host) -> list[int]:
-    children = psutil.Process(host.process.pid).children()
-    zygotes = [child for child in children if "runtime.isolate.zygote" in child.cmdline()]
-    return [child.pid for zygote in zygotes for child in zygote.children()]
+    return [child.pid for zygote in running(host.process.pid, ZYGOTE, recursive=False) for child in zygote.children()]
 
 
 @pytest.mark.timeout(600)
 async def test_a_killed_model_comes_back(host: Host) -> None:
     whole = await events(host, 50)
-    engine = next(
-        child
-        for child in psutil.Process(host.process.pid).children(recursive=True)
-        if "bindings.ai.engine.server" in " ".join(child.cmdline())
-    )
+    [engine, *_] = running(host.process.pid, ENGINE)
     since = len(host.events)
     engine.kill()
     assert (await host.get("chat"))[0] == 200, "the worker's own page needs no model"

@@ -15,6 +15,7 @@ import psutil
 import pytest
 import pytest_asyncio
 
+from families import ENGINE, ZYGOTE, running
 from serving import ROUTER, Served, serving, write
 
 ENTRY = (
@@ -91,7 +92,7 @@ def family(pilot: Served) -> list[psutil.Process]:
 
 
 def member(pilot: Served, module: str) -> psutil.Process:
-    return next(child for child in psutil.Process(pilot.process.pid).children() if module in child.cmdline())
+    return running(pilot.process.pid, module, recursive=False)[0]
 
 
 async def gone(processes: list[psutil.Process], within: float = 8) -> None:
@@ -139,7 +140,7 @@ async def test_a_worker_that_ends_itself_is_started_again(pilot: Served) -> None
 
 
 async def test_a_killed_zygote_is_replaced(pilot: Served) -> None:
-    zygote = member(pilot, "runtime.isolate.zygote")
+    zygote = member(pilot, ZYGOTE)
     passed = await begun(pilot, "/ai")
     forks = zygote.children()
     zygote.kill()
@@ -148,12 +149,12 @@ async def test_a_killed_zygote_is_replaced(pilot: Served) -> None:
     assert (await passed.read()).endswith(b"data: [DONE]\n\n")
     assert await pilot.save(ENTRY)
     assert await pilot.ask() == (200, "fine")
-    assert member(pilot, "runtime.isolate.zygote").pid != zygote.pid
+    assert member(pilot, ZYGOTE).pid != zygote.pid
 
 
 async def test_a_zygote_that_dies_between_two_saves_is_not_missed(pilot: Served) -> None:
     for version in range(3):
-        member(pilot, "runtime.isolate.zygote").kill()
+        member(pilot, ZYGOTE).kill()
         assert await pilot.save(ENTRY + "\n" * version)
         assert await pilot.ask() == (200, "fine")
 
@@ -162,7 +163,7 @@ async def test_a_killed_engine_ends_its_streams_with_an_error_and_comes_back(pil
     passed, counting = await begun(pilot, "/ai"), await begun(pilot, "/count")
     whole = asyncio.create_task(pilot.ask("/ai_whole"))
     await asyncio.sleep(0.2)
-    member(pilot, "bindings.ai.engine.server").kill()
+    member(pilot, ENGINE).kill()
     rest = (await passed.read()).decode()
     assert "being restarted" in rest
     status, text = await whole
@@ -319,7 +320,7 @@ async def test_third_party_packages_are_imported_once_where_that_is_safe(tmp_pat
     write(tmp_path, VENDORED, files={"python_modules/slow_package/__init__.py": PACKAGE.format(more)})
     async with serving(tmp_path) as pilot:
         assert await pilot.ask() == (200, "vendored")
-        zygote = member(pilot, "runtime.isolate.zygote").pid
+        zygote = member(pilot, ZYGOTE).pid
         await asyncio.sleep(1.5)  # tried in a fork, then imported
         took = []
         for number in range(3):
@@ -327,4 +328,4 @@ async def test_third_party_packages_are_imported_once_where_that_is_safe(tmp_pat
             took.append([line["ms"] for line in pilot.events if line["event"] == "reloaded"][-1])
             assert await pilot.ask() == (200, "vendored")
         assert (min(took) < 400) is warm, took
-        assert member(pilot, "runtime.isolate.zygote").pid == zygote
+        assert member(pilot, ZYGOTE).pid == zygote

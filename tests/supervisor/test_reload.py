@@ -15,6 +15,7 @@ import pytest
 import pytest_asyncio
 
 from dev_server import Pilot, StartPilot
+from families import ENGINE, running
 from serving import Served, serving, write
 
 ENTRY = """
@@ -374,7 +375,7 @@ async def fetch(request, env, ctx):
 
     async def engine(pilot: Served) -> int:
         assert (await pilot.ask())[0] == 200
-        found = [process.pid for process in children(pilot) if "bindings.ai.engine.server" in process.cmdline()]
+        found = [process.pid for process in running(pilot.process.pid, ENGINE)]
         assert len(found) == 1
         return found[0]
 

@@ -26,6 +26,7 @@ from bindings.ai.engine.protocol import (
     ModelUnavailable,
     StillLoading,
 )
+from families import ENGINE, running
 from models_support import Said, ask, text_of, tokens_of
 
 SLOW = EngineSpec(engine="echo", model="slow", options={"rate": 50, "tokens": 500})
@@ -230,7 +231,7 @@ async def test_closing_while_it_loads(said: Said) -> None:
 
 
 def no_children() -> bool:
-    return not [child for child in psutil.Process().children() if "bindings.ai.engine.server" in child.cmdline()]
+    return not running(os.getpid(), ENGINE)
 
 
 SUPPORT = Path(__file__).parents[2] / "support"  # where it finds its imports

@@ -6,13 +6,13 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
-import psutil
 import pytest
 import pytest_asyncio
 from cloudflare import AsyncCloudflare
 from openai import APIError, APIStatusError, AsyncOpenAI, BadRequestError, NotFoundError, OpenAI
 from pydantic import BaseModel
 
+from families import ENGINE, running
 from serving import Served, serving, write
 
 MODEL = "@cf/meta/llama-3.1-8b-instruct"
@@ -263,8 +263,7 @@ async def read_and_kill(pilot: Served, stream: Any) -> None:
     async for _ in stream:
         number += 1
         if number == 5:
-            children = psutil.Process(pilot.process.pid).children()
-            [child.kill() for child in children if "bindings.ai.engine.server" in child.cmdline()]
+            [engine.kill() for engine in running(pilot.process.pid, ENGINE)]
 
 
 async def test_the_sync_client(pilot: Served) -> None:
