@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 PRODUCTS: dict[str, str] = {
     "vars": "bindings.plain:Variables",
     "kv_namespaces": "bindings.kv.product:KV",
+    "vectorize": "bindings.vectorize.product:Vectorize",
     "ai": "bindings.ai.product:WorkersAI",
     "version_metadata": "bindings.version_metadata:VersionMetadata",
 }

@@ -61,7 +61,6 @@ UNSERVED: dict[str, Unserved] = {
     "stream": Unserved(Bound, "Stream"),
     "unsafe": Unserved(Bindings, "Unsafe bindings"),
     "unsafe_hello_world": Unserved(list[Bound], "Hello World"),
-    "vectorize": Unserved(list[Bound], "Vectorize"),
     "vpc_networks": Unserved(list[Bound], "VPC networks"),
     "vpc_services": Unserved(list[Bound], "VPC services"),
     "worker_loaders": Unserved(list[Bound], "Worker Loaders"),

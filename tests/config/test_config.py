@@ -155,9 +155,9 @@ def test_products_that_are_not_here_are_named(load: Load) -> None:
         main = "entry.py"
         triggers = { crons = ["* * * * *"] }
         build = { command = "make" }
-        [[vectorize]]
-        binding = "INDEX"
-        index_name = "i"
+        [[pipelines]]
+        binding = "EVENTS"
+        pipeline = "p"
         [[durable_objects.bindings]]
         name = "ROOM"
         class_name = "Room"
@@ -165,7 +165,7 @@ def test_products_that_are_not_here_are_named(load: Load) -> None:
         binding = "BROWSER"
     """).warnings
     text = "\n".join(warnings)
-    assert "wrangler.toml: vectorize: not available here yet (Vectorize); env.INDEX will be missing" in text
+    assert "wrangler.toml: pipelines: not available here yet (Pipelines); env.EVENTS will be missing" in text
     assert "env.ROOM" in text
     assert "env.BROWSER" in text
     assert "build command" in text
