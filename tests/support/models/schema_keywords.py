@@ -1,7 +1,7 @@
 """Which keywords of JSON Schema an engine's grammar keeps to: each is asked of a real model, hot enough to break it.
 
-    python tests/support/schema_keywords.py llamacpp embedded
-    python tests/support/schema_keywords.py vllm ./weights '{"structured_outputs_config": {"backend": "guidance"}}'
+    python tests/support/models/schema_keywords.py llamacpp embedded
+    python tests/support/models/schema_keywords.py vllm WEIGHTS '{"structured_outputs_config": {"backend": "guidance"}}'
 
 ``kept``     every answer matched
 ``checked``  some did not, and are refused when they are complete
@@ -182,5 +182,5 @@ async def main(name: str, model: str, options: str = "{}") -> None:
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).parents[2]))
+    sys.path.insert(0, str(Path(__file__).parents[3]))
     asyncio.run(main(*sys.argv[1:]))
