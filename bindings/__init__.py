@@ -13,6 +13,7 @@ PRODUCTS: dict[str, str] = {
     "vars": "bindings.plain:Variables",
     "kv_namespaces": "bindings.kv.product:KV",
     "vectorize": "bindings.vectorize.product:Vectorize",
+    "d1_databases": "bindings.d1.product:D1",
     "ai": "bindings.ai.product:WorkersAI",
     "version_metadata": "bindings.version_metadata:VersionMetadata",
 }

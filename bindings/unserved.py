@@ -42,7 +42,6 @@ UNSERVED: dict[str, Unserved] = {
     "analytics_engine_datasets": Unserved(list[Bound], "Analytics Engine"),
     "artifacts": Unserved(list[Bound], "Artifacts"),
     "browser": Unserved(Bound, "Browser Rendering"),
-    "d1_databases": Unserved(list[Bound], "D1"),
     "dispatch_namespaces": Unserved(list[Bound], "Workers for Platforms"),
     "durable_objects": Unserved(Bindings, "Durable Objects"),
     "flagship": Unserved(list[Bound], "Flagship"),

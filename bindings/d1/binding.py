@@ -1,0 +1,74 @@
+"""``env.DB``: the host's half. What arrives was sent by user code, and is checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from bindings.base import CallError
+from bindings.d1.database import Answer, Database, Query
+from bindings.d1.sql.errors import D1Error
+from bindings.d1.worker import FAILED
+
+if TYPE_CHECKING:
+    from bindings.d1.sql.connection import Outcome
+
+BINDABLE = frozenset((float, str, bytes, type(None)))
+SERVED_BY = "miniflare.db"  # as upstream's local server says
+
+
+@dataclass
+class D1Binding:
+    name: str
+    database: Database
+    title: str  # for the banner
+    client: str = "bindings.d1.worker:D1Database"
+    client_args: Mapping[str, Any] = field(default_factory=dict)
+
+    def describe(self) -> tuple[str, str]:
+        return "D1 database", self.title
+
+    async def call(self, method: str, args: Sequence[Any]) -> object:
+        """``query``: ``[[sql, values], …]`` → ``[[[columns, rows, meta], …], bookmark]``."""
+        if method != "query":
+            raise CallError("TypeError", f"env.{self.name}.{method} is not a function")
+        try:
+            answer = await self.database.call(_checked(args))
+        except D1Error as error:
+            raise CallError(FAILED, str(error)) from None
+        return [[[o.columns, o.rows, meta(o, answer)] for o in answer.outcomes], answer.bookmark]
+
+
+def _checked(args: Sequence[Any]) -> list[Query]:
+    try:
+        [queries] = msgspec.convert(args, type=tuple[list[Query]])
+    except msgspec.ValidationError as error:
+        raise CallError("TypeError", f"query: {error}") from None
+    for query in queries:
+        for value in query.values:
+            if type(value) not in BINDABLE:
+                raise CallError("TypeError", f"query: {type(value).__name__} cannot be bound")
+    return queries
+
+
+def meta(outcome: Outcome, answer: Answer) -> dict[str, Any]:
+    """``result.meta``, in upstream's order."""
+    return {
+        "served_by": SERVED_BY,
+        "served_by_primary": True,
+        "total_attempts": 1,
+        "timings": {"sql_duration_ms": outcome.duration_ms},
+        "duration": outcome.duration_ms,
+        "changes": outcome.changes,
+        "last_row_id": outcome.last_row_id,
+        "changed_db": outcome.rows_written > 0,
+        "size_after": answer.size,
+        "rows_read": outcome.rows_read,
+        "rows_written": outcome.rows_written,
+    }
+
+
+__all__ = ["D1Binding", "meta"]

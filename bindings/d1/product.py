@@ -1,0 +1,133 @@
+"""``[[d1_databases]]``: SQLite, a file per database. https://developers.cloudflare.com/d1/"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+
+from bindings.base import Binding, Product, ProductContext
+from runtime.config import Config
+from runtime.errors import RequestError
+
+if TYPE_CHECKING:  # imported where a database is first asked for
+    from pathlib import Path
+
+    from bindings.d1.database import Database
+    from bindings.storage.resources import About, Resources
+
+FOLDER = "d1"  # of the state
+
+
+class Table(msgspec.Struct, frozen=True):
+    """One of ``[[d1_databases]]``. Two bindings of one id are one database."""
+
+    binding: str
+    database_name: str | None = None
+    database_id: str | None = None
+    preview_database_id: str | None = None
+    migrations_dir: str = "migrations"
+    migrations_table: str = "d1_migrations"
+    migrations_pattern: str | None = None
+    jurisdiction: str | None = None
+    remote: bool | None = None
+    experimental_remote: bool | None = None
+
+
+class D1Settings(msgspec.Struct, frozen=True):
+    """Its part of ``[pilot]``."""
+
+    d1_query_timeout: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 30  # seconds that one call may take
+
+
+class D1(Product):
+    """The databases that are open are in ``context.shared["d1_databases"]``, from the first that is asked for."""
+
+    key, label, shape = "d1_databases", "D1", list[Table]
+    settings = D1Settings
+    types = ("d1",)
+
+    @classmethod
+    def check(cls, config: Config) -> None:
+        for number, table in enumerate(tables(config)):
+            for name in ("database_id", "preview_database_id", "database_name"):
+                if getattr(table, name) == "":
+                    raise config.error(cls.key, f"'{name}' is empty", number, remedy=f'Write:  {name} = "main"')
+            if table.remote or table.experimental_remote:
+                what = f"env.{table.binding} is remote, and Pilotlight keeps everything local"
+                raise config.error(cls.key, what, number, remedy="Remove:  remote = true")
+
+    @classmethod
+    async def start(cls, context: ProductContext) -> None:
+        if not context.on_host and context.config is not None and tables(context.config):
+            databases(context).claim()
+
+    @classmethod
+    def parse(cls, config: Config, context: ProductContext) -> Sequence[Binding]:
+        if cls.key not in config.products:
+            return ()
+        from bindings.d1.binding import D1Binding  # and apsw with it
+
+        found: list[Binding] = []
+        settings = context.config if context.on_host and context.config is not None else config  # the host's own
+        for table in tables(config):
+            id = id_of(table, context.on_host)
+            name = table.database_name or id
+            database = databases(context).get(id, name)
+            database.query_s = settings.settings(D1Settings).d1_query_timeout
+            found.append(D1Binding(table.binding, database, name))
+        return found
+
+    @classmethod
+    def upload(cls, config: Config) -> Sequence[Mapping[str, Any]]:
+        """Without an id or a name, a database of this worker's own."""
+        return [
+            {"name": table.binding, "type": "d1", "id": table.database_id or table.database_name or _own(config, table)}
+            for table in tables(config)
+        ]
+
+    @classmethod
+    def restore(cls, uploaded: Sequence[Mapping[str, Any]]) -> object:
+        for item in uploaded:
+            if not isinstance(item.get("id"), str) or not item["id"]:
+                raise RequestError(400, f"the D1 binding {item['name']!r} has no id")
+        return [{"binding": item["name"], "database_id": item["id"]} for item in uploaded]
+
+    @classmethod
+    async def stop(cls, context: ProductContext) -> None:
+        if (found := context.shared.pop(cls.key, None)) is not None:
+            await found.aclose()
+
+
+def id_of(table: Table, on_host: bool) -> str:
+    """As upstream, local development has a database of its own where the table names one."""
+    preview = None if on_host else table.preview_database_id
+    return preview or table.database_id or table.binding
+
+
+def _own(config: Config, table: Table) -> str:
+    return f"{config.name}-{table.binding}".lower()
+
+
+def tables(config: Config) -> list[Table]:
+    return config.typed(D1.key, list[Table]) if D1.key in config.products else []
+
+
+def databases(context: ProductContext) -> Resources[Database]:
+    """Those of this supervisor, or of this command."""
+    found: Resources[Database] | None = context.shared.get(D1.key)
+    if found is None:
+        from bindings.storage.resources import Resources
+
+        found = context.shared[D1.key] = Resources(context.state, FOLDER, opened, context)
+    return found
+
+
+def opened(folder: Path, about: About) -> Database:
+    from bindings.d1.database import Database  # apsw, for those who have a database
+
+    return Database(folder)
+
+
+__all__ = ["D1", "Table", "databases", "id_of", "tables"]

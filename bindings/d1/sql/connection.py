@@ -1,0 +1,203 @@
+"""One SQLite connection, shut in: what it runs stays in its file, in its time and in its memory.
+
+``run`` takes text with one or more statements, as D1's ``prepare`` does. SQLite itself says where one ends: its
+callback before each statement closes the books of the one before.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import apsw
+import msgspec
+
+from bindings.d1.sql import errors, limits
+from bindings.d1.sql.allowed import MODULES
+from bindings.d1.sql.counting import Counter
+from bindings.d1.sql.guard import Guard
+
+Value = float | str | bytes | None
+"""What is bound: D1 knows numbers as JavaScript does, and SQLite's affinity makes integers of them."""
+
+ROWS32, ROWS32_BYTES = b"\xdd", 4  # msgpack: an array follows, and the number of its elements in four bytes
+SETTINGS = ("journal_mode=WAL", "synchronous=FULL", "journal_size_limit=4194304", "foreign_keys=ON")
+LIMITS = {
+    apsw.SQLITE_LIMIT_LENGTH: limits.LENGTH_BYTES,
+    apsw.SQLITE_LIMIT_SQL_LENGTH: limits.SQL_BYTES,
+    apsw.SQLITE_LIMIT_COLUMN: limits.COLUMNS,
+    apsw.SQLITE_LIMIT_EXPR_DEPTH: limits.EXPRESSION_DEPTH,
+    apsw.SQLITE_LIMIT_COMPOUND_SELECT: limits.COMPOUND_TERMS,
+    apsw.SQLITE_LIMIT_VDBE_OP: limits.VM_INSTRUCTIONS,
+    apsw.SQLITE_LIMIT_FUNCTION_ARG: limits.FUNCTION_ARGUMENTS,
+    apsw.SQLITE_LIMIT_ATTACHED: 0,
+    apsw.SQLITE_LIMIT_LIKE_PATTERN_LENGTH: limits.PATTERN_BYTES,
+    apsw.SQLITE_LIMIT_VARIABLE_NUMBER: limits.VARIABLES,
+    apsw.SQLITE_LIMIT_TRIGGER_DEPTH: limits.TRIGGER_DEPTH,
+    apsw.SQLITE_LIMIT_WORKER_THREADS: 0,
+}
+KEPT_MODULES = [*MODULES, "json_each", "json_tree"]  # of those that SQLite has by itself
+encode = msgspec.msgpack.Encoder().encode
+
+
+class NeedsWriter(Exception):
+    """A connection that only reads was given what writes, or asks about the connection that does."""
+
+
+class Outcome(NamedTuple):
+    """What one statement came to. ``rows`` is a msgpack array of arrays, as it travels to the worker."""
+
+    columns: list[str]
+    rows: bytes
+    duration_ms: float
+    changes: int
+    rows_read: int
+    rows_written: int
+    last_row_id: int  # of the connection
+
+
+class Connection:
+    """For one thread at a time. Raises D1Error where the file cannot be opened."""
+
+    def __init__(self, path: Path, *, reads_only: bool = False) -> None:
+        self._reads_only = reads_only
+        self._deadline = self.patience_s = float("inf")  # no call has longer than the latter
+        self._lock, self._runs = threading.Lock(), False
+        self._room = 0
+        self._columns: list[str] | None = None  # of the statement that runs, once one does
+        self._bound = False
+        self._rows: list[bytes] = []
+        self._outcomes: list[Outcome] = []
+        self._started = 0.0
+        self.guard = Guard()
+        flags = apsw.SQLITE_OPEN_READONLY if reads_only else apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
+        try:
+            self.sqlite = apsw.Connection(str(path), flags=flags)
+            self._shut_in()
+        except apsw.Error as error:
+            raise errors.explained(error) from None
+        self._counter = Counter(self.sqlite, self.guard)
+
+    def _shut_in(self) -> None:
+        sqlite = self.sqlite
+        sqlite.set_busy_timeout(limits.BUSY_MS)
+        sqlite.enable_load_extension(False)
+        for setting in SETTINGS if not self._reads_only else ("query_only=ON",):
+            sqlite.execute(f"PRAGMA {setting}", can_cache=False)
+        [[page]] = sqlite.execute("PRAGMA page_size")
+        self._page = int(str(page))  # bytes
+        sqlite.execute(f"PRAGMA max_page_count={limits.DATABASE_BYTES // self._page}", can_cache=False)
+        sqlite.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, 1)
+        sqlite.config(apsw.SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0)
+        for name, value in LIMITS.items():
+            sqlite.limit(name, value)
+        sqlite.drop_modules(KEPT_MODULES)
+        sqlite.authorizer = self.guard
+        sqlite.set_progress_handler(self._must_stop, limits.STEPS)
+
+    # Whole calls
+
+    def allow(self, seconds: float) -> None:
+        """Before a call: the time it has, and the room for its rows, all its statements together."""
+        self._deadline = time.monotonic() + min(seconds, self.patience_s)
+        self._room = limits.RESULT_BYTES
+
+    def look_at_clock(self) -> None:
+        """From another thread, now and then: one step of SQLite's may take longer than a call has."""
+        with self._lock:
+            if self._runs and time.monotonic() > self._deadline:
+                self.sqlite.interrupt()
+
+    def run(self, sql: str, values: Sequence[Value] = ()) -> list[Outcome]:
+        """One outcome per statement. Raises ``D1Error``; ``NeedsWriter`` from a connection that only reads."""
+        self._columns, self._outcomes, self._rows = None, [], []
+        self.guard.reset()
+        if len(sql) * 4 > limits.SQL_BYTES < len(sql.encode()):
+            raise errors.D1Error(errors.TOO_LONG)
+        cursor = self.sqlite.cursor()
+        self._runs = True
+        cursor.exec_trace = self._begins
+        try:
+            for row in cursor.execute(sql, values):
+                self._keep(encode(row))
+        except apsw.Error as error:
+            raise errors.explained(error, self.guard.refusal) from None
+        except UnicodeDecodeError:
+            raise errors.D1Error("the result has text that is not UTF-8: select hex(column) instead") from None
+        finally:
+            cursor.close(True)
+            with self._lock:  # or the interrupt might hit the next statement
+                self._runs = False
+        self._ends()
+        if self._reads_only and self.guard.about_connection:
+            raise NeedsWriter
+        return self._outcomes
+
+    def begin(self, kind: str) -> None:
+        self.own(f"BEGIN {kind}")
+
+    def commit(self) -> None:
+        self.own("COMMIT")
+
+    def rollback(self) -> None:
+        if self.sqlite.in_transaction:  # SQLite may have rolled back by itself
+            self.own("ROLLBACK")
+
+    def own(self, sql: str) -> list[tuple[apsw.SQLiteValue, ...]]:
+        """A statement of ours. Never from the cache, where a worker's text would find it prepared and allowed."""
+        try:
+            with self.guard.trusting():
+                return list(self.sqlite.execute(sql, can_cache=False))
+        except apsw.Error as error:
+            raise errors.explained(error) from None
+
+    def size(self) -> int:
+        """Bytes of the database."""
+        [[pages]] = self.own("PRAGMA page_count")
+        return int(str(pages)) * self._page
+
+    def close(self) -> None:
+        self.sqlite.close(True)
+
+    # While statements run
+
+    def _begins(self, cursor: apsw.Cursor, sql: str, values: object) -> bool:
+        if not cursor.has_vdbe:  # a comment, or nothing
+            return True
+        if self._columns is not None:
+            if self._bound:
+                raise errors.D1Error(errors.ONLY_THE_LAST)
+            self._ends()
+        if self._reads_only and not cursor.is_readonly:
+            raise NeedsWriter
+        self._columns, self._bound = [column[0] for column in cursor.get_description()], bool(values)
+        self._started = time.perf_counter()
+        self._counter.start(sql)
+        return True
+
+    def _keep(self, row: bytes) -> None:
+        self._room -= len(row)
+        if self._room < 0:
+            raise errors.D1Error(errors.TOO_MUCH)
+        self._rows.append(row)
+
+    def _ends(self) -> None:
+        if self._columns is None:
+            return
+        rows = b"".join((ROWS32, len(self._rows).to_bytes(ROWS32_BYTES, "big"), *self._rows))
+        counted = self._counter.stop(len(self._rows))
+        taken = (time.perf_counter() - self._started) * 1000
+        self._outcomes.append(Outcome(self._columns, rows, taken, *counted, self.sqlite.last_insert_rowid()))
+        self._rows = []
+
+    def _must_stop(self) -> bool:
+        if time.monotonic() > self._deadline:
+            return True
+        spilled, _ = self.sqlite.status(apsw.SQLITE_DBSTATUS_TEMPBUF_SPILL)
+        return spilled > limits.SPILL_BYTES
+
+
+__all__ = ["Connection", "NeedsWriter", "Outcome", "Value"]

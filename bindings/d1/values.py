@@ -1,0 +1,76 @@
+"""What may be bound to a statement, and what a row's values are for a worker. Runs in the isolate and the supervisor.
+
+D1 knows JavaScript's values alone: each number is a double, a boolean is 1 or 0, a blob is read as a list of numbers.
+Facts: docs/reference/bindings.md#d1-values.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from datetime import datetime
+
+from runtime.values import JsBigInt, JsException, js_string, opened, to_wire
+
+SAFE_INTEGER = 2**53 - 1
+UNSUPPORTED = "Type '{type}' not supported for value '{value}'"
+
+
+def bound(value: object) -> float | str | bytes | None:
+    """As SQLite is given it. Raises TypeError for what cannot be sent, JsException for what D1 does not take."""
+    sent = to_wire(value)
+    if isinstance(sent, str):
+        return sent if sent.isascii() else well_formed(sent)
+    if isinstance(sent, bool | int | float):
+        number = float(sent)
+        return number if math.isfinite(number) else None
+    if sent is None or isinstance(sent, bytes):
+        return sent
+    if isinstance(sent, list) and all(map(_is_byte, sent)):
+        return bytes(map(int, sent))
+    raise _unsupported(sent)
+
+
+def well_formed(text: str) -> str:
+    """Half a surrogate pair becomes U+FFFD, as on its way into UTF-8."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def read(value: object) -> object:
+    """A column's value: an integer beyond JavaScript's is a float, a whole float is an int, infinity is None."""
+    kind = type(value)
+    if kind is int:
+        return value if -SAFE_INTEGER <= value <= SAFE_INTEGER else float(value)  # type: ignore[operator, arg-type]
+    if kind is float:
+        return _number(value)  # type: ignore[arg-type]
+    return list(value) if kind is bytes else value  # type: ignore[call-overload]
+
+
+def read_row(row: Sequence[object]) -> list[object]:
+    return [value if type(value) is str else read(value) for value in row]
+
+
+def _number(value: float) -> float | int | None:
+    if value.is_integer() and -SAFE_INTEGER <= value <= SAFE_INTEGER:
+        return int(value)
+    return value if math.isfinite(value) else None
+
+
+def _is_byte(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 256
+
+
+def _unsupported(sent: object) -> JsException:
+    value = opened(sent)
+    if isinstance(value, JsBigInt):
+        text = UNSUPPORTED.format(type="bigint", value=int(value))
+    elif isinstance(value, datetime):
+        text = UNSUPPORTED.format(
+            type="object", value=f"{value:%a %b %d %Y %H:%M:%S} GMT+0000 (Coordinated Universal Time)"
+        )
+    else:
+        text = UNSUPPORTED.format(type="object", value=js_string(sent))
+    return JsException(f"D1_TYPE_ERROR: {text}", cause=JsException(text))
+
+
+__all__ = ["bound", "read", "read_row", "well_formed"]
