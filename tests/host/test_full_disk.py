@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
 
 from hosting import Host, hosting, says, worker
-from small_disk import fill, may_mount, seen_by, small_disk
+
+sys.path.append(str(Path(__file__).parents[2]))  # bench/ is not installed
+
+from bench.faults.disk import fill, may_mount, seen_by, small_disk  # noqa: E402
 
 pytestmark = pytest.mark.skipif(not may_mount(), reason="a disk of its own needs Linux's user namespaces")
 

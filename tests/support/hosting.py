@@ -82,7 +82,7 @@ async def hosting(
     host.data, host.python = data, python
     try:
         host.url = await _accepting(port) if port else (await host.event("ready", within=READY))["url"]
-        if (first := data / "token").is_file():
+        if (first := Path(f"/proc/{process.pid}/root{data}/token")).is_file():  # it may have a disk of its own
             host.token = first.read_text().strip()
         connector = aiohttp.TCPConnector(ssl=False)  # a certificate of the test's own will do
         async with aiohttp.ClientSession(

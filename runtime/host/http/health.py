@@ -107,7 +107,8 @@ class HealthMonitor:
 
     async def _mend(self, slot: IsolateSlot, health: _SlotHealth, deployment: Deployment) -> None:
         """Begin again, after a pause; the first time almost at once."""
-        steady = time.monotonic() - health.began > _STEADY_S
+        bereft = health.process is not None and health.process.child.bereft
+        steady = bereft or time.monotonic() - health.began > _STEADY_S  # its zygote's end is no fault of the version's
         health.crashes, health.pause = (1, _PAUSES[0]) if steady else (health.crashes + 1, health.pause)
         if health.crashes == _MAX_CRASHES:
             self._give_up(deployment, f"its processes keep ending ({_MAX_CRASHES} times in a row)")

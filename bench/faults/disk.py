@@ -17,7 +17,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 def small_disk(folder: Path, megabytes: int) -> Callable[[], None]:
     """What the new process runs before it is the host: ``folder`` is a small disk to it, and to its children."""
-    folder.mkdir()
+    folder.mkdir(parents=True, exist_ok=True)
 
     def mounted() -> None:
         uid, gid = os.getuid(), os.getgid()
@@ -31,7 +31,7 @@ def small_disk(folder: Path, megabytes: int) -> Callable[[], None]:
 
 def may_mount() -> bool:
     """Whether this kernel lets anybody do so."""
-    code = "import small_disk, pathlib, tempfile\nsmall_disk.small_disk(pathlib.Path(tempfile.mkdtemp()) / 'x', 1)()"
+    code = "import disk, pathlib, tempfile\ndisk.small_disk(pathlib.Path(tempfile.mkdtemp()) / 'x', 1)()"
     return subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parent, capture_output=True).returncode == 0
 
 
@@ -40,8 +40,8 @@ def seen_by(pid: int, path: Path) -> Path:
     return Path(f"/proc/{pid}/root{path}")
 
 
-def fill(folder: Path) -> Path:
-    """Not one more byte fits beside it: a database's log is empty, and every page is taken."""
+def fill(folder: Path, left: int = 0) -> Path:
+    """A file beside which ``left`` bytes fit and no more: a database's log is empty, and every page is taken."""
     with closing(connect(folder / "host.db")) as registry:
         registry.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     filler, size = folder / "filler", 1 << 20
@@ -51,6 +51,7 @@ def fill(folder: Path) -> Path:
                 file.write(bytes(size))
             except OSError:
                 size //= 2
+        file.truncate(max(0, file.tell() - left))
     return filler
 
 
