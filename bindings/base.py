@@ -122,6 +122,11 @@ async def _nobody(worker: str, event: Event) -> object:
     raise UserError("no worker is served yet", where=worker)
 
 
+Admits = Callable[[str, str, str], bool]
+"""``(token, scope, address)``: whether this token has this scope. Raises RequestError when too many wrong tokens have
+come from the client's address."""
+
+
 @dataclass
 class ProductContext:
     """What the supervisor lends to products: where to keep state, and how to tell the person something."""
@@ -133,7 +138,7 @@ class ProductContext:
     shared: dict[str, Any] = field(default_factory=dict)  # product key → what outlives reloads
     url: str = ""  # where the supervisor answers, without a slash at the end
     config: Config | None = None  # on a host: its own settings; in dev: the worker's, as it was at start
-    admits: Callable[[str, str], bool] | None = None  # on a host: whether this token has this scope
+    admits: Admits | None = None  # on a host
     dispatch: Callable[[str, Event], Awaitable[object]] = _nobody
     """``await dispatch(worker, event)``: the version that answers its requests deals with it; its outcome. Raises
     ``ScriptError`` (a ``UserError``) when the worker fails, has no such handler or uses more than it may."""

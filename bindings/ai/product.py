@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -35,7 +35,7 @@ from bindings.ai.rest.run import RunRest
 from bindings.ai.rest.unknown import UnknownRest
 from bindings.ai.service import AIService, ServiceSettings
 from bindings.ai.settings import AISettings, models_file
-from bindings.base import Binding, Product, ProductContext, Route
+from bindings.base import Admits, Binding, Product, ProductContext, Route
 from runtime.config import Config
 
 if TYPE_CHECKING:  # not needed before the first scrape
@@ -170,8 +170,8 @@ def _remote_engine_remark(*, chosen: bool) -> str:
     return f"{where}, unless their row in models.yaml says otherwise{stay}"
 
 
-def _admits(admits: Callable[[str, str], bool], token: str) -> bool:
-    return admits(token, "ai")
+def _admits(admits: Admits, token: str, address: str) -> bool:
+    return admits(token, "ai", address)
 
 
 def _settings(context: ProductContext, config: Config | None) -> ServiceSettings:

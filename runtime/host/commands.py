@@ -147,10 +147,15 @@ def token_revoke(data: Path, name: str) -> None:
 
 @host.command()
 @click.option("--limit", type=click.IntRange(1, 100_000), default=50, show_default=True)
+@click.option("--counted", is_flag=True, help="How often calls were refused, and models asked, by minute.")
 @click.pass_obj
-def audit(data: Path, limit: int) -> None:
+def audit(data: Path, limit: int, counted: bool) -> None:
     """The last calls that changed something, or tried to."""
-    for row in reversed(_registry(data).audited(limit)):
+    registry = _registry(data)
+    for tally in reversed(registry.tallies(limit) if counted else ()):
+        times = f"×{tally.times}"
+        click.echo(f"{tally.minute}  {tally.status}  {times:7}  {tally.what}  {tally.token or '-'}  {tally.peer}")
+    for row in reversed(() if counted else registry.audited(limit)):
         click.echo(f"{row.at[:19]}  {row.status}  {row.method:6}  {row.path}  {row.token or '-'}  {row.peer}")
 
 

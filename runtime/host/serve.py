@@ -149,7 +149,8 @@ class HostServer(Supervisor):
         return TrustedProxies(front, self._options.trusted_proxies) if self._options.trusted_proxies else front
 
     def background(self) -> list[Coroutine[Any, Any, None]]:
-        return [self._keeper.keep(self._fleet.deployments), Stalls(self.observer, self._fleet.deployments).watch()]
+        stalls = Stalls(self.observer, self._fleet.deployments)
+        return [self._keeper.keep(self._fleet.deployments), stalls.watch(), self._control.keep_count()]
 
     def listening(self) -> dict[str, Any]:
         certificate, key = self._options.certificate, self._options.key
@@ -200,6 +201,7 @@ class HostServer(Supervisor):
     async def close(self, left: float) -> None:
         await self._tails.aclose()
         await self._fleet.aclose(left)
+        await self._control.write_counts()
         self._registry.close()
         os.close(self._lock)
 

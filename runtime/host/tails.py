@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from runtime.host.redaction import redacted
 from runtime.supervisor.http.exchange import Exchange
 
 if TYPE_CHECKING:
@@ -26,8 +27,6 @@ _LIFETIME_S = 3600.0  # seconds a tail's address is good for
 _MAX_QUEUED_EVENTS = 1_000  # events that a slow reader may have waiting; older ones go
 _MAX_PENDING_LINES = 256  # printed lines that wait for the request they belong to
 _UNCLAIMED_AFTER_S = 1.0  # seconds until lines that no request claims go by themselves
-
-_REDACTED_HEADERS = {"authorization", "cookie", "x-auth-key"}  # of a request's headers
 
 Event = dict[str, Any]
 
@@ -174,13 +173,9 @@ def _event(worker: str, outcome: str, about: Any) -> Event:
 
 def _request(exchange: Exchange) -> Event:
     scope = exchange.scope
-    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+    headers = redacted(scope["headers"])
     url = f"{scope['scheme']}://{headers.get('host', '')}{scope['raw_path'].decode('latin-1')}"
-    return {
-        "url": url,
-        "method": exchange.method,
-        "headers": {name: "REDACTED" if name in _REDACTED_HEADERS else value for name, value in headers.items()},
-    }
+    return {"url": url, "method": exchange.method, "headers": headers}
 
 
 def _now() -> int:

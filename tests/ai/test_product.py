@@ -157,7 +157,9 @@ async def run(rest: RunRest, request: Request) -> Response:
 
 
 async def test_a_host_without_a_token_lets_nobody_in() -> None:
-    response = await run(RunRest(serve(await echo()), Auth(admits=lambda token: False)), post({"prompt": "hi"}))
+    response = await run(
+        RunRest(serve(await echo()), Auth(admits=lambda token, address: False)), post({"prompt": "hi"})
+    )
     assert response.status == 401
 
 

@@ -170,7 +170,8 @@ ROOMS = {
         "observe", "outbound", "telemetry", "limits", "http", "processes", "reload", "server", "dev",
     ),
     "runtime.host": (
-        "store", "versions", "addresses", "tails", "worker", "fleet", "report", "http", "control", "serve", "commands",
+        "store", "versions", "addresses", "redaction", "tails", "worker", "fleet", "report", "http", "control",
+        "serve", "commands",
     ),
 }  # fmt: skip
 

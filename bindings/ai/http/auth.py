@@ -30,14 +30,15 @@ Failure = Callable[[ModelError | ApiError, str], Response]
 
 @dataclass(frozen=True)
 class Auth:
-    """Who may come in. ``token``: the only one accepted (None: any). ``admits``: a host's tokens, which count alone.
+    """Who may come in. ``token``: the only one accepted (None: any). ``admits``: a host's tokens, which count
+    alone, each with the address it comes from.
 
     ``origins``: whose pages may read what is answered. ``keyless``: where any token would do, none will do as well.
     ``failure`` makes an answer of a refusal: without it, the REST envelope.
     """
 
     token: str | None = None
-    admits: Callable[[str], bool] | None = None
+    admits: Callable[[str, str], bool] | None = None
     origins: Callable[[], Sequence[str]] = tuple
     keyless: bool = False
     failure: Failure | None = None
@@ -66,18 +67,18 @@ class Auth:
     async def _answer(self, handler: Handler, request: Request, path: dict[str, str]) -> Response:
         request_id = new_request_id()
         try:
-            self.check(request.headers)
+            self.check(request.headers, str((request.cf or {}).get("peer", "")))
             return await handler(request, request_id=request_id, **path)
         except (ModelError, ApiError) as error:
             return (self.failure or failed)(error, request_id)
 
-    def check(self, headers: Headers) -> None:
+    def check(self, headers: Headers, address: str = "") -> None:
         """Raises ApiError: no credentials (9106), malformed ones (6003), the wrong ones (10000)."""
         if self.keyless and self.token is None and self.admits is None:
             return
         token = credentials(headers)
         if self.admits is not None:
-            if not self.admits(token):
+            if not self.admits(token, address):
                 raise errors.wrong_token()
             return
         # A header is bytes, read as latin-1; the token came from the environment, as UTF-8.

@@ -19,17 +19,18 @@ class HeaderAuth(Auth):
     def of(cls, auth: Auth, header: str, failure: Failure) -> HeaderAuth:
         return cls(auth.token, auth.admits, auth.origins, keyless=True, failure=failure, header=header)
 
-    def check(self, headers: Headers) -> None:
+    def check(self, headers: Headers, address: str = "") -> None:
         """Raises ApiError unless one of the two keys that may have been sent is a good one."""
         key = headers.get(self.header)
         if key is None:
-            return super().check(headers)
+            return super().check(headers, address)
         try:
-            super().check(Headers({"authorization": key if key.lower().startswith("bearer ") else f"Bearer {key}"}))
+            given = key if key.lower().startswith("bearer ") else f"Bearer {key}"
+            super().check(Headers({"authorization": given}), address)
         except ApiError:
             if not headers.has("authorization"):
                 raise
-            super().check(headers)
+            super().check(headers, address)
 
 
 __all__ = ["HeaderAuth"]

@@ -111,7 +111,7 @@ class GatewayRest:
             return await self._unknown.answer(request)
         if not (request.headers.has("authorization") or request.headers.has(self._header_auth.header)):
             headers = {**dict(request.headers.items()), **_authorization(steps)}
-            request = Request(request.url, method="POST", headers=headers)  # its body has been read
+            request = Request(request.url, method="POST", headers=headers, cf=request.cf)  # its body has been read
 
         async def run(request: Request, request_id: str) -> Response:
             answer = await self._methods.run(request_id, gateway, steps, headers=dict(request.headers.items()))

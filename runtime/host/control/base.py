@@ -23,6 +23,7 @@ from runtime.host.fleet import Fleet
 from runtime.host.http.hostnames import Hostnames
 from runtime.host.store import tokens
 from runtime.host.store.rows import AuditRow, TokenRow, now
+from runtime.host.store.tally import Tally, shortened
 from runtime.host.store.tokens import Scope, TokenAuth
 from runtime.supervisor.limits import IsolateLost
 from runtime.supervisor.observe.base import Observer
@@ -33,6 +34,8 @@ ACCOUNT = ROOT + "/accounts/{account}"
 WORKERS = ACCOUNT + "/workers"
 
 _DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
+
+_COUNT_INTERVAL_S = 5.0  # seconds between two writes of what has been counted
 
 
 class Refused(Exception):
@@ -70,43 +73,56 @@ class Control:
 
     def __init__(self, fleet: Fleet, observer: Observer, hostnames: Hostnames) -> None:
         self._fleet, self._observer, self._hostnames = fleet, observer, hostnames
-        self._gate = TokenAuth(fleet.registry)
+        self._gate, self._tally = TokenAuth(fleet.registry), Tally()
 
     def routes(self, entries: Iterable[Entry]) -> list[Route]:
         return [Route(method, path, self._guarded(scope, handler)) for method, path, scope, handler in entries]
 
-    def authorize(self, request: Request, scope: Scope | None) -> TokenRow:
-        """Whose token it is. Raises Refused."""
-        peer = _peer(request)
-        if self._gate.blocked(peer):
-            raise Refused(table.TOO_MANY_FAILURES)
+    def _holder(self, request: Request) -> TokenRow:
+        """Whose token it is: a right one is let in however many wrong ones came from there. Raises Refused."""
         token = _bearer(request)
         if not token:
             raise Refused(table.NO_TOKEN)
         row = self._gate.holder(token)
         if row is None:
-            self._gate.failed(peer)
-            raise Refused(table.NOT_ALLOWED)
-        if scope is not None and not tokens.allows(row, scope):
-            raise Refused(table.NOT_ALLOWED, f"Authentication error: the token {row.name!r} has no scope {scope!r}")
+            raise Refused(table.TOO_MANY_FAILURES if self._gate.failed(_peer(request)) else table.NOT_ALLOWED)
         return row
 
-    def admits(self, token: str, scope: Scope) -> bool:
-        """Whether this token is for that."""
+    def admits(self, token: str, scope: Scope, address: str) -> bool:
+        """Whether this token is for that. Raises RequestError when too many wrong ones came from the address."""
         row = self._gate.holder(token)
-        return row is not None and tokens.allows(row, scope)
+        status = 200 if row is not None and tokens.allows(row, scope) else 401
+        if row is None and self._gate.failed(address):
+            status = table.TOO_MANY_FAILURES.status
+        self._tally.count(row.name if row else "", address, status, scope)
+        if status == table.TOO_MANY_FAILURES.status:
+            raise RequestError(status, table.TOO_MANY_FAILURES.text)
+        return status == 200
+
+    async def keep_count(self) -> None:
+        """For ever: what has been counted is written down every few seconds."""
+        while True:
+            await asyncio.sleep(_COUNT_INTERVAL_S)
+            await self.write_counts()
+
+    async def write_counts(self) -> None:
+        if rows := self._tally.take():
+            await self._written(self._fleet.registry.add_tallies, rows)
 
     def _guarded(self, scope: Scope | None, handler: Handler) -> Any:
         async def guarded(request: Request, **path: str) -> Response:
-            who, response = "", None
+            who, is_in = "", False
             try:
-                who = self.authorize(request, scope).name
+                row = self._holder(request)
+                who, is_in = row.name, scope is None or tokens.allows(row, scope)
+                if not is_in:
+                    raise Refused(table.NOT_ALLOWED, f"Authentication error: the token {who!r} has no scope {scope!r}")
                 call = ControlCall(request, self._fleet, who, _peer(request), self._hostnames)
                 done = await handler(call, **path)
                 response = done if isinstance(done, Response) else ok(done)
             except Exception as error:
                 response = self._answer(error)
-            await self._write_down(request, who, response.status)
+            await self._write_down(request, who, response.status, is_in)
             return response
 
         return guarded
@@ -131,13 +147,19 @@ class Control:
         self._observer.fault(error)
         return refused(table.FAULT, table.FAULT.text)
 
-    async def _write_down(self, request: Request, who: str, status: int) -> None:
-        if request.method in ("GET", "HEAD") and status < 400:
-            return
-        path = request.url.partition("://")[2].partition("/")[2].partition("?")[0]
-        row = AuditRow(at=now(), token=who, method=request.method, path="/" + path, status=status, peer=_peer(request))
+    async def _write_down(self, request: Request, who: str, status: int, is_in: bool) -> None:
+        """A change, or a try by one who may; how often all else failed is counted."""
+        method, peer = request.method, _peer(request)
+        path = "/" + request.url.partition("://")[2].partition("/")[2].partition("?")[0]
+        if is_in and method not in ("GET", "HEAD"):
+            row = AuditRow(at=now(), token=who, method=method, path=shortened(path), status=status, peer=peer)
+            await self._written(self._fleet.registry.audit, row)
+        elif status >= 400:
+            self._tally.count(who, peer, status, f"{method} {path}")
+
+    async def _written(self, write: Callable[[Any], None], what: object) -> None:
         try:
-            await asyncio.to_thread(self._fleet.registry.audit, row)
+            await asyncio.to_thread(write, what)
         except sqlite3.Error as error:
             self._observer.error(f"the audit log cannot be written: {error}")
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,12 +17,13 @@ from typing import Any, TypeVar
 import msgspec
 
 from runtime.errors import UserError
-from runtime.host.store.rows import AuditRow, DeploymentRow, TokenRow, VersionRow, now
+from runtime.host.store.rows import AuditRow, DeploymentRow, TallyRow, TokenRow, VersionRow, now
 
 T = TypeVar("T", bound=msgspec.Struct)
 
 SCHEMA_VERSION = 1
 MAX_AUDIT_ROWS = 100_000  # calls that the audit log keeps
+MAX_TALLY_ROWS = 10_000  # rows of what is counted, of strangers and of tokens each
 
 _TABLES = """
 CREATE TABLE worker (name TEXT PRIMARY KEY, created TEXT NOT NULL, settings BLOB NOT NULL);
@@ -33,6 +34,10 @@ CREATE TABLE deployment (seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT UNIQUE N
 CREATE INDEX deployment_worker ON deployment (worker, seq);
 CREATE TABLE token (id TEXT PRIMARY KEY, hash TEXT UNIQUE NOT NULL, row BLOB NOT NULL);
 CREATE TABLE audit (seq INTEGER PRIMARY KEY AUTOINCREMENT, row BLOB NOT NULL);
+"""
+_TALLY = """
+CREATE TABLE IF NOT EXISTS tally (minute TEXT, token TEXT, peer TEXT, status INTEGER, what TEXT NOT NULL,
+                                  count INTEGER NOT NULL, PRIMARY KEY (minute, token, peer, status));
 """
 
 
@@ -49,6 +54,7 @@ class Registry:
             self._db.executescript(f"BEGIN; {_TABLES} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;")
         elif found != SCHEMA_VERSION:
             raise UserError(f"was written by another release (schema {found}, not {SCHEMA_VERSION})", where=str(file))
+        self._db.executescript(_TALLY)  # later than the schema's version, which need not change for it
         self._reader = sqlite3.connect(file, check_same_thread=False, isolation_level=None)
 
     def close(self) -> None:
@@ -163,6 +169,20 @@ class Registry:
     def audited(self, limit: int = 100) -> list[AuditRow]:
         """The newest first."""
         return _all(AuditRow, self._read("SELECT row FROM audit ORDER BY seq DESC LIMIT ?", limit))
+
+    def add_tallies(self, rows: Iterable[TallyRow]) -> None:
+        """To those of the same minute, token, address and status."""
+        with self._writing() as db:
+            db.executemany(
+                "INSERT INTO tally VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET count=count+excluded.count", rows
+            )
+            for whose in ("token=''", "token!=''"):
+                newest = f"SELECT rowid FROM tally WHERE {whose} ORDER BY rowid DESC LIMIT {MAX_TALLY_ROWS}"
+                db.execute(f"DELETE FROM tally WHERE {whose} AND rowid NOT IN ({newest})")
+
+    def tallies(self, limit: int = 100) -> list[TallyRow]:
+        """The newest first."""
+        return [TallyRow(*row) for row in self._read("SELECT * FROM tally ORDER BY rowid DESC LIMIT ?", limit)]
 
     def _read(self, query: str, *values: Any) -> list[Any]:
         """On a connection of its own: who reads does not wait for who writes, whom a slow disk may hold up."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -51,7 +51,7 @@ class TokenRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AuditRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One call of the control API."""
+    """One call of the control API that changed something, or was let in to try."""
 
     at: str
     token: str
@@ -61,8 +61,19 @@ class AuditRow(msgspec.Struct, frozen=True, kw_only=True):
     peer: str = ""
 
 
+class TallyRow(NamedTuple):
+    """How often in a minute something was refused, or models were asked. ``token``: "" of a stranger."""
+
+    minute: str
+    token: str
+    peer: str
+    status: int
+    what: str  # of the first of them: method and path
+    times: int
+
+
 def now() -> str:
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
-__all__ = ["AuditRow", "DeploymentRow", "TokenRow", "VersionRow", "now"]
+__all__ = ["AuditRow", "DeploymentRow", "TallyRow", "TokenRow", "VersionRow", "now"]

@@ -15,6 +15,7 @@ from bindings import products
 from runtime.errors import UserError
 from runtime.host.store.registry import Registry
 from runtime.host.store.rows import TokenRow, now
+from runtime.host.store.tally import network
 
 Scope = str  # "deploy", "read", or one of a product's
 HOST_SCOPES: tuple[Scope, ...] = ("deploy", "read")
@@ -76,16 +77,14 @@ class TokenAuth:
                 holder = row
         return holder
 
-    def blocked(self, address: str) -> bool:
-        """Too many wrong tokens came from there."""
-        since = time.monotonic() - _FAILURE_WINDOW_S
-        return sum(at > since for at in self._failures.get(address, ())) >= _MAX_FAILURES
-
-    def failed(self, address: str) -> None:
-        recent = [at for at in self._failures.pop(address, []) if at > time.monotonic() - _FAILURE_WINDOW_S]
-        self._failures[address] = [*recent[-_MAX_FAILURES:], time.monotonic()]
+    def failed(self, address: str) -> bool:
+        """A wrong token came from there; whether that was one too many."""
+        address, now = network(address), time.monotonic()
+        recent = [at for at in self._failures.pop(address, []) if at > now - _FAILURE_WINDOW_S]
+        self._failures[address] = [*recent[-_MAX_FAILURES:], now]
         while len(self._failures) > _MAX_ADDRESSES:
             del self._failures[next(iter(self._failures))]  # the one that failed longest ago
+        return len(recent) >= _MAX_FAILURES
 
 
 def allows(row: TokenRow, scope: Scope) -> bool:
