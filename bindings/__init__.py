@@ -14,6 +14,7 @@ PRODUCTS: dict[str, str] = {
     "kv_namespaces": "bindings.kv.product:KV",
     "vectorize": "bindings.vectorize.product:Vectorize",
     "d1_databases": "bindings.d1.product:D1",
+    "assets": "bindings.assets.product:StaticAssets",
     "ai": "bindings.ai.product:WorkersAI",
     "version_metadata": "bindings.version_metadata:VersionMetadata",
 }

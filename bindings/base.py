@@ -8,6 +8,7 @@ A product (``ai``, ``kv_namespaces`` …) is one file or folder with one ``Produ
 * ``parse``: what does its table mean?                → the host's halves, one per binding name
 * ``start`` / ``stop``: what outlives reloads?        (once per supervisor; shared things via ``ProductContext``)
 * ``upload`` / ``restore``: what does a deploy send, and how does a host read it back?
+* ``responder``, ``folders``: which requests does it answer ahead of the worker, and which folders are its own?
 * ``routes``, ``commands``, ``scopes``, ``status``, ``metrics``, ``remarks``: what else does it bring?
 
 ``context.dispatch`` has a worker's ``scheduled``, ``queue`` or whatever a product calls it deal with an ``Event``.
@@ -31,6 +32,7 @@ from runtime.errors import UserError
 if TYPE_CHECKING:  # not needed in an isolate
     from prometheus_client import Metric
 
+    from bindings.responder import Responder
     from runtime.config import Config
 
 RouteHandler = Callable[..., Awaitable[web.Response]]
@@ -190,6 +192,11 @@ class Product:
         return names_in(table)
 
     @classmethod
+    def needs_no_script(cls, table: object) -> bool:
+        """Whether its ``responder`` answers every request of a worker that has no script."""
+        return False
+
+    @classmethod
     def check(cls, config: Config) -> None:
         """What must be true of a configuration beyond its types. Raises ``ConfigError``."""
 
@@ -212,6 +219,17 @@ class Product:
     def parse(cls, config: Config, context: ProductContext) -> Sequence[Binding]:
         """The bindings this configuration asks for; none when its key is absent."""
         raise NotImplementedError
+
+    @classmethod
+    def responder(cls, config: Config, context: ProductContext) -> Responder | None:
+        """What answers this configuration's requests ahead of the worker; it lives as long as the version does."""
+        return None
+
+    @classmethod
+    def folders(cls, config: Config) -> Sequence[Path]:
+        """Folders that are the product's and not the worker's code: saving there reloads nothing, and what is in
+        them is not sent with it."""
+        return ()
 
     @classmethod
     async def start(cls, context: ProductContext) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -25,13 +25,14 @@ Identity = tuple[int, int]  # device and inode: another folder of the same name 
 class Survey:
     """What is there: links are followed, unless they lead back to where they are."""
 
-    def __init__(self, base: Path, *, vendored: bool = False) -> None:
+    def __init__(self, base: Path, *, vendored: bool = False, without: Collection[Path] = ()) -> None:
+        """``without``: folders that are left out."""
         self.base = base
         self.folders: dict[Path, Identity] = {}
         self.files: list[Path] = []
         self.ignored: list[Path] = []  # files and folders that .gitignore names
         self.targets: dict[Path, Path] = {}  # where a file that is a link leads → the link
-        self._vendored, self._ignores = vendored, _Ignores(base)
+        self._vendored, self._without, self._ignores = vendored, without, _Ignores(base)
         self._look()
 
     def leaves_out(self, path: Path, end: str = "") -> bool:
@@ -61,7 +62,8 @@ class Survey:
         if path.name == VENDORED:
             return self._vendored
         if (
-            path.name.startswith(".")
+            path in self._without
+            or path.name.startswith(".")
             or path.name in _CACHE_FOLDERS
             or any((path / name).exists() for name in _ENVIRONMENT_MARKERS)
         ):

@@ -18,8 +18,8 @@ from runtime.config.secrets import Hidden, candidates, parse_variable, read_secr
 from runtime.config.source import Source, find, read, shown
 
 __all__ = [
-    "Bytes", "Config", "DevSettings", "PilotSettings", "Seconds", "Version", "load", "load_host", "parse_variable",
-    "watched",
+    "Bytes", "Config", "DevSettings", "PilotSettings", "Seconds", "Version", "load", "load_host",
+    "owned_folders", "parse_variable", "watched",
 ]  # fmt: skip
 
 
@@ -75,6 +75,12 @@ def watched(config: Config) -> list[Path]:
     own = [config.path] if config.path else []
     products_own = [path for product in products() for path in product.files(config)]
     return [*own, *dev_vars, *env_files, *products_own]
+
+
+def owned_folders(config: Config) -> list[Path]:
+    """Folders below the worker's that are a product's: nothing in them is the worker's code."""
+    owned = [folder for product in products() for folder in product.folders(config)]
+    return [folder for folder in owned if config.main is None or not config.main.is_relative_to(folder)]
 
 
 def _build(settings: ResolvedSettings, origin: Path | None, root: Path, variables: dict[str, str], cwd: Path) -> Config:

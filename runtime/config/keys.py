@@ -27,11 +27,6 @@ class Build(msgspec.Struct):
     watch_dir: str | list[str] | None = None
 
 
-class Assets(msgspec.Struct):
-    directory: str | None = None
-    binding: str | None = None
-
-
 class Secrets(msgspec.Struct):
     required: list[str] = []
 
@@ -60,7 +55,6 @@ _PER_ENVIRONMENT: dict[str, Any] = {  # in each environment afresh
 _INHERITED: dict[str, Any] = {
     "access": Table,
     "account_id": str,
-    "assets": Assets,
     "base_dir": str,
     "build": Build,
     "cache": Table,
@@ -122,7 +116,6 @@ _KEYS_OF_TABLES: dict[str, tuple[str, ...]] = {  # tables of which every key is 
 }  # fmt: skip
 
 NOT_SERVED: dict[str, str] = {  # settings whose effect a person would miss; the others change nothing here
-    "assets": "static assets are not served here yet",
     "build": "the build command is not run here; run it yourself",
     "data_blobs": "data blobs are not available here",
     "site": "Workers Sites are not served here",

@@ -54,7 +54,7 @@ class Config:
     path: Path | None  # the file read; None for `pilot dev entry.py`
     root: Path  # its folder
     name: str
-    main: Path  # the entry script
+    main: Path | None  # the entry script; None: a product answers every request
     environment: str | None = None  # --env
     compatibility_date: str | None = None
     compatibility_flags: tuple[str, ...] = ()
@@ -72,6 +72,11 @@ class Config:
     local_warnings: tuple[str, ...] = ()  # those of them that are about .dev.vars and .env, which are never sent
     source: Source = field(default_factory=Source)
     places: Mapping[str, tuple[str | int, ...]] = field(default_factory=dict, repr=False)  # key → path
+
+    @property
+    def folder(self) -> Path:
+        """Where the worker's own code is."""
+        return self.root if self.main is None else self.main.parent
 
     def typed(self, key: str, kind: type[T]) -> T:
         """``products[key]`` as a msgspec type; a mismatch is a ``ConfigError`` with file, key, remedy."""

@@ -41,9 +41,11 @@ def slug(text: str) -> str:
     return re.sub(r"[^a-z0-9_-]+", "-", text.lower()).strip("-") or "worker"
 
 
-def main(settings: ResolvedSettings, root: Path) -> Path:
-    """The entry script, which must exist and be Python."""
+def main(settings: ResolvedSettings, root: Path) -> Path | None:
+    """The entry script, which must exist and be Python. None where a product answers everything."""
     if "main" not in settings.values:
+        if any(product.needs_no_script(settings.values.get(product.key)) for product in products()):
+            return None
         raise settings.source.error(("main",), "is missing: which script answers requests?", _entry(settings))
     script: Path = root / settings.values["main"]
     place = settings.places.get("main", ("main",))

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from bindings import products
-from runtime.config import Config, PilotSettings
+from runtime.config import Config, PilotSettings, owned_folders
 from runtime.config.source import FILE_NAMES
 from runtime.errors import UserError
 from runtime.files import MAX_FILES, VENDORED, Survey
@@ -31,8 +31,10 @@ class Tree:
 def collect(config: Config) -> Tree:
     """All below the entry's folder that is the worker's, and what pywrangler has put beside the configuration; not what
     the command itself reads. Raises UserError."""
-    base, read = config.main.parent, set(_read_here(config))
-    survey = Survey(base, vendored=True)
+    base, read = config.folder, set(_read_here(config))
+    if config.main is None:
+        return Tree({}, [], [])
+    survey = Survey(base, vendored=True, without=owned_folders(config))
     names = {path: path.relative_to(base).as_posix() for path in survey.files if path not in read}
     beside = config.root / VENDORED
     if config.root != base and not (base / VENDORED).is_dir():
@@ -81,7 +83,7 @@ def metadata(config: Config, message: str = "", tag: str = "", requirements: Seq
     ours = {field: getattr(config.pilot, field) for field in PilotSettings.__struct_fields__}
     changed = {field: value for field, value in ours.items() if value != getattr(PilotSettings(), field)}
     return {
-        "main_module": config.main.name,
+        "main_module": None if config.main is None else config.main.name,
         "bindings": bindings,
         "keep_bindings": ["secret_text"],
         "compatibility_date": config.compatibility_date,

@@ -40,7 +40,7 @@ from runtime.supervisor.limits import IsolateLost
 from runtime.supervisor.observe.base import Observer
 from runtime.supervisor.processes.deployment import Deployment
 from runtime.supervisor.processes.process import Parts
-from runtime.supervisor.reload.reloader import parse_bindings
+from runtime.supervisor.reload.reloader import make_responders, parse_bindings
 
 _ALL = ""  # the turns of what concerns every worker
 _TRIAL_S = 300.0  # seconds in which a new deployment is watched
@@ -212,7 +212,8 @@ class Fleet:
         """The version with its packages, not opened yet. Raises RequestError for its metadata."""
         config = replace(self.config(row), packages=await self._packages.folders(requirements_of(row)))
         parts = replace(self._parts, limits=limits_of(row, self._parts.limits))
-        return Deployment(row.number, config, parse_bindings(config, self._context), parts)
+        bindings, responders = parse_bindings(config, self._context), make_responders(config, self._context)
+        return Deployment(row.number, config, bindings, parts, responders)
 
     async def _arms(self, versions: Sequence[tuple[VersionRow, float]]) -> list[Arm]:
         """All of them held, or none."""

@@ -115,7 +115,7 @@ class DevServer(Supervisor):
         remarks = [remark for product in products() for remark in product.remarks(self.context)]
         banner = Banner(
             version=VERSION, url=self.url, name=config.name,
-            config_path=_near(config.path or config.main), bindings=rows, remarks=remarks,
+            config_path=_near(config.path or config.main or config.root), bindings=rows, remarks=remarks,
             warnings=config.warnings,
         )  # fmt: skip
         self.observer.banner(banner)

@@ -28,6 +28,7 @@ SHARED = {
     "base",
     "client",
     "products",
+    "responder",
     "sqlite",
     "storage",
     "unserved",

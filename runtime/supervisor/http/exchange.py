@@ -9,6 +9,7 @@ from contextlib import aclosing
 from itertools import count
 from typing import Any
 
+from bindings.storage.file_body import FileBody
 from runtime.errors import RequestError
 from runtime.supervisor.http import protocol
 from runtime.supervisor.http.asgi import Body, BodyStream, Headers, Receive, Scope, Send
@@ -117,6 +118,18 @@ class Exchange:
                 return await self._whole(status, sent, b"")
             await self._start(status, sent)
             await self._pump(body)
+
+    async def answer_whole(self, status: int, headers: Headers, body: bytes | FileBody) -> None:
+        """Send what is here, with its length."""
+        length = len(body) if isinstance(body, bytes) else body.length
+        headers = [*headers, (b"content-length", b"%d" % length)]
+        if isinstance(body, bytes):
+            return await self._whole(status, head(self.method, status, headers, body), body)
+        self.watch()
+        try:
+            await self.answer(status, headers, body)
+        finally:
+            self.unwatch()
 
     async def _start(self, status: int, headers: Headers) -> None:
         await self._send({"type": "http.response.start", "status": status, "headers": headers})

@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from bindings.base import Binding, Event
+from bindings.responder import Responder
 from runtime.config import Config
 from runtime.errors import ScriptError
+from runtime.supervisor.http.ahead import answered_ahead
 from runtime.supervisor.http.asgi import Body, Headers, Scope
 from runtime.supervisor.http.exchange import UPLOAD_INLINE_BYTES, Exchange
 from runtime.supervisor.http.heads import check_size, host
@@ -82,12 +84,19 @@ class IsolateSlot:
 class Deployment:
     """Open it, ``fetch`` through it, ``retire`` it: its requests and ``waitUntil`` tasks finish first."""
 
-    def __init__(self, version: int, config: Config, bindings: Sequence[Binding], parts: Parts) -> None:
-        self.version, self.config, self.bindings = version, config, bindings
+    def __init__(
+        self,
+        version: int,
+        config: Config,
+        bindings: Sequence[Binding],
+        parts: Parts,
+        responders: Sequence[Responder] = (),
+    ) -> None:
+        self.version, self.config, self.bindings, self._responders = version, config, bindings, responders
         self._work, self._facts = f"worker {config.name}", {"pilot.version": version}
         self._limits = parts.limits
         self._starter = Starter(config, bindings, parts)
-        self.slots = [IsolateSlot(self._starter) for _ in range(parts.isolates)]
+        self.slots = [IsolateSlot(self._starter) for _ in range(parts.isolates if config.main else 0)]
         self._active = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -104,12 +113,14 @@ class Deployment:
 
     async def open(self) -> None:
         """Start the isolates with this version's code. Raises ``ScriptError`` when the script does not load."""
-        first, *others = self.slots
-        await first.serving()  # a script that does not load says so once
-        await asyncio.gather(*(slot.serving() for slot in others))
+        for slot in self.slots[:1]:
+            await slot.serving()  # a script that does not load says so once
+        await asyncio.gather(*(slot.serving() for slot in self.slots[1:]))
 
     async def fetch(self, exchange: Exchange) -> None:
         """Serve one request, start to end."""
+        if self._responders and await answered_ahead(self._responders, exchange):
+            return
         if self._limits is None:
             return await self._fetch(exchange)
         self._admit(self._limits)
@@ -177,6 +188,8 @@ class Deployment:
 
     def _slot(self) -> IsolateSlot:
         """Where the fewest requests are; one whose process has died only when there is no other."""
+        if not self.slots:
+            raise ScriptError("there is no script that could deal with it")
         if len(self.slots) == 1:
             return self.slots[0]
         return min(self.slots, key=lambda slot: (not slot.alive, slot.active))

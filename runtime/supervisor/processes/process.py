@@ -123,7 +123,7 @@ class Starter:
 
     def __init__(self, config: Config, bindings: Sequence[Binding], parts: Parts) -> None:
         self._config, self._bindings, self._parts = config, bindings, parts
-        self._main = os.path.relpath(config.main, config.root)
+        self._main = os.path.relpath(config.main or config.root, config.root)
         self.living: set[Process] = set()
 
     async def begin(self) -> Process:

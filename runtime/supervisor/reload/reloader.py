@@ -9,6 +9,7 @@ from pathlib import Path
 
 from bindings import products
 from bindings.base import Binding, ProductContext
+from bindings.responder import Responder
 from runtime.config import Config, watched
 from runtime.errors import ScriptError, UserError
 from runtime.supervisor.http.asgi import Headers
@@ -35,6 +36,7 @@ class Deployments:
         self.config, self.broken = config, None  # type: Config, UserError | None
         self._read, self._context, self._parts, self._observer, self._changed = read, context, parts, observer, changed
         self._bindings: list[Binding] | None = None
+        self._responders: list[Responder] = []
         self._current: Deployment | None = None
         self._version = self._attempts = 0
         self._pending: set[Path] = set()  # what has changed since the last version that could be opened
@@ -127,7 +129,8 @@ class Deployments:
     def _configure(self, files: Sequence[Path]) -> None:
         config = self._read() if any(path in watched(self.config) for path in files) else self.config
         if self._bindings is None or config is not self.config:
-            self._bindings = parse_bindings(config, self._context)
+            bindings, self._responders = parse_bindings(config, self._context), make_responders(config, self._context)
+            self._bindings = bindings
             for warning in config.warnings:
                 if warning not in self.config.warnings:  # those are in the banner, or said already
                     self._observer.warn(warning)
@@ -135,7 +138,7 @@ class Deployments:
             self._changed(config)
 
     async def _next(self) -> None:
-        deployment = Deployment(self._version + 1, self.config, self.bindings, self._parts)
+        deployment = Deployment(self._version + 1, self.config, self.bindings, self._parts, self._responders)
         await deployment.open()
         self._version += 1
         self._attempts += 1
@@ -173,3 +176,9 @@ class Deployments:
 def parse_bindings(config: Config, context: ProductContext) -> list[Binding]:
     """Every product's bindings, in the registry's order."""
     return [binding for product in products() for binding in product.parse(config, context)]
+
+
+def make_responders(config: Config, context: ProductContext) -> list[Responder]:
+    """What answers ahead of the worker, in the registry's order."""
+    made = (product.responder(config, context) for product in products())
+    return [responder for responder in made if responder is not None]

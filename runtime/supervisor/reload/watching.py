@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from runtime.config import Config, watched
+from runtime.config import Config, owned_folders, watched
 from runtime.files import Identity, Survey, identity, steps
 
 # Editors' and programs' own files: a worker that writes a log or a database must not reload itself for ever.
@@ -85,7 +85,7 @@ class _Watching:
     def matters(self, path: Path, config: Config) -> bool:
         if path in watched(config):
             return True
-        if self._survey is None or path.parent not in self._survey.folders or path.is_dir():
+        if config.main is None or self._survey is None or path.parent not in self._survey.folders or path.is_dir():
             return False
         if path.suffix in IGNORED_SUFFIXES or path.name.endswith("~") or path.name.startswith((".", "#")):
             return False
@@ -96,7 +96,7 @@ class _Watching:
             await cancelled(self._follower)
 
     def _has_moved(self, config: Config) -> bool:
-        known = self._survey is not None and self._survey.base == config.main.parent and not self._ended()
+        known = self._survey is not None and self._survey.base == config.folder and not self._ended()
         return not known or any(identity(path) != found for path, found in self._places.items())
 
     def _ended(self) -> bool:
@@ -104,7 +104,7 @@ class _Watching:
 
     def _read(self, config: Config) -> set[Path]:
         """Survey. Returns the folders that are not watched yet."""
-        self._survey = survey = Survey(config.main.parent)
+        self._survey = survey = Survey(config.folder, without=owned_folders(config))
         self._links = {**survey.targets, **{at: path for path in watched(config) for at in steps(path)}}
         beside = {path.parent for path in (*watched(config), *self._links)}
         old, self._places = self._places, {**{path: identity(path) for path in beside}, **survey.folders}

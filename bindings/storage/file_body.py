@@ -1,0 +1,66 @@
+"""A part of a file as a body: what is in the page cache is read at once, what the disk has to bring in a thread."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+from typing import cast
+
+_CHUNK_BYTES = 256 * 1024  # of one read
+_IF_CACHED = getattr(os, "RWF_NOWAIT", None)  # Linux: do not wait for the disk
+
+
+class FileBody:
+    """``length`` bytes from ``offset`` on of the file behind ``descriptor``, which is its own to close.
+
+    Raises OSError while it is read, and EOFError where the file has become shorter.
+    """
+
+    __slots__ = ("_end", "descriptor", "length", "offset")
+
+    def __init__(self, descriptor: int, length: int, offset: int = 0) -> None:
+        self.descriptor, self.length, self.offset = descriptor, length, offset
+        self._end = offset + length
+
+    @classmethod
+    def of(cls, path: Path | str, length: int) -> FileBody:
+        """The first ``length`` bytes of a file. Raises OSError."""
+        return cls(os.open(path, os.O_RDONLY | os.O_CLOEXEC), length)
+
+    def resize(self, length: int) -> None:
+        """It has turned out to have this many bytes."""
+        self.length, self._end = length, self.offset + length
+
+    def __aiter__(self) -> FileBody:
+        return self
+
+    async def __anext__(self) -> bytes:
+        wanted = min(_CHUNK_BYTES, self._end - self.offset)
+        if wanted <= 0:
+            raise StopAsyncIteration
+        chunk = self._cached(wanted) or await asyncio.to_thread(os.pread, self.descriptor, wanted, self.offset)
+        if not chunk:
+            raise EOFError("the file has become shorter while it was sent")
+        self.offset += len(chunk)
+        return chunk
+
+    async def aclose(self) -> None:
+        descriptor, self.descriptor = self.descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+    def _cached(self, wanted: int) -> bytes | None:
+        """As a bytearray, which saves a copy. None: not there yet, or nobody can tell."""
+        if _IF_CACHED is None:
+            return None
+        buffer = bytearray(wanted)
+        try:
+            count = os.preadv(self.descriptor, [buffer], self.offset, _IF_CACHED)
+        except OSError:  # EAGAIN; a file system that cannot say
+            return None
+        del buffer[count:]
+        return cast(bytes, buffer)
+
+
+__all__ = ["FileBody"]
