@@ -116,10 +116,10 @@ class _Ignores:
 
         words = ["git", "ls-files", "-ciz", "--exclude-per-directory=.gitignore"]
         try:
-            told = subprocess.run(words, cwd=self._root, capture_output=True, timeout=10, check=False).stdout
+            listed = subprocess.run(words, cwd=self._root, capture_output=True, timeout=10, check=False).stdout
         except (OSError, subprocess.TimeoutExpired):
             return set()
-        files = [self._root / os.fsdecode(name) for name in told.split(b"\0") if name]
+        files = [self._root / os.fsdecode(name) for name in listed.split(b"\0") if name]
         return {path for file in files for path in (file, *file.parents)}
 
 

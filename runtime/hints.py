@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-MAX_NAME_LENGTH = 100  # characters of a name that is looked into
+MAX_NAME_CHARS = 100  # characters of a name that is looked into
 
 
 def closest(name: str, known: Iterable[str], count: int = 1, *, alike: float = 0.7) -> list[str]:
     """At most ``count`` of ``known`` that resemble ``name``, best first. ``alike``: 0 to 1, from none to all of it."""
     from difflib import get_close_matches  # 5 ms: only who is wrong waits for it
 
-    return get_close_matches(name[:MAX_NAME_LENGTH], list(known), n=count, cutoff=alike)
+    return get_close_matches(name[:MAX_NAME_CHARS], list(known), n=count, cutoff=alike)
 
 
 def close_to(name: str, known: Iterable[str]) -> str:

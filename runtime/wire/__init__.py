@@ -22,13 +22,13 @@ from __future__ import annotations
 
 from runtime.wire.channel import Channel, Handler
 from runtime.wire.errors import ChannelClosed, RemoteError, describe
-from runtime.wire.frames import MAX_FRAME
+from runtime.wire.frames import MAX_FRAME_BYTES
 from runtime.wire.protocol import UNLIMITED, WINDOW
 from runtime.wire.push import PushSource
 from runtime.wire.streams import RemoteStream, sink_of
 
 __all__ = [
-    "MAX_FRAME",
+    "MAX_FRAME_BYTES",
     "UNLIMITED",
     "WINDOW",
     "Channel",

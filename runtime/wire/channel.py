@@ -10,7 +10,7 @@ from typing import Any, cast
 from weakref import WeakValueDictionary
 
 from runtime.wire.errors import ChannelClosed, RemoteError, describe
-from runtime.wire.frames import MALFORMED, MAX_FRAME, Unpacker, encode, packed
+from runtime.wire.frames import MALFORMED, MAX_FRAME_BYTES, Unpacker, encode, packed
 from runtime.wire.protocol import (
     ASK,
     CALL,
@@ -162,11 +162,13 @@ class Channel(asyncio.Protocol):
         if self.closed.is_set():
             return
         body = encode(frame)
-        if len(body) > MAX_FRAME:
-            raise ValueError(f"a message of {len(body)} bytes is over the limit of {MAX_FRAME}; send it as a stream")
+        if len(body) > MAX_FRAME_BYTES:
+            raise ValueError(
+                f"a message of {len(body)} bytes is over the limit of {MAX_FRAME_BYTES}; send it as a stream"
+            )
         if not self._outgoing:
             self._loop.call_soon(self._flush)
-        elif self._queued_bytes + len(body) > MAX_FRAME:
+        elif self._queued_bytes + len(body) > MAX_FRAME_BYTES:
             self._flush()
         self._outgoing.append(body)
         self._queued_bytes += len(body)

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-MAX_TEXT = 64 * 1024  # characters of an error's text or field: it must reach whoever waits, in one frame
+MAX_TEXT_CHARS = 64 * 1024  # characters of an error's text or field: it must reach whoever waits, in one frame
 
 
 class RemoteError(Exception):
@@ -31,7 +31,7 @@ def describe(error: BaseException) -> tuple[str, str, dict[str, Any]]:
     fields = getattr(error, "fields", None)
     name = type(error).__name__ if fields is None else getattr(error, "name", type(error).__name__)
     try:
-        description = name, str(error)[:MAX_TEXT], {key: _clipped(value) for key, value in (fields or {}).items()}
+        description = name, str(error)[:MAX_TEXT_CHARS], {key: _clipped(value) for key, value in (fields or {}).items()}
         msgspec.msgpack.encode(description)
     except Exception:  # a text or a field that no frame can hold; whoever waits must hear of it all the same
         return type(error).__name__, ascii(error.args)[:1000], {}
@@ -39,4 +39,4 @@ def describe(error: BaseException) -> tuple[str, str, dict[str, Any]]:
 
 
 def _clipped(value: object) -> object:
-    return value[:MAX_TEXT] if isinstance(value, str) else value
+    return value[:MAX_TEXT_CHARS] if isinstance(value, str) else value

@@ -6,7 +6,7 @@ import msgspec
 
 from runtime.wire.protocol import Frame
 
-MAX_FRAME = 64 * 1024 * 1024  # bytes
+MAX_FRAME_BYTES = 64 * 1024 * 1024  # bytes
 _ARRAY32, _ARRAY32_BYTES = b"\xdd", 5  # msgpack: this byte, and the number of elements in four more
 
 encode = msgspec.msgpack.Encoder().encode
@@ -42,7 +42,7 @@ def _frames(data: bytes | bytearray) -> tuple[list[Frame], int]:
     with memoryview(data) as view:
         while end - at >= 4:
             size = int.from_bytes(view[at : at + 4], "little")
-            if size > MAX_FRAME + _ARRAY32_BYTES:
+            if size > MAX_FRAME_BYTES + _ARRAY32_BYTES:
                 raise ValueError(f"{size} bytes at once")
             if end - at - 4 < size:
                 break

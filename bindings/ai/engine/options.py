@@ -19,6 +19,7 @@ from runtime.errors import ConfigError
 from runtime.hints import close_to, closest
 
 MAX_INT32 = 2**31 - 1
+MAX_LORA_RANK = 32  # of an adapter: the most that Workers AI takes
 
 
 class OptionType(NamedTuple):

@@ -21,7 +21,7 @@ from bindings.ai.error_table import BAD_INPUT, CAPACITY, CONTEXT_EXCEEDED, INTER
 from runtime.api.error_code import ErrorCode
 from runtime.wire import PushSource
 
-UNLIMITED = 2**31 - 1  # tokens, where no window is known
+MAX_WINDOW_TOKENS = 2**31 - 1  # where no window is known
 
 Progress = Callable[[str, float | None], None]
 """``progress(stage, fraction)``: stage is ``download``, ``load`` or ``warm-up``; fraction 0..1 or None."""
@@ -227,7 +227,13 @@ def check_limits(request: Generate, prompt_tokens: int, engine_window: int | Non
         if prompt_tokens + least > window:
             raise ContextExceeded(prompt_tokens + least, window)
     rooms = [window - prompt_tokens for window in windows]
-    return min([*rooms, request.max_output_tokens or UNLIMITED, UNLIMITED if request.fill else request.max_tokens])
+    return min(
+        [
+            *rooms,
+            request.max_output_tokens or MAX_WINDOW_TOKENS,
+            MAX_WINDOW_TOKENS if request.fill else request.max_tokens,
+        ]
+    )
 
 
 __all__ = [

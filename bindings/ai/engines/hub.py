@@ -16,7 +16,7 @@ from typing import Any
 from runtime.errors import UserError
 from runtime.places import expanded
 
-PATIENCE = 5.0  # seconds for the hub to answer at all
+PATIENCE_S = 5.0  # seconds for the hub to answer at all
 
 
 def check_available(model: str) -> None:
@@ -71,7 +71,7 @@ def _reachable(model: str) -> bool:
     """Any answer will do, "no" included: the library says it better. Honours proxies and SSL_CERT_FILE."""
     hub = os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
     try:
-        with urllib.request.urlopen(f"{hub}/api/models/{model}", timeout=PATIENCE):
+        with urllib.request.urlopen(f"{hub}/api/models/{model}", timeout=PATIENCE_S):
             return True
     except urllib.error.HTTPError as error:
         error.close()

@@ -13,10 +13,10 @@ from typing import Any
 
 import msgspec
 
+from bindings.ai.engine.options import MAX_LORA_RANK
 from bindings.ai.errors import ModelError, bad_input
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
-MAX_RANK = 32
 FAMILIES = ("mistral", "gemma", "llama")
 QUANTIZED = ("awq", "gptq", "gguf", "bnb", "4bit", "8bit", "int4", "int8")
 MAX_CONFIG_BYTES = 1_000_000
@@ -45,8 +45,8 @@ def check_config(file: Path, base: str) -> None:
     if config.get("peft_type", "LORA") != "LORA":
         raise _wrong(CONFIG, "'peft_type' must be 'LORA'")
     rank, family = config.get("r"), config.get("model_type")
-    if not isinstance(rank, int) or isinstance(rank, bool) or not 1 <= rank <= MAX_RANK:
-        raise _wrong(CONFIG, f"the rank 'r' must be 1 to {MAX_RANK}, not {_short(rank)}")
+    if not isinstance(rank, int) or isinstance(rank, bool) or not 1 <= rank <= MAX_LORA_RANK:
+        raise _wrong(CONFIG, f"the rank 'r' must be 1 to {MAX_LORA_RANK}, not {_short(rank)}")
     if family not in FAMILIES:
         raise _wrong(CONFIG, f"'model_type' must be one of '{', '.join(FAMILIES)}', not {_short(family)}")
     _check_base(family, str(config.get("base_model_name_or_path", "")).lower(), base)
@@ -87,8 +87,8 @@ def _tensor(entry: object) -> _Tensor:
         raise _wrong(WEIGHTS, f"a tensor's entry is malformed: {error}") from None
     if tensor.dtype not in ELEMENT_BYTES or any(number < 1 for number in tensor.shape):
         raise _wrong(WEIGHTS, f"a tensor has the type {_short(tensor.dtype)} and the shape {_short(tensor.shape)}")
-    if len(tensor.shape) == 2 and min(tensor.shape) > MAX_RANK:
-        raise _wrong(WEIGHTS, f"a tensor of shape {tensor.shape} has a rank over {MAX_RANK}")
+    if len(tensor.shape) == 2 and min(tensor.shape) > MAX_LORA_RANK:
+        raise _wrong(WEIGHTS, f"a tensor of shape {tensor.shape} has a rank over {MAX_LORA_RANK}")
     return tensor
 
 

@@ -28,7 +28,7 @@ from bindings.sqlite import Database, StoreError
 
 MAX_FINETUNES = 30
 MAX_FILE_BYTES = 500_000_000
-MAX_TEXT = 512  # characters of a name or a description
+MAX_NAME_CHARS = 512  # characters of a name or a description
 SCHEMA = [
     """CREATE TABLE finetune (
         id TEXT PRIMARY KEY, model TEXT NOT NULL, name TEXT UNIQUE NOT NULL, description TEXT NOT NULL,
@@ -160,8 +160,8 @@ def _text(fields: Mapping[str, Any], name: str) -> str:
     value = fields.get(name)
     if value is None:
         return ""
-    if not isinstance(value, str) or len(value) > MAX_TEXT or not value.isprintable():
-        raise bad_input(f"'/{name}' must be a string of at most {MAX_TEXT} printable characters")
+    if not isinstance(value, str) or len(value) > MAX_NAME_CHARS or not value.isprintable():
+        raise bad_input(f"'/{name}' must be a string of at most {MAX_NAME_CHARS} printable characters")
     return value
 
 

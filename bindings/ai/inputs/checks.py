@@ -12,6 +12,7 @@ from typing import Any, TypeGuard
 
 from runtime.hints import close_to
 
+MAX_COMPLAINTS = 8  # in one answer: a body of a million bad messages is answered briefly
 Fields = dict[str, Any]
 Range = tuple[str, float, float]
 

@@ -19,10 +19,9 @@ from bindings.ai.catalog.models import Model
 from bindings.ai.engine.protocol import Generate
 from bindings.ai.errors import bad_input
 from bindings.ai.inputs import chat, checks, images, json_mode, messages, prompts, responses, tools
-from bindings.ai.inputs.checks import Fields
+from bindings.ai.inputs.checks import MAX_COMPLAINTS, Fields
 from bindings.ai.inputs.sampling import generate, is_true, prompt_fields
 
-MAX_COMPLAINTS = 8  # in one answer: a body of a million bad messages is answered briefly
 CLASSIC, CHAT, COMPLETION, RESPONSES = "classic", "chat", "completion", "responses"
 MESSAGES = "messages"  # Anthropic's
 TRANSCRIPT = "transcript"  # of a recording, as OpenAI has it

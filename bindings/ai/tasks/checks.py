@@ -10,9 +10,7 @@ from itertools import islice
 from typing import Any
 
 from bindings.ai.errors import bad_input
-from bindings.ai.inputs.checks import Fields, absent, mismatch, text
-
-MAX_COMPLAINTS = 8  # in one answer
+from bindings.ai.inputs.checks import MAX_COMPLAINTS, Fields, absent, mismatch, text
 
 
 def fields_of(inputs: object) -> Fields:

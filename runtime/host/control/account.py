@@ -44,10 +44,10 @@ async def worker(call: ControlCall, account: str, name: str) -> object:
 
 async def schedules(call: ControlCall, account: str, name: str) -> object:
     """Kept for the day this host runs them."""
-    wanted = await call.json()
+    body = await call.json()
     existing(call, name)
-    await asyncio.to_thread(lambda: call.fleet.registry.change(name, schedules=wanted))
-    return {"schedules": wanted}
+    await asyncio.to_thread(lambda: call.fleet.registry.change(name, schedules=body))
+    return {"schedules": body}
 
 
 async def domains_changeset(call: ControlCall, account: str, name: str) -> object:

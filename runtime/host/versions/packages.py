@@ -20,12 +20,12 @@ from pathlib import Path
 
 from runtime import uv
 from runtime.errors import RequestError
+from runtime.files import VENDORED
 
-VENDORED = "python_modules/"  # where pywrangler puts a worker's packages, built for Pyodide
 _MAX_PINS = 1_000  # pins of one worker
 _INSTALL_TIMEOUT_S = 240.0  # seconds for one set
 _PIN = re.compile(r"[A-Za-z0-9][\w.-]{0,100}(\[[\w.,-]{1,200}\])?==[\w.!+]{1,100}( *;[\w .<>=!'\"()]{1,400})?")
-_RECORD = re.compile(rf"{VENDORED}([^/-]+)-([^/-]+)\.dist-info/RECORD")
+_RECORD = re.compile(rf"{VENDORED}/([^/-]+)-([^/-]+)\.dist-info/RECORD")
 
 
 def checked(pins: object) -> list[str]:

@@ -78,13 +78,13 @@ def _no_new_privileges() -> None:
 
 
 def _limit(rules: Rules) -> None:
-    wanted = {
+    limits = {
         resource.RLIMIT_CORE: 0,
         resource.RLIMIT_NOFILE: rules.open_files,
         resource.RLIMIT_DATA: rules.memory,
         resource.RLIMIT_FSIZE: rules.file_size,
     }
-    for name, value in wanted.items():
+    for name, value in limits.items():
         most = resource.getrlimit(name)[1]
         if value is not None:
             value = value if most == resource.RLIM_INFINITY else min(value, most)

@@ -49,13 +49,13 @@ class Cgroups:
         return Cgroup(folder)
 
     def _bound(self, folder: Path, limits: Limits) -> None:
-        wanted = {
+        contents = {
             "memory.max": limits.memory_mb << 20,
             "memory.swap.max": 0,
             "memory.oom.group": 1,
             "pids.max": limits.threads,
         }
-        for name, value in wanted.items():
+        for name, value in contents.items():
             if name.partition(".")[0] in self.controllers:
                 with suppress(FileNotFoundError):  # a kernel without swap
                     (folder / name).write_text(str(value))

@@ -38,8 +38,8 @@ class NoTracer:
 
 def make_tracer(name: str, endpoint: str | None, warn: Callable[[str], None]) -> Tracer:
     """To ``endpoint``, else to where the environment says. ``name`` is the service's."""
-    wanted = endpoint or any(os.environ.get(name) for name in _ENDPOINT_VARIABLES)
-    if not wanted or os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
+    configured = endpoint or any(os.environ.get(name) for name in _ENDPOINT_VARIABLES)
+    if not configured or os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
         return NoTracer()
     if find_spec("opentelemetry") is None or find_spec("opentelemetry.exporter.otlp.proto.http") is None:
         warn(f"traces are wanted, and OpenTelemetry is not installed; no span is sent\n{install('otel')}")

@@ -135,5 +135,5 @@ def _own_pooling(path: Path) -> str:
     """What the file says of itself; mean where it says nothing of use."""
     fields: Any = import_module("gguf").GGUFReader(path).fields
     architecture = fields["general.architecture"].contents()
-    said = fields.get(f"{architecture}.pooling_type")
-    return _POOLING_NAMES.get(said.contents() if said else 1, "mean")
+    field = fields.get(f"{architecture}.pooling_type")
+    return _POOLING_NAMES.get(field.contents() if field else 1, "mean")

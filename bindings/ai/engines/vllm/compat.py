@@ -239,9 +239,9 @@ def find(way: str) -> Any:
 
 def check(names: Mapping[str, Name]) -> None:
     """Raises UserError unless this vLLM has all of ``names``, and each takes what it is given by name."""
-    for name, wanted in names.items():
+    for name, expected in names.items():
         found = get(name)
-        for method, parameters in wanted.takes.items():
+        for method, parameters in expected.takes.items():
             member = _member(found, method) if method else found
             if member is None:
                 raise _unsupported(f"its {name} has no {method}")
@@ -273,12 +273,12 @@ def version() -> str:
     return str(getattr(import_module("vllm"), "__version__", "?"))
 
 
-def reasoning_ended(wanted: Any, parser: Any, prompt: list[int]) -> bool | None:
-    """Whether a grammar begins with the first token. ``wanted``, ``parser``: vLLM's, after the prompt was rendered."""
-    if (resolve := getattr(wanted, "resolve_reasoning_ended", None)) is not None:
-        told: bool | None = resolve(parser, prompt)
-        return told
-    own = any(getattr(wanted, name, False) for name in ("_grammar_from_parser", "_grammar_from_tool_parser"))
+def reasoning_ended(request: Any, parser: Any, prompt: list[int]) -> bool | None:
+    """Whether a grammar begins with the first token. ``request``, ``parser``: vLLM's, after the prompt was rendered."""
+    if (resolve := getattr(request, "resolve_reasoning_ended", None)) is not None:
+        ended: bool | None = resolve(parser, prompt)
+        return ended
+    own = any(getattr(request, name, False) for name in ("_grammar_from_parser", "_grammar_from_tool_parser"))
     return own or bool(parser.is_reasoning_end(prompt))
 
 

@@ -10,15 +10,13 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
-from bindings.ai.engine.options import unknown
+from bindings.ai.engine.options import MAX_LORA_RANK, unknown
 from bindings.ai.engine.protocol import EngineInfo
 from bindings.ai.engines.installed import VLLM
 from bindings.ai.engines.vllm import compat, grammar
 from bindings.ai.engines.vllm.interfaces import AsyncLLM
 from bindings.ai.engines.vllm.parsers import OPTIONS, Parsers, chosen
 from runtime.errors import UserError
-
-MAX_LORA_RANK = 32  # of an adapter: the most that Workers AI takes
 
 
 def load(model: str, options: dict[str, Any], names: Mapping[str, compat.Name]) -> AsyncLLM:
@@ -38,15 +36,15 @@ def load_text(model: str, options: dict[str, Any], template: str | None) -> tupl
     with _told(model):
         named = {name: options[name] for name in OPTIONS if name in options}
         others = {name: options[name] for name in options.keys() - {*OPTIONS}}
-        wanted = arguments(model, others, compat.TEXT)
-        if wanted.enable_lora and "max_lora_rank" not in options:
-            wanted.max_lora_rank = MAX_LORA_RANK
-        config = wanted.create_model_config()
+        engine_args = arguments(model, others, compat.TEXT)
+        if engine_args.enable_lora and "max_lora_rank" not in options:
+            engine_args.max_lora_rank = MAX_LORA_RANK
+        config = engine_args.create_model_config()
         tokenizer = compat.get("cached_tokenizer_from_config")(config)
         parsers = chosen(named, config.hf_config.model_type, template or template_of(tokenizer), tokenizer)
-        wanted.reasoning_parser = parsers.reasoning
-        wanted.structured_outputs_config = grammar.config(options.get("structured_outputs_config"))
-        return start(wanted), parsers
+        engine_args.reasoning_parser = parsers.reasoning
+        engine_args.structured_outputs_config = grammar.config(options.get("structured_outputs_config"))
+        return start(engine_args), parsers
 
 
 def describe(llm: AsyncLLM, model: str, features: frozenset[str] = frozenset()) -> EngineInfo:

@@ -88,23 +88,23 @@ def family(kind: str, template: str) -> Parsers:
 
 def _one(named: dict[str, str], option: str, usual: str, tokenizer: object) -> str:
     """Empty where there is none, or where the family's is not for this vLLM or this tokenizer."""
-    said = named.get(option)
-    if said == NONE:
+    name = named.get(option)
+    if name == NONE:
         return ""
     known = _registered(option)
-    if said is None:
+    if name is None:
         return usual if usual in known and not _misfit(option, usual, tokenizer) else ""
-    if said not in known:
+    if name not in known:
         raise ConfigError(
-            f"vLLM has no parser {said!r}",
+            f"vLLM has no parser {name!r}",
             where=f"vllm: {option}",
             remedy=f"It has: {', '.join(sorted(known))}; or {NONE}",
         )
-    if why := _misfit(option, said, tokenizer):
+    if why := _misfit(option, name, tokenizer):
         raise ConfigError(
-            f"{said} is not for this model: {why}", where=f"vllm: {option}", remedy=f"Leave it out, or write {NONE}."
+            f"{name} is not for this model: {why}", where=f"vllm: {option}", remedy=f"Leave it out, or write {NONE}."
         )
-    return said
+    return name
 
 
 def _misfit(option: str, name: str, tokenizer: object) -> str:

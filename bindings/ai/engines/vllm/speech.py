@@ -134,8 +134,8 @@ class _Vocabulary:
         before = self._tokenizer.encode(" " + task.prompt.strip(), add_special_tokens=False) if task.prompt else []
         head = [self._id("<|startofprev|>"), *before[-200:]] if before else []
         kind = "<|translate|>" if task.translate else "<|transcribe|>"
-        said = [self._id(f"<|{language}|>"), self._id(kind)] if self.languages else []
-        return [*head, self.start, *said, self._zero]
+        tags = [self._id(f"<|{language}|>"), self._id(kind)] if self.languages else []
+        return [*head, self.start, *tags, self._zero]
 
     def segments(self, tokens: list[int], offset: float, duration: float) -> list[Segment]:
         """A segment lies between two time stamps; the last may lack its second one."""

@@ -28,14 +28,14 @@ def quicken(tokenizer: Any) -> None:
             return super().__call__(text, *args, **named)
 
     Quick.__name__ = slow.__name__
-    asked = [
+    cases = [
         (text, {"truncation": True, "max_length": 1 << 20, "add_special_tokens": special})
         for text in _SAMPLES
         for special in (True, False)
     ]
     if all(
         Quick.__call__(tokenizer, text, **named)["input_ids"] == tokenizer(text, **named)["input_ids"]
-        for text, named in asked
+        for text, named in cases
     ):
         tokenizer.__class__ = Quick
 
