@@ -25,7 +25,7 @@ import uvloop
 from runtime import web
 from runtime.errors import ScriptError
 from runtime.isolate import env as environment
-from runtime.isolate import stack
+from runtime.isolate import meter, stack
 from runtime.isolate.bodies import ScriptStream
 from runtime.isolate.boot import Boot
 from runtime.isolate.context import Context, Tasks
@@ -73,6 +73,8 @@ class Isolate:
         root = Path(boot["root"])
         self._tasks = Tasks(boot["wait_until"])
         self._cpu_ms = boot.get("cpu_ms")
+        if self._cpu_ms is not None:
+            self._meter(self._cpu_ms)
         if boot.get("confined"):
             trace.name_from_root()
         self._env = environment.build(boot["bindings"], self.channel)
@@ -112,6 +114,12 @@ class Isolate:
                 request.left()
                 raise
             raise as_failure(error) from None
+
+    def _meter(self, cpu_ms: int) -> None:
+        from runtime.isolate import threads  # dev has no use for it
+
+        meter.begin(cpu_ms)
+        threads.follow()
 
     async def _handle(self, request: web.Request, ctx: Context) -> web.Response:
         if self._cpu_ms is None:
@@ -178,8 +186,9 @@ class Isolate:
     def _fits_inline(self, body: bytes | Chunks) -> bool:
         return isinstance(body, bytes) and len(body) <= WORKER_INLINE_BYTES
 
-    async def _beat(self) -> None:
-        """The loop turns."""
+    async def _beat(self) -> bool:
+        """The loop turns. Whether a thread goes on that was to end."""
+        return meter.is_stuck()
 
     async def _drain(self) -> None:
         await self._tasks.drain()

@@ -17,8 +17,8 @@ Positive = Annotated[int, msgspec.Meta(ge=1)]
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """The defaults of a host. ``cpu_ms`` and ``subrequests`` are Cloudflare's names."""
 
-    cpu_ms: Positive = 30_000  # of one request, at its own steps; a loop that never awaits: see stall_s
-    subrequests: Positive = 1_000  # calls of bindings and fetches, of one request
+    cpu_ms: Positive = 30_000  # of one request, with its tasks and threads
+    subrequests: Positive = 1_000  # calls of bindings and fetches, of one request and its waitUntil
     wall_s: Positive = 3_600  # from a request's head to its answer's last byte
     concurrent: Positive = 1_000  # requests in one version
     response_bytes: Positive = 1 << 30  # that the worker itself makes; what passes through it does not count

@@ -30,8 +30,7 @@ kept = []
 async def fetch(request, env):
     path = URL(request.url).pathname
     if path == "/pid": return Response(str(os.getpid()))
-    if path == "/block":
-        while True: pass
+    if path == "/block": time.sleep(600)
     if path == "/burn":
         while True:
             until = time.thread_time() + 0.05

@@ -21,7 +21,7 @@ from runtime.supervisor.observe.base import Observer
 from runtime.supervisor.processes.deployment import Deployment, IsolateSlot
 from runtime.supervisor.processes.process import Process
 from runtime.supervisor.processes.spawning import STOP_GRACE_S
-from runtime.supervisor.processes.usage import excess, temp_bytes, usage_of
+from runtime.supervisor.processes.usage import CpuAccount, excess, temp_bytes, usage_of
 from runtime.wire import ChannelClosed, RemoteError
 
 _INTERVAL_S = 1.0  # seconds between two looks
@@ -39,6 +39,8 @@ class _SlotHealth:
     began: float = 0.0
     seen: float = 0.0  # when it last gave a sign of life
     temp: int = 0  # bytes of its temporary files
+    cpu: CpuAccount | None = None
+    stuck: bool = False  # a thread goes on that has used up its request's CPU time
     asking: asyncio.Task[None] | None = None
     mending: asyncio.Task[None] | None = None
     crashes: int = 0
@@ -79,6 +81,7 @@ class HealthMonitor:
         if slot.process is not health.process:
             now = time.monotonic()
             health.process, health.began, health.seen, health.temp = slot.process, now, now, 0
+            health.cpu, health.stuck = None, False
         limits = deployment.limits or self._limits
         if not slot.alive:
             health.mending = asyncio.create_task(self._mend(slot, health, deployment))
@@ -86,10 +89,30 @@ class HealthMonitor:
             self._kill(slot, deployment, f"gave no sign of life for {limits.stall_s} s (stall_s)")
         elif why := excess(usage := usage_of(slot.pid, limits), health.temp, limits):
             self._kill(slot, deployment, why)
+        elif health.process is not None and self._overspent(health, health.process, usage.cpu_s, limits):
+            self._end_spent(slot, health, health.process, deployment, limits)
         elif usage.memory > _REPLACE_AT_MEMORY_SHARE * (limits.memory_mb << 20):
-            health.mending = asyncio.create_task(self._replace(slot, deployment, usage.memory, limits.memory_mb))
+            what = f"uses {usage.memory >> 20} of {limits.memory_mb} MB of memory"
+            health.mending = asyncio.create_task(self._replace(slot, deployment, what))
         elif health.asking is None or health.asking.done():
             health.asking = asyncio.create_task(_ask(health))
+
+    def _overspent(self, health: _SlotHealth, process: Process, cpu_s: float, limits: Limits) -> bool:
+        at_work = process.broker.at_work
+        if health.cpu is None:  # what the import has used is nobody's
+            health.cpu = CpuAccount(limits.cpu_ms / 1000, cpu_s, at_work.begun)
+        return health.cpu.is_overdrawn(cpu_s, at_work.begun, len(at_work.activities)) or health.stuck
+
+    def _end_spent(
+        self, slot: IsolateSlot, health: _SlotHealth, process: Process, deployment: Deployment, limits: Limits
+    ) -> None:
+        """Its requests, where it is theirs; else another process takes its place, and they end in peace."""
+        what = f"goes on after {limits.cpu_ms} ms of CPU time (cpu_ms)"
+        if process.broker.at_work.activities and not health.stuck:
+            process.spent = True
+            self._kill(slot, deployment, what)
+        else:
+            health.mending = asyncio.create_task(self._replace(slot, deployment, what))
 
     async def _count_files(self) -> None:
         """Off the loop: a folder may be large, and a disk slow."""
@@ -121,9 +144,8 @@ class HealthMonitor:
         except ScriptError as error:
             self._observer.warn(f"{_named(deployment)}: an isolate does not begin: {error}")
 
-    async def _replace(self, slot: IsolateSlot, deployment: Deployment, size: int, memory_mb: int) -> None:
-        most = f"{size >> 20} of {memory_mb} MB"
-        self._observer.note(f"{_named(deployment)}: isolate {slot.pid} uses {most} of memory; another takes its place")
+    async def _replace(self, slot: IsolateSlot, deployment: Deployment, what: str) -> None:
+        self._observer.note(f"{_named(deployment)}: isolate {slot.pid} {what}; another takes its place")
         with suppress(ScriptError):
             await slot.replace(deployment.config.pilot.wait_until + STOP_GRACE_S)
 
@@ -138,7 +160,7 @@ async def _ask(health: _SlotHealth) -> None:
     process = health.process
     if process is not None:
         with suppress(ChannelClosed, RemoteError):
-            await process.channel.call("beat")
+            health.stuck = bool(await process.channel.call("beat"))
             health.seen = time.monotonic()
 
 

@@ -15,6 +15,7 @@ class Activity(Protocol):
     def name(self) -> str:
         """For a person."""
 
+    number: int
     status: int  # 0 while nothing of an answer is out
     span: Span
     subrequests: int

@@ -8,9 +8,8 @@ from typing import Any
 from msgspec.msgpack import Ext
 
 from bindings.base import Binding, CallError, HostStream, WorkerStream
-from runtime.supervisor.limits import too_many_subrequests
 from runtime.supervisor.outbound import Outbound, traced
-from runtime.supervisor.processes.activity import Activity
+from runtime.supervisor.processes.at_work import AtWork
 from runtime.tracing import NO_SPAN, current
 from runtime.values import STREAM, stream_named
 from runtime.wire import Channel
@@ -19,10 +18,9 @@ from runtime.wire import Channel
 class Broker:
     """Serves the calls of one isolate. Everything that arrives is checked: the other end runs user code."""
 
-    def __init__(self, bindings: Mapping[str, Binding], outbound: Outbound, subrequests: int | None = None) -> None:
+    def __init__(self, bindings: Mapping[str, Binding], outbound: Outbound, at_work: AtWork) -> None:
         self.channel: Channel
-        self.activities: dict[int, Activity] = {}  # by number
-        self._bindings, self._outbound, self._subrequests = bindings, outbound, subrequests
+        self._bindings, self._outbound, self.at_work = bindings, outbound, at_work
 
     async def __call__(self, op: str, args: list[Any]) -> object:
         if op == "binding":
@@ -32,7 +30,7 @@ class Broker:
         raise ValueError(f"no such operation: {op!r}")
 
     async def _binding(self, event: int, name: str, method: str, args: list[Any]) -> list[Any]:
-        exchange = self._counted(event)
+        exchange = self.at_work.ask(event)
         if exchange is not None:
             current.set(exchange.span)
         streams = [self._receive(args, at) for at, arg in enumerate(args) if type(arg) is Ext and arg.code == STREAM]
@@ -61,15 +59,6 @@ class Broker:
         args[at] = stream = WorkerStream(source)
         return stream
 
-    def _counted(self, event: int) -> Activity | None:
-        """What asks. Raises LimitExceeded: it has asked too often."""
-        exchange = self.activities.get(event)
-        if exchange is not None:
-            exchange.subrequests += 1
-            if self._subrequests is not None and exchange.subrequests > self._subrequests:
-                raise too_many_subrequests(self._subrequests)
-        return exchange
-
     async def _fetch(
         self,
         event: int,
@@ -80,7 +69,7 @@ class Broker:
         stream: list[Any] | None,
         redirect: str,
     ) -> list[Any]:
-        exchange = self._counted(event)
+        exchange = self.at_work.ask(event)
         source: Any = body
         if stream is not None:
             owner, number = stream

@@ -59,6 +59,7 @@ class IsolateSlot:
         new = await self._begin()
         old, self.process = self.process, new
         if old is not None:
+            await old.idle(grace_s)
             await old.drain(grace_s)
             await old.aclose()
 
@@ -201,7 +202,7 @@ class Deployment:
                 body = await inbound.whole()
             else:
                 handle = process.channel.offer(inbound.chunks())
-        process.broker.activities[exchange.number] = exchange
+        process.broker.at_work.begin(exchange)
         exchange.watch(process.channel)
         answer: list[Any] = []
         try:
@@ -221,11 +222,11 @@ class Deployment:
             exchange.unwatch()
             if len(answer) > 4:
                 process.channel.note("over", exchange.number)
-            del process.broker.activities[exchange.number]
+            process.broker.at_work.end(exchange)
 
     async def _event(self, process: Process, event: Event) -> object:
         activity = EventActivity(event.handler)
-        process.broker.activities[activity.number] = activity
+        process.broker.at_work.begin(activity)
         try:
             args = (activity.number, event.handler, event.client, dict(event.args))
             return cast(object, await process.channel.call("event", *args))
@@ -238,7 +239,7 @@ class Deployment:
                 process.channel.discard(number)
             raise
         finally:
-            del process.broker.activities[activity.number]
+            process.broker.at_work.end(activity)
 
     def _failure(self, error: RemoteError) -> ScriptError:
         if error.name == "CpuExceeded" and self._limits is not None:
@@ -253,6 +254,8 @@ class Deployment:
 
     async def _died(self, process: Process) -> ScriptError:
         how = await process.aclose()
+        if process.spent and self._limits is not None:
+            return cpu_exceeded(self._limits.cpu_ms)
         return IsolateLost(f"the worker's process ended: {how}. The next request starts a new one")
 
 

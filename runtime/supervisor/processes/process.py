@@ -21,6 +21,7 @@ from runtime.errors import ScriptError
 from runtime.isolate.boot import Boot
 from runtime.supervisor.limits import IsolateLost, Limits
 from runtime.supervisor.outbound import Outbound
+from runtime.supervisor.processes.at_work import AtWork
 from runtime.supervisor.processes.broker import Broker
 from runtime.supervisor.processes.cgroups import Cgroup, Cgroups
 from runtime.supervisor.processes.spawning import STOP_GRACE_S, Child, Spawner
@@ -31,6 +32,7 @@ Stream = Literal["stdout", "stderr"]
 
 _LOAD_TIMEOUT_S = 60.0  # seconds a script may take to import
 _SLOW_LOAD_S = 1.0  # seconds of it that nobody need be told of; from then on at 1, 2, 4 ...
+_IDLE_POLL_S = 0.05  # seconds between two looks whether requests are in hand
 _BLOCKED_AFTER_S = 5.0  # seconds without a sign of life that end a process nobody waits for
 
 
@@ -69,12 +71,19 @@ class Process:
     ) -> None:
         self.child, self.channel, self.broker, self.stacks = child, channel, broker, stacks
         self.blocked = False  # its event loop has not turned for a while
+        self.spent = False  # it is killed because its requests have used up their CPU time
         self.temp, self._cgroup = temp, cgroup
         self.gone = asyncio.create_task(self._watch_exit())
 
     @property
     def alive(self) -> bool:
         return not self.channel.closed.is_set()
+
+    async def idle(self, within: float) -> None:
+        """Until it has no requests in hand, or so many seconds have gone."""
+        until = time.monotonic() + within
+        while self.alive and self.broker.at_work.activities and time.monotonic() < until:
+            await asyncio.sleep(_IDLE_POLL_S)
 
     async def drain(self, within: float) -> None:
         """Until its ``waitUntil`` tasks are done; not for one that is blocked, since nobody waits for it any more."""
@@ -176,7 +185,8 @@ class Starter:
         ours, theirs = socket.socketpair()
         table = {binding.name: binding for binding in self._bindings}
         limits = self._parts.limits
-        broker = Broker(table, self._parts.outbound, limits.subrequests if limits else None)
+        at_work = AtWork(limits.subrequests if limits else None, self._config.pilot.wait_until)
+        broker = Broker(table, self._parts.outbound, at_work)
         confined = self._parts.confinement
         temp = tempfile.mkdtemp(prefix="isolate-", dir=confined.temp) if confined else None
         try:

@@ -52,7 +52,7 @@ class Stalls:
     def _look(self, deployment: Deployment, process: Process) -> None:
         heartbeat = self._heartbeats.get(process)
         if heartbeat is None:
-            if process.broker.activities and process.alive:
+            if process.broker.at_work.activities and process.alive:
                 self._heartbeats[process] = _Heartbeat(process)
         elif heartbeat.beat.done():
             del self._heartbeats[process]
@@ -69,7 +69,7 @@ class Stalls:
         task.add_done_callback(self._telling.discard)
 
     async def _tell(self, deployment: Deployment, process: Process) -> None:
-        stacks, at_work = process.stacks, list(process.broker.activities.values())
+        stacks, at_work = process.stacks, list(process.broker.at_work.activities.values())
         frames = await stacks.now()
         if process.blocked:
             waiting = [activity.name for activity in at_work if not activity.status]

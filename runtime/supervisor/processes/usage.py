@@ -21,6 +21,7 @@ _STATUS = re.compile(rb"^(RssAnon|RssShmem|VmSwap|VmPTE|Threads):\s*(\d+)", re.M
 _DIVIDED = re.compile(rb"^(Pss_Anon|Pss_Shmem|SwapPss):\s*(\d+)", re.MULTILINE)  # smaps_rollup, in kB (Linux 5.10)
 _EXACT_FROM = 0.5  # of a limit: below it, what may be shared is not divided up, which costs a walk over all pages
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
+_CPU_GRACE_S = 1.0  # seconds beyond the limit in which the process itself ends what goes on
 _MAX_TEMP_FILES = 10_000  # in the temporary folder: more are looked for no further
 
 
@@ -30,6 +31,22 @@ class Usage(msgspec.Struct, frozen=True):
     memory: int = 0
     threads: int = 0
     cpu_s: float = 0.0  # of all its threads
+
+
+class CpuAccount:
+    """The CPU time of one process against that of its requests: each brings ``limit`` seconds, and what is saved is at
+    most that of those in hand, or of one. It needs no word of the process's own, which also counts (``isolate.meter``),
+    and is the first to act."""
+
+    def __init__(self, limit: float, cpu_s: float, begun: int) -> None:
+        self._limit, self._left, self._cpu_s, self._begun = limit, limit, cpu_s, begun
+
+    def is_overdrawn(self, cpu_s: float, begun: int, in_hand: int) -> bool:
+        """By now; ``cpu_s`` and ``begun`` are sums from the process's beginning."""
+        left = self._left + (begun - self._begun) * self._limit - (cpu_s - self._cpu_s)
+        self._cpu_s, self._begun = cpu_s, begun
+        self._left = min(left, max(1, in_hand) * self._limit)
+        return left < -_CPU_GRACE_S
 
 
 def usage_of(pid: int | None, limits: Limits) -> Usage:
@@ -96,4 +113,4 @@ def _removed(pid: int | None) -> Iterator[os.stat_result]:
                     yield found
 
 
-__all__ = ["Usage", "excess", "temp_bytes", "usage_of"]
+__all__ = ["CpuAccount", "Usage", "excess", "temp_bytes", "usage_of"]

@@ -1,0 +1,59 @@
+"""What one isolate is at work on, and how often each of it has asked for something outside (``subrequests``)."""
+
+from __future__ import annotations
+
+import time
+
+from runtime.supervisor.limits import too_many_subrequests
+from runtime.supervisor.processes.activity import Activity
+
+_MAX_LATE = 10_000  # activities that have their answer and ask on, at a time
+
+
+class AtWork:
+    """``limit`` asks of each, None: any number. A count goes on after the answer for ``wait_s`` seconds, as
+    ``waitUntil`` does; what no request asks for, but an import or a thread, counts as one request in that time."""
+
+    def __init__(self, limit: int | None = None, wait_s: float = 30.0) -> None:
+        self.activities: dict[int, Activity] = {}  # by number; without those that have their answer
+        self.begun = 0  # so far
+        self._limit, self._wait_s = limit, wait_s
+        self._last = 0  # the number that began last
+        self._late: dict[int, tuple[int, float]] = {}  # by number: asks, and when they are forgotten; oldest first
+
+    def begin(self, activity: Activity) -> None:
+        self.activities[activity.number] = activity
+        self.begun += 1
+        self._last = activity.number
+
+    def end(self, activity: Activity) -> None:
+        del self.activities[activity.number]
+        if activity.subrequests and self._limit is not None:
+            self._late[activity.number] = activity.subrequests, time.monotonic() + self._wait_s
+            self._forget()
+
+    def ask(self, number: int) -> Activity | None:
+        """Whose ask it is, None: not one of those. Raises LimitExceeded: it has asked too often."""
+        activity = self.activities.get(number)
+        if activity is not None:
+            activity.subrequests += 1
+        if self._limit is not None and self._asks(number, activity) > self._limit:
+            raise too_many_subrequests(self._limit)
+        return activity
+
+    def _asks(self, number: int, activity: Activity | None) -> int:
+        if activity is not None:
+            return activity.subrequests
+        self._forget()
+        known = number if 0 < number <= self._last and len(self._late) < _MAX_LATE else 0
+        asks, until = self._late.get(known, (0, time.monotonic() + self._wait_s))
+        self._late[known] = asks + 1, until
+        return asks + 1
+
+    def _forget(self) -> None:
+        now = time.monotonic()
+        while self._late and (oldest := next(iter(self._late.items())))[1][1] < now:
+            del self._late[oldest[0]]
+
+
+__all__ = ["AtWork"]
