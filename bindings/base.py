@@ -8,6 +8,7 @@ A product (``ai``, ``kv_namespaces`` …) is one file or folder with one ``Produ
 * ``parse``: what does its table mean?                → the host's halves, one per binding name
 * ``start`` / ``stop``: what outlives reloads?        (once per supervisor; shared things via ``ProductContext``)
 * ``upload`` / ``restore``: what does a deploy send, and how does a host read it back?
+* ``keeps`` / ``purge``: what of it lies on a host's disk, and how does it go?
 * ``responder``, ``folders``: which requests does it answer ahead of the worker, and which folders are its own?
 * ``routes``, ``commands``, ``scopes``, ``status``, ``metrics``, ``remarks``: what else does it bring?
 
@@ -238,6 +239,15 @@ class Product:
     @classmethod
     async def stop(cls, context: ProductContext) -> None:
         """Once, at the end."""
+
+    @classmethod
+    def keeps(cls, config: Config) -> Sequence[str]:
+        """Ids of what this configuration's bindings keep on a host's disk: another worker that names one shares it."""
+        return ()
+
+    @classmethod
+    async def purge(cls, context: ProductContext, id: str) -> None:
+        """Remove what is kept under this id, on disk: its last worker was deleted with ``pilot delete --purge``."""
 
     @classmethod
     def remarks(cls, context: ProductContext) -> Sequence[str]:

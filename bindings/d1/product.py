@@ -95,6 +95,14 @@ class D1(Product):
         return [{"binding": item["name"], "database_id": item["id"]} for item in uploaded]
 
     @classmethod
+    def keeps(cls, config: Config) -> Sequence[str]:
+        return [id_of(table, on_host=True) for table in tables(config)]
+
+    @classmethod
+    async def purge(cls, context: ProductContext, id: str) -> None:
+        await databases(context).remove(id)
+
+    @classmethod
     async def stop(cls, context: ProductContext) -> None:
         if (found := context.shared.pop(cls.key, None)) is not None:
             await found.aclose()

@@ -74,6 +74,14 @@ class KV(Product):
         return [KVBinding(table.binding, namespaces(context).get(_id(table, context))) for table in tables]
 
     @classmethod
+    def keeps(cls, config: Config) -> Sequence[str]:
+        return [table.id or table.binding for table in _tables(config)]
+
+    @classmethod
+    async def purge(cls, context: ProductContext, id: str) -> None:
+        await namespaces(context).remove(id)
+
+    @classmethod
     async def stop(cls, context: ProductContext) -> None:
         if (opened := context.shared.pop(cls.key, None)) is not None:
             await opened.aclose()

@@ -26,6 +26,15 @@ class Vectorize(Product):
         context.shared[cls.key] = Indexes(context.state, context)
 
     @classmethod
+    def keeps(cls, config: Config) -> Sequence[str]:
+        return [table.index_name for table in _tables(config)]
+
+    @classmethod
+    async def purge(cls, context: ProductContext, id: str) -> None:
+        indexes: Indexes = context.shared[cls.key]
+        await indexes.kept.remove(id)
+
+    @classmethod
     async def stop(cls, context: ProductContext) -> None:
         await context.shared[cls.key].kept.aclose()
 

@@ -124,14 +124,18 @@ def rollback(version: str | None, host: str | None, message: str, **worker: Unpa
 
 @click.command(short_help="Take the worker off the host.")
 @_worker
+@click.option("--purge", is_flag=True, help="And what it keeps there, unless another worker has it too.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
-def delete(host: str | None, yes: bool, **worker: Unpack[WorkerOptions]) -> None:
-    """Take the worker off the host, with its versions and secrets."""
+def delete(host: str | None, purge: bool, yes: bool, **worker: Unpack[WorkerOptions]) -> None:
+    """Take the worker off the host, with its versions and secrets. What it keeps there stays, unless it is purged."""
     name = _named(**worker)
     if not yes:
-        click.confirm(f"Delete {name} with all its versions and secrets?", abort=True)
-    Host.chosen(host).call("DELETE", f"services/{name}")
+        kept = " and everything it keeps" if purge else ""
+        click.confirm(f"Delete {name} with all its versions and secrets{kept}?", abort=True)
+    removed = Host.chosen(host).call("DELETE", f"services/{name}{'?purge=true' if purge else ''}")
     click.echo(f"{name} is deleted")
+    for item in removed or ():
+        click.echo(f"  removed: {item['product']} {item['id']}")
 
 
 @click.command()

@@ -67,7 +67,7 @@ class Fleet:
         self._packages = packages
         self.workers: dict[str, Worker] = {}
         self.turns, self.versions = Turns(), OpenVersions(self._made)
-        self._context, self._parts, self._observer, self._tails = context, parts, observer, tails
+        self.context, self._parts, self._observer, self._tails = context, parts, observer, tails
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def open(self) -> None:
@@ -212,7 +212,7 @@ class Fleet:
         """The version with its packages, not opened yet. Raises RequestError for its metadata."""
         config = replace(self.config(row), packages=await self._packages.folders(requirements_of(row)))
         parts = replace(self._parts, limits=limits_of(row, self._parts.limits))
-        bindings, responders = parse_bindings(config, self._context), make_responders(config, self._context)
+        bindings, responders = parse_bindings(config, self.context), make_responders(config, self.context)
         return Deployment(row.number, config, bindings, parts, responders)
 
     async def _arms(self, versions: Sequence[tuple[VersionRow, float]]) -> list[Arm]:

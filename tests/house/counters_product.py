@@ -1,10 +1,11 @@
-"""``[[counters]] binding = "HITS", start = 5``: a number per binding that outlives reloads. A product to try out what a
-product can declare; ``test_new_product.py`` puts it into ``bindings/``."""
+"""``[[counters]] binding = "HITS", start = 5``: a number per binding that outlives reloads and restarts. A product
+to try out what a product can declare; ``test_new_product.py`` puts it into ``bindings/``."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import click
@@ -33,6 +34,7 @@ class CounterBinding:
     name: str
     counts: dict[str, int]
     step: int
+    file: Path
     client: str = "bindings.counters:Counter"
     client_args: Mapping[str, Any] = field(default_factory=dict)
 
@@ -43,6 +45,8 @@ class CounterBinding:
         if method != "add":
             raise CallError("TypeError", f"env.{self.name}.{method} is not a function")
         self.counts[self.name] += self.step
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        self.file.write_text(str(self.counts[self.name]))
         return self.counts[self.name]
 
 
@@ -71,6 +75,10 @@ class Count:
         return self._kept
 
 
+def kept_at(context: ProductContext, name: str) -> Path:
+    return context.state / "counters" / name
+
+
 class Counters(Product):
     key, label, shape = "counters", "Counters", list[Table]
     settings = CounterSettings
@@ -87,8 +95,18 @@ class Counters(Product):
         step = context.options.get("counter_step") or config.settings(CounterSettings).counter_step
         tables = config.typed(cls.key, list[Table]) if cls.key in config.products else []
         for table in tables:
-            counts.setdefault(table.binding, table.start)
-        return [CounterBinding(table.binding, counts, step) for table in tables]
+            file = kept_at(context, table.binding)
+            counts.setdefault(table.binding, int(file.read_text()) if file.exists() else table.start)
+        return [CounterBinding(table.binding, counts, step, kept_at(context, table.binding)) for table in tables]
+
+    @classmethod
+    def keeps(cls, config: Config) -> Sequence[str]:
+        return cls.names(config.products.get(cls.key))
+
+    @classmethod
+    async def purge(cls, context: ProductContext, id: str) -> None:
+        context.shared[cls.key].pop(id, None)
+        kept_at(context, id).unlink(missing_ok=True)
 
     @classmethod
     def upload(cls, config: Config) -> Sequence[Mapping[str, Any]]:

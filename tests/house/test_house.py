@@ -171,7 +171,7 @@ ROOMS = {
         "observe", "outbound", "telemetry", "limits", "http", "processes", "reload", "server", "dev",
     ),
     "runtime.host": (
-        "store", "versions", "addresses", "redaction", "tails", "worker", "fleet", "report", "http", "control",
+        "store", "versions", "addresses", "redaction", "tails", "worker", "fleet", "purge", "report", "http", "control",
         "serve", "commands",
     ),
 }  # fmt: skip

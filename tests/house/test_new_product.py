@@ -250,6 +250,26 @@ async def test_on_a_host_the_limits_of_a_request_hold_for_an_event(host: Host, t
     assert await host.ask("/__counters/nobody", "POST") == (500, "nobody: there is no such worker on this host")
 
 
+async def test_what_it_keeps_goes_with_the_last_worker_that_has_it(host: Host, tmp_path: Path) -> None:
+    config = CONFIG.replace("HITS", "KEPT")
+    for name in ("one", "two"):
+        await host.deploy(
+            worker(tmp_path / name, ENTRY.replace("HITS", "KEPT").replace("{VERSION}", "v"), config, name)
+        )
+    assert await host.get("one") == (200, "v 6")
+    file = host.data / "state/counters/KEPT"
+    assert "removed" not in await host.cli("delete", "--name", "one", "--yes", "--purge")
+    assert await host.get("two") == (200, "v 7")
+    assert "removed" not in await host.cli("delete", "--name", "two", "--yes")
+    assert file.read_text() == "7"
+    await host.deploy(tmp_path / "two")
+    assert await host.get("two") == (200, "v 8")
+    assert "removed: Counters KEPT" in await host.cli("delete", "--name", "two", "--yes", "--purge")
+    assert not file.exists()
+    await host.deploy(tmp_path / "two")
+    assert await host.get("two") == (200, "v 6")
+
+
 async def test_wrangler_uploads_it(host: Host, tmp_path: Path) -> None:
     app = worker(
         tmp_path / "counted",

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from runtime.api import deploy_errors as table
+from runtime.host import purge
 from runtime.host.control.base import WORKERS, ControlCall, Entry, Refused
 from runtime.host.store.rows import DeploymentRow, VersionRow, now
 from runtime.host.versions import rollout, upload
@@ -168,13 +169,17 @@ async def service(call: ControlCall, account: str, name: str) -> object:
 
 
 async def delete(call: ControlCall, account: str, name: str) -> object:
-    async def deleted() -> None:
+    """``?purge=true``, which wrangler does not send, removes what the worker keeps as well, and lists it."""
+    purging = "purge=true" in call.request.url.partition("?")[2].split("&")
+
+    async def deleted() -> object:
         if call.fleet.registry.settings(name) is None:
             raise Refused(table.NO_SERVICE)
+        kept = await asyncio.to_thread(purge.kept_alone, call.fleet, name) if purging else set()
         await call.fleet.delete(name)
+        return await purge.purge(call.fleet, name, kept) if purging else None
 
-    await call.fleet.turns.take(name, deleted)
-    return None
+    return await call.fleet.turns.take(name, deleted)
 
 
 def latest(call: ControlCall, name: str) -> VersionRow | None:
