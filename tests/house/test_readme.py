@@ -6,6 +6,8 @@ import asyncio
 import importlib
 import re
 import shlex
+import subprocess
+import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -157,6 +159,15 @@ def test_every_path_exists(path: str) -> None:
 @pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(([^)#:]+)\)", README))))
 def test_every_link_leads_somewhere(link: str) -> None:
     assert (ROOT / link).exists()
+
+
+def test_on_pypi_no_link_leads_to_a_file_beside_it() -> None:
+    pytest.importorskip("hatch_fancy_pypi_readme")
+    made = subprocess.run(
+        [sys.executable, "-m", "hatch_fancy_pypi_readme"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert re.findall(r"\]\((?!https?:)[^)]*\)", made.stdout) == []
+    assert "Workers AI (`docs/reference/workers-ai.md`)" in made.stdout
 
 
 def test_its_models_yaml_is_one(tmp_path: Path) -> None:
