@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from runtime.places import DEFAULT_DATA, expanded
 from runtime.product_options import ProductOptions
+
+T = TypeVar("T")
 
 if TYPE_CHECKING:
     from runtime.host.store.registry import Registry
@@ -157,6 +160,46 @@ def audit(data: Path, limit: int, counted: bool) -> None:
         click.echo(f"{tally.minute}  {tally.status}  {times:7}  {tally.what}  {tally.token or '-'}  {tally.peer}")
     for row in reversed(() if counted else registry.audited(limit)):
         click.echo(f"{row.at[:19]}  {row.status}  {row.method:6}  {row.path}  {row.token or '-'}  {row.peer}")
+
+
+@host.command("backup")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.pass_obj
+def backup_(data: Path, file: Path) -> None:
+    """Write all that the host keeps into FILE, while it serves; its key (secrets.key) is not in it."""
+    from runtime.host.store.backup import KEY_FILE, backup
+
+    about = _kept(data, lambda: backup(data, file))
+    click.echo(f"{file}   {file.stat().st_size:,} bytes")
+    if about.secrets:
+        click.echo(f"Its secrets are sealed. Keep the key elsewhere: {data / KEY_FILE}", err=True)
+
+
+@host.command("restore")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@click.option("--replace", is_flag=True, help="Lose what the data folder has now.")
+@click.option("--key", type=click.Path(path_type=Path, dir_okay=False, exists=True), help="The secrets' key file.")
+@click.pass_obj
+def restore_(data: Path, file: Path, replace: bool, key: Path | None) -> None:
+    """Make the data folder what it was when FILE was written."""
+    from runtime.host.store.backup import KEY_FILE, restore
+
+    about = _kept(data, lambda: restore(file, data, replace=replace, key=key))
+    click.echo(f"{data} is as of {about.made}")
+    if about.secrets and not (data / KEY_FILE).exists():
+        click.echo(f"Its secrets are sealed: copy their key to {data / KEY_FILE} before the host starts.", err=True)
+
+
+def _kept(data: Path, work: Callable[[], T]) -> T:
+    """What ``work`` returns. Raises UserError where the disk does not let it."""
+    import sqlite3
+
+    from runtime.errors import UserError
+
+    try:
+        return work()
+    except (OSError, sqlite3.Error) as error:
+        raise UserError(f"{error}; nothing was changed", where=str(data)) from None
 
 
 def _registry(data: Path) -> Registry:

@@ -25,7 +25,7 @@ from runtime.host.http.health import HealthMonitor
 from runtime.host.http.hostnames import Hostnames
 from runtime.host.http.proxies import TrustedProxies
 from runtime.host.http.router import WORKER_PREFIX, HostRouter, NotFound
-from runtime.host.store import local_token, tokens
+from runtime.host.store import local_token, restored, tokens
 from runtime.host.store.bundle import Bundles
 from runtime.host.store.registry import Registry
 from runtime.host.store.secret_box import SecretBox
@@ -81,6 +81,8 @@ class HostServer(Supervisor):
         observer.several = True
         data = options.data.absolute()
         self._lock = _lock_data(data)
+        if restored.finish(data):
+            observer.note(f"a restore that was cut is complete: {data}")
         self._cgroups, self._no_cgroups = cgroups.claim()
         self._registry = Registry(data / "host.db")
         config = load_host(data / "host.toml")
