@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
 from pathlib import Path
 
 import aiohttp
 import pytest
 import pytest_asyncio
 
-from serving import Served, serving
+from serving import Served, Start
 from upstream import upstream
 
 WORKER = Path(__file__).with_name("binding_worker.py").read_text("utf-8")
@@ -27,24 +25,6 @@ STREAM = (
 )
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-Start = Callable[..., Awaitable[Served]]
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def start() -> AsyncIterator[Start]:
-    """``await start(folder, *args, env={...})``: served until the last test of this file."""
-    async with AsyncExitStack() as stack:
-
-        async def start(folder: Path, *args: str, env: dict[str, str] | None = None) -> Served:
-            return await stack.enter_async_context(serving(folder, *args, env=env))
-
-        yield start
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def http() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as session:
-        yield session
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

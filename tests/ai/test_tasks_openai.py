@@ -47,18 +47,10 @@ async def llama_server() -> Any:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def upstream() -> AsyncIterator[Upstream]:
-    upstream = Upstream()
-    runner = await upstream.start()
-    yield upstream
-    await runner.cleanup()
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def pilot(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Pilot]:
+async def pilot(task_upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Pilot]:
     llama = await llama_server()
     embeds = f"engine: openai, model: minilm, options: {{base_url: '{llama.listening_address}/v1', api_key: k}}"
-    others = f"engine: openai, model: acme, options: {{base_url: '{upstream.url}', api_key: k}}"
+    others = f"engine: openai, model: acme, options: {{base_url: '{task_upstream.url}', api_key: k}}"
     sentiment = f"task: Text Classification, {others}"
     rows = {BGE: embeds, QWEN: embeds, RERANKER: others, TURBO: others, "sentiment": sentiment}
     folder = tmp_path_factory.mktemp("tasks")
@@ -85,25 +77,25 @@ async def test_embeddings(pilot: Pilot) -> None:
     assert (status, body["result"]["shape"]) == (200, [3, 384])
 
 
-async def test_what_the_server_cannot_do_is_refused(pilot: Pilot, upstream: Upstream) -> None:
+async def test_what_the_server_cannot_do_is_refused(pilot: Pilot, task_upstream: Upstream) -> None:
     status, body = await run(pilot, BGE, {"text": "a", "pooling": "cls"})
     assert (status, body["errors"][0]["code"]) == (400, 5006)
     assert "'/pooling' must be 'mean'" in body["errors"][0]["message"]
     status, body = await run(pilot, "sentiment", {"text": "a"})
     assert (status, body["errors"][0]["code"]) == (400, 5007)
-    upstream.short = True
+    task_upstream.short = True
     status, body = await run(pilot, RERANKER, {"query": "a", "contexts": [{"text": "b"}, {"text": "c"}]})
-    upstream.short = False
+    task_upstream.short = False
     assert (status, body["errors"][0]["code"]) == (500, 3043)
 
 
-async def test_ranking(pilot: Pilot, upstream: Upstream) -> None:
+async def test_ranking(pilot: Pilot, task_upstream: Upstream) -> None:
     status, body = await run(pilot, RERANKER, {"query": "a", "contexts": [{"text": "b"}, {"text": "ccc"}]})
     assert (status, body["result"]) == (200, {"response": [{"id": 1, "score": 0.3}, {"id": 0, "score": 0.1}]})
-    assert upstream.asked[-1] == {"model": "acme", "query": "a", "documents": ["b", "ccc"]}
+    assert task_upstream.asked[-1] == {"model": "acme", "query": "a", "documents": ["b", "ccc"]}
 
 
-async def test_speech(pilot: Pilot, upstream: Upstream) -> None:
+async def test_speech(pilot: Pilot, task_upstream: Upstream) -> None:
     recording = {"body": "UklGRg==", "contentType": "audio/wav"}
     status, body = await run(pilot, TURBO, {"audio": recording, "language": "en"})
     assert (status, body["result"]["text"], body["result"]["word_count"]) == (200, "Hello you.", 2)
@@ -112,9 +104,9 @@ async def test_speech(pilot: Pilot, upstream: Upstream) -> None:
         "WEBVTT\n\n00:00:00.000 --> 00:00:01.500\nHello\n\n00:00:01.500 --> 00:00:02.000\nyou.\n"
     )
     asked = {"path": "/v1/audio/transcriptions", "model": "acme", "response_format": "verbose_json", "language": "en"}
-    assert upstream.asked[-1] == {**asked, "file": b"RIFF"}
+    assert task_upstream.asked[-1] == {**asked, "file": b"RIFF"}
     await run(pilot, TURBO, {"audio": [82, 73], "task": "translate", "initial_prompt": "So"})
-    assert (upstream.asked[-1]["path"], upstream.asked[-1]["prompt"]) == ("/v1/audio/translations", "So")
+    assert (task_upstream.asked[-1]["path"], task_upstream.asked[-1]["prompt"]) == ("/v1/audio/translations", "So")
 
 
 async def test_an_image_is_described(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,8 @@ from typing import Any
 import aiohttp
 
 from dev_server import READY, Pilot
+
+Start = Callable[..., Awaitable["Served"]]  # ``await start(folder, *args, env={...})``
 
 # A worker of many paths: ``/name`` is answered by its function ``name``, given what it asks for by name.
 ROUTER = """

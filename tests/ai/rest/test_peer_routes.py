@@ -30,17 +30,9 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def upstream() -> AsyncIterator[Upstream]:
-    upstream = Upstream()
-    runner = await upstream.start()
-    yield upstream
-    await runner.cleanup()
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def pilot(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Served]:
+async def pilot(task_upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Served]:
     folder = tmp_path_factory.mktemp("peers")
-    row = f"{{engine: openai, model: acme, options: {{base_url: '{upstream.url}', api_key: k}}}}"
+    row = f"{{engine: openai, model: acme, options: {{base_url: '{task_upstream.url}', api_key: k}}}}"
     models = "".join(f'"{id}": {row}\n' for id in (RERANKER, TURBO, WHISPER))
     models += f"embedded: {{engine: llamacpp}}\nremote: {row}\n"
     write(folder, WORKER, '[ai]\nbinding = "AI"\n', {"models.yaml": models})
@@ -57,7 +49,7 @@ async def post(pilot: Served, path: str, body: Any) -> tuple[int, Any]:
 
 
 @pytest.mark.parametrize("path", ["/v1/rerank", "/v2/rerank", "/client/v4/accounts/a/ai/v1/rerank"])
-async def test_a_rerank(pilot: Served, upstream: Upstream, path: str) -> None:
+async def test_a_rerank(pilot: Served, task_upstream: Upstream, path: str) -> None:
     asked = {"model": RERANKER, "query": "a", "documents": ["b", {"text": "cccc"}, "dd"], "top_n": 2}
     status, body = await post(pilot, path, asked)
     assert (status, body["model"], body["id"][:7]) == (200, RERANKER, "rerank-")
@@ -66,7 +58,7 @@ async def test_a_rerank(pilot: Served, upstream: Upstream, path: str) -> None:
         {"index": 2, "relevance_score": 0.2, "document": {"text": "dd"}},
     ]
     assert (body["usage"], body["meta"]["tokens"]["input_tokens"]) == ({"prompt_tokens": 7, "total_tokens": 7}, 7)
-    assert upstream.asked[-1]["documents"] == ["b", "cccc", "dd"]
+    assert task_upstream.asked[-1]["documents"] == ["b", "cccc", "dd"]
     _, body = await post(pilot, path, {**asked, "return_documents": False, "top_n": 0})
     assert [list(one) for one in body["results"]] == [["index", "relevance_score"]] * 3
 
@@ -80,7 +72,7 @@ async def test_a_model_for_embeddings_ranks_by_the_cosine(pilot: Served) -> None
 
 
 @pytest.mark.parametrize("names", [("text_1", "text_2"), ("queries", "documents"), ("queries", "items")])
-async def test_scores(pilot: Served, upstream: Upstream, names: tuple[str, str]) -> None:
+async def test_scores(pilot: Served, task_upstream: Upstream, names: tuple[str, str]) -> None:
     async def scored(queries: Any, texts: Any) -> list[float]:
         status, body = await post(pilot, "/v1/score", {"model": RERANKER, names[0]: queries, names[1]: texts})
         assert (status, body["object"], body["data"][0]["object"]) == (200, "list", "score")
@@ -90,9 +82,9 @@ async def test_scores(pilot: Served, upstream: Upstream, names: tuple[str, str])
     assert await scored("q", "aaa") == [0.3]
     assert await scored("q", ["aaa", "b"]) == [0.3, 0.1]
     assert await scored(["q"], ["aaa", "b"]) == [0.3, 0.1]
-    since = len(upstream.asked)
+    since = len(task_upstream.asked)
     assert await scored(["q", "r", "q"], ["aaa", "b", "cc"]) == [0.3, 0.1, 0.2]
-    assert sorted((one["query"], *one["documents"]) for one in upstream.asked[since:]) == [
+    assert sorted((one["query"], *one["documents"]) for one in task_upstream.asked[since:]) == [
         ("q", "aaa", "cc"),
         ("r", "b"),
     ]
@@ -169,13 +161,13 @@ async def test_tokens_that_are_refused(pilot: Served) -> None:
 
 
 @pytest.mark.parametrize("model", [TURBO, WHISPER])
-async def test_openais_client_has_a_recording_written_down(pilot: Served, upstream: Upstream, model: str) -> None:
+async def test_openais_client_has_a_recording_written_down(pilot: Served, task_upstream: Upstream, model: str) -> None:
     async with AsyncOpenAI(api_key="any", base_url=pilot.url + "/v1", max_retries=0) as client:
         heard = client.audio.transcriptions
         asked: Any = {"model": model, "file": ("a.wav", b"RIFF", "audio/wav")}
         plain = await heard.create(**asked, language="en", prompt="So", temperature=0)
         assert plain.text == "Hello you."
-        assert {name: upstream.asked[-1].get(name) for name in ("language", "prompt", "file", "path")} == {
+        assert {name: task_upstream.asked[-1].get(name) for name in ("language", "prompt", "file", "path")} == {
             "language": "en",
             "prompt": "So",
             "file": b"RIFF",
@@ -195,7 +187,7 @@ async def test_openais_client_has_a_recording_written_down(pilot: Served, upstre
     form = aiohttp.FormData({"model": model})
     form.add_field("file", b"RIFF", filename="a.wav")
     status, text = await pilot.ask("/v1/audio/translations", "POST", data=form)
-    assert (status, json.loads(text)["text"], upstream.asked[-1]["path"]) == (
+    assert (status, json.loads(text)["text"], task_upstream.asked[-1]["path"]) == (
         200,
         "Hello you.",
         "/v1/audio/translations",

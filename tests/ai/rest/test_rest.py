@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ import pytest
 import pytest_asyncio
 import yarl
 
-from serving import Served, serving
+from serving import Served, Start
 
 INT8 = "@cf/meta/llama-2-7b-chat-int8"
 FP16 = "@cf/meta/llama-2-7b-chat-fp16"
@@ -40,25 +39,7 @@ HELLO = "from workers import Response\n\ndef fetch(request):\n    return Respons
 AI = '[ai]\nbinding = "AI"\n'
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-Start = Callable[..., Awaitable[Served]]
 Project = Callable[..., Path]
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def start() -> AsyncIterator[Start]:
-    """``await start(folder, *args, env={...})``: served until the last test of this file."""
-    async with AsyncExitStack() as stack:
-
-        async def start(folder: Path, *args: str, env: dict[str, str] | None = None) -> Served:
-            return await stack.enter_async_context(serving(folder, *args, env=env))
-
-        yield start
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def http() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30), raise_for_status=False) as session:
-        yield session
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
