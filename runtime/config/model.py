@@ -17,6 +17,7 @@ from runtime.errors import ConfigError
 T = TypeVar("T")
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=86400)]  # a day
 Bytes = Annotated[int, msgspec.Meta(gt=0, le=2**50)]
+Rate = Annotated[int, msgspec.Meta(ge=0, le=2**30)]
 Hostname = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]+$")]
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 
@@ -26,6 +27,10 @@ class PilotSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     body_limit: Bytes = 100_000_000  # bytes of a request's body, or "100MB"
     drain: Seconds = 30  # how long leaving waits for requests in flight
+    head_timeout: Seconds = 20  # how long a client may take to send a request's head; 0: for ever, as with the next two
+    body_timeout: Seconds = 20  # how far a request's body may fall behind body_rate
+    body_rate: Rate = 500  # bytes per second
+    answer_timeout: Seconds = 60  # how long a client may take nothing of its answer
     wait_until: Seconds = 30  # how long ctx.waitUntil tasks may live after their response
     hosts: tuple[Hostname, ...] = ()  # names of this machine besides its own, under which our own routes answer
     otlp: str | None = None  # an OpenTelemetry collector (OTLP/HTTP); None: as OTEL_* variables say

@@ -52,6 +52,10 @@ def too_many(limit: int) -> LimitExceeded:
     return LimitExceeded(1015, f"the version has {limit} requests in hand (concurrent)")
 
 
+def too_many_uploads(limit: int) -> LimitExceeded:
+    return LimitExceeded(1015, f"the version has {limit} requests in hand whose bodies are still coming (concurrent)")
+
+
 def too_large(limit: int) -> LimitExceeded:
     return LimitExceeded(1102, f"an answer is over {limit} bytes (response_bytes)")
 
@@ -118,5 +122,6 @@ __all__ = [
     "too_large",
     "too_many",
     "too_many_subrequests",
+    "too_many_uploads",
     "wall_exceeded",
 ]

@@ -15,10 +15,12 @@ from typing import Any
 
 from bindings import products
 from bindings.base import ProductContext
+from runtime.config import PilotSettings
 from runtime.errors import UserError
 from runtime.limits import allow_open_files
 from runtime.memory import freeze_heap
 from runtime.supervisor.http.asgi import Application
+from runtime.supervisor.http.patience import Patience
 from runtime.supervisor.http.protocol import Server, make_server
 from runtime.supervisor.observe.base import Observer
 from runtime.supervisor.outbound import Allow, Outbound
@@ -115,7 +117,7 @@ class Supervisor(ABC):
         return self._status
 
     async def _serve(self) -> None:
-        server = make_server(self.application(), self.drain, **self.listening())
+        server = make_server(self.application(), self.drain, self._patience(), **self.listening())
         self._handle_signals(server)
         tasks = [asyncio.create_task(work) for work in (self._open(server), *self.background())]
         try:
@@ -124,6 +126,11 @@ class Supervisor(ABC):
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _patience(self) -> Patience:
+        """As it was configured at start."""
+        pilot = self.context.config.pilot if self.context.config else PilotSettings()
+        return Patience(pilot.head_timeout, pilot.body_timeout, pilot.body_rate, pilot.answer_timeout)
 
     async def _close(self) -> None:
         """Within what is left of the time to drain."""

@@ -142,3 +142,24 @@ async def test_no_token_no_entry(tmp_path: Path) -> None:
             assert (await host.ask("/__pilot/metrics", headers=headers))[0] in (400, 403)
             run = "/client/v4/accounts/host/ai/run/@cf/meta/llama-2-7b-chat-int8"
             assert (await host.ask(run, "POST", json={"prompt": "a"}, headers=headers))[0] in (400, 401)
+
+
+@pytest.mark.parametrize("framing", ["content-length: 100", "content-length: 1000000", "transfer-encoding: chunked"])
+async def test_slow_bodies_shut_nobody_out(tmp_path: Path, framing: str) -> None:
+    """Forty clients that send one byte; a worker that serves forty requests at a time."""
+    entry = "from workers import Response\nasync def fetch(request): return Response(str(len(await request.bytes())))\n"
+    async with hosting(tmp_path / "data", "--limit", "concurrent=40") as host:
+        await host.deploy(worker(tmp_path / "app", entry))
+        port = int(host.url.rpartition(":")[2])
+        slow = [await asyncio.open_connection("127.0.0.1", port) for _ in range(50)]
+        body = "1\r\nx\r\n" if "chunked" in framing else "x"
+        for _, writer in slow:
+            writer.write(f"POST /_w/app/ HTTP/1.1\r\nhost: localhost\r\n{framing}\r\n\r\n{body}".encode())
+            await writer.drain()
+        if "100000" in framing or "chunked" in framing:  # the others were refused: that they have begun is seen by it
+            await host.says("bodies are still coming")
+        for _ in range(20):
+            assert await host.get("app") == (200, "0")
+            assert await host.ask("/_w/app/", "POST", data=b"x" * 50_000) == (200, "50000")
+        for _, writer in slow:
+            writer.close()

@@ -108,6 +108,8 @@ class Dispatch:
                 return await self._probe(exchange)
             if broken is not None and _is_browser(exchange):
                 return await self._answer(exchange, 500, broken)
+        if not exchange.inbound.done:
+            await exchange.inbound.read_small()
         version = await self._versions.current(exchange.scope["headers"])
         await version.fetch(exchange)
 

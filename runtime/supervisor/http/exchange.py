@@ -33,13 +33,20 @@ class Inbound:
         self.over: RequestError | None = None
         self._size = 0
         self.done = self.length == 0
+        self.content: bytes | None = None  # of a small one, once it is read
         if self.length is not None and self.length > limit:
             self.over = self._too_large(self.length)
             raise self.over
 
-    async def whole(self) -> bytes:
-        """All of it; for a body of known, modest length."""
-        return b"".join([chunk async for chunk in self.chunks()])
+    @property
+    def is_small(self) -> bool:
+        """Of known, modest length; not if there is none."""
+        return self.length is not None and 0 < self.length <= UPLOAD_INLINE_BYTES
+
+    async def read_small(self) -> None:
+        """A small body comes before anything is done for its request: who sends it slowly is in nobody's way."""
+        if self.is_small:
+            self.content = b"".join([chunk async for chunk in self.chunks()])
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Raises RequestError (413) past the limit, ConnectionError when the client leaves half-way."""

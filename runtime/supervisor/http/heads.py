@@ -34,6 +34,12 @@ def check_size(headers: Headers) -> None:
         raise RequestError(431, f"the request's headers are over {MAX_HEADERS_BYTES} bytes")
 
 
+def without_upgrade(connection: bytes) -> bytes:
+    """The value of a header ``connection`` that asks for no upgrade."""
+    tokens = (token.strip() for token in connection.split(b","))
+    return b", ".join(token for token in tokens if token.lower() != b"upgrade")
+
+
 def head(method: str, status: int, headers: Headers, body: Body) -> Headers:
     """The headers to send. Lengths are the runtime's to say, and so is what concerns the connection: two
     lengths that disagree would let one answer pass for two. Raises ``ScriptError`` for what HTTP cannot carry.

@@ -1,6 +1,7 @@
 """HTTP/1.1 as uvicorn speaks it; with a limit on a request's head, and a way past ``send`` for what is sent most: an
 answer that is whole, and a chunk of a stream. Of its own: an upgrade that nobody takes is ignored, a target may hold
-bytes that are not ASCII, a client of HTTP/1.0 gets no chunks, and one that has shut down its half gets its answer.
+bytes that are not ASCII, a client of HTTP/1.0 gets no chunks, one that has shut down its half gets its answer, and one
+that keeps a connection waiting loses it.
 
 No other file knows uvicorn. What is used here of its internals is in no documentation of it: pyproject.toml bounds its
 version, and tests/supervisor/test_uvicorn.py says which name has gone.
@@ -12,8 +13,9 @@ import asyncio
 import logging
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, cast
 
 import httptools
@@ -22,12 +24,14 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from runtime.supervisor.http.asgi import Application, Headers, Send
+from runtime.supervisor.http.heads import without_upgrade
 from runtime.supervisor.http.leaving import Watch
+from runtime.supervisor.http.patience import DEFAULT_PATIENCE, ClientClock, Patience
 
 MAX_HEAD_BYTES = 256 * 1024  # bytes; a complete head is refused at 128 KiB already, with a text
 _MAX_JOINED_BYTES = 64 * 1024  # bytes; joining a head and a body costs a copy
 _HEAD_TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
-
+_TOO_LATE = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 _BEYOND_ASCII = re.compile(rb"[\x80-\xff]")
 
@@ -36,16 +40,23 @@ class Protocol(HttpToolsProtocol):
     """Collecting an endless head costs memory without end, and time that grows with its square."""
 
     # One attribute more in uvicorn's dict, and each connection has a dict of 1.5 KB.
-    __slots__ = ("_head", "_in_line", "_watch", "lost")
+    __slots__ = ("_clock", "_head", "_in_line", "_patience", "_watch", "lost")
 
-    def __init__(self, *args: Any, **options: Any) -> None:
+    def __init__(self, *args: Any, patience: Patience = DEFAULT_PATIENCE, **options: Any) -> None:
         super().__init__(*args, **options)
+        self._patience = patience
         self._head: int | None = None  # bytes of the head that is still coming in
         self._in_line = True  # what comes next is a request line, or the rest of one
         self._watch: Watch | None = None  # once the client will send no more
         self.lost: Callable[[], None] | None = None  # told when the connection is
 
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._clock = ClientClock(self._patience, self._head_late, transport.abort)
+        self._clock.head_awaited()
+
     def connection_lost(self, exc: Exception | None) -> None:
+        self._clock.stop()
         super().connection_lost(exc)
         if self.lost is not None and not _is_whole(self.cycle):
             self.lost()
@@ -84,8 +95,13 @@ class Protocol(HttpToolsProtocol):
         if self.parser.get_method() == b"CONNECT":
             raise httptools.HttpParserError("this is no proxy")
 
+    def on_body(self, body: bytes) -> None:
+        self._clock.body_arrived(len(body))
+        super().on_body(body)
+
     def on_message_complete(self) -> None:
         self._in_line = True
+        self._clock.body_came()
         if not self.parser.should_upgrade():
             super().on_message_complete()
 
@@ -103,6 +119,45 @@ class Protocol(HttpToolsProtocol):
             self.send_400_response("Invalid HTTP request received.")
         if self._head is not None and b"\n" in data:
             self._in_line = False
+        self._await_rest()
+
+    def _await_rest(self) -> None:
+        """What the client has still to send, it has its time for."""
+        if self._head is not None or self.cycle is None:
+            self._clock.head_awaited()
+        elif not self._in_line:
+            self._clock.head_came()
+            self._clock.body_awaited(self._awaits_body, self._body_late)
+        elif self.cycle.response_complete:  # an empty line: uvicorn takes it for the beginning of a request
+            self._clock.head_awaited()
+        else:
+            self._clock.head_came()
+
+    def _awaits_body(self) -> bool:
+        """Not while nobody reads, nor before the client has been told to send it."""
+        cycle = self.cycle
+        stopped = self.flow.read_paused or cycle.waiting_for_100_continue
+        return not stopped and (cycle.response_complete or not cycle.body)
+
+    def _head_late(self) -> None:
+        if self.flow.read_paused:
+            return self._clock.head_awaited()
+        if self._head is not None:
+            self.transport.write(_TOO_LATE)
+        self.transport.close()
+
+    def _body_late(self) -> None:
+        if not self.cycle.response_started:
+            self.transport.write(_TOO_LATE)
+        self.transport.close()
+
+    def pause_writing(self) -> None:
+        self._clock.answer_waits()
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        self._clock.answer_taken()
+        super().resume_writing()
 
     def _parse(self, data: bytes) -> None:
         """An upgrade that nobody takes is ignored (RFC 9110, section 7.8). The parser stops behind a head that asks
@@ -117,7 +172,7 @@ class Protocol(HttpToolsProtocol):
 
     def _without_upgrade(self) -> bytes:
         line = b"%b %b HTTP/%b\r\n" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())
-        pairs = ((name, _no_upgrade(value) if name == b"connection" else value) for name, value in self.headers)
+        pairs = ((name, without_upgrade(value) if name == b"connection" else value) for name, value in self.headers)
         return b"".join((line, *(b"%b: %b\r\n" % pair for pair in pairs), b"\r\n"))
 
     def _quoted(self, data: bytes) -> bytes:
@@ -151,11 +206,6 @@ class _ToTheEnd(int):
 def _is_whole(cycle: RequestResponseCycle) -> bool:
     """Every byte of its length has been sent: its client may go, whatever the worker has still to do."""
     return cycle.response_started and cycle.chunked_encoding is False and cycle.expected_content_length == 0
-
-
-def _no_upgrade(connection: bytes) -> bytes:
-    tokens = (token.strip() for token in connection.split(b","))
-    return b", ".join(token for token in tokens if token.lower() != b"upgrade")
 
 
 def answer(send: Send, status: int, headers: Headers, body: bytes) -> bool:
@@ -208,13 +258,6 @@ def on_lost(send: Send, tell: Callable[[], None] | None) -> None:
             asyncio.get_running_loop().call_soon(tell)
 
 
-def open_requests(connections: Iterable[Any]) -> list[str]:
-    """``GET /path`` of each request that is not answered to its end."""
-    cycles = [cycle for connection in connections if (cycle := getattr(connection, "cycle", None)) is not None]
-    scopes = [cycle.scope for cycle in cycles if not cycle.response_complete]
-    return [f"{scope['method']} {scope['root_path']}{scope['path']}" for scope in scopes]
-
-
 def _cycle(send: Send) -> RequestResponseCycle | None:
     """The RequestResponseCycle whose ``send`` it is."""
     cycle = getattr(send, "__self__", None)
@@ -233,14 +276,18 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
     def open_requests(self) -> list[str]:
-        return open_requests(self.server_state.connections)
+        """``GET /path`` of each request that is not answered to its end."""
+        cycles = [getattr(connection, "cycle", None) for connection in self.server_state.connections]
+        scopes = [cycle.scope for cycle in cycles if cycle is not None and not cycle.response_complete]
+        return [f"{scope['method']} {scope['root_path']}{scope['path']}" for scope in scopes]
 
 
-def make_server(application: Application, grace_s: float, **settings: Any) -> Server:
+def make_server(application: Application, grace_s: float, patience: Patience, **settings: Any) -> Server:
     """``grace_s``: seconds that requests have to finish once it stops; ``settings``: further ones of uvicorn's."""
     logging.getLogger("uvicorn").setLevel(logging.CRITICAL)  # the observer says what there is to say
     return Server(uvicorn.Config(
-        cast(Any, application), http=Protocol, ws="none", lifespan="off", log_config=None, access_log=False,
+        cast(Any, application), http=cast(Any, partial(Protocol, patience=patience)), ws="none",
+        lifespan="off", log_config=None, access_log=False,
         server_header=False, timeout_graceful_shutdown=math.ceil(grace_s), **settings,
     ))  # fmt: skip
 

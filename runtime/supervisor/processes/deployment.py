@@ -13,13 +13,14 @@ from runtime.config import Config
 from runtime.errors import ScriptError
 from runtime.supervisor.http.ahead import answered_ahead
 from runtime.supervisor.http.asgi import Body, Headers, Scope
-from runtime.supervisor.http.exchange import UPLOAD_INLINE_BYTES, Exchange
+from runtime.supervisor.http.exchange import Exchange
 from runtime.supervisor.http.heads import check_size, host
 from runtime.supervisor.limits import Deadline, IsolateLost, LimitedBody, Limits, cpu_exceeded, too_many
 from runtime.supervisor.outbound import FetchError
 from runtime.supervisor.processes.activity import EventActivity
 from runtime.supervisor.processes.process import Parts, Process, Starter, script_error
 from runtime.supervisor.processes.spawning import STOP_GRACE_S
+from runtime.supervisor.processes.uploads import Uploads
 from runtime.wire import ChannelClosed, RemoteError, RemoteStream
 
 WireBody = bytes | tuple[str, int] | None  # a stream travels as (whose it is, its number)
@@ -99,6 +100,7 @@ class Deployment:
         self._starter = Starter(config, bindings, parts)
         self.slots = [IsolateSlot(self._starter) for _ in range(parts.isolates if config.main else 0)]
         self._active = 0
+        self._uploads = Uploads(parts.limits)
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -125,8 +127,12 @@ class Deployment:
         if self._limits is None:
             return await self._fetch(exchange)
         self._admit(self._limits)
-        async with Deadline(self._limits.wall_s):
-            await self._fetch(exchange)
+        if exchange.inbound.done:
+            async with Deadline(self._limits.wall_s):
+                return await self._fetch(exchange)
+        with self._uploads.place(exchange):
+            async with Deadline(self._limits.wall_s):
+                await self._fetch(exchange)
 
     async def handle(self, event: Event) -> object:
         """The outcome of an event that is no request. Raises ``ScriptError``; the limits of a request hold for it."""
@@ -196,12 +202,8 @@ class Deployment:
         return min(self.slots, key=lambda slot: (not slot.alive, slot.active))
 
     async def _exchange(self, process: Process, exchange: Exchange) -> None:
-        inbound, body, handle = exchange.inbound, None, None
-        if not inbound.done:
-            if inbound.length is not None and inbound.length <= UPLOAD_INLINE_BYTES:
-                body = await inbound.whole()
-            else:
-                handle = process.channel.offer(inbound.chunks())
+        inbound = exchange.inbound
+        body, handle = inbound.content, None if inbound.done else process.channel.offer(inbound.chunks())
         process.broker.at_work.begin(exchange)
         exchange.watch(process.channel)
         answer: list[Any] = []

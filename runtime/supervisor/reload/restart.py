@@ -7,7 +7,8 @@ from collections.abc import Callable, Collection
 from bindings import products
 from runtime.config import Config
 
-_SUPERVISOR_SETTINGS = ("dev.ip", "dev.port", "pilot.otlp")
+_CLIENT_SETTINGS = ("pilot.head_timeout", "pilot.body_timeout", "pilot.body_rate", "pilot.answer_timeout")
+_SUPERVISOR_SETTINGS = ("dev.ip", "dev.port", "pilot.otlp", *_CLIENT_SETTINGS)
 
 
 def at_start() -> list[str]:
