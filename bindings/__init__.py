@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 PRODUCTS: dict[str, str] = {
     "vars": "bindings.plain:Variables",
     "kv_namespaces": "bindings.kv.product:KV",
+    "r2_buckets": "bindings.r2.product:R2",
     "vectorize": "bindings.vectorize.product:Vectorize",
     "d1_databases": "bindings.d1.product:D1",
     "assets": "bindings.assets.product:StaticAssets",

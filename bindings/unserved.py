@@ -52,7 +52,6 @@ UNSERVED: dict[str, Unserved] = {
     "mtls_certificates": Unserved(list[Bound], "mTLS certificates"),
     "pipelines": Unserved(list[Bound], "Pipelines"),
     "queues": Unserved(Queues, "Queues"),
-    "r2_buckets": Unserved(list[Bound], "R2"),
     "ratelimits": Unserved(list[Named], "Rate limiting"),
     "secrets_store_secrets": Unserved(list[Bound], "Secrets Store"),
     "send_email": Unserved(list[Named], "Email"),

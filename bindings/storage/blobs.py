@@ -11,7 +11,7 @@ import asyncio
 import os
 import secrets
 import time
-from collections.abc import AsyncIterator, Container
+from collections.abc import AsyncIterator, Callable, Container
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -28,9 +28,14 @@ class Blobs:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    async def write(self, chunks: AsyncIterator[bytes]) -> tuple[str, int]:
-        """(its name, its bytes), once it is on disk. Raises what ``chunks`` does, and OSError; then nothing is left."""
-        writer = await asyncio.to_thread(self.begin)
+    async def write(
+        self, chunks: AsyncIterator[bytes], seen: Callable[[bytes], object] | None = None
+    ) -> tuple[str, int]:
+        """(its name, its bytes), once it is on disk. Raises what ``chunks`` does, and OSError; then nothing is left.
+
+        ``seen`` is given all of the content, in the threads that write it.
+        """
+        writer = await asyncio.to_thread(self.begin, seen)
         try:
             async for chunk in chunks:
                 if writer.take(chunk):
@@ -39,10 +44,10 @@ class Blobs:
         finally:
             await asyncio.to_thread(writer.abandon)
 
-    def begin(self) -> BlobWriter:
+    def begin(self, seen: Callable[[bytes], object] | None = None) -> BlobWriter:
         """A new file, to be written in a thread."""
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        return BlobWriter(self.folder)
+        return BlobWriter(self.folder, seen)
 
     def open(self, name: str) -> OpenBlob:
         """To be read. Raises FileNotFoundError."""
@@ -67,8 +72,8 @@ class Blobs:
 class BlobWriter:
     """One file that is being written. ``take`` is for the loop, the others are for a thread."""
 
-    def __init__(self, folder: Path) -> None:
-        self._name, self._folder = secrets.token_hex(16), folder
+    def __init__(self, folder: Path, seen: Callable[[bytes], object] | None = None) -> None:
+        self._name, self._folder, self._seen = secrets.token_hex(16), folder, seen
         self._file: BinaryIO | None = open(folder / (self._name + _PART), "xb", buffering=0)  # noqa: SIM115
         self._waiting: list[bytes] = []
         self._waiting_bytes = self.size = 0
@@ -82,10 +87,25 @@ class BlobWriter:
 
     def flush(self) -> None:
         assert self._file is not None
-        content = memoryview(b"".join(self._waiting))
+        content = b"".join(self._waiting)
         self._waiting, self._waiting_bytes = [], 0
-        while content:
-            content = content[self._file.write(content) :]
+        if self._seen is not None:
+            self._seen(content)
+        self._write(content)
+
+    def append(self, path: Path) -> None:
+        """What is in a file."""
+        self.flush()
+        with open(path, "rb", buffering=0) as source:
+            while content := source.read(_WRITE_BYTES):
+                self._write(content)
+                self.size += len(content)
+
+    def _write(self, content: bytes) -> None:
+        assert self._file is not None
+        view = memoryview(content)
+        while view:
+            view = view[self._file.write(view) :]
 
     def finish(self) -> str:
         """Its name, once it is on disk."""

@@ -1,0 +1,103 @@
+"""``onlyIf``: whether a call shall do anything, judged by the object that is there.
+
+https://developers.cloudflare.com/r2/api/workers/workers-api-reference/#conditional-operations
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from bindings.base import CallError
+from bindings.r2 import errors
+from bindings.r2.model import StoredObject, http_date
+
+_TAG = re.compile(r'\s*(?:(W/)?"([^"]*)"|(\*))\s*')
+
+
+class Condition(NamedTuple):
+    """Tags without their quotes; "*" is any object. Moments in milliseconds since 1970."""
+
+    matches: Sequence[str] | None = None
+    differs: Sequence[str] | None = None
+    before: int | None = None
+    after: int | None = None
+    whole_seconds: bool = False
+
+    def holds(self, stored: StoredObject | None) -> bool:
+        if stored is None:
+            return self.matches is None and self.after is None
+        same = self.matches is None or _any(self.matches, stored.etag)
+        other = self.differs is None or not _any(self.differs, stored.etag)
+        uploaded = stored.uploaded // 1000 * 1000 if self.whole_seconds else stored.uploaded
+        newer = self.after is None or uploaded > self.after or (self.differs is not None and other)
+        older = self.before is None or uploaded < self.before or (self.matches is not None and same)
+        return same and other and newer and older
+
+
+def parse_condition(given: object) -> Condition | None:
+    """An object, or headers as a list of pairs. Raises CallError."""
+    if given is None:
+        return None
+    if isinstance(given, list):
+        return _of_headers({str(name).lower(): str(value) for name, value in given})
+    if not isinstance(given, dict):
+        raise errors.type_error("Incorrect type for the 'onlyIf' field: neither an object nor Headers.")
+    return Condition(
+        _tags(given.get("etagMatches")), _tags(given.get("etagDoesNotMatch")), _moment(given, "uploadedBefore"),
+        _moment(given, "uploadedAfter"), bool(given.get("secondsGranularity")),
+    )  # fmt: skip
+
+
+def _any(tags: Sequence[str], etag: str) -> bool:
+    return "*" in tags or etag in tags
+
+
+def _tags(given: Any) -> Sequence[str] | None:
+    if given is None:
+        return None
+    tags = [str(tag) for tag in given] if isinstance(given, list) else [str(given)]
+    for tag in tags:
+        if tag.startswith('"') or tag.endswith('"'):
+            raise errors.type_error(f"Conditional ETag should not be wrapped in quotes ({tag}).")
+    return tags
+
+
+def _moment(given: dict[str, Any], field: str) -> int | None:
+    value = given.get(field)
+    if value is None:
+        return None
+    if not isinstance(value, datetime):
+        raise errors.type_error(f"Incorrect type for the '{field}' field on 'R2Conditional': not a date.")
+    return round(value.timestamp() * 1000)
+
+
+def _of_headers(headers: dict[str, str]) -> Condition:
+    matches, differs = (_header_tags(headers, name) for name in ("if-match", "if-none-match"))
+    after, before = (_header_date(headers, name) for name in ("if-modified-since", "if-unmodified-since"))
+    return Condition(matches, differs, before, after, whole_seconds=True)
+
+
+def _header_tags(headers: dict[str, str], name: str) -> Sequence[str] | None:
+    if (text := headers.get(name)) is None:
+        return None
+    tags, at = [], 0
+    while found := _TAG.match(text, at):
+        tags.append(found[3] or found[2])
+        at = found.end()
+        if at == len(text):
+            return tags
+        if text[at] != ",":
+            break
+        at += 1
+    raise CallError("Error", f"Invalid ETag in {name} header")
+
+
+def _header_date(headers: dict[str, str], name: str) -> int | None:
+    date = http_date(headers[name]) if name in headers else None
+    return None if date is None else round(date.timestamp() * 1000)
+
+
+__all__ = ["Condition", "parse_condition"]

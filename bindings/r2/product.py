@@ -1,0 +1,124 @@
+"""``[[r2_buckets]] binding = "FILES", bucket_name = "files"``: R2.
+
+Facts: docs/reference/bindings.md#r2. Everything but this file is imported once a worker has such a binding.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from bindings.base import Binding, Product, ProductContext
+from runtime.config import Config
+from runtime.errors import RequestError
+
+if TYPE_CHECKING:
+    from bindings.r2.store import Bucket
+    from bindings.storage.resources import Resources
+
+BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
+
+
+class R2Table(msgspec.Struct, frozen=True):
+    """One of ``[[r2_buckets]]``. Two bindings of one name are one bucket."""
+
+    binding: str
+    bucket_name: str | None = None
+    preview_bucket_name: str | None = None
+    jurisdiction: str | None = None
+    remote: bool | None = None
+    experimental_remote: bool | None = None
+
+
+class R2(Product):
+    """Its buckets are in ``context.shared``, once the first one is bound or asked for."""
+
+    key, label, shape = "r2_buckets", "R2", list[R2Table]
+    types = ("r2_bucket",)
+
+    @classmethod
+    def check(cls, config: Config) -> None:
+        for number, table in enumerate(_tables(config)):
+            for field in ("bucket_name", "preview_bucket_name"):
+                name = getattr(table, field)
+                if name is not None and not BUCKET_NAME.fullmatch(name):
+                    what = f"'{field}' is no name of a bucket: {name!r}"
+                    rule = "3 to 63 lower-case letters, digits and hyphens, the first and last no hyphen"
+                    raise config.error(cls.key, what, number, remedy=f"A bucket's name has {rule}")
+            if table.remote or table.experimental_remote:
+                what = f"env.{table.binding} is remote, and Pilotlight keeps everything local"
+                raise config.error(cls.key, what, number, remedy="Remove:  remote = true")
+
+    @classmethod
+    def upload(cls, config: Config) -> Sequence[Mapping[str, Any]]:
+        """Without a name, a bucket of this worker's own."""
+        return [
+            {"name": table.binding, "type": "r2_bucket", "bucket_name": table.bucket_name or _own(config, table)}
+            for table in _tables(config)
+        ]
+
+    @classmethod
+    def restore(cls, uploaded: Sequence[Mapping[str, Any]]) -> object:
+        for item in uploaded:
+            name = item.get("bucket_name")
+            if not isinstance(name, str) or not BUCKET_NAME.fullmatch(name):
+                raise RequestError(400, f"the R2 binding {item['name']!r} has no bucket_name that a bucket can have")
+        return [{"binding": item["name"], "bucket_name": item["bucket_name"]} for item in uploaded]
+
+    @classmethod
+    async def start(cls, context: ProductContext) -> None:
+        if not context.on_host and context.config is not None and _tables(context.config):
+            buckets(context).claim()
+
+    @classmethod
+    def parse(cls, config: Config, context: ProductContext) -> Sequence[Binding]:
+        if not (tables := _tables(config)):
+            return ()
+        from bindings.r2.binding import R2Binding
+
+        return [R2Binding(table.binding, buckets(context).get(_name(config, table, context))) for table in tables]
+
+    @classmethod
+    def keeps(cls, config: Config) -> Sequence[str]:
+        return [table.bucket_name or _own(config, table) for table in _tables(config)]
+
+    @classmethod
+    async def purge(cls, context: ProductContext, id: str) -> None:
+        await buckets(context).remove(id)
+
+    @classmethod
+    async def stop(cls, context: ProductContext) -> None:
+        if (opened := context.shared.pop(cls.key, None)) is not None:
+            await opened.aclose()
+
+
+def buckets(context: ProductContext) -> Resources[Bucket]:
+    """Those of this supervisor."""
+    found: Resources[Bucket] | None = context.shared.get(R2.key)
+    if found is None:
+        from bindings.r2.store import Bucket
+        from bindings.storage.resources import Resources
+
+        found = context.shared[R2.key] = Resources(context.state, "r2", Bucket, context)
+    return found
+
+
+def _tables(config: Config) -> Sequence[R2Table]:
+    return config.typed(R2.key, list[R2Table]) if R2.key in config.products else ()
+
+
+def _name(config: Config, table: R2Table, context: ProductContext) -> str:
+    """As upstream, local development has a bucket of its own where the table names one."""
+    preview = None if context.on_host else table.preview_bucket_name
+    return preview or table.bucket_name or _own(config, table)
+
+
+def _own(config: Config, table: R2Table) -> str:
+    name = re.sub("[^a-z0-9]+", "-", f"{config.name}-{table.binding}".lower()).strip("-")
+    return name[:63].rstrip("-")
+
+
+__all__ = ["R2", "R2Table", "buckets"]

@@ -1,0 +1,104 @@
+"""``env.NAME`` of an R2 bucket, as the worker sees it. Facts: docs/reference/bindings.md#r2."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from bindings.client import BindingClient, HostCaller
+from bindings.r2.objects import R2Object, R2ObjectBody
+from runtime.values import JsDict
+from runtime.web import Blob, Headers, ReadableStream
+
+_HEADERS = ("range", "onlyIf", "httpMetadata")  # options that may be Headers
+
+
+class R2Bucket(BindingClient):
+    """https://developers.cloudflare.com/r2/api/workers/workers-api-reference/"""
+
+    product = "R2Bucket"
+
+    async def head(self, key: object, *_: object, **__: object) -> R2Object | None:
+        answer = await self._call("head", (key,))
+        return answer and R2Object(answer)
+
+    async def get(self, *args: object, **options: object) -> R2Object | R2ObjectBody | None:
+        """``get(key, range=None, onlyIf=None, ssecKey=None)``. Without a body where ``onlyIf`` does not hold; None
+        where there is none."""
+        answer = await self._call("get", (args[0], _given(args[1:], options)))
+        if answer is None:
+            return None
+        if not isinstance(answer, list):
+            return R2ObjectBody(answer.meta["object"], answer)
+        head, content = answer
+        return R2Object(head) if content is None else R2ObjectBody(head, content)
+
+    async def put(self, *args: object, **options: object) -> R2Object | None:
+        """``put(key, value, onlyIf=None, httpMetadata=None, customMetadata=None, md5=None ...)``, once it is on disk;
+        None where ``onlyIf`` does not hold."""
+        if len(args) < 2:
+            raise TypeError("R2 put() needs a key and a value")
+        answer = await self._call("put", (args[0], await _value(args[1]), _given(args[2:], options)))
+        return answer and R2Object(answer)
+
+    async def delete(self, keys: object, *_: object, **__: object) -> None:
+        """One key or a list of them, whether they are there or not."""
+        await self._call("delete", (keys,))
+
+    async def list(self, *args: object, **options: object) -> JsDict:
+        """``list(prefix=None, delimiter=None, cursor=None, limit=1000, startAfter=None, include=None)``."""
+        answer = await self._call("list", (_given(args, options),))
+        answer["objects"] = [R2Object(head) for head in answer["objects"]]
+        return JsDict(truncated=answer["cursor"] is not None, **answer)
+
+    async def createMultipartUpload(self, *args: object, **options: object) -> R2MultipartUpload:
+        key = args[0]
+        upload = await self._call("createMultipartUpload", (key, _given(args[1:], options)))
+        return R2MultipartUpload(self._name, self._caller, str(key), upload)
+
+    def resumeMultipartUpload(self, key: str, uploadId: str) -> R2MultipartUpload:
+        """At once and unchecked, as upstream."""
+        return R2MultipartUpload(self._name, self._caller, key, uploadId)
+
+
+class R2MultipartUpload(BindingClient):
+    product = "R2MultipartUpload"
+
+    def __init__(self, name: str, caller: HostCaller, key: str, upload: str) -> None:
+        super().__init__(name, caller)
+        self.key, self.uploadId = key, upload
+
+    async def uploadPart(self, partNumber: int, value: object, *_: object, **__: object) -> JsDict:
+        """``{partNumber, etag}``, for ``complete``; a part of that number is replaced."""
+        args = (self.key, self.uploadId, partNumber, await _value(value))
+        return JsDict(partNumber=partNumber, etag=await self._call("uploadPart", args))
+
+    async def complete(self, parts: object) -> R2Object:
+        return R2Object(await self._call("completeMultipartUpload", (self.key, self.uploadId, parts)))
+
+    async def abort(self) -> None:
+        await self._call("abortMultipartUpload", (self.key, self.uploadId))
+
+
+def _given(args: tuple[object, ...], options: Mapping[str, object]) -> object:
+    """The options, be they the last argument or keywords; Headers among them as a list of pairs."""
+    given = args[0] if args else dict(options)
+    if not isinstance(given, dict):
+        return given
+    return {name: _pairs(value) if name in _HEADERS else value for name, value in given.items()}
+
+
+def _pairs(value: Any) -> object:
+    return [list(pair) for pair in value.items()] if isinstance(value, Headers) else value
+
+
+async def _value(value: object) -> object:
+    """What can be sent: any async iterator is a stream."""
+    if isinstance(value, Blob):
+        return await value.bytes()
+    if hasattr(value, "__aiter__") and not isinstance(value, ReadableStream):
+        return ReadableStream(value)
+    return value
+
+
+__all__ = ["R2Bucket", "R2MultipartUpload"]
