@@ -18,7 +18,8 @@ import msgspec
 
 from bindings.ai.answers.answer import ResponseBuilder, RunAnswer, StreamStats, headers
 from bindings.ai.answers.merge import merged
-from bindings.ai.batch import queue as batch
+from bindings.ai.batch.queue import Batches
+from bindings.ai.batch.requests import is_batch
 from bindings.ai.catalog import kinds
 from bindings.ai.catalog.models import Model
 from bindings.ai.catalog.resolve import EMBEDDED, Catalog, Served, automatic_engine
@@ -87,7 +88,7 @@ class AIService:
         self.preloaded: list[EngineSpec] = []
         self._announced: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
-        self.batches: batch.Batches | None = None  # ``bindings.ai.stores`` gives it both
+        self.batches: Batches | None = None  # ``bindings.ai.stores`` gives it both
         self.gateways: Gateways | None = None
 
     async def run(
@@ -105,7 +106,7 @@ class AIService:
         By way of the batch queue, or through an AI Gateway, where that is asked for.
         """
         request_id, options = request_id or new_request_id(), options or {}
-        if self.batches is not None and not form and batch.is_batch(inputs, options):
+        if self.batches is not None and not form and is_batch(inputs, options):
             return await self.batches.answer(model, inputs, options, request_id)
         if self.gateways is not None and options.get("gateway"):
             call = GatewayCall(model, inputs, options, request_id, form, lambda: self._resolve(model).spec)

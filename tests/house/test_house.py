@@ -27,6 +27,7 @@ SHARED = {
     "PRODUCTS",
     "base",
     "client",
+    "messages",
     "products",
     "responder",
     "sqlite",

@@ -17,30 +17,21 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing
 from typing import Any, TypeVar
 
-import msgspec
-
 from bindings.ai.answers.answer import RunAnswer, StreamStats
+from bindings.ai.batch.requests import requests_of
 from bindings.ai.batch.store import BatchStore, Outcome, Progress, QueuedRequest, QueueFull
 from bindings.ai.error_table import CAPACITY, TIMEOUT
-from bindings.ai.errors import ModelError, bad_input, batch_lost, capacity, too_large
+from bindings.ai.errors import ModelError, bad_input, batch_lost, capacity
 from bindings.ai.gateway.options import Retries, parse_gateway
 from bindings.ai.inputs.checks import mismatch
 from bindings.sqlite import StoreError
 
-MAX_BATCH_BYTES = 10_000_000  # as JSON
 TRANSIENT_CODES = frozenset({TIMEOUT.code, CAPACITY.code})  # failures that another attempt may not meet
 RETRIES = Retries(max_attempts=5, retry_delay_ms=1000, backoff="exponential")
 DISK_RETRY_S = 5.0  # before a disk that is full or broken is tried again
 
 T = TypeVar("T")
 Run = Callable[..., Awaitable[RunAnswer]]
-
-
-def is_batch(inputs: object, options: Mapping[str, Any]) -> bool:
-    """Whether a ``run`` puts requests into the queue or asks about some."""
-    if str(options.get("queueRequest")).lower() == "true":  # requests writes Python's True into a query
-        return True
-    return isinstance(inputs, dict) and bool(inputs.get("request_id"))
 
 
 class Batches:
@@ -86,7 +77,7 @@ class Batches:
 
     async def _enqueue(self, model: str, inputs: dict[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
         self._check(model)
-        requests = _requests(inputs)
+        requests = requests_of(inputs)
         stored = {name: value for name, value in options.items() if name != "queueRequest"}
         if stored.get("gateway"):
             parse_gateway(stored["gateway"])
@@ -182,33 +173,6 @@ class Batches:
             await asyncio.sleep(DISK_RETRY_S)
 
 
-def _requests(inputs: dict[str, Any]) -> list[dict[str, Any]]:
-    requests = inputs.get("requests")
-    if requests is None:
-        raise bad_input("required properties at '/' are 'requests'")
-    if not isinstance(requests, list):
-        raise bad_input(mismatch("/requests", requests, "array"))
-    if not requests:
-        raise bad_input("Length of '/requests' must be >= 1")
-    for number, request in enumerate(requests):
-        _check(request, f"/requests/{number}")
-    if len(msgspec.json.encode(requests)) > MAX_BATCH_BYTES:
-        raise too_large()
-    return requests
-
-
-def _check(request: object, at: str) -> None:
-    if not isinstance(request, dict):
-        raise bad_input(mismatch(at, request, "object"))
-    if request.get("stream") in (True, "true"):
-        raise bad_input(f"'{at}/stream' cannot be true: a batch's answers are fetched whole")
-    reference = request.get("external_reference")
-    if reference is not None and not isinstance(reference, str):
-        raise bad_input(mismatch(f"{at}/external_reference", reference, "string"))
-    if request.get("request_id") or request.get("requests"):
-        raise bad_input(f"'{at}' is itself a batch")
-
-
 def _responses(progress: Progress) -> dict[str, Any]:
     counts = {"prompt_tokens": progress.prompt_tokens, "completion_tokens": progress.tokens}
     return {"responses": list(progress.outcomes), "usage": {**counts, "total_tokens": sum(counts.values())}}
@@ -222,4 +186,4 @@ async def _whole(answer: RunAnswer) -> RunAnswer:
     return answer
 
 
-__all__ = ["Batches", "is_batch"]
+__all__ = ["Batches"]

@@ -15,7 +15,6 @@ import shutil
 import sqlite3
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,19 +23,12 @@ from bindings.ai.error_table import FINETUNE_INCOMPLETE, NO_SUCH_FINETUNE
 from bindings.ai.errors import ModelError, bad_input, finetunes_lost
 from bindings.ai.finetunes import adapter, form_file
 from bindings.ai.finetunes.adapters import refuse_without_lora
+from bindings.ai.finetunes.rows import SCHEMA, Row, client_row, insert, new_row, now, row_of, rows_of
 from bindings.sqlite import Database, StoreError
 
-MAX_FINETUNES = 30
 MAX_FILE_BYTES = 500_000_000
-MAX_NAME_CHARS = 512  # characters of a name or a description
-SCHEMA = [
-    """CREATE TABLE finetune (
-        id TEXT PRIMARY KEY, model TEXT NOT NULL, name TEXT UNIQUE NOT NULL, description TEXT NOT NULL,
-        public INTEGER NOT NULL, created_at TEXT NOT NULL, modified_at TEXT NOT NULL, version TEXT NOT NULL)"""
-]
 ORDERS = ("created_at", "modified_at", "name", "model", "id")
 
-Row = dict[str, Any]
 T = TypeVar("T")
 
 
@@ -63,8 +55,8 @@ class Finetunes:
     async def create(self, model: Model, fields: Mapping[str, Any]) -> Row:
         """A fine-tune without files yet. Raises ModelError: bad fields (5006), a model that takes none (5005)."""
         refuse_without_lora(model)
-        row = _new(model, fields)
-        await self._do(lambda db: _insert(db, row))
+        row = new_row(model, fields)
+        await self._do(lambda db: insert(db, row))
         return client_row(row)
 
     async def listed(
@@ -73,12 +65,12 @@ class Finetunes:
         """All of them, or the public ones. ``order``: one of ``ORDERS``."""
         assert order in ORDERS
         query = f"SELECT * FROM finetune WHERE public >= ? ORDER BY {order}, id LIMIT ? OFFSET ?"
-        rows = await self._do(lambda db: _rows(db.execute(query, (public, limit, offset))))
+        rows = await self._do(lambda db: rows_of(db.execute(query, (public, limit, offset))))
         return [client_row(row) for row in rows]
 
     async def get(self, id: str) -> Row:
         """The fine-tune of this id or name. Raises ModelError 3042."""
-        return await self._do(lambda db: _row(db, id))
+        return await self._do(lambda db: row_of(db, id))
 
     async def delete(self, id: str) -> None:
         """Forget it, files and all: an engine that has loaded it keeps it until it needs the room. ModelError 3042."""
@@ -119,7 +111,7 @@ class Finetunes:
 
     def _keep(self, db: sqlite3.Connection, id: str, name: str, part: Path) -> None:
         """A new version with this file and the other one, if there is one. In the database's thread, alone."""
-        row = _row(db, id)
+        row = row_of(db, id)
         old, version = self._folder / id / row["version"], str(uuid.uuid4())
         new = self._folder / id / version
         new.mkdir()
@@ -127,68 +119,9 @@ class Finetunes:
             if row["version"] and (old / other).is_file():
                 os.link(old / other, new / other)
         os.replace(part, new / name)
-        db.execute("UPDATE finetune SET version = ?, modified_at = ? WHERE id = ?", (version, _now(), id))
+        db.execute("UPDATE finetune SET version = ?, modified_at = ? WHERE id = ?", (version, now(), id))
         if row["version"]:
             shutil.rmtree(old, ignore_errors=True)
 
 
-def client_row(row: Row) -> Row:
-    """A row as clients see it."""
-    return {name: value for name, value in row.items() if name != "version"}
-
-
-def _new(model: Model, fields: Mapping[str, Any]) -> Row:
-    if not (name := _text(fields, "name")):
-        raise bad_input("required properties at '/' are 'name'")
-    public = fields.get("public") or False
-    if not isinstance(public, bool):
-        raise bad_input("'/public' must be true or false")
-    now = _now()
-    return {
-        "id": str(uuid.uuid4()),
-        "model": model.id,
-        "name": name,
-        "description": _text(fields, "description"),
-        "public": public,
-        "created_at": now,
-        "modified_at": now,
-        "version": "",
-    }
-
-
-def _text(fields: Mapping[str, Any], name: str) -> str:
-    value = fields.get(name)
-    if value is None:
-        return ""
-    if not isinstance(value, str) or len(value) > MAX_NAME_CHARS or not value.isprintable():
-        raise bad_input(f"'/{name}' must be a string of at most {MAX_NAME_CHARS} printable characters")
-    return value
-
-
-def _insert(db: sqlite3.Connection, row: Row) -> None:
-    [count] = db.execute("SELECT count(*) FROM finetune").fetchone()
-    if count >= MAX_FINETUNES:
-        raise bad_input(f"there are {MAX_FINETUNES} finetunes already, which is the most; delete one")
-    if db.execute("SELECT 1 FROM finetune WHERE name = ?", (row["name"],)).fetchone():
-        raise bad_input(f"a finetune named '{row['name']}' exists already")
-    db.execute(f"INSERT INTO finetune VALUES ({', '.join(f':{name}' for name in row)})", row)
-
-
-def _row(db: sqlite3.Connection, id: str) -> Row:
-    rows = _rows(db.execute("SELECT * FROM finetune WHERE ?1 IN (id, name) ORDER BY id != ?1", (id,)))
-    if not rows:
-        raise ModelError(NO_SUCH_FINETUNE, NO_SUCH_FINETUNE.describe(id=id[:100]))
-    return rows[0]
-
-
-def _rows(cursor: sqlite3.Cursor) -> list[Row]:
-    names = [column[0] for column in cursor.description]
-    rows = [dict(zip(names, values, strict=True)) for values in cursor]
-    return [{**row, "public": bool(row["public"])} for row in rows]
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-__all__ = ["MAX_FILE_BYTES", "ORDERS", "Finetunes", "client_row"]
+__all__ = ["MAX_FILE_BYTES", "ORDERS", "Finetunes"]

@@ -11,20 +11,19 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from contextlib import aclosing
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
-from bindings.ai.answers.answer import RunAnswer, StreamStats, TokenStream
-from bindings.ai.answers.sse import DONE
+from bindings.ai.answers.answer import RunAnswer
 from bindings.ai.errors import ModelError, rate_limited, timed_out
-from bindings.ai.gateway.log import HEAD_BYTES, Log
+from bindings.ai.gateway.log import Log
 from bindings.ai.gateway.options import KEYED_TTL_S, GatewayOptions, GatewaySettings, parse_gateway
 from bindings.ai.gateway.rate import RateLimit
-from bindings.ai.gateway.store import CachedAnswer, CacheSlot, GatewayStore
+from bindings.ai.gateway.recorder import Recorder, cached_answer
+from bindings.ai.gateway.store import CacheSlot, GatewayStore
 
 Make = Callable[[], Awaitable[RunAnswer]]  # asks the model
 RETRIED_STATUSES = frozenset({408, 429})  # and 5xx: another attempt at anything else would end the same way
@@ -62,8 +61,8 @@ class Gateways:
             self._check_rate(options.id, settings)
             slot = self._slot(call, options, settings)
             if slot is not None and (hit := await slot.find()) is not None:
-                return await _Recorder(log, slot, hit=True).record(_cached_answer(hit, call))
-            return await _Recorder(log, slot).record(await _with_retries(make, options))
+                return await Recorder(log, slot, hit=True).record(cached_answer(hit, call.model, call.request_id))
+            return await Recorder(log, slot).record(await _with_retries(make, options))
         except ModelError as error:
             log.refused(error)
             error.headers = log.headers
@@ -95,52 +94,6 @@ class Gateways:
         return None if options.skip_cache or ttl is None else CacheSlot(self.store, _cache_key(call, options), ttl)
 
 
-@dataclass(frozen=True)
-class _Recorder:
-    """Logs an answer on its way out, and caches it in ``slot`` when it is new and turns out good and whole."""
-
-    log: Log
-    slot: CacheSlot | None
-    hit: bool = False
-
-    async def record(self, answer: RunAnswer) -> RunAnswer:
-        if self.slot is not None:
-            self.log.headers["cf-aig-cache-status"] = "HIT" if self.hit else "MISS"
-        answered = replace(answer, headers={**answer.headers, **self.log.headers})
-        if answer.stream is None:
-            content = msgspec.json.encode(answer.json)
-            self.log.answered(answer.stats, content, cached=self.hit)
-            self._keep(answer, json=content)
-            return answered
-        self.log.begun(cached=self.hit)
-        events = self._events(answer, answer.stream)
-        await anext(events)  # begun: from here on, closing these events closes those
-        return replace(answered, stream=TokenStream(events, answer.stats))
-
-    async def _events(self, answer: RunAnswer, stream: TokenStream) -> AsyncGenerator[bytes, None]:
-        """The events as they are, remembered. The first item is empty."""
-        chunks: list[bytes] = []
-        whole, size, room = False, 0, max(HEAD_BYTES, self.slot.store.largest if self.slot else 0)
-        try:
-            async with aclosing(stream):
-                yield b""
-                async for chunk in stream:
-                    if size < room:
-                        chunks.append(chunk)
-                    size += len(chunk)
-                    yield chunk
-                    whole = chunk.endswith(DONE)
-        finally:
-            self.log.ended(answer.stats, chunks, size, whole)
-            if whole and size <= room:
-                self._keep(answer, chunks=chunks)
-
-    def _keep(self, answer: RunAnswer, **content: Any) -> None:
-        if self.slot is not None and not self.hit:
-            headers = {name: value for name, value in answer.headers.items() if name != "cf-ai-req-id"}
-            self.slot.keep(CachedAnswer(headers, answer.stats.tokens, answer.stats.prompt_tokens, **content))
-
-
 async def _with_retries(make: Make, options: GatewayOptions) -> RunAnswer:
     """The first good answer within the attempts there are; else the last error."""
     attempt = 1
@@ -163,20 +116,6 @@ async def _with_timeout(make: Make, milliseconds: float | None) -> RunAnswer:
             return await make()
     except TimeoutError:
         raise timed_out(milliseconds) from None
-
-
-def _cached_answer(hit: CachedAnswer, call: GatewayCall) -> RunAnswer:
-    """The answer out of the cache; what was a stream is one again, event by event."""
-    stats = StreamStats(call.model, tokens=hit.tokens, prompt_tokens=hit.prompt_tokens, finish_reason="stop")
-    headers = {**hit.headers, "cf-ai-req-id": call.request_id}
-    if hit.chunks is None:
-        return RunAnswer(headers, stats, json=msgspec.json.decode(hit.json))
-    return RunAnswer(headers, stats, stream=TokenStream(_replay(hit.chunks), stats))
-
-
-async def _replay(chunks: list[bytes]) -> AsyncGenerator[bytes, None]:
-    for chunk in chunks:
-        yield chunk
 
 
 def _cache_key(call: GatewayCall, options: GatewayOptions) -> bytes:

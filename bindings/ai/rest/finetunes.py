@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 import msgspec
 
 from bindings.ai.errors import bad_input
-from bindings.ai.finetunes.store import MAX_FILE_BYTES, ORDERS, Finetunes, client_row
+from bindings.ai.finetunes.rows import client_row
+from bindings.ai.finetunes.store import MAX_FILE_BYTES, ORDERS, Finetunes
 from bindings.ai.http.auth import AI_ROOT, Auth, Handler
 from bindings.ai.http.bodies import json_object
 from bindings.ai.http.responses import succeeded

@@ -18,8 +18,9 @@ from dataclasses import dataclass
 from runtime.errors import ScriptError
 from runtime.supervisor.limits import Limits
 from runtime.supervisor.observe.base import Observer
-from runtime.supervisor.processes.deployment import Deployment, IsolateSlot
+from runtime.supervisor.processes.deployment import Deployment
 from runtime.supervisor.processes.process import Process
+from runtime.supervisor.processes.slot import IsolateSlot
 from runtime.supervisor.processes.spawning import STOP_GRACE_S
 from runtime.supervisor.processes.usage import CpuAccount, excess, temp_bytes, usage_of
 from runtime.wire import ChannelClosed, RemoteError

@@ -3,11 +3,42 @@
 from __future__ import annotations
 
 import time
+from typing import Protocol
 
+from runtime.supervisor.http.exchange import numbers
 from runtime.supervisor.limits import too_many_subrequests
-from runtime.supervisor.processes.activity import Activity
+from runtime.tracing import NO_SPAN, Span
 
 _MAX_LATE = 10_000  # activities that have their answer and ask on, at a time
+
+
+class Activity(Protocol):
+    """What calls of bindings and outbound fetches are counted against; an ``Exchange`` is one."""
+
+    @property
+    def name(self) -> str:
+        """For a person."""
+
+    number: int
+    status: int  # 0 while nothing of an answer is out
+    span: Span
+    subrequests: int
+    lent: list[int]  # streams that the isolate was given
+
+    def uses(self, source: object) -> None:
+        """It was given this stream of the supervisor's."""
+
+
+class EventActivity:
+    """An event of a product's."""
+
+    def __init__(self, handler: str) -> None:
+        self.number, self.name, self.span = next(numbers), f"the {handler} handler", NO_SPAN
+        self.status = self.subrequests = 0
+        self.lent: list[int] = []
+
+    def uses(self, source: object) -> None:
+        """No line in the log says what it has used."""
 
 
 class AtWork:
@@ -56,4 +87,4 @@ class AtWork:
             del self._late[oldest[0]]
 
 
-__all__ = ["AtWork"]
+__all__ = ["Activity", "AtWork", "EventActivity"]

@@ -1,0 +1,64 @@
+"""What passes between a worker and a host's half: streams, events, and errors."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass
+class HostStream:
+    """A byte stream the supervisor owns and a worker may be handed: by handle, so that returning it
+    unread costs the worker nothing. Whoever ends up with it closes it."""
+
+    chunks: AsyncIterator[bytes]
+    meta: Mapping[str, Any] = field(default_factory=dict)  # reaches the worker's half with the handle
+
+
+class WorkerStream:
+    """A byte stream that a worker gave as an argument: its own, or one of the supervisor's by handle. It is read once,
+    and closed when the call returns. ``anext`` raises what its source does."""
+
+    def __init__(self, source: AsyncIterator[Any]) -> None:
+        self._source = source
+
+    def __aiter__(self) -> WorkerStream:
+        return self
+
+    async def __anext__(self) -> bytes:
+        chunk = await self._source.__anext__()
+        if not isinstance(chunk, bytes):
+            raise CallError("TypeError", "a chunk of the stream is not bytes")
+        return chunk
+
+    async def aclose(self) -> None:
+        close = getattr(self._source, "aclose", None)
+        if close is not None:
+            await close()
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something besides a request that a worker is to deal with.
+
+    ``handler``: of the worker, ``scheduled`` or ``queue``: a method of its class ``Default``, or ``on_scheduled``, or a
+    function of that very name. It is handed ``client(**args)``, which is made in the isolate, then env and ctx. When it
+    has returned, the method ``outcome`` of that object says what became of the event, in plain data.
+    """
+
+    handler: str
+    client: str  # "module:Class"
+    args: Mapping[str, Any] = field(default_factory=dict)
+
+
+class CallError(Exception):
+    """An error that crosses to the isolate: there ``caller.call`` raises ``RemoteError`` with this ``name``,
+    ``message`` and ``fields``; the worker's half makes of it what the worker shall catch."""
+
+    def __init__(self, name: str, message: str, **fields: Any) -> None:
+        self.name, self.fields = name, fields
+        super().__init__(message)
+
+
+__all__ = ["CallError", "Event", "HostStream", "WorkerStream"]
