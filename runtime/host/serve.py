@@ -104,6 +104,7 @@ class HostServer(Supervisor):
             self.outbound,
             self._tell,
             observer.importing,
+            lambda worker, why: observer.error(why, worker),
             isolates=options.isolates or min(cpu_count(), 4),
             confinement=Confinement(temp, self._cgroups),
             limits=options.limits,

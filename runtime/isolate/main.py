@@ -36,12 +36,12 @@ from runtime.isolate.script import handlers, loader, trace
 from runtime.isolate.script.errors import as_failure, ended_by_runtime
 from runtime.isolate.script.events import find_event_handler
 from runtime.web.scope import current_ctx, current_env, current_root
-from runtime.wire import Channel, RemoteError
+from runtime.wire import MAX_CHUNK, MAX_WORKER_FRAME, Channel, RemoteError
 
 # Bytes of a worker's body, a response's or an outbound request's, that travel in the frame of its head; a larger one is
 # a stream. It is whole when it is sent, so one large frame is cheaper than many. (A client's upload has another limit,
 # ``supervisor.http.exchange``: it would hold the request up while it comes.)
-WORKER_INLINE_BYTES = 1024 * 1024
+WORKER_INLINE_BYTES = MAX_CHUNK
 _EXIT_GRACE_S = 2.0  # from the supervisor's end to this process's
 
 
@@ -226,6 +226,7 @@ async def serve(sock: socket.socket) -> None:
     """Until the supervisor closes its end."""
     isolate = Isolate()
     isolate.channel = await Channel.open(sock, isolate, on_note=isolate.note)
+    isolate.channel.max_frame = MAX_WORKER_FRAME
     await isolate.channel.closed.wait()
 
 

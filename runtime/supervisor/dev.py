@@ -81,7 +81,7 @@ class DevServer(Supervisor):
         spawner = spawner or InlineSpawner(config.root)
         tracer = make_tracer(config.name, pilot.otlp, observer.warn)
         super().__init__(sock, context, spawner, observer, tracer)
-        parts = Parts(spawner, self.outbound, observer.worker_output, self._importing)
+        parts = Parts(spawner, self.outbound, observer.worker_output, self._importing, self._ended)
         self._announced, self._flag = False, options.drain
         flags = {name for name, flag in (("dev.ip", options.host), ("dev.port", options.port)) if flag is not None}
         restart = Restart(config, flags, observer.warn)
@@ -127,6 +127,9 @@ class DevServer(Supervisor):
         if worker != (name := self._deployments.config.name):
             raise UserError(f"there is no such worker here, but {name}", where=worker)
         return await (await self._deployments.current([])).handle(event)
+
+    def _ended(self, name: str, why: str) -> None:
+        self.observer.error(why, name)
 
     def background(self) -> list[Coroutine[Any, Any, None]]:
         return [self._follow(), Stalls(self.observer, lambda: self._deployments.deployments).watch()]

@@ -56,6 +56,10 @@ def too_many_uploads(limit: int) -> LimitExceeded:
     return LimitExceeded(1015, f"the version has {limit} requests in hand whose bodies are still coming (concurrent)")
 
 
+def ended(why: str) -> LimitExceeded:
+    return LimitExceeded(1102, f"the worker's process was ended: it {why}")
+
+
 def too_large(limit: int) -> LimitExceeded:
     return LimitExceeded(1102, f"an answer is over {limit} bytes (response_bytes)")
 
@@ -119,6 +123,7 @@ __all__ = [
     "LimitedBody",
     "Limits",
     "cpu_exceeded",
+    "ended",
     "too_large",
     "too_many",
     "too_many_subrequests",

@@ -74,7 +74,7 @@ class Body:
 
     async def form_data(self) -> forms.FormData:
         """The form in the body. Raises ``TypeError`` unless the content type is one of a form."""
-        return forms.parse(await self.bytes(), self.headers.get("content-type") or "")
+        return await forms.parse(await self.bytes(), self.headers.get("content-type") or "")
 
     @property
     def js_object(self) -> Any:

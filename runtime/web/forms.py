@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from runtime.web.blobs import Blob, File
@@ -15,6 +17,10 @@ if TYPE_CHECKING:
 
 URLENCODED = "application/x-www-form-urlencoded"
 MULTIPART = "multipart/form-data"
+MAX_PARTS = 25_000  # of one form; a host's largest upload has 20,000 files
+_MAX_HEAD_BYTES = 16 * 1024  # of one part
+_SLICE_S = 0.001  # of reading a form, before the loop turns
+_PIECE_BYTES, _PIECE_FIELDS = (512, 64 * 1024), 100  # read at a time; the more bytes, the faster they are read
 
 
 FormDataInit = Mapping[str, object] | Pairs[Any] | Iterable[tuple[str, object]]
@@ -49,14 +55,39 @@ def _entry(value: object, filename: str | None) -> str | File:
     return str(value)
 
 
-def parse(content: bytes, content_type: str) -> FormData:
-    """The form in a body. Raises ``TypeError`` when the type is neither of the two, or the body malformed."""
+async def parse(content: bytes, content_type: str) -> FormData:
+    """The form in a body, read with pauses: others have their turn. Raises ``TypeError`` when the type is neither of
+    the two, the body malformed, or more than ``MAX_PARTS`` are in it."""
     kind = content_type.split(";", 1)[0].strip().lower()
     if kind == URLENCODED:
-        return FormData(URLSearchParams(content.decode("utf-8", "replace")))
+        return await _parse_urlencoded(content)
     if kind == MULTIPART:
-        return _parse_multipart(content, content_type)
+        return await _parse_multipart(content, content_type)
     raise TypeError(f"form_data() needs a {MULTIPART} or {URLENCODED} body, not {content_type or 'none'!r}")
+
+
+class _Pauses:
+    """``await due()``, often: the loop turns now and then."""
+
+    def __init__(self) -> None:
+        self._until = perf_counter() + _SLICE_S
+
+    async def due(self) -> None:
+        if perf_counter() > self._until:
+            await asyncio.sleep(0)
+            self._until = perf_counter() + _SLICE_S
+
+
+async def _parse_urlencoded(content: bytes) -> FormData:
+    if content.count(b"&") >= MAX_PARTS:
+        raise TypeError(f"the form has more than {MAX_PARTS} fields")
+    form, pauses, fields = FormData(), _Pauses(), content.split(b"&")
+    for at in range(0, len(fields), _PIECE_FIELDS):
+        text = b"&".join(fields[at : at + _PIECE_FIELDS]).decode("utf-8", "replace")
+        for name, value in URLSearchParams("&" + text).items():
+            form.append(name, value)
+        await pauses.due()
+    return form
 
 
 def encode(form: FormData) -> tuple[bytes, str]:
@@ -86,17 +117,24 @@ def _newlines(text: str) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n").replace("\n", "\r\n")
 
 
-def _parse_multipart(content: bytes, content_type: str) -> FormData:
+async def _parse_multipart(content: bytes, content_type: str) -> FormData:
     from python_multipart.exceptions import FormParserError  # slow to import, seldom needed
     from python_multipart.multipart import MultipartParser, parse_options_header
 
     boundary = parse_options_header(content_type)[1].get(b"boundary")
     if not boundary:
         raise TypeError(f"{MULTIPART} without a boundary in its content-type: {content_type!r}")
-    collector = _Collector()
+    collector, pauses = _Collector(), _Pauses()
     try:
         parser = MultipartParser(boundary, collector.callbacks())
-        parser.write(content)
+        at, size = 0, _PIECE_BYTES[0]
+        while at < len(content):
+            began = perf_counter()
+            parser.write(content[at : at + size])
+            at += size
+            quick = perf_counter() - began < _SLICE_S / 4
+            size = min(2 * size, _PIECE_BYTES[1]) if quick else max(size // 2, _PIECE_BYTES[0])
+            await pauses.due()
         parser.finalize()
     except FormParserError as error:
         raise TypeError(f"malformed {MULTIPART} body: {error}") from None
@@ -111,6 +149,7 @@ class _Collector:
     def __init__(self) -> None:
         self.form = FormData()
         self.ended = False
+        self._parts = self._head_bytes = 0
         self._headers: dict[str, str] = {}
         self._field = self._value = self._data = b""
         self._pieces: list[bytes] = []
@@ -127,13 +166,23 @@ class _Collector:
         }
 
     def _begin(self) -> None:
-        self._headers, self._pieces = {}, []
+        self._headers, self._pieces, self._head_bytes = {}, [], 0
+        self._parts += 1
+        if self._parts > MAX_PARTS:
+            raise TypeError(f"the form has more than {MAX_PARTS} parts")
 
     def _on_field(self, data: bytes, start: int, end: int) -> None:
+        self._count_head(end - start)
         self._field += data[start:end]
 
     def _on_value(self, data: bytes, start: int, end: int) -> None:
+        self._count_head(end - start)
         self._value += data[start:end]
+
+    def _count_head(self, size: int) -> None:
+        self._head_bytes += size
+        if self._head_bytes > _MAX_HEAD_BYTES:
+            raise TypeError(f"malformed {MULTIPART} body: the headers of a part are over {_MAX_HEAD_BYTES} bytes")
 
     def _on_header(self) -> None:
         self._headers[self._field.decode("latin-1").lower()] = self._value.decode("utf-8", "replace")

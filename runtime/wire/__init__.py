@@ -16,23 +16,31 @@ A frame is one msgpack array ``[kind, id, ...]``. The frames of one turn of the 
 ``write``: a 4-byte little-endian length and a msgpack array of them, which the peer decodes at once. A token then
 costs about a microsecond at each end instead of a system call. Data is plain msgpack: nothing that arrives can make
 this process run code.
+
+The supervisor's end of a channel to an isolate is a ``GuardedChannel``: it ends a peer that has more outstanding than
+its ``Credit``, and looks at what comes in slices, so that one peer's frames do not hold up another's.
 """
 
 from __future__ import annotations
 
 from runtime.wire.channel import Channel, Handler
+from runtime.wire.credit import MAX_CHUNK, MAX_WORKER_FRAME
 from runtime.wire.errors import ChannelClosed, RemoteError, describe
 from runtime.wire.frames import MAX_FRAME_BYTES
+from runtime.wire.guarded import GuardedChannel
 from runtime.wire.protocol import UNLIMITED, WINDOW
 from runtime.wire.push import PushSource
 from runtime.wire.streams import RemoteStream, sink_of
 
 __all__ = [
+    "MAX_CHUNK",
     "MAX_FRAME_BYTES",
+    "MAX_WORKER_FRAME",
     "UNLIMITED",
     "WINDOW",
     "Channel",
     "ChannelClosed",
+    "GuardedChannel",
     "Handler",
     "PushSource",
     "RemoteError",

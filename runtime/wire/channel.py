@@ -6,11 +6,12 @@ import asyncio
 import contextvars
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from typing import Any, cast
+from typing import Any
 from weakref import WeakValueDictionary
 
 from runtime.wire.errors import ChannelClosed, RemoteError, describe
-from runtime.wire.frames import MALFORMED, MAX_FRAME_BYTES, Unpacker, encode, packed
+from runtime.wire.frames import MALFORMED, Unpacker
+from runtime.wire.outgoing import Outgoing
 from runtime.wire.protocol import (
     ASK,
     CALL,
@@ -36,8 +37,10 @@ Handler = Callable[[str, list[Any]], Awaitable[Any]]
 Sources = Callable[[str, list[Any]], AsyncIterator[Any] | PushSource]
 
 
-class Channel(asyncio.Protocol):
+class Channel(Outgoing):
     """One end of the pair. ``sources(op, args)``, ``on_note(op, args)`` and ``on_close()`` are plain callables."""
+
+    _stream: type[RemoteStream] = RemoteStream
 
     def __init__(
         self,
@@ -46,12 +49,9 @@ class Channel(asyncio.Protocol):
         on_close: Callable[[], None] | None = None,
         sources: Sources | None = None,
     ) -> None:
+        super().__init__()
         self._handler, self._on_note, self._on_close, self._sources = handler, on_note, on_close, sources
-        self._loop = asyncio.get_running_loop()
-        self._transport: asyncio.Transport | None = None
         self._unpack = Unpacker()
-        self._outgoing: list[bytes] = []
-        self._queued_bytes = 0  # in _outgoing
         self._last_number = 0
         self._calls: dict[int, asyncio.Future[Any]] = {}
         self._serving: dict[int, asyncio.Task[None]] = {}
@@ -60,7 +60,6 @@ class Channel(asyncio.Protocol):
         self._reading: WeakValueDictionary[int, RemoteStream] = WeakValueDictionary()
         self.awaited: set[object] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
-        self.closed = asyncio.Event()
 
     @classmethod
     async def open(
@@ -90,7 +89,7 @@ class Channel(asyncio.Protocol):
             self.send([CALL, number, op, args])
             return await future
         except asyncio.CancelledError:
-            self.send([CANCEL, number])
+            self._unwanted(number)
             raise
         finally:
             self._calls.pop(number, None)
@@ -132,15 +131,10 @@ class Channel(asyncio.Protocol):
 
     def read(self, handle: int, window: int = WINDOW) -> RemoteStream:
         """The peer's stream by its number. At most ``window`` items are on their way at a time."""
-        stream = self._reading[handle] = RemoteStream(self, handle, window)
+        stream = self._reading[handle] = self._stream(self, handle, window)
         if self.closed.is_set():
             stream._ended(ChannelClosed())
         return stream
-
-    def abort(self) -> None:
-        """The peer is known to be gone, whoever else may hold its end of the socket open."""
-        if self._transport is not None:
-            self._transport.abort()
 
     async def aclose(self) -> None:
         """Write what is queued, close the socket, end every handler and source."""
@@ -157,21 +151,6 @@ class Channel(asyncio.Protocol):
             await asyncio.wait(self._tasks, timeout=_CLOSE_GRACE_S)
 
     # What the streams use
-
-    def send(self, frame: Frame) -> None:
-        if self.closed.is_set():
-            return
-        body = encode(frame)
-        if len(body) > MAX_FRAME_BYTES:
-            raise ValueError(
-                f"a message of {len(body)} bytes is over the limit of {MAX_FRAME_BYTES}; send it as a stream"
-            )
-        if not self._outgoing:
-            self._loop.call_soon(self._flush)
-        elif self._queued_bytes + len(body) > MAX_FRAME_BYTES:
-            self._flush()
-        self._outgoing.append(body)
-        self._queued_bytes += len(body)
 
     def spawn(self, work: Coroutine[Any, Any, None], context: contextvars.Context | None = None) -> asyncio.Task[None]:
         task = self._loop.create_task(work, context=context)
@@ -194,17 +173,11 @@ class Channel(asyncio.Protocol):
         self._last_number += 1
         return self._last_number
 
-    def _flush(self) -> None:
-        frames = self._outgoing
-        if frames and self._transport is not None and not self._transport.is_closing():
-            self._transport.write(packed(frames, self._queued_bytes))
-        frames.clear()
-        self._queued_bytes = 0
+    def _unwanted(self, number: int) -> None:
+        """The answer to this call is waited for no more."""
+        self.send([CANCEL, number])
 
     # asyncio.Protocol
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but name
 
     def data_received(self, data: bytes) -> None:
         try:
@@ -212,6 +185,11 @@ class Channel(asyncio.Protocol):
                 self._receive(frame)
         except MALFORMED:
             self.abort()  # a peer that sends malformed frames is not one to go on with
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        for offer in list(self._offers.values()):
+            offer.wake()
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self.closed.set()

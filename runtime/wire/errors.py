@@ -7,6 +7,9 @@ from typing import Any
 import msgspec
 
 MAX_TEXT_CHARS = 64 * 1024  # characters of an error's text or field: it must reach whoever waits, in one frame
+_MAX_NAME = 200  # characters of the name of an error, or of one of its fields
+_MAX_FIELDS = 16
+_PLAIN = (str, int, float, bool, type(None))
 
 
 class RemoteError(Exception):
@@ -31,12 +34,24 @@ def describe(error: BaseException) -> tuple[str, str, dict[str, Any]]:
     fields = getattr(error, "fields", None)
     name = type(error).__name__ if fields is None else getattr(error, "name", type(error).__name__)
     try:
-        description = name, str(error)[:MAX_TEXT_CHARS], {key: _clipped(value) for key, value in (fields or {}).items()}
+        description = name, str(error)[:MAX_TEXT_CHARS], {key: _short(value) for key, value in (fields or {}).items()}
         msgspec.msgpack.encode(description)
     except Exception:  # a text or a field that no frame can hold; whoever waits must hear of it all the same
         return type(error).__name__, ascii(error.args)[:1000], {}
     return description
 
 
-def _clipped(value: object) -> object:
+def clipped(name: object, message: object, fields: object) -> tuple[str, str, dict[str, Any]]:
+    """What ``describe`` gives, of a peer that may have made up anything. Raises TypeError for what it cannot be."""
+    if not (isinstance(name, str) and isinstance(message, str) and isinstance(fields, dict)):
+        raise TypeError("an error that is none")
+    plain = {key: value for key, value in list(fields.items())[:_MAX_FIELDS] if isinstance(value, _PLAIN)}
+    return (
+        name[:_MAX_NAME],
+        message[:MAX_TEXT_CHARS],
+        {str(key)[:_MAX_NAME]: _short(value) for key, value in plain.items()},
+    )
+
+
+def _short(value: object) -> object:
     return value[:MAX_TEXT_CHARS] if isinstance(value, str) else value

@@ -7,10 +7,11 @@ import msgspec
 from runtime.wire.protocol import Frame
 
 MAX_FRAME_BYTES = 64 * 1024 * 1024  # bytes
+LENGTH_BYTES = 4
 _ARRAY32, _ARRAY32_BYTES = b"\xdd", 5  # msgpack: this byte, and the number of elements in four more
 
 encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder().decode
+decode = msgspec.msgpack.Decoder().decode
 
 
 def packed(frames: list[bytes], size: int) -> bytes:
@@ -46,7 +47,7 @@ def _frames(data: bytes | bytearray) -> tuple[list[Frame], int]:
                 raise ValueError(f"{size} bytes at once")
             if end - at - 4 < size:
                 break
-            frames += _decode(view[at + 4 : at + 4 + size])
+            frames += decode(view[at + 4 : at + 4 + size])
             at += 4 + size
     return frames, at
 

@@ -22,6 +22,9 @@ class StreamChannel(Protocol):
     awaited: set[object]
     """Streams that a reader waits for: the channel's own references to them are weak."""
 
+    congested: bool
+    """The peer reads more slowly than it is written to: what it has asked for waits."""
+
     def send(self, frame: Frame) -> None: ...
 
     def spawn(
@@ -50,6 +53,9 @@ class OfferedStream(Protocol):
 
     def pull(self, credit: int) -> None:
         """The peer is ready for ``credit`` items more."""
+
+    def wake(self) -> None:
+        """The channel is congested no more."""
 
     def drop(self) -> None:
         """The peer wants no more, or has gone."""

@@ -57,6 +57,9 @@ class PushSource:
             self.put(item)
         self._finish()
 
+    def wake(self) -> None:
+        """Nothing waits: what the peer has asked for is written at once."""
+
     def drop(self) -> None:
         self._channel, self._kept = None, None
         on_left, self._on_left = self._on_left, None

@@ -38,8 +38,9 @@ class RemoteStream:
             if not self._open:
                 raise self._error or StopAsyncIteration
             await self._wait()
-        self._grant()
-        return self._items.popleft()
+        item = self._items.popleft()
+        self._grant(item)
+        return item
 
     def attach_sink(self, sink: Callable[[Any], bool]) -> None:
         """Ask ``sink(item)`` first when an item comes and the reader waits with nothing left to read: True when it
@@ -54,8 +55,8 @@ class RemoteStream:
     def take_ready(self) -> list[Any]:
         """Every item that has already arrived: how a slow reader catches up in one step."""
         items = list(self._items)
-        for _ in items:
-            self._grant()
+        for item in items:
+            self._grant(item)
         self._items.clear()
         return items
 
@@ -85,7 +86,8 @@ class RemoteStream:
         if self._open:
             self._channel.send([PULL, self.handle, self._window])
 
-    def _grant(self) -> None:
+    def _grant(self, item: Any) -> None:
+        """``item`` has been taken: the peer may send another."""
         if self._window == UNLIMITED or not self._open:
             return
         self._granted += 1
@@ -104,7 +106,7 @@ class RemoteStream:
 
     def _arrived(self, item: Any) -> None:
         if self._sink is not None and self._waiter is not None and not self._items and self._sink(item):
-            return self._grant()
+            return self._grant(item)
         self._items.append(item)
         self._wake()
 
@@ -143,7 +145,10 @@ class PullSource:
         self.credit = UNLIMITED if credit == UNLIMITED else self.credit + credit
         if self.task is None:
             self.task = self.channel.spawn(self._pump(), self.context)
-        elif self.more is not None and not self.more.done():
+        self.wake()
+
+    def wake(self) -> None:
+        if self.more is not None and not self.more.done():
             self.more.set_result(None)
 
     def drop(self) -> None:
@@ -173,8 +178,8 @@ class PullSource:
             await _close(self.source)
 
     def _send(self, item: Any) -> bool:
-        """False: the peer has not asked for it yet."""
-        if self.credit == 0:
+        """False: the peer has not asked for it yet, or does not read what it has asked for."""
+        if self.credit == 0 or self.channel.congested:
             return False
         self.credit -= self.credit != UNLIMITED
         self.channel.send([ITEM, self.handle, item])

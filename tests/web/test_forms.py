@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from email.parser import BytesParser
 from email.policy import HTTP
 from typing import Any
@@ -71,6 +72,7 @@ async def test_others_can_read_our_multipart() -> None:
     assert parts["f"].get_filename() == "x.txt"
 
 
+EMPTY_PART = b'--X\r\ncontent-disposition: form-data; name="a"\r\n\r\n\r\n'
 BROWSER = (
     b'--X\r\nContent-Disposition: form-data; name="a"\r\n\r\none\r\n'
     b'--X\r\nContent-Disposition: form-data; name="f"; filename=""\r\n'
@@ -111,8 +113,27 @@ async def test_urlencoded() -> None:
         (b"--X\r\n\r\nnameless\r\n--X--\r\n", "multipart/form-data; boundary=X", "part without a name"),
         (b"", "multipart/form-data; boundary=X", "ends before"),
         (b"x", "multipart/form-data; boundary=" + "b" * 1000, "malformed"),
+        (EMPTY_PART * 30_000 + b"--X--\r\n", "multipart/form-data; boundary=X", "more than 25000 parts"),
+        (b"&" * 30_000, "application/x-www-form-urlencoded", "more than 25000 fields"),
+        (b"--X\r\na: " + b"b" * 100_000 + b"\r\n\r\n\r\n--X--\r\n", "multipart/form-data; boundary=X", "malformed"),
     ],
 )
 async def test_bodies_that_are_no_form(body: bytes, kind: Any, what: str) -> None:
     with pytest.raises(TypeError, match=what):
         await posted(body, kind).form_data()
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (EMPTY_PART * 3000 + b"--X--\r\n", "multipart/form-data; boundary=X"),
+        (b"&".join(b"a=%d" % number for number in range(20_000)), "application/x-www-form-urlencoded"),
+    ],
+)
+async def test_others_have_their_turn_while_a_form_is_read(body: bytes, kind: str) -> None:
+    turns, reading = 0, asyncio.create_task(posted(body, kind).form_data())
+    while not reading.done():
+        await asyncio.sleep(0)
+        turns += 1
+    assert len(await reading) == body.count(b"&") + 1 or len(await reading) == 3000
+    assert turns > 3

@@ -11,6 +11,7 @@ import msgspec
 
 from bindings.ai import errors
 from bindings.ai.inputs import checks
+from runtime import bounded_json
 from runtime.errors import RequestError
 from runtime.web import FormData, Request
 
@@ -46,7 +47,7 @@ def decode_json(content: bytes) -> Any:
     if not content:
         raise errors.missing("body")
     try:
-        return msgspec.json.decode(content)
+        return bounded_json.decode(content)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise errors.bad_input(f"the body is not valid JSON: {error}") from None
 

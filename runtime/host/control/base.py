@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from bindings.base import Route
+from runtime import bounded_json
 from runtime.api import deploy_errors as table
 from runtime.api import envelope
 from runtime.api.error_code import ErrorCode
@@ -59,7 +60,7 @@ class ControlCall:
     async def json(self) -> Any:
         """The body, whatever its content type says. Raises Refused."""
         try:
-            return msgspec.json.decode(await self.request.bytes() or b"{}")
+            return bounded_json.decode(await self.request.bytes() or b"{}")
         except (msgspec.DecodeError, RecursionError) as error:
             raise Refused(table.INVALID_BODY, f"the body is not valid JSON: {error}") from None
 

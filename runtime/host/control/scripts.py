@@ -66,7 +66,7 @@ async def _upload(call: ControlCall, name: str) -> upload.Upload:
         raise Refused(table.INVALID_NAME, table.INVALID_NAME.describe(name=name))
     if call.hostnames.has(own := call.hostnames.of_worker(name)):
         raise Refused(table.INVALID_NAME, f"{name!r} cannot be a worker's name here: {own} is the host's own")
-    new = upload.read(await _form(call))
+    new = await asyncio.to_thread(upload.read, await _form(call))
     if new.script:
         upload.inherited(new, latest(call, name))  # what cannot be used is refused before anything is installed for it
         await asyncio.to_thread(call.fleet.bundles.keep, new.bundle)

@@ -9,7 +9,8 @@ from runtime.errors import RequestError, ScriptError
 from runtime.supervisor.http.asgi import Body, Headers, Scope
 
 BODYLESS_STATUSES = frozenset({204, 205, 304})
-MAX_HEADERS_BYTES = 128 * 1024  # bytes of a request's headers; on Workers too
+MAX_HEADERS_BYTES = 128 * 1024  # bytes of a request's or a response's headers; on Workers too
+_MAX_HEADERS = 1000  # of one message
 _HOST = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~%!$&'()*+,;=-]+)(:[0-9]*)?")
 _NAME = re.compile(rb"[a-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110, section 5.6.2, as the Fetch standard writes it
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
@@ -38,6 +39,20 @@ def without_upgrade(connection: bytes) -> bytes:
     """The value of a header ``connection`` that asks for no upgrade."""
     tokens = (token.strip() for token in connection.split(b","))
     return b", ".join(token for token in tokens if token.lower() != b"upgrade")
+
+
+def pairs(headers: object) -> Headers:
+    """The headers that a worker sends, as its process gave them. Raises ``ScriptError``."""
+    if not isinstance(headers, list) or len(headers) > _MAX_HEADERS:
+        raise ScriptError(f"more than {_MAX_HEADERS} headers")
+    try:
+        sent = [(name, value) for name, value in headers]
+        size = len(b"".join([text for pair in sent for text in pair]))
+    except (TypeError, ValueError):
+        raise ScriptError("headers that are none") from None
+    if size > MAX_HEADERS_BYTES:
+        raise ScriptError(f"headers of {size} bytes; {MAX_HEADERS_BYTES} are allowed")
+    return sent
 
 
 def head(method: str, status: int, headers: Headers, body: Body) -> Headers:

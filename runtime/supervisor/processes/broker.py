@@ -8,11 +8,14 @@ from typing import Any
 from msgspec.msgpack import Ext
 
 from bindings.base import Binding, CallError, HostStream, WorkerStream
-from runtime.supervisor.outbound import Outbound, traced
+from runtime.supervisor.http.heads import pairs
+from runtime.supervisor.outbound import FetchError, Outbound, traced
 from runtime.supervisor.processes.at_work import AtWork
 from runtime.tracing import NO_SPAN, current
 from runtime.values import STREAM, stream_named
 from runtime.wire import Channel
+
+_MAX_URL_CHARACTERS = 64 * 1024
 
 
 class Broker:
@@ -70,12 +73,13 @@ class Broker:
         redirect: str,
     ) -> list[Any]:
         exchange = self.at_work.ask(event)
+        if len(url) > _MAX_URL_CHARACTERS:
+            raise FetchError(url[:100], f"the URL has more than {_MAX_URL_CHARACTERS} characters")
         source: Any = body
         if stream is not None:
             owner, number = stream
             source = self.channel.adopt(number) if owner == "yours" else self.channel.read(number)
-        pairs = [(bytes(name), bytes(value)) for name, value in headers]
         span = NO_SPAN if exchange is None else exchange.span
-        answer = await traced.fetch(span, self._outbound, method, url, pairs, source, redirect)
+        answer = await traced.fetch(span, self._outbound, method, url, pairs(headers), source, redirect)
         handle = self.channel.offer(answer.chunks)
         return [answer.status, answer.status_text, answer.headers, answer.url, answer.redirected, handle]

@@ -14,15 +14,15 @@ from runtime.errors import ScriptError
 from runtime.supervisor.http.ahead import answered_ahead
 from runtime.supervisor.http.asgi import Body, Headers, Scope
 from runtime.supervisor.http.exchange import Exchange
-from runtime.supervisor.http.heads import check_size, host
-from runtime.supervisor.limits import Deadline, IsolateLost, LimitedBody, Limits, cpu_exceeded, too_many
+from runtime.supervisor.http.heads import check_size, host, pairs
+from runtime.supervisor.limits import Deadline, IsolateLost, LimitedBody, Limits, cpu_exceeded, ended, too_many
 from runtime.supervisor.outbound import FetchError
 from runtime.supervisor.processes.at_work import EventActivity
 from runtime.supervisor.processes.process import Parts, Process, Starter, script_error
 from runtime.supervisor.processes.slot import IsolateSlot
 from runtime.supervisor.processes.spawning import STOP_GRACE_S
 from runtime.supervisor.processes.uploads import Uploads
-from runtime.wire import ChannelClosed, RemoteError, RemoteStream
+from runtime.wire import MAX_CHUNK, ChannelClosed, RemoteError, RemoteStream
 
 WireBody = bytes | tuple[str, int] | None  # a stream travels as (whose it is, its number)
 
@@ -153,7 +153,8 @@ class Deployment:
         answer: list[Any] = []
         try:
             answer = await process.channel.call("fetch", *_event(exchange), body, handle, _origin(exchange.scope))
-            await exchange.answer(answer[0], _pairs(answer[2]), self._body(process, answer[3], exchange))
+            status, headers, content = _parts(answer)
+            await exchange.answer(status, headers, self._body(process, content, exchange))
         except ChannelClosed:
             raise await self._died(process) from None
         except RemoteError as error:
@@ -166,7 +167,7 @@ class Deployment:
             raise
         finally:
             exchange.unwatch()
-            if len(answer) > 4:
+            if isinstance(answer, list) and len(answer) > 4:
                 process.channel.note("over", exchange.number)
             process.broker.at_work.end(exchange)
 
@@ -202,6 +203,8 @@ class Deployment:
         how = await process.aclose()
         if process.spent and self._limits is not None:
             return cpu_exceeded(self._limits.cpu_ms)
+        if process.channel.excess is not None:
+            return ended(process.channel.excess)
         return IsolateLost(f"the worker's process ended: {how}. The next request starts a new one")
 
 
@@ -221,8 +224,14 @@ def _origin(scope: Scope) -> tuple[str, str, str]:
     return client[0] if client else "", scope["http_version"], scope["root_path"]
 
 
-def _pairs(headers: list[list[bytes]]) -> Headers:
-    return [(name, value) for name, value in headers]
+def _parts(answer: object) -> tuple[int, Headers, WireBody]:
+    """What a process answered, which may be anything. Raises ``ScriptError``."""
+    match answer:
+        case [int(status), str(), headers, None | bytes() | ["mine" | "yours", int()] as body, *_]:
+            if isinstance(body, bytes) and len(body) > MAX_CHUNK:
+                raise ScriptError(f"an answer of {len(body)} bytes at once; {MAX_CHUNK} are allowed")
+            return status, pairs(headers), cast(WireBody, body)
+    raise ScriptError("the worker's process sent an answer that is none")
 
 
 def _body(process: Process, body: WireBody, exchange: Exchange) -> Body:

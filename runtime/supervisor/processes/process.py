@@ -26,7 +26,7 @@ from runtime.supervisor.processes.broker import Broker
 from runtime.supervisor.processes.cgroups import Cgroup, Cgroups
 from runtime.supervisor.processes.spawning import STOP_GRACE_S, Child, Spawner
 from runtime.supervisor.processes.stacks import Stack, Stacks
-from runtime.wire import Channel, ChannelClosed, RemoteError
+from runtime.wire import ChannelClosed, GuardedChannel, RemoteError
 
 Stream = Literal["stdout", "stderr"]
 
@@ -52,6 +52,7 @@ class Parts:
     outbound: Outbound
     on_output: Callable[[str, Stream, str], None]  # worker, stream, line
     on_slow_import: Callable[[str, str, float, str], None]  # worker, script, seconds, what it imports
+    on_excess: Callable[[str, str], None]  # worker, why its process was ended
     isolates: int = 1  # processes per version
     confinement: Confinement | None = None  # none in dev: it is the person's own code on their own machine
     limits: Limits | None = None  # none in dev
@@ -63,7 +64,7 @@ class Process:
     def __init__(
         self,
         child: Child,
-        channel: Channel,
+        channel: GuardedChannel,
         broker: Broker,
         stacks: Stacks,
         temp: str | None = None,
@@ -149,7 +150,9 @@ class Starter:
         try:
             packages = await self._loaded(process)
         except BaseException as error:
-            raise self._not_loaded(error, await process.kill(), process.child.bereft) from None
+            raise self._not_loaded(
+                error, process.channel.excess or await process.kill(), process.child.bereft
+            ) from None
         if self._parts.confinement is None:  # the zygote is in no sandbox
             self._parts.spawner.preload(packages, [str(self._config.root / "python_modules")])
         return process
@@ -197,7 +200,7 @@ class Starter:
             if temp is not None:
                 shutil.rmtree(temp, ignore_errors=True)
             raise
-        channel = broker.channel = await Channel.open(ours, broker)
+        channel = broker.channel = await GuardedChannel.guard(ours, broker, partial(self._over, child))
         stacks.pid = child.pid
         process = Process(child, channel, broker, stacks, temp, cgroup)
         self.living.add(process)
@@ -244,6 +247,10 @@ class Starter:
             what = f"the worker's process ended while the script was imported: {ended}"
             return ScriptError(what, where=self._main)
         return error
+
+    def _over(self, child: Child, why: str) -> None:
+        child.kill()
+        self._parts.on_excess(self._config.name, f"the worker's process was ended: it {why}")
 
     def _tell(self, stacks: Stacks, stream: str, line: str) -> None:
         if stream == "stack":

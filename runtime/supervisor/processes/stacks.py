@@ -7,16 +7,19 @@ import contextlib
 import linecache
 import os
 import re
+import stat
 import time
 from collections.abc import Iterable
 from pathlib import Path
 from traceback import FrameSummary, StackSummary
 
-from runtime.isolate import stack
+from runtime.isolate import stack as isolate_stack
 from runtime.isolate.script.trace import RUNTIME_FOLDERS
 
 _FIRST_LINE_TIMEOUT_S = 1.0  # seconds for the first line of an answer
 _LAST_LINE_PAUSE_S = 0.05  # seconds without a line: it was the last
+_MAX_LINES, _MAX_LINE = 2_000, 1_000  # lines of an answer, characters of each: whoever has the pipe can write more
+_MAX_SOURCE_BYTES = 4 * 1024 * 1024  # of a file that a line is quoted from
 _FRAME = re.compile(r'  File "(.*)", line (\d+) in (.*)')
 _ESCAPED = re.compile(r"\\(?:x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8})")
 _LIBRARY = re.compile(r".*/(?:(?:site|dist)-packages|python_modules|python3\.\d+(?:/lib-dynload)?)/(\w+)")
@@ -35,12 +38,13 @@ class Stacks:
         self._more = asyncio.Event()
 
     def heard(self, line: str) -> None:
-        self._lines.append(line)
-        self._more.set()
+        if len(self._lines) < _MAX_LINES:
+            self._lines.append(line[:_MAX_LINE])
+            self._more.set()
 
     async def now(self) -> Stack:
         """The worker's part of what its main thread does, else of what a thread does; empty where it has none."""
-        for number in (stack.MAIN_THREAD, stack.EVERY_THREAD):
+        for number in (isolate_stack.MAIN_THREAD, isolate_stack.EVERY_THREAD):
             for found in map(self._from_worker, await self._ask(number)):
                 if found:
                     return found
@@ -73,7 +77,7 @@ class Stacks:
     async def _quiet(self) -> None:
         patience = _FIRST_LINE_TIMEOUT_S
         with contextlib.suppress(TimeoutError):
-            while True:
+            while len(self._lines) < _MAX_LINES:
                 self._more.clear()
                 async with asyncio.timeout(patience):
                     await self._more.wait()
@@ -87,11 +91,20 @@ class Stacks:
 
     def _quoted(self, frame: FrameSummary) -> FrameSummary:
         """With its line, unless the file was saved since: then the code that runs reads otherwise."""
+        if not self._can_be_quoted(frame.filename):
+            return FrameSummary(frame.filename, frame.lineno, frame.name, line="")
         linecache.checkcache(frame.filename)
-        with contextlib.suppress(OSError):
-            if os.stat(frame.filename).st_mtime > self._began:
-                return FrameSummary(frame.filename, frame.lineno, frame.name, line="")
         return FrameSummary(frame.filename, frame.lineno, frame.name)
+
+    def _can_be_quoted(self, path: str) -> bool:
+        """A worker may name any file: of its own, or of Python's, one that does not take for ever to read."""
+        real = os.path.realpath(path)
+        if not Path(real).is_relative_to(os.path.realpath(self._root)) and _LIBRARY.match(real) is None:
+            return False
+        with contextlib.suppress(OSError, ValueError):
+            state = os.stat(real)
+            return stat.S_ISREG(state.st_mode) and state.st_size <= _MAX_SOURCE_BYTES and state.st_mtime <= self._began
+        return False
 
     def _is_own(self, frame: FrameSummary) -> bool:
         return Path(frame.filename).is_relative_to(self._root) and _LIBRARY.match(frame.filename) is None

@@ -1,0 +1,74 @@
+"""The sending half of a channel: frames are gathered until the loop's turn ends, and written at once."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import cast
+
+from runtime.wire.frames import MAX_FRAME_BYTES, encode, packed
+from runtime.wire.protocol import Frame
+
+_HIGH_WATER = 1024 * 1024  # bytes that the peer has not read, from which on its streams wait
+
+
+class Outgoing(asyncio.Protocol):
+    """Frames out, over the transport it is made for."""
+
+    max_frame = MAX_FRAME_BYTES
+    """Bytes of the largest frame that the peer takes."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._outgoing: list[bytes] = []
+        self._queued_bytes = 0  # in _outgoing
+        self._is_full = False  # the transport: the peer does not read
+        self.congested = False
+        self.closed = asyncio.Event()
+
+    def send(self, frame: Frame) -> None:
+        if self.closed.is_set():
+            return
+        body = encode(frame)
+        if len(body) > self.max_frame:
+            raise ValueError(
+                f"a message of {len(body)} bytes is over the limit of {self.max_frame}; send it as a stream"
+            )
+        if not self._outgoing:
+            self._loop.call_soon(self._flush)
+        elif self._queued_bytes + len(body) > self.max_frame:
+            self._flush()
+        self._outgoing.append(body)
+        self._queued_bytes += len(body)
+        if self._queued_bytes > _HIGH_WATER:
+            self.congested = True
+
+    def abort(self) -> None:
+        """The peer is known to be gone, whoever else may hold its end of the socket open."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _flush(self) -> None:
+        frames = self._outgoing
+        if frames and self._transport is not None and not self._transport.is_closing():
+            self._transport.write(packed(frames, self._queued_bytes))
+        frames.clear()
+        self._queued_bytes = 0
+        if self.congested and not self._is_full:
+            self.resume_writing()
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but name
+        self._transport.set_write_buffer_limits(high=_HIGH_WATER)
+
+    def pause_writing(self) -> None:
+        self._is_full = self.congested = True
+
+    def resume_writing(self) -> None:
+        """What waits for the peer to read may go on."""
+        self._is_full = self.congested = False
+
+
+__all__ = ["Outgoing"]
