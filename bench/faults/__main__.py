@@ -43,7 +43,7 @@ async def faults(options: argparse.Namespace) -> list[Row]:
         places = [Path(folder, name) for name in ("kills", "clients", "registry", "disk")]
         for place in places:
             place.mkdir()
-        rows = await kills(places[0], options.kills or (8 if short else 500), chance, until)
+        rows = await kills(places[0], options.kills or (8 if short else 500), chance, until - 15 * options.minutes)
         rows.append(await slow_clients(places[1], 30 if short else 300, 3 if short else 30, chance))
         rows.append(await held_registry(places[2], 2 if short else 20, chance, until))
         disk = await full_disk(places[3], 3 if short else 60, chance, until)

@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from runtime.errors import ScriptError
-from runtime.supervisor.limits import Limits
+from runtime.supervisor.limits import IsolateLost, Limits
 from runtime.supervisor.observe.base import Observer
 from runtime.supervisor.processes.deployment import Deployment
 from runtime.supervisor.processes.process import Process
@@ -142,6 +142,8 @@ class HealthMonitor:
         slot.rests = False
         try:
             await slot.serving()
+        except IsolateLost:
+            return  # its version was let go meanwhile, or its zygote was killed: the next look says which
         except ScriptError as error:
             self._observer.warn(f"{_named(deployment)}: an isolate does not begin: {error}")
 

@@ -30,6 +30,7 @@ from runtime.wire import ChannelClosed, GuardedChannel, RemoteError
 
 Stream = Literal["stdout", "stderr"]
 
+_STRAY_S = 5.0  # seconds after which a process that nobody heard of has ended
 _LOAD_TIMEOUT_S = 60.0  # seconds a script may take to import
 _SLOW_LOAD_S = 1.0  # seconds of it that nobody need be told of; from then on at 1, 2, 4 ...
 _IDLE_POLL_S = 0.05  # seconds between two looks whether requests are in hand
@@ -196,9 +197,9 @@ class Starter:
             child = await self._parts.spawner.spawn(theirs, partial(self._tell, stacks), self._rules(temp))
             cgroup = self._hold(child)
         except BaseException:
-            ours.close()  # if a process began all the same, this ends it
+            ours.close()  # if a process began all the same, this ends it; it may be about to enter its folder
             if temp is not None:
-                shutil.rmtree(temp, ignore_errors=True)
+                asyncio.get_running_loop().call_later(_STRAY_S, partial(shutil.rmtree, temp, ignore_errors=True))
             raise
         channel = broker.channel = await GuardedChannel.guard(ours, broker, partial(self._over, child))
         stacks.pid = child.pid
