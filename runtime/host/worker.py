@@ -10,6 +10,7 @@ from runtime.config import PilotSettings
 from runtime.errors import UserError
 from runtime.host.tails import Tails
 from runtime.host.versions.rollout import Arm, Rollout
+from runtime.supervisor.http.dispatch import Dispatch
 from runtime.supervisor.http.exchange import Exchange
 
 
@@ -41,6 +42,7 @@ class Worker:
     """One worker by name; what ``Dispatch`` serves."""
 
     broken: UserError | None = None
+    dispatch: Dispatch | None = None  # made by the first request, and gone with the worker
 
     def __init__(self, name: str, tails: Tails) -> None:
         self.name, self.tails = name, tails

@@ -92,6 +92,32 @@ async def test_a_deploy_during_start_up_stays(tmp_path: Path) -> None:
         assert (await status_of(host, "slow"))["version"] == 2
 
 
+async def test_a_delete_during_start_up_leaves_nothing(tmp_path: Path) -> None:
+    """The worker's version is still being imported when it is deleted."""
+    data = tmp_path / "data"
+    async with hosting(data) as host:
+        assert (await put(host, "slow", SLOW + says("old")))[0] == 200
+    async with hosting(data, port=free_port()) as host:
+        assert (await host.api("DELETE", "scripts/slow"))[0] == 200
+        await host.event("ready", within=60)
+        await settled(host, 0)
+        assert (await host.get("slow"))[0] == 404
+
+
+async def test_a_restore_that_the_host_itself_cannot_begin_is_tried_again(tmp_path: Path) -> None:
+    """The zygote is killed during its import, and the next one as well."""
+    data = tmp_path / "data"
+    async with hosting(data) as host:
+        assert (await put(host, "slow", SLOW + says("old")))[0] == 200
+    async with hosting(data, port=free_port()) as host:
+        await _killed_while_importing(host, "slow")
+        await _killed_while_importing(host, "slow")
+        assert (await host.get("slow"))[0] == 503
+        async with asyncio.timeout(60):
+            while await host.get("slow") != (200, "old"):
+                await asyncio.sleep(0.1)
+
+
 async def test_going_back_does_not_undo_a_deploy(host: Host) -> None:
     """While an older version is being opened on request, the failing one is found to fail."""
     assert (await put(host, "back", SLOW + says("slow")))[0] == 200
@@ -105,7 +131,9 @@ async def test_going_back_does_not_undo_a_deploy(host: Host) -> None:
     assert (await deploying)[0] == 200
     missing = await host.api("DELETE", "scripts/back/secrets/NONE")  # whatever waited for its turn has had it
     assert missing[0] == 404
-    assert await host.get("back") == (200, "slow")
+    for _ in range(30):
+        assert await host.get("back") == (200, "slow")
+        await asyncio.sleep(0.05)
     rows = (await host.api("GET", "scripts/back/deployments"))[1]["result"]["deployments"]
     assert not any("went back" in str(row["annotations"]) for row in rows)
 

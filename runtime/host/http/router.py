@@ -34,7 +34,6 @@ class HostRouter:
 
     def __init__(self, fleet: Fleet, app: App, hostnames: Hostnames, dispatch: Callable[[Worker], Dispatch]) -> None:
         self._fleet, self._app, self._hostnames, self._new = fleet, app, hostnames, dispatch
-        self._dispatches: dict[Worker, Dispatch] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -76,10 +75,9 @@ class HostRouter:
         return {**scope, "path": slash + rest, "raw_path": raw, "root_path": WORKER_PREFIX + name}, worker
 
     def _dispatch(self, worker: Worker) -> Dispatch:
-        dispatch = self._dispatches.get(worker)
-        if dispatch is None:
-            dispatch = self._dispatches[worker] = self._new(worker)
-        return dispatch
+        if worker.dispatch is None:
+            worker.dispatch = self._new(worker)
+        return worker.dispatch
 
 
 __all__ = ["WORKER_PREFIX", "HostRouter", "NotFound"]
