@@ -61,6 +61,7 @@ class _HostGroup(ProductOptions, click.Group):
 @click.option("--certificate", type=click.Path(path_type=Path, dir_okay=False, exists=True), help="TLS: PEM file.")
 @click.option("--key", type=click.Path(path_type=Path, dir_okay=False, exists=True), help="TLS: its private key.")
 @click.option("--tail-port", type=click.IntRange(0, 65535), default=0, help="Where tails are read. Default: any.")
+@click.option("--namespaces", is_flag=True, help="Each worker's processes in namespaces of their own (Linux).")
 @click.option(
     "--wheelhouse",
     type=click.Path(path_type=Path, file_okay=False, exists=True),

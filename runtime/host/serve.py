@@ -41,7 +41,7 @@ from runtime.supervisor.http.dispatch import Dispatch
 from runtime.supervisor.limits import Limits
 from runtime.supervisor.observe.base import Banner, Observer
 from runtime.supervisor.processes import cgroups
-from runtime.supervisor.processes.isolates import make_spawner
+from runtime.supervisor.processes.isolates import is_forking, make_spawner
 from runtime.supervisor.processes.process import Confinement, Parts, Stream
 from runtime.supervisor.processes.stalls import Stalls
 from runtime.supervisor.server import Supervisor, address, bind
@@ -70,6 +70,7 @@ class HostOptions:
     key: Path | None = None
     trusted_proxies: tuple[str, ...] = ()
     wheelhouse: Path | None = None  # a folder of wheels that dependencies come from, instead of an index
+    namespaces: bool = False  # of its own for each isolate
     product_options: Mapping[str, object] = field(default_factory=dict)
 
 
@@ -83,6 +84,8 @@ class HostServer(Supervisor):
         self._lock = _lock_data(data)
         if restored.finish(data):
             observer.note(f"a restore that was cut is complete: {data}")
+        if options.namespaces:
+            _check_namespaces()
         self._cgroups, self._no_cgroups = cgroups.claim()
         self._registry = Registry(data / "host.db")
         config = load_host(data / "host.toml")
@@ -106,7 +109,7 @@ class HostServer(Supervisor):
             observer.importing,
             lambda worker, why: observer.error(why, worker),
             isolates=options.isolates or min(cpu_count(), 4),
-            confinement=Confinement(temp, self._cgroups),
+            confinement=Confinement(temp, self._cgroups, options.namespaces),
             limits=options.limits,
         )
         seal = SecretBox.of(data / "secrets.key")
@@ -163,7 +166,8 @@ class HostServer(Supervisor):
     async def open(self) -> None:
         for line in sandbox.available():
             self.observer.warn(line)
-        walls = ", ".join([*sandbox.walls(), *(self._cgroups.walls() if self._cgroups else [])])
+        apart = ["namespaces (no network, no other process, no path outside)"] if self._options.namespaces else []
+        walls = ", ".join([*sandbox.walls(), *apart, *(self._cgroups.walls() if self._cgroups else [])])
         self.observer.note(f"walls around each worker: {walls}. {self._no_cgroups}".rstrip())
         await self._fleet.open()
 
@@ -222,6 +226,16 @@ def _lock_data(data: Path) -> int:
         os.close(lock)
         raise UserError("another host serves from it", where=str(data), remedy="--data FOLDER") from None
     return lock
+
+
+def _check_namespaces() -> None:
+    """Raises UserError."""
+    missing = sandbox.namespaces.missing() if is_forking() else "isolates are no forks here (PILOT_SPAWN)"
+    if missing:
+        remedy = (
+            "Allow user namespaces (sysctl user.max_user_namespaces; a container's seccomp profile), or leave it out."
+        )
+        raise UserError(f"not to be had here: {missing}", where="--namespaces", remedy=remedy)
 
 
 def _tls(options: HostOptions) -> ssl.SSLContext | None:

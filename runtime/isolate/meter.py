@@ -22,6 +22,7 @@ import threading
 import time
 from collections.abc import Callable, Coroutine, Generator
 from contextvars import ContextVar
+from time import thread_time_ns
 from typing import Any, ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -47,25 +48,32 @@ class CpuSpent(BaseException):
 class Metered:
     """Awaits ``work``, and ends it with ``CpuExceeded`` beyond ``limit`` milliseconds."""
 
-    __slots__ = ("_left", "_task", "_threads", "_work", "began", "ended_at")
+    __slots__ = ("_left", "_task", "_threads", "_work", "ended_at")
 
     def __init__(self, work: Coroutine[Any, Any, Any], limit: int) -> None:
-        self._work, self._left = work, limit * 1_000_000  # nanoseconds, without the threads that run
-        self._threads: dict[int, tuple[int, int]] = {}  # by identifier: its clock, and what that showed at first
-        self._task: asyncio.Task[Any] | None = None  # while this is awaited
-        self.began: int | None = None  # the main thread's time, while a step is made
+        self._work, self._left = work, limit * 1_000_000  # nanoseconds, without the step and the threads that run
+        self._threads: dict[int, tuple[int, int]] | None = None  # by identifier: its clock, what that showed at first
+        self._task: asyncio.Task[Any] | None = None  # while this is awaited, and pauses
         self.ended_at: float | None = None
 
     def __await__(self) -> Generator[Any, Any, Any]:
+        global _stepping, _began
         step, value = self._work.send, None
-        self._task = asyncio.current_task()
         current.set(self)
         try:
             while True:
+                _stepping, _began = self, thread_time_ns()
                 try:
-                    waits_for = self._step(step, value)
+                    waits_for = step(value)
                 except StopIteration as done:
                     return done.value
+                finally:
+                    _stepping = None
+                    self._left -= thread_time_ns() - _began
+                if self._left < 0:
+                    raise CpuSpent
+                if self._task is None:
+                    self._task = asyncio.current_task()
                 try:
                     step, value = self._work.send, (yield waits_for)
                 except BaseException as error:
@@ -75,18 +83,7 @@ class Metered:
             self._work.close()
             raise CpuExceeded from None
         finally:
-            self._task = None
-
-    def _step(self, step: Callable[[Any], Any], value: Any) -> Any:
-        global _stepping
-        self.began, _stepping = time.thread_time_ns(), self
-        try:
-            return step(value)
-        finally:
-            _stepping, began, self.began = None, self.began, None
-            self._left -= time.thread_time_ns() - began
-            if self._left < 0:
-                raise CpuSpent
+            _stepping = self._task = None
 
     def _thrown(self, error: BaseException) -> Any:
         """Into the handler; but what cancels it on our behalf is not for its ears."""
@@ -102,14 +99,15 @@ class Metered:
             raise CpuSpent
 
     def is_over(self) -> bool:
-        left = self._left - (0 if self.began is None else time.thread_time_ns() - self.began)
-        return left < sum(_since(*thread) for thread in tuple(self._threads.values()))
+        left = self._left - (thread_time_ns() - _began if _stepping is self else 0)
+        return left < sum(_since(*thread) for thread in tuple(self._threads.values() if self._threads else ()))
 
     def run(self, work: Callable[P, T], *args: P.args, **named: P.kwargs) -> T:
         """``work``, in a thread that is not the event loop's."""
-        ident, began, token = threading.get_ident(), time.thread_time_ns(), current.set(self)
+        ident, began, token = threading.get_ident(), thread_time_ns(), current.set(self)
         with _lock:
-            self._threads[ident] = (_clock(threading.get_native_id()), began)
+            self._threads = running = self._threads or {}
+            running[ident] = (_clock(threading.get_native_id()), began)
             _threaded.add(self)
         try:
             if self.ended_at is not None:
@@ -117,9 +115,9 @@ class Metered:
             return work(*args, **named)
         finally:
             with _lock:
-                del self._threads[ident]
-                self._left -= time.thread_time_ns() - began
-                if not self._threads:
+                del running[ident]
+                self._left -= thread_time_ns() - began
+                if not running:
                     _threaded.discard(self)
                 if self.ended_at is not None:
                     _raise_in(ident, None)  # it may have come too late, and the thread may be a pool's
@@ -131,11 +129,12 @@ class Metered:
         if self._task is not None:
             self._task.cancel()
         with _lock:
-            for ident in self._threads:
+            for ident in self._threads or ():
                 _raise_in(ident, CpuSpent)
 
 
-_stepping: Metered | None = None
+_stepping: Metered | None = None  # the one that makes a step, and the main thread's time when it began that
+_began = 0
 _main_thread_ns = 0  # at the last tick
 
 
@@ -156,7 +155,7 @@ def is_stuck() -> bool:
 
 def _tick(loop: asyncio.AbstractEventLoop) -> None:
     global _main_thread_ns
-    now = time.thread_time_ns()
+    now = thread_time_ns()
     since, _main_thread_ns = now - _main_thread_ns, now
     for metered in tuple(_threaded):
         if metered.is_over():

@@ -34,6 +34,7 @@ from runtime.processes import kill_group
 
 _PRELOAD_TIMEOUT_S = 10.0  # an import may take before it is left to the isolates
 _PR_SET_PDEATHSIG = 1
+_OUT_OF_SIGHT = 0  # a parent in another namespace
 _children: set[int] = set()
 
 
@@ -63,7 +64,7 @@ def serve(control: socket.socket) -> NoReturn:
 
 def _handle_message(control: socket.socket, message: list[Any], descriptors: list[int]) -> None:
     if message[0] == "fork":
-        zygote, pid = os.getpid(), os.fork()
+        zygote, pid = os.getpid(), _fork(message[2], descriptors[2])
         if pid == 0:
             _become_isolate(zygote, control, descriptors, message[2])
         with contextlib.suppress(OSError):  # it may be at its end already
@@ -74,6 +75,14 @@ def _handle_message(control: socket.socket, message: list[Any], descriptors: lis
             os.close(descriptor)
     elif message[0] == "preload":
         _preload(control, message[1], message[2])
+
+
+def _fork(rules: dict[str, Any] | None, errors: int) -> int:
+    if rules is None:
+        return os.fork()
+    from runtime.isolate import apart, sandbox  # noqa: F401  (once, for all that are shut in)
+
+    return apart.fork(errors) if rules.get("apart") else os.fork()
 
 
 def _become_isolate(
@@ -98,7 +107,7 @@ def _become_isolate(
 def _end_with(zygote: int) -> None:
     """Also where supervisor and zygote are killed at once, and this one's event loop is blocked."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != zygote:
+    if os.getppid() not in (zygote, _OUT_OF_SIGHT):
         os._exit(1)
 
 

@@ -1,7 +1,8 @@
 """What a host takes from an isolate before the worker's code is loaded. No privilege is needed for any of it.
 
-``enter`` gives up resources (rlimits), what root has (capabilities), new privileges, the file system (Landlock) and
-system calls (seccomp), in that order, and returns what this kernel does not offer. Nothing of it can be taken back.
+``enter`` moves to a root folder of its own (namespaces; where that is asked for) and gives up resources (rlimits), what
+root has (capabilities), new privileges, the file system (Landlock) and system calls (seccomp), in that order. Returns
+what this kernel does not offer. Nothing of it can be taken back.
 
 It keeps an honest worker's bug, or a dependency gone bad, from the host's files, network and processes. It is not a
 boundary between hostile tenants: they share a kernel, and a kernel has holes.
@@ -18,7 +19,7 @@ from pathlib import Path
 
 import msgspec
 
-from runtime.isolate.sandbox import capabilities, landlock, modes, seccomp, sockets, syscalls
+from runtime.isolate.sandbox import capabilities, landlock, modes, namespaces, seccomp, sockets, syscalls
 
 _PR_SET_NO_NEW_PRIVS = 38
 _SYSTEM = (
@@ -37,14 +38,17 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     memory: int | None = None  # of private memory; an allocation beyond it is a MemoryError
     file_size: int | None = None  # of one file
     open_files: int = 1024
+    apart: bool = False  # in namespaces of its own, which its process has left for already
 
 
 def enter(rules: Rules) -> list[str]:
     """Shut this process in. Returns one line per level that is missing here. Raises OSError when one fails."""
+    places = [*_SYSTEM, *_interpreter(), *rules.read]
+    if rules.apart:
+        namespaces.furnish(places, rules.temp, _DEVICES)
     _limit(rules)
     capabilities.drop()
     _no_new_privileges()
-    places = [*_SYSTEM, *_interpreter(), *rules.read]
     missing = [
         landlock.restrict(places, writable=[rules.temp], devices=_DEVICES),
         seccomp.restrict([] if landlock.knows_truncate() else [syscalls.TRUNCATE]),

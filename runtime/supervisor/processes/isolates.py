@@ -28,11 +28,13 @@ _PRIVATE = re.compile(r"TOKEN|SECRET|PASSWORD|CREDENTIAL|_KEY$|_HEADERS$")  # th
 
 def make_spawner(*, clean: bool = False) -> Spawner:
     """PILOT_SPAWN=process chooses the way that works without fork. ``clean``: nothing of our environment goes on."""
-    forkless = sys.platform == "darwin" or os.environ.get("PILOT_SPAWN") == "process"
     environment = _clean_environment() if clean else _environment()
-    if forkless:
-        return ProcessSpawner(environment)
-    return ForkSpawner(environment)
+    return ForkSpawner(environment) if is_forking() else ProcessSpawner(environment)
+
+
+def is_forking() -> bool:
+    """Whether isolates are forks of a zygote."""
+    return sys.platform != "darwin" and os.environ.get("PILOT_SPAWN") != "process"
 
 
 def _environment() -> dict[str, str]:

@@ -43,6 +43,7 @@ class Confinement:
 
     temp: Path  # folder of the isolates' private temporary folders
     cgroups: Cgroups | None = None  # None: there are none for us here
+    namespaces: bool = False
 
 
 @dataclass(frozen=True)
@@ -237,7 +238,7 @@ class Starter:
             return None
         limits, read = self._parts.limits, [str(self._config.root), *map(str, self._config.packages)]
         sizes = {"memory": limits.memory_mb << 20, "file_size": limits.temp_mb << 20} if limits else {}
-        return {"read": read, "temp": temp, **sizes}
+        return {"read": read, "temp": temp, "apart": confined.namespaces, **sizes}
 
     def _not_loaded(self, error: BaseException, ended: str, bereft: bool) -> BaseException:
         if isinstance(error, RemoteError):
