@@ -17,6 +17,10 @@ PRODUCTS: dict[str, str] = {
     "d1_databases": "bindings.d1.product:D1",
     "assets": "bindings.assets.product:StaticAssets",
     "ai": "bindings.ai.product:WorkersAI",
+    "analytics_engine_datasets": "bindings.analytics_engine.product:AnalyticsEngine",
+    "ratelimits": "bindings.rate_limiting:RateLimiting",
+    "secrets_store_secrets": "bindings.secrets_store:SecretsStore",
+    "hyperdrive": "bindings.hyperdrive:HyperdriveProduct",
     "version_metadata": "bindings.version_metadata:VersionMetadata",
 }
 
