@@ -22,7 +22,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import msgspec
@@ -56,6 +58,7 @@ class Route:
     handler: RouteHandler
     when: Callable[[], bool] = lambda: True  # asked at each request; False leaves the path to the worker
     body_limit: int | None = None  # bytes; None: as [pilot] body_limit says
+    guarded: bool = False  # it wants a token: on a host one that may read (GET, HEAD) or deploy (anything else)
     origins: Callable[[], Collection[str]] | None = None  # whose pages may ask ("*": all); None: none of another site
 
 
@@ -217,6 +220,23 @@ class Product:
         return ()
 
 
+def rest_routes(prefix: str, make: str, context: ProductContext, body_limit: int | None = None) -> Sequence[Route]:
+    """Those of Cloudflare's REST API below an account's ``prefix``. ``make``: "module:function", which is imported at
+    the first call and gives for ``context`` what answers ``(request, path)``, a ``bindings.rest.Api``."""
+
+    @cache
+    def api() -> RouteHandler:
+        made: RouteHandler = resolve_name(make)(context)
+        return made
+
+    async def answer(request: web.Request, account: str, path: str = "") -> web.Response:
+        return await api()(request, path)
+
+    root = f"/client/v4/accounts/{{account}}/{prefix}"
+    paths = (root, root + "/{path:path}")
+    return [Route("*", path, answer, body_limit=body_limit, guarded=True) for path in paths]
+
+
 def names_in(value: object) -> list[str]:
     """The names that most tables put into ``env``: their ``binding``, or ``name`` where there is none."""
     if isinstance(value, list):
@@ -242,5 +262,6 @@ __all__ = [
     "RouteHandler",
     "WorkerStream",
     "names_in",
+    "rest_routes",
     "web",
 ]

@@ -14,6 +14,7 @@ from bindings.kv.checks import Refused, WrongName
 from bindings.kv.store import Found, KVStore
 from bindings.sqlite import StoreError
 from bindings.storage.blobs import BlobStream
+from bindings.storage.resources import Resources
 from runtime.values import JsBigInt, js_string, opened
 
 _NO_VALUE = "KV put() accepts only strings, ArrayBuffers, ArrayBufferViews, and ReadableStreams as values."
@@ -25,8 +26,8 @@ class KVBinding:
     client = "bindings.kv.worker:KVNamespace"
     client_args: Mapping[str, Any] = {}
 
-    def __init__(self, name: str, store: KVStore) -> None:
-        self.name, self._store = name, store
+    def __init__(self, name: str, id: str, resources: Resources[KVStore]) -> None:
+        self.name, self._id, self._resources = name, id, resources
         self._methods: dict[str, tuple[str, Callable[..., Awaitable[object]]]] = {  # with the verb of its errors
             "get": ("GET", self._get),
             "getWithMetadata": ("GET", self._get_with_metadata),
@@ -37,7 +38,12 @@ class KVBinding:
         }
 
     def describe(self) -> tuple[str, str]:
-        return "KV namespace", self._store.about.id
+        return "KV namespace", self._id
+
+    @property
+    def _store(self) -> KVStore:
+        """Asked for each time: someone may have removed it meanwhile."""
+        return self._resources.get(self._id)
 
     async def call(self, method: str, args: Sequence[Any]) -> object:
         if method not in self._methods:

@@ -6,11 +6,11 @@ Facts: docs/reference/bindings.md#kv. Everything but this file is imported once 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 
-from bindings.base import Binding, Product, ProductContext
+from bindings.base import Binding, Product, ProductContext, Route, rest_routes
 from runtime.config import Config
 from runtime.errors import RequestError
 
@@ -34,10 +34,11 @@ class KV(Product):
 
     key, label, shape = "kv_namespaces", "KV", list[KVTable]
     types = ("kv_namespace",)
+    commands: ClassVar[Mapping[str, str]] = {"kv": "bindings.kv.commands:kv"}
 
     @classmethod
     def check(cls, config: Config) -> None:
-        for number, table in enumerate(_tables(config)):
+        for number, table in enumerate(cls.tables(config)):
             for name in ("id", "preview_id"):
                 if getattr(table, name) == "":
                     raise config.error(cls.key, f"'{name}' is empty", number, remedy=f'Write:  {name} = "notes"')
@@ -46,11 +47,24 @@ class KV(Product):
                 raise config.error(cls.key, what, number, remedy="Remove:  remote = true")
 
     @classmethod
-    def upload(cls, config: Config) -> Sequence[Mapping[str, Any]]:
+    def tables(cls, config: Config) -> Sequence[KVTable]:
+        return config.typed(cls.key, list[KVTable]) if cls.key in config.products else ()
+
+    @classmethod
+    def local_id(cls, table: KVTable) -> str:
+        """As upstream, local development has a namespace of its own where the table names one."""
+        return table.preview_id or table.id or table.binding
+
+    @classmethod
+    def deployed_id(cls, config: Config, table: KVTable) -> str:
         """Without an id, a namespace of this worker's own."""
+        return table.id or f"{config.name}-{table.binding}".lower()
+
+    @classmethod
+    def upload(cls, config: Config) -> Sequence[Mapping[str, Any]]:
         return [
-            {"name": table.binding, "type": "kv_namespace", "namespace_id": table.id or _own(config, table)}
-            for table in _tables(config)
+            {"name": table.binding, "type": "kv_namespace", "namespace_id": cls.deployed_id(config, table)}
+            for table in cls.tables(config)
         ]
 
     @classmethod
@@ -62,20 +76,28 @@ class KV(Product):
 
     @classmethod
     async def start(cls, context: ProductContext) -> None:
-        if not context.on_host and context.config is not None and _tables(context.config):
+        if not context.on_host and context.config is not None and cls.tables(context.config):
             namespaces(context).claim()
 
     @classmethod
     def parse(cls, config: Config, context: ProductContext) -> Sequence[Binding]:
-        if not (tables := _tables(config)):
+        if not (tables := cls.tables(config)):
             return ()
         from bindings.kv.binding import KVBinding
 
-        return [KVBinding(table.binding, namespaces(context).get(_id(table, context))) for table in tables]
+        resources = namespaces(context)
+        ids = {table.binding: table.id if context.on_host and table.id else cls.local_id(table) for table in tables}
+        for id in ids.values():
+            resources.get(id)  # it is there from now on
+        return [KVBinding(name, id, resources) for name, id in ids.items()]
+
+    @classmethod
+    def routes(cls, context: ProductContext) -> Sequence[Route]:
+        return rest_routes("storage/kv", "bindings.kv.rest:api", context)
 
     @classmethod
     def keeps(cls, config: Config) -> Sequence[str]:
-        return [table.id or table.binding for table in _tables(config)]
+        return [table.id or table.binding for table in cls.tables(config)]
 
     @classmethod
     async def purge(cls, context: ProductContext, id: str) -> None:
@@ -96,20 +118,6 @@ def namespaces(context: ProductContext) -> Resources[KVStore]:
 
         found = context.shared[KV.key] = Resources(context.state, "kv", KVStore, context)
     return found
-
-
-def _tables(config: Config) -> Sequence[KVTable]:
-    return config.typed(KV.key, list[KVTable]) if KV.key in config.products else ()
-
-
-def _id(table: KVTable, context: ProductContext) -> str:
-    """As upstream, local development has a namespace of its own where the table names one."""
-    preview = None if context.on_host else table.preview_id
-    return preview or table.id or table.binding
-
-
-def _own(config: Config, table: KVTable) -> str:
-    return f"{config.name}-{table.binding}".lower()
 
 
 __all__ = ["KV", "KVTable", "namespaces"]

@@ -17,8 +17,7 @@ from typing import NamedTuple
 
 from bindings.kv.checks import check_value
 from bindings.sqlite import Database, StoreError
-from bindings.storage import blobs
-from bindings.storage.blobs import Blobs
+from bindings.storage.blobs import Blobs, BlobStream, OpenBlob
 from bindings.storage.resources import About
 
 ROW_BYTES = 100 * 1024  # of a value; a larger one is a file
@@ -47,11 +46,20 @@ class Found(NamedTuple):
     """A value, here or in a file that is open; ``metadata`` is JSON."""
 
     value: bytes | None
-    file: blobs.OpenBlob | None
+    file: OpenBlob | None
     metadata: str | None
 
     async def whole(self) -> bytes:
         return self.value or b"" if self.file is None else await asyncio.to_thread(self.file.whole)
+
+    def stream(self) -> bytes | BlobStream:
+        """To be read once."""
+        return self.value or b"" if self.file is None else BlobStream(self.file)
+
+    def close(self) -> None:
+        """Unread."""
+        if self.file is not None:
+            self.file.close()
 
 
 class Entry(NamedTuple):

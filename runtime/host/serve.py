@@ -144,7 +144,8 @@ class HostServer(Supervisor):
             *tails.entries(self._tails, self.url),
             *account.LAST,
         ]
-        own = [route for product in products() for route in product.routes(self.context)]
+        routes = [route for product in products() for route in product.routes(self.context)]
+        own = [self._control.guard(route) for route in routes]
         nowhere = Dispatch(NotFound(), self.observer, self.requests, self.tracer, public=True)
         app = App(nowhere, [*self._control.routes(entries), *own], lambda: MAX_UPLOAD_BYTES, self._hostnames)
 

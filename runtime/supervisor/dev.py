@@ -12,6 +12,7 @@ from bindings import products
 from bindings.base import Event, ProductContext
 from runtime import VERSION
 from runtime import config as configuration
+from runtime.api.credentials import locally_guarded
 from runtime.config import Config
 from runtime.errors import UserError
 from runtime.places import state_folder
@@ -93,7 +94,7 @@ class DevServer(Supervisor):
 
     def application(self) -> App:
         routes = [*metrics_routes(self.context, products(), self.requests)]
-        routes += [route for product in products() for route in product.routes(self.context)]
+        routes += [locally_guarded(route) for product in products() for route in product.routes(self.context)]
         dispatch = Dispatch(self._deployments, self.observer, self.requests, self.tracer)
         names = OwnNames(lambda: {name.lower() for name in self._deployments.config.pilot.hosts}, _HOSTS_REMEDY)
         return App(dispatch, routes, lambda: self._deployments.body_limit, names)

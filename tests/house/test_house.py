@@ -32,6 +32,8 @@ SHARED = {
     "responder",
     "sqlite",
     "storage",
+    "rest",
+    "target",
     "unserved",
 }  # in bindings/, what is no product
 MAX_FILES = 15  # in a folder

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from runtime.api import deploy_errors as table
-from runtime.host.control.base import ACCOUNT, ROOT, WORKERS, ControlCall, Entry, Refused
+from runtime.host.control.base import ROOT, WORKERS, ControlCall, Entry, Refused
 from runtime.host.control.scripts import SCRIPT, existing
 
 _ME = "host@localhost"
@@ -69,7 +69,7 @@ async def domains(call: ControlCall, account: str, name: str) -> object:
 
 
 async def nothing(call: ControlCall, account: str) -> object:
-    """Namespaces that this host has none of; wrangler looks before it deletes a worker."""
+    """Durable Objects, of which this host has none; wrangler looks before it deletes a worker."""
     return []
 
 
@@ -94,6 +94,5 @@ ENTRIES: list[Entry] = [
     ("POST", SCRIPT + "/domains/changeset", "deploy", domains_changeset),
     ("PUT", SCRIPT + "/domains/records", "deploy", domains),
     ("GET", WORKERS + "/durable_objects/namespaces", "read", nothing),
-    ("GET", ACCOUNT + "/storage/kv/namespaces", "read", nothing),
 ]
 LAST: list[Entry] = [("*", WORKERS + "/{path:path}", "read", unknown)]

@@ -9,15 +9,16 @@ import asyncio
 import errno
 import sqlite3
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
 
-from bindings.base import Route
+from bindings.base import Route, RouteHandler
 from runtime import bounded_json
 from runtime.api import deploy_errors as table
 from runtime.api import envelope
+from runtime.api.credentials import bearer, refusal
 from runtime.api.error_code import ErrorCode
 from runtime.errors import RequestError, ScriptError, UserError
 from runtime.host.fleet import Fleet
@@ -79,9 +80,17 @@ class Control:
     def routes(self, entries: Iterable[Entry]) -> list[Route]:
         return [Route(method, path, self._guarded(scope, handler)) for method, path, scope, handler in entries]
 
+    def guard(self, route: Route) -> Route:
+        """A product's route, for whose token may read or, if it changes something, deploy; and written down."""
+
+        async def serve(request: Request, who: str, **path: str) -> Response:
+            return await route.handler(request, **path)
+
+        return replace(route, handler=self._checked(_scope_for, serve)) if route.guarded else route
+
     def _holder(self, request: Request) -> TokenRow:
         """Whose token it is: a right one is let in however many wrong ones came from there. Raises Refused."""
-        token = _bearer(request)
+        token = bearer(request)
         if not token:
             raise Refused(table.NO_TOKEN)
         row = self._gate.holder(token)
@@ -110,43 +119,51 @@ class Control:
         if rows := self._tally.take():
             await self._written(self._fleet.registry.add_tallies, rows)
 
-    def _guarded(self, scope: Scope | None, handler: Handler) -> Any:
-        async def guarded(request: Request, **path: str) -> Response:
+    def _guarded(self, scope: Scope | None, handler: Handler) -> RouteHandler:
+        async def serve(request: Request, who: str, **path: str) -> Response:
+            call = ControlCall(request, self._fleet, who, _peer(request), self._hostnames)
+            done = await handler(call, **path)
+            return done if isinstance(done, Response) else ok(done)
+
+        return self._checked(lambda _: scope, serve)
+
+    def _checked(self, scope_for: Callable[[Request], Scope | None], serve: RouteHandler) -> RouteHandler:
+        """``serve(request, who, **path)`` for whose token is for that."""
+
+        async def checked(request: Request, **path: str) -> Response:
             who, is_in = "", False
             try:
-                row = self._holder(request)
+                row, scope = self._holder(request), scope_for(request)
                 who, is_in = row.name, scope is None or tokens.allows(row, scope)
                 if not is_in:
                     raise Refused(table.NOT_ALLOWED, f"Authentication error: the token {who!r} has no scope {scope!r}")
-                call = ControlCall(request, self._fleet, who, _peer(request), self._hostnames)
-                done = await handler(call, **path)
-                response = done if isinstance(done, Response) else ok(done)
+                response = await serve(request, who, **path)
             except Exception as error:
                 response = self._answer(error)
             await self._write_down(request, who, response.status, is_in)
             return response
 
-        return guarded
+        return checked
 
     def _answer(self, error: Exception) -> Response:
         if isinstance(error, Refused):
-            return refused(error.row, error.message)
+            return refusal(error.row, error.message)
         if isinstance(error, IsolateLost):
-            return refused(table.TRY_AGAIN, table.TRY_AGAIN.describe(what=error))
+            return refusal(table.TRY_AGAIN, table.TRY_AGAIN.describe(what=error))
         if isinstance(error, ScriptError):
-            return refused(table.INVALID_SCRIPT, "\n".join(filter(None, [str(error), error.trace])))
+            return refusal(table.INVALID_SCRIPT, "\n".join(filter(None, [str(error), error.trace])))
         if isinstance(error, RequestError):
-            return refused(table.INVALID_SCRIPT, str(error), error.status)
+            return refusal(table.INVALID_SCRIPT, str(error), error.status)
         if isinstance(error, UserError):
-            return refused(table.INVALID_SCRIPT, str(error))
+            return refusal(table.INVALID_SCRIPT, str(error))
         if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY:
             self._observer.error(f"the host's data is in use: {error}")
-            return refused(table.TRY_AGAIN, table.TRY_AGAIN.describe(what=f"The host's data is in use: {error}"))
+            return refusal(table.TRY_AGAIN, table.TRY_AGAIN.describe(what=f"The host's data is in use: {error}"))
         if isinstance(error, sqlite3.Error) or (isinstance(error, OSError) and error.errno in _DISK_ERRORS):
             self._observer.error(f"the host's data cannot be written: {error}")
-            return refused(table.CANNOT_WRITE, table.CANNOT_WRITE.describe(error=error))
+            return refusal(table.CANNOT_WRITE, table.CANNOT_WRITE.describe(error=error))
         self._observer.fault(error)
-        return refused(table.FAULT, table.FAULT.text)
+        return refusal(table.FAULT, table.FAULT.text)
 
     async def _write_down(self, request: Request, who: str, status: int, is_in: bool) -> None:
         """A change, or a try by one who may; how often all else failed is counted."""
@@ -170,22 +187,16 @@ def ok(result: object, status: int = 200, **more: object) -> Response:
     return _json(envelope.success(result, **more), status)
 
 
-def refused(row: ErrorCode, message: str, status: int = 0) -> Response:
-    """``status``: another than the row's."""
-    return _json(envelope.failure([{"code": row.code, "message": message}]), status or row.status)
+def _scope_for(request: Request) -> Scope:
+    return "read" if request.method in ("GET", "HEAD") else "deploy"
 
 
 def _json(body: object, status: int) -> Response:
     return Response(msgspec.json.encode(body), status=status, headers={"content-type": "application/json"})
 
 
-def _bearer(request: Request) -> str:
-    scheme, _, token = (request.headers.get("authorization") or "").partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else request.headers.get("x-auth-key") or ""
-
-
 def _peer(request: Request) -> str:
     return str((request.cf or {}).get("peer", ""))
 
 
-__all__ = ["ACCOUNT", "ROOT", "WORKERS", "Control", "ControlCall", "Entry", "Refused", "ok", "refused"]
+__all__ = ["ACCOUNT", "ROOT", "WORKERS", "Control", "ControlCall", "Entry", "Refused", "ok"]
