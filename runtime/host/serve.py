@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import sqlite3
 import ssl
 import time
 from collections.abc import Coroutine, Mapping
@@ -186,7 +187,10 @@ class HostServer(Supervisor):
         if any(row.revoked is None for row in self._registry.tokens()):
             return
         data = self._options.data.absolute()
-        tokens.create(self._registry, "first", keep=lambda token: local_token.keep(data, token))
+        try:
+            tokens.create(self._registry, "first", keep=lambda token: local_token.keep(data, token))
+        except (OSError, sqlite3.Error) as error:
+            raise UserError(f"a first token cannot be kept: {error}", where=str(data)) from None
         observer.note(f"a first token is in {data / local_token.FILE}: pilot on this machine finds it there")
 
     def _tell(self, worker: str, stream: Stream, line: str) -> None:

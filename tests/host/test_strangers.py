@@ -93,6 +93,9 @@ async def test_a_first_token_is_made_and_found_on_this_machine_alone(tmp_path: P
             code, out = await pilot("deploy", PILOT_HOST=url, PILOT_DATA=str(data))
             assert code == 0, out
         assert await host.get("app") == (200, "one")
+        async with hosting(tmp_path / "named", "--host", "localhost") as named:
+            code, out = await pilot("status", PILOT_HOST=named.url, PILOT_DATA=str(named.data))
+            assert code == 0, out
         code, out = await pilot("status", PILOT_HOST=host.url, PILOT_DATA=str(tmp_path / "nobody's"))
         assert (code, "export PILOT_DATA=" in out) == (3, True)
         for url in (f"http://127.0.0.2:{port}", f"https://127.0.0.1:{port}"):

@@ -9,10 +9,12 @@ from __future__ import annotations
 import fcntl
 import ipaddress
 import os
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
 FILE, LOCK = "token", "lock"
+_MAX_URL_BYTES = 512  # the whole file, so that it is written in place
 
 
 def keep(data: Path, token: str) -> Path:
@@ -29,8 +31,8 @@ def keep(data: Path, token: str) -> Path:
 
 def announce(lock: int, url: str) -> None:
     """``lock``: the descriptor of the lock's file. ``url``: where the host listens."""
-    os.ftruncate(lock, 0)
-    os.pwrite(lock, url.encode(), 0)
+    with suppress(OSError):  # on a full disk a host starts all the same, and commands need to be told the token
+        os.pwrite(lock, url.encode().ljust(_MAX_URL_BYTES), 0)
 
 
 def find(data: Path, url: str) -> str:
@@ -38,7 +40,7 @@ def find(data: Path, url: str) -> str:
     file is another user's."""
     try:
         with open(data / LOCK, "rb") as lock:
-            if not (_is_held(lock.fileno()) and _leads_to(url, lock.read(1024).decode())):
+            if not (_is_held(lock.fileno()) and _leads_to(url, lock.read(_MAX_URL_BYTES).decode().strip())):
                 return ""
         return (data / FILE).read_text().strip()
     except (OSError, UnicodeDecodeError):
@@ -57,7 +59,8 @@ def _leads_to(url: str, listening: str) -> bool:
     """Whether ``url`` is an address on which a host that says so listens. A name could lead elsewhere."""
     ours, theirs = urlsplit(url), urlsplit(listening)
     try:
-        there, bound = ipaddress.ip_address(ours.hostname or ""), ipaddress.ip_address(theirs.hostname or "")
+        there = ipaddress.ip_address(ours.hostname or "")
+        bound = ipaddress.ip_address("127.0.0.1" if theirs.hostname == "localhost" else theirs.hostname or "")
     except ValueError:
         return False
     everywhere = bound.is_unspecified and there.is_loopback and there.version == bound.version
