@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from concurrent import futures
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
 from runtime.isolate.meter import current
+
+# Python 3.14's pool of interpreters: they share nothing to meter with.
+_ELSEWHERE: tuple[type, ...] = tuple(filter(None, [getattr(futures, "InterpreterPoolExecutor", None)]))
 
 
 def follow() -> None:
@@ -33,7 +37,7 @@ def _follow_pools() -> None:
 
     def submit(self: ThreadPoolExecutor, fn: Callable[..., Any], /, *args: Any, **named: Any) -> Future[Any]:
         metered = current.get()
-        if metered is None:
+        if metered is None or isinstance(self, _ELSEWHERE):
             return original(self, fn, *args, **named)
         token = current.set(None)  # the pool's own threads, which it may begin now, are nobody's
         try:

@@ -19,8 +19,10 @@ from runtime.supervisor.limits import Limits
 
 _STATUS = re.compile(rb"^(RssAnon|RssShmem|VmSwap|VmPTE|Threads):\s*(\d+)", re.MULTILINE)  # /proc/PID/status, in kB
 _DIVIDED = re.compile(rb"^(Pss_Anon|Pss_Shmem|SwapPss):\s*(\d+)", re.MULTILINE)  # smaps_rollup, in kB (Linux 5.10)
+_DIVIDED_ROWS = 3  # an older kernel has fewer, and what may be shared counts whole
 _EXACT_FROM = 0.5  # of a limit: below it, what may be shared is not divided up, which costs a walk over all pages
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
+_CPU_FREE_S = 0.005  # seconds from one look to the next: its heartbeats, and whatever is that little
 _CPU_GRACE_S = 1.0  # seconds beyond the limit in which the process itself ends what goes on
 _MAX_TEMP_FILES = 10_000  # in the temporary folder: more are looked for no further
 
@@ -43,7 +45,8 @@ class CpuAccount:
 
     def is_overdrawn(self, cpu_s: float, begun: int, in_hand: int) -> bool:
         """By now; ``cpu_s`` and ``begun`` are sums from the process's beginning."""
-        left = self._left + (begun - self._begun) * self._limit - (cpu_s - self._cpu_s)
+        used = max(0.0, cpu_s - self._cpu_s - _CPU_FREE_S)
+        left = self._left + (begun - self._begun) * self._limit - used
         self._cpu_s, self._begun = cpu_s, begun
         self._left = min(left, max(1, in_hand) * self._limit)
         return left < -_CPU_GRACE_S
@@ -57,7 +60,8 @@ def usage_of(pid: int | None, limits: Limits) -> Usage:
         memory = sum(rows.values())
         if memory << 10 > _EXACT_FROM * (limits.memory_mb << 20):
             with suppress(OSError):
-                memory = tables + sum(_rows(f"/proc/{pid}/smaps_rollup", _DIVIDED).values())
+                divided = _rows(f"/proc/{pid}/smaps_rollup", _DIVIDED)
+                memory = tables + sum(divided.values()) if len(divided) == _DIVIDED_ROWS else memory
         return Usage(memory << 10, threads, _cpu_s(pid))
     return Usage()
 
