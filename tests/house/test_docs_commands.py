@@ -44,6 +44,7 @@ ELSEWHERE = {
     "docker ": "needs Docker",
     "npx wrangler": "needs npm; host/test_wrangler.py and ai/test_shim.py run the same",
     "pilot host --host 0.0.0.0": "leaves loopback; host/test_host.py does the same on it",
+    "pilot host backup": "host/test_backup.py does the same",
     "export PILOT_HOST": "needs another machine",
     "pilot deploy": "host/test_host.py",
 }
