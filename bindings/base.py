@@ -7,7 +7,7 @@ A product (``ai``, ``kv_namespaces`` …) is one file or folder with one ``Produ
 * ``settings``: which settings of ``[pilot]`` are its own?
 * ``parse``: what does its table mean?                → the host's halves, one per binding name
 * ``start`` / ``stop``: what outlives reloads?        (once per supervisor; shared things via ``ProductContext``)
-* ``upload`` / ``restore``: what does a deploy send, and how does a host read it back?
+* ``upload`` / ``restore``, and the rest of ``deploying``: what does a deploy send, and how does a host read it back?
 * ``keeps`` / ``purge``: what of it lies on a host's disk, and how does it go?
 * ``responder``, ``folders``: which requests does it answer ahead of the worker, and which folders are its own?
 * ``routes``, ``commands``, ``scopes``, ``status``, ``metrics``, ``remarks``: what else does it bring?
@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import msgspec
 
+from bindings.deploying import Deploying
 from bindings.messages import CallError, Event, HostStream, WorkerStream
 from runtime import web
 from runtime.errors import UserError
@@ -124,7 +125,7 @@ class Binding(Protocol):
         """
 
 
-class Product:
+class Product(Deploying):
     """One Cloudflare product. Subclass, and add a line to ``bindings.PRODUCTS``."""
 
     key: ClassVar[str]  # the wrangler key it owns
@@ -133,7 +134,6 @@ class Product:
     inherited: ClassVar[bool] = False  # whether [env.NAME] takes the table over from the top level
     settings: ClassVar[type[msgspec.Struct] | None] = None  # its part of [pilot]: ``config.settings(that)``
     at_start: ClassVar[tuple[str, ...]] = ()  # those of them that count once the server is restarted
-    types: ClassVar[tuple[str, ...]] = ()  # of Cloudflare's upload API, that ``restore`` reads
     scopes: ClassVar[tuple[str, ...]] = ()  # what a host's token may be for, besides "deploy" and "read"
     commands: ClassVar[Mapping[str, str]] = {}  # of ``pilot``: name → "module:click.Command"
 
@@ -157,14 +157,16 @@ class Product:
         return ()
 
     @classmethod
-    def upload(cls, config: Config) -> Sequence[Mapping[str, Any]]:
-        """Its bindings as Cloudflare's upload API has them: ``{"name", "type", ...}``."""
-        return ()
+    def received(
+        cls, context: ProductContext, worker: str, metadata: Mapping[str, Any], before: Mapping[str, Any]
+    ) -> Mapping[str, object]:
+        """On a host, of an upload's metadata besides bindings: what is kept with the version in the place of what came.
+        ``before``: what was kept with the version before. Raises ``RequestError``."""
+        return {}
 
     @classmethod
-    def restore(cls, uploaded: Sequence[Mapping[str, Any]]) -> object:
-        """The table that those bindings of its ``types`` come from. Raises ``RequestError``."""
-        raise NotImplementedError
+    def sweep(cls, context: ProductContext, kept: Sequence[Mapping[str, Any]]) -> None:
+        """Remove what no version's metadata names any more; ``kept`` are all of them. In a thread. Raises OSError."""
 
     @classmethod
     def parse(cls, config: Config, context: ProductContext) -> Sequence[Binding]:

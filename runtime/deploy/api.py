@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
 import msgspec
 
+from bindings.deploying import Sent
 from runtime.api.deploy_errors import NO_TOKEN, NOT_ALLOWED
 from runtime.errors import UserError
 from runtime.host.store import local_token
@@ -25,8 +26,6 @@ _REMEDY = (
     "A host on this machine with its data elsewhere:  export PILOT_DATA=FOLDER"
 )
 _CALL_TIMEOUT_S = 300.0  # seconds for one call: a host builds dependencies and opens isolates in it
-
-Sent = Callable[[int, int], None]  # (bytes so far, bytes in all)
 
 
 @dataclass(frozen=True)
@@ -55,6 +54,9 @@ class Host:
             return cls(url, "")
         token = local_token.find(data, address)
         return cls(address if token else url, token)
+
+    def with_token(self, token: str) -> Host:
+        return replace(self, token=token)
 
     def at(self, domain: str) -> str:
         """Where a worker of that hostname answers."""

@@ -68,12 +68,18 @@ def deploy(
     show.warnings(warning for warning in read.warnings if warning not in read.local_warnings)
     sent, requirements = tree.collect(read), lock.pinned(read)
     show.sizes(read.name, sent, requirements)
+    shipments = tree.shipments(read)
+    show.shipments(shipments)
     if dry_run:
         return
-    form = FormData({"metadata": tree.encoded(tree.metadata(read, message, tag, requirements)).decode()})
+    target = Host.chosen(host)
+    metadata = tree.metadata(read, message, tag, requirements)
+    for shipment in shipments:
+        with show.progress(read.name) as on_sent:
+            metadata |= shipment.send(target, read.name, click.echo, on_sent)
+    form = FormData({"metadata": tree.encoded(metadata).decode()})
     for name, content in sent.files.items():
         form.append(name, File([content], name, type=_type(name)))
-    target = Host.chosen(host)
     with show.progress(read.name) as on_sent:
         result = target.call("PUT", f"scripts/{read.name}", form=encode(form), sent=on_sent)
     origins = [{"hostname": domain} for domain in read.domains]

@@ -10,7 +10,7 @@ from typing import Any
 import click
 import msgspec
 
-from runtime.deploy.api import Sent
+from bindings.deploying import Sent, Shipment
 from runtime.deploy.tree import Tree
 
 _MAX_LISTED_FILES = 5  # files named by their size
@@ -29,6 +29,12 @@ def sizes(name: str, tree: Tree, requirements: Sequence[str]) -> None:
         click.echo(f"  stays here, as .gitignore says: {_some(tree.ignored)}")
     if requirements:
         click.echo(f"  and {len(requirements)} packages: {', '.join(pin.partition(' ')[0] for pin in requirements)}")
+
+
+def shipments(shipments: Iterable[Shipment]) -> None:
+    for shipment in shipments:
+        for line in shipment.lines:
+            click.echo(line)
 
 
 def warnings(lines: Iterable[str]) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from bindings import products
+from bindings.deploying import Shipment
 from runtime.config import Config, PilotSettings, owned_folders
 from runtime.config.source import FILE_NAMES
 from runtime.errors import UserError
@@ -75,6 +76,12 @@ def _too_much(base: Path, what: str) -> UserError:
     )
 
 
+def shipments(config: Config) -> list[Shipment]:
+    """What products send ahead. Raises UserError."""
+    made = (product.shipment(config) for product in products())
+    return [shipment for shipment in made if shipment is not None]
+
+
 def metadata(config: Config, message: str = "", tag: str = "", requirements: Sequence[str] = ()) -> dict[str, Any]:
     """As Cloudflare's API takes it, with ``pilot`` beside. Secrets are not in it: they are set on the host."""
     notes = {"workers/message": message, "workers/tag": tag}
@@ -103,4 +110,4 @@ def encoded(metadata: dict[str, Any]) -> bytes:
     return msgspec.json.encode({key: value for key, value in metadata.items() if value is not None})
 
 
-__all__ = ["Tree", "collect", "encoded", "metadata"]
+__all__ = ["Tree", "collect", "encoded", "metadata", "shipments"]

@@ -17,11 +17,12 @@ import asyncio
 import sqlite3
 import time
 import uuid
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from bindings import products
 from bindings.base import Event, ProductContext
 from runtime.config import Config
 from runtime.errors import UserError
@@ -74,6 +75,14 @@ class Fleet:
         """Everything the registry has; one worker that fails does not keep the others."""
         self._sweep(set())  # what is left of uploads that never became a version
         await asyncio.gather(*map(self._restore, map(self._new, self.registry.workers())))
+
+    def received(self, name: str, metadata: Mapping[str, Any], before: VersionRow | None) -> dict[str, Any]:
+        """An upload's metadata as it is kept, for what products have in it. Raises RequestError."""
+        old = before.metadata if before is not None else {}
+        kept = dict(metadata)
+        for product in products():
+            kept |= product.received(self.context, name, metadata, old)
+        return kept
 
     def config(self, row: VersionRow) -> Config:
         folder = self.bundles.path(row.bundle)
@@ -244,8 +253,11 @@ class Fleet:
         """A bundle that something still runs from stays until the next time."""
         try:
             self.bundles.sweep(self.registry.bundles() | running)
+            kept = self.registry.metadata()
+            for product in products():
+                product.sweep(self.context, kept)
         except (OSError, sqlite3.Error) as error:
-            self._observer.warn(f"bundles that no version names any more are left for later: {error}")
+            self._observer.warn(f"what no version names any more is left for later: {error}")
 
     def _new(self, name: str) -> Worker:
         worker = self.workers[name] = Worker(name, self._tails)

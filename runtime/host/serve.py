@@ -143,12 +143,12 @@ class HostServer(Supervisor):
             *secrets.ENTRIES,
             *account.ENTRIES,
             *tails.entries(self._tails, self.url),
-            *account.LAST,
         ]
         routes = [route for product in products() for route in product.routes(self.context)]
         own = [self._control.guard(route) for route in routes]
+        last = self._control.routes(account.LAST)
         nowhere = Dispatch(NotFound(), self.observer, self.requests, self.tracer, public=True)
-        app = App(nowhere, [*self._control.routes(entries), *own], lambda: MAX_UPLOAD_BYTES, self._hostnames)
+        app = App(nowhere, [*self._control.routes(entries), *own, *last], lambda: MAX_UPLOAD_BYTES, self._hostnames)
 
         def dispatch(worker: Worker) -> Dispatch:
             return Dispatch(worker, self.observer, self.requests, self.tracer, public=True, worker=worker.name)

@@ -27,6 +27,7 @@ SHARED = {
     "PRODUCTS",
     "base",
     "client",
+    "deploying",
     "messages",
     "products",
     "responder",

@@ -68,7 +68,8 @@ async def _upload(call: ControlCall, name: str) -> upload.Upload:
         raise Refused(table.INVALID_NAME, f"{name!r} cannot be a worker's name here: {own} is the host's own")
     new = await asyncio.to_thread(upload.read, await _form(call))
     if new.script:
-        upload.inherited(new, latest(call, name))  # what cannot be used is refused before anything is installed for it
+        before = latest(call, name)  # what cannot be used is refused before anything is installed for it
+        call.fleet.received(name, upload.inherited(new, before).metadata, before)
         await asyncio.to_thread(call.fleet.bundles.keep, new.bundle)
         await call.fleet.install(new.requirements)
     return new
@@ -78,6 +79,7 @@ def _version_row(call: ControlCall, name: str, new: upload.Upload) -> VersionRow
     """The worker's next version, not kept yet."""
     fleet, before = call.fleet, latest(call, name)
     metadata, texts, carried = upload.inherited(new, before)
+    metadata = fleet.received(name, metadata, before)
     notes = metadata.get("annotations") or {}
     pending = (fleet.registry.settings(name) or {}).get("secrets", {}) if before is None else {}
     sealed = {key: fleet.seal.close(name, key, text) for key, text in texts.items()}

@@ -128,6 +128,10 @@ class Registry:
         """The digests that some version names."""
         return {row.bundle for row in _all(VersionRow, self._read("SELECT row FROM version"))}
 
+    def metadata(self) -> list[dict[str, Any]]:
+        """Of every version."""
+        return [row.metadata for row in _all(VersionRow, self._read("SELECT row FROM version"))]
+
     def add_deployment(self, row: DeploymentRow, new: VersionRow | None = None) -> None:
         """With the version that is ``new``, or not at all."""
         with self._writing() as db:

@@ -70,6 +70,8 @@ def read(form: FormData) -> Upload:
     metadata = _metadata(form)
     files = [(part.name, bytes(part)) for _, part in form.items() if isinstance(part, File)]
     main = metadata.get("main_module") or metadata.get("body_part")
+    if main is None and any(product.needs_no_script(metadata.get(product.key)) for product in products()):
+        return Upload(Bundle("", {}), metadata, [])
     if not isinstance(main, str):
         raise RequestError(400, "the metadata names no main_module")
     pins = checked([*(_pilot(metadata).get("requirements") or []), *native(dict(files))])
@@ -95,16 +97,16 @@ def kept_secrets(metadata: Mapping[str, Any], before: VersionRow | None) -> dict
 
 def config_of(row: VersionRow, folder: Path, open_secret: Callable[[str, str], str]) -> Config:
     """The configuration that a version's isolates run with. Raises RequestError for what is not served here."""
-    if not row.main.endswith(".py"):
+    if row.main and not row.main.endswith(".py"):
         raise RequestError(400, f"{row.main} is not Python: workers here are .py files")
-    values, tables = _restored(row.metadata.get("bindings", []))
+    values, tables = _restored(row.metadata)
     secrets = {name: open_secret(name, sealed) for name, sealed in row.secrets.items()}
     flags = row.metadata.get("compatibility_flags") or ()
     return Config(
         path=None,
         root=folder,
         name=row.worker,
-        main=folder / row.main,
+        main=folder / row.main if row.main else None,
         vars=values,
         secrets=Hidden(secrets),
         compatibility_date=row.metadata.get("compatibility_date"),
@@ -163,15 +165,17 @@ def _is_binding(item: Any) -> bool:
     return isinstance(item, dict) and isinstance(item.get("name"), str) and isinstance(item.get("type"), str)
 
 
-def _restored(bindings: Sequence[Binding]) -> tuple[dict[str, Any], dict[str, Any]]:
+def _restored(metadata: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """(variables, the products' tables by key). Raises RequestError for what is not served here."""
+    bindings: Sequence[Binding] = metadata.get("bindings", [])
     values = {item["name"]: _VARIABLE_TYPES[item["type"]](item) for item in bindings if item["type"] in _VARIABLE_TYPES}
     known = {*_VARIABLE_TYPES, *(kind for product in products() for kind in product.types)}
     if strange := next((item for item in bindings if item["type"] not in known), None):
         what = f"the binding {strange['name']!r} is of the type {strange['type']}, which this host does not serve"
         raise RequestError(400, what)
     mine = {product: [item for item in bindings if item["type"] in product.types] for product in products()}
-    return values, {product.key: product.restore(items) for product, items in mine.items() if items}
+    tables = {product.key: product.table(items, metadata) for product, items in mine.items()}
+    return values, {key: table for key, table in tables.items() if table is not None}
 
 
 def requirements_of(row: VersionRow) -> list[str]:

@@ -1,0 +1,66 @@
+"""What of a product goes to a host with a worker, and how it comes back there: one half of ``Product``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+if TYPE_CHECKING:
+    from runtime.config import Config
+
+Sent = Callable[[int, int], None]  # (bytes so far, bytes in all)
+
+
+class HostApi(Protocol):
+    """A host's deploy API, as ``pilot deploy`` has it."""
+
+    def with_token(self, token: str) -> HostApi:
+        """With another token than the person's own."""
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        form: tuple[bytes, str] | None = None,
+        sent: Sent | None = None,
+    ) -> Any:
+        """The result of one call below ``accounts/host/workers``. Raises UserError with what the host says."""
+
+
+class Shipment(Protocol):
+    """What goes to a host ahead of the upload."""
+
+    @property
+    def lines(self) -> Sequence[str]:
+        """What ``pilot deploy`` says of it, with ``--dry-run`` too."""
+
+    def send(self, host: HostApi, worker: str, tell: Callable[[str], None], sent: Sent) -> Mapping[str, object]:
+        """What stands in the upload's metadata for it. Raises UserError."""
+
+
+class Deploying:
+    types: ClassVar[tuple[str, ...]] = ()  # of Cloudflare's upload API, that ``restore`` reads
+
+    @classmethod
+    def upload(cls, config: Config) -> Sequence[Mapping[str, Any]]:
+        """Its bindings as Cloudflare's upload API has them: ``{"name", "type", ...}``."""
+        return ()
+
+    @classmethod
+    def shipment(cls, config: Config) -> Shipment | None:
+        """What ``pilot deploy`` sends besides the worker's files. Raises UserError."""
+        return None
+
+    @classmethod
+    def restore(cls, uploaded: Sequence[Mapping[str, Any]]) -> object:
+        """The table that those bindings of its ``types`` come from. Raises ``RequestError``."""
+        raise NotImplementedError
+
+    @classmethod
+    def table(cls, uploaded: Sequence[Mapping[str, Any]], metadata: Mapping[str, Any]) -> object | None:
+        """The same with what ``received`` has kept; None: the worker does not use the product."""
+        return cls.restore(uploaded) if uploaded else None
+
+
+__all__ = ["Deploying", "HostApi", "Sent", "Shipment"]
