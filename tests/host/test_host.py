@@ -68,7 +68,7 @@ async def test_the_log_names_the_worker(tmp_path: Path) -> None:
         await host.get("nobody", "/c")
         assert "worker" not in await host.says("/_w/nobody/c")
     async with hosting(tmp_path / "data") as host:
-        assert host.events[0]["engines"] == [f"named   version 2   {host.url}/_w/named/"]
+        assert (await host.event("banner"))["engines"] == [f"named   version 2   {host.url}/_w/named/"]
 
 
 async def test_files_data_packages_and_settings_travel(host: Host, tmp_path: Path) -> None:
