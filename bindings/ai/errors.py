@@ -2,7 +2,7 @@
 
 ``ModelError`` is the model layer's refusal, in the forms of docs/reference/workers-ai.md#errors: REST's envelope, whose
 message carries the error's name and the request's id; the bare code and text that a worker's binding gets; the
-envelope again as the last event of a stream under way. ``ApiError`` is what the layer in front of it says
+envelope again as the last event of a stream under way. ``EdgeError`` is what the layer in front of it says
 (authentication, routes): the other key order, ``result`` null, no request id.
 """
 
@@ -58,7 +58,7 @@ class AIGatewayError(ModelError):
         return {"errors": errors, "success": False, "result": {}, "messages": []}
 
 
-class ApiError(PilotError):
+class EdgeError(PilotError):
     """A refusal before the model layer: ``body`` as the service writes it."""
 
     def __init__(self, status: int, body: dict[str, Any], headers: dict[str, str] | None = None) -> None:
@@ -138,24 +138,24 @@ def internal() -> ModelError:
 # The layer in front of it (docs/reference/workers-ai.md#credentials); each answer has a key order of its own
 
 
-def wrong_token() -> ApiError:
-    return ApiError(table.WRONG_TOKEN.status, envelope.failure([_shown(table.WRONG_TOKEN)]))
+def wrong_token() -> EdgeError:
+    return EdgeError(table.WRONG_TOKEN.status, envelope.failure([_shown(table.WRONG_TOKEN)]))
 
 
-def no_credentials() -> ApiError:
+def no_credentials() -> EdgeError:
     return _refused(table.NO_CREDENTIALS, _shown(table.NO_CREDENTIALS))
 
 
-def malformed_credentials() -> ApiError:
+def malformed_credentials() -> EdgeError:
     chain = [_shown(table.INVALID_AUTHORIZATION)]
     return _refused(table.INVALID_HEADERS, {**_shown(table.INVALID_HEADERS), "error_chain": chain})
 
 
-def no_route(path: str) -> ApiError:
+def no_route(path: str) -> EdgeError:
     return _refused(table.UNROUTABLE, _shown(table.UNROUTABLE, path=path), _shown(table.NO_ROUTE))
 
 
-def wrong_method(method: str, allowed: str) -> ApiError:
+def wrong_method(method: str, allowed: str) -> EdgeError:
     error = _shown(table.WRONG_METHOD, method=method, allowed=allowed)
     return _refused(table.WRONG_METHOD, error, headers={"allow": allowed})
 
@@ -164,8 +164,8 @@ def _shown(row: ErrorCode, **fields: str) -> dict[str, Any]:
     return {"code": row.code, "message": row.describe(**fields)}
 
 
-def _refused(row: ErrorCode, *errors: dict[str, Any], headers: dict[str, str] | None = None) -> ApiError:
-    return ApiError(row.status, gateway_body(*errors), headers)
+def _refused(row: ErrorCode, *errors: dict[str, Any], headers: dict[str, str] | None = None) -> EdgeError:
+    return EdgeError(row.status, gateway_body(*errors), headers)
 
 
 def gateway_body(*errors: dict[str, Any]) -> dict[str, Any]:
@@ -175,7 +175,7 @@ def gateway_body(*errors: dict[str, Any]) -> dict[str, Any]:
 
 __all__ = [
     "AIGatewayError",
-    "ApiError",
+    "EdgeError",
     "ModelError",
     "bad_input",
     "batch_lost",

@@ -6,7 +6,7 @@ from typing import Any
 
 from bindings.ai import error_table as table
 from bindings.ai.answers.openai_errors import STATUSES
-from bindings.ai.errors import ApiError, ModelError
+from bindings.ai.errors import EdgeError, ModelError
 
 TYPES = {400: "invalid_request_error", 401: "authentication_error", 403: "permission_error", 404: "not_found_error",
          408: "timeout_error", 413: "request_too_large", 429: "rate_limit_error"}  # fmt: skip
@@ -21,7 +21,7 @@ def error_type(status: int) -> str:
     return TYPES.get(status, "api_error" if status >= 500 else "invalid_request_error")
 
 
-def error_body(error: ModelError | ApiError, request_id: str) -> tuple[dict[str, Any], int]:
+def error_body(error: ModelError | EdgeError, request_id: str) -> tuple[dict[str, Any], int]:
     """The body, and the status that Anthropic has for it."""
     first = error.envelope(request_id)["errors"][0]
     status = STATUSES.get(first["code"], error.status)

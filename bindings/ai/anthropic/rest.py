@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from bindings.ai.answers.message_errors import error_body
 from bindings.ai.catalog.models import TEXT_GENERATION
 from bindings.ai.error_table import BAD_INPUT
-from bindings.ai.errors import ApiError, ModelError
+from bindings.ai.errors import EdgeError, ModelError
 from bindings.ai.http.auth import Auth
 from bindings.ai.http.header_auth import HeaderAuth
 from bindings.ai.http.model_request import ModelRequest
@@ -59,7 +59,7 @@ class MessagesRest:
             raise ModelError(BAD_INPUT, f"model: {model.id} is for {model.task}")
 
 
-def refused(error: ModelError | ApiError, request_id: str) -> Response:
+def refused(error: ModelError | EdgeError, request_id: str) -> Response:
     body, status = error_body(error, request_id)
     return json_response(body, status, {"request-id": request_id, "cf-ai-req-id": request_id, **error.headers})
 

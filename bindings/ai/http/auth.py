@@ -2,7 +2,7 @@
 
 Facts: docs/reference/workers-ai.md#credentials.
 
-As upstream, two layers answer: the one in front (credentials, routes) refuses with an ``ApiError``; the model
+As upstream, two layers answer: the one in front (credentials, routes) refuses with an ``EdgeError``; the model
 layer refuses with a ``ModelError``, and each of its answers carries ``cf-ai-req-id``.
 """
 
@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from bindings.ai import errors
-from bindings.ai.errors import ApiError, ModelError
+from bindings.ai.errors import EdgeError, ModelError
 from bindings.ai.http import cors
 from bindings.ai.http.responses import failed
 from bindings.ai.service import new_request_id
@@ -25,7 +25,7 @@ ROOT = "/client/v4"
 AI_ROOT = ROOT + "/accounts/{account}/ai"
 
 Handler = Callable[..., Awaitable[Response]]  # (request, request_id, **the path's parameters)
-Failure = Callable[[ModelError | ApiError, str], Response]
+Failure = Callable[[ModelError | EdgeError, str], Response]
 
 
 @dataclass(frozen=True)
@@ -69,11 +69,11 @@ class Auth:
         try:
             self.check(request.headers, str((request.cf or {}).get("peer", "")))
             return await handler(request, request_id=request_id, **path)
-        except (ModelError, ApiError) as error:
+        except (ModelError, EdgeError) as error:
             return (self.failure or failed)(error, request_id)
 
     def check(self, headers: Headers, address: str = "") -> None:
-        """Raises ApiError: no credentials (9106), malformed ones (6003), the wrong ones (10000)."""
+        """Raises EdgeError: no credentials (9106), malformed ones (6003), the wrong ones (10000)."""
         if self.keyless and self.token is None and self.admits is None:
             return
         token = credentials(headers)
@@ -87,7 +87,7 @@ class Auth:
 
 
 def credentials(headers: Headers) -> str:
-    """The token a client sent. Raises ApiError 9106 when there is none, 6003 when it is malformed."""
+    """The token a client sent. Raises EdgeError 9106 when there is none, 6003 when it is malformed."""
     authorization = headers.get("authorization")
     if authorization is not None:
         scheme, _, token = authorization.partition(" ")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bindings.ai.errors import ApiError
+from bindings.ai.errors import EdgeError
 from bindings.ai.http.auth import Auth, Failure
 from runtime.web import Headers
 
@@ -20,14 +20,14 @@ class HeaderAuth(Auth):
         return cls(auth.token, auth.admits, auth.origins, keyless=True, failure=failure, header=header)
 
     def check(self, headers: Headers, address: str = "") -> None:
-        """Raises ApiError unless one of the two keys that may have been sent is a good one."""
+        """Raises EdgeError unless one of the two keys that may have been sent is a good one."""
         key = headers.get(self.header)
         if key is None:
             return super().check(headers, address)
         try:
             given = key if key.lower().startswith("bearer ") else f"Bearer {key}"
             super().check(Headers({"authorization": given}), address)
-        except ApiError:
+        except EdgeError:
             if not headers.has("authorization"):
                 raise
             super().check(headers, address)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import msgspec
 
 from bindings.ai.answers.answer import RunAnswer
-from bindings.ai.errors import ApiError, ModelError
+from bindings.ai.errors import EdgeError, ModelError
 from runtime.api import envelope
 from runtime.web import Response
 
@@ -20,7 +20,7 @@ def succeeded(result: object, headers: Mapping[str, str] | None = None, **more: 
     return json_response(envelope.success(result, **more), 200, headers)
 
 
-def failed(refusal: ModelError | ApiError, request_id: str, status: int = 0, **more: object) -> Response:
+def failed(refusal: ModelError | EdgeError, request_id: str, status: int = 0, **more: object) -> Response:
     """The envelope of a refusal; ``more`` is what stands beside it. ``status``: another than the refusal's own."""
     id = {"cf-ai-req-id": request_id} if isinstance(refusal, ModelError) else {}  # the model layer's
     return json_response({**refusal.envelope(request_id), **more}, status or refusal.status, {**id, **refusal.headers})

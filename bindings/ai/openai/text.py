@@ -15,7 +15,7 @@ from typing import Any
 from bindings.ai.answers import anthropic_models, openai_errors
 from bindings.ai.catalog.items import author, unix_time
 from bindings.ai.catalog.models import TEXT_GENERATION, Model
-from bindings.ai.errors import ApiError, ModelError, bad_input
+from bindings.ai.errors import EdgeError, ModelError, bad_input
 from bindings.ai.http.auth import AI_ROOT, Auth, Handler
 from bindings.ai.http.header_auth import HeaderAuth
 from bindings.ai.http.model_request import ModelRequest
@@ -117,18 +117,18 @@ class OpenAIRest:
             raise bad_input(f"{model.id} is a model for {model.task}, not for {TEXT_GENERATION}")
 
 
-def refused(error: ModelError | ApiError, request_id: str) -> Response:
+def refused(error: ModelError | EdgeError, request_id: str) -> Response:
     """A refusal under ``ai/v1``: its status is the service's."""
     return failed(error, request_id, error=openai_errors.error_object(error.envelope(request_id), error.status))
 
 
-def refused_as_openai(error: ModelError | ApiError, request_id: str) -> Response:
+def refused_as_openai(error: ModelError | EdgeError, request_id: str) -> Response:
     """A refusal under ``/v1``: its status is OpenAI's."""
     status = _status(error)
     return failed(error, request_id, status, error=openai_errors.as_openai(error.envelope(request_id), status))
 
 
-def _status(error: ModelError | ApiError) -> int:
+def _status(error: ModelError | EdgeError) -> int:
     code: int = error.envelope("")["errors"][0]["code"]
     return openai_errors.STATUSES.get(code, error.status)
 

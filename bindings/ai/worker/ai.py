@@ -9,7 +9,7 @@ back as a handle, which costs the isolate nothing as long as nobody here reads i
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Awaitable, Mapping
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import msgspec
 
@@ -21,6 +21,9 @@ from bindings.ai.worker.values import CallResult, Result, extra_headers, plain, 
 from runtime.web import AbortSignal, ReadableStream, Response
 from runtime.wire import RemoteError
 
+if TYPE_CHECKING:
+    from bindings.client import HostCaller
+
 T = TypeVar("T")
 LOCAL_OPTIONS = ("signal", "prefix", "extraHeaders", "sessionOptions")  # never sent, as upstream
 UNSERVED = {  # upstream has it
@@ -28,12 +31,6 @@ UNSERVED = {  # upstream has it
     "aiSearch": "AI Search is not served here",
     "fetch": "the binding has no wire of its own here; use env.AI.run(model, inputs, options)",
 }
-
-
-class HostCaller(Protocol):
-    """The way to the host's half."""
-
-    def call(self, method: str, *args: Any) -> Awaitable[Any]: ...
 
 
 class AnswerStream(AsyncIterable[bytes], Protocol):
