@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from runtime.config import toml
 from runtime.errors import ConfigError
 from runtime.places import expanded
 
 FILE_NAMES = ("wrangler.json", "wrangler.jsonc", "wrangler.toml")  # Wrangler's own order
+
+_MAX_LINE = 100  # characters of a line that is shown
 
 _NO_FILE_REMEDY = """\
 Add a wrangler.toml:  main = "entry.py"
@@ -76,7 +78,7 @@ def read(path: Path, cwd: Path) -> tuple[Source, dict[str, Any]]:
         raise ConfigError("must end in .toml, .json or .jsonc", where=source.file)
     text = text_of(path, source.file)
     try:
-        document = tomllib.loads(text) if source.toml else _json(text)
+        document = toml.loads(text) if source.toml else _json(text)
     except ValueError as error:
         raise _syntax(source, text, str(error)) from None
     except RecursionError:
@@ -103,6 +105,8 @@ def text_of(path: Path, name: str) -> str:
 
 def _json(text: str) -> Any:
     """JSON with comments and trailing commas; the standard parser first, as it is a hundred times faster."""
+    if len(text) > toml.MAX_CHARACTERS:
+        raise ValueError(f"More than {toml.MAX_CHARACTERS:,} characters")
     try:
         return json.loads(text)
     except ValueError:
@@ -119,9 +123,11 @@ def _syntax(source: Source, text: str, message: str) -> ConfigError:
     row, column = (int(group) for group in found.groups() if group) if found else end
     what = re.sub(r"^<string>:\d+ | ?\(at .*\)$| at column \d+$", "", message)
     line = lines[min(row, len(lines)) - 1]
+    place = f"{source.file}, line {row}, column {column}"
+    if len(line) > _MAX_LINE:
+        begin = max(0, column - _MAX_LINE // 2)
+        line, column = line[begin : begin + _MAX_LINE], column - begin
     kind = "TOML" if source.toml else "JSON"
     return ConfigError(
-        f"not valid {kind}: {what[:1].lower()}{what[1:]}",
-        where=f"{source.file}, line {row}, column {column}",
-        remedy=f"{line}\n{' ' * (column - 1)}^",
+        f"not valid {kind}: {what[:1].lower()}{what[1:]}", where=place, remedy=f"{line}\n{' ' * (column - 1)}^"
     )

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import subprocess
-import tomllib
 from pathlib import Path
 
 from runtime import uv
-from runtime.config import Config
+from runtime.config import Config, toml
 from runtime.errors import UserError
 
 _UV_TIMEOUT_S = 300.0  # seconds for uv, which may have to ask an index
@@ -30,7 +29,7 @@ def pinned(config: Config) -> list[str]:
 
 def _dependencies(file: Path) -> list[str]:
     try:
-        project = tomllib.loads(file.read_text("utf-8")).get("project", {})
+        project = toml.loads(file.read_text("utf-8")).get("project", {})
         return list(project.get("dependencies", []))
     except FileNotFoundError:
         return []
