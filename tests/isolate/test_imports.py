@@ -174,3 +174,14 @@ async def fetch(request):
         files = {"python_modules/msgspec/__init__.py": "V = 'its own'\n"}
         await host.deploy(worker(tmp_path / "brings", entry, name="brings", **files))
         assert await host.get("brings") == (200, "its own")
+
+        entry = "import importlib\nfrom workers import Response\nfrom runtime.own import V\n"
+        entry += "def fetch(): return Response(V + importlib.import_module('runtime.own').V)\n"
+        await host.deploy(worker(tmp_path / "has", entry, name="has", **{"runtime/own.py": "V = 'own '\n"}))
+        assert await host.get("has") == (200, "own own ")
+        for name in OURS:
+            folder, files = tmp_path / f"hides-{name}", {f"python_modules/{name}/__init__.py": ""}
+            worker(folder, "def fetch(): pass\n", name=f"hides-{name}", **files)
+            error = await host.cli("deploy", cwd=folder, fails=True)
+            assert f"python_modules/{name}: is a package called {name!r}" in error
+            assert "put it beside the entry" in error

@@ -11,12 +11,13 @@ is taken out of ``sys.modules`` and ``sys.path``; ``import`` in those packages' 
 from __future__ import annotations
 
 import builtins
+import importlib
 import os
 import sys
 import sysconfig
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from importlib.abc import MetaPathFinder
+from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import BuiltinImporter, FrozenImporter, ModuleSpec, PathFinder, SourceFileLoader
 from importlib.util import spec_from_file_location
 from pathlib import Path
@@ -57,7 +58,9 @@ class ImportGuard(MetaPathFinder):
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Of a module under its other name."""
+        """Of a module under its other name, or of one that only ``importlib`` or a library asks for by ours."""
+        if path is not None and _top(name) in OURS:
+            return self._below_ours(name)
         if not name.startswith(_WORKER_PREFIX) or path is not None:
             return None
         place = self._folder / name.removeprefix(_WORKER_PREFIX)
@@ -68,6 +71,12 @@ class ImportGuard(MetaPathFinder):
         spec = ModuleSpec(name, None, is_package=True)
         spec.submodule_search_locations = [str(place)]
         return spec
+
+    def _below_ours(self, name: str) -> ModuleSpec | None:
+        """``runtime.helper``, which is none of ours, is the worker's own of that name."""
+        place = self._folder / name.replace(".", os.sep)
+        found = place.is_dir() or place.with_name(f"{place.name}.py").is_file()
+        return ModuleSpec(name, _Alias()) if found else None
 
     def _imported(
         self, name: str, globals: Any = None, locals: Any = None, fromlist: Any = (), level: int = 0
@@ -80,6 +89,13 @@ class ImportGuard(MetaPathFinder):
                 with self._hidden:
                     return _import(name, globals, locals, fromlist, level)
         return _import(name, globals, locals, fromlist, level)
+
+
+class _Alias(Loader):
+    """Of a module of the worker's under the name that it would have elsewhere."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        sys.modules[module.__name__] = importlib.import_module(_WORKER_PREFIX + module.__name__)
 
 
 class _HiddenPackages:

@@ -10,7 +10,7 @@ import importlib.util
 import os
 import sys
 import sysconfig
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib.machinery import EXTENSION_SUFFIXES, ExtensionFileLoader, FileFinder, ModuleSpec, SourceFileLoader
 from importlib.util import decode_source
 from pathlib import Path
@@ -86,6 +86,7 @@ def unload(root: Path) -> None:
 def _make_importable(main: Path, root: Path, packages: Sequence[str], confined: bool) -> None:
     folder, vendored = main.parent, root / VENDORED
     _refuse_sdk_name(folder, main)
+    _refuse_our_name([vendored, *map(Path, packages)])
     path = [str(folder), *packages, *([str(vendored)] if vendored.is_dir() else []), SDK]
     guard = ImportGuard(main, FreshLoader, path, shared=_in_supervisor)
     _install_hook(root, str(folder), guard.shared_names)
@@ -98,6 +99,15 @@ def _refuse_sdk_name(folder: Path, main: Path) -> None:
         if file.is_file() and file != main:
             what = "has the name of the SDK, which could not be imported then"
             raise ScriptError(what, where=place(file) or str(file), remedy="Give it another name.")
+
+
+def _refuse_our_name(folders: Iterable[Path]) -> None:
+    """A package of this runtime's name would be hidden by it; only the worker's own files can mean another."""
+    for file in (folder / f"{name}{end}" for folder in folders for name in OURS for end in ("", ".py")):
+        if file.exists():
+            what = f"is a package called {file.stem!r}, which cannot be imported: this runtime's own has that name"
+            remedy = "Give it another name, or put it beside the entry: there the worker's files find it."
+            raise ScriptError(what, where=f"{file.parent.name}/{file.name}", remedy=remedy)
 
 
 def _install_hook(root: Path, folder: str, shared_names: frozenset[str]) -> None:
