@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from runtime.controls import clean_lines
 from runtime.errors import Fault, UserError
 from runtime.hints import close_to
 from runtime.places import check_folder, open_streams
@@ -61,10 +62,10 @@ class _Command(click.Group):
             check_folder()
             return super().invoke(ctx)
         except UserError as error:
-            click.echo(f"{click.style('error', fg='red', bold=True)} {error}", err=True)
+            click.echo(f"{click.style('error', fg='red', bold=True)} {clean_lines(str(error))}", err=True)
             sys.exit(3)
         except Fault as error:
-            click.echo(f"fault: {error}", err=True)
+            click.echo(f"fault: {clean_lines(str(error))}", err=True)
             sys.exit(1)
 
 

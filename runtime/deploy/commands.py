@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 import click
 
+from runtime.controls import clean
 from runtime.deploy.api import DEFAULT_URL, Host
 from runtime.errors import UserError
 
@@ -141,7 +142,7 @@ def delete(host: str | None, purge: bool, yes: bool, **worker: Unpack[WorkerOpti
     removed = Host.chosen(host).call("DELETE", f"services/{name}{'?purge=true' if purge else ''}")
     click.echo(f"{name} is deleted")
     for item in removed or ():
-        click.echo(f"  removed: {item['product']} {item['id']}")
+        click.echo(clean(f"  removed: {item['product']} {item['id']}"))
 
 
 @click.command()
@@ -209,7 +210,7 @@ def secret_put(key: str, host: str | None, **worker: Unpack[WorkerOptions]) -> N
 def secret_list(host: str | None, **worker: Unpack[WorkerOptions]) -> None:
     """Their names."""
     for row in _secrets(Host.chosen(host), _named(**worker)):
-        click.echo(row["name"])
+        click.echo(clean(row["name"]))
 
 
 @secret.command("delete")

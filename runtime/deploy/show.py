@@ -11,6 +11,7 @@ import click
 import msgspec
 
 from bindings.deploying import Sent, Shipment
+from runtime.controls import clean, clean_json
 from runtime.deploy.tree import Tree
 
 _MAX_LISTED_FILES = 5  # files named by their size
@@ -63,7 +64,7 @@ def progress(name: str) -> Iterator[Sent]:
 def deployed(name: str, result: Mapping[str, Any], urls: Sequence[str]) -> None:
     click.echo(f"{click.style('deployed', fg='green')} {name} in {result['startup_time_ms']} ms")
     for url in urls:
-        click.echo(f"  {url}")
+        click.echo(f"  {clean(url)}")
     click.echo(f"  version {_uuid(result['deployment_id'])}")
 
 
@@ -134,12 +135,12 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
     table = Table(*heads, box=box.SIMPLE_HEAD, pad_edge=False)
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(clean, row))
     Console(width=None if sys.stdout.isatty() else 200, markup=False).print(table)
 
 
 def _json(value: object) -> None:
-    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+    click.echo(clean_json(msgspec.json.format(msgspec.json.encode(value), indent=2).decode()))
 
 
 def _some(names: Sequence[str]) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 import click
 import msgspec
 
+from runtime.controls import clean, clean_json, clean_lines
 from runtime.deploy.api import Host
 from runtime.errors import UserError
 
@@ -37,7 +38,7 @@ async def _print(url: str, name: str, as_json: bool) -> None:
             async for message in socket:
                 if message.type in (aiohttp.WSMsgType.BINARY, aiohttp.WSMsgType.TEXT):
                     event = msgspec.json.decode(message.data)
-                    click.echo(msgspec.json.encode(event).decode() if as_json else pretty(event))
+                    click.echo(clean_json(msgspec.json.encode(event).decode()) if as_json else pretty(event))
     except aiohttp.ClientError as error:
         raise UserError(f"the tail cannot be read: {error}", where=url.partition("/tails/")[0]) from None
 
@@ -50,10 +51,15 @@ def pretty(event: dict[str, Any]) -> str:
     if "request" in about:
         colour = {"ok": "green", "canceled": "yellow"}.get(event["outcome"], "red")
         request, status = about["request"], about["response"]["status"]
-        lines.append(f"{at}  {request['method']:6} {request['url']}  {click.style(str(status), fg=colour)}")
-    lines += [f"{at}  {item['level']:5}  {' '.join(map(str, item['message']))}" for item in event["logs"]]
-    lines += [f"{at}  {click.style(item['name'], fg='red')}: {item['message']}" for item in event["exceptions"]]
-    return "\n".join(lines)
+        asked = clean(f"{request['method']:6} {request['url']}")
+        lines.append(f"{at}  {asked}  {click.style(clean(str(status)), fg=colour)}")
+    lines += [f"{at}  {clean(item['level']):5}  {clean_lines(_joined(item['message']))}" for item in event["logs"]]
+    raised = ((click.style(clean(item["name"]), fg="red"), item["message"]) for item in event["exceptions"])
+    return "\n".join([*lines, *(f"{at}  {name}: {clean_lines(message)}" for name, message in raised)])
+
+
+def _joined(words: Sequence[object]) -> str:
+    return " ".join(map(str, words))
 
 
 __all__ = ["follow", "pretty"]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from runtime.controls import clean
 from runtime.places import DEFAULT_DATA, expanded
 from runtime.product_options import ProductOptions
 
@@ -158,9 +159,11 @@ def audit(data: Path, limit: int, counted: bool) -> None:
     registry = _registry(data)
     for tally in reversed(registry.tallies(limit) if counted else ()):
         times = f"×{tally.times}"
-        click.echo(f"{tally.minute}  {tally.status}  {times:7}  {tally.what}  {tally.token or '-'}  {tally.peer}")
+        said = f"{tally.minute}  {tally.status}  {times:7}  {tally.what}  {tally.token or '-'}  {tally.peer}"
+        click.echo(clean(said))
     for row in reversed(() if counted else registry.audited(limit)):
-        click.echo(f"{row.at[:19]}  {row.status}  {row.method:6}  {row.path}  {row.token or '-'}  {row.peer}")
+        said = f"{row.at[:19]}  {row.status}  {row.method:6}  {row.path}  {row.token or '-'}  {row.peer}"
+        click.echo(clean(said))
 
 
 @host.command("backup")

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from runtime.deploy.tail import pretty
 from runtime.errors import ScriptError
 from runtime.supervisor.observe import Observer, make_observer
 from runtime.supervisor.observe.base import Banner, RequestRecord
@@ -409,3 +410,44 @@ def test_an_unread_pipe_does_not_hold_up_the_exit() -> None:
         assert process.wait(timeout=20) == 0
         assert process.stderr is not None
         assert process.stderr.read() == b""
+
+
+PRINTED = "\x1b[31mred\x1b[0m \x1b]0;title\x07\x1b[2Jgone\x9b1A \u202eright \x1b[1mbold"
+
+
+def test_of_a_persons_own_worker_a_terminal_obeys_colours_alone(capsys: Capture) -> None:
+    observer = make_observer(None, "info")
+    observer.worker_output("chat", "stdout", PRINTED)
+    observer.worker_output("chat", "stdout", "10 %\r50 %\r100 %\r")
+    observer.close()
+    out = capsys.readouterr().out
+    assert out == ("\x1b[31mred\x1b[0m \\x1b]0;title\\x07\\x1b[2Jgone\\x9b1A \\u202eright \x1b[1mbold\x1b[0m\n100 %\n")
+
+
+def test_of_a_hosts_workers_a_terminal_obeys_nothing(capsys: Capture) -> None:
+    observer = make_observer(None, "info")
+    observer.several = True
+    observer.worker_output("chat", "stdout", PRINTED + "\ttab\rover")
+    observer.close()
+    out = capsys.readouterr().out
+    assert not set(out) & set("\x1b\x07\x9b\r\u202e")
+    assert "\\x1b[31mred" in out
+    assert "\ttab\\rover" in out
+
+
+def test_nor_through_a_tail_or_json(capsys: Capture) -> None:
+    evil = "a\x1b[2J\x9b"
+    event = {
+        "eventTimestamp": 0, "outcome": "exception", "event": {
+            "request": {"method": evil, "url": evil}, "response": {"status": 500}},
+        "logs": [{"level": evil, "message": [evil]}], "exceptions": [{"name": evil, "message": f"x\n{evil}"}],
+    }  # fmt: skip
+    shown = re.sub(r"\x1b\[(31|0)m", "", pretty(event))  # ours
+    assert not set(shown) & set("\x1b\x9b")
+    assert shown.count("a\\x1b[2J\\x9b") == 6
+    observer = make_observer("json", "info")
+    observer.worker_output("chat", "stdout", evil)
+    observer.close()
+    out = capsys.readouterr().out
+    assert not set(out) & set("\x1b\x9b")
+    assert json.loads(out)["text"] == evil

@@ -94,7 +94,7 @@ class Observer(ABC):
 
     @abstractmethod
     def worker_output(self, name: str, stream: Literal["stdout", "stderr"], line: str) -> None:
-        """A line the worker printed, without its line end. Shown at every level, as it is."""
+        """A line the worker printed, without its line end. Shown at every level."""
 
     @abstractmethod
     def importing(self, worker: str, script: str, seconds: float, what: str, url: str | None = None) -> None:

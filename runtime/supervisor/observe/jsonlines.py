@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from runtime.controls import clean_json
 from runtime.errors import ScriptError
 from runtime.supervisor.observe.base import Banner, Level, Observer, RequestRecord
 from runtime.supervisor.observe.output import Output
@@ -37,7 +38,7 @@ class JsonObserver(Observer):
 
     def _text(self, line: dict[str, Any]) -> str:
         try:
-            return self._encode(line).decode()
+            return clean_json(self._encode(line).decode())
         except UnicodeEncodeError:  # lone surrogates, from a file name or a worker's print
             import json
 

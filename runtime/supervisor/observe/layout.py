@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 
 import click
 
+from runtime.controls import clean
 from runtime.supervisor.observe.base import BROKE_OFF, Banner, RequestRecord
 
 Paint = Callable[..., str]  # paint(text, fg="green", bold=True, dim=True)
@@ -22,16 +22,6 @@ def painter(colour: bool) -> Paint:
         return str(text)
 
     return click.style if colour else plain
-
-
-def clean(text: str) -> str:
-    """What a stranger sent, fit for a terminal: control characters are written out."""
-    return re.sub(r"[\x00-\x1f\x7f-\x9f]", lambda match: repr(match[0])[1:-1], text)
-
-
-def clean_lines(text: str) -> str:
-    """The same, of a text of several lines: an exception may quote what a stranger sent."""
-    return re.sub(r"[^\n\t]+", lambda match: clean(match[0]), text)
 
 
 def duration(ms: float) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from time import monotonic
 from typing import Literal
 
+from runtime.controls import clean, clean_lines, clean_output
 from runtime.errors import ScriptError
 from runtime.supervisor.observe import layout
 from runtime.supervisor.observe.base import Banner, Observer, RequestRecord
@@ -56,7 +57,7 @@ class TerminalObserver(Observer):
         whose = self._whose(request.worker)
         alarm, facts = layout.facts(request, with_id=request.status >= 500 or self.shows("debug"))
         width = self._width() - len(whose)
-        room = self._column.room(width, layout.clean(request.path), len(" · ".join(filter(None, [alarm, *facts]))))
+        room = self._column.room(width, clean(request.path), len(" · ".join(filter(None, [alarm, *facts]))))
         line = layout.request(self._paint, room, request, facts, alarm)
         self._write(self._paint(whose, dim=True) + line if whose else line)
 
@@ -73,8 +74,8 @@ class TerminalObserver(Observer):
 
     def blocked(self, worker: str, seconds: float, waiting: Sequence[str], where: str, trace: str) -> None:
         if self.shows("warning"):
-            self._sign("warning", layout.clean_lines(layout.blocked(worker, seconds, waiting, where)))
-            self._write("", *(f"  {line}" for line in layout.clean_lines(trace).splitlines()), "")
+            self._sign("warning", clean_lines(layout.blocked(worker, seconds, waiting, where)))
+            self._write("", *(f"  {line}" for line in clean_lines(trace).splitlines()), "")
 
     def stopping(self, reason: str, waiting: Sequence[str] = (), seconds: float = 0) -> None:
         if self.shows("info"):
@@ -91,18 +92,18 @@ class TerminalObserver(Observer):
 
     def debug(self, text: str) -> None:
         if self.shows("debug"):
-            self._write(self._paint(f"  {layout.hang(layout.clean_lines(text), 2)}", dim=True))
+            self._write(self._paint(f"  {layout.hang(clean_lines(text), 2)}", dim=True))
 
     def note(self, text: str) -> None:
         if self.shows("info"):
-            self._write(f"  {layout.hang(layout.clean_lines(text), 2)}")
+            self._write(f"  {layout.hang(clean_lines(text), 2)}")
 
     def warn(self, text: str) -> None:
         if self.shows("warning"):
-            self._sign("warning", layout.clean_lines(text))
+            self._sign("warning", clean_lines(text))
 
     def error(self, text: str, worker: str | None = None) -> None:
-        self._sign("error", self._whose(worker) + layout.clean_lines(text))
+        self._sign("error", self._whose(worker) + clean_lines(text))
 
     def script_error(self, err: ScriptError, worker: str | None = None) -> None:
         """A browser asks for its icon right after the page: the same error need not be read twice."""
@@ -112,14 +113,18 @@ class TerminalObserver(Observer):
         self._last_error = (f"{err}{err.trace}", now)
         self.error(str(err), worker)
         if err.trace:
-            self._write("", layout.clean_lines(err.trace.rstrip("\n")), "")
+            self._write("", clean_lines(err.trace.rstrip("\n")), "")
 
     def fault(self, exc: BaseException, request_id: str | None = None) -> None:
         self._sign("error", "internal error" + (f", request {request_id}" if request_id else ""))
-        self._write(layout.clean_lines("".join(traceback.format_exception(exc)).rstrip("\n")))
+        self._write(clean_lines("".join(traceback.format_exception(exc)).rstrip("\n")))
 
     def worker_output(self, name: str, stream: Literal["stdout", "stderr"], line: str) -> None:
-        line = self._paint(self._whose(name), dim=True) + line if self.several else line
+        """A person's own worker keeps its colours; of the many of a host, which others wrote, nothing is obeyed."""
+        if self.several:
+            line = self._paint(self._whose(name), dim=True) + clean_lines(line.rstrip("\r"))
+        else:
+            line = clean_output(line)
         self._write(line, to=self._stderr if stream == "stderr" else self._output)
 
     # --- loading models ---
@@ -129,23 +134,23 @@ class TerminalObserver(Observer):
             return
         if self._tty:
             self._live = self._live or Live(self._output)
-            self._live.show(key, stage, fraction, detail)
+            self._live.show(clean(key), stage, fraction, clean(detail))
         elif self._throttle.passes(key, stage, fraction):
             share = "" if fraction is None else f" {fraction:.0%}"
-            self._write(f"  {key}: {stage}{share}{'  ' + detail if detail else ''}")
+            self._write(clean(f"  {key}: {stage}{share}{'  ' + detail if detail else ''}"))
 
     def progress_done(self, key: str, text: str) -> None:
         if self._live is not None:
-            self._live.drop(key)
+            self._live.drop(clean(key))
         self._throttle.forget(key)
         if text and self.shows("info"):
-            self._sign("done", layout.clean_lines(text))
+            self._sign("done", clean_lines(text))
 
     # --- the screen ---
 
     def _whose(self, worker: str | None) -> str:
         """``NAME │ ``, where there are several."""
-        return f"{layout.clean(worker)} │ " if worker and self.several else ""
+        return f"{clean(worker)} │ " if worker and self.several else ""
 
     def _sign(self, kind: str, text: str) -> None:
         glyph, colour = SIGNS[kind]
