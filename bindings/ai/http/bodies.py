@@ -11,7 +11,7 @@ import msgspec
 
 from bindings.ai import errors
 from bindings.ai.inputs import checks
-from runtime import bounded_json
+from runtime.api import bounded_json
 from runtime.errors import RequestError
 from runtime.web import FormData, Request
 

@@ -15,9 +15,8 @@ from typing import Any
 import msgspec
 
 from bindings.base import Route, RouteHandler
-from runtime import bounded_json
+from runtime.api import bounded_json, envelope
 from runtime.api import deploy_errors as table
-from runtime.api import envelope
 from runtime.api.credentials import bearer, refusal
 from runtime.api.error_code import ErrorCode
 from runtime.errors import RequestError, ScriptError, UserError
