@@ -451,31 +451,3 @@ def test_products_read_their_tables_with_the_same_errors(load: Load) -> None:
     assert str(loaded.error("ai", "is odd", "binding", remedy="Fix it.")) == (
         "wrangler.toml: env.x.ai.binding: is odd\n  Fix it."
     )
-
-
-@pytest.mark.parametrize(("name", "text", "what"), [
-    ("wrangler.toml", ".".join("a" * 20_000) + " = 1", "line 1, column 1: not valid TOML: a key of more than 64 parts"),
-    ("wrangler.toml", "x = 1\n[" + ".".join(['"b.c"'] * 100) + "]", "line 2, column 1"),
-    ("wrangler.toml", "x = { y = 2, " + " . ".join("a" * 100) + " = 1 }", "a key of more than 64 parts"),
-    ("wrangler.toml", "x = " + "[" * 20_000, "nested too deeply"),
-    ("wrangler.toml", "# " + "x" * 1_000_000, "more than 1,000,000 characters"),
-    ("wrangler.json", "[" * 20_000, "nested too deeply"),
-    ("wrangler.jsonc", "// a comment\n" + '{"a":' * 20_000, "nested too deeply"),
-    ("wrangler.jsonc", "//" + "x" * 1_000_000, "more than 1,000,000 characters"),
-])  # fmt: skip
-def test_what_would_take_gigabytes_is_refused(load: Load, name: str, text: str, what: str) -> None:
-    said = complaint(load, text, name)
-    assert what in said
-    assert len(said) < 500
-
-
-def test_dots_that_are_in_no_key(load: Load) -> None:
-    dots = "." * 200
-    loaded = load(f"""
-        name = "a"
-        main = "entry.py"  # {dots}
-        [vars]
-        A = "{dots}"
-        B = '{dots}'
-    """)
-    assert loaded.vars == {"A": dots, "B": dots}
