@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from bench import assets
 from bench import measures as m
 from bench import servers as s
 from bench.idle import idle
@@ -51,6 +52,9 @@ FIGURES = (
     Figure("first floor", "The same, AsyncLLM in process without HTTP", "TTFT p50 at 64 ms", (s.IN_PROCESS,),
            m.first_floor, quick=False),
     Figure("abort", "Client leaves to EngineCore aborting", "abort p50 ms", MODELS, m.abort, quick=False),
+    Figure("asset", "A static asset of 4 KiB, 64 connections", "req/s", assets.ALL, assets.small, quick=False),
+    Figure("large asset", "A static asset of 10 MiB, 4 connections", "CPU/MB µs", assets.ALL, assets.large,
+           quick=False),
     Figure("soak", "256 streams, clients leaving at random", "growth MB/min", (s.VLLM, s.ECHO, s.VLLM_SERVE), soak,
            quick=False, asked=True),
 )  # fmt: skip

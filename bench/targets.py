@@ -48,7 +48,8 @@ class Bound:
         if self.of is None:
             return f"{'≥' if self.least else '≤'} {self.limit:,g}"
         whose = {"pilot": "unread", "pilot, echo engine": "none"}.get(self.of.server, self.of.server)
-        return f"≤ {whose} + {self.limit:g}" if self.plus else f"≤ {self.limit:g} × {whose}"
+        sign = "≥" if self.least else "≤"
+        return f"{sign} {whose} + {self.limit:g}" if self.plus else f"{sign} {self.limit:g} × {whose}"
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,11 @@ TARGETS = (
     Target("2,000 idle streams of a model, KB each", Cell("idle", "KB/stream", _ECHO), Bound(60), Bound(30)),
     Target("2,000 idle streams of a model, CPU, %", Cell("idle", "CPU %", _ECHO),
            Bound(1, Cell("idle", "CPU % without them", _ECHO), plus=True)),
+    Target("static asset of 4 KiB, 64 connections, req/s", Cell("asset", "req/s"),
+           Bound(3, Cell("asset", "req/s", "miniflare"), least=True),
+           Bound(0.6, Cell("asset", "req/s", "Starlette StaticFiles"), least=True)),
+    Target("static asset of 4 KiB, CPU per request, µs", Cell("asset", "CPU/request µs"),
+           Bound(1, Cell("asset", "CPU/request µs", "Starlette StaticFiles"))),
     Target("soak, growth of memory, MB/min", Cell("soak", "growth MB/min"), Bound(1)),
     Target("soak, live requests less open streams", Cell("soak", "live, less open"), Bound(0)),
     Target("soak, live after all left", Cell("soak", "live after all left"), Bound(0)),
