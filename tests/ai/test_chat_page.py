@@ -3,28 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, Page, expect
+
+from browsing import chromium
 
 CHAT = Path(__file__).parents[2] / "workers/chat"
 SLOW = '"@cf/meta/llama-2-7b-chat-int8": {echo: {rate: 25, tokens: 400}}\n'  # 16 s: time to stop it
 QUICK = '"@cf/meta/llama-2-7b-chat-int8": {echo: {rate: 50, tokens: 20}}\n'
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-ON_MACOS = "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"
-FLAGS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-)
 BREAKS_OFF = """
 from pathlib import Path
 from workers import Response
@@ -41,17 +32,10 @@ async def fetch(request, env, ctx):
 Start = Callable[..., Awaitable[Any]]
 
 
-def chromium() -> str:
-    named = [os.environ.get("CHROMIUM"), *map(shutil.which, NAMES)]
-    return next((path for path in named if path), ON_MACOS)
-
-
 @pytest.fixture
 async def browser() -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=chromium(), args=list(FLAGS))
+    async with chromium() as browser:
         yield browser
-        await browser.close()
 
 
 @pytest.fixture
