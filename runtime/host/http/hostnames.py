@@ -25,6 +25,10 @@ class Hostnames(OwnNames):
             raise UserError(f"{wrong[0]!r} is not a hostname", where="--hostname", remedy=remedy)
         super().__init__(lambda: own, _REMEDY)
         self._suffix = f".{domain.lower()}"
+        self._own = self.machine | own
+
+    def has(self, name: str) -> bool:
+        return name in self._own  # asked for each request
 
     def of_worker(self, name: str) -> str:
         """Where the worker answers."""

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import lru_cache
 from typing import NoReturn
 
 from runtime.errors import RequestError
 from runtime.host.fleet import Fleet
 from runtime.host.http.hostnames import Hostnames
 from runtime.host.worker import Worker
-from runtime.supervisor.http.admission import header, hostname
+from runtime.supervisor.http.admission import hostname
 from runtime.supervisor.http.app import App
 from runtime.supervisor.http.asgi import Headers, Receive, Scope, Send
 from runtime.supervisor.http.dispatch import Dispatch
 from runtime.supervisor.http.exchange import Exchange
 
 WORKER_PREFIX = "/_w/"  # /_w/NAME/rest: the worker sees /rest
+_MAX_KNOWN_BYTES = 300  # of a Host header: a hostname has 253 at most
 
 
 class NotFound:
@@ -58,7 +60,8 @@ class HostRouter:
         await self._dispatch(worker).serve(Exchange(scope, receive, send, sys.maxsize), run)
 
     def _by_hostname(self, scope: Scope) -> Worker | None:
-        host = hostname(header(scope["headers"], b"host") or "")
+        named = next((value for name, value in scope["headers"] if name == b"host"), b"")
+        host = _parsed(named) if len(named) <= _MAX_KNOWN_BYTES else ""
         if self._hostnames.has(host):
             return None
         if (name := self._hostnames.worker(host)) is not None:
@@ -78,6 +81,11 @@ class HostRouter:
         if worker.dispatch is None:
             worker.dispatch = self._new(worker)
         return worker.dispatch
+
+
+@lru_cache(1024)  # the same few, again and again
+def _parsed(host: bytes) -> str:
+    return hostname(host.decode("latin-1"))
 
 
 __all__ = ["WORKER_PREFIX", "HostRouter", "NotFound"]

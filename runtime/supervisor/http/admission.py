@@ -29,11 +29,11 @@ class OwnNames:
 
     def __init__(self, configured: Callable[[], Collection[str]], remedy: str) -> None:
         self._configured, self._remedy = configured, remedy
-        self._machine = _LOOPBACK_NAMES | machine_names()
+        self.machine = _LOOPBACK_NAMES | machine_names()
 
     def has(self, name: str) -> bool:
         """Whether ``name``, in lower case, is one of them."""
-        return name in self._machine or name in self._configured()
+        return name in self.machine or name in self._configured()
 
     def check(self, scope: Scope, origins: Collection[str] | None) -> None:
         """``origins``: those whose pages may ask all the same; None: nothing makes them. Raises RequestError: 400
