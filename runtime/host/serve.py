@@ -168,9 +168,6 @@ class HostServer(Supervisor):
     async def open(self) -> None:
         for line in sandbox.available():
             self.observer.warn(line)
-        apart = ["namespaces (no network, no other process, no path outside)"] if self._options.namespaces else []
-        walls = ", ".join([*sandbox.walls(), *apart, *(self._cgroups.walls() if self._cgroups else [])])
-        self.observer.note(f"walls around each worker: {walls}. {self._no_cgroups}".rstrip())
         await self._fleet.open()
 
     def announce(self) -> None:
@@ -180,7 +177,13 @@ class HostServer(Supervisor):
         ]
         path = str(self._options.data)
         self.observer.banner(Banner(version=VERSION, url=self.url, name="host", config_path=path, remarks=lines))
+        self.observer.note(self._walls())
         self.observer.ready(self.url)
+
+    def _walls(self) -> str:
+        apart = ["namespaces (no network, no other process, no path outside)"] if self._options.namespaces else []
+        walls = ", ".join([*sandbox.walls(), *apart, *(self._cgroups.walls() if self._cgroups else [])])
+        return f"walls around each worker: {walls}. {self._no_cgroups}".rstrip()
 
     def _first_token(self, observer: Observer) -> None:
         """Without one nobody could do anything: one for commands on this machine, where there is none yet."""
