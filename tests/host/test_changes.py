@@ -118,6 +118,22 @@ async def test_a_restore_that_the_host_itself_cannot_begin_is_tried_again(tmp_pa
                 await asyncio.sleep(0.1)
 
 
+async def test_a_client_who_leaves_takes_nothing_back(host: Host) -> None:
+    """Its deploy has begun: it is finished, answers, and stands in the audit log."""
+    assert (await put(host, "left", says("old")))[0] == 200
+    deploying = asyncio.create_task(put(host, "left", SLOW + says("new")))
+    async with asyncio.timeout(60):
+        while not await _begins(host, "left"):
+            await asyncio.sleep(0.02)
+    deploying.cancel()
+    async with asyncio.timeout(60):
+        while await host.get("left") != (200, "new"):
+            await asyncio.sleep(0.05)
+    assert (await status_of(host, "left"))["version"] == 2
+    told = await host.cli("host", "--data", str(host.data), "audit")
+    assert any("499" in line and line.split()[3].endswith("/left") for line in told.splitlines()), told
+
+
 async def test_going_back_does_not_undo_a_deploy(host: Host) -> None:
     """While an older version is being opened on request, the failing one is found to fail."""
     assert (await put(host, "back", SLOW + says("slow")))[0] == 200

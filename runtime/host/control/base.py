@@ -37,6 +37,7 @@ WORKERS = ACCOUNT + "/workers"
 _DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
 
 _COUNT_INTERVAL_S = 5.0  # seconds between two writes of what has been counted
+_CLIENT_LEFT = 499  # the status that nginx's log has for it
 
 
 class Refused(Exception):
@@ -139,6 +140,9 @@ class Control:
                 response = await serve(request, who, **path)
             except Exception as error:
                 response = self._answer(error)
+            except asyncio.CancelledError:  # a change that has had its turn goes on without its client
+                await self._write_down(request, who, _CLIENT_LEFT, is_in)
+                raise
             await self._write_down(request, who, response.status, is_in)
             return response
 
