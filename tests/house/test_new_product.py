@@ -160,7 +160,7 @@ async def test_an_environment_has_its_own(tree: Tree, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("config", "told"),
+    ("config", "error"),
     [
         ('[vars]\nHITS = "x"\n[[counters]]\nbinding = "HITS"', "'HITS' is both a variable and a Counters binding"),
         ('[[counters]]\nbindin = "HITS"', "[[counters]] #1: has no 'binding'"),
@@ -168,17 +168,17 @@ async def test_an_environment_has_its_own(tree: Tree, tmp_path: Path) -> None:
         ("[pilot]\ncounter_steps = 1", "has no setting 'counter_steps' (did you mean 'counter_step'?)"),
     ],
 )
-async def test_mistakes_are_told(tree: Tree, tmp_path: Path, config: str, told: str) -> None:
-    code, said = tree.pilot(folder(tmp_path / "app", config=config), "dev", "--port", "0")
+async def test_mistakes_are_told(tree: Tree, tmp_path: Path, config: str, error: str) -> None:
+    code, output = tree.pilot(folder(tmp_path / "app", config=config), "dev", "--port", "0")
     assert code == 3
-    assert told in said
+    assert error in output
 
 
 async def test_a_key_that_its_table_has_not_is_warned_of(tree: Tree, tmp_path: Path) -> None:
-    code, said = tree.pilot(
+    code, output = tree.pilot(
         folder(tmp_path / "app", config=CONFIG.replace("start = 5", "stat = 5")), "deploy", "--dry-run"
     )
-    assert "unknown key 'stat' is ignored (did you mean 'start'?)" in " ".join(said.split())
+    assert "unknown key 'stat' is ignored (did you mean 'start'?)" in " ".join(output.split())
     assert code == 0
 
 

@@ -28,7 +28,7 @@ async def events(response: aiohttp.ClientResponse) -> list[Any]:
     return [part if part == "[DONE]" else json.loads(part) for part in data]
 
 
-def said(found: list[Any]) -> str:
+def text_of(found: list[Any]) -> str:
     assert found[-1] == "[DONE]"
     return "".join(event["response"] for event in found[:-1])
 
@@ -49,14 +49,14 @@ async def test_hello(start_pilot: Start, http: aiohttp.ClientSession) -> None:
 async def test_stream_is_the_models_own_events(start_pilot: Start, http: aiohttp.ClientSession) -> None:
     pilot = await start_pilot(WORKERS / "stream", "--engine", "echo")
     async with http.get(pilot.url) as response:
-        assert said(await events(response)) == "where is new york?"
+        assert text_of(await events(response)) == "where is new york?"
 
 
 async def test_transform_changes_what_passes_through(start_pilot: Start, http: aiohttp.ClientSession) -> None:
     pilot = await start_pilot(WORKERS / "transform", "--engine", "echo")
     async with http.get(pilot.url) as response:
         found = await events(response)
-    assert said(found) == "WHERE IS NEW YORK?"
+    assert text_of(found) == "WHERE IS NEW YORK?"
     assert found[-2]["usage"]["completion_tokens"] == 4
 
 
@@ -66,7 +66,7 @@ async def test_chat_serves_its_page_its_model_and_its_stream(start_pilot: Start,
         assert response.content_type == "text/html"
         assert "new EventSource('worker-endpoint" in await response.text()  # relative: also below a path
     async with http.get(f"{pilot.url}/worker-endpoint", params={"query": "where is new york?"}) as response:
-        assert said(await events(response)) == "where is new york?"
+        assert text_of(await events(response)) == "where is new york?"
     async with http.get(f"{pilot.url}/model") as response:
         assert await response.json() == {"model": "@cf/meta/llama-2-7b-chat-int8", "stand_in": "echo"}
 
@@ -94,10 +94,10 @@ async def test_chat_refuses_what_it_cannot_ask(
 async def test_proxy_streams_what_its_target_sends(start_pilot: Start, http: aiohttp.ClientSession) -> None:
     """The second part is sent only when the first has arrived here: a proxy that buffers would hang."""
     arrived = asyncio.Event()
-    asked = []
+    request_lines = []
 
     async def target(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        asked.append((await reader.readuntil(b"\r\n\r\n")).split(b"\r\n")[0])
+        request_lines.append((await reader.readuntil(b"\r\n\r\n")).split(b"\r\n")[0])
         writer.write(b"HTTP/1.1 203 Fine\r\nx-from: target\r\ncontent-length: 10\r\n\r\nfirst")
         await writer.drain()
         await asyncio.wait_for(arrived.wait(), 20)
@@ -113,4 +113,4 @@ async def test_proxy_streams_what_its_target_sends(start_pilot: Start, http: aio
             assert await response.content.readexactly(5) == b"first"
             arrived.set()
             assert await response.content.read() == b"later"
-    assert asked == [b"GET /some/path?a=1&b=2 HTTP/1.1"]
+    assert request_lines == [b"GET /some/path?a=1&b=2 HTTP/1.1"]

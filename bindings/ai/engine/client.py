@@ -24,7 +24,7 @@ from bindings.ai.engine import embedded, tasks
 from bindings.ai.engine.delta_stream import DeltaOrigin, DeltaStream
 from bindings.ai.engine.deltas import coalesced, from_wire
 from bindings.ai.engine.options import with_metrics
-from bindings.ai.engine.process import GRACE_S, EngineProcess, Log
+from bindings.ai.engine.process import EXIT_TIMEOUT_S, EngineProcess, Log
 from bindings.ai.engine.protocol import (
     Delta,
     EngineError,
@@ -197,7 +197,7 @@ class EngineClient:
             finally:
                 self._process, loaded = None, process.info is not None
                 self._set_state("restarting" if loaded else self.state)
-                ended = await process.aclose(GRACE_S if loaded else 0.5)
+                ended = await process.aclose(EXIT_TIMEOUT_S if loaded else 0.5)
             lived = asyncio.get_running_loop().time() - began
             if not loaded:
                 return self._fail(problem or _crash(self.name, f"its process ended: {ended}"), process)

@@ -26,7 +26,7 @@ from runtime.errors import UserError
 from runtime.processes import kill_group
 from runtime.wire import Channel, RemoteError, RemoteStream
 
-GRACE_S = 8.0  # from asking it to leave to killing it; longer than the process's own (``server.GRACE_S``)
+EXIT_TIMEOUT_S = 8.0  # from asking it to leave to killing it; longer than its own ``server.UNLOAD_TIMEOUT_S``
 WINDOW_DELTAS = 4096
 Log = Callable[[str], None]
 
@@ -95,7 +95,7 @@ class EngineProcess:
         """Until the process has gone, of its own accord or not."""
         await self._channel.closed.wait()
 
-    async def aclose(self, grace_s: float = GRACE_S) -> str:
+    async def aclose(self, grace_s: float = EXIT_TIMEOUT_S) -> str:
         """Let it free the model, then make sure of it and its children. Says how it ended."""
         try:
             async with asyncio.timeout(grace_s):
@@ -147,4 +147,4 @@ async def _no_calls(op: str, args: list[Any]) -> NoReturn:
     raise ValueError("an engine process has nothing to ask")
 
 
-__all__ = ["GRACE_S", "EngineProcess", "Log"]
+__all__ = ["EXIT_TIMEOUT_S", "EngineProcess", "Log"]

@@ -13,8 +13,8 @@ The way of a token begins here, and goes on in ``process``, ``client`` and ``del
 
 The process must never outlive the supervisor, not even one that was killed, nor leave children on the GPU. Its
 standard input is a pipe that nobody writes to: when the supervisor is gone the pipe ends, the model is given
-``GRACE_S`` to leave, and then the whole process group is killed. Signals are the supervisor's business: a Ctrl-C
-in the terminal or a SIGTERM for the service must not take the model from streams still being served.
+``UNLOAD_TIMEOUT_S`` to leave, and then the whole process group is killed. Signals are the supervisor's business: a
+Ctrl-C in the terminal or a SIGTERM for the service must not take the model from streams still being served.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ from runtime.memory import freeze_heap
 from runtime.processes import kill_group
 from runtime.wire import Channel, PushSource
 
-GRACE_S = 5.0  # a model has to free what it holds
+UNLOAD_TIMEOUT_S = 5.0  # a model has to free what it holds
 
 Perform = Callable[[tasks.Task, str], Awaitable[tasks.Answer]]
 
@@ -172,7 +172,7 @@ async def serve(sock: socket.socket) -> None:
 
 async def _close_engine(engine: Engine | None) -> None:
     try:
-        async with asyncio.timeout(GRACE_S):
+        async with asyncio.timeout(UNLOAD_TIMEOUT_S):
             if engine is not None:
                 await engine.aclose()
     except TimeoutError:
@@ -182,7 +182,7 @@ async def _close_engine(engine: Engine | None) -> None:
 def _end_with_supervisor() -> None:
     while os.read(0, 1):
         pass
-    time.sleep(GRACE_S)
+    time.sleep(UNLOAD_TIMEOUT_S)
     _end_now()
 
 
