@@ -12,6 +12,7 @@ from bindings.base import CallError
 from bindings.d1.database import Answer, Database, Query
 from bindings.d1.sql.errors import D1Error
 from bindings.d1.worker import FAILED
+from bindings.storage.resources import Resources
 
 if TYPE_CHECKING:
     from bindings.d1.sql.connection import Outcome
@@ -23,23 +24,32 @@ SERVED_BY = "miniflare.db"  # as upstream's local server says
 @dataclass
 class D1Binding:
     name: str
-    database: Database
-    title: str  # for the banner
+    id: str
+    databases: Resources[Database]
+    query_s: float  # that one call may take
     client: str = "bindings.d1.worker:D1Database"
     client_args: Mapping[str, Any] = field(default_factory=dict)
 
     def describe(self) -> tuple[str, str]:
-        return "D1 database", self.title
+        about = self.databases.about(self.id)
+        return "D1 database", about.name if about else self.id
 
     async def call(self, method: str, args: Sequence[Any]) -> object:
         """``query``: ``[[sql, values], …]`` → ``[[[columns, rows, meta], …], bookmark]``."""
         if method != "query":
             raise CallError("TypeError", f"env.{self.name}.{method} is not a function")
         try:
-            answer = await self.database.call(_checked(args))
+            answer = await self._database().call(_checked(args))
         except D1Error as error:
             raise CallError(FAILED, str(error)) from None
         return [[[o.columns, o.rows, meta(o, answer)] for o in answer.outcomes], answer.bookmark]
+
+    def _database(self) -> Database:
+        """Raises D1Error: someone has deleted it."""
+        if (found := self.databases.find(self.id)) is None:
+            raise D1Error(f"The database {self.id} could not be found")
+        found.query_s = self.query_s
+        return found
 
 
 def _checked(args: Sequence[Any]) -> list[Query]:

@@ -34,7 +34,7 @@ class Query(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What a call came to. ``outcomes``: of each query its last statement's, or every statement's."""
+    """What a call came to. ``outcomes``: of each query its last statement's; none of one without any."""
 
     outcomes: list[Outcome]
     size: int  # bytes of the database
@@ -46,6 +46,7 @@ class Database:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.path = folder, folder / FILE
+        self.mark = hashlib.md5(folder.name.encode(), usedforsecurity=False).hexdigest()  # in its bookmarks
         self.query_s = limits.QUERY_S
         self._writer = Writer(self._opened)
         self._connections: list[Connection] = []  # the first is the one that writes
@@ -56,19 +57,15 @@ class Database:
         self._closed = False
         self._last_row_id = self._commits = 0
 
-    async def call(self, queries: Sequence[Query], *, every: bool = False) -> Answer:
-        """All of ``queries`` in one transaction. Raises D1Error: then none of them has done anything.
-
-        ``every``: each statement's outcome, where a query has several.
-        """
+    async def call(self, queries: Sequence[Query]) -> Answer:
+        """All of ``queries`` in one transaction. Raises D1Error: then none of them has done anything."""
         if all(_READING.match(query.sql) for query in queries):
             try:
-                return await self.read(lambda reader: self._look(reader, queries, every))
+                return await self.read(lambda reader: self._look(reader, queries))
             except NeedsWriter:
                 pass
-        outcomes, size = await self.write(lambda writer: (self._run(writer, queries, every), writer.size()))
-        self._commits += 1
-        self._last_row_id = outcomes[-1].last_row_id
+        outcomes, size = await self.write(lambda writer: (self._run(writer, queries), writer.size()))
+        self.written(outcomes[-1].last_row_id)
         return Answer(outcomes, size, self.bookmark())
 
     async def write(self, work: Callable[[Connection], T], *, alone: bool = False) -> T:
@@ -92,10 +89,14 @@ class Database:
         self._closed = True
         await asyncio.to_thread(self._close)
 
+    def written(self, last_row_id: int) -> None:
+        """A transaction is kept."""
+        self._commits += 1
+        self._last_row_id = last_row_id
+
     def bookmark(self) -> str:
         """Of the writes this process has done: it sorts after those of before."""
-        mark = hashlib.md5(str(self.folder).encode(), usedforsecurity=False).hexdigest()
-        return f"00000000-{self._commits:08x}-00000000-{mark}"
+        return f"00000000-{self._commits:08x}-00000000-{self.mark}"
 
     @contextmanager
     def _waits(self) -> Iterator[None]:
@@ -120,19 +121,18 @@ class Database:
 
     # In a thread
 
-    def _look(self, reader: Connection, queries: Sequence[Query], every: bool) -> Answer:
+    def _look(self, reader: Connection, queries: Sequence[Query]) -> Answer:
         if len(queries) > 1:
             reader.begin("DEFERRED")  # all of them see the same
         last = self._last_row_id
-        outcomes = [outcome._replace(last_row_id=last) for outcome in self._run(reader, queries, every)]
+        outcomes = [outcome._replace(last_row_id=last) for outcome in self._run(reader, queries)]
         return Answer(outcomes, reader.size(), self.bookmark())
 
-    def _run(self, connection: Connection, queries: Sequence[Query], every: bool) -> list[Outcome]:
+    def _run(self, connection: Connection, queries: Sequence[Query]) -> list[Outcome]:
         connection.allow(self.query_s)
         outcomes: list[Outcome] = []
         for query in queries:
-            found = connection.run(query.sql, query.values)
-            outcomes += found if every else found[-1:]
+            outcomes += connection.run(query.sql, query.values)[-1:]
         if not outcomes:
             raise errors.D1Error(errors.NO_STATEMENTS)
         return outcomes

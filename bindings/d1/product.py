@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import msgspec
 
-from bindings.base import Binding, Product, ProductContext
+from bindings.base import Binding, Product, ProductContext, Route, rest_routes, web
+from bindings.d1.names import FOLDER, TRANSFERS
 from runtime.config import Config
 from runtime.errors import RequestError
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:  # imported where a database is first asked for
     from bindings.d1.database import Database
     from bindings.storage.resources import About, Resources
 
-FOLDER = "d1"  # of the state
+IMPORT_BYTES = 5_000_000_000
 
 
 class Table(msgspec.Struct, frozen=True):
@@ -47,6 +48,7 @@ class D1(Product):
     key, label, shape = "d1_databases", "D1", list[Table]
     settings = D1Settings
     types = ("d1",)
+    commands: ClassVar[Mapping[str, str]] = {"d1": "bindings.d1.commands:d1"}
 
     @classmethod
     def check(cls, config: Config) -> None:
@@ -69,23 +71,19 @@ class D1(Product):
             return ()
         from bindings.d1.binding import D1Binding  # and apsw with it
 
+        resources = databases(context)
+        whose = context.config if context.on_host and context.config is not None else config  # a host has its own
+        seconds = whose.settings(D1Settings).d1_query_timeout
         found: list[Binding] = []
-        settings = context.config if context.on_host and context.config is not None else config  # the host's own
         for table in tables(config):
-            id = id_of(table, context.on_host)
-            name = table.database_name or id
-            database = databases(context).get(id, name)
-            database.query_s = settings.settings(D1Settings).d1_query_timeout
-            found.append(D1Binding(table.binding, database, name))
+            id = deployed_id(config, table) if context.on_host else local_id(table)
+            _there(resources, id, table.database_name)
+            found.append(D1Binding(table.binding, id, resources, seconds))
         return found
 
     @classmethod
     def upload(cls, config: Config) -> Sequence[Mapping[str, Any]]:
-        """Without an id or a name, a database of this worker's own."""
-        return [
-            {"name": table.binding, "type": "d1", "id": table.database_id or table.database_name or _own(config, table)}
-            for table in tables(config)
-        ]
+        return [{"name": table.binding, "type": "d1", "id": deployed_id(config, table)} for table in tables(config)]
 
     @classmethod
     def restore(cls, uploaded: Sequence[Mapping[str, Any]]) -> object:
@@ -96,11 +94,24 @@ class D1(Product):
 
     @classmethod
     def keeps(cls, config: Config) -> Sequence[str]:
-        return [id_of(table, on_host=True) for table in tables(config)]
+        return [deployed_id(config, table) for table in tables(config)]
 
     @classmethod
     async def purge(cls, context: ProductContext, id: str) -> None:
         await databases(context).remove(id)
+
+    @classmethod
+    def routes(cls, context: ProductContext) -> Sequence[Route]:
+        async def file(request: web.Request, name: str) -> web.Response:
+            """Its address is the credential."""
+            from bindings.d1.rest.transfers import files
+
+            answer = files(context).put if request.method == "PUT" else files(context).get
+            return await answer(request, name)
+
+        path = TRANSFERS + "{name}"
+        own = [Route("GET", path, file), Route("PUT", path, file, body_limit=IMPORT_BYTES)]
+        return [*own, *rest_routes("d1/database", "bindings.d1.rest.api:api", context)]
 
     @classmethod
     async def stop(cls, context: ProductContext) -> None:
@@ -108,14 +119,22 @@ class D1(Product):
             await found.aclose()
 
 
-def id_of(table: Table, on_host: bool) -> str:
+def _there(resources: Resources[Database], id: str, name: str | None) -> None:
+    """From now on, and called as the configuration says, whoever has made it. Raises UserError."""
+    resources.get(id, name)
+    about = resources.about(id)
+    if about is not None and name is not None and about.name != name:
+        resources.describe(msgspec.structs.replace(about, name=name))
+
+
+def local_id(table: Table) -> str:
     """As upstream, local development has a database of its own where the table names one."""
-    preview = None if on_host else table.preview_database_id
-    return preview or table.database_id or table.binding
+    return table.preview_database_id or table.database_id or table.binding
 
 
-def _own(config: Config, table: Table) -> str:
-    return f"{config.name}-{table.binding}".lower()
+def deployed_id(config: Config, table: Table) -> str:
+    """Without an id or a name, a database of this worker's own."""
+    return table.database_id or table.database_name or f"{config.name}-{table.binding}".lower()
 
 
 def tables(config: Config) -> list[Table]:
@@ -138,4 +157,4 @@ def opened(folder: Path, about: About) -> Database:
     return Database(folder)
 
 
-__all__ = ["D1", "Table", "databases", "id_of", "tables"]
+__all__ = ["D1", "Table", "databases", "deployed_id", "local_id", "tables"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -115,7 +115,8 @@ class Connection:
         """One outcome per statement. Raises ``D1Error``; ``NeedsWriter`` from a connection that only reads."""
         self._columns, self._outcomes, self._rows = None, [], []
         self.guard.reset()
-        if len(sql) * 4 > limits.SQL_BYTES < len(sql.encode()):
+        most = self.sqlite.limit(apsw.SQLITE_LIMIT_SQL_LENGTH)
+        if len(sql) * 4 > most < len(sql.encode()):
             raise errors.D1Error(errors.TOO_LONG)
         cursor = self.sqlite.cursor()
         self._runs = True
@@ -153,6 +154,11 @@ class Connection:
                 return list(self.sqlite.execute(sql, can_cache=False))
         except apsw.Error as error:
             raise errors.explained(error) from None
+
+    def own_rows(self, sql: str) -> Iterator[tuple[apsw.SQLiteValue, ...]]:
+        """The same, row by row; nothing else may run on the connection meanwhile."""
+        with self.guard.trusting():
+            yield from self.sqlite.execute(sql, can_cache=False)
 
     def size(self) -> int:
         """Bytes of the database."""
@@ -194,6 +200,8 @@ class Connection:
         self._rows = []
 
     def _must_stop(self) -> bool:
+        if self.guard.trusted:
+            return False
         if time.monotonic() > self._deadline:
             return True
         spilled, _ = self.sqlite.status(apsw.SQLITE_DBSTATUS_TEMPBUF_SPILL)
