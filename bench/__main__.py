@@ -45,7 +45,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="one short round")
     parser.add_argument("--rounds", type=int, help="default 3, with --quick 1")
     parser.add_argument("--minutes", type=float, default=20, help="begin no round that would end after these (20)")
-    parser.add_argument("--only", nargs="*", choices=[figure.key for figure in FIGURES], help="these figures")
+    parser.add_argument("--only", nargs="*", choices=_names(), help="these figures")
     parser.add_argument("--servers", nargs="*", metavar="NAME", help="these alone", choices=names)
     parser.add_argument("--seconds", type=float, help="of every measured window (2)")
     parser.add_argument("--repeats", type=int, help="of what happens once at a time: launches, saves, first tokens (6)")
@@ -55,9 +55,14 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def _names() -> list[str]:
+    """Of figures, and of several of them."""
+    return [figure.key for figure in FIGURES] + sorted({figure.group for figure in FIGURES} - {""})
+
+
 def chosen_figures(options: argparse.Namespace) -> list[Figure]:
     if options.only:
-        return [figure for figure in FIGURES if figure.key in options.only]
+        return [figure for figure in FIGURES if {figure.key, figure.group} & set(options.only)]
     return [figure for figure in FIGURES if not figure.asked and (figure.quick or not options.quick)]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bench import assets
+from bench import assets, bindings
 from bench import measures as m
 from bench import servers as s
 from bench.idle import idle
@@ -27,6 +27,7 @@ class Figure:
     alone: bool = False
     quick: bool = True
     asked: bool = False  # only when named
+    group: str = ""  # several that are named as one
 
 
 WORKERS = (s.OURS, s.WORKERD, s.MINIFLARE, s.WRANGLER)
@@ -52,9 +53,16 @@ FIGURES = (
     Figure("first floor", "The same, AsyncLLM in process without HTTP", "TTFT p50 at 64 ms", (s.IN_PROCESS,),
            m.first_floor, quick=False),
     Figure("abort", "Client leaves to EngineCore aborting", "abort p50 ms", MODELS, m.abort, quick=False),
-    Figure("asset", "A static asset of 4 KiB, 64 connections", "req/s", assets.ALL, assets.small, quick=False),
+    Figure("asset", "A static asset of 4 KiB, 64 connections", "req/s", assets.ALL, assets.small, quick=False,
+           group="bindings"),
     Figure("large asset", "A static asset of 10 MiB, 4 connections", "CPU/MB µs", assets.ALL, assets.large,
-           quick=False),
+           quick=False, group="bindings"),
+    Figure("kv get", "KV: get 1 KiB", "p50 over empty µs", bindings.ALL, bindings.kv_get, quick=False,
+           group="bindings"),
+    Figure("kv put", "KV: put 1 KiB, durable", "p50 over empty µs", bindings.ALL, bindings.kv_put, quick=False,
+           group="bindings"),
+    Figure("kv puts", "KV: 64 connections, 50 puts of 1 KiB at a time in each request", "CPU/put µs", bindings.ALL,
+           bindings.kv_puts, quick=False, group="bindings"),
     Figure("soak", "256 streams, clients leaving at random", "growth MB/min", (s.VLLM, s.ECHO, s.VLLM_SERVE), soak,
            quick=False, asked=True),
 )  # fmt: skip

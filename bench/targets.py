@@ -62,6 +62,7 @@ class Target:
 
 _TOKEN, _FIRST, _HELLO = "CPU/token µs", "TTFT p50 at 64 ms", "CPU/request µs"
 _ONE, _ECHO = "TTFT p50 at 1 ms", "pilot, echo engine"
+_MINI = "miniflare (JS)"
 _SERVE, _RUST, _WORKERD = "vllm serve", "vLLM's Rust frontend", "workerd (JS)"
 
 TARGETS = (
@@ -92,6 +93,11 @@ TARGETS = (
            Bound(0.6, Cell("asset", "req/s", "Starlette StaticFiles"), least=True)),
     Target("static asset of 4 KiB, CPU per request, µs", Cell("asset", "CPU/request µs"),
            Bound(1, Cell("asset", "CPU/request µs", "Starlette StaticFiles"))),
+    Target("KV get of 1 KiB, p50, µs", Cell("kv get", "p50 at 1 µs"), Bound(0.5, Cell("kv get", "p50 at 1 µs", _MINI))),
+    Target("KV get, CPU, µs", Cell("kv get", "CPU/request µs"), Bound(0.5, Cell("kv get", "CPU/request µs", _MINI))),
+    Target("KV get, p50 over an empty handler, µs", Cell("kv get", "p50 over empty µs"), Bound(120)),
+    Target("KV put, durable, p50, µs", Cell("kv put", "p50 at 1 µs"), Bound(0.7, Cell("kv put", "p50 at 1 µs", _MINI))),
+    Target("KV durable puts/s, 64 connections", Cell("kv puts", "puts/s"), Bound(20_000, least=True)),
     Target("soak, growth of memory, MB/min", Cell("soak", "growth MB/min"), Bound(1)),
     Target("soak, live requests less open streams", Cell("soak", "live, less open"), Bound(0)),
     Target("soak, live after all left", Cell("soak", "live after all left"), Bound(0)),

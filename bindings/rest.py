@@ -14,7 +14,7 @@ from urllib.parse import parse_qs
 
 import msgspec
 
-from runtime.api import envelope
+from runtime.api import bounded_json, envelope
 from runtime.errors import PilotError, UserError
 from runtime.web import Request, Response
 
@@ -86,7 +86,7 @@ def json_answer(body: object, status: int = 200) -> Response:
 async def body_of(request: Request, kind: type[T]) -> T:
     """The body, whatever its content type says. Raises ApiError."""
     try:
-        return msgspec.json.decode(await request.bytes() or b"{}", type=kind)
+        return msgspec.convert(bounded_json.decode(await request.bytes() or b"{}"), kind)
     except (msgspec.MsgspecError, RecursionError) as error:
         raise ApiError(400, BAD_BODY, f"the body cannot be used: {error}") from None
 

@@ -36,8 +36,11 @@ class Broker:
         exchange = self.at_work.ask(event)
         if exchange is not None:
             current.set(exchange.span)
-        streams = [self._receive(args, at) for at, arg in enumerate(args) if type(arg) is Ext and arg.code == STREAM]
+        streams: list[WorkerStream] = []
         try:
+            for at, arg in enumerate(args):
+                if type(arg) is Ext and arg.code == STREAM:
+                    streams.append(self._receive(args, at))
             answer = await self._bindings[name].call(method, args)
         finally:
             for stream in streams:
