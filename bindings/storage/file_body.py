@@ -7,6 +7,8 @@ import os
 from pathlib import Path
 from typing import cast
 
+from runtime.errors import UserError
+
 _CHUNK_BYTES = 256 * 1024  # of one read
 _IF_CACHED = getattr(os, "RWF_NOWAIT", None)  # Linux: do not wait for the disk
 
@@ -14,7 +16,7 @@ _IF_CACHED = getattr(os, "RWF_NOWAIT", None)  # Linux: do not wait for the disk
 class FileBody:
     """``length`` bytes from ``offset`` on of the file behind ``descriptor``, which is its own to close.
 
-    Raises OSError while it is read, and EOFError where the file has become shorter.
+    Raises OSError while it is read, and UserError where the file has become shorter.
     """
 
     __slots__ = ("_end", "descriptor", "length", "offset")
@@ -32,16 +34,30 @@ class FileBody:
         """It has turned out to have this many bytes."""
         self.length, self._end = length, self.offset + length
 
+    @property
+    def left(self) -> int:
+        """Bytes that have not been read yet."""
+        return self._end - self.offset
+
+    async def cached(self, wanted: int) -> None:
+        """Have the next so many bytes brought into memory, as far as that can be told."""
+        if _IF_CACHED is None:
+            return
+        try:
+            os.preadv(self.descriptor, [bytearray(1)], self.offset, _IF_CACHED)
+        except OSError:  # EAGAIN; a file system that cannot say
+            await asyncio.to_thread(os.pread, self.descriptor, wanted, self.offset)
+
     def __aiter__(self) -> FileBody:
         return self
 
     async def __anext__(self) -> bytes:
-        wanted = min(_CHUNK_BYTES, self._end - self.offset)
+        wanted = min(_CHUNK_BYTES, self.left)
         if wanted <= 0:
             raise StopAsyncIteration
         chunk = self._cached(wanted) or await asyncio.to_thread(os.pread, self.descriptor, wanted, self.offset)
         if not chunk:
-            raise EOFError("the file has become shorter while it was sent")
+            raise shortened()
         self.offset += len(chunk)
         return chunk
 
@@ -63,4 +79,8 @@ class FileBody:
         return cast(bytes, buffer)
 
 
-__all__ = ["FileBody"]
+def shortened() -> UserError:
+    return UserError("a file has become shorter while it was sent")
+
+
+__all__ = ["FileBody", "shortened"]

@@ -124,6 +124,8 @@ class Exchange:
             if self.method == "HEAD" or status in BODYLESS_STATUSES:
                 return await self._whole(status, sent, b"")
             await self._start(status, sent)
+            if isinstance(body, FileBody):
+                await protocol.send_file(self._send, body)
             await self._pump(body)
 
     async def answer_whole(self, status: int, headers: Headers, body: bytes | FileBody) -> None:

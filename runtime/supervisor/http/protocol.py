@@ -23,8 +23,10 @@ import uvicorn
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+from bindings.storage.file_body import FileBody
+from runtime.supervisor.http import sendfile
 from runtime.supervisor.http.asgi import Application, Headers, Send
-from runtime.supervisor.http.heads import without_upgrade
+from runtime.supervisor.http.heads import ToTheEnd, without_upgrade
 from runtime.supervisor.http.leaving import Watch
 from runtime.supervisor.http.patience import DEFAULT_PATIENCE, ClientClock, Patience
 
@@ -89,7 +91,7 @@ class Protocol(HttpToolsProtocol):
         if self.scope["http_version"] != "1.1":  # which knows no interim answers, and no chunks
             cycle = self.cycle
             cycle.waiting_for_100_continue = cycle.chunked_encoding = False
-            cycle.expected_content_length = _ToTheEnd(1)
+            cycle.expected_content_length = ToTheEnd(1)
 
     def _check_upgrade(self) -> None:
         if self.parser.get_method() == b"CONNECT":
@@ -189,20 +191,6 @@ class Protocol(HttpToolsProtocol):
         return data
 
 
-class _ToTheEnd(int):
-    """The length of a body that ends with its connection, as uvicorn's counting of bytes has it: never too short or
-    too long."""
-
-    def __lt__(self, other: int) -> bool:
-        return False
-
-    def __ne__(self, other: object) -> bool:
-        return False
-
-    def __sub__(self, other: int) -> _ToTheEnd:
-        return self
-
-
 def _is_whole(cycle: RequestResponseCycle) -> bool:
     """Every byte of its length has been sent: its client may go, whatever the worker has still to do."""
     return cycle.response_started and cycle.chunked_encoding is False and cycle.expected_content_length == 0
@@ -246,6 +234,19 @@ def chunk_writer(send: Send) -> Callable[[bytes], bool] | None:
         return True
 
     return now
+
+
+async def send_file(send: Send, body: FileBody) -> None:
+    """The body of the answer that ``send`` has begun, past this process; or nothing of it, where that is not possible.
+    Its end is still ``send``'s to say. Raises ConnectionError when the client has gone."""
+    cycle = _cycle(send)
+    if cycle is None or cycle.chunked_encoding is not False or cycle.disconnected:
+        return
+
+    def count(sent: int) -> None:
+        cycle.expected_content_length -= sent
+
+    await sendfile.send(cycle.transport, body, count)
 
 
 def on_lost(send: Send, tell: Callable[[], None] | None) -> None:
