@@ -10,19 +10,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from bindings.assets import first
-from bindings.assets.binding import AssetsBinding
-from bindings.assets.host.deployed import table_of
+from bindings.assets.places import KEY, directory, private
 from bindings.assets.settings import HTML_HANDLING, NOT_FOUND_HANDLING, AssetsTable, base_of
-from bindings.assets.site import Site
-from bindings.assets.sites import KEY, Sites, directory, private
 from bindings.base import Binding, Product, ProductContext, Route
 from bindings.deploying import Shipment
 from bindings.responder import Responder
 from runtime.config import Config
 from runtime.hints import close_to
+
+if TYPE_CHECKING:  # what serves is imported where there are assets
+    from bindings.assets.site import Site
+    from bindings.assets.sites import Sites
 
 
 class StaticAssets(Product):
@@ -60,14 +60,12 @@ class StaticAssets(Product):
         return () if folder is None else (folder,)
 
     @classmethod
-    async def start(cls, context: ProductContext) -> None:
-        context.shared[KEY] = Sites(context)
-
-    @classmethod
     def parse(cls, config: Config, context: ProductContext) -> Sequence[Binding]:
         site = cls._site(config, context)
         if site is None:
             return ()
+        from bindings.assets.binding import AssetsBinding
+
         table = config.typed(KEY, AssetsTable)
         return [AssetsBinding(table.binding, site, table.directory or "")] if table.binding else []
 
@@ -97,15 +95,22 @@ class StaticAssets(Product):
     def received(
         cls, context: ProductContext, worker: str, metadata: Mapping[str, Any], before: Mapping[str, Any]
     ) -> Mapping[str, object]:
+        if KEY not in metadata and not metadata.get("keep_assets"):
+            return {}
         return cls._sites(context).deployed.received(worker, metadata, before)
 
     @classmethod
     def table(cls, uploaded: Sequence[Mapping[str, Any]], metadata: Mapping[str, Any]) -> object | None:
+        if not uploaded and not metadata.get(KEY):
+            return None
+        from bindings.assets.host.deployed import table_of
+
         return table_of(uploaded, metadata)
 
     @classmethod
     def sweep(cls, context: ProductContext, kept: Sequence[Mapping[str, Any]]) -> None:
-        cls._sites(context).deployed.sweep(kept)
+        if (context.state / KEY).exists():
+            cls._sites(context).deployed.sweep(kept)
 
     @classmethod
     def _site(cls, config: Config, context: ProductContext) -> Site | None:
@@ -113,15 +118,21 @@ class StaticAssets(Product):
 
     @classmethod
     def _sites(cls, context: ProductContext) -> Sites:
+        if KEY not in context.shared:
+            from bindings.assets.sites import Sites
+
+            context.shared[KEY] = Sites(context)
         sites: Sites = context.shared[KEY]
         return sites
 
 
 def _check_first(config: Config, table: AssetsTable) -> None:
     rules, place = table.run_worker_first, "run_worker_first"
-    if isinstance(rules, list) and (problem := first.problem(rules)):
-        remedy = 'Write rules like:  ["/api/*", "!/api/docs/*"]'
-        raise config.error(KEY, problem, place, remedy=remedy)
+    if isinstance(rules, list):
+        from bindings.assets import first
+
+        if problem := first.problem(rules):
+            raise config.error(KEY, problem, place, remedy='Write rules like:  ["/api/*", "!/api/docs/*"]')
     if rules is not False and config.main is None:
         what = "asks for a worker's script, and there is none"
         raise config.error(KEY, what, place, remedy="Add 'main', or take it away.")

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 from bindings.assets.files import Contents, Files
 from bindings.assets.folder import FolderFiles
-from bindings.assets.host.deployed import KEY, Deployed
+from bindings.assets.host.deployed import Deployed
+from bindings.assets.places import KEY, directory, private
 from bindings.assets.settings import AssetsTable, DeployedAssets
 from bindings.assets.site import Site, prefers_navigation
 from bindings.base import ProductContext
-from runtime.config import Config, watched
+from runtime.config import Config
 
 
 class Sites:
@@ -42,17 +42,6 @@ class Sites:
         return Site(table, files, has_script=config.main is not None, navigation=navigation)
 
 
-def directory(config: Config) -> Path | None:
-    """Absolute; None where there is none."""
-    name = config.products.get(KEY, {}).get("directory")
-    return None if name is None else Path(os.path.normpath(config.root / name))
-
-
-def private(config: Config) -> list[Path]:
-    """What is never an asset: secrets, and what is kept."""
-    return [*watched(config), config.root / ".pilot", config.root / ".wrangler"]
-
-
 def _folder(
     config: Config, folder: Path, table: AssetsTable, contents: Contents, warn: Callable[[str], None]
 ) -> FolderFiles:
@@ -63,4 +52,4 @@ def _folder(
     return files
 
 
-__all__ = ["KEY", "Sites", "directory", "private"]
+__all__ = ["Sites"]

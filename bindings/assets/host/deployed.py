@@ -13,13 +13,13 @@ from bindings.assets.files import Contents, Rules
 from bindings.assets.host.files import ManifestFiles
 from bindings.assets.host.store import AssetStore
 from bindings.assets.host.token import Tokens
+from bindings.assets.places import KEY
 from bindings.assets.rules.headers import HeaderRules
 from bindings.assets.rules.redirects import RedirectRules
 from bindings.assets.settings import HTML_HANDLING, NOT_FOUND_HANDLING, DeployedAssets, base_of
 from bindings.base import ProductContext, Route
 from runtime.errors import RequestError
 
-KEY = "assets"  # of the configuration, and of an upload's metadata
 _SETTINGS = {  # of the upload → ours; nothing else of it counts
     "html_handling": "html_handling",
     "not_found_handling": "not_found_handling",
@@ -97,4 +97,4 @@ def _check(config: Mapping[str, object]) -> None:
         raise RequestError(400, f"the configuration of the assets: {problem}")
 
 
-__all__ = ["KEY", "Deployed", "table_of"]
+__all__ = ["Deployed", "table_of"]
