@@ -43,6 +43,7 @@ async def run(folder: Path, names: list[str]) -> None:
     )  # fmt: skip
     try:
         url = await ready(folder / "log")
+        os.environ["PILOT_API_TOKEN"] = (folder / "data" / "token").read_text().strip()
         deploy(folder / "neighbour", url, "neighbour", NEIGHBOUR, "")
         deploy(
             folder / "hostile", url, "hostile", (HERE / "workers" / "hostile.py").read_text(), '[ai]\nbinding = "AI"\n'
@@ -119,7 +120,7 @@ async def post_form(http: aiohttp.ClientSession, url: str, name: str) -> None:
     body, kind = form(name)
     path = "/accounts/x/ai/tomarkdown" if name == "form to AI" else "/accounts/host/workers/scripts/formed"
     method = "POST" if name == "form to AI" else "PUT"
-    headers = {"content-type": kind}
+    headers = {"content-type": kind, "authorization": f"Bearer {os.environ['PILOT_API_TOKEN']}"}
     async with http.request(method, f"{url}/client/v4{path}", data=body, headers=headers) as response:
         await response.read()
 
