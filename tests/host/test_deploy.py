@@ -123,11 +123,11 @@ async def test_a_version_by_its_number_or_the_beginning_of_its_id(host: Host, tm
 
 
 async def test_what_is_not_served_is_said_as_in_dev(tmp_path: Path) -> None:
-    config = '[triggers]\ncrons = ["* * * * *"]\n[build]\ncommand = "true"\n[[kv_namespaces]]\nbinding = "KV"\n'
+    config = '[triggers]\ncrons = ["* * * * *"]\n[build]\ncommand = "true"\n'
     folder = worker(tmp_path, says("x"), config, name="unserved", **{".dev.vars": "nonsense here\n"})
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-P", "-m", "runtime.cli", "deploy", "--dry-run", cwd=folder, stderr=asyncio.subprocess.PIPE
     )
     told = [line.removeprefix("▲ ") for line in (await process.communicate())[1].decode().splitlines()]
-    assert len(told) == 3
+    assert len(told) == 2
     assert told == [line for line in load(None, cwd=folder).warnings if ".dev.vars" not in line]

@@ -34,7 +34,7 @@ KEY_FILE = "secrets.key"
 _ABOUT = "backup.json"
 _FORMAT = 1
 _KEPT = {"host.db", "bundles", "state", "host.toml", "models.yaml"}  # of what lies in the data folder
-_HALF = (".new-", ".old-", ".part")  # how names of what is being written or removed begin or end
+_HALF = (".new-", ".old-", ".removed-", ".part")  # how names of what is being written or removed begin or end
 _COPY, _LONGEST_S = ".backup-", 86400.0  # how a copy's folder begins; seconds that no backup takes
 _PURPOSE = b"pilot host backup"
 
@@ -93,7 +93,7 @@ def restore(file: Path, data: Path, *, replace: bool = False, key: Path | None =
 
 
 def _is_half(name: str) -> bool:
-    return name.startswith(_HALF[:2]) or name.endswith(_HALF[2])
+    return name.startswith(_HALF[:3]) or name.endswith(_HALF[3])
 
 
 def _about(data: Path, copy: Path) -> About:

@@ -12,7 +12,7 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 _MAGIC = b"SQLite format 3\0"
@@ -51,8 +51,11 @@ def _linked(entries: list[Path], target: Path, wanted: Wanted) -> list[Path]:
 
 
 def _entries(folder: Path, wanted: Wanted) -> list[Path]:
-    found = (entry for entry in sorted(folder.iterdir()) if not entry.is_symlink() and wanted(entry))
-    return [entry for entry in found if not entry.name.endswith(_BESIDE)]
+    """None, where it has gone meanwhile."""
+    with suppress(FileNotFoundError):
+        found = (entry for entry in sorted(folder.iterdir()) if not entry.is_symlink() and wanted(entry))
+        return [entry for entry in found if not entry.name.endswith(_BESIDE)]
+    return []
 
 
 def is_database(path: Path) -> bool:
@@ -81,7 +84,8 @@ class _Held:
         return iter(self._readers)
 
     def _hold(self, database: Path) -> None:
-        lock, reader = (sqlite3.connect(database, timeout=_TIMEOUT_S, isolation_level=None) for _ in range(2))
+        address = f"{database.absolute().as_uri()}?mode=rw"  # one that has gone must not be made again
+        lock, reader = (sqlite3.connect(address, _TIMEOUT_S, isolation_level=None, uri=True) for _ in range(2))
         self._locks.append(lock)
         self._readers.append((database, reader))
         lock.execute("BEGIN IMMEDIATE")
