@@ -5,10 +5,6 @@ for while the thread was busy is done in one transaction, so that sixty-four wri
 sixty-four; a savepoint around each piece keeps one that fails from undoing the others. A future is done once its
 transaction is on disk. ``read`` asks a connection of the loop's own, which in WAL mode waits for no writer.
 
-Work that is ``light``, a few statements of microseconds each, is done in the loop and only committed in the thread.
-SQLite lets go of the interpreter's lock at each statement, and beside a busy loop the thread would wait up to five
-milliseconds to have it back, each time.
-
 The file is made when it is first needed. ``PRAGMA user_version`` counts the steps its schema has taken, so that a newer
 release brings an old file up to date, and an older release refuses a newer file instead of spoiling it.
 """
@@ -19,7 +15,6 @@ import asyncio
 import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -29,7 +24,7 @@ from runtime.errors import PilotError
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
 Outcome = tuple[Any, BaseException | None]  # a result, or what was raised
-BUSY_TIMEOUT_MS = 10_000  # to wait for another process that writes
+BUSY_TIMEOUT_S = 10.0  # to wait for another process that writes
 WAL_BYTES = 4 * 1024 * 1024  # what is kept of the write-ahead log after a burst
 
 
@@ -48,22 +43,21 @@ class Database:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"sqlite {path.name}")
         self._connection: sqlite3.Connection | None = None
         self._reader: sqlite3.Connection | None = None
-        self._queue: list[tuple[Work[Any], asyncio.Future[Any], bool]] = []  # what is asked for, by whom, is it light
+        self._queue: list[tuple[Work[Any], asyncio.Future[Any]]] = []
         self._idle, self._closed = asyncio.Event(), False
         self._idle.set()
 
-    def do(self, work: Callable[[sqlite3.Connection], T], *, light: bool = False) -> asyncio.Future[T]:
+    def do(self, work: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
         """The result of ``work(connection)``, committed. Raises StoreError; whatever else it raises undoes it.
 
-        It is queued at once, awaited or not; and done, even when the caller was cancelled. ``light``: it takes a few
-        microseconds and no more.
+        It is queued at once, awaited or not; and done, even when the caller was cancelled.
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
         if self._closed:  # a stream may end after the supervisor has closed its stores
             future.set_exception(StoreError(f"{self.path.name}: closed"))
             return future
-        self._queue.append((work, future, light))
+        self._queue.append((work, future))
         if self._idle.is_set():
             self._idle.clear()
             loop.call_soon(self._begin, loop)  # what else this turn of the loop asks for comes along
@@ -93,25 +87,9 @@ class Database:
 
     def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
         queued, self._queue = self._queue, []
-        works = [work for work, _, _ in queued]
-        light = all(light for _, _, light in queued) and self._connection is not None
-        outcomes = self._done_here(works) if light else None
-        task = partial(self._transact, works) if outcomes is None else partial(self._commit, outcomes)
-        done = loop.run_in_executor(self._thread, task)
-        done.add_done_callback(partial(self._settle, loop, [future for _, future, _ in queued]))
-
-    def _done_here(self, works: list[Work[Any]]) -> list[Outcome] | None:
-        """All but the commit; None where the thread shall do it: another process writes, or the disk is full."""
-        connection = self._connection
-        assert connection is not None
-        try:
-            connection.execute("PRAGMA busy_timeout=0")
-            connection.execute("BEGIN IMMEDIATE")
-            return [self._attempt(connection, work) for work in works]
-        except sqlite3.Error:
-            with suppress(sqlite3.Error):
-                connection.rollback()
-            return None
+        works = [work for work, _ in queued]
+        done = loop.run_in_executor(self._thread, self._transact, works)
+        done.add_done_callback(partial(self._settle, loop, [future for _, future in queued]))
 
     def _settle(
         self, loop: asyncio.AbstractEventLoop, futures: list[asyncio.Future[Any]], done: asyncio.Future[list[Outcome]]
@@ -134,22 +112,11 @@ class Database:
         """One transaction. Where it fails as a whole, nothing of it was done."""
         try:
             connection = self._connection = self._connection or self._open()
-            connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
             with connection:
                 connection.execute("BEGIN IMMEDIATE")
                 return [self._attempt(connection, work) for work in works]
         except BaseException as error:
             return [(None, self._named(error))] * len(works)
-
-    def _commit(self, outcomes: list[Outcome]) -> list[Outcome]:
-        """Of what the loop has done."""
-        connection = self._connection
-        assert connection is not None
-        try:
-            with connection:
-                return outcomes
-        except BaseException as error:
-            return [(None, self._named(error))] * len(outcomes)
 
     def _attempt(self, connection: sqlite3.Connection, work: Work[Any]) -> Outcome:
         connection.execute("SAVEPOINT work")
@@ -187,9 +154,7 @@ class Database:
         return connection
 
     def _connected(self, *settings: str) -> sqlite3.Connection:
-        connection = sqlite3.connect(
-            self.path, timeout=BUSY_TIMEOUT_MS / 1000, isolation_level=None, check_same_thread=False
-        )
+        connection = sqlite3.connect(self.path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
         try:
             self.path.chmod(0o600)  # prompts are in it
             for setting in settings:

@@ -22,7 +22,6 @@ from bindings.storage.resources import About
 
 ROW_BYTES = 100 * 1024  # of a value; a larger one is a file
 _SWEEP_S, _SWEPT = 60.0, 1000  # seconds between two sweeps; rows of one transaction
-_LIGHT = 10  # rows that are written in the loop
 _Row = tuple[str, bytes | None, str | None, int | None, str | None]  # key, value, file, expiration, metadata
 
 SCHEMA = (
@@ -120,9 +119,7 @@ class KVStore:
 
     async def delete(self, keys: Sequence[str]) -> None:
         """Whether they are there or not."""
-        light = len(keys) <= _LIGHT
-        old = await self._database.do(lambda connection: [_delete(connection, key) for key in keys], light=light)
-        await self._forget(*old)
+        await self._forget(*await self._database.do(lambda connection: [_delete(connection, key) for key in keys]))
 
     async def list(self, prefix: str = "", limit: int = 1000, cursor: str = "") -> Page:
         """Keys in byte order. An unknown cursor leads to an empty page."""
@@ -155,8 +152,7 @@ class KVStore:
 
     async def _write(self, rows: Sequence[_Row]) -> None:
         try:
-            light = len(rows) <= _LIGHT
-            old = await self._database.do(lambda connection: [_put(connection, row) for row in rows], light=light)
+            old = await self._database.do(lambda connection: [_put(connection, row) for row in rows])
         except StoreError:
             await self._forget(*(row[2] for row in rows))
             raise
