@@ -50,6 +50,7 @@ from runtime.supervisor.telemetry.metrics import PATH, Metrics
 from runtime.supervisor.telemetry.tracing import make_tracer
 from runtime.web import Response
 
+_ALL_THAT_IS_LEFT = ROOT + "/{path:path}"  # a product's answer for it comes after that for workers/
 MAX_UPLOAD_BYTES = 100_000_000  # bytes of one
 
 
@@ -145,10 +146,11 @@ class HostServer(Supervisor):
             *tails.entries(self._tails, self.url),
         ]
         routes = [route for product in products() for route in product.routes(self.context)]
-        own = [self._control.guard(route) for route in routes]
-        last = self._control.routes(account.LAST)
+        unknown = [route for route in routes if route.path == _ALL_THAT_IS_LEFT]
+        served = [self._control.guard(route) for route in routes if route not in unknown]
+        own = [*self._control.routes(entries), *served, *self._control.routes(account.LAST), *unknown]
         nowhere = Dispatch(NotFound(), self.observer, self.requests, self.tracer, public=True)
-        app = App(nowhere, [*self._control.routes(entries), *own, *last], lambda: MAX_UPLOAD_BYTES, self._hostnames)
+        app = App(nowhere, own, lambda: MAX_UPLOAD_BYTES, self._hostnames)
 
         def dispatch(worker: Worker) -> Dispatch:
             return Dispatch(worker, self.observer, self.requests, self.tracer, public=True, worker=worker.name)
