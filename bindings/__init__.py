@@ -18,8 +18,8 @@ PRODUCTS: dict[str, str] = {
     "assets": "bindings.assets.product:StaticAssets",
     "ai": "bindings.ai.product:WorkersAI",
     "analytics_engine_datasets": "bindings.analytics_engine.product:AnalyticsEngine",
-    "ratelimits": "bindings.rate_limiting:RateLimiting",
-    "secrets_store_secrets": "bindings.secrets_store:SecretsStore",
+    "ratelimits": "bindings.rate_limiting.product:RateLimiting",
+    "secrets_store_secrets": "bindings.secrets_store.product:SecretsStore",
     "hyperdrive": "bindings.hyperdrive:HyperdriveProduct",
     "version_metadata": "bindings.version_metadata:VersionMetadata",
 }

@@ -23,7 +23,7 @@ class Dataset:
     def __init__(self, folder: Path, about: About) -> None:
         self.about = about
         self._table = '"' + about.id.replace('"', '""') + '"'
-        self._database = Database(folder / FILE, [_schema(self._table)])
+        self._database = Database(folder / FILE, [schema(self._table)])
         self._written = 0
 
     def write(self, points: Sequence[Point]) -> asyncio.Future[None]:
@@ -44,10 +44,10 @@ class Dataset:
             trim(connection, self._table, MAX_BYTES)
 
 
-def _schema(table: str) -> str:
+def schema(table: str) -> str:
     blobs = ", ".join(f"blob{number} TEXT" for number in range(1, BLOBS + 1))
     doubles = ", ".join(f"double{number} REAL" for number in range(1, DOUBLES + 1))
     return f"CREATE TABLE {table} (timestamp INTEGER, _sample_interval INTEGER, index1 TEXT, {blobs}, {doubles})"
 
 
-__all__ = ["FILE", "Dataset"]
+__all__ = ["FILE", "Dataset", "schema"]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from bindings.analytics_engine.store import FILE, schema
 from serving import ROUTER, serving, write
 
 ENTRY = (
@@ -83,6 +84,16 @@ async def test_a_database_that_cannot_be_reached_is_told_at_start(tmp_path: Path
         async with serving(tmp_path):
             pass
     assert "secret" not in str(caught.value)
+
+
+def test_the_query_that_is_shown_names_the_columns() -> None:
+    docs = (Path(__file__).parents[2] / "docs/bindings.md").read_text("utf-8")
+    query = re.search(r"^sqlite3 (\S+) '(.*)'$", docs, re.MULTILINE)
+    assert query
+    assert query[1].endswith(f"analytics_engine/visits/{FILE}")
+    with closing(sqlite3.connect(":memory:")) as file:
+        file.executescript(schema('"visits"'))
+        file.execute(query[2])
 
 
 async def test_points_are_kept_in_the_columns_of_the_sql_api(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -35,6 +36,7 @@ dimensions = 3
 LINES = [{"id": "a", "values": [1, 0, 0], "metadata": {"n": 1}}, {"id": "b", "values": [0, 1, 0], "metadata": {"n": 2}}]
 NDJSON = "\n".join(map(json.dumps, LINES)).encode()
 TOKEN = {"authorization": "Bearer any"}
+DOCS = (Path(__file__).parents[2] / "docs/bindings.md").read_text("utf-8")
 PYTHON = 'compatibility_date = "2025-09-01"\ncompatibility_flags = ["python_workers"]\n'
 ROOT = "/client/v4/accounts/a/vectorize/v2/indexes"
 WRANGLERS = {"4.42.2": (18, 0), "4.164.0": (22, 12)}
@@ -153,6 +155,20 @@ async def test_commands_beside_a_running_server(tmp_path: Path) -> None:
         assert "--dimensions" in run("create", "other", code=2)
         run("delete", "docs", "--force")
         assert json.loads(run("list")) == []
+
+
+async def test_the_commands_that_are_shown(tmp_path: Path) -> None:
+    write(tmp_path, ENTRY)
+    vectors = [{"id": str(number), "values": [number] * 384, "metadata": {}} for number in range(1, 4)]
+    (tmp_path / "vectors.ndjson").write_text("\n".join(map(json.dumps, vectors)))
+    out = ""
+    for line in DOCS.partition("```sh\npilot vectorize")[2].partition("```")[0].splitlines():
+        words = shlex.split(line.removeprefix("pilot vectorize"))
+        command = [sys.executable, "-P", "-m", "runtime.cli", "vectorize", *words]
+        done = subprocess.run(command, cwd=tmp_path, timeout=60, capture_output=True, text=True)
+        assert done.returncode == 0, (line, done.stderr)
+        out = done.stdout
+    assert json.loads(out)["count"] == 3
 
 
 @pytest.mark.parametrize("version", WRANGLERS)

@@ -13,10 +13,9 @@ from typing import Any, Literal
 import msgspec
 
 from bindings.base import Binding, CallError, Product, ProductContext
-from bindings.client import BindingClient
 from runtime.config import Config
 from runtime.errors import RequestError
-from runtime.values import JsDict, js_string
+from runtime.values import js_string
 
 MAX_KEYS = 100_000  # of a window; keys beyond are not limited, as the service too rather lets pass than refuses
 
@@ -53,7 +52,7 @@ class Window:
 
 
 class RateLimitBinding:
-    client = "bindings.rate_limiting:RateLimit"
+    client = "bindings.rate_limiting.worker:RateLimit"
     client_args: Mapping[str, Any] = {}
 
     def __init__(self, table: RateLimitTable, windows: dict[tuple[str, int], Window]) -> None:
@@ -67,16 +66,6 @@ class RateLimitBinding:
         if method != "limit":
             raise CallError("TypeError", f"env.{self.name}.{method} is not a function")
         return self._window.admits(_key(args[0] if args else None), self._simple)
-
-
-class RateLimit(BindingClient):
-    """The worker's half."""
-
-    product = "RateLimit"
-
-    async def limit(self, *args: object, **options: object) -> JsDict:
-        """``limit(key="a")`` or ``limit({"key": "a"})``: ``{success}``."""
-        return JsDict(success=await self._call("limit", args, options))
 
 
 class RateLimiting(Product):
@@ -127,4 +116,4 @@ def _key(options: object) -> str:
     return key
 
 
-__all__ = ["RateLimit", "RateLimiting"]
+__all__ = ["RateLimiting"]

@@ -7,12 +7,11 @@ https://developers.cloudflare.com/secrets-store/integrations/workers/
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 
 from bindings.base import Binding, CallError, Product, ProductContext
-from bindings.client import BindingClient
 from runtime.config import Config
 from runtime.errors import RequestError
 
@@ -28,7 +27,7 @@ class SecretTable(msgspec.Struct, frozen=True):
 class SecretBinding:
     """The value is sent when it is asked for, and not before."""
 
-    client = "bindings.secrets_store:Secret"
+    client = "bindings.secrets_store.worker:Secret"
     client_args: Mapping[str, Any] = {}
 
     def __init__(self, table: SecretTable, secrets: Mapping[str, str]) -> None:
@@ -43,15 +42,6 @@ class SecretBinding:
         if self._secret_name not in self._secrets:
             raise CallError("Error", f'Secret "{self._secret_name}" not found')
         return self._secrets[self._secret_name]
-
-
-class Secret(BindingClient):
-    """The worker's half."""
-
-    product = "SecretsStoreSecret"
-
-    async def get(self) -> str:
-        return cast(str, await self._call("get", ()))
 
 
 class SecretsStore(Product):
@@ -87,4 +77,4 @@ def _tables(config: Config) -> Sequence[SecretTable]:
     return config.typed(key, list[SecretTable]) if key in config.products else ()
 
 
-__all__ = ["Secret", "SecretsStore"]
+__all__ = ["SecretsStore"]
