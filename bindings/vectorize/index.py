@@ -15,9 +15,9 @@ from typing import TypeAlias, TypeVar
 from bindings.sqlite import Database
 from bindings.vectorize import rows, shapes
 from bindings.vectorize.errors import INVALID, QUERY_DIMENSIONS, VectorizeError
-from bindings.vectorize.filters import parse_filter
-from bindings.vectorize.matrix import Floats, as_floats
-from bindings.vectorize.memory import Memory
+from bindings.vectorize.search.filters import parse_filter
+from bindings.vectorize.search.matrix import Floats, as_floats
+from bindings.vectorize.search.memory import Memory
 from bindings.vectorize.settings import IndexConfig, PropertyType
 
 T = TypeVar("T")

@@ -11,8 +11,8 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from bindings.vectorize.columns import indexable
-from bindings.vectorize.matrix import Floats
+from bindings.vectorize.search.columns import indexable
+from bindings.vectorize.search.matrix import Floats
 from bindings.vectorize.settings import PropertyType
 from bindings.vectorize.shapes import Vector
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bindings.vectorize.columns import Mask, with_room
+from bindings.vectorize.search.columns import Mask, with_room
 from bindings.vectorize.settings import Metric
 
 Floats = NDArray[np.float32]

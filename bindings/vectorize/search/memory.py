@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 import msgspec
 import numpy as np
 
-from bindings.vectorize.columns import Coded, Column, new_column
-from bindings.vectorize.filters import Condition, apply_filter
-from bindings.vectorize.matrix import Floats, Match, Matrix
+from bindings.vectorize.search.columns import Coded, Column, new_column
+from bindings.vectorize.search.filters import Condition, apply_filter
+from bindings.vectorize.search.matrix import Floats, Match, Matrix
 from bindings.vectorize.settings import Metric, PropertyType
 
 

@@ -15,8 +15,8 @@ from typing import NamedTuple, TypeAlias, cast
 import msgspec
 import numpy as np
 
-from bindings.vectorize.columns import Column, Mask, Operator, Scalar, indexable, is_number
 from bindings.vectorize.errors import INVALID, VectorizeError
+from bindings.vectorize.search.columns import Column, Mask, Operator, Scalar, indexable, is_number
 
 MAX_FILTER_BYTES = 2048  # as compact JSON, exclusive
 MAX_KEY_CHARACTERS = 512
