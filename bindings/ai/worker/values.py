@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypedDict
 
+from runtime.values import JsDict
+
 
 class CallResult(TypedDict):
     """What the host's half answers when it is no stream; a stream has the headers in its ``meta``."""
@@ -13,11 +15,8 @@ class CallResult(TypedDict):
     headers: Mapping[str, str]
 
 
-class Result(dict[str, Any]):
-    """A model's answer: ``result["response"]`` and ``result.response``, nested too; JSON as any dict is.
-
-    Where a key has the name of a dict's method (``items``), the attribute is the method.
-    """
+class Result(JsDict):
+    """A model's answer: ``result["response"]`` and ``result.response``, nested too; JSON as any dict is."""
 
     def __init__(self, values: Mapping[str, Any]) -> None:
         super().__init__((key, wrapped(value)) for key, value in values.items())
@@ -27,13 +26,6 @@ class Result(dict[str, Any]):
             return self[name]
         except KeyError:
             raise AttributeError(f"the result has no {name!r}; it has: {', '.join(self)}") from None
-
-    def __setattr__(self, name: str, value: object) -> None:
-        self[name] = value
-
-    def to_py(self, **_: object) -> dict[str, Any]:
-        """Plain dicts and lists, as Pyodide's proxies give them."""
-        return {key: plain(value) for key, value in self.items()}
 
 
 def wrapped(value: object) -> object:
