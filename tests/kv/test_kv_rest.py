@@ -193,6 +193,15 @@ async def test_the_cloudflare_client(pilot: Served) -> None:
         await kv.delete(**where)
 
 
+async def test_a_token_of_ones_own_counts(tmp_path: Path) -> None:
+    write(tmp_path, ENTRY, CONFIG)
+    async with serving(tmp_path, env={"PILOT_API_TOKEN": "söcret"}) as running:
+        for token, status in (("any", 403), ("söcret", 200)):
+            headers = {"authorization": f"Bearer {token}"}
+            async with running.http.get(running.url + ROOT, headers=headers) as response:
+                assert (response.status, (await response.json())["success"]) == (status, status == 200)
+
+
 async def test_a_hosts_tokens_count(host: Host) -> None:
     reader = (await host.cli("host", "--data", str(host.data), "token", "create", "r", "--scope", "read")).strip()
     writer = (await host.cli("host", "--data", str(host.data), "token", "create", "w", "--scope", "deploy")).strip()
