@@ -16,6 +16,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from bindings.storage.file_body import FileBody
+
 CHUNK_BYTES = 256 * 1024  # read at a time
 _WRITE_BYTES = 1024 * 1024  # gathered before a thread writes them
 _PART = ".part"
@@ -133,6 +135,11 @@ class OpenBlob:
         self._file = open(path, "rb", buffering=0)  # noqa: SIM115
         self.size = os.fstat(self._file.fileno()).st_size
 
+    @property
+    def descriptor(self) -> int:
+        """The file's, for as long as it is open."""
+        return self._file.fileno()
+
     def whole(self) -> bytes:
         with self._file:
             return self._file.readall()
@@ -144,28 +151,19 @@ class OpenBlob:
         self._file.close()
 
 
-class BlobStream:
+class BlobStream(FileBody):
     """``length`` bytes of it from ``offset``, None: all. It is closed at the end, or by ``aclose``."""
 
+    __slots__ = ("_blob",)
+
     def __init__(self, blob: OpenBlob, offset: int = 0, length: int | None = None) -> None:
-        self.blob, self.offset = blob, offset
-        self.end = blob.size if length is None else min(blob.size, offset + length)
-
-    def __aiter__(self) -> BlobStream:
-        return self
-
-    async def __anext__(self) -> bytes:
-        wanted = min(CHUNK_BYTES, self.end - self.offset)
-        chunk = await asyncio.to_thread(self.blob.part, self.offset, wanted) if wanted > 0 else b""
-        if not chunk:
-            self.blob.close()
-            raise StopAsyncIteration
-        self.offset += len(chunk)
-        return chunk
+        end = blob.size if length is None else min(blob.size, offset + length)
+        super().__init__(blob.descriptor, max(0, end - offset), offset)
+        self._blob = blob
 
     async def aclose(self) -> None:
-        self.end = 0
-        self.blob.close()
+        self.resize(0)
+        self._blob.close()
 
 
 def _sync_folder(folder: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 from pathlib import Path
-from typing import cast
 
 from runtime.errors import UserError
 
@@ -41,11 +40,7 @@ class FileBody:
 
     async def cached(self, wanted: int) -> None:
         """Have the next so many bytes brought into memory, as far as that can be told."""
-        if _IF_CACHED is None:
-            return
-        try:
-            os.preadv(self.descriptor, [bytearray(1)], self.offset, _IF_CACHED)
-        except OSError:  # EAGAIN; a file system that cannot say
+        if not self._is_cached(wanted):
             await asyncio.to_thread(os.pread, self.descriptor, wanted, self.offset)
 
     def __aiter__(self) -> FileBody:
@@ -54,8 +49,12 @@ class FileBody:
     async def __anext__(self) -> bytes:
         wanted = min(_CHUNK_BYTES, self.left)
         if wanted <= 0:
+            await self.aclose()
             raise StopAsyncIteration
-        chunk = self._cached(wanted) or await asyncio.to_thread(os.pread, self.descriptor, wanted, self.offset)
+        if self._is_cached(wanted):
+            chunk = os.pread(self.descriptor, wanted, self.offset)
+        else:
+            chunk = await asyncio.to_thread(os.pread, self.descriptor, wanted, self.offset)
         if not chunk:
             raise shortened()
         self.offset += len(chunk)
@@ -66,17 +65,16 @@ class FileBody:
         if descriptor >= 0:
             os.close(descriptor)
 
-    def _cached(self, wanted: int) -> bytes | None:
-        """As a bytearray, which saves a copy. None: not there yet, or nobody can tell."""
+    def _is_cached(self, wanted: int) -> bool:
+        """Whether the next so many bytes are in memory, by the first and the last of them."""
         if _IF_CACHED is None:
-            return None
-        buffer = bytearray(wanted)
+            return False
         try:
-            count = os.preadv(self.descriptor, [buffer], self.offset, _IF_CACHED)
+            for at in (self.offset, self.offset + wanted - 1):
+                os.preadv(self.descriptor, [bytearray(1)], at, _IF_CACHED)
         except OSError:  # EAGAIN; a file system that cannot say
-            return None
-        del buffer[count:]
-        return cast(bytes, buffer)
+            return False
+        return True
 
 
 def shortened() -> UserError:

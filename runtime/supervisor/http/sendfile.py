@@ -35,6 +35,7 @@ async def send(transport: asyncio.Transport, body: FileBody, sent: Callable[[int
             count = await _some(socket, body)
             body.offset += count
             sent(count)
+            await asyncio.sleep(0)
     finally:
         os.close(socket)
 
@@ -46,7 +47,6 @@ async def _some(socket: int, body: FileBody) -> int:
             count = os.sendfile(socket, body.descriptor, body.offset, min(body.left, _CALL_BYTES))
             if not count:
                 raise shortened()
-            await asyncio.sleep(0)
             return count
         await _writable(socket)
 
