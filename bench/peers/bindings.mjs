@@ -10,6 +10,8 @@ const server = new Miniflare({
   compatibilityDate: "2026-01-01",
   kvNamespaces: ["KV"],
   kvPersist: folder + "/kv",
+  d1Databases: ["DB"],
+  d1Persist: folder + "/d1",
   host: "127.0.0.1",
   port: Number(port),
 });

@@ -7,12 +7,13 @@ Facts: docs/reference/bindings.md#d1-values.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from runtime.values import JsBigInt, JsException, js_string, opened, to_wire
 
 SAFE_INTEGER = 2**53 - 1
+_AS_IT_IS, _INTEGERS, _FLOATS = {str, type(None)}, {int}, {float}
 UNSUPPORTED = "Type '{type}' not supported for value '{value}'"
 
 
@@ -39,15 +40,25 @@ def well_formed(text: str) -> str:
 def read(value: object) -> object:
     """A column's value: an integer beyond JavaScript's is a float, a whole float is an int, infinity is None."""
     kind = type(value)
-    if kind is int:
-        return value if -SAFE_INTEGER <= value <= SAFE_INTEGER else float(value)  # type: ignore[operator, arg-type]
     if kind is float:
         return _number(value)  # type: ignore[arg-type]
+    if kind is int:
+        return value if -SAFE_INTEGER <= value <= SAFE_INTEGER else float(value)  # type: ignore[operator, arg-type]
     return list(value) if kind is bytes else value  # type: ignore[call-overload]
 
 
-def read_row(row: Sequence[object]) -> list[object]:
-    return [value if type(value) is str else read(value) for value in row]
+def read_rows(rows: Sequence[Sequence[object]]) -> Iterator[Sequence[object]]:
+    """All values of rows. Column by column: most columns have one type, and need nothing."""
+    return zip(*map(_read_column, zip(*rows, strict=True)), strict=True)
+
+
+def _read_column(values: Sequence[object]) -> Sequence[object]:
+    kinds = set(map(type, values))
+    if kinds <= _AS_IT_IS:
+        return values
+    if kinds == _INTEGERS and min(values) >= -SAFE_INTEGER and max(values) <= SAFE_INTEGER:  # type: ignore[type-var, operator]
+        return values
+    return list(map(_number if kinds == _FLOATS else read, values))  # type: ignore[arg-type]
 
 
 def _number(value: float) -> float | int | None:
@@ -73,4 +84,4 @@ def _unsupported(sent: object) -> JsException:
     return JsException(f"D1_TYPE_ERROR: {text}", cause=JsException(text))
 
 
-__all__ = ["bound", "read", "read_row", "well_formed"]
+__all__ = ["bound", "read", "read_rows", "well_formed"]

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from bindings.client import BindingClient, HostCaller, js_exception
-from bindings.d1.values import bound, read, read_row, well_formed
+from bindings.d1.values import bound, read, read_rows, well_formed
 from runtime.values import JsDict, JsException
 from runtime.wire import RemoteError
 
@@ -55,10 +55,10 @@ class _Result:
 
     def dicts(self) -> list[JsDict]:
         columns = self._columns
-        return [JsDict(zip(columns, read_row(row), strict=True)) for row in _decode(self._rows)]
+        return [JsDict(zip(columns, row, strict=True)) for row in read_rows(_decode(self._rows))]
 
     def lists(self, names: bool) -> list[list[object]]:
-        rows = [read_row(row) for row in _decode(self._rows)]
+        rows = [list(row) for row in read_rows(_decode(self._rows))]
         return [list(self._columns), *rows] if names else rows
 
     @property

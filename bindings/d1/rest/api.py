@@ -24,7 +24,7 @@ from bindings.d1.sql.connection import Outcome
 from bindings.d1.sql.errors import D1Error
 from bindings.d1.sql.script import statements
 from bindings.d1.upkeep import restore, snapshot
-from bindings.d1.values import bound, read_row
+from bindings.d1.values import bound, read_rows
 from bindings.rest import Api, ApiError, Entry, Handler, Listed, body_of, page_of, query_of
 from bindings.storage.resources import About, Resources
 from runtime.values import JsException
@@ -181,7 +181,7 @@ def _result(outcome: Outcome, answer: Answer, results: object) -> Mapping[str, o
 
 
 def _lists(outcome: Outcome) -> list[list[object]]:
-    return [read_row(row) for row in _decode(outcome.rows)]
+    return [list(row) for row in read_rows(_decode(outcome.rows))]
 
 
 def _dicts(outcome: Outcome) -> list[dict[str, object]]:
