@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 import msgspec
 
@@ -125,6 +125,14 @@ class Binding(Protocol):
         """
 
 
+@runtime_checkable
+class Explored(Protocol):
+    """A binding of which the explorer's page is told more than ``describe`` says: plain data, and no secret."""
+
+    @property
+    def explored(self) -> Mapping[str, object]: ...
+
+
 class Product(Deploying):
     """One Cloudflare product. Subclass, and add a line to ``bindings.PRODUCTS``."""
 
@@ -135,6 +143,7 @@ class Product(Deploying):
     settings: ClassVar[type[msgspec.Struct] | None] = None  # its part of [pilot]: ``config.settings(that)``
     at_start: ClassVar[tuple[str, ...]] = ()  # those of them that count once the server is restarted
     scopes: ClassVar[tuple[str, ...]] = ()  # what a host's token may be for, besides "deploy" and "read"
+    explorer: ClassVar[str] = ""  # a JavaScript module beside its own that shows a binding of it on the explorer's page
     commands: ClassVar[Mapping[str, str]] = {}  # of ``pilot``: name → "module:click.Command"
 
     @classmethod
@@ -256,6 +265,7 @@ __all__ = [
     "Binding",
     "CallError",
     "Event",
+    "Explored",
     "HostStream",
     "Product",
     "ProductContext",

@@ -57,6 +57,7 @@ class WorkersAI(Product):
     key, label, shape = "ai", "Workers AI", AITable
     settings, at_start = AISettings, ("load_timeout", "engine_metrics")
     types = scopes = ("ai",)
+    explorer = "explorer.js"
 
     @classmethod
     def check(cls, config: Config) -> None:

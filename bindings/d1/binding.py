@@ -30,6 +30,10 @@ class D1Binding:
     client: str = "bindings.d1.worker:D1Database"
     client_args: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def explored(self) -> Mapping[str, object]:
+        return {"id": self.id}
+
     def describe(self) -> tuple[str, str]:
         about = self.databases.about(self.id)
         return "D1 database", about.name if about else self.id

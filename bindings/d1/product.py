@@ -48,6 +48,7 @@ class D1(Product):
     key, label, shape = "d1_databases", "D1", list[Table]
     settings = D1Settings
     types = ("d1",)
+    explorer = "explorer.js"
     commands: ClassVar[Mapping[str, str]] = {"d1": "bindings.d1.commands:d1"}
 
     @classmethod

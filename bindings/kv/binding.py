@@ -28,6 +28,7 @@ class KVBinding:
 
     def __init__(self, name: str, id: str, resources: Resources[KVStore]) -> None:
         self.name, self._id, self._resources = name, id, resources
+        self.explored = {"id": id}
         self._methods: dict[str, tuple[str, Callable[..., Awaitable[object]]]] = {  # with the verb of its errors
             "get": ("GET", self._get),
             "getWithMetadata": ("GET", self._get_with_metadata),

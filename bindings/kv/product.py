@@ -34,6 +34,7 @@ class KV(Product):
 
     key, label, shape = "kv_namespaces", "KV", list[KVTable]
     types = ("kv_namespace",)
+    explorer = "explorer.js"
     commands: ClassVar[Mapping[str, str]] = {"kv": "bindings.kv.commands:kv"}
 
     @classmethod

@@ -22,6 +22,7 @@ class VectorizeBinding:
         self, name: str, index_name: str, indexes: Indexes, properties: Mapping[str, PropertyType] | None = None
     ) -> None:
         self.name, self._index_name, self._indexes = name, index_name, indexes
+        self.explored = {"name": index_name}
         self._properties = dict(properties or {})  # that need a metadata index, until they have one
 
     def describe(self) -> tuple[str, str]:

@@ -30,6 +30,7 @@ class Vectorize(Product):
     settings = VectorizeSettings
     commands: ClassVar[Mapping[str, str]] = {"vectorize": "bindings.vectorize.commands:vectorize"}
     types = ("vectorize",)
+    explorer = "explorer.js"
 
     @classmethod
     def check(cls, config: Config) -> None:

@@ -7,13 +7,13 @@ import os
 import sqlite3
 import ssl
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from bindings import products
-from bindings.base import ProductContext
+from bindings.base import ProductContext, RouteHandler
 from runtime import VERSION
 from runtime.config import load_host
 from runtime.errors import UserError
@@ -36,6 +36,9 @@ from runtime.host.worker import Worker
 from runtime.isolate import sandbox
 from runtime.limits import cpu_count
 from runtime.supervisor import server
+from runtime.supervisor.explorer.feed import Feed
+from runtime.supervisor.explorer.routes import EVENTS, STATE, Explorer, Served
+from runtime.supervisor.explorer.watched import Watched
 from runtime.supervisor.http.app import App
 from runtime.supervisor.http.asgi import Application
 from runtime.supervisor.http.dispatch import Dispatch
@@ -48,7 +51,7 @@ from runtime.supervisor.processes.stalls import Stalls
 from runtime.supervisor.server import Supervisor, address, bind
 from runtime.supervisor.telemetry.metrics import PATH, Metrics
 from runtime.supervisor.telemetry.tracing import make_tracer
-from runtime.web import Response
+from runtime.web import Request, Response
 
 _ALL_THAT_IS_LEFT = ROOT + "/{path:path}"  # a product's answer for it comes after that for workers/
 MAX_UPLOAD_BYTES = 100_000_000  # bytes of one
@@ -82,6 +85,8 @@ class HostServer(Supervisor):
     def __init__(self, options: HostOptions, observer: Observer) -> None:
         self._options = options
         observer.several = True
+        self._feed = Feed()
+        observer = Watched(observer, self._feed)
         data = options.data.absolute()
         self._lock = _lock_data(data)
         if restored.finish(data):
@@ -136,16 +141,17 @@ class HostServer(Supervisor):
 
     def application(self) -> Application:
         status: Entry = ("GET", ROOT + "/pilot/status", "read", self.status)
-        metrics: Entry = ("GET", PATH, "read", self._metrics)
+        explorer = Explorer(self.context, products(), self._feed, self._served)
+        looked_at: dict[str, RouteHandler] = {PATH: self._metrics, STATE: explorer.state, EVENTS: explorer.events}
         entries = [
             status,
-            metrics,
+            *(("GET", path, "read", _asked(handler)) for path, handler in looked_at.items()),
             *scripts.ENTRIES,
             *secrets.ENTRIES,
             *account.ENTRIES,
             *tails.entries(self._tails, self.url),
         ]
-        routes = [route for product in products() for route in product.routes(self.context)]
+        routes = [*explorer.files(), *(route for product in products() for route in product.routes(self.context))]
         unknown = [route for route in routes if route.path == _ALL_THAT_IS_LEFT]
         served = [self._control.guard(route) for route in routes if route not in unknown]
         own = [*self._control.routes(entries), *served, *self._control.routes(account.LAST), *unknown]
@@ -212,8 +218,13 @@ class HostServer(Supervisor):
             **sections,
         }
 
-    async def _metrics(self, call: ControlCall) -> Response:
-        return await Metrics(self.context, products(), self.requests, None).show(call.request)
+    async def _metrics(self, request: Request) -> Response:
+        return await Metrics(self.context, products(), self.requests, None).show(request)
+
+    def _served(self) -> list[Served]:
+        """The first version of each worker's deployment."""
+        rollouts = [worker.rollout for worker in self._fleet.workers.values() if worker.rollout is not None]
+        return [(one.arms[0].deployment.config, one.arms[0].deployment.bindings) for one in rollouts]
 
     async def close(self, left: float) -> None:
         await self._tails.aclose()
@@ -221,6 +232,11 @@ class HostServer(Supervisor):
         await self._control.write_counts()
         self._registry.close()
         os.close(self._lock)
+
+
+def _asked(handler: RouteHandler) -> Callable[[ControlCall], Awaitable[Response]]:
+    """A route's handler, for calls with a token."""
+    return lambda call: handler(call.request)
 
 
 def _lock_data(data: Path) -> int:

@@ -17,6 +17,9 @@ from runtime.config import Config
 from runtime.errors import UserError
 from runtime.places import state_folder
 from runtime.supervisor import server
+from runtime.supervisor.explorer.feed import Feed
+from runtime.supervisor.explorer.routes import Explorer, Served
+from runtime.supervisor.explorer.watched import Watched
 from runtime.supervisor.http.admission import OwnNames
 from runtime.supervisor.http.app import App
 from runtime.supervisor.http.dispatch import Dispatch
@@ -29,7 +32,7 @@ from runtime.supervisor.reload.reloader import Deployments
 from runtime.supervisor.reload.restart import Restart
 from runtime.supervisor.reload.watching import changes
 from runtime.supervisor.server import Supervisor, address, bind
-from runtime.supervisor.telemetry.metrics import metrics_routes
+from runtime.supervisor.telemetry.metrics import is_private, metrics_routes
 from runtime.supervisor.telemetry.tracing import make_tracer
 
 if TYPE_CHECKING:
@@ -61,7 +64,8 @@ class DevServer(Supervisor):
     """Reads the configuration at once: what is wrong in it is said before anything runs."""
 
     def __init__(self, options: DevOptions, observer: Observer, spawner: Spawner | None) -> None:
-        config = options.read()
+        config, self._feed = options.read(), Feed()
+        observer = Watched(observer, self._feed)
         host = options.host or config.dev.ip or "127.0.0.1"
         port = next(port for port in (options.port, config.dev.port, 8787) if port is not None)
         sock = bind(host, port)
@@ -94,10 +98,16 @@ class DevServer(Supervisor):
 
     def application(self) -> App:
         routes = [*metrics_routes(self.context, products(), self.requests)]
-        routes += [locally_guarded(route) for product in products() for route in product.routes(self.context)]
+        explorer = Explorer(self.context, products(), self._feed, self._served)
+        guarded = explorer.routes() if is_private(self.context) else []
+        guarded += [route for product in products() for route in product.routes(self.context)]
+        routes += map(locally_guarded, guarded)
         dispatch = Dispatch(self._deployments, self.observer, self.requests, self.tracer)
         names = OwnNames(lambda: {name.lower() for name in self._deployments.config.pilot.hosts}, _HOSTS_REMEDY)
         return App(dispatch, routes, lambda: self._deployments.body_limit, names)
+
+    def _served(self) -> list[Served]:
+        return [(self._deployments.config, self._deployments.bindings)]
 
     async def open(self) -> None:
         await self._deployments.begin()

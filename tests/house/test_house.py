@@ -172,7 +172,7 @@ ROOMS = {
         "worker", "methods", "binding", "rest", "shim", "product",
     ),
     "runtime.supervisor": (
-        "observe", "outbound", "telemetry", "limits", "http", "processes", "reload", "server", "dev",
+        "observe", "outbound", "telemetry", "explorer", "limits", "http", "processes", "reload", "server", "dev",
     ),
     "runtime.host": (
         "store", "versions", "addresses", "redaction", "tails", "worker", "fleet", "purge", "report", "http", "control",

@@ -13,7 +13,7 @@ from bindings.storage.file_body import FileBody
 from runtime.errors import RequestError
 from runtime.supervisor.http import protocol
 from runtime.supervisor.http.asgi import Body, BodyStream, Headers, Receive, Scope, Send
-from runtime.supervisor.http.heads import BODYLESS_STATUSES, head
+from runtime.supervisor.http.heads import BODYLESS_STATUSES, head, within_prefix
 from runtime.tracing import NO_SPAN
 from runtime.wire import Channel, sink_of
 
@@ -118,9 +118,9 @@ class Exchange:
     async def answer(self, status: int, headers: Headers, body: Body) -> None:
         """Send it. ``body``: None, bytes, or an async iterator of bytes, which is closed in any case."""
         if body is None or isinstance(body, bytes):
-            return await self._whole(status, head(self.method, status, headers, body), body or b"")
+            return await self._whole(status, self._head(status, headers, body), body or b"")
         async with aclosing(body):
-            sent = head(self.method, status, headers, body)
+            sent = self._head(status, headers, body)
             if self.method == "HEAD" or status in BODYLESS_STATUSES:
                 return await self._whole(status, sent, b"")
             await self._start(status, sent)
@@ -133,12 +133,16 @@ class Exchange:
         length = len(body) if isinstance(body, bytes) else body.length
         headers = [*headers, (b"content-length", b"%d" % length)]
         if isinstance(body, bytes):
-            return await self._whole(status, head(self.method, status, headers, body), body)
+            return await self._whole(status, self._head(status, headers, body), body)
         self.watch()
         try:
             await self.answer(status, headers, body)
         finally:
             self.unwatch()
+
+    def _head(self, status: int, headers: Headers, body: Body) -> Headers:
+        sent = head(self.method, status, headers, body)
+        return within_prefix(sent) if self.scope["root_path"] else sent
 
     async def _start(self, status: int, headers: Headers) -> None:
         await self._send({"type": "http.response.start", "status": status, "headers": headers})

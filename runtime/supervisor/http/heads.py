@@ -83,6 +83,11 @@ def head(method: str, status: int, headers: Headers, body: Body) -> Headers:
     return _uncached(sent) if _is_events(sent) else sent
 
 
+def within_prefix(headers: Headers) -> Headers:
+    """Of an answer below a worker's prefix: no service worker of its pages may have the origin's other paths."""
+    return [pair for pair in headers if pair[0] != b"service-worker-allowed"]
+
+
 def _is_sent(pair: tuple[bytes, bytes], keep_length: bool) -> bool:
     name, value = pair
     if not _is_name(name):

@@ -67,11 +67,15 @@ class Metrics:
 
 
 def metrics_routes(context: ProductContext, products: Sequence[type[Product]], requests: Requests) -> list[Route]:
-    """None on a host, or at an address that others can reach, unless a token is set."""
-    token = os.environ.get("PILOT_API_TOKEN") or None
-    if token is None and (context.on_host or not _is_loopback(context.url)):
+    """None where ``is_private`` says no."""
+    if not is_private(context):
         return []
-    return Metrics(context, products, requests, token).routes()
+    return Metrics(context, products, requests, os.environ.get("PILOT_API_TOKEN") or None).routes()
+
+
+def is_private(context: ProductContext) -> bool:
+    """Whether only who may can ask: not at an address that others can reach, unless a token is set."""
+    return bool(os.environ.get("PILOT_API_TOKEN")) or (not context.on_host and _is_loopback(context.url))
 
 
 def _process() -> Iterable[Any]:
@@ -94,4 +98,4 @@ def _brings(request: Request, token: str) -> bool:
     return scheme.lower() == "bearer" and hmac.compare_digest(credentials.strip().encode("latin-1"), os.fsencode(token))
 
 
-__all__ = ["PATH", "Metrics", "Requests", "metrics_routes"]
+__all__ = ["PATH", "Metrics", "Requests", "is_private", "metrics_routes"]

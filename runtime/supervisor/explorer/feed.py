@@ -1,0 +1,109 @@
+"""What happens, for whoever looks: the newest requests and log lines, kept in memory and told as server-sent events.
+
+While nobody looks an event costs its place in a bounded queue. A reader is told of batches, ten a second at most, from
+the number it has seen: one that is slow misses the oldest, and its page sees that by the numbers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import AsyncIterator
+from itertools import count
+
+import msgspec
+
+from runtime.supervisor.observe.base import RequestRecord
+
+KEPT = 500  # events
+MAX_TEXT = 4_096  # characters of a line
+OWN = "/__pilot/"  # looking at requests is none of them
+_PAUSE_S = 0.1  # seconds between two batches
+_ALIVE_S = 15.0  # seconds of silence after which a comment is sent: who has left is noticed by it
+
+
+class Line(msgspec.Struct, frozen=True):
+    """A line that a worker printed, or that the supervisor says."""
+
+    level: str  # log, or of the supervisor's: info, warning, error
+    text: str
+    worker: str | None = None
+
+
+Happening = tuple[int, float, RequestRecord | Line]  # number, seconds since 1970, what
+
+
+class Feed:
+    def __init__(self) -> None:
+        self._happened: deque[Happening] = deque(maxlen=KEPT)
+        self._numbers = count(1)
+        self._readers: dict[asyncio.Event, asyncio.AbstractEventLoop] = {}
+        self._closed = False
+
+    @property
+    def watched(self) -> bool:
+        return bool(self._readers)
+
+    def request(self, record: RequestRecord) -> None:
+        if not record.path.startswith(OWN):
+            self._add(record)
+
+    def line(self, level: str, text: str, worker: str | None = None) -> None:
+        self._add(Line(level, text[:MAX_TEXT], worker))
+
+    def close(self) -> None:
+        """No more: every stream ends, so that none keeps the server from ending."""
+        self._closed = True
+        self._wake()
+
+    async def stream(self, since: int = 0) -> AsyncIterator[bytes]:
+        """The events after number ``since``, in JSON arrays, one per server-sent event, until it is closed."""
+        more = asyncio.Event()
+        self._readers[more] = asyncio.get_running_loop()
+        try:
+            yield b": pilot\n\n"
+            while not self._closed:
+                more.clear()
+                if fresh := [one for one in tuple(self._happened) if one[0] > since]:
+                    since = fresh[-1][0]
+                    yield b"data: " + msgspec.json.encode([_shown(*one) for one in fresh], enc_hook=str) + b"\n\n"
+                    await asyncio.sleep(_PAUSE_S)
+                elif not await _came(more):
+                    yield b": still here\n\n"
+        finally:
+            del self._readers[more]
+
+    def _add(self, what: RequestRecord | Line) -> None:
+        self._happened.append((next(self._numbers), time.time(), what))
+        if self._readers:
+            self._wake()
+
+    def _wake(self) -> None:
+        """A worker without a process of its own may print from any thread."""
+        for more, loop in tuple(self._readers.items()):
+            if not more.is_set():
+                loop.call_soon_threadsafe(more.set)
+
+
+async def _came(more: asyncio.Event) -> bool:
+    try:
+        await asyncio.wait_for(more.wait(), _ALIVE_S)
+    except TimeoutError:
+        return False
+    return True
+
+
+def _shown(number: int, at: float, what: RequestRecord | Line) -> dict[str, object]:
+    facts = msgspec.structs.asdict(what)
+    kind = "line" if isinstance(what, Line) else "request"
+    told = {name: _text(value) for name, value in facts.items() if value is not None}
+    return {"number": number, "at": round(at * 1000), "kind": kind, **told}
+
+
+def _text(value: object) -> object:
+    """Half a character, which a print may have and JSON may not, is replaced."""
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
+
+
+__all__ = ["Feed", "Line"]

@@ -1,0 +1,98 @@
+// Which view is shown, by the address's hash; a binding's view comes from its product.
+import * as kit from "./kit.js";
+import figures from "./figures.js";
+import requests from "./requests.js";
+
+const { element } = kit;
+const $ = (id) => document.getElementById(id);
+let state = { workers: [], status: {} };
+let leave = () => {};
+let turn = 0;
+
+const FIXED = [
+  { hash: "requests", title: "Requests", show: requests },
+  { hash: "figures", title: "Models and figures", show: figures },
+];
+
+function places() {
+  const bindings = state.workers.flatMap((worker) => worker.bindings.map((binding) => ({
+    hash: `${worker.name}/${binding.name}`, title: `env.${binding.name}`, more: binding.what, worker: worker.name,
+    show: (root) => look(root, binding, worker.name),
+  })));
+  return [...FIXED, ...bindings];
+}
+
+async function look(root, binding, worker) {
+  root.append(element("h2", { textContent: `env.${binding.name}` }),
+    element("p", { className: "soft", textContent: [binding.what, binding.where].filter(Boolean).join(", ") }));
+  if (!binding.view) return root.append(element("p", { className: "row soft", textContent: "There is nothing more to see of it here." }));
+  const view = await import(`../views/${encodeURIComponent(binding.view)}.js`);
+  return view.default(root, { ...binding, worker }, kit);
+}
+
+function link(place, current) {
+  const more = place.more ? element("small", { textContent: place.more }) : null;
+  const properties = { href: `#${encodeURI(place.hash)}`, "aria-current": place.hash === current ? "page" : null };
+  return element("li", {}, element("a", properties, place.title, more));
+}
+
+function navigation(current) {
+  const groups = new Map([["", []]]);
+  for (const place of places()) groups.set(place.worker ?? "", [...(groups.get(place.worker ?? "") ?? []), place]);
+  $("nav").replaceChildren(...[...groups].flatMap(([name, found]) => [
+    name ? element("h2", { textContent: name }) : null,
+    element("ul", {}, ...found.map((place) => link(place, current))),
+  ]).filter(Boolean));
+}
+
+function complain(error) {
+  const refused = error instanceof kit.Refused;
+  $("problem").textContent = refused ? "" : error?.message ?? "";
+  $("problem").hidden = !error || refused;
+  $("key").hidden = !refused;
+  if (refused) $("token").focus();
+}
+
+async function show(focus) {
+  const mine = ++turn;
+  const wanted = decodeURI(location.hash.slice(1));
+  leave();
+  leave = () => {};
+  const all = places();
+  const place = all.find((one) => one.hash === wanted) ?? all[0];
+  const root = element("div");
+  navigation(place.hash);
+  $("view").replaceChildren(root);
+  document.title = `${place.title} · Pilotlight`;
+  if (focus) $("content").focus();
+  complain(null);
+  try {
+    const left = await place.show(root, state, kit);
+    if (mine === turn) leave = left ?? (() => {});
+    else left?.();
+  } catch (error) {
+    if (mine === turn) complain(error);
+  }
+}
+
+async function start() {
+  try {
+    state = await (await kit.ask("state")).json();
+    $("version").textContent = state.version;
+    await show(false);
+  } catch (error) {
+    complain(error);
+  }
+}
+
+$("key").addEventListener("submit", (event) => {
+  event.preventDefault();
+  kit.useToken($("token").value.trim());
+  $("token").value = "";
+  start();
+});
+addEventListener("hashchange", () => {
+  if (location.hash === "#content") return $("content").focus();
+  show(true);
+});
+start();
