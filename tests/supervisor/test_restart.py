@@ -21,6 +21,8 @@ AT_ONCE = {
     "gateway_cache",
     "gateway_logs",
     "gateways",
+    "vectorize",
+    "d1_query_timeout",
 }
 ENTRY = """
 from workers import Response
