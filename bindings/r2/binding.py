@@ -10,12 +10,12 @@ from typing import Any
 
 from bindings.base import CallError, HostStream, WorkerStream
 from bindings.r2 import errors, rows
-from bindings.r2.checksums import Digest, parse_named
-from bindings.r2.conditions import parse_condition
 from bindings.r2.errors import R2Error
 from bindings.r2.model import parse_key, parse_metadata
-from bindings.r2.ranges import Range, resolve
-from bindings.r2.ssec import key_md5
+from bindings.r2.options.checksums import Digest, parse_named
+from bindings.r2.options.conditions import parse_condition
+from bindings.r2.options.ranges import Range, resolve
+from bindings.r2.options.ssec import key_md5
 from bindings.r2.store import Bucket, Content, Found, limited
 from bindings.r2.uploads import MAX_PART_BYTES
 from bindings.sqlite import StoreError

@@ -7,19 +7,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 
-from bindings.base import Binding, Product, ProductContext
+from bindings.base import Binding, Product, ProductContext, Route, rest_routes
+from bindings.r2.limits import BUCKET_NAME, MAX_PUT_BYTES
 from runtime.config import Config
 from runtime.errors import RequestError
 
 if TYPE_CHECKING:
     from bindings.r2.store import Bucket
     from bindings.storage.resources import Resources
-
-BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
 
 
 class R2Table(msgspec.Struct, frozen=True):
@@ -38,6 +37,7 @@ class R2(Product):
 
     key, label, shape = "r2_buckets", "R2", list[R2Table]
     types = ("r2_bucket",)
+    commands: ClassVar[Mapping[str, str]] = {"r2": "bindings.r2.commands:r2"}
 
     @classmethod
     def check(cls, config: Config) -> None:
@@ -80,6 +80,10 @@ class R2(Product):
         from bindings.r2.binding import R2Binding
 
         return [R2Binding(table.binding, buckets(context).get(_name(config, table, context))) for table in tables]
+
+    @classmethod
+    def routes(cls, context: ProductContext) -> Sequence[Route]:
+        return rest_routes("r2/buckets", "bindings.r2.rest:api", context, MAX_PUT_BYTES)
 
     @classmethod
     def keeps(cls, config: Config) -> Sequence[str]:

@@ -16,16 +16,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bindings.r2 import errors, rows
-from bindings.r2.checksums import Digest
-from bindings.r2.conditions import Condition
+from bindings.r2.limits import MAX_PUT_BYTES
 from bindings.r2.model import R2Metadata, StoredObject
+from bindings.r2.options.checksums import Digest
+from bindings.r2.options.conditions import Condition
 from bindings.r2.uploads import Uploads
 from bindings.sqlite import Database, StoreError
 from bindings.storage.blobs import Blobs, OpenBlob
 from bindings.storage.resources import About
 
 ROW_BYTES = 64 * 1024  # of content; a larger one is a file
-MAX_PUT_BYTES = 5 * 1024**3 - 5 * 1024**2
 
 
 class Content(NamedTuple):

@@ -13,8 +13,8 @@ from typing import NamedTuple
 import msgspec
 
 from bindings.r2 import errors
-from bindings.r2.checksums import Digest
 from bindings.r2.model import R2Metadata
+from bindings.r2.options.checksums import Digest
 from bindings.sqlite import Database, StoreError
 from bindings.storage.blobs import Blobs
 
