@@ -16,6 +16,7 @@ PRODUCTS: dict[str, str] = {
     "vectorize": "bindings.vectorize.product:Vectorize",
     "d1_databases": "bindings.d1.product:D1",
     "assets": "bindings.assets.product:StaticAssets",
+    "cache": "bindings.cache.product:Cache",
     "ai": "bindings.ai.product:WorkersAI",
     "analytics_engine_datasets": "bindings.analytics_engine.product:AnalyticsEngine",
     "ratelimits": "bindings.rate_limiting.product:RateLimiting",

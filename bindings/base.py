@@ -111,7 +111,7 @@ class ProductContext:
 class Binding(Protocol):
     """The host's half of one configured binding."""
 
-    name: str  # as in env.NAME
+    name: str  # as in env.NAME; "js.NAME": of the module js, for every worker
     client: str  # "module:Class" of the worker's half
     client_args: Mapping[str, Any]
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pkgutil import resolve_name
 from typing import Any
 
+from runtime.isolate import ambient
 from runtime.isolate.remote import Caller
 from runtime.wire import Channel
 
@@ -58,5 +60,15 @@ class Env:
 
 
 def build(table: Sequence[Sequence[Any]], channel: Channel) -> Env:
-    """``table`` rows are [name, "module:Class" of the worker's half, its arguments]."""
-    return Env({name: resolve_name(client)(name, Caller(channel, name), **args) for name, client, args in table})
+    """``table`` rows are [name, "module:Class" of the worker's half, its arguments]. Those of ``ambient`` are none of
+    ``env``'s."""
+
+    def made(name: str, client: str, args: dict[str, Any]) -> Any:
+        return resolve_name(client)(name, Caller(channel, name), **args)
+
+    ambient.install({row[0].removeprefix(ambient.PREFIX): partial(made, *row) for row in table if _is_ambient(row[0])})
+    return Env({row[0]: made(*row) for row in table if not _is_ambient(row[0])})
+
+
+def _is_ambient(name: str) -> bool:
+    return name.startswith(ambient.PREFIX)

@@ -15,6 +15,7 @@ from runtime import config as configuration
 from runtime.api.credentials import locally_guarded
 from runtime.config import Config
 from runtime.errors import UserError
+from runtime.isolate.ambient import PREFIX
 from runtime.places import state_folder
 from runtime.supervisor import server
 from runtime.supervisor.explorer.feed import Feed
@@ -122,7 +123,8 @@ class DevServer(Supervisor):
 
     def _banner(self) -> None:
         config = self._deployments.config
-        rows = [(binding.name, *binding.describe()) for binding in self._deployments.bindings]
+        bindings = [binding for binding in self._deployments.bindings if not binding.name.startswith(PREFIX)]
+        rows = [(binding.name, *binding.describe()) for binding in bindings]
         remarks = [remark for product in products() for remark in product.remarks(self.context)]
         banner = Banner(
             version=VERSION, url=self.url, name=config.name,

@@ -12,11 +12,12 @@ import time
 import uuid
 from collections.abc import Iterable, Mapping, MutableMapping
 from datetime import UTC, datetime
-from typing import Any, NoReturn, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from pyodide.ffi import JsProxy  # type: ignore[import-not-found,unused-ignore]  # beside this one, on sys.path
 
 from runtime import web
+from runtime.isolate import ambient
 from runtime.web import fetch
 
 __all__ = [
@@ -164,8 +165,10 @@ class crypto:
         return str(uuid.uuid4())
 
 
-def __getattr__(name: str) -> NoReturn:
+def __getattr__(name: str) -> object:
     if name.startswith("__"):
         raise AttributeError(name)
+    if (found := ambient.find(name)) is not None:
+        return found
     known = ", ".join(__all__)
     raise ImportError(f"js.{name} is not supported: there is no JavaScript here. js has: {known}")

@@ -18,6 +18,7 @@ from typing import Any, Literal, cast
 from bindings.base import Binding
 from runtime.config import Config
 from runtime.errors import ScriptError
+from runtime.isolate.ambient import PREFIX
 from runtime.isolate.boot import Boot
 from runtime.supervisor.limits import IsolateLost, Limits
 from runtime.supervisor.outbound import Outbound
@@ -141,7 +142,8 @@ class Starter:
     async def begin(self) -> Process:
         """A process with the code loaded. Raises ``ScriptError`` when the script does not load, ``IsolateLost`` when
         that is not the script's fault: the zygote was killed, and the next one as well."""
-        self._parts.spawner.preload(sorted({binding.client.partition(":")[0] for binding in self._bindings}))
+        named = [binding for binding in self._bindings if not binding.name.startswith(PREFIX)]
+        self._parts.spawner.preload(sorted({binding.client.partition(":")[0] for binding in named}))
         try:
             return await self._begin()
         except IsolateLost:

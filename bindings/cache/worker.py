@@ -1,0 +1,103 @@
+"""``js.caches`` as the worker sees it. Facts: docs/reference/bindings.md#cache-api.
+
+https://developers.cloudflare.com/workers/runtime-apis/cache/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NoReturn
+
+from bindings.client import BindingClient, HostCaller
+from runtime.values import JsException
+from runtime.web import URL, ReadableStream, Request, Response
+
+
+class CacheStorage:
+    """``caches.default``, and ``await caches.open(name)``."""
+
+    def __init__(self, name: str, caller: HostCaller) -> None:
+        self._caller = caller
+        self.default = Cache("", caller)
+
+    async def open(self, name: object) -> Cache:
+        return Cache(f"named {name}", self._caller)
+
+    def __repr__(self) -> str:
+        return "<caches>"
+
+
+class Cache(BindingClient):
+    """What is asked for is a URL, or a Request; its method is GET, or nothing is there."""
+
+    product = "Cache"
+
+    async def match(self, request: object, options: object = None, **more: object) -> Response | None:
+        """The answer that was put there and is fresh; None: there is none. With ``ignoreMethod`` any method is GET."""
+        method, url, headers = _asked(request)
+        if method != "GET" and not _ignores_method(options, more):
+            return None
+        answer = await self._call("match", (self._name, url, headers))
+        if answer is None:
+            return None
+        status, kept, body = answer if isinstance(answer, list) else (*answer.meta["head"], answer)
+        return Response.from_parts(status, "", kept, body)
+
+    async def put(self, request: object, response: object) -> None:
+        """Keep it for as long as its ``Cache-Control`` or ``Expires`` say. Its body is used."""
+        method, url, _ = _asked(request)
+        if not isinstance(response, Response):
+            raise _type_error("Failed to execute 'put' on 'Cache': parameter 2 is not of type 'Response'.")
+        if method != "GET":
+            raise _type_error("Cannot cache response to non-GET request.")
+        if response.status == 206:
+            raise _type_error("Cannot cache response to a range request (206 Partial Content).")
+        if "*" in (response.headers.get("vary") or ""):
+            raise _type_error("Cannot cache response with 'Vary: *' header.")
+        if response.body_used:
+            what = "Body has already been used. It can only be used once. Use tee() first if you need to read it twice."
+            raise _type_error(what)
+        status, _, headers, body = response.to_parts()
+        sent = body if body is None or isinstance(body, bytes) else ReadableStream(body)
+        await self._call("put", (self._name, url, status, list(map(list, headers)), sent))
+
+    async def delete(self, request: object, options: object = None, **more: object) -> bool:
+        """Whether there was something."""
+        method, url, _ = _asked(request)
+        if method != "GET" and not _ignores_method(options, more):
+            return False
+        return bool(await self._call("delete", (self._name, url)))
+
+    async def add(self, *args: object, **options: object) -> NoReturn:
+        raise JsException("Failed to execute 'add' on 'Cache': the method is not implemented.")
+
+    async def addAll(self, *args: object, **options: object) -> NoReturn:
+        raise JsException("Failed to execute 'addAll' on 'Cache': the method is not implemented.")
+
+
+def _asked(request: object) -> tuple[str, str, list[list[bytes]]]:
+    """(method, URL without its fragment, headers)."""
+    if isinstance(request, Request):
+        return request.method, _url(request.url), list(map(list, request.headers.raw()))
+    return "GET", _url(str(request)), []
+
+
+def _url(text: str) -> str:
+    try:
+        url = URL(text)
+    except TypeError:
+        raise _type_error(f"Invalid URL: {text}") from None
+    url.hash = ""
+    return str(url.href)
+
+
+def _ignores_method(options: object, more: Mapping[str, object]) -> bool:
+    given = {**(options if isinstance(options, Mapping) else {}), **more}
+    return bool(given.get("ignoreMethod"))
+
+
+def _type_error(message: str) -> JsException:
+    return JsException(message, "TypeError")
+
+
+__all__ = ["Cache", "CacheStorage"]
