@@ -94,12 +94,21 @@ async def test_requests_and_their_lines_appear_as_they_come(pilot: Served, page:
     assert [url for url in outside if not url.startswith("data:")] == []
 
 
-async def test_nobody_waits_for_an_open_page_when_the_server_stops(pilot: Served, page: Page) -> None:
-    await look(page, pilot)
-    await pilot.ask("/one")
-    await expect(page.get_by_role("status")).to_have_text("1 request")
-    code = await pilot.stop()
-    assert not [line for line in pilot.events if line["event"] == "stopping" and line.get("requests")], code
+async def test_nobody_waits_for_an_open_page_when_the_server_stops(tmp_path: Path, page: Page) -> None:
+    write(tmp_path, ENTRY)
+    async with serving(tmp_path, "--drain", "600") as pilot:
+        await look(page, pilot)
+        await pilot.ask("/one")
+        await expect(page.get_by_role("status")).to_have_text("1 request")
+        await pilot.stop()  # fails after seconds
+        assert (await pilot.event("stopping"))["waiting"] == []
+        await expect(page.get_by_role("status")).to_contain_text("trying again")
+        url = pilot.url
+    async with serving(tmp_path, port=("--port", url.rpartition(":")[2])) as pilot:
+        await pilot.ask("/two")
+        rows = page.get_by_role("region", name="Requests and log lines").locator("tbody tr")
+        await expect(rows).to_have_count(2)  # of this life of the server
+        await expect(rows.first).to_contain_text("/two")
 
 
 async def test_the_bindings_are_named_and_lead_to_what_they_keep(pilot: Served, page: Page) -> None:
@@ -111,6 +120,10 @@ async def test_the_bindings_are_named_and_lead_to_what_they_keep(pilot: Served, 
     await expect(page.get_by_role("heading", name="env.MODE")).to_be_visible()
     await expect(page.get_by_role("main")).to_be_focused()
     await expect(nav.locator("[aria-current=page]")).to_contain_text("env.MODE")
+    (pilot.folder / "wrangler.toml").write_text((pilot.folder / "wrangler.toml").read_text() + 'LATER = "x"\n')
+    await pilot.event("reloaded")
+    await nav.get_by_role("link", name="Requests").click()
+    await expect(nav.get_by_role("link", name="env.LATER")).to_be_visible()
 
 
 async def test_keys_are_browsed_changed_and_removed(pilot: Served, page: Page) -> None:

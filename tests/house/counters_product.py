@@ -38,6 +38,10 @@ class CounterBinding:
     client: str = "bindings.counters:Counter"
     client_args: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def explored(self) -> Mapping[str, object]:
+        return {"step": self.step}
+
     def describe(self) -> tuple[str, str]:
         return "counter", f"in steps of {self.step}"
 
@@ -83,6 +87,7 @@ class Counters(Product):
     key, label, shape = "counters", "Counters", list[Table]
     settings = CounterSettings
     types = ("counter",)
+    explorer = "counters_view.js"
     commands: Mapping[str, str] = {"counters": "bindings.counters:command"}  # noqa: RUF012
 
     @classmethod

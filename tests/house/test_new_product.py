@@ -111,6 +111,9 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Tree:
     for package in ("runtime", "bindings"):
         shutil.copytree(ROOT / package, copy / package, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "tests/house/counters_product.py", copy / "bindings/counters.py")
+    (copy / "bindings/counters_view.js").write_text(
+        "export default (root, binding) => root.append(binding.facts.step);"
+    )
     registry = copy / "bindings/__init__.py"
     before, brace, after = registry.read_text().partition("\n}\n")
     after = after.replace("OPTIONS: dict[str, str] = {", f"OPTIONS: dict[str, str] = {{{OPTION}")
@@ -146,6 +149,10 @@ async def test_it_is_served_and_outlives_a_reload(tree: Tree, tmp_path: Path) ->
         banner = await pilot.event("banner")
         assert {"name": "HITS", "what": "counter", "where": "in steps of 1"} in banner["bindings"]
         assert not warnings(pilot)
+        state = json.loads((await pilot.ask("/__pilot/state", headers={"authorization": "Bearer any"}))[1])
+        [hits] = [one for one in state["workers"][0]["bindings"] if one["name"] == "HITS"]
+        assert (hits["view"], hits["facts"]) == ("counters", {"step": 1})
+        assert "root.append" in (await pilot.ask("/__pilot/views/counters.js"))[1]
 
 
 def warnings(pilot: Served) -> list[dict[str, object]]:

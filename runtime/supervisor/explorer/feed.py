@@ -7,6 +7,7 @@ the number it has seen: one that is slow misses the oldest, and its page sees th
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
 from collections import deque
 from collections.abc import AsyncIterator
@@ -18,7 +19,8 @@ from runtime.supervisor.observe.base import RequestRecord
 
 KEPT = 500  # events
 MAX_TEXT = 4_096  # characters of a line
-OWN = "/__pilot/"  # looking at requests is none of them
+OWN = ("/__pilot/", "/client/v4/accounts/explorer/")  # looking at requests is none of them
+_LIFETIME_S = 3600.0  # seconds of one stream, whose token may have been revoked meanwhile
 _PAUSE_S = 0.1  # seconds between two batches
 _ALIVE_S = 15.0  # seconds of silence after which a comment is sent: who has left is noticed by it
 
@@ -35,7 +37,10 @@ Happening = tuple[int, float, RequestRecord | Line]  # number, seconds since 197
 
 
 class Feed:
+    """``id``: of this life of the server. A reader that comes back with it and a number goes on from there."""
+
     def __init__(self) -> None:
+        self.id = secrets.token_hex(4)
         self._happened: deque[Happening] = deque(maxlen=KEPT)
         self._numbers = count(1)
         self._readers: dict[asyncio.Event, asyncio.AbstractEventLoop] = {}
@@ -59,11 +64,11 @@ class Feed:
 
     async def stream(self, since: int = 0) -> AsyncIterator[bytes]:
         """The events after number ``since``, in JSON arrays, one per server-sent event, until it is closed."""
-        more = asyncio.Event()
+        more, end = asyncio.Event(), time.monotonic() + _LIFETIME_S
         self._readers[more] = asyncio.get_running_loop()
         try:
             yield b": pilot\n\n"
-            while not self._closed:
+            while not self._closed and time.monotonic() < end:
                 more.clear()
                 if fresh := [one for one in tuple(self._happened) if one[0] > since]:
                     since = fresh[-1][0]

@@ -80,9 +80,11 @@ class Explorer:
         return {"version": VERSION, "onHost": self._context.on_host, "workers": workers, "status": status}
 
     async def events(self, request: Request) -> Response:
-        since = request.headers.get("last-event-id") or ""
-        headers = {"content-type": "text/event-stream", "cache-control": "no-store"}
-        return Response(self._feed.stream(int(since) if since.isdecimal() else 0), headers=headers)
+        """``Last-Event-ID: FEED-NUMBER`` goes on after that one of this feed; of another one all is new."""
+        feed, _, number = (request.headers.get("last-event-id") or "").partition("-")
+        since = int(number) if feed == self._feed.id and number.isdecimal() else 0
+        headers = {"content-type": "text/event-stream", "cache-control": "no-store", "x-feed": self._feed.id}
+        return Response(self._feed.stream(since), headers=headers)
 
     def _worker(self, config: Config, bindings: Sequence[Binding]) -> Mapping[str, object]:
         views = {

@@ -58,6 +58,9 @@ async function show(focus) {
   const wanted = decodeURI(location.hash.slice(1));
   leave();
   leave = () => {};
+  const fresh = await (await kit.ask("state")).json(); // a save may have brought other bindings
+  if (mine !== turn) return;
+  state = fresh;
   const all = places();
   const place = all.find((one) => one.hash === wanted) ?? all[0];
   const root = element("div");
@@ -75,11 +78,10 @@ async function show(focus) {
   }
 }
 
-async function start() {
+async function start(focus) {
   try {
-    state = await (await kit.ask("state")).json();
+    await show(focus);
     $("version").textContent = state.version;
-    await show(false);
   } catch (error) {
     complain(error);
   }
@@ -89,10 +91,10 @@ $("key").addEventListener("submit", (event) => {
   event.preventDefault();
   kit.useToken($("token").value.trim());
   $("token").value = "";
-  start();
+  start(true);
 });
 addEventListener("hashchange", () => {
   if (location.hash === "#content") return $("content").focus();
-  show(true);
+  start(true);
 });
-start();
+start(false);

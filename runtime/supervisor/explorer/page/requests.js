@@ -16,6 +16,7 @@ export default async function requests(root, state, kit) {
   root.append(element("h2", { textContent: "Requests" }),
     element("div", { className: "row" }, ...field("Filter", filter), pause, clear), told, list.node);
 
+  let feed = "";
   let waiting = [];
   let seen = 0;
   let missed = 0;
@@ -36,6 +37,18 @@ export default async function requests(root, state, kit) {
     const cells = [["time", time(event.at)], ...(several ? [["", event.worker ?? ""]] : []), ["mono", event.method], ["mono", event.path],
       [`number s${String(event.status)[0]}`, event.status], ["number", event.ms.toFixed(event.ms < 10 ? 1 : 0)], ["soft", more.filter(Boolean).join(", ")]];
     return element("tr", {}, ...cells.map(([className, textContent]) => element("td", { className, textContent })));
+  }
+
+  function begin(id) { // a server that was started anew counts anew
+    feed = id;
+    seen = 0;
+    empty();
+  }
+
+  function empty() {
+    list.body.replaceChildren();
+    waiting = [];
+    count = missed = 0;
   }
 
   function add(events) {
@@ -60,7 +73,7 @@ export default async function requests(root, state, kit) {
   }
 
   filter.addEventListener("input", () => { for (const node of list.body.rows) node.hidden = !matches(node); });
-  clear.addEventListener("click", () => { list.body.replaceChildren(); count = missed = 0; tell(); });
+  clear.addEventListener("click", () => { empty(); tell(); });
   pause.addEventListener("click", () => {
     pause.setAttribute("aria-pressed", String(!paused()));
     pause.textContent = paused() ? "Go on" : "Pause";
@@ -71,7 +84,8 @@ export default async function requests(root, state, kit) {
   const follow = async () => {
     while (!end.signal.aborted) {
       try {
-        const response = await kit.ask("events", { signal: end.signal, headers: { "last-event-id": String(seen) } });
+        const response = await kit.ask("events", { signal: end.signal, headers: { "last-event-id": `${feed}-${seen}` } });
+        if (response.headers.get("x-feed") !== feed) begin(response.headers.get("x-feed"));
         tell();
         for await (const events of kit.events(response)) add(events);
       } catch (error) {
@@ -79,7 +93,6 @@ export default async function requests(root, state, kit) {
         if (error instanceof kit.Refused) return tell(error.message);
       }
       tell("The server does not answer; trying again");
-      seen = 0;
       await new Promise((done) => setTimeout(done, AGAIN_MS));
     }
   };
