@@ -41,6 +41,10 @@ class R2Binding:
             "completeMultipartUpload": self._complete, "abortMultipartUpload": self._abort,
         }  # fmt: skip
 
+    @property
+    def explored(self) -> Mapping[str, object]:
+        return {"bucket": self._bucket.about.id}
+
     def describe(self) -> tuple[str, str]:
         return "R2 bucket", self._bucket.about.name
 

@@ -37,6 +37,7 @@ class R2(Product):
 
     key, label, shape = "r2_buckets", "R2", list[R2Table]
     types = ("r2_bucket",)
+    explorer = "explorer.js"
     commands: ClassVar[Mapping[str, str]] = {"r2": "bindings.r2.commands:r2"}
 
     @classmethod

@@ -294,3 +294,46 @@ async def test_vectors_are_found_by_id_by_numbers_and_by_filter(tmp_path: Path, 
         await page.get_by_label("Nearest to").fill("[1]")
         await page.get_by_role("button", name="Find").click()
         await expect(page.get_by_role("alert").filter(has_text=re.compile("dimension", re.I))).to_be_visible()
+
+
+PIXEL = b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="7"><script>document.title = "owned"</script></svg>'
+
+
+async def test_objects_are_browsed_looked_at_put_and_removed(tmp_path: Path, page: Page) -> None:
+    page.on("dialog", lambda dialog: dialog.accept())
+    write(tmp_path, ENTRY, '[[r2_buckets]]\nbinding = "FILES"\nbucket_name = "files"\n')
+    async with serving(tmp_path) as pilot:
+        path = "/client/v4/accounts/a/r2/buckets/files/objects"
+        for key, body, kind in (
+            ("pictures/dot.svg", PIXEL, "image/svg+xml"),
+            ("pictures/old/x", b"x", "text/plain"),
+            ("note", b"<b>bold</b>", "text/html"),
+            ("long", b"\xc3\xa4" * 200_000, "text/plain"),
+        ):
+            put = await pilot.ask(f"{path}/{key}", "PUT", data=body, headers={**ANY, "content-type": kind})
+            assert put[0] == 200
+        await look(page, pilot, "test/FILES")
+        rows = page.get_by_role("region", name="Objects").locator("tbody tr")
+        await expect(rows).to_have_count(3)
+        await page.get_by_role("button", name="note").click()
+        await expect(page.locator("pre")).to_have_text("<b>bold</b>")
+        await page.get_by_role("button", name="long").click()
+        await expect(page.get_by_text("Its first 256 KB.")).to_be_visible()
+        await page.get_by_role("button", name="pictures/", exact=True).click()
+        await expect(rows).to_have_count(2)
+        await page.get_by_role("button", name="pictures/dot.svg").click()
+        picture = page.get_by_role("img", name="pictures/dot.svg")
+        await expect(picture).to_have_js_property("naturalWidth", 9)
+        assert "owned" not in await page.title()
+        async with page.expect_download() as started:
+            await page.get_by_role("button", name="Download").click()
+        assert Path(await (await started.value).path()).read_bytes() == PIXEL
+        new = {"name": "new.txt", "mimeType": "text/plain", "buffer": b"hello"}
+        await page.get_by_label("Put a file here").set_input_files(files=[new])
+        await expect(rows).to_have_count(3)
+        assert await pilot.ask(f"{path}/pictures/new.txt", headers=ANY) == (200, "hello")
+        await page.get_by_role("button", name="pictures/new.txt").click()
+        await page.get_by_role("button", name="Delete").click()
+        await expect(rows).to_have_count(2)
+        await page.get_by_role("button", name="Up").click()
+        await expect(rows).to_have_count(3)
