@@ -13,18 +13,18 @@ import asyncio
 import hashlib
 import re
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from bindings.d1.sql import errors, limits
 from bindings.d1.sql.connection import Connection, NeedsWriter, Outcome
-from bindings.d1.writer import Writer
+from bindings.d1.threads import Threads
 
 T = TypeVar("T")
 FILE = "db.sqlite"
 WATCH_S = 0.25  # between two looks at the clock
+IDLE_S = 60.0  # without a call, until the file is closed
 _READING = re.compile(r"\s*(?:select|with|values|explain|pragma)\b", re.IGNORECASE)
 
 
@@ -47,12 +47,10 @@ class Database:
     def __init__(self, folder: Path) -> None:
         self.folder, self.path = folder, folder / FILE
         self.mark = hashlib.md5(folder.name.encode(), usedforsecurity=False).hexdigest()  # in its bookmarks
-        self.query_s = limits.QUERY_S
-        self._writer = Writer(self._opened)
-        self._connections: list[Connection] = []  # the first is the one that writes
-        self._readers: list[Connection] = []  # of those, whom nobody uses now
-        self._reading: ThreadPoolExecutor | None = None
+        self.query_s, self.idle_s = limits.QUERY_S, IDLE_S
+        self._threads: Threads | None = None
         self._watch: asyncio.TimerHandle | None = None
+        self._closing: set[asyncio.Future[None]] = set()  # threads of before
         self._waiting = 0  # calls
         self._closed = False
         self._last_row_id = self._commits = 0
@@ -70,24 +68,21 @@ class Database:
 
     async def write(self, work: Callable[[Connection], T], *, alone: bool = False) -> T:
         """The result of ``work``, in a transaction unless ``alone``. It is done even if the caller is cancelled."""
-        with self._waits():
-            return await asyncio.shield(self._writer.do(work, alone=alone))
+        with self._waits() as threads:
+            return await asyncio.shield(threads.writer.do(work, alone=alone))
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         """The result of ``work`` on a connection that only reads: in a thread, after the writes asked for before."""
-        with self._waits():
-            if self._writer.last is None:
-                await self._writer.do(lambda writer: None, alone=True)  # makes the file
-            elif not self._writer.last.done():
-                await asyncio.wait([self._writer.last])
-            if self._reading is None:
-                self._reading = ThreadPoolExecutor(limits.READERS, thread_name_prefix="d1 reads")
-            return await asyncio.get_running_loop().run_in_executor(self._reading, self._with_reader, work)
+        with self._waits() as threads:
+            return await threads.read(work)
 
     async def aclose(self) -> None:
         """Finish what is being done, and close the file."""
         self._closed = True
-        await asyncio.to_thread(self._close)
+        if self._watch is not None:
+            self._watch.cancel()
+        self._rest()
+        await asyncio.gather(*self._closing)
 
     def written(self, last_row_id: int) -> None:
         """A transaction is kept."""
@@ -99,25 +94,41 @@ class Database:
         return f"00000000-{self._commits:08x}-00000000-{self.mark}"
 
     @contextmanager
-    def _waits(self) -> Iterator[None]:
+    def _waits(self) -> Iterator[Threads]:
         """While a call waits for its answer, somebody looks at the clock."""
         if self._closed:
             raise errors.D1Error(errors.CLOSED)
         if self._waiting >= limits.QUEUED_CALLS:
             raise errors.D1Error(errors.OVERLOADED)
+        self._threads = self._threads or Threads(self.path, self._last_row_id)
+        if not self._waiting:
+            self._look_again(WATCH_S, self._look_at_clock)
         self._waiting += 1
-        if self._watch is None:
-            self._look_at_clock()
         try:
-            yield
+            yield self._threads
         finally:
             self._waiting -= 1
 
     def _look_at_clock(self) -> None:
-        for connection in self._connections:
-            connection.look_at_clock()
-        loop = asyncio.get_running_loop()
-        self._watch = loop.call_later(WATCH_S, self._look_at_clock) if self._waiting else None
+        if self._threads is not None:
+            self._threads.look_at_clock()
+        if self._waiting:
+            self._look_again(WATCH_S, self._look_at_clock)
+        else:
+            self._look_again(self.idle_s, self._rest)
+
+    def _look_again(self, seconds: float, look: Callable[[], None]) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
+        self._watch = asyncio.get_running_loop().call_later(seconds, look)
+
+    def _rest(self) -> None:
+        """Nobody has asked for a while: no threads, no open files. The next call opens them again, also meanwhile."""
+        if self._threads is not None and (self._closed or not self._threads.writer.busy):
+            closing = asyncio.get_running_loop().run_in_executor(None, self._threads.close)
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
+            self._threads = None
 
     # In a thread
 
@@ -136,36 +147,6 @@ class Database:
         if not outcomes:
             raise errors.D1Error(errors.NO_STATEMENTS)
         return outcomes
-
-    def _opened(self) -> Connection:
-        """The connection that writes."""
-        if not self._connections:
-            try:
-                self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-                self._connections.append(Connection(self.path))
-                self.path.chmod(0o600)
-            except OSError as error:
-                raise errors.D1Error(f"unable to open the database file: {error.strerror}") from None
-        return self._connections[0]
-
-    def _with_reader(self, work: Callable[[Connection], T]) -> T:
-        if not self._readers:
-            reader = Connection(self.path, reads_only=True)
-            self._connections.append(reader)
-        else:
-            reader = self._readers.pop()
-        try:
-            return work(reader)
-        finally:
-            reader.rollback()
-            self._readers.append(reader)
-
-    def _close(self) -> None:
-        self._writer.shut()
-        if self._reading is not None:
-            self._reading.shutdown(wait=True)
-        while self._connections:  # the one that writes last: it folds the log into the file
-            self._connections.pop().close()
 
 
 __all__ = ["Answer", "Database", "Query"]

@@ -35,6 +35,8 @@ class _Session:
             results, bookmark = await self._caller.call("query", statements)
         except RemoteError as error:
             raise _failed(error, wrong) from None
+        except ValueError as error:  # more than the wire takes at once
+            raise _error(wrong, str(error)) from None
         if self.bookmark is None or self.bookmark < bookmark:
             self.bookmark = bookmark
         return [_Result(*result) for result in results]

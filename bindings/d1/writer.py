@@ -41,7 +41,7 @@ class Writer:
         self._opened = opened
         self._thread: ThreadPoolExecutor | None = None
         self._queue: list[Job] = []
-        self._busy = False
+        self.busy = False
         self.last: asyncio.Future[Any] | None = None  # what was asked for last
 
     def do(self, work: Callable[[Connection], T], *, alone: bool = False) -> asyncio.Future[T]:
@@ -50,8 +50,8 @@ class Writer:
         future: asyncio.Future[T] = loop.create_future()
         self._queue.append(Job(work, future, alone))
         self.last = future
-        if not self._busy:
-            self._busy = True
+        if not self.busy:
+            self.busy = True
             loop.call_soon(self._begin, loop)  # what else this turn of the loop asks for comes along
         return future
 
@@ -75,8 +75,8 @@ class Writer:
                 job.future.set_result(job.result)
             else:
                 job.future.set_exception(error)
-        self._busy = bool(self._queue)
-        if self._busy:
+        self.busy = bool(self._queue)
+        if self.busy:
             self._begin(loop)
 
     # In the thread

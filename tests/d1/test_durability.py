@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import signal
 import sqlite3
+import threading
 from contextlib import suppress
 from pathlib import Path
 
 import aiohttp
 import pytest
 
+from bindings.d1.database import Database, Query
 from d1_support import asking, database, project
 from dev_server import Pilot, StartPilot
 
@@ -69,6 +71,22 @@ async def test_a_restart_and_another_program_find_what_was_kept(start_pilot: Sta
     assert not (tmp_path / (FILE + "-wal")).exists()
     async with database(start_pilot, tmp_path) as ask:
         assert await ask("return await db.prepare('SELECT a FROM t').raw()") == [[1], [2]]
+
+
+async def test_a_database_at_rest_has_no_threads_and_no_open_files(tmp_path: Path) -> None:
+    database = Database(tmp_path / "one")
+    database.idle_s = 0.05
+    await database.call([Query("CREATE TABLE t (n)")])
+    for n in range(20):  # some calls come while the threads of before are leaving
+        await database.call([Query("INSERT INTO t VALUES (?)", (float(n),)), Query("SELECT n FROM t")])
+        await asyncio.sleep(0.02 * (n % 5))
+    async with asyncio.timeout(10):
+        while [file.name for file in database.folder.iterdir()] != [database.path.name]:
+            await asyncio.sleep(0.01)
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("d1 ")]
+    [updated, counted] = (await database.call([Query("UPDATE t SET n = 0"), Query("SELECT count(*) FROM t")])).outcomes
+    assert (updated.changes, updated.last_row_id, counted.rows[-1]) == (20, 20, 20)
+    await database.aclose()
 
 
 async def test_a_database_that_another_program_holds(start_pilot: StartPilot, tmp_path: Path) -> None:

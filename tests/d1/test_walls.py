@@ -87,6 +87,24 @@ async def test_too_many_rows_are_refused(start_pilot: StartPilot, tmp_path: Path
         )
 
 
+async def test_too_much_at_once_is_refused(start_pilot: StartPilot, tmp_path: Path) -> None:
+    async with database(start_pilot, tmp_path) as ask:
+        sent, names, many, after = await ask(
+            """
+            await db.exec("CREATE TABLE t (a)")
+            insert = db.prepare("INSERT INTO t VALUES (?)")
+            wide = db.prepare(f'WITH c AS (SELECT 1 AS "{"x" * 90_000}") SELECT *, *, * FROM c')
+            return [await caught(db.batch([insert.bind("x" * 2_000_000) for _ in range(20)])),
+                    await caught(db.batch([wide] * 150)),
+                    await caught(db.batch([db.prepare("SELECT 1")] * 100_000)),
+                    await db.prepare("SELECT a FROM t").raw()]
+            """
+        )
+        assert sent.startswith("D1_ERROR: a message of 4000")
+        assert names == many == "D1_ERROR: D1 DB's isolate exceeded its memory limit and was reset."
+        assert after == []
+
+
 async def test_a_slow_query_is_stopped_and_holds_nobody_up(start_pilot: StartPilot, tmp_path: Path) -> None:
     """Another database answers at once, and so does this one to whoever reads or writes beside a slow reader."""
     async with database(start_pilot, tmp_path, config=SLOW) as ask:

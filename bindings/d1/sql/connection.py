@@ -23,6 +23,7 @@ from bindings.d1.sql.guard import Guard
 Value = float | str | bytes | None
 """What is bound: D1 knows numbers as JavaScript does, and SQLite's affinity makes integers of them."""
 
+OUTCOME_BYTES = 400  # of one statement's answer without its rows
 ROWS32, ROWS32_BYTES = b"\xdd", 4  # msgpack: an array follows, and the number of its elements in four bytes
 SETTINGS = ("journal_mode=WAL", "synchronous=FULL", "journal_size_limit=4194304", "foreign_keys=ON")
 LIMITS = {
@@ -180,15 +181,19 @@ class Connection:
         if self._reads_only and not cursor.is_readonly:
             raise NeedsWriter
         self._columns, self._bound = [column[0] for column in cursor.get_description()], bool(values)
+        self._take(OUTCOME_BYTES + sum(len(name.encode()) for name in self._columns))
         self._started = time.perf_counter()
         self._counter.start(sql)
         return True
 
     def _keep(self, row: bytes) -> None:
-        self._room -= len(row)
+        self._take(len(row))
+        self._rows.append(row)
+
+    def _take(self, size: int) -> None:
+        self._room -= size
         if self._room < 0:
             raise errors.D1Error(errors.TOO_MUCH)
-        self._rows.append(row)
 
     def _ends(self) -> None:
         if self._columns is None:
