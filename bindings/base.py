@@ -207,8 +207,10 @@ class Product(Deploying):
         return ()
 
     @classmethod
-    async def purge(cls, context: ProductContext, id: str) -> None:
-        """Remove what is kept under this id, on disk: its last worker was deleted with ``pilot delete --purge``."""
+    async def purge(cls, context: ProductContext, id: str) -> bool | None:
+        """Remove what is kept under this id, on disk: its last worker was deleted with ``pilot delete --purge``. False:
+        there was nothing."""
+        return None
 
     @classmethod
     def remarks(cls, context: ProductContext) -> Sequence[str]:

@@ -40,8 +40,8 @@ class Cache(Product):
         return [config.name]
 
     @classmethod
-    async def purge(cls, context: ProductContext, id: str) -> None:
-        await stores(context).remove(id)
+    async def purge(cls, context: ProductContext, id: str) -> bool:
+        return await stores(context).remove(id)
 
     @classmethod
     async def stop(cls, context: ProductContext) -> None:

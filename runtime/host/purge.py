@@ -33,9 +33,8 @@ async def purge(fleet: Fleet, worker: str, kept: Kept) -> list[dict[str, str]]:
         async with asyncio.timeout(_LEAVE_TIMEOUT_S):
             await fleet.versions.left(worker)
     items = sorted(kept, key=lambda item: (item[0].label, item[1]))
-    for product, id in items:
-        await product.purge(fleet.context, id)
-    return [{"product": product.label, "id": id} for product, id in items]
+    gone = [(product, id) for product, id in items if await product.purge(fleet.context, id) is not False]
+    return [{"product": product.label, "id": id} for product, id in gone]
 
 
 __all__ = ["Kept", "kept_alone", "purge"]

@@ -82,3 +82,7 @@ async def test_a_workers_caches_on_a_host_are_its_own(tmp_path: Path) -> None:
             await host.deploy(worker(tmp_path / name, WORKER, name=name))
         assert await host.get("one", "/lasting") == (200, "held")
         assert [(await host.get(name, "/seen"))[1] for name in ("one", "two")] == ["here", "-"]
+        assert "removed: Cache API one" in await host.cli("delete", "--name", "one", "--yes", "--purge")
+        assert await host.get("one") != (200, "here")
+        await host.deploy(tmp_path / "one")
+        assert await host.get("one", "/seen") == (200, "-")
