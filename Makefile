@@ -45,8 +45,9 @@ endif
 dev: $(VENV)/.base libgomp
 	$(BIN)/pilot dev $(ARGS)
 
+# Bytecode is kept, as a user's Python does: where images forbid it, each of a thousand servers compiles all of it.
 test: $(VENV)/.test libgomp chromium $(if $(LOWEST),,check)
-	$(BIN)/python -m pytest $(or $(ARGS),$(if $(LOWEST),$(OLDEST)))
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest $(or $(ARGS),$(if $(LOWEST),$(OLDEST)))
 
 check: $(VENV)/.tools
 	$(BIN)/ruff check .
