@@ -22,6 +22,7 @@ AT_ONCE = {
     "gateway_logs",
     "gateways",
     "vectorize",
+    "cache_size",
     "d1_query_timeout",
 }
 ENTRY = """
