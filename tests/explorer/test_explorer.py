@@ -122,6 +122,7 @@ async def test_the_bindings_are_named_and_lead_to_what_they_keep(pilot: Served, 
     nav = page.get_by_role("navigation")
     for name, what in {"NOTES": "KV namespace", "DB": "D1 database", "AI": "Workers AI", "MODE": "var"}.items():
         await expect(nav.get_by_role("link", name=f"env.{name}")).to_contain_text(what)
+    await expect(nav.get_by_role("link", name="env.")).to_have_count(4)
     await nav.get_by_role("link", name="env.MODE").click()
     await expect(page.get_by_role("heading", name="env.MODE")).to_be_visible()
     await expect(page.get_by_role("main")).to_be_focused()

@@ -16,6 +16,7 @@ import msgspec
 from bindings.base import Binding, Explored, Product, ProductContext, Route
 from runtime import VERSION
 from runtime.config import Config
+from runtime.isolate.ambient import PREFIX
 from runtime.supervisor.explorer.feed import Feed
 from runtime.web import Request, Response
 
@@ -93,7 +94,10 @@ class Explorer:
             if product.explorer and product.key in config.products
             for name in product.names(config.products[product.key])
         }
-        return {"name": config.name, "bindings": [_binding(one, views.get(one.name)) for one in bindings]}
+        return {
+            "name": config.name,
+            "bindings": [_binding(one, views.get(one.name)) for one in bindings if not one.name.startswith(PREFIX)],
+        }
 
 
 def _binding(binding: Binding, view: str | None) -> Mapping[str, object]:
