@@ -8,6 +8,7 @@ import shlex
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 from hosting import hosting, worker
@@ -127,7 +128,7 @@ def test_a_dump_makes_the_database_again(tmp_path: Path) -> None:
 
 
 def _whole(folder: Path) -> dict[str, list[tuple[object, ...]]]:
-    with sqlite3.connect(folder / ".pilot/state/d1/one/db.sqlite") as connection:
+    with closing(sqlite3.connect(folder / ".pilot/state/d1/one/db.sqlite")) as connection, connection:
         tables = ["sqlite_schema", "people", '"odd ""one"', "counted", "sqlite_sequence"]
         found = {name: connection.execute(f"SELECT * FROM {name}").fetchall() for name in tables}
     found["sqlite_schema"] = sorted((row[0], row[1], row[4]) for row in found["sqlite_schema"])

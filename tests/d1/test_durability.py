@@ -6,7 +6,7 @@ import asyncio
 import signal
 import sqlite3
 import threading
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import aiohttp
@@ -44,7 +44,7 @@ async def test_a_kill_in_mid_write_loses_nothing_acknowledged(start_pilot: Start
         pilot.process.send_signal(signal.SIGKILL)
         await asyncio.gather(*writing)
         await pilot.process.wait()
-    with sqlite3.connect(folder / FILE) as connection:
+    with closing(sqlite3.connect(folder / FILE)) as connection, connection:
         kept = dict(connection.execute("SELECT n, count(*) FROM t GROUP BY n"))
     assert acknowledged <= kept.keys()
     assert set(kept.values()) == {5}
@@ -62,7 +62,7 @@ async def write(pilot: Pilot, first: int, acknowledged: set[int]) -> None:
 async def test_a_restart_and_another_program_find_what_was_kept(start_pilot: StartPilot, tmp_path: Path) -> None:
     async with asking(pilot := await start_pilot(project(tmp_path))) as ask:
         await ask("await db.exec('CREATE TABLE t (a)\\nINSERT INTO t VALUES (1)')")
-        with sqlite3.connect(tmp_path / FILE) as connection:  # beside it
+        with closing(sqlite3.connect(tmp_path / FILE)) as connection, connection:  # beside it
             assert connection.execute("SELECT a FROM t").fetchall() == [(1,)]
             connection.execute("INSERT INTO t VALUES (2)")
         connection.close()

@@ -73,9 +73,10 @@ async def test_streams_finish_while_versions_come_and_isolates_die(host: Host) -
         while not over:
             answers.append(await chat(host))
 
+    environment = {**os.environ, "PILOT_HOST": host.url, "PILOT_API_TOKEN": host.token}
     tail = await asyncio.create_subprocess_exec(
         sys.executable, "-P", "-m", "runtime.cli", "tail", "--format", "json", cwd=sample, limit=1 << 20,
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env={**os.environ, "PILOT_HOST": host.url},
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env=environment,
     )  # fmt: skip
     assert tail.stdout is not None
     assert tail.stderr is not None
