@@ -16,6 +16,7 @@ import psutil
 import pytest
 import pytest_asyncio
 
+from families import ZYGOTE, running
 from hosting import API, Host, free_port, hosting, says
 
 pytestmark = [
@@ -28,14 +29,12 @@ SLOW = "import time\ntime.sleep(3)\n"
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def host(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Host]:
-    async with hosting(tmp_path_factory.mktemp("host") / "data", "--limit", "stall_s=60") as running:
-        yield running
+    async with hosting(tmp_path_factory.mktemp("host") / "data", "--limit", "stall_s=60") as host:
+        yield host
 
 
 def zygotes(host: Host) -> list[psutil.Process]:
-    children = psutil.Process(host.process.pid).children()
-    living = [child for child in children if child.status() != psutil.STATUS_ZOMBIE]
-    return [child for child in living if "runtime.isolate.zygote" in child.cmdline()]
+    return running(host.process.pid, ZYGOTE, recursive=False)
 
 
 def isolates(host: Host) -> int:
