@@ -258,12 +258,18 @@ async def test_a_response_that_the_limit_cuts(openai: AsyncOpenAI) -> None:
 
 
 async def read_and_kill(pilot: Served, stream: Any) -> None:
-    """Read the stream; the models' processes end at its fifth event."""
+    """Read the stream; the models' processes end at its fifth event, and are back when this ends."""
     number = 0
-    async for _ in stream:
-        number += 1
-        if number == 5:
-            [engine.kill() for engine in running(pilot.process.pid, ENGINE)]
+    try:
+        async for _ in stream:
+            number += 1
+            if number == 5:
+                [engine.kill() for engine in running(pilot.process.pid, ENGINE)]
+    finally:
+        asked = {"model": NEWER, "messages": USER, "max_tokens": 1}
+        async with asyncio.timeout(90):
+            while (await pilot.ask("/v1/chat/completions", "POST", json=asked))[0] != 200:
+                await asyncio.sleep(0.1)
 
 
 async def test_the_sync_client(pilot: Served) -> None:
