@@ -93,8 +93,7 @@ class HyperdriveProduct(Product):
 
 
 def _tables(config: Config) -> Sequence[HyperdriveTable]:
-    key = HyperdriveProduct.key
-    return config.typed(key, list[HyperdriveTable]) if key in config.products else ()
+    return config.tables(HyperdriveProduct.key, HyperdriveTable)
 
 
 def _url(table: HyperdriveTable) -> str | None:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from bindings.base import Binding, Product, ProductContext
+from bindings.base import Binding, ProductContext
+from bindings.storage.keeping import KeepingProduct
 from runtime.config import Config
 from runtime.errors import RequestError
 
@@ -27,10 +28,11 @@ class DatasetTable(msgspec.Struct, frozen=True):
     dataset: str | None = None
 
 
-class AnalyticsEngine(Product):
-    """Its datasets are in ``context.shared``, once the first one is bound."""
+class AnalyticsEngine(KeepingProduct):
+    """One resource is a dataset."""
 
     key, label, shape = "analytics_engine_datasets", "Analytics Engine", list[DatasetTable]
+    folder, resource = "analytics_engine", "bindings.analytics_engine.store:Dataset"
     types = ("analytics_engine",)
 
     @classmethod
@@ -59,30 +61,14 @@ class AnalyticsEngine(Product):
     def keeps(cls, config: Config) -> Sequence[str]:
         return [_name(table) for table in _tables(config)]
 
-    @classmethod
-    async def purge(cls, context: ProductContext, id: str) -> None:
-        await datasets(context).remove(id)
-
-    @classmethod
-    async def stop(cls, context: ProductContext) -> None:
-        if (opened := context.shared.pop(cls.key, None)) is not None:
-            await opened.aclose()
-
 
 def datasets(context: ProductContext) -> Resources[Dataset]:
     """Those of this supervisor."""
-    found: Resources[Dataset] | None = context.shared.get(AnalyticsEngine.key)
-    if found is None:
-        from bindings.analytics_engine.store import Dataset
-        from bindings.storage.resources import Resources
-
-        found = context.shared[AnalyticsEngine.key] = Resources(context.state, "analytics_engine", Dataset, context)
-    return found
+    return AnalyticsEngine.resources(context)
 
 
 def _tables(config: Config) -> Sequence[DatasetTable]:
-    key = AnalyticsEngine.key
-    return config.typed(key, list[DatasetTable]) if key in config.products else ()
+    return config.tables(AnalyticsEngine.key, DatasetTable)
 
 
 def _name(table: DatasetTable) -> str:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from bindings.base import Binding, Product, ProductContext
+from bindings.base import Binding, ProductContext
+from bindings.storage.keeping import KeepingProduct
 from runtime.config import Bytes, Config
 
 if TYPE_CHECKING:
@@ -19,11 +20,12 @@ class CacheSettings(msgspec.Struct, frozen=True):
     cache_size: Bytes = 256 * 1024 * 1024  # bytes of disk that a worker's caches may take together
 
 
-class Cache(Product):
+class Cache(KeepingProduct):
     """A worker's caches are its own; nothing is opened before it uses them. ``[cache]`` of a configuration changes
     nothing here."""
 
     key, label, shape = "cache", "Cache API", dict[str, Any]
+    folder, resource = "cache", "bindings.cache.store:CacheStore"
     inherited = True
     settings = CacheSettings
 
@@ -42,11 +44,6 @@ class Cache(Product):
     @classmethod
     async def purge(cls, context: ProductContext, id: str) -> bool:
         return await stores(context).remove(id)
-
-    @classmethod
-    async def stop(cls, context: ProductContext) -> None:
-        if (opened := context.shared.pop(cls.key, None)) is not None:
-            await opened.aclose()
 
 
 class _Lazy:
@@ -71,13 +68,7 @@ class _Lazy:
 
 def stores(context: ProductContext) -> Resources[CacheStore]:
     """Those of this supervisor, by worker."""
-    found: Resources[CacheStore] | None = context.shared.get(Cache.key)
-    if found is None:
-        from bindings.cache.store import CacheStore
-        from bindings.storage.resources import Resources
-
-        found = context.shared[Cache.key] = Resources(context.state, "cache", CacheStore, context)
-    return found
+    return Cache.resources(context)
 
 
 __all__ = ["Cache", "CacheSettings", "stores"]

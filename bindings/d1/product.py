@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import msgspec
 
-from bindings.base import Binding, Product, ProductContext, Route, rest_routes, web
+from bindings.base import Binding, ProductContext, Route, rest_routes, web
 from bindings.d1.names import FOLDER, TRANSFERS
+from bindings.storage.keeping import KeepingProduct, refuse_remote
 from runtime.config import Config
 from runtime.errors import RequestError
 
@@ -42,11 +43,12 @@ class D1Settings(msgspec.Struct, frozen=True):
     d1_query_timeout: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 30  # seconds that one call may take
 
 
-class D1(Product):
-    """The databases that are open are in ``context.shared["d1_databases"]``, from the first that is asked for."""
+class D1(KeepingProduct):
+    """One resource is a database."""
 
     key, label, shape = "d1_databases", "D1", list[Table]
     settings = D1Settings
+    folder, resource = FOLDER, "bindings.d1.product:opened"
     types = ("d1",)
     explorer = "explorer.js"
     commands: ClassVar[Mapping[str, str]] = {"d1": "bindings.d1.commands:d1"}
@@ -57,9 +59,7 @@ class D1(Product):
             for name in ("database_id", "preview_database_id", "database_name"):
                 if getattr(table, name) == "":
                     raise config.error(cls.key, f"'{name}' is empty", number, remedy=f'Write:  {name} = "main"')
-            if table.remote or table.experimental_remote:
-                what = f"env.{table.binding} is remote, and Pilotlight keeps everything local"
-                raise config.error(cls.key, what, number, remedy="Remove:  remote = true")
+            refuse_remote(config, cls.key, number, table)
 
     @classmethod
     async def start(cls, context: ProductContext) -> None:
@@ -98,10 +98,6 @@ class D1(Product):
         return [deployed_id(config, table) for table in tables(config)]
 
     @classmethod
-    async def purge(cls, context: ProductContext, id: str) -> None:
-        await databases(context).remove(id)
-
-    @classmethod
     def routes(cls, context: ProductContext) -> Sequence[Route]:
         async def file(request: web.Request, name: str) -> web.Response:
             """Its address is the credential."""
@@ -113,11 +109,6 @@ class D1(Product):
         path = TRANSFERS + "{name}"
         own = [Route("GET", path, file), Route("PUT", path, file, body_limit=IMPORT_BYTES)]
         return [*own, *rest_routes("d1/database", "bindings.d1.rest.api:api", context)]
-
-    @classmethod
-    async def stop(cls, context: ProductContext) -> None:
-        if (found := context.shared.pop(cls.key, None)) is not None:
-            await found.aclose()
 
 
 def _there(resources: Resources[Database], id: str, name: str | None) -> None:
@@ -139,17 +130,12 @@ def deployed_id(config: Config, table: Table) -> str:
 
 
 def tables(config: Config) -> list[Table]:
-    return config.typed(D1.key, list[Table]) if D1.key in config.products else []
+    return config.tables(D1.key, Table)
 
 
 def databases(context: ProductContext) -> Resources[Database]:
     """Those of this supervisor, or of this command."""
-    found: Resources[Database] | None = context.shared.get(D1.key)
-    if found is None:
-        from bindings.storage.resources import Resources
-
-        found = context.shared[D1.key] = Resources(context.state, FOLDER, opened, context)
-    return found
+    return D1.resources(context)
 
 
 def opened(folder: Path, about: About) -> Database:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 
-from bindings.base import Binding, Product, ProductContext, Route, rest_routes
+from bindings.base import Binding, ProductContext, Route, rest_routes
+from bindings.storage.keeping import KeepingProduct, refuse_remote
 from runtime.config import Config
 from runtime.errors import RequestError
 
@@ -29,10 +30,11 @@ class KVTable(msgspec.Struct, frozen=True):
     experimental_remote: bool | None = None
 
 
-class KV(Product):
-    """Its namespaces are in ``context.shared``, once the first one is bound or asked for."""
+class KV(KeepingProduct):
+    """One resource is a namespace."""
 
     key, label, shape = "kv_namespaces", "KV", list[KVTable]
+    folder, resource = "kv", "bindings.kv.store:KVStore"
     types = ("kv_namespace",)
     explorer = "explorer.js"
     commands: ClassVar[Mapping[str, str]] = {"kv": "bindings.kv.commands:kv"}
@@ -43,13 +45,11 @@ class KV(Product):
             for name in ("id", "preview_id"):
                 if getattr(table, name) == "":
                     raise config.error(cls.key, f"'{name}' is empty", number, remedy=f'Write:  {name} = "notes"')
-            if table.remote or table.experimental_remote:
-                what = f"env.{table.binding} is remote, and Pilotlight keeps everything local"
-                raise config.error(cls.key, what, number, remedy="Remove:  remote = true")
+            refuse_remote(config, cls.key, number, table)
 
     @classmethod
     def tables(cls, config: Config) -> Sequence[KVTable]:
-        return config.typed(cls.key, list[KVTable]) if cls.key in config.products else ()
+        return config.tables(cls.key, KVTable)
 
     @classmethod
     def local_id(cls, table: KVTable) -> str:
@@ -100,25 +100,10 @@ class KV(Product):
     def keeps(cls, config: Config) -> Sequence[str]:
         return [table.id or table.binding for table in cls.tables(config)]
 
-    @classmethod
-    async def purge(cls, context: ProductContext, id: str) -> None:
-        await namespaces(context).remove(id)
-
-    @classmethod
-    async def stop(cls, context: ProductContext) -> None:
-        if (opened := context.shared.pop(cls.key, None)) is not None:
-            await opened.aclose()
-
 
 def namespaces(context: ProductContext) -> Resources[KVStore]:
     """Those of this supervisor."""
-    found: Resources[KVStore] | None = context.shared.get(KV.key)
-    if found is None:
-        from bindings.kv.store import KVStore
-        from bindings.storage.resources import Resources
-
-        found = context.shared[KV.key] = Resources(context.state, "kv", KVStore, context)
-    return found
+    return KV.resources(context)
 
 
 __all__ = ["KV", "KVTable", "namespaces"]

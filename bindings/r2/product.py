@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 
-from bindings.base import Binding, Product, ProductContext, Route, rest_routes
+from bindings.base import Binding, ProductContext, Route, rest_routes
 from bindings.r2.limits import BUCKET_NAME, MAX_PUT_BYTES
+from bindings.storage.keeping import KeepingProduct, refuse_remote
 from runtime.config import Config
 from runtime.errors import RequestError
 
@@ -32,10 +33,11 @@ class R2Table(msgspec.Struct, frozen=True):
     experimental_remote: bool | None = None
 
 
-class R2(Product):
-    """Its buckets are in ``context.shared``, once the first one is bound or asked for."""
+class R2(KeepingProduct):
+    """One resource is a bucket."""
 
     key, label, shape = "r2_buckets", "R2", list[R2Table]
+    folder, resource = "r2", "bindings.r2.store:Bucket"
     types = ("r2_bucket",)
     explorer = "explorer.js"
     commands: ClassVar[Mapping[str, str]] = {"r2": "bindings.r2.commands:r2"}
@@ -49,9 +51,7 @@ class R2(Product):
                     what = f"'{field}' is no name of a bucket: {name!r}"
                     rule = "3 to 63 lower-case letters, digits and hyphens, the first and last no hyphen"
                     raise config.error(cls.key, what, number, remedy=f"A bucket's name has {rule}")
-            if table.remote or table.experimental_remote:
-                what = f"env.{table.binding} is remote, and Pilotlight keeps everything local"
-                raise config.error(cls.key, what, number, remedy="Remove:  remote = true")
+            refuse_remote(config, cls.key, number, table)
 
     @classmethod
     def upload(cls, config: Config) -> Sequence[Mapping[str, Any]]:
@@ -90,29 +90,14 @@ class R2(Product):
     def keeps(cls, config: Config) -> Sequence[str]:
         return [table.bucket_name or _own(config, table) for table in _tables(config)]
 
-    @classmethod
-    async def purge(cls, context: ProductContext, id: str) -> None:
-        await buckets(context).remove(id)
-
-    @classmethod
-    async def stop(cls, context: ProductContext) -> None:
-        if (opened := context.shared.pop(cls.key, None)) is not None:
-            await opened.aclose()
-
 
 def buckets(context: ProductContext) -> Resources[Bucket]:
     """Those of this supervisor."""
-    found: Resources[Bucket] | None = context.shared.get(R2.key)
-    if found is None:
-        from bindings.r2.store import Bucket
-        from bindings.storage.resources import Resources
-
-        found = context.shared[R2.key] = Resources(context.state, "r2", Bucket, context)
-    return found
+    return R2.resources(context)
 
 
 def _tables(config: Config) -> Sequence[R2Table]:
-    return config.typed(R2.key, list[R2Table]) if R2.key in config.products else ()
+    return config.tables(R2.key, R2Table)
 
 
 def _name(config: Config, table: R2Table, context: ProductContext) -> str:

@@ -102,8 +102,7 @@ class RateLimiting(Product):
 
 
 def _tables(config: Config) -> Sequence[RateLimitTable]:
-    key = RateLimiting.key
-    return config.typed(key, list[RateLimitTable]) if key in config.products else ()
+    return config.tables(RateLimiting.key, RateLimitTable)
 
 
 def _key(options: object) -> str:

@@ -73,8 +73,7 @@ class SecretsStore(Product):
 
 
 def _tables(config: Config) -> Sequence[SecretTable]:
-    key = SecretsStore.key
-    return config.typed(key, list[SecretTable]) if key in config.products else ()
+    return config.tables(SecretsStore.key, SecretTable)
 
 
 __all__ = ["SecretsStore"]

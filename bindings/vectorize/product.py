@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 import msgspec
 
 from bindings.base import Binding, Product, ProductContext, Route, rest_routes
+from bindings.storage.keeping import refuse_remote
 from bindings.vectorize.settings import IndexSettings, VectorizeSettings, VectorizeTable
 from runtime.config import Config
 from runtime.errors import RequestError
@@ -35,9 +36,7 @@ class Vectorize(Product):
     @classmethod
     def check(cls, config: Config) -> None:
         for number, table in enumerate(_tables(config)):
-            if table.remote or table.experimental_remote:
-                what = f"env.{table.binding} is remote, and Pilotlight keeps everything local"
-                raise config.error(cls.key, what, number, remedy="Remove:  remote = true")
+            refuse_remote(config, cls.key, number, table)
 
     @classmethod
     async def start(cls, context: ProductContext) -> None:
@@ -97,7 +96,7 @@ def indexes(context: ProductContext) -> Indexes:
 
 
 def _tables(config: Config) -> list[VectorizeTable]:
-    return config.typed("vectorize", list[VectorizeTable]) if "vectorize" in config.products else []
+    return config.tables(Vectorize.key, VectorizeTable)
 
 
 def _config(config: Config, table: VectorizeTable) -> IndexSettings | None:

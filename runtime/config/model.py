@@ -87,6 +87,11 @@ class Config:
         """``products[key]`` as a msgspec type; a mismatch is a ``ConfigError`` with file, key, remedy."""
         return typed(self.source, self.places.get(key, (key,)), self.products[key], kind)
 
+    def tables(self, key: str, kind: type[T]) -> list[T]:
+        """``products[key]`` as a list of such tables; an empty one where the key is absent. Raises ConfigError."""
+        found: list[T] = self.typed(key, list[kind]) if key in self.products else []  # type: ignore[valid-type]
+        return found
+
     def settings(self, kind: type[T]) -> T:
         """A product's part of ``[pilot]``, by its type."""
         found: T | None = self.extras.get(kind)
