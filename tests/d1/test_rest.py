@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +13,7 @@ from cloudflare import AsyncCloudflare, NotFoundError
 
 from hosting import Host, hosting, worker
 from serving import Served, serving, write
-from wrangler_support import QUIET, wrangler
+from wrangler_support import WRANGLERS, on_host
 
 ENTRY = """
 from workers import Response
@@ -26,7 +24,6 @@ ID = "11111111-2222-4333-8444-555555555555"
 CONFIG = f'[[d1_databases]]\nbinding = "DB"\ndatabase_name = "main"\ndatabase_id = "{ID}"\n'
 ROOT = "/client/v4/accounts/a/d1/database"
 TOKEN = {"authorization": "Bearer any"}
-WRANGLERS = {"4.42.2": (18, 0), "4.164.0": (22, 12)}
 SQL = """CREATE TABLE people (id INTEGER PRIMARY KEY, name TEXT, photo BLOB);
 INSERT INTO people (name) VALUES ('Ann; "A"'), ('Bob
 Junior');
@@ -173,19 +170,10 @@ async def test_the_cloudflare_client(host: Host) -> None:
 
 @pytest.mark.parametrize("version", WRANGLERS)
 async def test_wranglers_d1_commands(host: Host, tmp_path: Path, version: str) -> None:
-    command = wrangler(version, WRANGLERS[version])
     (tmp_path / "wrangler.toml").write_text('name = "w"\n')
 
     async def run(*words: str, fails: bool = False) -> str:
-        process = await asyncio.create_subprocess_exec(
-            *command, "d1", *words, cwd=tmp_path, stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-            env={**os.environ, **QUIET, "CLOUDFLARE_API_BASE_URL": f"{host.url}/client/v4",
-                 "CLOUDFLARE_API_TOKEN": host.token, "CLOUDFLARE_ACCOUNT_ID": "a" * 32},
-        )  # fmt: skip
-        out = (await process.communicate())[0].decode()
-        assert bool(process.returncode) == fails, out
-        return out
+        return await on_host(version, "d1", *words, url=host.url, token=host.token, folder=tmp_path, fails=fails)
 
     name = f"of-{version.replace('.', '-')}"
     created = await run("create", name)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import json
-import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +17,7 @@ from yarl import URL
 
 from hosting import Host, hosting, worker
 from serving import Served, serving, write
-from wrangler_support import QUIET, wrangler
+from wrangler_support import WRANGLERS, on_host
 
 ENTRY = """
 from workers import Response
@@ -31,7 +29,6 @@ PYTHON = 'compatibility_date = "2025-09-01"\ncompatibility_flags = ["python_work
 ROOT = "/client/v4/accounts/a/storage/kv/namespaces"
 ONE = f"{ROOT}/notes"
 TOKEN = {"authorization": "Bearer any"}
-WRANGLERS = {"4.42.2": (18, 0), "4.164.0": (22, 12)}
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(600)]
 
@@ -241,25 +238,14 @@ async def test_the_commands_speak_to_a_host(host: Host, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("version", WRANGLERS)
 async def test_wrangler_is_content(host: Host, tmp_path: Path, version: str) -> None:
-    command = wrangler(version, WRANGLERS[version])
     folder = worker(tmp_path / "app", ENTRY, PYTHON + CONFIG)
     (folder / "many.json").write_text('[{"key": "m1", "value": "1"}, {"key": "m2", "value": "2"}]')
     (folder / "keys.json").write_text('["m1", "m2"]')
     (tmp_path / "value.bin").write_bytes(b"\0\xff")
     token = (await host.cli("host", "--data", str(host.data), "token", "create", f"w{version}")).strip()
-    environment = {
-        **os.environ, **QUIET, "CLOUDFLARE_API_BASE_URL": f"{host.url}/client/v4", "CLOUDFLARE_API_TOKEN": token,
-        "CLOUDFLARE_ACCOUNT_ID": "host", "HOME": str(tmp_path), "NO_COLOR": "1", "WRANGLER_HIDE_BANNER": "true",
-    }  # fmt: skip
 
     async def run(*words: str) -> str:
-        process = await asyncio.create_subprocess_exec(
-            *command, "kv", *words, cwd=folder, env=environment, stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-        )  # fmt: skip
-        out = (await process.communicate())[0].decode()
-        assert process.returncode == 0, (words, out)
-        return out
+        return await on_host(version, "kv", *words, url=host.url, token=token, folder=folder)
 
     made = await run("namespace", "create", f"made-{version}")
     assert f"made-{version}" in await run("namespace", "list")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import os
 import shlex
 import subprocess
 import sys
@@ -18,7 +16,7 @@ from cloudflare import AsyncCloudflare
 
 from hosting import Host, hosting, worker
 from serving import Served, serving, write
-from wrangler_support import QUIET, wrangler
+from wrangler_support import WRANGLERS, on_host
 
 ENTRY = """
 from workers import Response
@@ -31,7 +29,6 @@ PYTHON = 'compatibility_date = "2025-09-01"\ncompatibility_flags = ["python_work
 DOCS = (Path(__file__).parents[2] / "docs/bindings.md").read_text("utf-8")
 TOKEN = {"authorization": "Bearer any"}
 ROOT = "/client/v4/accounts/a/r2/buckets"
-WRANGLERS = {"4.42.2": (18, 0), "4.164.0": (22, 12)}
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(600)]
 
@@ -145,23 +142,13 @@ async def test_the_commands_that_are_shown(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("version", WRANGLERS)
 async def test_wrangler_is_content(host: Host, tmp_path: Path, version: str) -> None:
-    command, name = wrangler(version, WRANGLERS[version]), "w" + version.replace(".", "-")
+    name = "w" + version.replace(".", "-")
     folder = worker(tmp_path / "app", ENTRY, PYTHON)
     (folder / "report.txt").write_bytes(b"from wrangler")
     token = (await host.cli("host", "--data", str(host.data), "token", "create", name)).strip()
-    environment = {
-        **os.environ, **QUIET, "CLOUDFLARE_API_BASE_URL": f"{host.url}/client/v4", "CLOUDFLARE_API_TOKEN": token,
-        "CLOUDFLARE_ACCOUNT_ID": "host", "HOME": str(tmp_path), "NO_COLOR": "1", "WRANGLER_HIDE_BANNER": "true",
-    }  # fmt: skip
 
     async def run(*words: str) -> str:
-        process = await asyncio.create_subprocess_exec(
-            *command, "r2", *words, cwd=folder, env=environment, stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-        )  # fmt: skip
-        out = (await process.communicate())[0].decode()
-        assert process.returncode == 0, (words, out)
-        return out
+        return await on_host(version, "r2", *words, url=host.url, token=token, folder=folder)
 
     await run("bucket", "create", name)
     assert name in await run("bucket", "list")

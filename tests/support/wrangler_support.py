@@ -20,12 +20,28 @@ CACHE = Path.home() / ".cache" / "pilotlight-test"
 MACHINES = {"x86_64": "x64", "aarch64": "arm64", "arm64": "arm64"}
 QUIET = {"WRANGLER_SEND_METRICS": "false", "WRANGLER_SEND_ERROR_REPORTS": "false", "CI": "1"}
 READY = 120.0
+WRANGLERS = {"4.42.2": (18, 0), "4.164.0": (22, 12)}  # what a host is shown to serve: the version → the Node it needs
 
 
 def wrangler(version: str, node: tuple[int, int]) -> list[str]:
     """The command's first words, with the Node that this version needs. Skips the test where there is no npm."""
     folder, command = packages(f"wrangler-{version}", node, f"wrangler@{version}")
     return [command, str(folder / "node_modules/wrangler/bin/wrangler.js")]
+
+
+async def on_host(version: str, *words: str, url: str, token: str, folder: Path, fails: bool = False) -> str:
+    """What ``wrangler WORDS``, run in ``folder`` against the host at ``url``, prints."""
+    environment = {
+        **os.environ, **QUIET, "CLOUDFLARE_API_BASE_URL": f"{url}/client/v4", "CLOUDFLARE_API_TOKEN": token,
+        "CLOUDFLARE_ACCOUNT_ID": "host", "HOME": str(folder), "NO_COLOR": "1", "WRANGLER_HIDE_BANNER": "true",
+    }  # fmt: skip
+    process = await asyncio.create_subprocess_exec(
+        *wrangler(version, WRANGLERS[version]), *words, cwd=folder, env=environment, stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+    out = (await process.communicate())[0].decode()
+    assert bool(process.returncode) == fails, (words, out)
+    return out
 
 
 def packages(name: str, node: tuple[int, int], *wanted: str) -> tuple[Path, str]:

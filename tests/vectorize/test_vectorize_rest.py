@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import os
 import shlex
 import subprocess
 import sys
@@ -18,7 +16,7 @@ from cloudflare import AsyncCloudflare, NotFoundError
 
 from hosting import Host, hosting, worker
 from serving import Served, serving, write
-from wrangler_support import QUIET, wrangler
+from wrangler_support import WRANGLERS, on_host
 
 ENTRY = """
 from workers import Response
@@ -39,7 +37,6 @@ TOKEN = {"authorization": "Bearer any"}
 DOCS = (Path(__file__).parents[2] / "docs/bindings.md").read_text("utf-8")
 PYTHON = 'compatibility_date = "2025-09-01"\ncompatibility_flags = ["python_workers"]\n'
 ROOT = "/client/v4/accounts/a/vectorize/v2/indexes"
-WRANGLERS = {"4.42.2": (18, 0), "4.164.0": (22, 12)}
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(600)]
 
@@ -173,23 +170,13 @@ async def test_the_commands_that_are_shown(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("version", WRANGLERS)
 async def test_wrangler_is_content(host: Host, tmp_path: Path, version: str) -> None:
-    command, name = wrangler(version, WRANGLERS[version]), "w" + version.replace(".", "-")
+    name = "w" + version.replace(".", "-")
     folder = worker(tmp_path / "app", ENTRY, PYTHON)
     (folder / "vectors.ndjson").write_bytes(NDJSON)
     token = (await host.cli("host", "--data", str(host.data), "token", "create", name)).strip()
-    environment = {
-        **os.environ, **QUIET, "CLOUDFLARE_API_BASE_URL": f"{host.url}/client/v4", "CLOUDFLARE_API_TOKEN": token,
-        "CLOUDFLARE_ACCOUNT_ID": "host", "HOME": str(tmp_path), "NO_COLOR": "1", "WRANGLER_HIDE_BANNER": "true",
-    }  # fmt: skip
 
     async def run(*words: str) -> str:
-        process = await asyncio.create_subprocess_exec(
-            *command, "vectorize", *words, cwd=folder, env=environment, stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-        )  # fmt: skip
-        out = (await process.communicate())[0].decode()
-        assert process.returncode == 0, (words, out)
-        return out
+        return await on_host(version, "vectorize", *words, url=host.url, token=token, folder=folder)
 
     await run("create", name, "--dimensions", "3", "--metric", "cosine")
     assert name in await run("list")
