@@ -1,4 +1,4 @@
-"""What this process stands on: its standard streams, its folder, its home. Each may be missing."""
+"""What this process stands on: its standard streams, its folder, its home, its disk. Each may be missing."""
 
 from __future__ import annotations
 
@@ -49,4 +49,13 @@ def state_folder(root: Path, persist_to: Path | None = None) -> Path:
     return expanded(persist_to, "--persist-to").absolute() if persist_to else root / ".pilot" / "state"
 
 
-__all__ = ["DEFAULT_DATA", "check_folder", "expanded", "no_home", "open_streams", "state_folder"]
+def sync_folder(folder: Path) -> None:
+    """A new name in a folder outlives a fall of the machine once the folder itself is on the disk."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+__all__ = ["DEFAULT_DATA", "check_folder", "expanded", "no_home", "open_streams", "state_folder", "sync_folder"]

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from bindings.storage.file_body import FileBody
+from runtime.places import sync_folder
 
 CHUNK_BYTES = 256 * 1024  # read at a time
 _WRITE_BYTES = 1024 * 1024  # gathered before a thread writes them
@@ -116,7 +117,7 @@ class BlobWriter:
         os.fsync(self._file.fileno())
         self._file.close()
         os.rename(self._folder / (self._name + _PART), self._folder / self._name)
-        _sync_folder(self._folder)
+        sync_folder(self._folder)
         self._file = None
         return self._name
 
@@ -164,15 +165,6 @@ class BlobStream(FileBody):
     async def aclose(self) -> None:
         self.resize(0)
         self._blob.close()
-
-
-def _sync_folder(folder: Path) -> None:
-    """Or the new name might be forgotten in a fall of the machine."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 __all__ = ["CHUNK_BYTES", "BlobStream", "BlobWriter", "Blobs", "OpenBlob"]

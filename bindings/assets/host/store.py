@@ -24,6 +24,7 @@ from pathlib import Path
 import msgspec
 
 from runtime.errors import UserError
+from runtime.places import sync_folder
 
 GRACE_S = 2 * 3600.0  # seconds that something nobody names is kept: no upload takes as long
 
@@ -66,7 +67,7 @@ class AssetStore:
         aside = link.with_name(f".new-{os.urandom(8).hex()}")
         aside.symlink_to(os.path.relpath(place, link.parent))
         aside.replace(link)
-        _sync(link.parent)
+        sync_folder(link.parent)
 
     def finish(self, worker: str, session: Session) -> str | None:
         """The digest of the complete site; None: files are missing."""
@@ -139,16 +140,7 @@ def _write(place: Path, content: bytes) -> None:
         with suppress(FileNotFoundError):
             os.unlink(aside)
         raise
-    _sync(place.parent)
-
-
-def _sync(folder: Path) -> None:
-    """A new name in a folder is safe once the folder itself is."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync_folder(place.parent)
 
 
 def _entries(folder: Path) -> list[Path]:

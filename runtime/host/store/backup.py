@@ -29,6 +29,7 @@ from runtime.host.store.local_token import LOCK
 from runtime.host.store.registry import SCHEMA_VERSION, Registry
 from runtime.host.store.rows import now
 from runtime.host.store.snapshot import is_database, snapshot
+from runtime.places import sync_folder
 
 KEY_FILE = "secrets.key"
 _ABOUT = "backup.json"
@@ -87,7 +88,7 @@ def restore(file: Path, data: Path, *, replace: bool = False, key: Path | None =
             raise
         os.sync()
         staged.rename(data / restored.WHOLE)
-        restored.sync(data)
+        sync_folder(data)
         restored.finish(data)
     return about
 
@@ -121,7 +122,7 @@ def _pack(folder: Path, file: Path) -> None:
             out.flush()
             os.fsync(out.fileno())
         _name(half, file)
-        restored.sync(file.absolute().parent)
+        sync_folder(file.absolute().parent)
     finally:
         half.unlink(missing_ok=True)
 

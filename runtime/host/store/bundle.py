@@ -20,6 +20,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from runtime.errors import RequestError
+from runtime.places import sync_folder
 
 MAX_FILES = 20_000  # in one bundle
 MAX_PATH_BYTES = 200  # bytes of one path
@@ -103,9 +104,9 @@ class Bundles:
                 _write(aside / name, content)
             aside.chmod(0o755)
             for folder, _, _ in os.walk(aside):
-                _sync(Path(folder))
+                sync_folder(Path(folder))
             aside.rename(place)
-            _sync(self._root)
+            sync_folder(self._root)
         except OSError:
             shutil.rmtree(aside, ignore_errors=True)
             if not place.is_dir():  # somebody else was quicker
@@ -130,15 +131,6 @@ def _write(path: Path, content: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     path.chmod(0o444)
-
-
-def _sync(folder: Path) -> None:
-    """A new name in a folder is safe once the folder itself is."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _bad(what: str) -> RequestError:

@@ -6,9 +6,10 @@ Giving that folder its final name is the moment from which the restore has happe
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
+
+from runtime.places import sync_folder
 
 STAGED, WHOLE = ".restoring", ".restored"  # its name before that moment, and after
 REPLACED = ("host.db", "host.db-wal", "host.db-shm", "bundles", "state", "host.toml", "models.yaml", "token")
@@ -23,13 +24,13 @@ def finish(data: Path) -> bool:
     if not (whole / _CLEARED).exists():  # else some of what it would remove is new already
         for name in REPLACED:
             remove(data / name)
-        sync(data)
+        sync_folder(data)
         (whole / _CLEARED).touch()
-        sync(whole)
+        sync_folder(whole)
     for entry in sorted(whole.iterdir()):
         if entry.name != _CLEARED:
             entry.replace(data / entry.name)
-    sync(data)
+    sync_folder(data)
     shutil.rmtree(whole)
     return True
 
@@ -41,13 +42,4 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def sync(folder: Path) -> None:
-    """Names in a folder are safe once the folder itself is."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-__all__ = ["REPLACED", "STAGED", "WHOLE", "finish", "remove", "sync"]
+__all__ = ["REPLACED", "STAGED", "WHOLE", "finish", "remove"]
