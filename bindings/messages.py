@@ -42,14 +42,18 @@ class WorkerStream:
 class Event:
     """Something besides a request that a worker is to deal with.
 
-    ``handler``: of the worker, ``scheduled`` or ``queue``: a method of its class ``Default``, or ``on_scheduled``, or a
-    function of that very name. It is handed ``client(**args)``, which is made in the isolate, then env and ctx. When it
-    has returned, the method ``outcome`` of that object says what became of the event, in plain data.
+    ``handler``: of the worker, ``scheduled`` or ``queue``: a method of its class ``entrypoint``; for ``Default`` also
+    ``on_scheduled``, or a function of that very name. It is handed ``client(**args)``, which is made in the isolate,
+    then env and ctx; or ``client(caller, **args)``, which calls the host's half of ``binding``, one of this worker's
+    that its ``env`` need not have: a name with a ``.`` in front is not there. When it has returned,
+    ``outcome(returned)`` of that object says what became of the event, in plain data.
     """
 
     handler: str
     client: str  # "module:Class"
     args: Mapping[str, Any] = field(default_factory=dict)
+    entrypoint: str = "Default"
+    binding: str = ""
 
 
 class CallError(Exception):

@@ -45,9 +45,9 @@ from runtime.supervisor.http.dispatch import Dispatch
 from runtime.supervisor.limits import Limits
 from runtime.supervisor.observe.base import Banner, Observer
 from runtime.supervisor.processes import cgroups
+from runtime.supervisor.processes.health.stalls import Stalls
 from runtime.supervisor.processes.isolates import is_forking, make_spawner
 from runtime.supervisor.processes.process import Confinement, Parts, Stream
-from runtime.supervisor.processes.stalls import Stalls
 from runtime.supervisor.server import Supervisor, address, bind
 from runtime.supervisor.telemetry.metrics import PATH, Metrics
 from runtime.supervisor.telemetry.tracing import make_tracer

@@ -1,6 +1,7 @@
 """What every worker has without its configuration naming it: globals of the module ``js`` that a product brings.
 
-A row of the bindings' table whose name begins with ``js.`` is one. It is made when the worker first asks for it.
+A row of the bindings' table whose name begins with ``js.`` is one. It is made when the worker first asks for it. One
+with a ``.`` in front has no name in the worker at all: only what an event is made into calls it.
 """
 
 from __future__ import annotations
@@ -8,8 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 PREFIX = "js."
+_UNLISTED = (PREFIX, ".")
 _makers: dict[str, Callable[[], object]] = {}
 _made: dict[str, object] = {}
+
+
+def is_listed(name: str) -> bool:
+    """Whether ``env`` has the binding of this name."""
+    return not name.startswith(_UNLISTED)
 
 
 def install(makers: dict[str, Callable[[], object]]) -> None:
@@ -26,4 +33,4 @@ def find(name: str) -> object | None:
     return _made.get(name)
 
 
-__all__ = ["PREFIX", "find", "install"]
+__all__ = ["PREFIX", "find", "install", "is_listed"]

@@ -60,15 +60,12 @@ class Env:
 
 
 def build(table: Sequence[Sequence[Any]], channel: Channel) -> Env:
-    """``table`` rows are [name, "module:Class" of the worker's half, its arguments]. Those of ``ambient`` are none of
-    ``env``'s."""
+    """``table`` rows are [name, "module:Class" of the worker's half, its arguments]. Those that ``ambient`` does not
+    list are none of ``env``'s."""
 
     def made(name: str, client: str, args: dict[str, Any]) -> Any:
         return resolve_name(client)(name, Caller(channel, name), **args)
 
-    ambient.install({row[0].removeprefix(ambient.PREFIX): partial(made, *row) for row in table if _is_ambient(row[0])})
-    return Env({row[0]: made(*row) for row in table if not _is_ambient(row[0])})
-
-
-def _is_ambient(name: str) -> bool:
-    return name.startswith(ambient.PREFIX)
+    globals_ = {row[0].removeprefix(ambient.PREFIX): row for row in table if row[0].startswith(ambient.PREFIX)}
+    ambient.install({name: partial(made, *row) for name, row in globals_.items()})
+    return Env({row[0]: made(*row) for row in table if ambient.is_listed(row[0])})

@@ -6,14 +6,19 @@ from collections.abc import AsyncIterator, Mapping
 from contextvars import ContextVar
 from typing import Any
 
-from runtime.isolate.bodies import SentStream, split
+from runtime.isolate.serving.bodies import SentStream, split
 from runtime.values import stream_mark
-from runtime.web import ReadableStream
-from runtime.wire import Channel, RemoteError, RemoteStream
+from runtime.web import ReadableStream, Request, Response
+from runtime.wire import MAX_CHUNK, Channel, RemoteError, RemoteStream
 
 current_event: ContextVar[int] = ContextVar("current_event", default=0)
 
 Content = bytes | AsyncIterator[Any]
+
+# Bytes of a worker's body, a response's or an outbound request's, that travel in the frame of its head; a larger one is
+# a stream. It is whole when it is sent, so one large frame is cheaper than many. (A client's upload has another limit,
+# ``supervisor.http.exchange``: it would hold the request up while it comes.)
+WORKER_INLINE_BYTES = MAX_CHUNK
 
 # What a stream's source raises, as a worker knows it: a client that leaves, a server that breaks off.
 _EXCEPTIONS: dict[str, type[Exception]] = {"ConnectionError": ConnectionError, "FetchError": TypeError}
@@ -59,6 +64,34 @@ def reference(channel: Channel, body: Content, failures: list[Exception] | None 
         return "yours", number
     source = split(body) if isinstance(body, bytes) else SentStream(body, [] if failures is None else failures)
     return "mine", channel.offer(source)
+
+
+def fits_inline(body: Content) -> bool:
+    return isinstance(body, bytes) and len(body) <= WORKER_INLINE_BYTES
+
+
+class Outbound:
+    """``fetch``, which the supervisor does for the worker."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+
+    async def __call__(self, request: Request) -> Response:
+        method, url, headers, body = request.to_parts()
+        stream = None
+        if body is not None and not fits_inline(body):
+            stream, body = reference(self._channel, body), None
+        try:
+            sent = (method, url, headers, body, stream, request.redirect)
+            answer = await self._channel.call("fetch", current_event.get(), *sent)
+        except RemoteError as error:
+            raise TypeError(error.message) from None  # what the standard calls a network error
+        status, text, answered, final, redirected, handle = answer
+        content: HandleStream | None = HandleStream(self._channel.read(handle))
+        if content is not None and (method == "HEAD" or status in (204, 205, 304)):
+            await content.aclose()
+            content = None
+        return Response.from_parts(status, text, answered, content, url=final, redirected=redirected)
 
 
 class Caller:

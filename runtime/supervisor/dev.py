@@ -15,7 +15,7 @@ from runtime import config as configuration
 from runtime.api.credentials import locally_guarded
 from runtime.config import Config
 from runtime.errors import UserError
-from runtime.isolate.ambient import PREFIX
+from runtime.isolate.ambient import is_listed
 from runtime.places import state_folder
 from runtime.supervisor import server
 from runtime.supervisor.explorer.feed import Feed
@@ -25,10 +25,10 @@ from runtime.supervisor.http.admission import OwnNames
 from runtime.supervisor.http.app import App
 from runtime.supervisor.http.dispatch import Dispatch
 from runtime.supervisor.observe.base import Banner, Observer
+from runtime.supervisor.processes.health.stalls import Stalls
 from runtime.supervisor.processes.isolates import InlineSpawner
 from runtime.supervisor.processes.process import Parts
 from runtime.supervisor.processes.spawning import Spawner
-from runtime.supervisor.processes.stalls import Stalls
 from runtime.supervisor.reload.reloader import Deployments
 from runtime.supervisor.reload.restart import Restart
 from runtime.supervisor.reload.watching import changes
@@ -123,7 +123,7 @@ class DevServer(Supervisor):
 
     def _banner(self) -> None:
         config = self._deployments.config
-        bindings = [binding for binding in self._deployments.bindings if not binding.name.startswith(PREFIX)]
+        bindings = [binding for binding in self._deployments.bindings if is_listed(binding.name)]
         rows = [(binding.name, *binding.describe()) for binding in bindings]
         remarks = [remark for product in products() for remark in product.remarks(self.context)]
         banner = Banner(

@@ -139,6 +139,21 @@ async def test_forms(pilot: Served, form: str) -> None:
     assert await pilot.ask() == (200, answer)
 
 
+WITHOUT_FETCH = {
+    "a handler of another event": "async def scheduled(controller, env, ctx): ...",
+    "its other name": "def on_queue(batch): ...",
+    "a method": "from workers import WorkerEntrypoint\nclass Default(WorkerEntrypoint):\n    def add(self, a, b): ...",
+    "another class": "from workers import WorkerEntrypoint\nclass Admin(WorkerEntrypoint): ...",
+}
+
+
+@pytest.mark.parametrize("form", WITHOUT_FETCH)
+async def test_a_script_without_fetch_is_loaded_and_says_so_when_asked(pilot: Served, form: str) -> None:
+    assert await pilot.save(WITHOUT_FETCH[form]), pilot.log()
+    status, text = await pilot.ask()
+    assert (status, "it exports no fetch()" in text) == (500, True), text
+
+
 WRONG = {
     "nothing": ("x = 1", "no entry", "async def fetch(request, env, ctx):"),
     "only the outbound fetch": ("from workers import fetch", "no entry", "async def fetch"),

@@ -19,10 +19,10 @@ from runtime.errors import ScriptError
 from runtime.supervisor.limits import IsolateLost, Limits
 from runtime.supervisor.observe.base import Observer
 from runtime.supervisor.processes.deployment import Deployment
+from runtime.supervisor.processes.health.usage import CpuAccount, excess, temp_bytes, usage_of
 from runtime.supervisor.processes.process import Process
 from runtime.supervisor.processes.slot import IsolateSlot
 from runtime.supervisor.processes.spawning import STOP_GRACE_S
-from runtime.supervisor.processes.usage import CpuAccount, excess, temp_bytes, usage_of
 from runtime.wire import ChannelClosed, RemoteError
 
 _INTERVAL_S = 1.0  # seconds between two looks

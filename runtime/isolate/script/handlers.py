@@ -9,7 +9,7 @@ import ast
 import asyncio
 import contextvars
 import inspect
-from collections.abc import AsyncIterable, Awaitable, Callable
+from collections.abc import AsyncIterable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
@@ -17,12 +17,13 @@ from typing import Any
 
 from runtime import web
 from runtime.errors import ScriptError
+from runtime.isolate.script.entrypoints import DEFAULT, has_other_entries
 from runtime.isolate.script.trace import place
 
-FetchHandler = Callable[..., Awaitable[web.Response]]
+FetchHandler = Callable[..., Coroutine[Any, Any, web.Response]]
 _POSITIONAL_KINDS = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 _thread_pool = ThreadPoolExecutor(64, thread_name_prefix="fetch")  # none begins before it is needed
-_ENTRY_NAMES = ("Default", "on_fetch", "fetch")
+_ENTRY_NAMES = (DEFAULT, "on_fetch", "fetch")
 _EXAMPLE = """Write one of:
   async def fetch(request, env, ctx):
       return Response("hello")
@@ -44,13 +45,16 @@ _RETURN_REMEDIES = {
 
 
 def find_handler(module: ModuleType) -> FetchHandler:
-    """The entry's handler. Raises ``ScriptError`` when there is none, or more than one."""
+    """The entry's handler; where the script has none but deals with other events, one that says so. Raises
+    ``ScriptError`` when it has no entry at all, or more than one."""
     file = Path(str(module.__file__))
     _refuse_doubles(file)
     names = [name for name in _ENTRY_NAMES if _is_entry(module, name)]
     if not names:
-        what = "class Default has no fetch" if hasattr(module, "Default") else "this script has no entry"
-        raise ScriptError(what, where=place(file), remedy=_EXAMPLE)
+        what = "class Default has no fetch" if hasattr(module, DEFAULT) else "this script has no entry"
+        if not has_other_entries(module):
+            raise ScriptError(what, where=place(file), remedy=_EXAMPLE)
+        return _no_fetch(ScriptError(f"{what} for requests: it exports no fetch()", where=place(file), remedy=_EXAMPLE))
     if len(names) > 1:
         raise _ambiguous(file, " and ".join(names))
     return _class_handler(getattr(module, names[0])) if names[0] == "Default" else _function_handler(module, names[0])
@@ -60,6 +64,13 @@ def _is_entry(module: ModuleType, name: str) -> bool:
     value = getattr(module, name, None)
     # `from workers import fetch` is the outbound one.
     return callable(value) and value is not web.fetch and (name != "Default" or hasattr(value, "fetch"))
+
+
+def _no_fetch(error: ScriptError) -> FetchHandler:
+    async def handle(*event: object) -> web.Response:
+        raise error
+
+    return handle
 
 
 def _refuse_doubles(file: Path) -> None:

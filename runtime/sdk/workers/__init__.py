@@ -51,6 +51,10 @@ class WorkerEntrypoint:
         self.ctx, self.env = ctx, env
 
 
+ENTRYPOINTS: tuple[type[Any], ...] = (WorkerEntrypoint,)
+"""The bases of the classes that can be named from outside of a script."""
+
+
 class _Env:
     """The bindings of the event being served, as the ``env`` a handler is given."""
 

@@ -16,7 +16,7 @@ import msgspec
 from bindings.base import Binding, Explored, Product, ProductContext, Route
 from runtime import VERSION
 from runtime.config import Config
-from runtime.isolate.ambient import PREFIX
+from runtime.isolate.ambient import is_listed
 from runtime.supervisor.explorer.feed import Feed
 from runtime.web import Request, Response
 
@@ -96,7 +96,7 @@ class Explorer:
         }
         return {
             "name": config.name,
-            "bindings": [_binding(one, views.get(one.name)) for one in bindings if not one.name.startswith(PREFIX)],
+            "bindings": [_binding(one, views.get(one.name)) for one in bindings if is_listed(one.name)],
         }
 
 

@@ -18,7 +18,7 @@ from runtime.tracing import NO_SPAN
 from runtime.wire import Channel, sink_of
 
 # Bytes of a client's body, of known length, that travel in the frame of its head. A larger one is a stream, for the
-# worker need not wait until it has come. (``isolate.main`` has another limit for what a worker sends: that is whole.)
+# worker need not wait until it has come. (``isolate.remote`` has another limit for what a worker sends: that is whole.)
 UPLOAD_INLINE_BYTES = 64 * 1024
 numbers = count(1)  # of requests and events, in all deployments
 

@@ -175,7 +175,7 @@ class Deployment:
         activity = EventActivity(event.handler)
         process.broker.at_work.begin(activity)
         try:
-            args = (activity.number, event.handler, event.client, dict(event.args))
+            args = (activity.number, event.entrypoint, event.handler, event.client, event.binding, dict(event.args))
             return cast(object, await process.channel.call("event", *args))
         except ChannelClosed:
             raise await self._died(process) from None

@@ -18,15 +18,15 @@ from typing import Any, Literal, cast
 from bindings.base import Binding
 from runtime.config import Config
 from runtime.errors import ScriptError
-from runtime.isolate.ambient import PREFIX
+from runtime.isolate.ambient import is_listed
 from runtime.isolate.boot import Boot
 from runtime.supervisor.limits import IsolateLost, Limits
 from runtime.supervisor.outbound import Outbound
 from runtime.supervisor.processes.at_work import AtWork
 from runtime.supervisor.processes.broker import Broker
 from runtime.supervisor.processes.cgroups import Cgroup, Cgroups
+from runtime.supervisor.processes.health.stacks import Stack, Stacks
 from runtime.supervisor.processes.spawning import STOP_GRACE_S, Child, Spawner
-from runtime.supervisor.processes.stacks import Stack, Stacks
 from runtime.wire import ChannelClosed, GuardedChannel, RemoteError
 
 Stream = Literal["stdout", "stderr"]
@@ -142,7 +142,7 @@ class Starter:
     async def begin(self) -> Process:
         """A process with the code loaded. Raises ``ScriptError`` when the script does not load, ``IsolateLost`` when
         that is not the script's fault: the zygote was killed, and the next one as well."""
-        named = [binding for binding in self._bindings if not binding.name.startswith(PREFIX)]
+        named = [binding for binding in self._bindings if is_listed(binding.name)]
         self._parts.spawner.preload(sorted({binding.client.partition(":")[0] for binding in named}))
         try:
             return await self._begin()

@@ -248,6 +248,15 @@ async def test_several_answers_each_have_an_end() -> None:
         await answer(pieces[0], USAGE, answers=2, done=False)
 
 
+async def test_each_answer_may_have_a_count_of_its_own() -> None:
+    """As llama.cpp's server does it; a token may be without a text."""
+    ends = [{"choices": [{"index": n, "delta": {}, "finish_reason": "length"}]} for n in (1, 0)]
+    found = await answer(chunk({"content": "a"}), ends[0], USAGE, ends[1], USAGE, answers=2)
+    assert sum(delta.tokens for delta in found) == 14
+    found = await answer(chunk({"content": "a"}), *ends, USAGE, USAGE, answers=2)
+    assert sum(delta.tokens for delta in found) == 7, "the same twice"
+
+
 async def test_odds_in_both_of_openais_forms() -> None:
     wanted = {"token": "Hi", "logprob": -0.5, "bytes": [72, 105]}
     other = {"token": "Ho", "logprob": -1.5, "bytes": [72, 111]}

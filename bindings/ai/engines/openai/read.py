@@ -56,6 +56,7 @@ class _Answer:
     def __init__(self, answers: int, logprobs: int | None, failure: Failure) -> None:
         self._answers, self._logprobs, self._failure = answers, logprobs, failure
         self._prompt = self._completion = self._cached = self._counted = 0
+        self._told = 0  # answers that were over when a count came in a chunk of its own
         self._reasons: dict[int, str] = {}
         self._calls: defaultdict[int, ToolCallAssembler] = defaultdict(ToolCallAssembler)
         self.done = False
@@ -70,7 +71,7 @@ class _Answer:
                 self.done = True
                 return
             if chunk.usage is not None:
-                self._count(chunk.usage)
+                self._count(chunk.usage, alone=not chunk.choices)
             for choice in chunk.choices or ():
                 if choice.finish_reason:
                     self._end(choice)
@@ -90,10 +91,18 @@ class _Answer:
             yield Delta("", rest, self._prompt, reason, extra)
             rest = 0
 
-    def _count(self, usage: ChunkUsage) -> None:
-        """The largest numbers: some servers count in every chunk, some say nought in the last."""
+    def _count(self, usage: ChunkUsage, *, alone: bool) -> None:
+        """The largest numbers: some servers count in every chunk, some say nought in the last. llama.cpp's counts each
+        answer in a chunk of its own, after the answer's end, and never all of them: those are added up."""
         self._prompt = max(self._prompt, usage.prompt_tokens or 0)
-        self._completion = max(self._completion, usage.completion_tokens or 0)
+        completion = usage.completion_tokens or 0
+        over, told = len(self._reasons), self._told
+        if alone:
+            self._told = over
+        if alone and 0 < told < over:
+            self._completion += completion
+        else:
+            self._completion = max(self._completion, completion)
         if usage.prompt_tokens_details:
             self._cached = max(self._cached, usage.prompt_tokens_details.cached_tokens or 0)
 

@@ -1,0 +1,76 @@
+"""What the supervisor calls an isolate for: ``load`` once, ``fetch`` per request, ``event`` for what is none, and
+``drain`` before it lets go. The isolate calls ``binding`` and ``fetch`` (outbound)."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from runtime import web
+from runtime.errors import ScriptError
+from runtime.isolate import env as environment
+from runtime.isolate import meter
+from runtime.isolate.boot import Boot
+from runtime.isolate.remote import Outbound
+from runtime.isolate.script import loader, trace
+from runtime.isolate.script.errors import as_failure
+from runtime.isolate.serving.context import Tasks
+from runtime.isolate.serving.events import Events
+from runtime.isolate.serving.requests import Requests
+from runtime.isolate.serving.worker import Worker
+from runtime.web.scope import current_env
+from runtime.wire import Channel
+
+
+class Isolate:
+    """Serves the supervisor's calls."""
+
+    def __init__(self) -> None:
+        self.channel: Channel
+        self._worker: Worker
+        self._requests: Requests
+        self._operations: dict[str, Callable[..., Awaitable[Any]]] = {
+            "load": self._load,
+            "drain": self._drain,
+            "beat": self._beat,
+        }
+
+    async def __call__(self, op: str, args: list[Any]) -> Any:
+        return await self._operations[op](*args)
+
+    def note(self, op: str, args: list[Any]) -> None:
+        self._requests.note(op, args[0])
+
+    async def _load(self, boot: Boot) -> list[str]:
+        root = Path(boot["root"])
+        tasks, cpu_ms = Tasks(boot["wait_until"]), boot.get("cpu_ms")
+        if cpu_ms is not None:
+            _meter(cpu_ms)
+        if boot.get("confined"):
+            trace.name_from_root()
+        env = environment.build(boot["bindings"], self.channel)
+        web.set_transport(Outbound(self.channel))
+        current_env.set(env)  # for code that runs while it is imported
+        try:
+            script = loader.load(Path(boot["main"]), root, boot["packages"], confined=boot.get("confined", False))
+            self._worker = worker = Worker(self.channel, env, script, tasks, cpu_ms)
+            self._requests = Requests(worker)
+        except ScriptError as error:
+            raise as_failure(error) from None
+        self._operations.update(fetch=self._requests.fetch, event=Events(worker).event)
+        return loader.third_party(root)
+
+    async def _beat(self) -> bool:
+        """The loop turns. Whether a thread goes on that was to end."""
+        return meter.is_stuck()
+
+    async def _drain(self) -> None:
+        await self._worker.tasks.drain()
+
+
+def _meter(cpu_ms: int) -> None:
+    from runtime.isolate import threads  # dev has no use for it
+
+    meter.begin(cpu_ms)
+    threads.follow()
