@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import random
 import sys
 import tempfile
@@ -26,6 +27,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 32), help="of what is random")
     parser.add_argument("--out", type=Path, help="write the table into this file too")
     options = parser.parse_args()
+    logging.getLogger("asyncio").setLevel(logging.ERROR)  # it warns of each byte to a host that has been killed
     print(f"seed {options.seed}", file=sys.stderr)
     rows = asyncio.run(faults(options))
     table = markdown(rows)
