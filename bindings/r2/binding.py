@@ -20,6 +20,7 @@ from bindings.r2.store import Bucket, Content, Found, limited
 from bindings.r2.uploads import MAX_PART_BYTES
 from bindings.sqlite import StoreError
 from bindings.storage.blobs import BlobStream
+from bindings.storage.resources import Resources
 from runtime.values import js_string
 
 MAX_PAGE = 1000
@@ -33,8 +34,8 @@ class R2Binding:
     client = "bindings.r2.worker:R2Bucket"
     client_args: Mapping[str, Any] = {}
 
-    def __init__(self, name: str, bucket: Bucket) -> None:
-        self.name, self._bucket = name, bucket
+    def __init__(self, name: str, bucket: str, buckets: Resources[Bucket]) -> None:
+        self.name, self._bucket_name, self._buckets = name, bucket, buckets
         self._methods: dict[str, Callable[..., Awaitable[object]]] = {
             "head": self._head, "get": self._get, "put": self._put, "delete": self._delete, "list": self._list,
             "createMultipartUpload": self._create, "uploadPart": self._upload_part,
@@ -43,10 +44,17 @@ class R2Binding:
 
     @property
     def explored(self) -> Mapping[str, object]:
-        return {"bucket": self._bucket.about.id}
+        return {"bucket": self._bucket_name}
 
     def describe(self) -> tuple[str, str]:
-        return "R2 bucket", self._bucket.about.name
+        return "R2 bucket", self._bucket_name
+
+    @property
+    def _bucket(self) -> Bucket:
+        """Asked for each time: someone may have removed it meanwhile, and made it again. Raises R2Error."""
+        if (found := self._buckets.find(self._bucket_name)) is None:
+            raise errors.no_bucket()
+        return found
 
     async def call(self, method: str, args: Sequence[Any]) -> object:
         if (serve := self._methods.get(method)) is None:
@@ -119,13 +127,13 @@ class R2Binding:
         return await self._bucket.uploads.put_part(js_string(upload), parse_key(key), number, chunks)
 
     async def _complete(self, key: object, upload: object, parts: object) -> object:
-        name, id = parse_key(key), js_string(upload)
-        chosen = await self._bucket.uploads.choose(id, name, _named(parts))
+        name, id, bucket = parse_key(key), js_string(upload), self._bucket
+        chosen = await bucket.uploads.choose(id, name, _named(parts))
         size = sum(part.size for part in chosen.parts)
-        joined = await asyncio.to_thread(self._bucket.uploads.join, chosen.parts) if size else None
+        joined = await asyncio.to_thread(bucket.uploads.join, chosen.parts) if size else None
         content = Content(size, {}, b"" if joined is None else None, joined)
-        stored = await self._bucket.place(name, content, chosen.metadata, chosen.etag, {})
-        await self._bucket.uploads.end(id)
+        stored = await bucket.place(name, content, chosen.metadata, chosen.etag, {})
+        await bucket.uploads.end(id)
         return stored and stored.to_wire()
 
     async def _abort(self, key: object, upload: object) -> None:

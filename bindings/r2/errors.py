@@ -20,6 +20,10 @@ def type_error(text: str) -> CallError:
     return CallError("TypeError", text)
 
 
+def no_bucket() -> R2Error:
+    return R2Error(10006, "The specified bucket does not exist.")
+
+
 def bad_name() -> R2Error:
     return R2Error(10020, "The specified object name is not valid.")
 

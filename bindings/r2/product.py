@@ -80,7 +80,11 @@ class R2(KeepingProduct):
             return ()
         from bindings.r2.binding import R2Binding
 
-        return [R2Binding(table.binding, buckets(context).get(_name(config, table, context))) for table in tables]
+        resources = buckets(context)
+        names = {table.binding: _name(config, table, context) for table in tables}
+        for name in names.values():
+            resources.get(name)  # it is there from now on
+        return [R2Binding(binding, name, resources) for binding, name in names.items()]
 
     @classmethod
     def routes(cls, context: ProductContext) -> Sequence[Route]:

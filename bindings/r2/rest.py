@@ -13,7 +13,7 @@ import msgspec
 
 from bindings.base import ProductContext
 from bindings.r2 import rows
-from bindings.r2.errors import R2Error
+from bindings.r2.errors import R2Error, no_bucket
 from bindings.r2.limits import BUCKET_NAME
 from bindings.r2.model import FIELDS, StoredObject, moment, parse_key, parse_metadata
 from bindings.r2.options.checksums import Digest
@@ -24,7 +24,7 @@ from bindings.storage.blobs import BlobStream
 from bindings.storage.resources import About, Resources
 from runtime.web import Request, Response
 
-NO_BUCKET, TAKEN, BAD_NAME, NOT_EMPTY, NO_OBJECT = 10006, 10004, 10005, 10008, 10007
+TAKEN, BAD_NAME, NOT_EMPTY, NO_OBJECT = 10004, 10005, 10008, 10007
 MAX_PAGE = 1000
 _ONE = "{bucket}"
 _OBJECT = f"{_ONE}/objects/{{key:path}}"
@@ -118,7 +118,8 @@ class R2Rest:
 
     def _bucket(self, name: str) -> Bucket:
         if (found := self._find(name)) is None:
-            raise ApiError(404, NO_BUCKET, "The specified bucket does not exist.")
+            missing = no_bucket()
+            raise ApiError(404, missing.code, str(missing))
         return found
 
 

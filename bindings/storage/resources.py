@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar, cast
 
 import msgspec
 
@@ -49,17 +49,26 @@ class Resource(Protocol):
 R = TypeVar("R", bound=Resource)
 
 
+class _Opened(NamedTuple):
+    resource: Any
+    path: str  # of its about.json
+    seen: tuple[int, int] | None  # which file that was
+    created: str
+
+
 class Resources(Generic[R]):
     """By id. ``make(folder, about)`` must be cheap: files are opened when they are first needed.
 
-    A supervisor gives its ``context``, and ``claim`` keeps others out; a command works beside it.
+    A supervisor gives its ``context``, and ``claim`` keeps others out; a command works beside it, and what it removes
+    is closed here when it is next asked for.
     """
 
     def __init__(
         self, state: Path, product: str, make: Callable[[Path, About], R], context: ProductContext | None = None
     ) -> None:
         self.folder, self._make, self._context = state / product, make, context
-        self._open: dict[str, R] = {}
+        self._open: dict[str, _Opened] = {}
+        self._closing: set[asyncio.Future[None]] = set()
 
     def claim(self) -> None:
         """Once a worker uses it. Raises UserError: another process keeps its state there."""
@@ -74,9 +83,30 @@ class Resources(Generic[R]):
 
     def find(self, id: str) -> R | None:
         """The one of that id, if there is one."""
-        if (found := self._open.get(id)) is None and (about := self.about(id)) is not None:
-            found = self._open[id] = self._make(self.folder / safe_name(id), about)
-        return found
+        if (opened := self._open.get(id)) is not None:
+            if _seen(opened.path) == opened.seen or self._is_still(id, opened):
+                return cast("R", opened.resource)
+            self._let_go(id)
+        if (about := self.about(id)) is None:
+            return None
+        folder = self.folder / safe_name(id)
+        path, made = str(folder / _ABOUT), self._make(folder, about)
+        self._open[id] = _Opened(made, path, _seen(path), about.created)
+        return made
+
+    def _is_still(self, id: str, opened: _Opened) -> bool:
+        """Whether it is only described anew."""
+        seen, about = _seen(opened.path), self.about(id)
+        if about is None or about.created != opened.created:
+            return False
+        self._open[id] = opened._replace(seen=seen)
+        return True
+
+    def _let_go(self, id: str) -> None:
+        """Another process has removed it."""
+        closing = asyncio.ensure_future(self._open.pop(id).resource.aclose())
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
 
     def create(self, id: str, name: str | None = None, facts: Mapping[str, Any] | None = None) -> R:
         """A new one. Raises UserError."""
@@ -114,8 +144,8 @@ class Resources(Generic[R]):
     async def remove(self, id: str) -> bool:
         """Close it and remove what it keeps. Whether there was one."""
         folder, gone = self.folder / safe_name(id), self.folder / f"{_REMOVED}{secrets.token_hex(8)}"
-        if (found := self._open.pop(id, None)) is not None:
-            await found.aclose()
+        if (opened := self._open.pop(id, None)) is not None:
+            await opened.resource.aclose()
         try:
             folder.rename(gone)  # at once and whole, whatever becomes of this process
         except FileNotFoundError:
@@ -124,11 +154,20 @@ class Resources(Generic[R]):
         return True
 
     async def aclose(self) -> None:
-        await asyncio.gather(*(resource.aclose() for resource in self._open.values()))
+        await asyncio.gather(*(opened.resource.aclose() for opened in self._open.values()), *self._closing)
         self._open.clear()
         with suppress(FileNotFoundError):
             for left in self.folder.glob(f"{_REMOVED}*"):
                 shutil.rmtree(left, ignore_errors=True)
+
+
+def _seen(path: str) -> tuple[int, int] | None:
+    """Which file is there: writing it anew makes another."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns
 
 
 def _read(folder: Path) -> About | None:

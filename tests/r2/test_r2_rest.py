@@ -101,6 +101,22 @@ async def test_a_bucket_with_objects_is_not_removed(pilot: Served) -> None:
     await api(pilot, "DELETE", "/files/objects/kept")
 
 
+async def test_a_bucket_that_is_removed_is_told_to_the_worker(pilot: Served) -> None:
+    """And one that is made again is another one, be it by REST or by a command."""
+    for removed in (True, False):
+        await api(pilot, "PUT", "/files/objects/a%2Fb%20c.txt", data=b"x")
+        await api(pilot, "DELETE", "/files/objects/a%2Fb%20c.txt")
+        assert await pilot.ask() == (200, "(none)")
+        if removed:
+            assert (await api(pilot, "DELETE", "/files"))[0] == 200
+        else:
+            r2(pilot.folder, "bucket", "delete", "files")
+        assert "get: The specified bucket does not exist. (10006)" in (await pilot.ask())[1]
+        assert (await api(pilot, "PUT", "/files/objects/a", data=b"x"))[0] == 404
+        assert (await api(pilot, "POST", "", json={"name": "files"}))[0] == 200
+        assert await pilot.ask() == (200, "(none)")
+
+
 def r2(folder: Path, *words: str, code: int = 0, stdin: bytes = b"") -> bytes:
     command = [sys.executable, "-P", "-m", "runtime.cli", "r2", *words]
     done = subprocess.run(command, cwd=folder, timeout=60, capture_output=True, input=stdin)

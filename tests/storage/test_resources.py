@@ -66,6 +66,22 @@ async def test_a_resource_that_is_removed_is_gone(tmp_path: Path) -> None:
     assert not (things.get("a").folder / "content").exists()
 
 
+async def test_what_another_process_has_removed_is_closed(tmp_path: Path) -> None:
+    things, others = resources(tmp_path), resources(tmp_path)
+    one = things.get("a")
+    others.describe(About("a", "renamed", one.about.created))
+    assert things.find("a") is one
+    assert await others.remove("a")
+    assert things.find("a") is None
+    await asyncio.sleep(0)
+    assert one.closed
+    two, _ = things.get("b"), await others.remove("b")
+    others.get("b")
+    assert things.find("b") is not two
+    await things.aclose()
+    assert two.closed
+
+
 def test_a_broken_description_is_told(tmp_path: Path) -> None:
     folder = resources(tmp_path).get("a").folder
     (folder / "about.json").write_text("{")
