@@ -23,6 +23,7 @@ PRODUCTS: dict[str, str] = {
     "secrets_store_secrets": "bindings.secrets_store.product:SecretsStore",
     "hyperdrive": "bindings.hyperdrive:HyperdriveProduct",
     "version_metadata": "bindings.version_metadata:VersionMetadata",
+    "triggers": "bindings.cron.product:CronTriggers",
 }
 
 # What they add to the command line, read before any of them is imported: "module:OPTIONS", where a command's name leads

@@ -29,10 +29,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 import msgspec
 
-from bindings.deploying import Deploying
+from bindings.deploying import Deploying, WorkerRegistry
 from bindings.messages import CallError, Event, HostStream, WorkerStream
 from runtime import web
-from runtime.errors import UserError
+from runtime.errors import ScriptError, UserError
 
 if TYPE_CHECKING:  # not needed in an isolate
     from prometheus_client import Metric
@@ -72,6 +72,11 @@ class ProductObserver(Protocol):
 
     def warn(self, text: str) -> None: ...
 
+    def error(self, text: str, worker: str | None = None) -> None: ...
+
+    def script_error(self, err: ScriptError, worker: str | None = None) -> None:
+        """What a worker raised, with its own traceback."""
+
     def fault(self, exc: BaseException, request_id: str | None = None) -> None:
         """A bug in a product, with its traceback."""
 
@@ -102,6 +107,7 @@ class ProductContext:
     url: str = ""  # where the supervisor answers, without a slash at the end
     config: Config | None = None  # on a host: its own settings; in dev: the worker's, as it was at start
     admits: Admits | None = None  # on a host
+    registry: WorkerRegistry | None = None  # on a host
     dispatch: Callable[[str, Event], Awaitable[object]] = _nobody
     """``await dispatch(worker, event)``: the version that answers its requests deals with it; its outcome. Raises
     ``ScriptError`` (a ``UserError``) when the worker fails, has no such handler or uses more than it may."""

@@ -28,6 +28,19 @@ class HostApi(Protocol):
         """The result of one call below ``accounts/host/workers``. Raises UserError with what the host says."""
 
 
+class WorkerRegistry(Protocol):
+    """What a host keeps of its workers besides their versions. Its calls block for as long as the disk takes."""
+
+    def workers(self) -> Sequence[str]:
+        """Their names."""
+
+    def settings(self, worker: str) -> dict[str, Any] | None:
+        """None: there is no such worker."""
+
+    def change(self, worker: str, **settings: Any) -> None:
+        """Change these of its settings; they go when it is deleted."""
+
+
 class Shipment(Protocol):
     """What goes to a host ahead of the upload."""
 
@@ -53,6 +66,10 @@ class Deploying:
         return None
 
     @classmethod
+    def follow_up(cls, config: Config, host: HostApi) -> None:
+        """What ``pilot deploy`` asks the host for once the worker's new version answers. Raises UserError."""
+
+    @classmethod
     def restore(cls, uploaded: Sequence[Mapping[str, Any]]) -> object:
         """The table that those bindings of its ``types`` come from. Raises ``RequestError``."""
         raise NotImplementedError
@@ -63,4 +80,4 @@ class Deploying:
         return cls.restore(uploaded) if uploaded else None
 
 
-__all__ = ["Deploying", "HostApi", "Sent", "Shipment"]
+__all__ = ["Deploying", "HostApi", "Sent", "Shipment", "WorkerRegistry"]

@@ -47,6 +47,8 @@ class Event:
     then env and ctx; or ``client(caller, **args)``, which calls the host's half of ``binding``, one of this worker's
     that its ``env`` need not have: a name with a ``.`` in front is not there. When it has returned,
     ``outcome(returned)`` of that object says what became of the event, in plain data.
+
+    ``about``: what Cloudflare's tail shows of it, ``{"cron", "scheduledTime"}`` or ``{"queue", "batchSize"}``.
     """
 
     handler: str
@@ -54,6 +56,7 @@ class Event:
     args: Mapping[str, Any] = field(default_factory=dict)
     entrypoint: str = "Default"
     binding: str = ""
+    about: Mapping[str, Any] = field(default_factory=dict)
 
 
 class CallError(Exception):

@@ -103,6 +103,6 @@ def _warn_of_unserved(settings: ResolvedSettings) -> None:
 
 
 def _is_used(key: str, value: Any) -> bool:
-    """``[build]`` without a command and ``crons = []`` ask for nothing."""
-    required = {"build": "command", "triggers": "crons"}.get(key)
+    """``[build]`` without a command asks for nothing."""
+    required = {"build": "command"}.get(key)
     return bool(value.get(required)) if required else True

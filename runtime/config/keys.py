@@ -17,10 +17,6 @@ Table = dict[str, Any]
 Tables = list[Table]
 
 
-class Triggers(msgspec.Struct):
-    crons: list[str] = []
-
-
 class Build(msgspec.Struct):
     command: str | None = None
     cwd: str | None = None
@@ -84,7 +80,6 @@ _INHERITED: dict[str, Any] = {
     "route": str | Table,
     "routes": list[str | Table],
     "rules": list[Rule],
-    "triggers": Triggers,
     "tsconfig": str,
     "upload_source_maps": bool,
     "workers_dev": bool,
@@ -120,7 +115,6 @@ NOT_SERVED: dict[str, str] = {  # settings whose effect a person would miss; the
     "data_blobs": "data blobs are not available here",
     "site": "Workers Sites are not served here",
     "text_blobs": "text blobs are not available here",
-    "triggers": "cron triggers do not fire here yet",
     "wasm_modules": "Wasm modules are not available here",
 }
 

@@ -85,6 +85,7 @@ def deploy(
         result = target.call("PUT", f"scripts/{read.name}", form=encode(form), sent=on_sent)
     origins = [{"hostname": domain} for domain in read.domains]
     target.call("PUT", f"scripts/{read.name}/domains/records", {"origins": origins})
+    tree.follow_up(read, target)
     show.deployed(read.name, result, [*map(target.at, read.domains), f"{target.url}/_w/{read.name}/"])
     if read.secrets and (missing := set(read.secrets) - {row["name"] for row in _secrets(target, read.name)}):
         click.echo(f"  not sent: the secrets {', '.join(sorted(missing))}.  pilot secret put NAME")

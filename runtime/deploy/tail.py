@@ -44,18 +44,26 @@ async def _print(url: str, name: str, as_json: bool) -> None:
 
 
 def pretty(event: dict[str, Any]) -> str:
-    """One line for the request, and one for each thing printed or raised."""
+    """One line for the request or what else it was, and one for each thing printed or raised."""
     at = datetime.datetime.fromtimestamp(event["eventTimestamp"] / 1000).strftime("%H:%M:%S")
     about = event["event"] or {}
     lines = []
-    if "request" in about:
+    if about:
         colour = {"ok": "green", "canceled": "yellow"}.get(event["outcome"], "red")
-        request, status = about["request"], about["response"]["status"]
-        asked = clean(f"{request['method']:6} {request['url']}")
-        lines.append(f"{at}  {asked}  {click.style(clean(str(status)), fg=colour)}")
+        what, how = _said(about, event["outcome"])
+        lines.append(f"{at}  {clean(what)}  {click.style(clean(how), fg=colour)}")
     lines += [f"{at}  {clean(item['level']):5}  {clean_lines(_joined(item['message']))}" for item in event["logs"]]
     raised = ((click.style(clean(item["name"]), fg="red"), item["message"]) for item in event["exceptions"])
     return "\n".join([*lines, *(f"{at}  {name}: {clean_lines(message)}" for name, message in raised)])
+
+
+def _said(about: dict[str, Any], outcome: str) -> tuple[str, str]:
+    """(what it was, how it went)."""
+    if "request" in about:
+        return f"{about['request']['method']:6} {about['request']['url']}", str(about["response"]["status"])
+    if "cron" in about:
+        return f'cron   "{about["cron"]}"', outcome
+    return " ".join(f"{name}={value}" for name, value in about.items()), outcome
 
 
 def _joined(words: Sequence[object]) -> str:

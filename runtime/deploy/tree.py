@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from bindings import products
-from bindings.deploying import Shipment
+from bindings.deploying import HostApi, Shipment
 from runtime.config import Config, PilotSettings, owned_folders
 from runtime.config.source import FILE_NAMES
 from runtime.errors import UserError
@@ -82,6 +82,12 @@ def shipments(config: Config) -> list[Shipment]:
     return [shipment for shipment in made if shipment is not None]
 
 
+def follow_up(config: Config, host: HostApi) -> None:
+    """What products ask for once the version answers. Raises UserError."""
+    for product in products():
+        product.follow_up(config, host)
+
+
 def metadata(config: Config, message: str = "", tag: str = "", requirements: Sequence[str] = ()) -> dict[str, Any]:
     """As Cloudflare's API takes it, with ``pilot`` beside. Secrets are not in it: they are set on the host."""
     notes = {"workers/message": message, "workers/tag": tag}
@@ -110,4 +116,4 @@ def encoded(metadata: dict[str, Any]) -> bytes:
     return msgspec.json.encode({key: value for key, value in metadata.items() if value is not None})
 
 
-__all__ = ["Tree", "collect", "encoded", "metadata", "shipments"]
+__all__ = ["Tree", "collect", "encoded", "follow_up", "metadata", "shipments"]

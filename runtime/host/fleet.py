@@ -136,7 +136,7 @@ class Fleet:
         """The outcome of an event, of the version that would answer a request. Raises ``UserError``."""
         if (worker := self.workers.get(name)) is None:
             raise NotDeployed("there is no such worker on this host", where=name)
-        return await (await worker.current([])).arm.deployment.handle(event)
+        return await (await worker.current([])).handle(event)
 
     def deployments(self) -> list[Deployment]:
         """Every version that is open, or about to be."""

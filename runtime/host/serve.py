@@ -134,6 +134,7 @@ class HostServer(Supervisor):
         self._control = Control(self._fleet, observer, self._hostnames)
         self._began = time.monotonic()
         context.admits, context.dispatch = self._control.admits, self._fleet.handle
+        context.registry = self._registry
 
     @property
     def drain(self) -> float:

@@ -88,12 +88,12 @@ class Tails:
         if not self._wanted(worker):
             return
         outcome = "exception" if error is not None else "canceled" if status == 499 else "ok"
-        event = _event(worker, outcome, {"request": _request(exchange), "response": {"status": status}})
-        if error is not None:
-            name, _, what = str(getattr(error, "what", error)).partition(": ")
-            name, what = (name, what) if name.isidentifier() else (type(error).__name__, f"{name}: {what}".strip(": "))
-            event["exceptions"] = [{"name": name, "message": what, "timestamp": _now()}]
-        self._tell(worker, event)
+        self._tell(worker, _event(worker, outcome, _about(exchange, status), error))
+
+    def dealt_with(self, worker: str, about: Mapping[str, Any], error: Exception | None) -> None:
+        """Something that is no request is over: a cron's run, a queue's batch."""
+        if about and self._wanted(worker):
+            self._tell(worker, _event(worker, "ok" if error is None else "exception", dict(about), error))
 
     async def aclose(self) -> None:
         for id in list(self._tails):
@@ -159,16 +159,26 @@ async def _listen(socket: Any, tail: Tail) -> None:
     tail.more.set()
 
 
-def _event(worker: str, outcome: str, about: Any) -> Event:
+def _event(worker: str, outcome: str, about: Any, error: Exception | None = None) -> Event:
     return {
         "outcome": outcome,
         "scriptName": worker,
         "event": about,
         "eventTimestamp": _now(),
         "logs": [],
-        "exceptions": [],
+        "exceptions": [] if error is None else [_exception(error)],
         "diagnosticsChannelEvents": [],
     }
+
+
+def _exception(error: Exception) -> Event:
+    name, _, what = str(getattr(error, "what", error)).partition(": ")
+    name, what = (name, what) if name.isidentifier() else (type(error).__name__, f"{name}: {what}".strip(": "))
+    return {"name": name, "message": what, "timestamp": _now()}
+
+
+def _about(exchange: Exchange, status: int) -> Event:
+    return {"request": _request(exchange), "response": {"status": status}}
 
 
 def _request(exchange: Exchange) -> Event:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from bindings.messages import Event
 from runtime.config import PilotSettings
 from runtime.errors import UserError
 from runtime.host.tails import Tails
@@ -36,6 +37,17 @@ class Chosen(NamedTuple):
             tell(self.worker.name, exchange, exchange.status or 500, error)
             raise
         tell(self.worker.name, exchange, exchange.status, None)
+
+    async def handle(self, event: Event) -> object:
+        """Its outcome. Raises ``UserError``."""
+        tell = self.worker.tails.dealt_with
+        try:
+            outcome = await self.arm.deployment.handle(event)
+        except UserError as error:
+            tell(self.worker.name, event.about, error)
+            raise
+        tell(self.worker.name, event.about, None)
+        return outcome
 
 
 class Worker:

@@ -20,6 +20,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     cpu_ms: Positive = 30_000  # of one request, with its tasks and threads
     subrequests: Positive = 1_000  # calls of bindings and fetches, of one request and its waitUntil
     wall_s: Positive = 3_600  # from a request's head to its answer's last byte
+    event_wall_s: Positive = 900  # of a cron's run, a queue's batch and whatever else is no request; in dev too
     concurrent: Positive = 1_000  # requests in one version
     response_bytes: Positive = 1 << 30  # that the worker itself makes; what passes through it does not count
     memory_mb: Positive = 2_048  # of one isolate; from 80 % on it is replaced, beyond it is killed
@@ -46,6 +47,10 @@ def cpu_exceeded(limit: int) -> LimitExceeded:
 
 def wall_exceeded(limit: int) -> LimitExceeded:
     return LimitExceeded(1102, f"a request took more than {limit} s (wall_s)")
+
+
+def event_wall_exceeded(limit: int) -> LimitExceeded:
+    return LimitExceeded(1102, f"an event took more than {limit} s (event_wall_s)")
 
 
 def too_many(limit: int) -> LimitExceeded:
@@ -98,10 +103,10 @@ class LimitedBody:
 
 
 class Deadline:
-    """``async with within(seconds)``: LimitExceeded when it takes longer."""
+    """``async with Deadline(seconds)``: LimitExceeded when it takes longer, as ``exceeded`` makes it."""
 
-    def __init__(self, seconds: int) -> None:
-        self._seconds = seconds
+    def __init__(self, seconds: int, exceeded: Callable[[int], LimitExceeded] = wall_exceeded) -> None:
+        self._seconds, self._exceeded = seconds, exceeded
         self._timeout = asyncio.timeout(seconds)
 
     async def __aenter__(self) -> None:
@@ -112,7 +117,7 @@ class Deadline:
             await self._timeout.__aexit__(*raised)  # type: ignore[arg-type]
         except TimeoutError:
             if self._timeout.expired():
-                raise wall_exceeded(self._seconds) from None
+                raise self._exceeded(self._seconds) from None
             raise
 
 
@@ -124,6 +129,7 @@ __all__ = [
     "Limits",
     "cpu_exceeded",
     "ended",
+    "event_wall_exceeded",
     "too_large",
     "too_many",
     "too_many_subrequests",

@@ -153,7 +153,6 @@ def test_settings_that_change_nothing_here_are_silent(load: Load) -> None:
 def test_products_that_are_not_here_are_named(load: Load) -> None:
     warnings = load("""
         main = "entry.py"
-        triggers = { crons = ["* * * * *"] }
         build = { command = "make" }
         [[pipelines]]
         binding = "EVENTS"

@@ -123,7 +123,7 @@ async def test_a_version_by_its_number_or_the_beginning_of_its_id(host: Host, tm
 
 
 async def test_what_is_not_served_is_said_as_in_dev(tmp_path: Path) -> None:
-    config = '[triggers]\ncrons = ["* * * * *"]\n[build]\ncommand = "true"\n'
+    config = 'alarms = true\n[build]\ncommand = "true"\n'
     folder = worker(tmp_path, says("x"), config, name="unserved", **{".dev.vars": "nonsense here\n"})
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-P", "-m", "runtime.cli", "deploy", "--dry-run", cwd=folder, stderr=asyncio.subprocess.PIPE

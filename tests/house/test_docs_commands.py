@@ -34,6 +34,7 @@ RUN = {
     "__pilot/metrics": "here",
     "bindings.ai.shim": "ai/test_shim.py",
     "pilot bench": "test_readme.py",
+    "pilot cron": "cron/test_cron.py",
     "pilot d1": "d1/test_commands.py",
     "pilot kv": "kv/test_kv_commands.py",
     "pilot r2": "r2/test_r2_rest.py",

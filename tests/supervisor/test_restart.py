@@ -24,6 +24,7 @@ AT_ONCE = {
     "vectorize",
     "cache_size",
     "d1_query_timeout",
+    "cron_clock",
 }
 ENTRY = """
 from workers import Response

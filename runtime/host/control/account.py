@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from runtime.api import deploy_errors as table
 from runtime.host.control.base import ROOT, WORKERS, ControlCall, Entry, Refused
 from runtime.host.control.scripts import SCRIPT, existing
@@ -40,14 +38,6 @@ async def worker(call: ControlCall, account: str, name: str) -> object:
     if call.fleet.registry.settings(name) is None:
         raise Refused(table.NO_SCRIPT)
     return {"id": name, "name": name, "subdomain": {"enabled": True, "previews_enabled": False}}
-
-
-async def schedules(call: ControlCall, account: str, name: str) -> object:
-    """Kept for the day this host runs them."""
-    body = await call.json()
-    existing(call, name)
-    await asyncio.to_thread(lambda: call.fleet.registry.change(name, schedules=body))
-    return {"schedules": body}
 
 
 async def domains_changeset(call: ControlCall, account: str, name: str) -> object:
@@ -90,7 +80,6 @@ ENTRIES: list[Entry] = [
     ("GET", SCRIPT + "/subdomain", "read", script_subdomain),
     ("POST", SCRIPT + "/subdomain", "deploy", script_subdomain),
     ("GET", WORKERS + "/workers/{name}", "read", worker),
-    ("PUT", SCRIPT + "/schedules", "deploy", schedules),
     ("POST", SCRIPT + "/domains/changeset", "deploy", domains_changeset),
     ("PUT", SCRIPT + "/domains/records", "deploy", domains),
     ("GET", WORKERS + "/durable_objects/namespaces", "read", nothing),

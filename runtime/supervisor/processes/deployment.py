@@ -15,7 +15,16 @@ from runtime.supervisor.http.ahead import answered_ahead
 from runtime.supervisor.http.asgi import Body, Headers, Scope
 from runtime.supervisor.http.exchange import Exchange
 from runtime.supervisor.http.heads import check_size, host, pairs
-from runtime.supervisor.limits import Deadline, IsolateLost, LimitedBody, Limits, cpu_exceeded, ended, too_many
+from runtime.supervisor.limits import (
+    Deadline,
+    IsolateLost,
+    LimitedBody,
+    Limits,
+    cpu_exceeded,
+    ended,
+    event_wall_exceeded,
+    too_many,
+)
 from runtime.supervisor.outbound import FetchError
 from runtime.supervisor.processes.at_work import EventActivity
 from runtime.supervisor.processes.process import Parts, Process, Starter, script_error
@@ -24,6 +33,7 @@ from runtime.supervisor.processes.spawning import STOP_GRACE_S
 from runtime.supervisor.processes.uploads import Uploads
 from runtime.wire import MAX_CHUNK, ChannelClosed, RemoteError, RemoteStream
 
+_NO_LIMITS = Limits()  # of dev: what no request is ends all the same
 WireBody = bytes | tuple[str, int] | None  # a stream travels as (whose it is, its number)
 
 
@@ -79,11 +89,11 @@ class Deployment:
                 await self._fetch(exchange)
 
     async def handle(self, event: Event) -> object:
-        """The outcome of an event that is no request. Raises ``ScriptError``; the limits of a request hold for it."""
-        if self._limits is None:
-            return await self._handle(event)
-        self._admit(self._limits)
-        async with Deadline(self._limits.wall_s):
+        """The outcome of an event that is no request. Raises ``ScriptError``; a request's limits hold for it, but for
+        its time: it has an end in dev too."""
+        if self._limits is not None:
+            self._admit(self._limits)
+        async with Deadline((self._limits or _NO_LIMITS).event_wall_s, event_wall_exceeded):
             return await self._handle(event)
 
     def _admit(self, limits: Limits) -> None:
