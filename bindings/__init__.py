@@ -18,6 +18,7 @@ PRODUCTS: dict[str, str] = {
     "assets": "bindings.assets.product:StaticAssets",
     "cache": "bindings.cache.product:Cache",
     "ai": "bindings.ai.product:WorkersAI",
+    "images": "bindings.images.product:Images",
     "analytics_engine_datasets": "bindings.analytics_engine.product:AnalyticsEngine",
     "ratelimits": "bindings.rate_limiting.product:RateLimiting",
     "secrets_store_secrets": "bindings.secrets_store.product:SecretsStore",

@@ -44,7 +44,6 @@ UNSERVED: dict[str, Unserved] = {
     "dispatch_namespaces": Unserved(list[Bound], "Workers for Platforms"),
     "durable_objects": Unserved(Bindings, "Durable Objects"),
     "flagship": Unserved(list[Bound], "Flagship"),
-    "images": Unserved(Bound, "Images"),
     "k2": Unserved(list[Bound], "K2"),
     "media": Unserved(Bound, "Media Transformations"),
     "mtls_certificates": Unserved(list[Bound], "mTLS certificates"),

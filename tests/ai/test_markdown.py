@@ -228,7 +228,7 @@ async def test_where_the_library_is_not_installed(tmp_path: Path, tmp_path_facto
 ])  # fmt: skip
 async def test_a_sealed_process_touches_nothing(attempt: str) -> None:
     """What a library could be tricked into is refused by Python itself, once the process is sealed."""
-    code = f"import os\nfrom bindings.ai.markdown import process as child\nchild._seal()\n{attempt}"
+    code = f"import os\nfrom bindings.limited import child\nchild.seal()\n{attempt}"
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-c",

@@ -28,6 +28,7 @@ SHARED = {
     "base",
     "client",
     "deploying",
+    "limited",
     "messages",
     "products",
     "responder",

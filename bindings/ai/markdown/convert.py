@@ -6,11 +6,9 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
-import sys
 import uuid
-from asyncio.subprocess import DEVNULL, PIPE, Process
+from asyncio.subprocess import Process
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib.util import find_spec
@@ -22,11 +20,7 @@ from bindings.ai.error_table import INTERNAL
 from bindings.ai.errors import ModelError, bad_input
 from bindings.ai.markdown.formats import FORMATS, ending_of
 from bindings.ai.markdown.process import CPU_S, MAX_RESULT_BYTES, WALL_S, ConversionRequest, ConversionResult
-from runtime.limits import cpu_count
-from runtime.processes import kill_group
-
-MAX_PROCESSES = max(1, min(4, cpu_count() // 2))  # at once; the other documents wait their turn
-_PASSED_VARIABLES = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PYTHONPATH", "SYSTEMROOT", "VIRTUAL_ENV")
+from bindings.limited.parent import MAX_PROCESSES, answer, running
 
 
 class Document(msgspec.Struct, frozen=True, rename="camel"):
@@ -96,22 +90,15 @@ class MarkdownConverter:
 
 
 async def _convert(request: ConversionRequest, content: bytes) -> ConversionResult:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-P", "-B", "-m", "bindings.ai.markdown.process", msgspec.json.encode(request).decode(),
-        stdin=PIPE, stdout=PIPE, stderr=DEVNULL, cwd="/", env=_environment(), start_new_session=True,
-    )  # fmt: skip
     try:
-        async with asyncio.timeout(WALL_S):
+        async with running("bindings.ai.markdown.process", msgspec.json.encode(request), WALL_S) as process:
             return await _exchange(process, content)
     except TimeoutError:
         return ConversionResult(error=f"the conversion took more than {WALL_S} s")
-    finally:
-        kill_group(process.pid)
-        await process.wait()
 
 
 async def _exchange(process: Process, content: bytes) -> ConversionResult:
-    output, _ = await asyncio.gather(_read(process), _write(process, content))
+    output, _ = await asyncio.gather(answer(process, MAX_RESULT_BYTES), _write(process, content))
     if output is None:
         return ConversionResult(error=f"the text is longer than {MAX_RESULT_BYTES} bytes")
     try:
@@ -123,29 +110,12 @@ async def _exchange(process: Process, content: bytes) -> ConversionResult:
         return ConversionResult(error=f"the file cannot be converted: {why}")
 
 
-async def _read(process: Process) -> bytes | None:
-    """All of its output; None when that is too much."""
-    assert process.stdout is not None
-    output = bytearray()
-    while block := await process.stdout.read(1 << 16):
-        output += block
-        if len(output) > MAX_RESULT_BYTES:
-            return None
-    return bytes(output)
-
-
 async def _write(process: Process, content: bytes) -> None:
     assert process.stdin is not None
     with suppress(ConnectionError):  # it ended without reading
         process.stdin.write(content)
         await process.stdin.drain()
         process.stdin.close()
-
-
-def _environment() -> dict[str, str]:
-    """Nothing of the supervisor's secrets; one thread, for threads reserve memory that counts."""
-    environment = {name: os.environ[name] for name in _PASSED_VARIABLES if name in os.environ}
-    return {**environment, "HOME": "/", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 
 
 def _options(value: object) -> MarkdownOptions:

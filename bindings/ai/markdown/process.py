@@ -1,29 +1,22 @@
 """One conversion in a process of its own: ``python -P -B -m bindings.ai.markdown.process REQUEST``.
 
-Theory of operation
--------------------
-Whoever sent the file may have made it to harm its reader: a small archive that unpacks to gigabytes, a
-document nested without end, one that points at files or servers. So this process has the bytes (standard
-input) and the ``ConversionRequest`` (its argument, JSON) and little else: an environment without secrets, no network
-where the kernel lets an ordinary user give it up, limits on memory, processor time and wall time, and no file
-of any size to write. What Python itself opens, connects to or starts is refused by an audit hook, except for
-reading the installed packages. The ``ConversionResult`` goes to standard output as JSON; what libraries print does not.
+The process limits itself as ``bindings.limited`` says. It has the bytes (standard input) and the
+``ConversionRequest`` (its argument, JSON); the ``ConversionResult`` goes to standard output as JSON.
 """
 
 from __future__ import annotations
 
 import io
 import os
-import signal
 import sys
-from contextlib import suppress
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urljoin
 
 import msgspec
 
 from bindings.ai.markdown.formats import FORMATS
+from bindings.limited import child
 
 if TYPE_CHECKING:
     from markitdown import DocumentConverter
@@ -32,29 +25,6 @@ MEMORY_BYTES = 1 << 30  # of address space, the libraries' own included
 CPU_S = 30  # processor time
 WALL_S = 90
 MAX_RESULT_BYTES = 32 << 20
-
-_UNSHARE_NETWORK = 0x10000000 | 0x40000000  # CLONE_NEWUSER | CLONE_NEWNET
-_REFUSED_EVENTS = (
-    "socket.",
-    "subprocess.",
-    "os.system",
-    "os.exec",
-    "os.posix_spawn",
-    "os.fork",
-    "pty.",
-    "os.remove",
-    "os.rename",
-    "os.rmdir",
-    "os.mkdir",
-    "os.link",
-    "os.symlink",
-    "os.truncate",
-    "os.chmod",
-    "os.kill",
-    "shutil.",
-    "webbrowser.",
-)
-_WRITE_FLAGS = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 
 class ConversionRequest(msgspec.Struct, frozen=True):
@@ -74,8 +44,8 @@ class ConversionResult(msgspec.Struct, frozen=True, omit_defaults=True):
 
 def main() -> None:
     output = os.fdopen(os.dup(1), "wb")
-    _silence()
-    _limit()
+    child.silence()
+    child.limit(memory=MEMORY_BYTES, cpu_s=CPU_S, wall_s=WALL_S)
     request = msgspec.json.decode(sys.argv[1], type=ConversionRequest)
     output.write(msgspec.json.encode(_result(request)))
     output.flush()
@@ -85,7 +55,7 @@ def main() -> None:
 def _result(request: ConversionRequest) -> ConversionResult:
     try:
         converter = _converter(request)
-        _seal()
+        child.seal()
         text = _convert(converter, request, sys.stdin.buffer.read())
     except MemoryError:
         return ConversionResult(error="the file needs more memory than a conversion may have")
@@ -96,27 +66,6 @@ def _result(request: ConversionRequest) -> ConversionResult:
     return ConversionResult(text.encode("utf-8", "replace").decode())
 
 
-def _silence() -> None:
-    """Libraries print: to nowhere."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    for number in (1, 2):
-        os.dup2(nowhere, number)
-
-
-def _limit() -> None:
-    """Where the system knows a limit; the parent has a clock of its own besides."""
-    import ctypes
-    import resource
-
-    os.nice(10)  # tokens that stream on the same cores come first
-    signal.alarm(WALL_S)
-    if sys.platform == "linux":
-        ctypes.CDLL(None).unshare(_UNSHARE_NETWORK)  # some kernels refuse: the audit hook is there in any case
-    for name, limit in (("AS", MEMORY_BYTES), ("CPU", CPU_S), ("FSIZE", 0), ("CORE", 0)):
-        with suppress(OSError, ValueError):
-            resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (limit, limit))
-
-
 def _converter(request: ConversionRequest) -> DocumentConverter:
     """Imported before the doors close; made without ``MarkItDown``, which would look for plugins and fetch URLs."""
     import mimetypes
@@ -125,26 +74,6 @@ def _converter(request: ConversionRequest) -> DocumentConverter:
     converters = import_module("markitdown.converters")
     converter: DocumentConverter = getattr(converters, FORMATS[request.ending][1])()
     return converter
-
-
-def _seal() -> None:
-    packages = tuple({os.path.realpath(path) + os.sep for path in (sys.prefix, sys.base_prefix, sys.exec_prefix)})
-
-    def hook(event: str, args: tuple[Any, ...]) -> None:
-        if event == "open":
-            _check_open(args[0], args[2] or 0, packages)
-        elif event.startswith(_REFUSED_EVENTS):
-            raise PermissionError(f"a conversion may not use {event}")
-
-    sys.addaudithook(hook)
-
-
-def _check_open(path: int | str | bytes, flags: int, packages: tuple[str, ...]) -> None:
-    """A number is a descriptor that is open already."""
-    if isinstance(path, int):
-        return
-    if flags & _WRITE_FLAGS or not os.path.realpath(os.fsdecode(path)).startswith(packages):
-        raise PermissionError("a conversion may not open files")
 
 
 def _convert(converter: DocumentConverter, request: ConversionRequest, content: bytes) -> str:
