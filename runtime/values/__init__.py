@@ -6,6 +6,7 @@ A binding's worker half sends ``to_wire(value)``, its host half answers plain da
 
 from __future__ import annotations
 
+from runtime.values.buffers import JsBuffer
 from runtime.values.incoming import from_json, from_wire
 from runtime.values.objects import JsBigInt, JsDict, JsException
 from runtime.values.outgoing import to_wire
@@ -13,6 +14,6 @@ from runtime.values.texts import js_string, stringify
 from runtime.values.wire import STREAM, Opaque, opened, stream_mark, stream_named
 
 __all__ = [
-    "STREAM", "JsBigInt", "JsDict", "JsException", "Opaque", "from_json", "from_wire", "js_string", "opened",
-    "stream_mark", "stream_named", "stringify", "to_wire",
+    "STREAM", "JsBigInt", "JsBuffer", "JsDict", "JsException", "Opaque", "from_json", "from_wire", "js_string",
+    "opened", "stream_mark", "stream_named", "stringify", "to_wire",
 ]  # fmt: skip

@@ -12,6 +12,7 @@ from types import NoneType
 from typing import Any
 
 from runtime.values import wire
+from runtime.values.buffers import JsBuffer
 from runtime.values.objects import SAFE_INTEGER, JsBigInt
 
 _AS_IT_IS = frozenset((str, bytes, NoneType, bool))
@@ -102,6 +103,7 @@ _BY_BASE: tuple[tuple[type, _Convert], ...] = (
     (dict, _dict),
     (list, _list),
     (tuple, _refuse),
+    (JsBuffer, bytes),
     (bytearray, _refuse),
     (set, _set),
     (datetime, _moment),

@@ -7,8 +7,9 @@ from the source one by one, decoded if they carry a content coding, and given ou
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Coroutine
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from runtime.web import codings
 from runtime.web.abort import AbortSignal
@@ -28,6 +29,25 @@ def to_bytes(chunk: object) -> bytes:
         f"a body's chunks must be bytes or str, not {type(chunk).__name__}: {chunk!r:.80}\n"
         '  To send JSON:  yield json.dumps(item) + "\\n"'
     )
+
+
+class Sink(Protocol):
+    """A ``WritableStream``, as what is piped to it needs it."""
+
+    async def write(self, chunk: bytes) -> None: ...
+
+    async def close(self) -> None: ...
+
+    async def abort(self, reason: object = None) -> None: ...
+
+
+class Transform(Protocol):
+    """A ``TransformStream``, as what is piped through it needs it."""
+
+    readable: ReadableStream
+
+    @property
+    def writable(self) -> Sink: ...
 
 
 class ReadResult(NamedTuple):
@@ -99,6 +119,25 @@ class ReadableStream:
         one, two = split(self, limit)
         return (ReadableStream(one, coding=coding, length=length), ReadableStream(two, coding=coding, length=length))
 
+    async def pipe_to(self, sink: Sink) -> None:
+        """Write all of it to a ``WritableStream``, and close that; what fails on one side ends the other."""
+        reader = self.get_reader()
+        try:
+            async for chunk in reader:
+                await sink.write(chunk)
+        except BaseException as error:
+            await reader.cancel()
+            await sink.abort(error)
+            raise
+        await sink.close()
+
+    def pipe_through(self, transform: Transform) -> ReadableStream:
+        """What comes out of a ``TransformStream`` that this goes into."""
+        piping = asyncio.ensure_future(self.pipe_to(transform.writable))
+        _piping.add(piping)
+        piping.add_done_callback(_piped)
+        return transform.readable
+
     async def cancel(self, reason: object = None) -> None:
         """Throw away what has not been read, and close the source. Raises ``TypeError`` while locked."""
         if self.locked:
@@ -166,6 +205,7 @@ class ReadableStream:
         return codings.decode(iterator, self.coding) if self.coding else iterator
 
     getReader = get_reader
+    pipeTo, pipeThrough = pipe_to, pipe_through
 
 
 class ReadableStreamDefaultReader:
@@ -199,6 +239,16 @@ class ReadableStreamDefaultReader:
         await self._stream.aclose()
 
     releaseLock = release_lock
+
+
+_piping: set[asyncio.Future[None]] = set()
+
+
+def _piped(task: asyncio.Future[None]) -> None:
+    """What has failed, whoever reads the other end hears of."""
+    _piping.discard(task)
+    if not task.cancelled():
+        task.exception()
 
 
 async def _once(content: bytes) -> AsyncIterator[bytes]:

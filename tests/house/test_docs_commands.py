@@ -76,21 +76,6 @@ def test_no_message_names_an_install_that_cannot_be() -> None:
     assert not named
 
 
-def test_a_host_without_its_extra_says_what_to_type(tmp_path: Path) -> None:
-    (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['cryptography'] = None\n")
-    done = subprocess.run(
-        [sys.executable, "-P", "-m", "runtime.cli", "host", "--data", str(tmp_path / "data"), "--port", "0"],
-        env={**os.environ, "PYTHONPATH": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert done.returncode == 3
-    typed = re.search(rf"{re.escape(sys.executable)} -m pip install -e '(.*)\[host\]'", done.stderr)
-    assert typed, done.stderr
-    assert (Path(typed[1]) / "pyproject.toml").is_file()
-
-
 async def test_the_metrics_block(tmp_path: Path) -> None:
     write(tmp_path, says("fine"))
     block = next(block for _, block in BLOCKS if "__pilot/metrics" in block)

@@ -99,7 +99,7 @@ def test_env_and_wait_until_belong_to_the_event() -> None:
     [
         ("workers", "DurableObject", "workers.DurableObject is not supported here yet"),
         ("js", "document", "js.document is not supported: there is no JavaScript here. js has: JSON"),
-        ("pyodide.ffi", "run_sync", "pyodide.ffi.run_sync is not supported"),
+        ("pyodide.ffi", "IN_BROWSER", "pyodide.ffi.IN_BROWSER is not supported"),
     ],
 )
 def test_what_is_not_there_says_so(module: str, name: str, what: str) -> None:

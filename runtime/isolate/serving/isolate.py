@@ -10,7 +10,7 @@ from typing import Any
 from runtime import web
 from runtime.errors import ScriptError
 from runtime.isolate import env as environment
-from runtime.isolate import meter
+from runtime.isolate import meter, suspending
 from runtime.isolate.boot import Boot
 from runtime.isolate.remote import Outbound
 from runtime.isolate.script import loader, trace
@@ -47,6 +47,7 @@ class Isolate:
         tasks, cpu_ms = Tasks(boot["wait_until"]), boot.get("cpu_ms")
         if cpu_ms is not None:
             _meter(cpu_ms)
+        suspending.begin(tasks.loop)
         if boot.get("confined"):
             trace.name_from_root()
         env = environment.build(boot["bindings"], self.channel)

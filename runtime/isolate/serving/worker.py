@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, TypeVar
 
+from runtime.isolate import suspending
 from runtime.isolate.env import Env
 from runtime.isolate.meter import CpuExceeded, Metered
 from runtime.isolate.remote import current_event
@@ -38,6 +39,8 @@ class Worker:
 
     async def metered(self, work: Coroutine[Any, Any, T]) -> T:
         """Raises CpuExceeded."""
+        if suspending.is_wanted():
+            work = suspending.suspendable(work)
         return await work if self.cpu_ms is None else await Metered(work, self.cpu_ms)
 
 

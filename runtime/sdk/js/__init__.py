@@ -9,20 +9,20 @@ from __future__ import annotations
 import json
 import sys
 import time
-import uuid
 from collections.abc import Iterable, Mapping, MutableMapping
 from datetime import UTC, datetime
 from typing import Any, Self, TypeVar
 
 from pyodide.ffi import JsProxy  # type: ignore[import-not-found,unused-ignore]  # beside this one, on sys.path
 
+from js import _later  # type: ignore[import-not-found,unused-ignore]  # beside this one, on sys.path
 from runtime import web
 from runtime.isolate import ambient
 from runtime.web import fetch
 
 __all__ = [
     "JSON", "URL", "AbortController", "AbortSignal", "Blob", "Date", "File", "FormData", "Headers", "Object",
-    "ReadableStream", "Request", "Response", "URLSearchParams", "console", "crypto", "fetch",
+    "ReadableStream", "Request", "Response", "URLSearchParams", "console", "fetch",
 ]  # fmt: skip
 
 AbortSignal = web.AbortSignal
@@ -74,7 +74,18 @@ class AbortController(web.AbortController, _New):
 
 
 class ReadableStream(web.ReadableStream, _New):
+    """``new`` takes an async iterator as well as ``{start, pull, cancel}``."""
+
     __slots__ = ()
+
+    @classmethod
+    def new(cls, *args: Any, **options: Any) -> Any:
+        source = args[0] if args else options
+        if hasattr(source, "__aiter__") or isinstance(source, bytes):
+            return cls(*args, **options)
+        from runtime.web.globals.piping import from_source  # hardly anybody's stream
+
+        return from_source(source)
 
 
 class console:
@@ -159,16 +170,12 @@ class Date:
         return f"{moment:%Y-%m-%dT%H:%M:%S}.{self._time % 1000:03d}Z"
 
 
-class crypto:
-    @staticmethod
-    def randomUUID() -> str:
-        return str(uuid.uuid4())
-
-
 def __getattr__(name: str) -> object:
     if name.startswith("__"):
         raise AttributeError(name)
     if (found := ambient.find(name)) is not None:
         return found
-    known = ", ".join(__all__)
+    if (found := _later.find(name)) is not None:
+        return found
+    known = ", ".join((*__all__, *_later.NAMES))
     raise ImportError(f"js.{name} is not supported: there is no JavaScript here. js has: {known}")

@@ -6,13 +6,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any
 
-from runtime.values import JsBigInt, JsDict, JsException
+from runtime.isolate import suspending
+from runtime.values import JsBigInt, JsBuffer, JsDict, JsException
 
 JsProxy = JsDict  # a plain object, as ``js.Object.fromEntries`` makes
 
-__all__ = ["JsBigInt", "JsException", "JsProxy", "create_once_callable", "create_proxy", "to_js"]
+jsnull = JsNull = None  # null and undefined are both None here
+
+__all__ = [
+    "JsBigInt", "JsBuffer", "JsException", "JsProxy", "create_once_callable", "create_proxy", "destroy_proxies",
+    "to_js",
+]  # fmt: skip
 
 
 def to_js(value: object, *, dict_converter: Callable[[Any], Any] | None = None, **options: object) -> Any:
@@ -23,6 +29,8 @@ def to_js(value: object, *, dict_converter: Callable[[Any], Any] | None = None, 
     if isinstance(value, dict):
         pairs = [(key, to_js(item, dict_converter=dict_converter)) for key, item in value.items()]
         return dict(pairs) if dict_converter is None else dict_converter(pairs)
+    if isinstance(value, (bytes, memoryview)):
+        return JsBuffer(value)
     if isinstance(value, (list, tuple)):
         return [to_js(item, dict_converter=dict_converter) for item in value]
     return value
@@ -47,11 +55,18 @@ def create_proxy(value: Callable[..., Any], **options: object) -> _Callback:
     return _Callback(value)
 
 
+def destroy_proxies(proxies: object) -> None:
+    """Nothing to free."""
+
+
 def create_once_callable(function: Callable[..., Any]) -> _Callback:
     return _Callback(function)
 
 
-def __getattr__(name: str) -> NoReturn:
+def __getattr__(name: str) -> Any:
+    if name in ("run_sync", "can_run_sync"):
+        suspending.want()
+        return getattr(suspending, name)
     if name.startswith("__"):
         raise AttributeError(name)
     raise ImportError(f"pyodide.ffi.{name} is not supported: there is no JavaScript here")

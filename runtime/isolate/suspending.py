@@ -1,0 +1,120 @@
+"""``run_sync``: a plain function waits for an awaitable, and the event loop goes on with others meanwhile.
+
+Theory of operation. Pyodide suspends the whole stack; a greenlet does the same here. Once a script has imported
+``run_sync``, each step of a handler's coroutine runs in a greenlet of its own. ``run_sync`` switches out of it with
+what it waits for; the loop's side awaits that and switches back with the result. Where the plain function already
+runs in a thread, as a handler that is a plain ``def`` does, the loop is simply asked to do it. A script that never
+imports it pays nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+_loop: asyncio.AbstractEventLoop | None = None
+_greenlets: Any = None  # the module, once a script wants it
+
+
+def want() -> None:
+    """A script has imported ``run_sync``."""
+    global _greenlets
+    import greenlet  # type: ignore[import-untyped]
+
+    _greenlets = greenlet
+
+
+def is_wanted() -> bool:
+    return _greenlets is not None
+
+
+def begin(loop: asyncio.AbstractEventLoop) -> None:
+    """The loop that the script's handlers run in."""
+    global _loop
+    _loop = loop
+
+
+def can_run_sync() -> bool:
+    return _greenlets is not None and (_in_thread() or getattr(_greenlets.getcurrent(), "suspends", False))
+
+
+def run_sync(awaitable: Awaitable[T]) -> T:
+    """The result of ``awaitable``. Raises what it raises; RuntimeError where nothing can wait: while the script is
+    imported, or in a callback of the event loop."""
+    if _in_thread() and _loop is not None:
+        return asyncio.run_coroutine_threadsafe(_awaited(awaitable), _loop).result()
+    current: Any = _greenlets.getcurrent() if _greenlets is not None else None
+    if not getattr(current, "suspends", False):
+        if isinstance(awaitable, Coroutine):
+            awaitable.close()
+        raise RuntimeError("run_sync() can wait only within a handler: this is a callback, a task or the import")
+    done, value = current.parent.switch(("wait", awaitable))
+    if done:
+        return value  # type: ignore[no-any-return]
+    raise value
+
+
+async def suspendable(work: Coroutine[Any, Any, T]) -> T:
+    """``work``, in which ``run_sync`` can wait."""
+    return await _Suspendable(work)  # type: ignore[no-any-return]
+
+
+class _Suspendable:
+    def __init__(self, work: Coroutine[Any, Any, Any]) -> None:
+        self._work = work
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        step: tuple[Any, ...] = (self._work.send, None)
+        while True:
+            kind, value = yield from self._stepped(step)
+            if kind == "returned":
+                return value
+            try:
+                step = (self._work.send, (yield value))
+            except BaseException as error:
+                step = (self._work.throw, error)
+
+    def _stepped(self, step: tuple[Any, ...]) -> Generator[Any, Any, tuple[str, Any]]:
+        """One step of the work: what it yielded to the loop, or returned. It may wait several times on its way."""
+        greenlet = _greenlets.greenlet(_step)
+        greenlet.gr_context = _greenlets.getcurrent().gr_context  # context variables are the task's
+        kind, value = greenlet.switch(*step)
+        while kind == "wait":
+            kind, value = greenlet.switch((yield from _outcome(value)))
+        if kind == "raised":
+            raise value
+        return kind, value
+
+
+def _step(resume: Callable[[Any], object], value: object) -> tuple[str, object]:
+    _greenlets.getcurrent().suspends = True
+    try:
+        return "yielded", resume(value)
+    except StopIteration as end:
+        return "returned", end.value
+    except BaseException as error:
+        return "raised", error
+
+
+def _outcome(awaitable: Awaitable[Any]) -> Generator[Any, Any, tuple[bool, Any]]:
+    try:
+        return True, (yield from _awaited(awaitable).__await__())
+    except BaseException as error:
+        return False, error
+
+
+async def _awaited(awaitable: Awaitable[T]) -> T:
+    return await awaitable
+
+
+def _in_thread() -> bool:
+    """This is another thread than the loop's."""
+    try:
+        return asyncio.get_running_loop() is not _loop
+    except RuntimeError:
+        return True
+
+
+__all__ = ["begin", "can_run_sync", "is_wanted", "run_sync", "suspendable", "want"]

@@ -1,0 +1,194 @@
+"""Types of JavaScript's that Python has under other names, with the methods that Python Workers call on them."""
+
+from __future__ import annotations
+
+import asyncio
+import builtins
+import math
+import random
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any
+
+from runtime.values import JsDict, JsException
+from runtime.values.buffers import JsBuffer
+from runtime.web.globals import pattern, text
+
+
+class URLPattern(pattern.URLPattern):
+    def exec(self, input: str | Mapping[str, str] | None = None, base: str | None = None) -> JsDict | None:
+        found = super().exec(input, base)
+        return None if found is None else _dicts(found)
+
+
+class TextEncoder(text.TextEncoder):
+    def encode(self, text: str = "") -> JsBuffer:  # type: ignore[override]
+        return JsBuffer(super().encode(text))
+
+
+class Array:
+    """A list."""
+
+    @staticmethod
+    def new(*items: object) -> list[Any]:
+        return [None] * items[0] if len(items) == 1 and isinstance(items[0], int) else list(items)
+
+    @staticmethod
+    def of(*items: object) -> list[Any]:
+        return list(items)
+
+    @staticmethod
+    def from_(items: Iterable[Any], change: Callable[[Any], Any] | None = None) -> list[Any]:
+        """``Array.from``, whose name Python keeps for itself."""
+        return list(items) if change is None else [change(item) for item in items]
+
+    @staticmethod
+    def isArray(value: object) -> bool:
+        return isinstance(value, list)
+
+
+class Map(dict[Any, Any]):
+    @classmethod
+    def new(cls, pairs: Iterable[Any] = ()) -> Map:
+        return cls(pairs.items() if isinstance(pairs, Mapping) else [tuple(pair) for pair in pairs])
+
+    def set(self, key: object, value: object) -> Map:
+        self[key] = value
+        return self
+
+    def has(self, key: object) -> bool:
+        return key in self
+
+    def delete(self, key: object) -> bool:
+        return self.pop(key, _NOTHING) is not _NOTHING
+
+    @property
+    def size(self) -> int:
+        return len(self)
+
+    def to_py(self, **_: object) -> dict[Any, Any]:
+        return dict(self)
+
+
+class Set(builtins.set[Any]):
+    @classmethod
+    def new(cls, items: Iterable[Any] = ()) -> Set:
+        return cls(items)
+
+    def has(self, item: object) -> bool:
+        return item in self
+
+    def delete(self, item: object) -> bool:
+        found = item in self
+        self.discard(item)
+        return found
+
+    @property
+    def size(self) -> int:
+        return len(self)
+
+    def to_py(self, **_: object) -> builtins.set[Any]:
+        return builtins.set(self)
+
+
+class Promise:
+    """Awaitables. ``all`` and its like begin what they are given at once."""
+
+    @staticmethod
+    def new(executor: Callable[[Callable[[Any], None], Callable[[Any], None]], Any]) -> asyncio.Future[Any]:
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+        def resolve(value: object = None) -> None:
+            if not future.done():
+                future.set_result(value)
+
+        def reject(reason: object = None) -> None:
+            if not future.done():
+                future.set_exception(reason if isinstance(reason, Exception) else JsException(str(reason)))
+
+        executor(resolve, reject)
+        return future
+
+    @staticmethod
+    async def resolve(value: object = None) -> Any:
+        return await value if isinstance(value, Awaitable) else value
+
+    @staticmethod
+    async def reject(reason: object = None) -> Any:
+        raise reason if isinstance(reason, BaseException) else JsException(str(reason))
+
+    @staticmethod
+    async def all(values: Iterable[Any]) -> list[Any]:
+        return list(await asyncio.gather(*map(Promise.resolve, values)))
+
+    @staticmethod
+    async def allSettled(values: Iterable[Any]) -> list[JsDict]:
+        done = await asyncio.gather(*map(Promise.resolve, values), return_exceptions=True)
+        return [_settled(one) for one in done]
+
+    @staticmethod
+    async def race(values: Iterable[Any]) -> Any:
+        done, others = await asyncio.wait(
+            [asyncio.ensure_future(Promise.resolve(value)) for value in values], return_when=asyncio.FIRST_COMPLETED
+        )
+        for other in others:
+            other.cancel()
+        return done.pop().result()
+
+
+class Math:
+    """As Python's ``math``; ``round`` is half up."""
+
+    PI, E = math.pi, math.e
+    floor, ceil, trunc = staticmethod(math.floor), staticmethod(math.ceil), staticmethod(math.trunc)
+    sqrt, pow, log, exp = (
+        staticmethod(math.sqrt),
+        staticmethod(math.pow),
+        staticmethod(math.log),
+        staticmethod(math.exp),
+    )
+    min, max, abs = staticmethod(min), staticmethod(max), staticmethod(abs)
+
+    @staticmethod
+    def random() -> float:
+        return random.random()  # noqa: S311 (JavaScript's is no better)
+
+    @staticmethod
+    def round(value: float) -> int:
+        return math.floor(value + 0.5)
+
+
+class _ErrorMaker:
+    """``Error.new("text")``: an exception that can be raised, and sent."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def new(self, message: str = "", options: object = None) -> JsException:
+        return JsException(str(message), self._name)
+
+    __call__ = new
+
+    def __instancecheck__(self, value: object) -> bool:
+        return isinstance(value, JsException) and (self._name in ("Error", value.name))
+
+
+Error, TypeError, RangeError, SyntaxError = map(_ErrorMaker, ("Error", "TypeError", "RangeError", "SyntaxError"))
+
+
+class navigator:
+    userAgent = "Cloudflare-Workers"
+    language = "en"
+
+
+_NOTHING = object()
+
+
+def _settled(done: object) -> JsDict:
+    failed = isinstance(done, BaseException)
+    return JsDict(status="rejected", reason=done) if failed else JsDict(status="fulfilled", value=done)
+
+
+def _dicts(value: object) -> Any:
+    if isinstance(value, dict):
+        return JsDict({key: _dicts(item) for key, item in value.items()})
+    return [_dicts(item) for item in value] if isinstance(value, list) else value

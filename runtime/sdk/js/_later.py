@@ -1,0 +1,69 @@
+"""Globals of JavaScript that take time to import, or that few workers ask for: made when one is first asked for."""
+
+from __future__ import annotations
+
+from functools import cache
+from pkgutil import resolve_name
+from typing import Any
+
+_CLASSES = {  # with ``new``
+    "URLPattern": "js._adapted:URLPattern",
+    "HTMLRewriter": "runtime.web.html.rewriter:HTMLRewriter",
+    "TextEncoder": "js._adapted:TextEncoder",
+    "TextDecoder": "runtime.web.globals.text:TextDecoder",
+    "WritableStream": "runtime.web.globals.piping:WritableStream",
+    "TransformStream": "runtime.web.globals.piping:TransformStream",
+    "IdentityTransformStream": "runtime.web.globals.piping:TransformStream",
+    "FixedLengthStream": "runtime.web.globals.piping:FixedLengthStream",
+    "CompressionStream": "runtime.web.globals.compression:CompressionStream",
+    "DecompressionStream": "runtime.web.globals.compression:DecompressionStream",
+    "TextEncoderStream": "runtime.web.globals.compression:TextEncoderStream",
+    "TextDecoderStream": "runtime.web.globals.compression:TextDecoderStream",
+}
+_VALUES = {
+    "crypto": "js._crypto:crypto",
+    "atob": "runtime.web.globals.text:atob",
+    "btoa": "runtime.web.globals.text:btoa",
+    "structuredClone": "runtime.web.globals.clone:structuredClone",
+    "ArrayBuffer": "runtime.values.buffers:JsBuffer",
+    "Uint8Array": "runtime.values.buffers:JsBuffer",
+    "Uint8ClampedArray": "runtime.values.buffers:JsBuffer",
+    "Array": "js._adapted:Array",
+    "Map": "js._adapted:Map",
+    "Set": "js._adapted:Set",
+    "Promise": "js._adapted:Promise",
+    "Math": "js._adapted:Math",
+    "Error": "js._adapted:Error",
+    "TypeError": "js._adapted:TypeError",
+    "RangeError": "js._adapted:RangeError",
+    "SyntaxError": "js._adapted:SyntaxError",
+    "navigator": "js._adapted:navigator",
+    **{
+        name: f"runtime.isolate.timers:{name}"
+        for name in ("setTimeout", "clearTimeout", "setInterval", "clearInterval", "queueMicrotask", "scheduler",
+                     "performance")
+    },
+}  # fmt: skip
+NAMES = (*_CLASSES, *_VALUES)
+
+
+def find(name: str) -> object | None:
+    """None: there is none of that name."""
+    if name in _VALUES:
+        found: object = resolve_name(_VALUES[name])
+        return found
+    return _with_new(_CLASSES[name]) if name in _CLASSES else None
+
+
+@cache
+def _with_new(place: str) -> type:
+    """``Class.new(...)``; options may come as one object at the end, as in JavaScript, or by keyword."""
+    cls: Any = resolve_name(place)
+
+    def new(made: type, /, *args: object, **options: object) -> object:
+        return made(*args, **options)
+
+    return type(cls.__name__, (cls,), {"new": classmethod(new), "__module__": "js"})
+
+
+__all__ = ["NAMES", "find"]

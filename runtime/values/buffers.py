@@ -1,0 +1,81 @@
+"""ArrayBuffer and Uint8Array, as Pyodide's ``JsBuffer``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Self
+
+
+class JsBuffer(bytearray):
+    """Bytes of JavaScript's: a ``bytearray`` with the names of an ArrayBuffer's and of a ``JsBuffer``'s.
+
+    ``JsBuffer.new(...)`` takes what ``new Uint8Array(...)`` does: a length, bytes, or numbers, of which the low eight
+    bits count.
+    """
+
+    @classmethod
+    def new(cls, content: int | bytes | Iterable[int] = b"", offset: int = 0, length: int | None = None) -> Self:
+        if not isinstance(content, int | bytes | bytearray | memoryview):
+            content = bytes(int(number) & 0xFF for number in content)
+        whole = cls(content)
+        return (
+            whole if not offset and length is None else cls(whole[offset : None if length is None else offset + length])
+        )
+
+    @classmethod
+    def of(cls, *numbers: int) -> Self:
+        return cls.new(numbers)
+
+    from_ = new
+
+    @property
+    def byteLength(self) -> int:
+        return len(self)
+
+    @property
+    def length(self) -> int:
+        return len(self)
+
+    @property
+    def buffer(self) -> Self:
+        return self
+
+    @property
+    def byteOffset(self) -> int:
+        return 0
+
+    def slice(self, start: int = 0, end: int | None = None) -> Self:
+        return type(self)(self[start:end])
+
+    subarray = slice
+
+    def set(self, content: bytes | Iterable[int], offset: int = 0) -> None:
+        """Raises JavaScript's RangeError, as a ValueError, for what does not fit."""
+        added = type(self).new(content)
+        if offset < 0 or offset + len(added) > len(self):
+            raise ValueError("RangeError: offset is out of bounds")
+        self[offset : offset + len(added)] = added
+
+    def to_py(self, **_: object) -> memoryview:
+        return memoryview(bytes(self))
+
+    def to_bytes(self) -> bytes:
+        return bytes(self)
+
+    def to_memoryview(self) -> memoryview:
+        return memoryview(bytes(self))
+
+    def to_string(self, encoding: str = "utf-8") -> str:
+        return self.decode(encoding)
+
+    def assign(self, source: bytes) -> None:
+        self[:] = source
+
+    def assign_to(self, target: bytearray | memoryview) -> None:
+        memoryview(target).cast("B")[:] = self
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return id(self)
+
+
+__all__ = ["JsBuffer"]

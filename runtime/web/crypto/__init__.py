@@ -1,0 +1,1 @@
+"""Web Cryptography API, on ``cryptography``: ``subtle`` has the operations, by algorithm in a file each."""

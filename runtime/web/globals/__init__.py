@@ -1,0 +1,1 @@
+"""Web APIs that are globals in JavaScript, each imported when a worker first asks for it."""
