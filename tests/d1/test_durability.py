@@ -13,6 +13,7 @@ import aiohttp
 import pytest
 
 from bindings.d1.database import Database, Query
+from crashes import kills
 from d1_support import asking, database, project
 from dev_server import Pilot, StartPilot
 
@@ -36,7 +37,7 @@ async def test_a_kill_in_mid_write_loses_nothing_acknowledged(start_pilot: Start
     await pilot.stop()
     (folder / "entry.py").write_text(WRITER)
     acknowledged: set[int] = set()
-    for turn in range(10):
+    for turn in range(turns := kills(10)):
         pilot = await start_pilot(folder)
         writing = [asyncio.create_task(write(pilot, turn * 100_000 + at * 10_000, acknowledged)) for at in range(8)]
         while len(acknowledged) < (turn + 1) * 20:
@@ -48,6 +49,7 @@ async def test_a_kill_in_mid_write_loses_nothing_acknowledged(start_pilot: Start
         kept = dict(connection.execute("SELECT n, count(*) FROM t GROUP BY n"))
     assert acknowledged <= kept.keys()
     assert set(kept.values()) == {5}
+    print(f"{turns} kills, {len(acknowledged)} batches acknowledged, {len(kept)} kept")
 
 
 async def write(pilot: Pilot, first: int, acknowledged: set[int]) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
-from crashes import kill_again_and_again
+from crashes import kill_again_and_again, kills
 from serving import Served, write
 
-KILLS = int(os.environ.get("KILLS", "20"))
+KILLS = kills(20)
 ENTRY = """
 from workers import URL, Response
 

@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
-from crashes import kill_again_and_again
+from crashes import kill_again_and_again, kills
 from serving import Served, serving, write
 
 WORKER = (Path(__file__).parent / "r2_worker.py").read_text()
@@ -106,7 +106,7 @@ async def test_what_was_acknowledged_outlives_kills(tmp_path: Path) -> None:
                 wrong.add(number)
         return wrong
 
-    assert await kill_again_and_again(tmp_path, 8, put, lost) > 20
+    assert await kill_again_and_again(tmp_path, kills(8), put, lost) > 20
 
 
 @pytest.mark.parametrize(
