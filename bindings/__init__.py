@@ -22,7 +22,7 @@ PRODUCTS: dict[str, str] = {
     "analytics_engine_datasets": "bindings.analytics_engine.product:AnalyticsEngine",
     "ratelimits": "bindings.rate_limiting.product:RateLimiting",
     "secrets_store_secrets": "bindings.secrets_store.product:SecretsStore",
-    "hyperdrive": "bindings.hyperdrive:HyperdriveProduct",
+    "hyperdrive": "bindings.hyperdrive.product:HyperdriveProduct",
     "version_metadata": "bindings.version_metadata:VersionMetadata",
     "triggers": "bindings.cron.product:CronTriggers",
 }

@@ -25,10 +25,11 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import msgspec
 
+from bindings.binding import Answering, Binding, Connect, Explored
 from bindings.deploying import Deploying, WorkerRegistry
 from bindings.messages import CallError, Event, HostStream, WorkerStream
 from runtime import web
@@ -61,6 +62,15 @@ class Route:
     body_limit: int | None = None  # bytes; None: as [pilot] body_limit says
     guarded: bool = False  # it wants a token: on a host one that may read (GET, HEAD) or deploy (anything else)
     origins: Callable[[], Collection[str]] | None = None  # whose pages may ask ("*": all); None: none of another site
+
+
+class Seal(Protocol):
+    """A host's secrets at rest: a text that is sealed for ``worker`` and ``name`` opens for these alone."""
+
+    def close(self, worker: str, name: str, text: str) -> str: ...
+
+    def open(self, worker: str, name: str, sealed: str) -> str:
+        """Raises UserError: it was sealed with another key."""
 
 
 class ProductObserver(Protocol):
@@ -108,35 +118,11 @@ class ProductContext:
     config: Config | None = None  # on a host: its own settings; in dev: the worker's, as it was at start
     admits: Admits | None = None  # on a host
     registry: WorkerRegistry | None = None  # on a host
+    seal: Seal | None = None  # on a host
     dispatch: Callable[[str, Event], Awaitable[object]] = _nobody
     """``await dispatch(worker, event)``: the version that answers its requests deals with it; its outcome. Raises
     ``ScriptError`` (a ``UserError``) when the worker fails, has no such handler or uses more than it may."""
     options: Mapping[str, Any] = field(default_factory=dict)  # ``bindings.OPTIONS`` as given, e.g. {"engine": "echo"}
-
-
-class Binding(Protocol):
-    """The host's half of one configured binding."""
-
-    name: str  # as in env.NAME; "js.NAME": of the module js, for every worker
-    client: str  # "module:Class" of the worker's half
-    client_args: Mapping[str, Any]
-
-    def describe(self) -> tuple[str, str]:
-        """(what it is, where it is kept) for the banner; never a secret's value."""
-
-    async def call(self, method: str, args: Sequence[Any]) -> object:
-        """Serve one call of the worker's half. Plain data, or a ``HostStream``. Errors: ``CallError``.
-
-        ``args`` are as ``runtime.values.to_wire`` made them, with a ``WorkerStream`` for each stream.
-        """
-
-
-@runtime_checkable
-class Explored(Protocol):
-    """A binding of which the explorer's page is told more than ``describe`` says: plain data, and no secret."""
-
-    @property
-    def explored(self) -> Mapping[str, object]: ...
 
 
 class Product(Deploying):
@@ -270,8 +256,10 @@ def names_in(value: object) -> list[str]:
 
 
 __all__ = [
+    "Answering",
     "Binding",
     "CallError",
+    "Connect",
     "Event",
     "Explored",
     "HostStream",
@@ -280,6 +268,7 @@ __all__ = [
     "ProductObserver",
     "Route",
     "RouteHandler",
+    "Seal",
     "WorkerStream",
     "names_in",
     "rest_routes",

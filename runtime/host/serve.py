@@ -119,7 +119,7 @@ class HostServer(Supervisor):
             confinement=Confinement(temp, self._cgroups, options.namespaces),
             limits=options.limits,
         )
-        seal = SecretBox.of(data / "secrets.key")
+        seal = context.seal = SecretBox.of(data / "secrets.key")
         self._fleet = Fleet(
             self._registry,
             Bundles(data / "bundles"),

@@ -1,8 +1,10 @@
-"""What the supervisor's first call, ``load``, hands an isolate."""
+"""What passes between supervisor and isolate at the beginning; the first call, ``load``, brings a ``Boot``."""
 
 from __future__ import annotations
 
 from typing import Any, Required, TypedDict
+
+ASKS = b"?"  # of an isolate whose connections are asked about, ahead of all messages, with seccomp's listener beside it
 
 
 class Boot(TypedDict, total=False):
@@ -18,4 +20,4 @@ class Boot(TypedDict, total=False):
     cpu_ms: int | None
 
 
-__all__ = ["Boot"]
+__all__ = ["ASKS", "Boot"]

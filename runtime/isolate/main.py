@@ -19,21 +19,29 @@ import uvloop
 
 from runtime.errors import ScriptError
 from runtime.isolate import stack
+from runtime.isolate.boot import ASKS
 from runtime.isolate.serving.isolate import Isolate
 from runtime.wire import MAX_WORKER_FRAME, Channel
 
 _EXIT_GRACE_S = 2.0  # from the supervisor's end to this process's
 
 
-def confine(rules: dict[str, Any]) -> None:
-    """Before the event loop is made: libuv would otherwise count on what is taken away."""
+def confine(rules: dict[str, Any], channel: int) -> None:
+    """Before the event loop is made: libuv would otherwise count on what is taken away. ``channel``: its descriptor,
+    by which the supervisor gets what it needs to be asked about connections, or hears that it will not be."""
     from runtime.isolate import sandbox  # dev has no use for it
 
     limits = msgspec.convert(rules, sandbox.Rules)
     os.environ.update(TMPDIR=limits.temp, HOME=limits.temp)
     os.chdir(limits.temp)
-    if not sandbox.enter(limits):  # all of it is there
+    asking: list[int] = []
+    if not sandbox.enter(limits, asking.append if limits.asks else None):  # all of it is there
         sandbox.explain(limits)
+    if limits.asks:
+        with socket.socket(fileno=os.dup(channel)) as sock:
+            socket.send_fds(sock, [ASKS], asking)
+        for descriptor in asking:
+            os.close(descriptor)
 
 
 async def serve(sock: socket.socket) -> None:
@@ -88,5 +96,5 @@ if __name__ == "__main__":
     channel = socket.socket(fileno=int(sys.argv[1]))
     threading.Thread(target=_exit_with_supervisor, args=[channel.dup()], daemon=True).start()
     if len(sys.argv) > 3:
-        confine(msgspec.json.decode(sys.argv[3]))
+        confine(msgspec.json.decode(sys.argv[3]), channel.fileno())
     run(channel, int(sys.argv[2]))

@@ -99,7 +99,7 @@ def _become_isolate(
     _close_others(channel, stacks)
     if rules is not None:
         _end_with(zygote)
-        isolate_main.confine(rules)
+        isolate_main.confine(rules, channel)
     isolate_main.run(socket.socket(fileno=channel), stacks)
     os._exit(1)
 

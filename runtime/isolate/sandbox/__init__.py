@@ -14,7 +14,7 @@ import ctypes
 import resource
 import sys
 import sysconfig
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -39,10 +39,12 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     file_size: int | None = None  # of one file
     open_files: int = 1024
     apart: bool = False  # in namespaces of its own, which its process has left for already
+    asks: bool = False  # the supervisor is asked about each connection to a socket
 
 
-def enter(rules: Rules) -> list[str]:
-    """Shut this process in. Returns one line per level that is missing here. Raises OSError when one fails."""
+def enter(rules: Rules, ask: Callable[[int], object] | None = None) -> list[str]:
+    """Shut this process in. Returns one line per level that is missing here. Raises OSError when one fails. ``ask``:
+    see ``seccomp.restrict``."""
     places = [*_SYSTEM, *_interpreter(), *rules.read]
     if rules.apart:
         namespaces.furnish(places, rules.temp, _DEVICES)
@@ -51,7 +53,7 @@ def enter(rules: Rules) -> list[str]:
     _no_new_privileges()
     missing = [
         landlock.restrict(places, writable=[rules.temp], devices=_DEVICES),
-        seccomp.restrict([] if landlock.knows_truncate() else [syscalls.TRUNCATE]),
+        seccomp.restrict([] if landlock.knows_truncate() else [syscalls.TRUNCATE], ask),
     ]
     return [line for line in missing if line]
 

@@ -11,13 +11,13 @@ import errno
 import os
 import platform
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from runtime.isolate.sandbox import syscalls
 from runtime.isolate.sandbox.syscalls import Numbers
 
-_SECCOMP_SET_MODE_FILTER, _TSYNC = 1, 1
-_ALLOW, _ERRNO, _KILL = 0x7FFF0000, 0x00050000, 0x80000000
+_SECCOMP_SET_MODE_FILTER, _TSYNC, _NEW_LISTENER, _TSYNC_ESRCH = 1, 1, 8, 16
+_ALLOW, _ERRNO, _KILL, _ASK = 0x7FFF0000, 0x00050000, 0x80000000, 0x7FC00000
 _LOAD, _AND, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x54, 0x15, 0x35, 0x45, 0x06
 _NUMBER, _ARCH, _ARGUMENTS = 0, 4, 16
 _X32 = 0x40000000  # x86-64's second set of numbers, with 32-bit pointers
@@ -38,24 +38,36 @@ def missing() -> str:
     return f"no seccomp filter for {platform.machine()}: a worker can start programs and open sockets"
 
 
-def restrict(also: Sequence[Numbers] = ()) -> str:
-    """From here on; ``also``: refuse these too. Needs no_new_privs. Returns ``missing()``. Raises OSError."""
+def restrict(also: Sequence[Numbers] = (), ask: Callable[[int], object] | None = None) -> str:
+    """From here on; ``also``: refuse these too. Needs no_new_privs. Returns ``missing()``. Raises OSError.
+
+    ``ask`` gets a descriptor, and whoever has it is asked about each ``connect``, instead of its refusal; it is called
+    where the kernel (Linux 5.9) can ask.
+    """
     if missing():
         return missing()
     arch, seccomp, column = _MACHINES[platform.machine()]
-    code = b"".join(program(arch, column, os.getpid(), also))
+    code = b"".join(program(arch, column, os.getpid(), also, asked=ask is not None))
     filter_ = _Program(len(code) // 8, code)
     libc = ctypes.CDLL(None, use_errno=True)
-    if libc.syscall(ctypes.c_long(seccomp), _SECCOMP_SET_MODE_FILTER, _TSYNC, ctypes.byref(filter_)):
+    flags = _TSYNC | (_NEW_LISTENER | _TSYNC_ESRCH if ask else 0)
+    descriptor = libc.syscall(ctypes.c_long(seccomp), _SECCOMP_SET_MODE_FILTER, flags, ctypes.byref(filter_))
+    if descriptor < 0 and ask is not None and ctypes.get_errno() == errno.EINVAL:  # an older kernel
+        return restrict(also)
+    if descriptor < 0:
         raise OSError(ctypes.get_errno(), f"seccomp: {os.strerror(ctypes.get_errno())}")
+    if ask is not None:
+        ask(descriptor)
     return ""
 
 
-def program(arch: int, column: int, own: int, also: Sequence[Numbers] = ()) -> Iterator[bytes]:
+def program(arch: int, column: int, own: int, also: Sequence[Numbers] = (), *, asked: bool = False) -> Iterator[bytes]:
     """The filter's instructions, for a process with the id ``own``."""
     yield from (_op(_LOAD, _ARCH), _op(_EQUAL, arch, 1, 0), _op(_RETURN, _KILL), _op(_LOAD, _NUMBER))
     if column == 0:
         yield from (_op(_AT_LEAST, _X32, 0, 1), _refuse())
+    if asked:
+        yield from (_op(_EQUAL, syscalls.CONNECT[column] or 0, 0, 1), _op(_RETURN, _ASK))
     plain = [*(numbers for group in syscalls.REFUSED.values() for numbers in group.values()), *also]
     yield from _always(plain, column, errno.EPERM)
     yield from _always(syscalls.UNSUPPORTED.values(), column, errno.EOPNOTSUPP)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 Numbers = tuple[int | None, int | None]  # on x86_64, on aarch64
 
+CONNECT: Numbers = (42, 203)
 OWN = -1
 """In ``ALLOWED_WITH``: 0, or this process's own id."""
 
@@ -58,7 +59,7 @@ REFUSED: Mapping[str, Mapping[str, Numbers]] = {
         "setdomainname": (171, 162), "personality": (135, 92), "modify_ldt": (154, None), "iopl": (172, None),
         "ioperm": (173, None), "sync": (162, 81), "syncfs": (306, 267),
     },
-    "connects": {"connect": (42, 203), "bind": (49, 200), "listen": (50, 201)},
+    "connects": {"connect": CONNECT, "bind": (49, 200), "listen": (50, 201)},
 }  # fmt: skip
 
 UNSUPPORTED: Mapping[str, Numbers] = {
@@ -111,6 +112,7 @@ __all__ = [
     "CLONE3",
     "CLONE_NAMESPACES",
     "CLONE_THREAD",
+    "CONNECT",
     "OWN",
     "REFUSED",
     "REFUSED_WITH",

@@ -72,6 +72,17 @@ class Outbound:
             await close(upload)
             raise
 
+    async def connect(self, host: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A connection of TCP, to an address that is allowed. Raises OSError, TimeoutError among them."""
+        loop, failed = asyncio.get_running_loop(), OSError(f"{host} has no address")
+        async with asyncio.timeout(self._connect):
+            for info in await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+                try:
+                    return await _connected(self._guard(info), info[4])
+                except OSError as error:
+                    failed = error
+        raise failed
+
     async def aclose(self) -> None:
         """Close every connection."""
         if self._session is not None:
@@ -134,6 +145,16 @@ class Outbound:
         if self._allow is not None and not self._allow(mapped or address):
             raise PermissionError(f"the address {host} is not allowed")
         return socket.socket(family, kind, protocol)
+
+
+async def _connected(sock: socket.socket, address: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    try:
+        sock.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(sock, address)
+        return await asyncio.open_connection(sock=sock)
+    except BaseException:
+        sock.close()
+        raise
 
 
 def _let_go(ask: Ask, response: aiohttp.ClientResponse) -> None:

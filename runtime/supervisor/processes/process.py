@@ -15,13 +15,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from bindings.base import Binding
+from bindings.base import Answering, Binding
 from runtime.config import Config
 from runtime.errors import ScriptError
 from runtime.isolate.ambient import is_listed
 from runtime.isolate.boot import Boot
 from runtime.supervisor.limits import IsolateLost, Limits
 from runtime.supervisor.outbound import Outbound
+from runtime.supervisor.processes.asked import Asked, listener_of
 from runtime.supervisor.processes.at_work import AtWork
 from runtime.supervisor.processes.broker import Broker
 from runtime.supervisor.processes.cgroups import Cgroup, Cgroups
@@ -72,11 +73,12 @@ class Process:
         stacks: Stacks,
         temp: str | None = None,
         cgroup: Cgroup | None = None,
+        asked: Asked | None = None,
     ) -> None:
         self.child, self.channel, self.broker, self.stacks = child, channel, broker, stacks
         self.blocked = False  # its event loop has not turned for a while
         self.spent = False  # it is killed because its requests have used up their CPU time
-        self.temp, self._cgroup = temp, cgroup
+        self.temp, self._cgroup, self._asked = temp, cgroup, asked
         self.gone = asyncio.create_task(self._watch_exit())
 
     @property
@@ -125,6 +127,8 @@ class Process:
         """A process that forked leaves its end of the channel open in its children: it is gone all the same."""
         await self.child.ended()
         self.channel.abort()
+        if self._asked is not None:
+            self._asked.close()
         if self._cgroup is not None:
             self._cgroup.end()
         if self.temp is not None:
@@ -137,6 +141,7 @@ class Starter:
     def __init__(self, config: Config, bindings: Sequence[Binding], parts: Parts) -> None:
         self._config, self._bindings, self._parts = config, bindings, parts
         self._main = os.path.relpath(config.main or config.root, config.root)
+        self._answering = {one.socket_folder: one for one in bindings if isinstance(one, Answering)}
         self.living: set[Process] = set()
 
     async def begin(self) -> Process:
@@ -199,6 +204,7 @@ class Starter:
         try:
             child = await self._parts.spawner.spawn(theirs, partial(self._tell, stacks), self._rules(temp))
             cgroup = self._hold(child)
+            asked = await self._asked(ours)
         except BaseException:
             ours.close()  # if a process began all the same, this ends it; it may be about to enter its folder
             if temp is not None:
@@ -206,10 +212,17 @@ class Starter:
             raise
         channel = broker.channel = await GuardedChannel.guard(ours, broker, partial(self._over, child))
         stacks.pid = child.pid
-        process = Process(child, channel, broker, stacks, temp, cgroup)
+        process = Process(child, channel, broker, stacks, temp, cgroup, asked)
         self.living.add(process)
         process.gone.add_done_callback(lambda _: self.living.discard(process))
         return process
+
+    async def _asked(self, channel: socket.socket) -> Asked | None:
+        """Where bindings answer its connections. Raises OSError."""
+        if not self._answering or self._parts.confinement is None:
+            return None
+        listener = await listener_of(channel)
+        return None if listener is None else Asked(listener, self._answering, self._parts.outbound.connect)
 
     def _hold(self, child: Child) -> Cgroup | None:
         """Its cgroup, before it has loaded anything; one that has gone already needs none."""
@@ -240,7 +253,7 @@ class Starter:
             return None
         limits, read = self._parts.limits, [str(self._config.root), *map(str, self._config.packages)]
         sizes = {"memory": limits.memory_mb << 20, "file_size": limits.temp_mb << 20} if limits else {}
-        return {"read": read, "temp": temp, "apart": confined.namespaces, **sizes}
+        return {"read": read, "temp": temp, "apart": confined.namespaces, "asks": bool(self._answering), **sizes}
 
     def _not_loaded(self, error: BaseException, ended: str, bereft: bool) -> BaseException:
         if isinstance(error, RemoteError):

@@ -1,0 +1,52 @@
+"""The host's half of one configured binding, and what it may be besides."""
+
+from __future__ import annotations
+
+from asyncio import StreamReader, StreamWriter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
+
+
+class Binding(Protocol):
+    """The host's half of one configured binding."""
+
+    name: str  # as in env.NAME; "js.NAME": of the module js, for every worker
+    client: str  # "module:Class" of the worker's half
+
+    @property
+    def client_args(self) -> Mapping[str, Any]:
+        """Asked for when an isolate is begun."""
+
+    def describe(self) -> tuple[str, str]:
+        """(what it is, where it is kept) for the banner; never a secret's value."""
+
+    async def call(self, method: str, args: Sequence[Any]) -> object:
+        """Serve one call of the worker's half. Plain data, or a ``HostStream``. Errors: ``CallError``.
+
+        ``args`` are as ``runtime.values.to_wire`` made them, with a ``WorkerStream`` for each stream.
+        """
+
+
+Connect = Callable[[str, int], Awaitable[tuple[StreamReader, StreamWriter]]]
+"""``await connect(host, port)``, to an address that workers may reach. Raises OSError."""
+
+
+@runtime_checkable
+class Answering(Protocol):
+    """A binding to which the worker connects: on a host, where it can connect to nothing else."""
+
+    socket_folder: str  # there its Unix sockets would be; there are none, and no such folder
+
+    async def answer(self, reader: StreamReader, writer: StreamWriter, connect: Connect) -> None:
+        """One connection of the worker's, until either side ends it. It is closed then. Raises OSError."""
+
+
+@runtime_checkable
+class Explored(Protocol):
+    """A binding of which the explorer's page is told more than ``describe`` says: plain data, and no secret."""
+
+    @property
+    def explored(self) -> Mapping[str, object]: ...
+
+
+__all__ = ["Answering", "Binding", "Connect", "Explored"]
