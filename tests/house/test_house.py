@@ -35,6 +35,7 @@ SHARED = {
     "sqlite",
     "storage",
     "rest",
+    "binding",
     "target",
     "unserved",
 }  # in bindings/, what is no product
