@@ -15,6 +15,7 @@ PRODUCTS: dict[str, str] = {
     "r2_buckets": "bindings.r2.product:R2",
     "vectorize": "bindings.vectorize.product:Vectorize",
     "d1_databases": "bindings.d1.product:D1",
+    "send_email": "bindings.email.product:Email",
     "assets": "bindings.assets.product:StaticAssets",
     "cache": "bindings.cache.product:Cache",
     "ai": "bindings.ai.product:WorkersAI",

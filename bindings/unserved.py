@@ -49,7 +49,6 @@ UNSERVED: dict[str, Unserved] = {
     "mtls_certificates": Unserved(list[Bound], "mTLS certificates"),
     "pipelines": Unserved(list[Bound], "Pipelines"),
     "queues": Unserved(Queues, "Queues"),
-    "send_email": Unserved(list[Named], "Email"),
     "services": Unserved(list[Bound], "Service bindings"),
     "stream": Unserved(Bound, "Stream"),
     "unsafe": Unserved(Bindings, "Unsafe bindings"),

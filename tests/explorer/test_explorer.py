@@ -344,3 +344,21 @@ async def test_objects_are_browsed_looked_at_put_and_removed(tmp_path: Path, pag
         await expect(rows).to_have_count(2)
         await page.get_by_role("button", name="Up").click()
         await expect(rows).to_have_count(3)
+
+
+async def test_kept_mail_is_listed_and_read(tmp_path: Path, page: Page) -> None:
+    write(tmp_path, ENTRY, '[[send_email]]\nname = "MAIL"\n')
+    async with serving(tmp_path) as pilot:
+        await look(page, pilot, "test/MAIL")
+        await expect(page.get_by_text("No message is kept yet.")).to_be_visible()
+        for subject in ("<b>first</b>", "second"):
+            raw = f"From: a@example.com\r\nTo: b@example.com\r\nSubject: {subject}\r\nMessage-ID: <1@x>\r\n\r\nhello"
+            params = {"from": "a@example.com", "to": "b@example.com"}
+            await pilot.ask("/cdn-cgi/local/email", "POST", data=raw, params=params)
+        await page.get_by_role("button", name="Look again").click()
+        rows = page.get_by_role("region", name="Messages").locator("tbody tr")
+        await expect(rows).to_have_count(2)
+        await expect(rows.first).to_contain_text("second")
+        await page.get_by_role("button", name="<b>first</b>").click()
+        await expect(page.locator("pre")).to_contain_text("X-Pilotlight-Mail: received")
+        await expect(page.locator("pre")).to_contain_text("hello")

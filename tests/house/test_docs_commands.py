@@ -36,6 +36,7 @@ RUN = {
     "pilot bench": "test_readme.py",
     "pilot cron": "cron/test_cron.py",
     "pilot d1": "d1/test_commands.py",
+    "cdn-cgi/local/email": "email/test_email.py",
     "pilot kv": "kv/test_kv_commands.py",
     "pilot r2": "r2/test_r2_rest.py",
     "pilot vectorize": "vectorize/test_vectorize_rest.py",

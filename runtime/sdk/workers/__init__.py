@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextvars import ContextVar
 from typing import Any, NoReturn, TypeVar
 
+from runtime.isolate import ambient
 from runtime.web import (
     URL,
     AbortController,
@@ -30,12 +31,12 @@ from runtime.web.scope import current_ctx, current_env
 __all__ = [
     "URL", "AbortController", "AbortError", "AbortSignal", "Blob", "File", "FormData", "Headers",
     "ReadableStream", "Request", "Response", "URLSearchParams", "WorkerEntrypoint", "env", "fetch", "handler",
-    "waitUntil", "wait_until",
+    "import_from_javascript", "waitUntil", "wait_until",
 ]  # fmt: skip
 
 V = TypeVar("V")
 H = TypeVar("H", bound=Callable[..., Any])
-_UNSUPPORTED = {"DurableObject", "WorkflowEntrypoint", "WebSocketPair", "import_from_javascript"}
+_UNSUPPORTED = {"DurableObject", "WorkflowEntrypoint", "WebSocketPair"}
 
 
 class WorkerEntrypoint:
@@ -86,6 +87,13 @@ def wait_until(work: Awaitable[Any]) -> None:
 
 
 waitUntil = wait_until
+
+
+def import_from_javascript(name: str) -> Any:
+    """What a module of JavaScript's exports: ``import_from_javascript("cloudflare:email").EmailMessage``."""
+    if (found := ambient.find(name)) is None:
+        raise ImportError(f"there is no JavaScript here, and no module {name!r} in Python")
+    return found
 
 
 def handler(function: H) -> H:
