@@ -46,6 +46,17 @@ async def fetch(app: App, request: Request, env: object, ctx: Any = None) -> Res
     return _response(start, exchange)
 
 
+def entrypoint(app: App) -> type:
+    """``Default = asgi.entrypoint(app)``: a class whose ``fetch`` is the application's."""
+    from workers import WorkerEntrypoint  # type: ignore[attr-defined,import-not-found,unused-ignore]
+
+    class Entrypoint(WorkerEntrypoint):  # type: ignore[misc,unused-ignore]
+        async def fetch(self, request: Request) -> Response:
+            return await fetch(app, request, self.env, self.ctx)
+
+    return Entrypoint
+
+
 async def websocket(*args: object) -> Response:
     """WebSockets are not supported here."""
     raise NotImplementedError("asgi.websocket: WebSockets are not supported here")

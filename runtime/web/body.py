@@ -17,6 +17,10 @@ TEXT = b"text/plain;charset=UTF-8"
 _USED = "the body has been used already, and can be read only once; call clone() before the first read"
 
 
+class BodyUsedError(TypeError, OSError):
+    """A second read: ``TypeError`` in JavaScript, ``OSError`` in the SDK."""
+
+
 class Body:
     """A body is one of: nothing, bytes that are here, or a stream.
 
@@ -50,7 +54,7 @@ class Body:
         return self._used or (self._stream is not None and self._stream.disturbed)
 
     async def bytes(self) -> _Bytes:
-        """The whole body. Raises ``TypeError`` on a second read."""
+        """The whole body. Raises ``BodyUsedError`` on a second read."""
         if self._stream is None:
             return self._claim() or b""
         self._check_unused()
@@ -61,9 +65,10 @@ class Body:
         """The whole body as text, read as UTF-8; what is not UTF-8 becomes U+FFFD."""
         return (await self.bytes()).removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace")
 
-    async def json(self) -> Any:
-        """The whole body, parsed. Raises ``json.JSONDecodeError`` (a ``ValueError``) when it is not JSON."""
-        return json.loads(await self.text())
+    async def json(self, **options: Any) -> Any:
+        """The whole body, parsed; ``options`` are those of ``json.loads``. Raises ``json.JSONDecodeError`` (a
+        ``ValueError``) when it is not JSON."""
+        return json.loads(await self.text(), **options)
 
     async def array_buffer(self) -> _Bytes:
         """The same as ``bytes()``: Python has no ArrayBuffer."""
@@ -95,13 +100,13 @@ class Body:
 
     def _claim(self) -> _Bytes | None:
         if self._used:
-            raise TypeError(_USED)
+            raise BodyUsedError(_USED)
         self._used = self._content is not None
         return self._content
 
     def _check_unused(self) -> None:
         if self._used:
-            raise TypeError(_USED)
+            raise BodyUsedError(_USED)
         if self._stream is not None:
             self._stream.check_unlocked()
 
@@ -125,7 +130,11 @@ class Body:
         if self._stream is not None:
             self._stream, other._stream = self._stream.tee()
 
+    async def memoryview(self) -> memoryview:
+        return memoryview(await self.bytes())
+
     bodyUsed = body_used
+    buffer, string = bytes, text
     arrayBuffer = array_buffer
     formData = form_data
 

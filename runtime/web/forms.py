@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +43,21 @@ class FormData(Pairs[Any]):
 
     def set(self, name: str, value: object, filename: str | None = None) -> None:
         super().set(name, _entry(value, filename))
+
+    def __setitem__(self, name: str, value: object) -> None:
+        if isinstance(value, list):
+            raise TypeError("a field has one value; append() adds another")
+        self.set(name, value)
+
+    @property
+    def js_object(self) -> FormData:
+        return self
+
+    pop, popitem, clear = MutableMapping.pop, MutableMapping.popitem, MutableMapping.clear
+    update, setdefault = MutableMapping.update, MutableMapping.setdefault
+
+
+MutableMapping.register(FormData)
 
 
 def _entry(value: object, filename: str | None) -> str | File:

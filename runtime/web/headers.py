@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
 RawHeaders = list[tuple[bytes, bytes]]
 
+_OF_A_MESSAGE = frozenset((
+    "get_boundary", "get_charset", "get_content_charset", "get_content_disposition", "get_content_maintype",
+    "get_content_subtype", "get_content_type", "get_filename", "get_param", "get_params", "as_string", "raw_items",
+))  # fmt: skip
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _FORBIDDEN_IN_VALUE = re.compile(rb"[\0\r\n]")
 
@@ -18,8 +22,9 @@ class Headers:
 
     As in the Fetch standard, ``get`` joins several values with ``", "`` and iterating yields each name once,
     in lower case and sorted. Where Python habit differs from JavaScript: iterating yields *names*, as a dict
-    does (``items()`` yields pairs, with one pair for every Set-Cookie), ``headers["x"]`` raises ``KeyError``
-    for a missing name, and an ``int`` is accepted as a value.
+    does (``items()`` yields pairs, with one pair for every Set-Cookie), and an ``int`` is accepted as a value. As with
+    the SDK's, which are an ``http.client.HTTPMessage``, ``headers["x"]`` is None for a missing name, and that class's
+    methods are here.
 
     Raises ``TypeError`` for a name or value that HTTP cannot carry, and for any change to headers that are
     not yours to change (a fetched response's, an incoming request's): copy them with ``Headers(other)``.
@@ -51,10 +56,12 @@ class Headers:
         values = [value for known, value in self._pairs if known == key]
         return b", ".join(values).decode("latin-1") if values else default
 
-    def get_all(self, name: str) -> list[str]:
-        """Each value of ``name`` by itself. (The standard has this for Set-Cookie only.)"""
+    def get_all(self, name: str, failobj: list[str] | None = None) -> list[str]:
+        """Each value of ``name`` by itself; ``failobj``, or an empty list, where there is none. (The standard has this
+        for Set-Cookie only.)"""
         key = _encoded_name(name)
-        return [value.decode("latin-1") for known, value in self._pairs if known == key]
+        found = [value.decode("latin-1") for known, value in self._pairs if known == key]
+        return found or failobj or []
 
     def get_set_cookie(self) -> list[str]:
         """Each Set-Cookie value: they cannot be joined, because a cookie may hold a comma."""
@@ -128,11 +135,8 @@ class Headers:
         if self._frozen:
             raise TypeError("these headers cannot be changed; copy them first: Headers(other)")
 
-    def __getitem__(self, name: str) -> str:
-        value = self.get(name)
-        if value is None:
-            raise KeyError(name)
-        return value
+    def __getitem__(self, name: str) -> str | None:
+        return self.get(name)
 
     def __setitem__(self, name: str, value: object) -> None:
         self.set(name, value)
@@ -154,14 +158,31 @@ class Headers:
     def __eq__(self, other: object) -> bool:
         return self.items() == other.items() if isinstance(other, Headers) else NotImplemented
 
+    def __getattr__(self, name: str) -> object:
+        """``get_content_type``, ``get_param`` and the rest of ``HTTPMessage``, which is made for it."""
+        if name not in _OF_A_MESSAGE:
+            raise AttributeError(f"Headers has no {name!r}")
+        from http.client import HTTPMessage  # email's parser with it
+
+        message = HTTPMessage()
+        for key, value in self.items():
+            message.add_header(key, value)
+        found: object = getattr(message, name)
+        return found
+
     __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
         return f"Headers({self.items()!r})"
 
+    add_header = append
+    replace_header = set
     getAll = get_all
     getSetCookie = get_set_cookie
     entries = items
+
+
+Mapping.register(Headers)
 
 
 @lru_cache(maxsize=1024)

@@ -65,6 +65,11 @@ class Pairs(Generic[V]):
     def __setitem__(self, name: str, value: V) -> None:
         self.set(name, value)
 
+    def __delitem__(self, name: str) -> None:
+        if name not in self:
+            raise KeyError(name)
+        self.delete(name)
+
     def __contains__(self, name: object) -> bool:
         return any(known == name for known, _ in self._pairs)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Mapping
+from http import HTTPMethod
 from typing import Any
 
 from runtime.web import codings
@@ -20,6 +21,7 @@ _BROWSER_OPTIONS = {  # which mean nothing on a server
     "cache", "credentials", "duplex", "integrity", "keepalive", "mode", "priority", "referrer",
     "referrerPolicy", "window",
 }  # fmt: skip
+_METHODS: dict[str, str] = {method.value: method for method in HTTPMethod}
 
 
 class Request(Body):
@@ -38,7 +40,11 @@ class Request(Body):
     __slots__ = ("_cf", "_signal", "method", "redirect", "url")
 
     url: str
-    method: str
+    method: str  # an HTTPMethod, where it is one
+
+    # What a browser's request has, and none on Workers:
+    cache = credentials = destination = is_history_navigation = mode = referrer = referrer_policy = None
+    integrity, keepalive = "", False
 
     def __init__(
         self,
@@ -55,7 +61,8 @@ class Request(Body):
         keywords = _options(dict(zip(_REQUEST_INIT, (method, headers, body, signal, redirect, cf), strict=True)))
         options = {**_inherited(resource), **_options(init), **keywords}
         self.url = resource.url if isinstance(resource, Request) else _absolute_url(resource)
-        self.method = _method(options.get("method", "GET"))
+        method = _method(options.get("method", "GET"))
+        self.method = _METHODS.get(method, method)
         self.redirect = _redirect(options.get("redirect", "follow"))
         self._cf = options.get("cf", {})
         self._signal = _signal(options.get("signal"))
@@ -77,7 +84,8 @@ class Request(Body):
         ``fetch(request)`` hands them to the client, as on Workers.
         """
         self = cls.__new__(cls)
-        self.method, self.url, self.redirect, self._cf = method, url, "manual", {} if cf is None else cf
+        self.method, self.url, self.redirect = _METHODS.get(method, method), url, "manual"
+        self._cf = {} if cf is None else cf
         self._headers, self._signal = headers, _AMBIENT
         self._receive(body, "", None if body is None else _content_length(headers))
         return self

@@ -18,6 +18,15 @@ _CAMEL_CASE_OPTIONS = {"statusText": "status_text", "encodeBody": "encode_body"}
 _RESPONSE_INIT = ("status", "status_text", "headers", "encode_body", "cf")
 
 
+class HttpStatusError(OSError):
+    """What ``raise_for_status`` raises; ``pyodide.http`` has it too."""
+
+    def __init__(self, status: int, status_text: str, url: str) -> None:
+        self.status, self.status_text, self.url = status, status_text, url
+        whose = "Client" if status < 500 else "Server"
+        super().__init__(f"{status} {whose} Error: {status_text} for url: {url}")
+
+
 class _Json:
     """``Response.json(data)`` makes one, ``await response.json()`` reads one: the standard has both."""
 
@@ -90,13 +99,16 @@ class Response(Body):
         return self
 
     @classmethod
-    def from_json(cls, data: object, init: ResponseInit | None = None, **options: Any) -> Response:
+    def from_json(
+        cls, data: object, init: ResponseInit | None = None, status_text: str = "", headers: object = None,
+        **options: Any,
+    ) -> Response:  # fmt: skip
         """A response of JSON; what ``Response.json(data, status=..., headers=...)`` calls."""
         try:
             text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
         except ValueError as error:
             raise TypeError(f"Response.json: {error}") from None
-        response = cls(text, init, **options)
+        response = cls(text, init, status_text, headers, **options)
         response._type = b"application/json"
         return response
 
@@ -133,6 +145,19 @@ class Response(Body):
     def ok(self) -> bool:
         """Whether the status is 200 to 299."""
         return 200 <= self.status <= 299
+
+    @property
+    def js_response(self) -> Response:
+        return self
+
+    def replace_body(self, body: object) -> Response:
+        """The same but for its body; its type and length are what the headers say of them."""
+        return Response(body, self)
+
+    def raise_for_status(self) -> None:
+        """Raises ``HttpStatusError`` for a status from 400 on."""
+        if self.status >= 400:
+            raise HttpStatusError(self.status, self.status_text, self.url)
 
     def clone(self) -> Response:
         """A second response with the same body. A stream is split, as ``ReadableStream.tee`` says."""

@@ -7,8 +7,9 @@ import gzip
 import importlib
 import json
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, MutableMapping
 from contextlib import asynccontextmanager
+from http import HTTPMethod, HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from runtime import web
 from runtime.web.scope import current_ctx, current_env, current_root
 
 SDK = Path(runtime.__file__).parent / "sdk"
-MODULES = ("workers", "js", "pyodide", "asgi")
+MODULES = ("workers", "js", "pyodide", "asgi", "wsgi")
 
 
 @pytest.fixture(autouse=True)
@@ -95,12 +96,7 @@ def test_env_and_wait_until_belong_to_the_event() -> None:
 
 
 @pytest.mark.parametrize(
-    ("module", "name", "what"),
-    [
-        ("workers", "DurableObject", "workers.DurableObject is not supported here yet"),
-        ("js", "document", "js.document is not supported: there is no JavaScript here. js has: JSON"),
-        ("pyodide.ffi", "IN_BROWSER", "pyodide.ffi.IN_BROWSER is not supported"),
-    ],
+    ("module", "name", "what"), [("workers", "DurableObject", "workers.DurableObject is not supported here yet")]
 )
 def test_what_is_not_there_says_so(module: str, name: str, what: str) -> None:
     with pytest.raises(ImportError) as caught:
@@ -108,6 +104,9 @@ def test_what_is_not_there_says_so(module: str, name: str, what: str) -> None:
     assert what in str(caught.value)
     with pytest.raises(AttributeError, match="it has: URL"):
         _ = use("workers").Respons
+    assert not any(hasattr(use(name), "document") for name in ("js", "workers", "pyodide.ffi"))
+    with pytest.raises(AttributeError, match="there is no JavaScript; js has: JSON"):
+        _ = use("js").document
 
 
 async def test_js_classes_are_made_with_new(capsys: pytest.CaptureFixture[str]) -> None:
@@ -364,3 +363,63 @@ async def test_asgi_compresses_once() -> None:
 async def test_asgi_has_no_websockets() -> None:
     with pytest.raises(NotImplementedError, match="WebSockets"):
         await use("asgi").websocket(None, None)
+
+
+async def test_types_read_as_the_sdks() -> None:
+    """Positional and keyword forms, and names, of workers-runtime-sdk 1.9.5."""
+    workers = use("workers")
+    request = workers.Request("http://a/b", method=HTTPMethod.POST, headers={"A": "1"}, body="[1]")
+    assert (request.method, type(request.method)) == ("POST", HTTPMethod)
+    assert request.headers["missing"] is None
+    assert (request.mode, request.keepalive) == (None, False)
+    assert await request.clone().json(parse_int=float) == [1.0]
+    assert bytes(await request.clone().buffer()) == b"[1]"
+    assert await request.text() == "[1]"
+    for error in (OSError, TypeError):
+        with pytest.raises(error, match="already"):
+            await request.text()
+    odd = workers.Request("http://a/", method="PURGE")
+    assert (odd.method, type(odd.method)) == ("PURGE", str)
+
+    response = workers.Response("x", HTTPStatus.CREATED, "Made", {"a": "b"})
+    changed = response.replace_body("y")
+    assert (changed.status, changed.status_text, changed.headers["a"]) == (201, "Made", "b")
+    assert await changed.string() == "y"
+    assert workers.Response.from_json({"a": 1}, 202, "ok", {"x": "y"}).headers["content-type"] == "application/json"
+    assert response.js_response is response
+    response.raise_for_status()
+    with pytest.raises(OSError, match="404 Client Error: Gone for url: "):
+        workers.Response("", 404, "Gone").raise_for_status()
+
+    form = workers.FormData({"a": "1"})
+    assert isinstance(form, MutableMapping)
+    form["b"] = "2"
+    assert (form.pop("a"), form.setdefault("c", "3"), dict(form)) == ("1", "3", {"b": "2", "c": "3"})
+    del form["b"]
+    with pytest.raises(TypeError, match="one value"):
+        form["b"] = ["1"]
+
+    blob = workers.Blob("a\nb", "text/plain")
+    assert (blob.content_type, blob.size, workers.Blob([blob]).content_type) == ("text/plain", 3, "")
+    assert workers.Blob(blob).content_type == "text/plain"
+    assert workers.Blob([b"x"], {"type": "a/b"}).type == workers.Blob([b"x"], type="a/b").content_type == "a/b"
+    assert await workers.Blob(["abc"]).slice(1, 2, "x/y").text() == "b"
+    file = workers.File(["x"], "n.txt", "text/plain", "native", 5)
+    assert (file.name, file.content_type, file.lastModified) == ("n.txt", "text/plain", 5)
+    assert workers.File(file, filename="m").last_modified == 5
+
+
+async def test_pyodides_other_modules() -> None:
+    code, http, wrappers = use("pyodide.code"), use("pyodide.http"), use("pyodide.ffi.wrappers")
+    assert code.eval_code("x = 1\nx + 1") == 2
+    assert code.eval_code("1;") is None
+    assert await code.eval_code_async("import asyncio\nawait asyncio.sleep(0, 5)") == 5
+    assert code.find_imports("import b.c, a\nfrom d import e") == ["a", "b", "d"]
+    assert (code.find_imports("import ("), code.should_quiet("1;")) == ([], True)
+    with pytest.raises(NotImplementedError, match="no JavaScript"):
+        code.run_js("1")
+    assert http.FetchResponse is web.Response
+    done = asyncio.Event()
+    wrappers.set_timeout(done.set, 1)
+    await asyncio.wait_for(done.wait(), 10)
+    assert use("pyodide").__version__

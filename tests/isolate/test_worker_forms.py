@@ -174,6 +174,7 @@ WRONG = {
     "too many parameters": ("async def fetch(a, b, c, d): ...", "4 parameters", "request, env, ctx"),
     "a syntax error": ("async def fetch(request:\n", "'(' was never closed", "entry.py, line 1"),
     "a failing import": ("import no_such_package", "No module named 'no_such_package'", "entry.py, line 1"),
+    "a name that js has not": ("from js import document", "cannot import name 'document'", "there is no JavaScript"),
     "an exit": ("import sys\nsys.exit(3)", "SystemExit(3)", "entry.py"),
     "bytes that are no text": ("# caf\udce9\n\n\n# \udce9\n", "encoding", "entry.py"),
     "an interrupt": ("raise KeyboardInterrupt", "KeyboardInterrupt", "entry.py"),

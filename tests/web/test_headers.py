@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -59,8 +60,20 @@ def test_it_feels_like_a_mapping() -> None:
     assert headers != Headers()
     assert headers != {"a": "1"}
     assert repr(headers) == "Headers([('a', '1')])"
-    with pytest.raises(KeyError):
-        headers["b"]
+    assert headers["b"] is None, "as http.client.HTTPMessage has it"
+    assert isinstance(headers, Mapping)
+
+
+def test_it_has_the_methods_of_a_message() -> None:
+    headers = Headers({"Content-Type": 'multipart/form-data; boundary="x"; charset=UTF-8'})
+    assert (headers.get_content_type(), headers.get_content_maintype()) == ("multipart/form-data", "multipart")
+    assert (headers.get_boundary(), headers.get_content_charset()) == ("x", "utf-8")
+    headers.add_header("A", "1")
+    headers.replace_header("a", "2")
+    assert headers.get_all("a", ["none"]) == ["2"]
+    assert headers.get_all("b", ["none"]) == ["none"]
+    with pytest.raises(AttributeError, match="set_payload"):
+        headers.set_payload("x")
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a:", "é", "a\n", "日", "a\0", 5])

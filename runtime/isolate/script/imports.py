@@ -26,8 +26,8 @@ from typing import Any
 
 OURS = ("runtime", "bindings")
 # What the runtime's files import once it is needed:
-IMPORTED_LATER = ("brotli", "backports", "python_multipart", "js", "pyodide", "asgi", "cryptography", "cssselect",
-                  "greenlet", "urlpattern")  # fmt: skip
+IMPORTED_LATER = ("brotli", "backports", "python_multipart", "js", "pyodide", "asgi", "wsgi",
+                  "cryptography", "cssselect", "greenlet", "urlpattern")  # fmt: skip
 _WORKER_PREFIX = "worker:"  # before a name: the worker's module of that name
 _RUNTIME_FOLDERS = tuple(f"{Path(__file__).parents[3] / name}{os.sep}" for name in OURS)
 _STDLIB_FOLDERS = tuple(f"{path}{os.sep}" for path in {sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")})

@@ -23,7 +23,7 @@ from runtime.isolate.script.imports import OURS, ImportGuard
 from runtime.isolate.script.trace import place, remember_source, script_place, script_trace, set_root
 
 SDK = str(Path(__file__).parents[2] / "sdk")
-_SDK_MODULES = ("workers", "js", "pyodide.ffi", "asgi")
+_SDK_MODULES = ("workers", "js", "pyodide.ffi", "asgi", "wsgi")
 _DEPENDENCY_REMEDY = """A package must be named in pyproject.toml, beside the configuration:
   [project]
   dependencies = ["NAME"]"""
@@ -57,8 +57,19 @@ def load(main: Path, root: Path, packages: Sequence[str] = (), *, confined: bool
     except BaseException as error:
         what = str(error.msg) if isinstance(error, SyntaxError) else summary(error)
         where = script_place(error) or place(main) or str(main)
-        remedy = _DEPENDENCY_REMEDY if confined and isinstance(error, ModuleNotFoundError) else ""
+        remedy = _DEPENDENCY_REMEDY if confined and isinstance(error, ModuleNotFoundError) else _of_the_sdk(error)
         raise ScriptError(what, where=where, trace=script_trace(error), remedy=remedy) from None
+
+
+def _of_the_sdk(error: BaseException) -> str:
+    """What a module of the SDK says of a name that it has not: ``from`` keeps that to itself."""
+    module = (
+        sys.modules.get(error.name or "") if isinstance(error, ImportError) and error.name in _SDK_MODULES else None
+    )
+    try:
+        return "" if module is None else str(getattr(module, str(error).split("'")[1]))
+    except (AttributeError, ImportError, IndexError, KeyError) as explained:
+        return str(explained)
 
 
 def third_party(root: Path) -> list[str]:

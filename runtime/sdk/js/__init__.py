@@ -178,4 +178,4 @@ def __getattr__(name: str) -> object:
     if (found := _later.find(name)) is not None:
         return found
     known = ", ".join((*__all__, *_later.NAMES))
-    raise ImportError(f"js.{name} is not supported: there is no JavaScript here. js has: {known}")
+    raise AttributeError(f"js.{name} is not here: there is no JavaScript; js has: {known}")

@@ -5,20 +5,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Generator,
+    Iterable,
+    Iterator,
+)
 from typing import Any
 
 from runtime.isolate import suspending
 from runtime.values import JsBigInt, JsBuffer, JsDict, JsException
 
-JsProxy = JsDict  # a plain object, as ``js.Object.fromEntries`` makes
-
+JsProxy = JsMap = JsMutableMap = JsDict  # a plain object, as ``js.Object.fromEntries`` makes
+JsArray = list
+JsCallable = JsOnceCallable = Callable
+JsPromise = Awaitable
+JsIterable, JsIterator, JsGenerator = Iterable, Iterator, Generator
+JsAsyncIterable, JsAsyncIterator, JsAsyncGenerator = AsyncIterable, AsyncIterator, AsyncGenerator
+JsTypedArray = JsBuffer
 jsnull = JsNull = None  # null and undefined are both None here
+IN_PYODIDE = IN_BROWSER = False
 
 __all__ = [
-    "JsBigInt", "JsBuffer", "JsException", "JsProxy", "create_once_callable", "create_proxy", "destroy_proxies",
-    "to_js",
+    "ConversionError", "InternalError", "JsArray", "JsAsyncGenerator", "JsAsyncIterable", "JsAsyncIterator", "JsBigInt",
+    "JsBuffer", "JsCallable", "JsDoubleProxy", "JsException", "JsGenerator", "JsIterable", "JsIterator", "JsMap",
+    "JsMutableMap", "JsNull", "JsOnceCallable", "JsPromise", "JsProxy", "JsTypedArray", "create_once_callable",
+    "create_proxy", "destroy_proxies", "jsnull", "to_js",
 ]  # fmt: skip
+
+
+class ConversionError(Exception):
+    """A value that has no counterpart on the other side. Nothing here raises it."""
+
+
+class InternalError(Exception):
+    """A bug in Pyodide. Nothing here raises it."""
 
 
 def to_js(value: object, *, dict_converter: Callable[[Any], Any] | None = None, **options: object) -> Any:
@@ -36,7 +61,9 @@ def to_js(value: object, *, dict_converter: Callable[[Any], Any] | None = None, 
     return value
 
 
-class _Callback:
+class JsDoubleProxy:
+    """What ``create_proxy`` gives."""
+
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function
 
@@ -50,17 +77,17 @@ class _Callback:
         """Nothing to free: Python has a garbage collector."""
 
 
-def create_proxy(value: Callable[..., Any], **options: object) -> _Callback:
+def create_proxy(value: Callable[..., Any], **options: object) -> JsDoubleProxy:
     """``value``, with the ``destroy()`` that Pyodide's proxies have."""
-    return _Callback(value)
+    return JsDoubleProxy(value)
 
 
 def destroy_proxies(proxies: object) -> None:
     """Nothing to free."""
 
 
-def create_once_callable(function: Callable[..., Any]) -> _Callback:
-    return _Callback(function)
+def create_once_callable(function: Callable[..., Any]) -> JsDoubleProxy:
+    return JsDoubleProxy(function)
 
 
 def __getattr__(name: str) -> Any:
@@ -69,4 +96,4 @@ def __getattr__(name: str) -> Any:
         return getattr(suspending, name)
     if name.startswith("__"):
         raise AttributeError(name)
-    raise ImportError(f"pyodide.ffi.{name} is not supported: there is no JavaScript here")
+    raise AttributeError(f"pyodide.ffi.{name} is not here: there is no JavaScript; it has: {', '.join(__all__)}")

@@ -1,0 +1,172 @@
+"""Run a WSGI application, such as Flask's or Django's, in a worker. PEP 3333.
+
+    async def fetch(request, env, ctx):
+        return await wsgi.fetch(app, request, env, ctx)
+
+It runs in a thread, so it may block. Its answer streams as it is made, its ``wsgi.input`` as it comes: an upload of any
+size takes constant memory. ``environ["workers.env"]`` has the bindings; ``run_sync`` of ``pyodide.ffi`` waits for them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import sys
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+from runtime.isolate.script.handlers import in_thread
+from runtime.web import URL, Headers, ReadableStream, Request, Response
+from runtime.web.response import NULL_BODY_STATUSES
+from runtime.web.scope import current_ctx, current_root
+
+App = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+_READ_TIMEOUT_S = 600.0  # for one piece of an upload
+
+
+async def fetch(app: App, request: Request, env: object, ctx: Any = None) -> Response:
+    """The application's response to ``request``. What it raises before it answers is raised here."""
+    environ = _environ(request, env, current_ctx.get(None) if ctx is None else ctx)
+    call = _Call(app, environ)
+    first = await in_thread(call.begin, ())
+    headers = Headers.from_raw([(name.encode("latin-1"), value.encode("latin-1")) for name, value in call.headers])
+    length = headers.get("content-length") or ""
+    body = ReadableStream(call.body(first), length=int(length) if length.isdigit() else None)
+    empty = call.status in NULL_BODY_STATUSES or request.method == "HEAD"
+    if empty:
+        await body.cancel()
+    return Response(
+        None if empty else body, status=call.status, status_text=call.reason, headers=headers, encode_body="manual"
+    )
+
+
+def entrypoint(app: App) -> type:
+    """``Default = wsgi.entrypoint(app)``: a class whose ``fetch`` is the application's."""
+    from workers import WorkerEntrypoint  # type: ignore[attr-defined,import-not-found,unused-ignore]
+
+    class Entrypoint(WorkerEntrypoint):  # type: ignore[misc,unused-ignore]
+        async def fetch(self, request: Request) -> Response:
+            return await fetch(app, request, self.env, self.ctx)
+
+    return Entrypoint
+
+
+class _Call:
+    """One call of the application: its status and headers, then its body, piece by piece."""
+
+    def __init__(self, app: App, environ: dict[str, Any]) -> None:
+        self._app, self._environ = app, environ
+        self.status, self.reason, self.headers = 0, "", list[tuple[str, str]]()
+        self._written: list[bytes] = []
+        self._pieces: Iterator[bytes] = iter(())
+        self._result: object = None
+
+    def begin(self) -> bytes | None:
+        """In a thread: until the headers are there, which may need the first piece. None: there is none."""
+        result = self._app(self._environ, self._start)
+        self._result, self._pieces = result, iter(result)
+        try:
+            first = self._next()
+            if not self.status:
+                raise RuntimeError("the WSGI application did not call start_response")
+        except BaseException:
+            self._close()
+            raise
+        return first
+
+    async def body(self, first: bytes | None) -> AsyncIterator[bytes]:
+        try:
+            piece = first
+            while piece is not None:
+                yield piece
+                piece = await in_thread(self._next, ())
+        finally:
+            await in_thread(self._close, ())
+
+    def _next(self) -> bytes | None:
+        """The next piece that is not empty, after what was written by the old ``write``."""
+        piece = next((piece for piece in self._pieces if piece), None)
+        if self._written:
+            written, self._written = b"".join(self._written), []
+            return written + (piece or b"")
+        return piece
+
+    def _start(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], None]:
+        if self.status and exc_info is None:
+            raise AssertionError("start_response was called twice")
+        number, _, self.reason = status.partition(" ")
+        self.status, self.headers = int(number), list(headers)
+        return self._written.append
+
+    def _close(self) -> None:
+        if (close := getattr(self._result, "close", None)) is not None:
+            close()
+
+
+def _environ(request: Request, env: object, ctx: object) -> dict[str, Any]:
+    url, root = URL(request.url), current_root.get()
+    environ: dict[str, Any] = {
+        "REQUEST_METHOD": str(request.method),
+        "SCRIPT_NAME": _native(root),
+        "PATH_INFO": _native(url.pathname),
+        "QUERY_STRING": url.search.removeprefix("?"),
+        "SERVER_NAME": url.hostname,
+        "SERVER_PORT": url.port or ("443" if url.protocol == "https:" else "80"),
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "REMOTE_ADDR": request.headers.get("cf-connecting-ip") or "",
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": url.protocol.removesuffix(":"),
+        "wsgi.input": io.BufferedReader(_Upload(request)),
+        "wsgi.errors": sys.stderr,
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": False,
+        "wsgi.run_once": False,
+        "wsgi.input_terminated": True,
+        "workers.env": env,
+        "workers.ctx": ctx,
+        "workers.request": request,
+    }
+    for name, value in request.headers.items():
+        key = name.upper().replace("-", "_")
+        environ[key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}"] = value
+    return environ
+
+
+def _native(path: str) -> str:
+    """The bytes of a path as characters of those numbers, as PEP 3333 has it."""
+    return unquote_to_bytes(path).decode("latin-1")
+
+
+class _Upload(io.RawIOBase):
+    """The request's body, read in the application's thread."""
+
+    def __init__(self, request: Request) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._body = request.body
+        self._reader: AsyncIterator[bytes] | None = None
+        self._rest = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        if not self._rest:
+            future = asyncio.run_coroutine_threadsafe(self._pull(), self._loop)
+            self._rest = memoryview(future.result(_READ_TIMEOUT_S))
+        count = min(len(buffer), len(self._rest))
+        buffer[:count], self._rest = self._rest[:count], self._rest[count:]
+        return count
+
+    async def _pull(self) -> bytes:
+        """The next chunk that is not empty; an empty one is the end."""
+        if self._reader is None:
+            self._reader = aiter(self._body if self._body is not None else ReadableStream(b""))
+        while (chunk := await anext(self._reader, None)) is not None:
+            if chunk:
+                return chunk
+        return b""
+
+
+__all__ = ["entrypoint", "fetch"]
