@@ -87,11 +87,21 @@ class Outbound:
         except RemoteError as error:
             raise TypeError(error.message) from None  # what the standard calls a network error
         status, text, answered, final, redirected, handle = answer
+        if isinstance(handle, list):
+            return self._with_socket(answer)
         content: HandleStream | None = HandleStream(self._channel.read(handle))
         if content is not None and (method == "HEAD" or status in (204, 205, 304)):
             await content.aclose()
             content = None
         return Response.from_parts(status, text, answered, content, url=final, redirected=redirected)
+
+    def _with_socket(self, answer: list[Any]) -> Response:
+        from runtime.isolate.serving.sockets import fetched  # which knows this module
+
+        status, text, headers, final, redirected, (_, number) = answer
+        response = Response.from_parts(status, text, headers, None, url=final, redirected=redirected)
+        response.web_socket = fetched(self._channel, number, response.headers.get("sec-websocket-protocol") or "")
+        return response
 
 
 class Caller:

@@ -33,6 +33,7 @@ from runtime.supervisor.reload.reloader import Deployments
 from runtime.supervisor.reload.restart import Restart
 from runtime.supervisor.reload.watching import changes
 from runtime.supervisor.server import Supervisor, address, bind
+from runtime.supervisor.sockets.quota import Quotas
 from runtime.supervisor.telemetry.metrics import is_private, metrics_routes
 from runtime.supervisor.telemetry.tracing import make_tracer
 
@@ -87,7 +88,7 @@ class DevServer(Supervisor):
         spawner = spawner or InlineSpawner(config.root)
         tracer = make_tracer(config.name, pilot.otlp, observer.warn)
         super().__init__(sock, context, spawner, observer, tracer)
-        parts = Parts(spawner, self.outbound, observer.worker_output, self._importing, self._ended)
+        parts = Parts(spawner, self.outbound, observer.worker_output, self._importing, self._ended, Quotas(self._ended))
         self._announced, self._flag = False, options.drain
         flags = {name for name, flag in (("dev.ip", options.host), ("dev.port", options.port)) if flag is not None}
         restart = Restart(config, flags, observer.warn)

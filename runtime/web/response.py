@@ -11,11 +11,13 @@ from runtime.web import url as urls
 from runtime.web.abort import AbortSignal
 from runtime.web.body import Body
 from runtime.web.headers import Headers, RawHeaders
+from runtime.web.sockets.websocket import WebSocket
 
 NULL_BODY_STATUSES = frozenset({101, 204, 205, 304})
 _REDIRECT_STATUSES = frozenset({301, 302, 303, 307, 308})
-_CAMEL_CASE_OPTIONS = {"statusText": "status_text", "encodeBody": "encode_body"}
-_RESPONSE_INIT = ("status", "status_text", "headers", "encode_body", "cf")
+_CAMEL_CASE_OPTIONS = {"statusText": "status_text", "encodeBody": "encode_body", "webSocket": "web_socket"}
+_RESPONSE_INIT = ("status", "status_text", "headers", "encode_body", "cf", "web_socket")
+_SWITCHING = 101
 
 
 class HttpStatusError(OSError):
@@ -45,10 +47,12 @@ class Response(Body):
     it is already (``encode_body="manual"``: it is yours, send it as it is), and Content-Length is worked out by
     the runtime, so that headers copied from another response never lie about a body that was changed.
 
+    ``web_socket``, with the status 101, hands a WebSocket to the client that asked for one.
+
     Raises ``ValueError`` for a status outside 200 to 599, ``TypeError`` for a body that cannot be one.
     """
 
-    __slots__ = ("_manual", "cf", "redirected", "status", "status_text", "type", "url")
+    __slots__ = ("_manual", "cf", "redirected", "status", "status_text", "type", "url", "web_socket")
 
     def __init__(
         self,
@@ -60,13 +64,19 @@ class Response(Body):
         status: int = 200,
         encode_body: str = "automatic",
         cf: object = None,
+        web_socket: WebSocket | None = None,
+        webSocket: WebSocket | None = None,
     ) -> None:
+        self.web_socket = web_socket or webSocket
         if init is not None:
             options = _options(init)
             status, status_text = options.get("status", status), options.get("status_text", status_text)
             headers, cf = options.get("headers", headers), options.get("cf", cf)
             encode_body = options.get("encode_body", encode_body)
-        self.status = status if type(status) is int and 200 <= status <= 599 else _status(status)
+            self.web_socket = options.get("web_socket", self.web_socket)
+        if self.web_socket is not None:
+            _check_switching(status)
+        self.status = status if type(status) is int and (200 <= status <= 599 or self.web_socket) else _status(status)
         self.status_text = status_text and _checked_reason(status_text)
         self.url, self.redirected, self.type, self.cf = "", False, "default", cf
         self._manual = encode_body == "manual"
@@ -93,7 +103,7 @@ class Response(Body):
         """
         self = cls.__new__(cls)
         self.status, self.status_text, self.url, self.redirected = status, status_text, url, redirected
-        self.type, self.cf, self._manual = "default", None, False
+        self.type, self.cf, self._manual, self.web_socket = "default", None, False, None
         self._headers, self._type = Headers.from_raw(headers, frozen=True), None
         self._receive(None if status in NULL_BODY_STATUSES else body, self._coding(), self._length())
         return self
@@ -223,6 +233,7 @@ class Response(Body):
         return f"<Response {self.status}>"
 
     statusText = property(lambda self: self.status_text)
+    webSocket = property(lambda self: self.web_socket)
 
 
 ResponseInit = Mapping[str, Any] | Response | int
@@ -232,12 +243,17 @@ def _options(init: ResponseInit) -> dict[str, Any]:
     if isinstance(init, int):
         return {"status": init}
     if isinstance(init, Response):
-        return {name: getattr(init, name) for name in ("status", "status_text", "headers", "cf")}
+        return {name: getattr(init, name) for name in ("status", "status_text", "headers", "cf", "web_socket")}
     options = {_CAMEL_CASE_OPTIONS.get(str(k), str(k)): v for k, v in dict(init).items() if v is not None}
     for name in options:
         if name not in _RESPONSE_INIT:
             raise TypeError(f"unknown option {name!r} of a Response; known: {', '.join(_RESPONSE_INIT)}")
     return options
+
+
+def _check_switching(status: object) -> None:
+    if status != _SWITCHING:
+        raise ValueError("Responses with a WebSocket must have status code 101.")
 
 
 def _status(status: SupportsInt | str) -> int:

@@ -6,6 +6,7 @@ Two processes hold one end each of a ``socketpair``; a ``Channel`` is the same c
 
 * calls:    ``await channel.call(op, *args)`` runs the peer's handler; cancelling the awaiter cancels the handler
 * notes:    one-way
+* sockets:  messages in both directions at once, by a number that either end knows (``protocol.SocketEnd``)
 * streams:  ``offer(source)`` names a local async iterator by a number; the peer that learns the number ``read``s
             it, or hands it back (``adopt``) so that the bytes never cross. Nothing is pulled from a source before the
             peer asks, and never more than ``window`` items ahead of it. ``aclose`` at either end reaches the other.
@@ -28,7 +29,7 @@ from runtime.wire.credit import MAX_CHUNK, MAX_WORKER_FRAME
 from runtime.wire.errors import ChannelClosed, RemoteError, describe
 from runtime.wire.frames import MAX_FRAME_BYTES
 from runtime.wire.guarded import GuardedChannel
-from runtime.wire.protocol import UNLIMITED, WINDOW
+from runtime.wire.protocol import SOCKET, UNLIMITED, WINDOW
 from runtime.wire.push import PushSource
 from runtime.wire.streams import RemoteStream, sink_of
 
@@ -36,6 +37,7 @@ __all__ = [
     "MAX_CHUNK",
     "MAX_FRAME_BYTES",
     "MAX_WORKER_FRAME",
+    "SOCKET",
     "UNLIMITED",
     "WINDOW",
     "Channel",

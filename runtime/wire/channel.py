@@ -23,9 +23,11 @@ from runtime.wire.protocol import (
     NOTE,
     PULL,
     RESULT,
+    SOCKET,
     WINDOW,
     Frame,
     OfferedStream,
+    SocketEnd,
     current_call,
 )
 from runtime.wire.push import PushSource
@@ -56,6 +58,8 @@ class Channel(Outgoing):
         self._calls: dict[int, asyncio.Future[Any]] = {}
         self._serving: dict[int, asyncio.Task[None]] = {}
         self._offers: dict[int, OfferedStream] = {}
+        self.sockets: dict[int, SocketEnd] = {}  # by number, until their last frame
+        self.opening: dict[int, SocketEnd] = {}  # by the call whose answer tells of them, until the peer has it
         # Weakly: a stream that its reader forgot must be collected, which closes the source behind it.
         self._reading: WeakValueDictionary[int, RemoteStream] = WeakValueDictionary()
         self.awaited: set[object] = set()
@@ -198,6 +202,9 @@ class Channel(Outgoing):
                 future.set_exception(ChannelClosed())
         for stream in list(self._reading.values()):
             stream._ended(ChannelClosed())
+        sockets, self.sockets = list(self.sockets.values()), {}
+        for end in sockets:
+            end.lost()
         offers, self._offers = list(self._offers.values()), {}
         for offer in offers:
             offer.drop()
@@ -211,6 +218,9 @@ class Channel(Outgoing):
         if kind == ITEM:
             if (stream := self._reading.get(number)) is not None:
                 stream._arrived(frame[2])
+        elif kind == SOCKET:
+            if (end := self.sockets.get(number)) is not None:
+                end.arrived(frame[2])
         elif kind == CALL:
             self._serving[number] = self.spawn(self._answer(number, frame[2], frame[3]))
         elif kind == RESULT:
@@ -254,7 +264,9 @@ class Channel(Outgoing):
         if (task := self._serving.pop(number, None)) is not None:
             task.cancel()
             return
-        # The answer crossed the cancellation on its way: nobody will read the streams it named.
+        # The answer crossed the cancellation on its way: nobody will have the socket, or read the streams, it named.
+        if (end := self.opening.pop(number, None)) is not None:
+            end.lost()
         for handle in [handle for handle, offer in self._offers.items() if offer.call == number]:
             self.discard(handle)
 

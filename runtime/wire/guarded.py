@@ -20,7 +20,7 @@ from runtime.wire.counted import CountedStream
 from runtime.wire.credit import Credit, CreditExceeded
 from runtime.wire.errors import clipped
 from runtime.wire.frames import LENGTH_BYTES, MALFORMED, decode
-from runtime.wire.protocol import CALL, CANCEL, DROP, END, ERROR, ITEM, PULL, RESULT, WINDOW, Frame
+from runtime.wire.protocol import CALL, CANCEL, DROP, END, ERROR, ITEM, PULL, RESULT, SOCKET, WINDOW, Frame
 from runtime.wire.sliced import Join, Slices, count
 
 _SLICE_S = 0.001  # of one peer's frames, before others have their turn
@@ -199,6 +199,8 @@ class GuardedChannel(Channel):
             if (stream := self._reading.get(number)) is not None:
                 return stream._arrived(frame[2])
             return self._stray()
+        if kind == SOCKET:
+            return super()._receive(frame) if number in self.sockets else self._stray()
         if kind == CALL:
             return self._admit(frame)
         if (known := self._known.get(kind)) is None:

@@ -7,7 +7,7 @@ import contextvars
 from collections.abc import AsyncIterator, Coroutine
 from typing import Any, Protocol
 
-CALL, RESULT, ERROR, CANCEL, NOTE, PULL, ITEM, END, DROP, ASK = range(10)
+CALL, RESULT, ERROR, CANCEL, NOTE, PULL, ITEM, END, DROP, ASK, SOCKET = range(11)
 UNLIMITED = -1  # as a window, or as credit
 WINDOW = 32  # items on their way at a time
 
@@ -61,7 +61,18 @@ class OfferedStream(Protocol):
         """The peer wants no more, or has gone."""
 
 
+class SocketEnd(Protocol):
+    """What this end has of a socket (``SOCKET`` frames). They hold a message as text or bytes; ``[code, reason, clean,
+    error]``: the other end has closed, or is gone; a number: so many bytes were dealt with; True: begin;
+    None: this was the last frame."""
+
+    def arrived(self, content: Any) -> None: ...
+
+    def lost(self) -> None:
+        """The channel is closed, or the peer will not have the socket."""
+
+
 __all__ = [
-    "ASK", "CALL", "CANCEL", "DROP", "END", "ERROR", "ITEM", "NOTE", "PULL", "RESULT", "UNLIMITED", "WINDOW",
-    "Frame", "OfferedStream", "StreamChannel", "current_call",
+    "ASK", "CALL", "CANCEL", "DROP", "END", "ERROR", "ITEM", "NOTE", "PULL", "RESULT", "SOCKET", "UNLIMITED", "WINDOW",
+    "Frame", "OfferedStream", "SocketEnd", "StreamChannel", "current_call",
 ]  # fmt: skip

@@ -175,7 +175,8 @@ ROOMS = {
         "worker", "methods", "binding", "rest", "shim", "product",
     ),
     "runtime.supervisor": (
-        "observe", "outbound", "telemetry", "explorer", "limits", "http", "processes", "reload", "server", "dev",
+        "observe", "limits", "sockets", "outbound", "telemetry", "explorer", "http", "processes", "reload", "server",
+        "dev",
     ),
     "runtime.host": (
         "store", "versions", "addresses", "redaction", "tails", "worker", "fleet", "purge", "report", "http", "control",

@@ -17,7 +17,7 @@ from msgspec.msgpack import Ext
 
 from runtime.wire import Channel, GuardedChannel, RemoteError
 from runtime.wire.credit import MAX_CHUNK, Credit, CreditExceeded
-from runtime.wire.protocol import ASK, CALL, CANCEL, DROP, END, ERROR, ITEM, NOTE, PULL, RESULT, Frame
+from runtime.wire.protocol import ASK, CALL, CANCEL, DROP, END, ERROR, ITEM, NOTE, PULL, RESULT, SOCKET, Frame
 from runtime.wire.sliced import Join, Slices, count
 
 encode = msgspec.msgpack.encode
@@ -189,7 +189,8 @@ BEYOND: dict[str, tuple[Frames, str]] = {
     "one number twice": ([[CALL, 1, "wait", []], [CALL, 1, "wait", []]], "two calls of one number"),
     "much of a stream": ([[PULL, 1, 33]], "32 parts of a stream"),
     "for ever": ([[PULL, 1, -1]], "32 parts of a stream"),
-    "a kind that is none": ([[10, 1, 2]], "not for it to send"),
+    "sockets it has not": ([[SOCKET, 7, "x"]] * 100, "not asked"),
+    "a kind that is none": ([[11, 1, 2]], "not for it to send"),
     "a frame that is none": ([[CALL]], "no message"),
     "a number that is none": ([[CALL, [], "x", []]], "no message"),
     "depth": ([[CALL, 1, "x", msgspec.Raw(b"\x91" * 6000 + b"\xc0")]], "deep"),

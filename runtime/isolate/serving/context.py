@@ -63,6 +63,7 @@ class Context:
         self._tasks = tasks
         self._mine: list[asyncio.Future[Any]] = []
         self._responded = False
+        self._at_over: list[Callable[[], None]] = []
         self.props: dict[str, Any] = {}
 
     def wait_until(self, work: Awaitable[Any]) -> None:
@@ -88,18 +89,33 @@ class Context:
         if not self._responded:
             self._responded = True
             self._tasks.expire(self._mine)
+            self._settle()
             sys.stdout.flush()  # what was printed without a line end
 
-    def follow(self, work: Awaitable[Any], what: str = "ctx.waitUntil: a task failed") -> None:
+    def follow(self, work: Awaitable[Any], what: str = "ctx.waitUntil: a task failed") -> asyncio.Future[Any]:
         """For the runtime: as ``wait_until``, in the event loop's thread; ``what`` heads its exception."""
         task = self._tasks.add(work, what)
         self._mine.append(task)
+        task.add_done_callback(self._settle)
         if self._responded:
             self._tasks.expire([task])
+        return task
+
+    def at_over(self, close: Callable[[], None]) -> None:
+        """For the runtime: call it once nothing of this event goes on any more."""
+        self._at_over.append(close)
 
     def at_end(self, close: Callable[[], Awaitable[None]]) -> None:
         """For the runtime: call it before this process is let go, unless it ends otherwise."""
         self._tasks.closers.append(close)
+
+    def _settle(self, done: asyncio.Future[Any] | None = None) -> None:
+        if done is not None:
+            self._mine.remove(done)
+        if self._responded and not self._mine:
+            closers, self._at_over = self._at_over, []
+            for close in closers:
+                close()
 
     waitUntil = wait_until
     passThroughOnException = pass_through_on_exception

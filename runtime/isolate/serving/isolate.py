@@ -18,8 +18,10 @@ from runtime.isolate.script.errors import as_failure
 from runtime.isolate.serving.context import Tasks
 from runtime.isolate.serving.events import Events
 from runtime.isolate.serving.requests import Requests
+from runtime.isolate.serving.sockets import SocketEvents
 from runtime.isolate.serving.worker import Worker
 from runtime.web.scope import current_env
+from runtime.web.sockets import set_runner
 from runtime.wire import Channel
 
 
@@ -57,6 +59,7 @@ class Isolate:
             script = loader.load(Path(boot["main"]), root, boot["packages"], confined=boot.get("confined", False))
             self._worker = worker = Worker(self.channel, env, script, tasks, cpu_ms)
             self._requests = Requests(worker)
+            set_runner(SocketEvents(worker))
         except ScriptError as error:
             raise as_failure(error) from None
         self._operations.update(fetch=self._requests.fetch, event=Events(worker).event)

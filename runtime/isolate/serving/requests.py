@@ -11,6 +11,7 @@ from runtime.isolate.script.handlers import find_handler
 from runtime.isolate.serving.bodies import ScriptStream
 from runtime.isolate.serving.context import Context
 from runtime.isolate.serving.edge import Edge
+from runtime.isolate.serving.sockets import answered
 from runtime.isolate.serving.worker import Worker, failure, is_the_scripts
 from runtime.web.scope import current_root
 
@@ -54,9 +55,11 @@ class Requests:
         return await self._worker.metered(self._handler(request, self._worker.env, ctx))
 
     def _answer(self, event: int, request: web.Request, response: web.Response, ctx: Context) -> list[Any]:
-        """[status, status text, headers, body]; a body is bytes, None, or ["mine" | "yours", stream number]. A fifth
-        member: the supervisor says when it is over, as the client's leaving matters until then."""
+        """[status, status text, headers, body]; a body is bytes, None, ["mine" | "yours", stream number] or ["socket",
+        number]. A fifth member: the supervisor says when it is over, as the client's leaving matters until then."""
         status, text, headers, body = response.to_parts(request.accepts)
+        if response.web_socket is not None:
+            return [status, text, headers, ["socket", answered(self._channel, event, response.web_socket, ctx)]]
         if not (body is None or isinstance(body, bytes | HandleStream)):
             stream = self._script_stream(event, request, body, ctx)
             return [status, text, headers, ["mine", self._channel.offer(stream)]]

@@ -19,10 +19,11 @@ from js import _later  # type: ignore[import-not-found,unused-ignore]  # beside 
 from runtime import web
 from runtime.isolate import ambient
 from runtime.web import fetch
+from runtime.web.sockets import WebSocket, WebSocketPair
 
 __all__ = [
     "JSON", "URL", "AbortController", "AbortSignal", "Blob", "Date", "File", "FormData", "Headers", "Object",
-    "ReadableStream", "Request", "Response", "URLSearchParams", "console", "fetch",
+    "ReadableStream", "Request", "Response", "URLSearchParams", "WebSocket", "WebSocketPair", "console", "fetch",
 ]  # fmt: skip
 
 AbortSignal = web.AbortSignal
@@ -63,6 +64,9 @@ class FormData(web.FormData, _New): ...
 
 class Blob(web.Blob, _New):
     __slots__ = ()
+
+
+WebSocket.blob = Blob  # so that it is one for whoever asks this module
 
 
 class File(web.File, _New):
@@ -137,7 +141,9 @@ class Object:
         return list(value)
 
     @staticmethod
-    def values(value: Mapping[str, Any]) -> list[Any]:
+    def values(value: Mapping[str, Any] | WebSocketPair) -> list[Any]:
+        if isinstance(value, WebSocketPair):
+            return value.object_values()
         return [value[key] for key in value]
 
     @staticmethod

@@ -36,7 +36,7 @@ __all__ = [
 
 V = TypeVar("V")
 H = TypeVar("H", bound=Callable[..., Any])
-_UNSUPPORTED = {"DurableObject", "WorkflowEntrypoint", "WebSocketPair"}
+_UNSUPPORTED = {"DurableObject", "WorkflowEntrypoint"}
 
 
 class WorkerEntrypoint:

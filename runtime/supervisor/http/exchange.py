@@ -11,7 +11,7 @@ from typing import Any
 
 from bindings.storage.file_body import FileBody
 from runtime.errors import RequestError
-from runtime.supervisor.http import protocol
+from runtime.supervisor.http import cycles
 from runtime.supervisor.http.asgi import Body, BodyStream, Headers, Receive, Scope, Send
 from runtime.supervisor.http.heads import BODYLESS_STATUSES, head, within_prefix
 from runtime.tracing import NO_SPAN
@@ -106,10 +106,10 @@ class Exchange:
         """From now on, the client's leaving is told to ``peer``, an isolate, and cancels the current task, which closes
         everything behind it."""
         self._task, self._peer = asyncio.current_task(), peer
-        protocol.on_lost(self._send, self._leave)
+        cycles.on_lost(self._send, self._leave)
 
     def unwatch(self) -> None:
-        protocol.on_lost(self._send, None)
+        cycles.on_lost(self._send, None)
 
     def uses(self, source: object) -> None:
         """A model's stream belongs to this request: its token counts go on the request's line."""
@@ -125,7 +125,7 @@ class Exchange:
                 return await self._whole(status, sent, b"")
             await self._start(status, sent)
             if isinstance(body, FileBody):
-                await protocol.send_file(self._send, body)
+                await cycles.send_file(self._send, body)
             await self._pump(body)
 
     async def answer_whole(self, status: int, headers: Headers, body: bytes | FileBody) -> None:
@@ -140,6 +140,12 @@ class Exchange:
         finally:
             self.unwatch()
 
+    def upgrade(self, headers: Headers) -> cycles.Taken:
+        """Answer 101: from here on the connection is a WebSocket's. Raises ConnectionError when the client has gone."""
+        taken = cycles.upgrade(self._send, headers)
+        self.status = 101
+        return taken
+
     def _head(self, status: int, headers: Headers, body: Body) -> Headers:
         sent = head(self.method, status, headers, body)
         return within_prefix(sent) if self.scope["root_path"] else sent
@@ -150,7 +156,7 @@ class Exchange:
 
     async def _whole(self, status: int, headers: Headers, body: bytes) -> None:
         body = b"" if status in BODYLESS_STATUSES else body
-        if protocol.answer(self._send, status, headers, body):
+        if cycles.answer(self._send, status, headers, body):
             self.status = status
             return
         await self._start(status, headers)
@@ -173,7 +179,7 @@ class Exchange:
     def _attach_sink(self, source: BodyStream) -> Callable[[bytes], bool] | None:
         """What writes a chunk at once. A source that can write for itself while this task waits need not wake it for
         every chunk."""
-        attach_sink, write = sink_of(source), protocol.chunk_writer(self._send)
+        attach_sink, write = sink_of(source), cycles.chunk_writer(self._send)
         if attach_sink is not None and write is not None:
             attach_sink(write)
         return write

@@ -1,10 +1,9 @@
-"""HTTP/1.1 as uvicorn speaks it; with a limit on a request's head, and a way past ``send`` for what is sent most: an
-answer that is whole, and a chunk of a stream. Of its own: an upgrade that nobody takes is ignored, a target may hold
-bytes that are not ASCII, a client of HTTP/1.0 gets no chunks, one that has shut down its half gets its answer, and one
-that keeps a connection waiting loses it.
+"""HTTP/1.1 as uvicorn speaks it, with a limit on a request's head. Of its own: an upgrade that no worker takes is
+ignored, a target may hold bytes that are not ASCII, a client of HTTP/1.0 gets no chunks, one that has shut down its
+half gets its answer, and one that keeps a connection waiting loses it.
 
-No other file knows uvicorn. What is used here of its internals is in no documentation of it: pyproject.toml bounds its
-version, and tests/supervisor/test_uvicorn.py says which name has gone.
+No other file imports uvicorn, and ``cycles`` alone knows its objects besides. What is used of its internals is in no
+documentation of it: pyproject.toml bounds its version, and tests/supervisor/test_uvicorn.py says which name has gone.
 """
 
 from __future__ import annotations
@@ -23,15 +22,12 @@ import uvicorn
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from bindings.storage.file_body import FileBody
-from runtime.supervisor.http import sendfile
-from runtime.supervisor.http.asgi import Application, Headers, Send
+from runtime.supervisor.http.asgi import Application
 from runtime.supervisor.http.heads import ToTheEnd, without_upgrade
 from runtime.supervisor.http.leaving import Watch
 from runtime.supervisor.http.patience import DEFAULT_PATIENCE, ClientClock, Patience
 
 MAX_HEAD_BYTES = 256 * 1024  # bytes; a complete head is refused at 128 KiB already, with a text
-_MAX_JOINED_BYTES = 64 * 1024  # bytes; joining a head and a body costs a copy
 _HEAD_TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 _TOO_LATE = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
@@ -42,11 +38,11 @@ class Protocol(HttpToolsProtocol):
     """Collecting an endless head costs memory without end, and time that grows with its square."""
 
     # One attribute more in uvicorn's dict, and each connection has a dict of 1.5 KB.
-    __slots__ = ("_clock", "_head", "_in_line", "_patience", "_watch", "lost")
+    __slots__ = ("_clock", "_head", "_in_line", "_watch", "lost", "patience")
 
     def __init__(self, *args: Any, patience: Patience = DEFAULT_PATIENCE, **options: Any) -> None:
         super().__init__(*args, **options)
-        self._patience = patience
+        self.patience = patience
         self._head: int | None = None  # bytes of the head that is still coming in
         self._in_line = True  # what comes next is a request line, or the rest of one
         self._watch: Watch | None = None  # once the client will send no more
@@ -54,7 +50,7 @@ class Protocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._clock = ClientClock(self._patience, self._head_late, transport.abort)
+        self._clock = ClientClock(self.patience, self._head_late, transport.abort)
         self._clock.head_awaited()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -75,6 +71,14 @@ class Protocol(HttpToolsProtocol):
             ends = self.client, (self.server[0], self.server[1] or 0)
             self._watch = Watch(self.transport, *ends, lambda: self._may_ask(cycle))
         return True
+
+    def let_go(self) -> None:
+        """The connection is another protocol's from here on."""
+        self._clock.stop()
+        self._unset_keepalive_if_required()
+        self.connections.discard(self)
+        self.pipeline.clear()
+        self.lost = self.parser = self.cycle = None  # type: ignore[assignment]  # each holds this, and a client may rest
 
     def _may_ask(self, cycle: RequestResponseCycle) -> bool:
         return not cycle.response_started and cycle.scope["http_version"] == "1.1"
@@ -196,75 +200,6 @@ def _is_whole(cycle: RequestResponseCycle) -> bool:
     return cycle.response_started and cycle.chunked_encoding is False and cycle.expected_content_length == 0
 
 
-def answer(send: Send, status: int, headers: Headers, body: bytes) -> bool:
-    """Send all of an answer in one system call, without awaiting anything. ``headers`` are what ``heads.head`` made.
-    False, and nothing is sent, wherever that is not all there is to it, and ``send`` knows what to do."""
-    cycle = _cycle(send)
-    if (cycle is None or cycle.response_started or cycle.disconnected or not cycle.keep_alive or cycle.flow.write_paused
-            or cycle.scope["method"] == "HEAD"):  # fmt: skip
-        return False
-    if [value for name, value in headers if name == b"content-length"] != [b"%d" % len(body)]:
-        return False
-    lines = [b"%b: %b\r\n" % pair for pair in (*cycle.default_headers, *headers)]
-    head = b"".join((STATUS_LINE[status], *lines, b"\r\n"))
-    cycle.waiting_for_100_continue = False
-    cycle.response_started = cycle.response_complete = True
-    if len(body) <= _MAX_JOINED_BYTES:
-        cycle.transport.write(head + body)
-    else:
-        cycle.transport.writelines((head, body))
-    cycle.message_event.set()
-    cycle.on_response()
-    return True
-
-
-def chunk_writer(send: Send) -> Callable[[bytes], bool] | None:
-    """To write a chunk of the answer behind ``send`` now, without awaiting anything. False: not now, the client is
-    slow or has left, and ``send`` knows what to do. None where the body is not sent in chunks."""
-    cycle = _cycle(send)
-    if cycle is None or not cycle.chunked_encoding:
-        return None
-    write, is_closing, flow = cycle.transport.write, cycle.transport.is_closing, cycle.flow
-
-    def now(chunk: bytes) -> bool:
-        if flow.write_paused or cycle.disconnected or is_closing():
-            return False
-        if chunk:  # an empty one would be the body's end
-            write(b"%x\r\n%b\r\n" % (len(chunk), chunk))
-        return True
-
-    return now
-
-
-async def send_file(send: Send, body: FileBody) -> None:
-    """The body of the answer that ``send`` has begun, past this process; or nothing of it, where that is not possible.
-    Its end is still ``send``'s to say. Raises ConnectionError when the client has gone."""
-    cycle = _cycle(send)
-    if cycle is None or cycle.chunked_encoding is not False or cycle.disconnected:
-        return
-
-    def count(sent: int) -> None:
-        cycle.expected_content_length -= sent
-
-    await sendfile.send(cycle.transport, body, count)
-
-
-def on_lost(send: Send, tell: Callable[[], None] | None) -> None:
-    """Have ``tell`` called if the client behind ``send`` goes; None: no more."""
-    cycle = _cycle(send)
-    if cycle is not None:
-        connection: Protocol = cycle.on_response.__self__  # type: ignore[attr-defined]  # a bound method of it
-        connection.lost = tell
-        if tell is not None and cycle.disconnected:
-            asyncio.get_running_loop().call_soon(tell)
-
-
-def _cycle(send: Send) -> RequestResponseCycle | None:
-    """The RequestResponseCycle whose ``send`` it is."""
-    cycle = getattr(send, "__self__", None)
-    return cycle if isinstance(cycle, RequestResponseCycle) else None
-
-
 class Server(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -296,3 +231,8 @@ def make_server(application: Application, grace_s: float, patience: Patience, **
 def forwarded(application: Application, trusted: Sequence[str]) -> Application:
     """The application behind proxies: ``X-Forwarded-For`` and ``-Proto`` count from these networks."""
     return cast(Application, ProxyHeadersMiddleware(cast(Any, application), list(trusted)))
+
+
+__all__ = [
+    "STATUS_LINE", "Patience", "Protocol", "RequestResponseCycle", "Server", "forwarded", "make_server",
+]  # fmt: skip

@@ -20,10 +20,13 @@ from runtime.supervisor.outbound.rules import REDIRECTS, Ask, RawHeaders, end_to
 if TYPE_CHECKING:
     import aiohttp
 
+    from runtime.supervisor.sockets.ends import End
+
 __all__ = ["Allow", "FetchError", "Outbound", "OutboundAnswer", "ResponseBody"]
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Allow = Callable[[Address], bool]
+_NO_HEADERS: RawHeaders = []
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,7 @@ class OutboundAnswer:
     url: str  # after redirects, without fragment
     redirected: bool
     chunks: ResponseBody
+    socket: End | None = None  # of a 101: then there are no ``chunks`` to speak of
 
 
 class Outbound:
@@ -58,15 +62,16 @@ class Outbound:
         body: bytes | AsyncIterator[bytes] | None = None,
         redirect: str = "follow",
         timeout: float | None = None,  # noqa: ASYNC109 - covers several awaits, and has an error of its own
+        hop: RawHeaders = _NO_HEADERS,
     ) -> OutboundAnswer:
         """Ask, follow redirects if told to, and return once the headers are there.
 
-        ``timeout``: seconds until then, over all redirects. Raises ``FetchError``. A ``body`` that streams
-        is closed in any case, at the latest with the answer.
+        ``timeout``: seconds until then, over all redirects. ``hop``: headers of this connection alone. Raises
+        ``FetchError``. A ``body`` that streams is closed in any case, at the latest with the answer.
         """
         upload = body if body is None or isinstance(body, bytes) else StreamedBody(body)
         try:
-            ask = Ask(method, parse(url), sendable(headers), upload)
+            ask = Ask(method, parse(url), sendable(headers), upload, hop=hop)
             return await self._within(timeout, ask, redirect)
         except BaseException:
             await close(upload)
@@ -191,7 +196,7 @@ def _as_text(ask: Ask) -> Any:
     """
     from multidict import CIMultiDict
 
-    headers = CIMultiDict((_text(name), _text(value)) for name, value in ask.headers)
+    headers = CIMultiDict((_text(name), _text(value)) for name, value in (*ask.headers, *ask.hop))
     if not isinstance(ask.body, StreamedBody):
         headers.popall("content-length", None)
     if isinstance(ask.body, bytes):

@@ -19,7 +19,7 @@ class ResponseBody:
     def __init__(self, response: aiohttp.ClientResponse, host: str, upload: Any) -> None:
         import aiohttp
 
-        self._response, self._host, self._upload = response, host, upload
+        self.response, self._host, self._upload = response, host, upload
         self._read, self._breaks = response.content.readany, (aiohttp.ClientError, OSError)
 
     def __aiter__(self) -> ResponseBody:
@@ -37,7 +37,7 @@ class ResponseBody:
         raise StopAsyncIteration
 
     async def aclose(self) -> None:
-        self._response.close()  # a connection that has been read to its end is back in the pool by now
+        self.response.close()  # a connection that has been read to its end is back in the pool by now
         await close(self._upload)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from ada_url import URL
 
@@ -38,6 +38,7 @@ class Ask:
     headers: RawHeaders
     body: bytes | StreamedBody | None
     hops: int = 0
+    hop: RawHeaders = field(default_factory=list)  # of this connection alone
 
     @property
     def host(self) -> str:

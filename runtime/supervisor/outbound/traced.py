@@ -9,22 +9,35 @@ from urllib.parse import urlsplit
 
 from runtime.supervisor.outbound import Outbound, OutboundAnswer
 from runtime.supervisor.outbound.rules import RawHeaders
+from runtime.supervisor.sockets.handshake import asks
+from runtime.supervisor.sockets.quota import Quota
 from runtime.tracing import NO_SPAN, Span
 
 
 async def fetch(
-    parent: Span, outbound: Outbound, method: str, url: str, headers: RawHeaders, body: Any, redirect: str
+    parent: Span, outbound: Outbound, method: str, url: str, headers: RawHeaders, body: Any, redirect: str, quota: Quota
 ) -> OutboundAnswer:
-    """``outbound.fetch``. The span ends with the answer's head."""
+    """``outbound.fetch``, or ``open`` where the headers ask for a socket. The span ends with the answer's head."""
     if parent is NO_SPAN:
-        return await outbound.fetch(method, url, headers, body, redirect)
+        return await _fetched(outbound, method, url, headers, body, redirect, quota)
     span = parent.child(method, "client", {"http.request.method": method, **_address(url)})
     try:
-        answer = await outbound.fetch(method, url, _continued(headers, span.headers), body, redirect)
+        headers = _continued(headers, span.headers)
+        answer = await _fetched(outbound, method, url, headers, body, redirect, quota)
         span.set({"http.response.status_code": answer.status})
         return answer
     finally:
         span.end(sys.exception())
+
+
+async def _fetched(
+    outbound: Outbound, method: str, url: str, headers: RawHeaders, body: Any, redirect: str, quota: Quota
+) -> OutboundAnswer:
+    if not asks(headers):
+        return await outbound.fetch(method, url, headers, body, redirect)
+    from runtime.supervisor.outbound.sockets import opened  # most workers have none
+
+    return await opened(outbound, method, url, headers, body, redirect, quota)
 
 
 def _address(url: str) -> Mapping[str, Any]:

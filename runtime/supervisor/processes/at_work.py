@@ -41,6 +41,15 @@ class EventActivity:
         """No line in the log says what it has used."""
 
 
+class SocketActivity(EventActivity):
+    """A WebSocket that a request was answered with. Each message counts its asks anew."""
+
+    def __init__(self, number: int, name: str) -> None:
+        self.number, self.name, self.span = number, name, NO_SPAN
+        self.status, self.subrequests = 101, 0
+        self.lent = []
+
+
 class AtWork:
     """``limit`` asks of each, None: any number. A count goes on after the answer for ``wait_s`` seconds, as
     ``waitUntil`` does; what no request asks for, but an import or a thread, counts as one request in that time."""
@@ -58,7 +67,8 @@ class AtWork:
         self._last = activity.number
 
     def end(self, activity: Activity) -> None:
-        del self.activities[activity.number]
+        if self.activities.get(activity.number) is activity:  # else a socket has taken its place
+            del self.activities[activity.number]
         if activity.subrequests and self._limit is not None:
             self._late[activity.number] = activity.subrequests, time.monotonic() + self._wait_s
             self._forget()
@@ -87,4 +97,4 @@ class AtWork:
             del self._late[oldest[0]]
 
 
-__all__ = ["Activity", "AtWork", "EventActivity"]
+__all__ = ["Activity", "AtWork", "EventActivity", "SocketActivity"]

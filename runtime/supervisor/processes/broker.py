@@ -11,6 +11,7 @@ from bindings.base import Binding, CallError, HostStream, WorkerStream
 from runtime.supervisor.http.heads import pairs
 from runtime.supervisor.outbound import FetchError, Outbound, traced
 from runtime.supervisor.processes.at_work import AtWork
+from runtime.supervisor.processes.sockets import ProcessSockets
 from runtime.tracing import NO_SPAN, current
 from runtime.values import STREAM, stream_named
 from runtime.wire import Channel
@@ -23,6 +24,7 @@ class Broker:
 
     def __init__(self, bindings: Mapping[str, Binding], outbound: Outbound, at_work: AtWork) -> None:
         self.channel: Channel
+        self.sockets: ProcessSockets
         self._bindings, self._outbound, self.at_work = bindings, outbound, at_work
 
     async def __call__(self, op: str, args: list[Any]) -> object:
@@ -83,6 +85,9 @@ class Broker:
             owner, number = stream
             source = self.channel.adopt(number) if owner == "yours" else self.channel.read(number)
         span = NO_SPAN if exchange is None else exchange.span
-        answer = await traced.fetch(span, self._outbound, method, url, pairs(headers), source, redirect)
-        handle = self.channel.offer(answer.chunks)
+        quota = self.sockets.quota
+        answer = await traced.fetch(span, self._outbound, method, url, pairs(headers), source, redirect, quota)
+        handle: object = self.channel.offer(answer.chunks) if answer.socket is None else None
+        if answer.socket is not None:
+            handle = ["socket", self.sockets.lend(answer.socket)]
         return [answer.status, answer.status_text, answer.headers, answer.url, answer.redirected, handle]

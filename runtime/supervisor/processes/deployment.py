@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 from collections.abc import Sequence
 from typing import Any, cast
@@ -29,12 +30,13 @@ from runtime.supervisor.outbound import FetchError
 from runtime.supervisor.processes.at_work import EventActivity
 from runtime.supervisor.processes.process import Parts, Process, Starter, script_error
 from runtime.supervisor.processes.slot import IsolateSlot
+from runtime.supervisor.processes.sockets import open_socket
 from runtime.supervisor.processes.spawning import STOP_GRACE_S
 from runtime.supervisor.processes.uploads import Uploads
 from runtime.wire import MAX_CHUNK, ChannelClosed, RemoteError, RemoteStream
 
 _NO_LIMITS = Limits()  # of dev: what no request is ends all the same
-WireBody = bytes | tuple[str, int] | None  # a stream travels as (whose it is, its number)
+WireBody = bytes | list[Any] | None  # a stream travels as [whose it is, its number], a socket likewise
 
 
 class Deployment:
@@ -138,11 +140,19 @@ class Deployment:
         """Let go once everything this version began is done, or at once when this is cancelled."""
         try:
             await self._idle.wait()
+            await self._sockets_closed(self.config.pilot.drain)
             grace_s = self.config.pilot.wait_until + STOP_GRACE_S
             await asyncio.gather(*(slot.retire(grace_s) for slot in self.slots))
         except asyncio.CancelledError:
             await self.aclose()
             raise
+
+    async def _sockets_closed(self, within: float) -> None:
+        """Those of this version stay with it, but not for ever."""
+        open_ = [process.broker.sockets.empty.wait() for process in self._starter.living if process.alive]
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                await asyncio.gather(*open_)
 
     async def aclose(self) -> None:
         await asyncio.gather(*(slot.aclose() for slot in self.slots))
@@ -164,6 +174,8 @@ class Deployment:
         try:
             answer = await process.channel.call("fetch", *_event(exchange), body, handle, _origin(exchange.scope))
             status, headers, content = _parts(answer)
+            if isinstance(content, list) and content[0] == "socket":
+                return open_socket(exchange, headers, process.broker.sockets, content[1])
             await exchange.answer(status, headers, self._body(process, content, exchange))
         except ChannelClosed:
             raise await self._died(process) from None
@@ -237,7 +249,7 @@ def _origin(scope: Scope) -> tuple[str, str, str]:
 def _parts(answer: object) -> tuple[int, Headers, WireBody]:
     """What a process answered, which may be anything. Raises ``ScriptError``."""
     match answer:
-        case [int(status), str(), headers, None | bytes() | ["mine" | "yours", int()] as body, *_]:
+        case [int(status), str(), headers, None | bytes() | ["mine" | "yours" | "socket", int()] as body, *_]:
             if isinstance(body, bytes) and len(body) > MAX_CHUNK:
                 raise ScriptError(f"an answer of {len(body)} bytes at once; {MAX_CHUNK} are allowed")
             return status, pairs(headers), cast(WireBody, body)

@@ -27,7 +27,9 @@ from runtime.supervisor.processes.at_work import AtWork
 from runtime.supervisor.processes.broker import Broker
 from runtime.supervisor.processes.cgroups import Cgroup, Cgroups
 from runtime.supervisor.processes.health.stacks import Stack, Stacks
+from runtime.supervisor.processes.sockets import ProcessSockets, socket_limits
 from runtime.supervisor.processes.spawning import STOP_GRACE_S, Child, Spawner
+from runtime.supervisor.sockets.quota import Quotas
 from runtime.wire import ChannelClosed, GuardedChannel, RemoteError
 
 Stream = Literal["stdout", "stderr"]
@@ -57,6 +59,7 @@ class Parts:
     on_output: Callable[[str, Stream, str], None]  # worker, stream, line
     on_slow_import: Callable[[str, str, float, str], None]  # worker, script, seconds, what it imports
     on_excess: Callable[[str, str], None]  # worker, why its process was ended
+    quotas: Quotas
     isolates: int = 1  # processes per version
     confinement: Confinement | None = None  # none in dev: it is the person's own code on their own machine
     limits: Limits | None = None  # none in dev
@@ -93,6 +96,7 @@ class Process:
 
     async def drain(self, within: float) -> None:
         """Until its ``waitUntil`` tasks are done; not for one that is blocked, since nobody waits for it any more."""
+        self.broker.sockets.close("the worker has new code")
         if self.blocked or not await self._called("beat", _BLOCKED_AFTER_S):
             return self.child.kill()
         await self._called("drain", within)
@@ -211,6 +215,8 @@ class Starter:
                 asyncio.get_running_loop().call_later(_STRAY_S, partial(shutil.rmtree, temp, ignore_errors=True))
             raise
         channel = broker.channel = await GuardedChannel.guard(ours, broker, partial(self._over, child))
+        quota = self._parts.quotas.of(self._config.name, socket_limits(limits))
+        broker.sockets = ProcessSockets(channel, at_work, quota)
         stacks.pid = child.pid
         process = Process(child, channel, broker, stacks, temp, cgroup, asked)
         self.living.add(process)

@@ -1,0 +1,115 @@
+"""The sockets that one isolate has an end of."""
+
+from __future__ import annotations
+
+import asyncio
+
+from runtime.errors import ScriptError
+from runtime.supervisor.http.asgi import Headers
+from runtime.supervisor.http.exchange import Exchange, numbers
+from runtime.supervisor.http.heads import head
+from runtime.supervisor.limits import Limits
+from runtime.supervisor.processes.at_work import AtWork, SocketActivity
+from runtime.supervisor.sockets.ends import ABNORMAL, LEFT, RESTARTS, End, join
+from runtime.supervisor.sockets.quota import Quota, SocketLimits
+from runtime.supervisor.sockets.worker_end import WorkerEnd
+from runtime.wire import Channel
+
+_MAX_LENT = 1_000  # sockets to other servers that a worker has not accepted
+
+
+def socket_limits(limits: Limits | None) -> SocketLimits:
+    if limits is None:
+        return SocketLimits()
+    return SocketLimits(limits.sockets, limits.socket_queue_mb << 20, limits.sockets_queue_mb << 20)
+
+
+class ProcessSockets:
+    """By what the channel knows them: an answer's socket by the number of its request, one that was lent to the worker
+    by a number of its own."""
+
+    def __init__(self, channel: Channel, at_work: AtWork, quota: Quota) -> None:
+        self._channel, self._at_work, self.quota = channel, at_work, quota
+        self._ends: dict[int, WorkerEnd] = {}
+        self.empty = asyncio.Event()
+        self.empty.set()
+
+    def opened(self, number: int, name: str) -> WorkerEnd:
+        """The worker's end of the socket that it answers the request of this number with."""
+        activity = SocketActivity(number, name)
+
+        def heard() -> None:
+            activity.subrequests = 0
+            self._at_work.begun += 1
+
+        def ended(end: WorkerEnd) -> None:
+            self._at_work.end(activity)
+            self._let_go(end)
+
+        self._at_work.begin(activity)
+        return self._keep(WorkerEnd(self._channel, number, heard, ended))
+
+    def lend(self, socket: End) -> int:
+        """A socket to another server, until the worker accepts it or answers with it."""
+        if sum(end.lent is not None for end in self._ends.values()) >= _MAX_LENT:
+            raise ScriptError(f"{_MAX_LENT} WebSockets were fetched and not accepted")
+        return self._keep(WorkerEnd(self._channel, next(numbers), lambda: None, self._let_go, socket)).number
+
+    def taken_back(self, number: int) -> End:
+        """Raises ScriptError."""
+        end = self._ends.get(number)
+        socket = end.take_back() if end is not None else None
+        if socket is None:
+            raise ScriptError("TypeError: Can't return WebSocket that was already used in a response.")
+        return socket
+
+    def close(self, reason: str) -> None:
+        """Both ends of each are told; those of the worker may deal with it."""
+        for end in list(self._ends.values()):
+            if (other := end.other) is not None:
+                end.lose(RESTARTS, reason)
+                other.lose(RESTARTS, reason)
+
+    def _keep(self, end: WorkerEnd) -> WorkerEnd:
+        self._ends[end.number] = end
+        self.empty.clear()
+        return end
+
+    def _let_go(self, end: WorkerEnd) -> None:
+        self._ends.pop(end.number, None)
+        if not self._ends:
+            self.empty.set()
+
+
+def open_socket(exchange: Exchange, headers: Headers, sockets: ProcessSockets, number: int) -> None:
+    """Answer with a socket. ``number``: of one that the worker was lent; 0: its own, and it has the other end. Raises
+    ScriptError, RequestError, ConnectionError."""
+    from runtime.supervisor.sockets import handshake  # most workers have none
+    from runtime.supervisor.sockets.connection import Connection
+
+    scope, quota = exchange.scope, sockets.quota
+    other = sockets.taken_back(number) if number else sockets.opened(exchange.number, f"the socket {exchange.name}")
+    try:
+        sent = head(exchange.method, 200, headers, b"")
+        sent = handshake.accepted(exchange.method, scope["http_version"], scope["headers"], sent)
+        quota.enter()
+    except BaseException:
+        other.lose(ABNORMAL, LEFT)
+        raise
+    try:
+        taken = exchange.upgrade(sent)
+    except BaseException:
+        quota.open -= 1
+        other.lose(ABNORMAL, LEFT)
+        raise
+
+    def ended(connection: Connection) -> None:
+        quota.open -= 1
+        taken.connections.discard(connection)
+
+    connection = Connection(taken.transport, quota, taken.patience, ended)
+    taken.connections.add(connection)
+    join(connection, other)
+
+
+__all__ = ["ProcessSockets", "open_socket", "socket_limits"]

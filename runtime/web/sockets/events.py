@@ -1,0 +1,72 @@
+"""What the listeners of a socket are called with. https://websockets.spec.whatwg.org/ and the DOM standard."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class ArrayBuffer(bytes):
+    """Bytes, with what Pyodide's proxies of an ArrayBuffer have besides."""
+
+    def to_bytes(self) -> bytes:
+        return bytes(self)
+
+    def to_py(self, **_: object) -> memoryview:
+        return memoryview(self)
+
+    to_memoryview = to_py
+
+    def to_string(self, encoding: str = "utf-8") -> str:
+        return self.decode(encoding)
+
+    def slice(self, start: int = 0, end: int | None = None) -> ArrayBuffer:
+        return ArrayBuffer(self[start:end])
+
+    @property
+    def byteLength(self) -> int:
+        return len(self)
+
+
+class Event:
+    """``target`` is the socket."""
+
+    __slots__ = ("target", "type")
+
+    def __init__(self, type: str, target: Any = None) -> None:
+        self.type, self.target = type, target
+
+    @property
+    def currentTarget(self) -> Any:
+        return self.target
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.type}>"
+
+
+class MessageEvent(Event):
+    """``data``: a text; of a binary message a Blob, or an ArrayBuffer as the socket's ``binaryType`` says."""
+
+    __slots__ = ("data",)
+
+    def __init__(self, target: Any, data: object) -> None:
+        super().__init__("message", target)
+        self.data = data
+
+
+class CloseEvent(Event):
+    __slots__ = ("code", "reason", "wasClean")
+
+    def __init__(self, target: Any, code: int, reason: str, clean: bool) -> None:
+        super().__init__("close", target)
+        self.code, self.reason, self.wasClean = code, reason, clean
+
+
+class ErrorEvent(Event):
+    __slots__ = ("error", "message")
+
+    def __init__(self, target: Any, message: str) -> None:
+        super().__init__("error", target)
+        self.message, self.error = message, Exception(message)
+
+
+__all__ = ["ArrayBuffer", "CloseEvent", "ErrorEvent", "Event", "MessageEvent"]
