@@ -13,6 +13,7 @@ from bindings.cache.store import CacheStore, Entry
 from bindings.sqlite import StoreError
 from bindings.storage.blobs import BlobStream
 
+MAX_TTL_S = 366 * 86400.0
 Pairs = list[tuple[bytes, bytes]]
 
 
@@ -35,12 +36,13 @@ async def serve(store: CacheStore, limit: int, method: str, args: Sequence[Any])
 
 
 async def _put(
-    store: CacheStore, limit: int, cache: str, url: str, status: int, headers: Sequence[Any], body: Any
-) -> None:
-    """Nothing is kept of what says no time for which it may be."""
+    store: CacheStore, limit: int, cache: str, url: str, status: int, headers: Sequence[Any], body: Any,
+    seconds: float | None = None,
+) -> None:  # fmt: skip
+    """Nothing is kept of what says no time for which it may be; but ``seconds`` count before that."""
     pairs, now = _pairs(headers), time.time()
-    ttl = policy.lifetime(status, pairs, now)
-    if ttl <= 0:
+    ttl = policy.lifetime(status, pairs, now) if seconds is None else min(float(seconds), MAX_TTL_S)
+    if not ttl > 0:
         return
     kept = policy.kept(pairs)
     if not policy.value_of(kept, b"date"):

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NoReturn
 
+from bindings.cache import fetching
+from bindings.cache.fetching import Send
 from bindings.client import BindingClient, HostCaller
 from runtime.values import JsException
 from runtime.web import URL, ReadableStream, Request, Response
@@ -23,6 +25,18 @@ class CacheStorage:
     async def open(self, name: object) -> Cache:
         return Cache(f"named {name}", self._caller)
 
+    async def _fetched(self, request: Request, send: Send) -> Response:
+        """For ``fetch``: the answer to a GET, from the default cache where its ``cf`` allows that."""
+        if not fetching.wanted(request):
+            return await send(request)
+        key = fetching.key_of(request)
+        if (found := await self.default._find(key, request)) is not None:
+            found.url = request.url
+            return found
+        answer = await send(request)
+        await fetching.keep_a_copy(request, answer, self.default._keep)
+        return answer
+
     def __repr__(self) -> str:
         return "<caches>"
 
@@ -37,6 +51,16 @@ class Cache(BindingClient):
         method, url, headers = _asked(request)
         if method != "GET" and not _ignores_method(options, more):
             return None
+        return await self._matched(url, headers)
+
+    async def _find(self, key: str, request: Request) -> Response | None:
+        return await self._matched(_key(key), list(map(list, request.headers.raw())))
+
+    async def _keep(self, key: str, response: Response, seconds: float | None) -> None:
+        """For so long, whatever it says itself; None: as it says."""
+        await self._put(_key(key), response, seconds)
+
+    async def _matched(self, url: str, headers: list[list[bytes]]) -> Response | None:
         answer = await self._call("match", (self._name, url, headers))
         if answer is None:
             return None
@@ -57,9 +81,12 @@ class Cache(BindingClient):
         if response.body_used:
             what = "Body has already been used. It can only be used once. Use tee() first if you need to read it twice."
             raise _type_error(what)
+        await self._put(url, response, None)
+
+    async def _put(self, url: str, response: Response, seconds: float | None) -> None:
         status, _, headers, body = response.to_parts()
         sent = body if body is None or isinstance(body, bytes) else ReadableStream(body)
-        await self._call("put", (self._name, url, status, list(map(list, headers)), sent))
+        await self._call("put", (self._name, url, status, list(map(list, headers)), sent, seconds))
 
     async def delete(self, request: object, options: object = None, **more: object) -> bool:
         """Whether there was something."""
@@ -80,6 +107,14 @@ def _asked(request: object) -> tuple[str, str, list[list[bytes]]]:
     if isinstance(request, Request):
         return request.method, _url(request.url), list(map(list, request.headers.raw()))
     return "GET", _url(str(request)), []
+
+
+def _key(text: str) -> str:
+    """A URL as ``match`` knows it, or any other text as it is."""
+    try:
+        return _url(text)
+    except JsException:
+        return text
 
 
 def _url(text: str) -> str:

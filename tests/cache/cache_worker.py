@@ -6,6 +6,7 @@ from js import Response as JsResponse
 from js import caches
 
 from workers import URL, Request, Response
+from workers import fetch as other_fetch
 
 FRESH = {"cache-control": "max-age=60"}
 HERE = "https://cache.example/"
@@ -21,6 +22,11 @@ async def fetch(request, env, ctx):
     if route == "count":
         found = [await caches.default.match(f"{HERE}many/{number}") for number in range(40)]
         return Response(str(sum(answer is not None for answer in found)))
+    if route == "fetched":
+        asked = await request.json()
+        answer = await other_fetch(asked["url"], cf=asked["cf"], headers=asked.get("headers", {}))
+        told = f"{answer.headers.get('cf-cache-status')} {answer.status} {answer.url == asked['url']}"
+        return Response(f"{told}\n{await answer.text()}")
     if route == "seen":
         answer = await caches.default.match(HERE + "lasting")
         return Response("-" if answer is None else await answer.text())

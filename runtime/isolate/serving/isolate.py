@@ -15,6 +15,7 @@ from runtime.isolate.boot import Boot
 from runtime.isolate.remote import Outbound
 from runtime.isolate.script import loader, trace
 from runtime.isolate.script.errors import as_failure
+from runtime.isolate.serving.caching import through_caches
 from runtime.isolate.serving.context import Tasks
 from runtime.isolate.serving.events import Events
 from runtime.isolate.serving.requests import Requests
@@ -53,7 +54,7 @@ class Isolate:
         if boot.get("confined"):
             trace.name_from_root()
         env = environment.build(boot["bindings"], self.channel)
-        web.set_transport(Outbound(self.channel))
+        web.set_transport(through_caches(Outbound(self.channel)))
         current_env.set(env)  # for code that runs while it is imported
         try:
             script = loader.load(Path(boot["main"]), root, boot["packages"], confined=boot.get("confined", False))
