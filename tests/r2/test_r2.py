@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 import pytest_asyncio
 
 from crashes import kill_again_and_again, kills
+from families import family_bytes
 from serving import Served, serving, write
 
 WORKER = (Path(__file__).parent / "r2_worker.py").read_text()
@@ -32,6 +34,8 @@ bucket_name = "others"
 preview_bucket_name = "previews"
 """
 MIB = 1024 * 1024
+LARGE_MIB = int(os.environ.get("LARGE_MIB", "256"))  # of a body; at most 5 GiB - 5 MiB
+LONG = aiohttp.ClientTimeout(total=1200)
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -39,7 +43,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def pilot(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Served]:
     folder = tmp_path_factory.mktemp("r2")
-    write(folder, WORKER, CONFIG)
+    write(folder, WORKER, CONFIG + "[pilot]\nbody_limit = '6GB'\n")
     async with serving(folder) as running:
         yield running
 
@@ -59,6 +63,32 @@ async def test_a_body_goes_to_the_disk_and_back_unread(pilot: Served) -> None:
         assert await response.read() == content
     async with pilot.http.get(pilot.url + "/request_gives_the_body", headers={"range": "bytes=-5"}) as response:
         assert await response.read() == content[-5:]
+
+
+async def test_a_large_body_takes_no_memory(pilot: Served) -> None:
+    """Of the supervisor's processes together, whichever way it goes."""
+    before, most = family_bytes(pilot.process.pid), 0
+    chunk = os.urandom(MIB)
+
+    async def generated() -> AsyncIterator[bytes]:
+        nonlocal most
+        for number in range(LARGE_MIB):
+            if number % 64 == 0:
+                most = max(most, family_bytes(pilot.process.pid))
+            yield chunk
+
+    status, told = await pilot.ask("/request_keeps_its_body", "POST", data=generated(), timeout=LONG)
+    assert (status, told.split()[0]) == (200, str(LARGE_MIB * MIB))
+    seen = 0
+    async with pilot.http.get(pilot.url + "/request_gives_the_body", timeout=LONG) as response:
+        async for part in response.content.iter_chunked(MIB):
+            if seen % (64 * MIB) < len(part):
+                most = max(most, family_bytes(pilot.process.pid))
+            seen += len(part)
+    assert seen == LARGE_MIB * MIB
+    assert most - before < 24 * MIB, f"{(most - before) / MIB:.1f} MiB"
+    print(f"{LARGE_MIB} MiB there and back: {(most - before) / MIB:.1f} MiB more of {before / MIB:.0f}")
+    assert await pilot.ask("/request_puts?key=body", "POST", data=b"") == (200, "put\n")
 
 
 async def test_a_client_that_leaves_in_mid_upload_leaves_nothing(pilot: Served) -> None:

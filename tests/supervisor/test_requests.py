@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-import psutil
 import pytest
 import pytest_asyncio
 
+from families import family_bytes
 from serving import ROUTER, Served, connect, raw, serving, write
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -209,9 +209,7 @@ async def pieces(count: int, size: int = 65536) -> AsyncIterator[bytes]:
 
 
 def memory(pilot: Served) -> int:
-    """Bytes that the supervisor and its children hold, those they share counted for each."""
-    family = psutil.Process(pilot.process.pid)
-    return sum(process.memory_info().rss for process in [family, *family.children(recursive=True)])
+    return family_bytes(pilot.process.pid)
 
 
 @pytest.mark.parametrize("path", ["passed", "echo"])

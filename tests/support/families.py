@@ -21,3 +21,9 @@ def running(pid: int, module: str, *, recursive: bool = True) -> list[psutil.Pro
                 pass
 
     return list(found())
+
+
+def family_bytes(pid: int) -> int:
+    """What a process and its children hold, what they share counted for each."""
+    family = psutil.Process(pid)
+    return sum(int(process.memory_info().rss) for process in [family, *family.children(recursive=True)])
