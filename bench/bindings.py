@@ -56,7 +56,7 @@ WITH_SQLITE = (*ALL, SQLITE)
 
 def kv_get(server: Server, running: Running, length: Length) -> Numbers:
     """A value that was just written, again and again."""
-    _ask(running, "/kv/begin")
+    ask(running, "/kv/begin")
     return _over_empty(running, length, "/kv/get")
 
 
@@ -86,7 +86,7 @@ def d1_hundred(server: Server, running: Running, length: Length) -> Numbers:
 
 
 def _d1(running: Running, length: Length, path: str) -> Numbers:
-    _ask(running, "/d1/begin")
+    ask(running, "/d1/begin")
     return _over_empty(running, length, path)
 
 
@@ -105,6 +105,6 @@ def _over_empty(running: Running, length: Length, path: str) -> Numbers:
     }
 
 
-def _ask(running: Running, path: str) -> None:
-    with urllib.request.urlopen(f"http://127.0.0.1:{running.port}{path}", timeout=30) as answer:
+def ask(running: Running, path: str, within: float = 30) -> None:
+    with urllib.request.urlopen(f"http://127.0.0.1:{running.port}{path}", timeout=within) as answer:
         answer.read()

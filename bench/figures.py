@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bench import assets, bindings
+from bench import assets, bindings, keeping
 from bench import measures as m
 from bench import servers as s
 from bench.idle import idle
@@ -69,6 +69,10 @@ FIGURES = (
            quick=False, group="bindings"),
     Figure("d1 hundred", "D1: 100 rows of four columns", "CPU over empty µs", bindings.WITH_SQLITE,
            bindings.d1_hundred, quick=False, group="bindings"),
+    Figure("r2 get", "R2: an object of 100 MB handed on unread, 4 connections (servers of files: that file)",
+           "CPU/MB µs", (keeping.R2, keeping.HTTP_SERVER), keeping.r2_get, quick=False, group="bindings"),
+    Figure("search", "Vectorize: topK 10 of 100,000 × 384 (numpy: a matrix times a vector)", "p50 ms",
+           (keeping.VECTORIZE, keeping.NUMPY), keeping.search, quick=False, group="bindings"),
     Figure("soak", "256 streams, clients leaving at random", "growth MB/min", (s.VLLM, s.ECHO, s.VLLM_SERVE), soak,
            quick=False, asked=True),
 )  # fmt: skip
