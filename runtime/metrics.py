@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Sequence
@@ -38,6 +39,11 @@ class Histogram:
     def __init__(self, name: str, about: str, bounds: Sequence[float], *labels: str) -> None:
         self._name, self._about, self._bounds, self._labels = name, about, tuple(bounds), labels
         self._rows: dict[tuple[str, ...], list[float]] = {}  # a count per bound, one for what is over, the sum
+
+    def add(self, counted: Sequence[float], *labels: str) -> None:
+        """What was counted elsewhere: a count per bound, one for what is over, the sum."""
+        before = self._rows.get(labels, [0.0] * (len(self._bounds) + 2))
+        self._rows[labels] = list(map(operator.add, before, counted))
 
     def observe(self, value: float, *labels: str, times: int = 1) -> None:
         row = self._rows.get(labels) or self._rows.setdefault(labels, [0.0] * (len(self._bounds) + 2))

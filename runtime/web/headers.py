@@ -69,7 +69,7 @@ class Headers:
 
     def has(self, name: str) -> bool:
         key = _encoded_name(name)
-        return any(known == key for known, _ in self._pairs)
+        return key in [known for known, _ in self._pairs]
 
     def set(self, name: str, value: object) -> None:
         """Replace every value of ``name``. It keeps the place of the first."""

@@ -186,6 +186,8 @@ class Response(Body):
         The body's coding is what the headers say, unless its reader does not accept that: then it has none.
         Content-Length is there only when it is known.
         """
+        if self._headers is None and self._stream is None:
+            return self._bare_parts()
         raw, content = self.headers.raw(), self._content
         if self._stream is None and content is None:
             return self.status, self.status_text, raw, None
@@ -198,6 +200,14 @@ class Response(Body):
         if length is not None:
             raw.append((b"content-length", b"%d" % length))
         return self.status, self.status_text, raw, body
+
+    def _bare_parts(self) -> tuple[int, str, RawHeaders, bytes | None]:
+        """``to_parts`` of one to which nobody has given headers, or a stream."""
+        content = self._claim()
+        raw = [] if self._type is None else [(b"content-type", self._type)]
+        if content is not None:
+            raw.append((b"content-length", b"%d" % len(content)))
+        return self.status, self.status_text, raw, content
 
     def watch(self, signal: AbortSignal) -> None:
         """For fetch: let ``signal`` end the body too, should it abort after the headers came."""
@@ -223,7 +233,8 @@ class Response(Body):
         return stream.length if stream is not None and stream.coding == coding else None
 
     def _coding(self) -> str:
-        return codings.canonical(self.headers.get("content-encoding"))
+        value = self.headers.get("content-encoding")
+        return codings.canonical(value) if value else ""
 
     def _length(self) -> int | None:
         value = self.headers.get("content-length") or ""

@@ -85,9 +85,10 @@ class Channel(Outgoing):
 
     async def call(self, op: str, *args: object) -> Any:
         """Run ``op`` at the peer. Raises RemoteError, or ChannelClosed when the peer goes first."""
-        if self.closed.is_set():
+        if not self.is_open:
             raise ChannelClosed
-        number, future = self._next_number(), self._loop.create_future()
+        self._last_number = number = self._last_number + 1
+        future = self._loop.create_future()
         self._calls[number] = future
         try:
             self.send([CALL, number, op, args])
@@ -151,16 +152,20 @@ class Channel(Outgoing):
             except TimeoutError:
                 self._transport.abort()  # a peer that reads no more would keep it open for ever
         await self.closed.wait()
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=_CLOSE_GRACE_S)
+        if tasks := [*self._tasks, *self._serving.values()]:
+            await asyncio.wait(tasks, timeout=_CLOSE_GRACE_S)
 
     # What the streams use
 
     def spawn(self, work: Coroutine[Any, Any, None], context: contextvars.Context | None = None) -> asyncio.Task[None]:
         task = self._loop.create_task(work, context=context)
+        self._keep(task)
+        return task
+
+    def _keep(self, task: asyncio.Task[None]) -> None:
+        """Until it is done. One that answers a call is kept by its number instead, which costs no callback."""
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        return task
 
     def withdraw(self, number: int) -> None:
         self._offers.pop(number, None)
@@ -196,6 +201,7 @@ class Channel(Outgoing):
             offer.wake()
 
     def connection_lost(self, exc: BaseException | None) -> None:
+        self.is_open = False
         self.closed.set()
         for future in self._calls.values():
             if not future.done():
@@ -222,7 +228,7 @@ class Channel(Outgoing):
             if (end := self.sockets.get(number)) is not None:
                 end.arrived(frame[2])
         elif kind == CALL:
-            self._serving[number] = self.spawn(self._answer(number, frame[2], frame[3]))
+            self._serving[number] = self._loop.create_task(self._answer(number, frame[2], frame[3]))
         elif kind == RESULT:
             self._resolve(number, frame[2], None)
         elif kind == ERROR:
@@ -263,6 +269,7 @@ class Channel(Outgoing):
     def _cancel_call(self, number: int) -> None:
         if (task := self._serving.pop(number, None)) is not None:
             task.cancel()
+            self._keep(task)
             return
         # The answer crossed the cancellation on its way: nobody will have the socket, or read the streams, it named.
         if (end := self.opening.pop(number, None)) is not None:

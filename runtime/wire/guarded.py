@@ -231,6 +231,7 @@ class GuardedChannel(Channel):
         if self._values > self._credit.values:
             raise CreditExceeded(f"has more than {self._credit.values:,} values in calls that are not answered yet")
         self.hold(size)
+        self._begun += 1
         super()._receive(frame)
         self._serving[number].add_done_callback(partial(self._release, size, values))
 

@@ -25,9 +25,10 @@ class Outgoing(asyncio.Protocol):
         self._is_full = False  # the transport: the peer does not read
         self.congested = False
         self.closed = asyncio.Event()
+        self.is_open = True  # until then
 
     def send(self, frame: Frame) -> None:
-        if self.closed.is_set():
+        if not self.is_open:
             return
         body = encode(frame)
         if len(body) > self.max_frame:

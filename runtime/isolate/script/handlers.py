@@ -12,7 +12,7 @@ import inspect
 from collections.abc import AsyncIterable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import ModuleType
+from types import CoroutineType, ModuleType
 from typing import Any
 
 from runtime import web
@@ -90,8 +90,8 @@ def _function_handler(module: ModuleType, name: str) -> FetchHandler:
     _check_parameters(function, Path(str(module.__file__)))
     count, blocking = parameter_count(function), not is_async(function)
 
-    async def handle(*event: object) -> web.Response:
-        return await _answer(function, event[:count], blocking)
+    def handle(*event: object) -> Coroutine[Any, Any, web.Response]:
+        return _answer(function, event[:count], blocking)
 
     return handle
 
@@ -100,7 +100,7 @@ def _class_handler(cls: type[Any]) -> FetchHandler:
     bound = isinstance(inspect.getattr_static(cls, "fetch"), staticmethod | classmethod)
     count, blocking = parameter_count(cls.fetch) - (not bound), not is_async(cls.fetch)
 
-    async def handle(*event: object) -> web.Response:
+    async def handle(*event: object) -> web.Response:  # what the class does in its constructor is part of it
         _, env, ctx = event
         return await _answer(cls(ctx, env).fetch, event[:count], blocking)
 
@@ -109,7 +109,7 @@ def _class_handler(cls: type[Any]) -> FetchHandler:
 
 async def _answer(function: Callable[..., Any], args: tuple[Any, ...], blocking: bool) -> web.Response:
     result = await in_thread(function, args) if blocking else function(*args)
-    answer = await result if inspect.isawaitable(result) else result
+    answer = await result if type(result) is CoroutineType or inspect.isawaitable(result) else result
     try:
         return respond(answer)
     except ScriptError as error:

@@ -88,7 +88,8 @@ class Context:
         """For the runtime: the event's answer is out."""
         if not self._responded:
             self._responded = True
-            self._tasks.expire(self._mine)
+            if self._mine:
+                self._tasks.expire(self._mine)
             self._settle()
             sys.stdout.flush()  # what was printed without a line end
 

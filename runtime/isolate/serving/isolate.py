@@ -39,8 +39,8 @@ class Isolate:
             "beat": self._beat,
         }
 
-    async def __call__(self, op: str, args: list[Any]) -> Any:
-        return await self._operations[op](*args)
+    def __call__(self, op: str, args: list[Any]) -> Awaitable[Any]:
+        return self._operations[op](*args)
 
     def note(self, op: str, args: list[Any]) -> None:
         self._requests.note(op, args[0])

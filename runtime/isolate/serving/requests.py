@@ -43,16 +43,14 @@ class Requests:
         if origin[2]:
             current_root.set(origin[2])
         try:
-            return self._answer(event, request, await self._handle(request, ctx), ctx)
+            response = await self._worker.metered(self._handler(request, self._worker.env, ctx))
+            return self._answer(event, request, response, ctx)
         except BaseException as error:
             ctx.responded()
             if is_the_scripts(error):
                 raise failure(error) from None
             request.left()
             raise
-
-    async def _handle(self, request: web.Request, ctx: Context) -> web.Response:
-        return await self._worker.metered(self._handler(request, self._worker.env, ctx))
 
     def _answer(self, event: int, request: web.Request, response: web.Response, ctx: Context) -> list[Any]:
         """[status, status text, headers, body]; a body is bytes, None, ["mine" | "yours", stream number] or ["socket",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Coroutine
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, TypeVar
@@ -37,11 +37,11 @@ class Worker:
         current_ctx.set(ctx)
         return ctx
 
-    async def metered(self, work: Coroutine[Any, Any, T]) -> T:
+    def metered(self, work: Coroutine[Any, Any, T]) -> Awaitable[T]:
         """Raises CpuExceeded."""
         if suspending.is_wanted():
             work = suspending.suspendable(work)
-        return await work if self.cpu_ms is None else await Metered(work, self.cpu_ms)
+        return work if self.cpu_ms is None else Metered(work, self.cpu_ms)
 
 
 def is_the_scripts(error: BaseException) -> bool:

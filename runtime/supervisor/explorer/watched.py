@@ -8,7 +8,7 @@ from typing import Literal
 
 from runtime.errors import ScriptError
 from runtime.supervisor.explorer.feed import Feed
-from runtime.supervisor.observe.base import Banner, Level, Observer, RequestRecord
+from runtime.supervisor.observe.base import LEVELS, Banner, Level, Observer, RequestRecord
 
 
 class Watched(Observer):
@@ -19,10 +19,7 @@ class Watched(Observer):
         self.threshold, self.several = inner.threshold, inner.several
 
     def shows(self, level: Level) -> bool:
-        return self._inner.shows(level) or (self._feed.watched and level != "debug")
-
-    def level_of(self, status: int, note: str | None) -> Level:
-        return self._inner.level_of(status, note)
+        return LEVELS[level] >= self.threshold or (self._feed.watched and level != "debug")
 
     def banner(self, banner: Banner) -> None:
         self._inner.banner(banner)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import Any, cast
 
 import msgspec
@@ -30,15 +30,13 @@ class App:
         self._routes = [(_matcher(route), route) for route in routes]
         self._prefixes = tuple({matcher.path.partition("{")[0] for matcher, _ in self._routes})
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            return
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if self._prefixes and scope["path"].startswith(self._prefixes):
             for matcher, route in self._routes:
                 match, child_scope = matcher.matches(cast(dict[str, Any], scope))
                 if match is Match.FULL and route.when():
-                    return await self._serve(route, child_scope["path_params"], scope, receive, send)
-        await self._dispatch(scope, receive, send)
+                    return self._serve(route, child_scope["path_params"], scope, receive, send)
+        return self._dispatch(scope, receive, send)
 
     async def _serve(self, route: Route, params: dict[str, Any], scope: Scope, receive: Receive, send: Send) -> None:
         try:

@@ -5,12 +5,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import NamedTuple
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 from bindings.storage.file_body import FileBody
 from runtime.supervisor.http import sendfile
 from runtime.supervisor.http.asgi import Headers, Send
 from runtime.supervisor.http.protocol import STATUS_LINE, Protocol, RequestResponseCycle
+
+Cycle = Any  # uvicorn's RequestResponseCycle, and ``task``, in which it is answered
 
 _MAX_JOINED_BYTES = 64 * 1024  # bytes; joining a head and a body costs a copy
 
@@ -24,32 +27,42 @@ class Taken(NamedTuple):
     patience: float
 
 
-def answer(send: Send, status: int, headers: Headers, body: bytes) -> bool:
+def cycle_of(send: Send) -> Cycle | None:
+    """Whose ``send`` it is, if that is uvicorn's."""
+    cycle = getattr(send, "__self__", None)
+    return cycle if isinstance(cycle, RequestResponseCycle) else None
+
+
+def answer(cycle: Cycle | None, status: int, headers: Headers, body: bytes) -> bool:
     """Send all of an answer in one system call, without awaiting anything. ``headers`` are what ``heads.head`` made.
     False, and nothing is sent, wherever that is not all there is to it, and ``send`` knows what to do."""
-    cycle = _cycle(send)
     if (cycle is None or cycle.response_started or cycle.disconnected or not cycle.keep_alive or cycle.flow.write_paused
             or cycle.scope["method"] == "HEAD"):  # fmt: skip
         return False
-    if [value for name, value in headers if name == b"content-length"] != [b"%d" % len(body)]:
+    lengths = [value for name, value in headers if name == b"content-length"]
+    if len(lengths) != 1 or int(lengths[0]) != len(body):
         return False
-    lines = [b"%b: %b\r\n" % pair for pair in (*cycle.default_headers, *headers)]
-    head = b"".join((STATUS_LINE[status], *lines, b"\r\n"))
+    lines = [_opening(status, tuple(cycle.default_headers)), *map(b": ".join, headers), b""]
     cycle.waiting_for_100_continue = False
     cycle.response_started = cycle.response_complete = True
     if len(body) <= _MAX_JOINED_BYTES:
-        cycle.transport.write(head + body)
+        cycle.transport.write(b"\r\n".join((*lines, body)))
     else:
-        cycle.transport.writelines((head, body))
+        cycle.transport.writelines((b"\r\n".join((*lines, b"")), body))
     cycle.message_event.set()
     cycle.on_response()
     return True
 
 
-def chunk_writer(send: Send) -> Callable[[bytes], bool] | None:
-    """To write a chunk of the answer behind ``send`` now, without awaiting anything. False: not now, the client is
-    slow or has left, and ``send`` knows what to do. None where the body is not sent in chunks."""
-    cycle = _cycle(send)
+@lru_cache(256)  # the date is in it: one second's
+def _opening(status: int, headers: tuple[tuple[bytes, bytes], ...]) -> bytes:
+    """The first lines of a head, without the last one's end."""
+    return b"".join((STATUS_LINE[status], *(b"%b: %b\r\n" % pair for pair in headers)))[:-2]
+
+
+def chunk_writer(cycle: Cycle | None) -> Callable[[bytes], bool] | None:
+    """To write a chunk of the answer now, without awaiting anything. False: not now, the client is slow or has left,
+    and ``send`` knows what to do. None where the body is not sent in chunks."""
     if cycle is None or not cycle.chunked_encoding:
         return None
     write, is_closing, flow = cycle.transport.write, cycle.transport.is_closing, cycle.flow
@@ -64,10 +77,9 @@ def chunk_writer(send: Send) -> Callable[[bytes], bool] | None:
     return now
 
 
-async def send_file(send: Send, body: FileBody) -> None:
+async def send_file(cycle: Cycle | None, body: FileBody) -> None:
     """The body of the answer that ``send`` has begun, past this process; or nothing of it, where that is not possible.
     Its end is still ``send``'s to say. Raises ConnectionError when the client has gone."""
-    cycle = _cycle(send)
     if cycle is None or cycle.chunked_encoding is not False or cycle.disconnected:
         return
 
@@ -77,29 +89,20 @@ async def send_file(send: Send, body: FileBody) -> None:
     await sendfile.send(cycle.transport, body, count)
 
 
-def on_lost(send: Send, tell: Callable[[], None] | None) -> None:
-    """Have ``tell`` called if the client behind ``send`` goes; None: no more."""
-    cycle = _cycle(send)
-    if cycle is not None:
-        _connection(cycle).lost = tell
-        if tell is not None and cycle.disconnected:
-            asyncio.get_running_loop().call_soon(tell)
+def on_lost(cycle: Cycle, tell: Callable[[], None] | None) -> None:
+    """Have ``tell`` called if its client goes; None: no more."""
+    _connection(cycle).lost = tell
+    if tell is not None and cycle.disconnected:
+        asyncio.get_running_loop().call_soon(tell)
 
 
-def _connection(cycle: RequestResponseCycle) -> Protocol:
-    connection: Protocol = cycle.on_response.__self__  # type: ignore[attr-defined]  # a bound method of it
+def _connection(cycle: Cycle) -> Protocol:
+    connection: Protocol = cycle.on_response.__self__  # a bound method of it
     return connection
 
 
-def _cycle(send: Send) -> RequestResponseCycle | None:
-    """The RequestResponseCycle whose ``send`` it is."""
-    cycle = getattr(send, "__self__", None)
-    return cycle if isinstance(cycle, RequestResponseCycle) else None
-
-
-def upgrade(send: Send, headers: Headers) -> Taken:
+def upgrade(cycle: Cycle | None, headers: Headers) -> Taken:
     """Answer 101, and take the connection. Raises ConnectionError when the client has gone."""
-    cycle = _cycle(send)
     if cycle is None or cycle.response_started or cycle.disconnected:
         raise ConnectionError("the client left")
     connection = _connection(cycle)
@@ -111,4 +114,4 @@ def upgrade(send: Send, headers: Headers) -> Taken:
     return Taken(cycle.transport, connection.connections, connection.patience.answer_s)  # type: ignore[arg-type]
 
 
-__all__ = ["Taken", "answer", "chunk_writer", "on_lost", "send_file", "upgrade"]
+__all__ = ["Taken", "answer", "chunk_writer", "cycle_of", "on_lost", "send_file", "upgrade"]

@@ -14,7 +14,7 @@ from runtime.supervisor.http.asgi import Headers, Receive, Scope, Send
 from runtime.supervisor.http.exchange import Exchange
 from runtime.supervisor.limits import IsolateLost, LimitExceeded
 from runtime.supervisor.observe.base import BROKE_OFF, RequestRecord
-from runtime.tracing import current
+from runtime.tracing import NO_SPAN, current
 
 if TYPE_CHECKING:
     from runtime.supervisor.observe.base import Observer
@@ -28,7 +28,7 @@ _MIN_TOKENS_FOR_SPEED = 5  # tokens below which a speed means nothing
 class Fetcher(Protocol):
     """A version of a worker, as a request sees it."""
 
-    async def fetch(self, exchange: Exchange) -> None: ...
+    def fetch(self, exchange: Exchange) -> Awaitable[None]: ...
 
 
 class Versions(Protocol):
@@ -66,20 +66,21 @@ class Dispatch:
         self._versions, self._public, self._name = versions, public, worker
         self._observer, self._requests, self._tracer = observer, requests, tracer
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         limit = self._versions.body_limit
         try:
             exchange = Exchange(scope, receive, send, limit)
         except (RequestError, ValueError) as error:
             exchange = Exchange({**scope, "headers": []}, receive, send, limit)
             status = error.status if isinstance(error, RequestError) else 400
-            return await self._refuse(exchange, status, error if isinstance(error, UserError) else str(error))
-        await self.serve(exchange, self._worker)
+            return self._refuse(exchange, status, error if isinstance(error, UserError) else str(error))
+        return self.serve(exchange, self._worker)
 
     async def serve(self, exchange: Exchange, handler: Callable[[Exchange], Awaitable[None]]) -> None:
         """Run ``handler(exchange)`` to its end, whatever that is."""
-        exchange.span = self._tracer.request(exchange.scope)
-        current.set(exchange.span)
+        if (span := self._tracer.request(exchange.scope)) is not NO_SPAN:
+            exchange.span = span
+            current.set(span)
         try:
             await handler(exchange)
         except asyncio.CancelledError:
@@ -104,7 +105,7 @@ class Dispatch:
     async def _worker(self, exchange: Exchange) -> None:
         if not self._public:
             broken = self._versions.broken
-            if _PROBE in dict(exchange.scope["headers"]):
+            if _PROBE in exchange.named:
                 return await self._probe(exchange)
             if broken is not None and _is_browser(exchange):
                 return await self._answer(exchange, 500, broken)
@@ -167,14 +168,19 @@ class Dispatch:
         await exchange.answer(status, [*headers, (pages.ERROR_HEADER.encode(), b"1")], body)
 
     def _log(self, exchange: Exchange) -> None:
-        exchange.span.set({"http.response.status_code": exchange.status or None, "pilot.note": exchange.note})
-        exchange.span.end(str(exchange.status) if exchange.status >= 500 or exchange.note == BROKE_OFF else None)
+        if exchange.span is not NO_SPAN:
+            self._end(exchange)
         if exchange.quiet:
             return
         seconds, status = time.perf_counter() - exchange.started, exchange.status or 499
         self._requests.answered(exchange.method, status, seconds)
         if self._observer.shows(self._observer.level_of(status, exchange.note)):
             self._line(exchange, status, seconds)
+
+    def _end(self, exchange: Exchange) -> None:
+        """The request's span."""
+        exchange.span.set({"http.response.status_code": exchange.status or None, "pilot.note": exchange.note})
+        exchange.span.end(str(exchange.status) if exchange.status >= 500 or exchange.note == BROKE_OFF else None)
 
     def _line(self, exchange: Exchange, status: int, seconds: float) -> None:
         stats = exchange.stats if status < 500 else None

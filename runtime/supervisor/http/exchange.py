@@ -26,14 +26,15 @@ numbers = count(1)  # of requests and events, in all deployments
 class Inbound:
     """The body of a request, read from the ASGI server only as fast as someone asks for it."""
 
-    def __init__(self, headers: Headers, receive: Receive, limit: int) -> None:
+    gone = False  # the client left
+    over: RequestError | None = None
+    content: bytes | None = None  # of a small one, once it is read
+    _size = 0
+
+    def __init__(self, named: dict[bytes, bytes], receive: Receive, limit: int) -> None:
         self._receive, self._limit = receive, limit
-        self.length = _length(headers)
-        self.gone = False  # the client left
-        self.over: RequestError | None = None
-        self._size = 0
+        self.length = _length(named)
         self.done = self.length == 0
-        self.content: bytes | None = None  # of a small one, once it is read
         if self.length is not None and self.length > limit:
             self.over = self._too_large(self.length)
             raise self.over
@@ -79,23 +80,24 @@ class Inbound:
 class Exchange:
     """What one request's line in the log says, and whether its client is still there."""
 
+    # What most requests never change is not set for each.
+    status = subrequests = 0
+    first: float | None = None  # seconds to the first byte of a streamed body
+    stats: Any = None  # of the model's answer, when there is one
+    note: str | None = None
+    left = quiet = False  # quiet: no line in the log
+    span = NO_SPAN  # the innermost one
+    _task: asyncio.Task[Any] | None = None
+    _peer: Channel | None = None
+
     def __init__(self, scope: Scope, receive: Receive, send: Send, limit: int) -> None:
         self.number = next(numbers)
-        self.scope, self._send = scope, send
+        self.scope, self._send, self._cycle = scope, send, cycles.cycle_of(send)
         self.method = scope["method"]
-        self.inbound = Inbound(scope["headers"], receive, limit)
+        self.named = dict(scope["headers"])  # its headers; of several with one name, the last
+        self.inbound = Inbound(self.named, receive, limit)
         self.started = time.perf_counter()
-        self.status = 0
-        self.first: float | None = None  # seconds to the first byte of a streamed body
-        self.stats: Any = None  # of the model's answer, when there is one
         self.lent: list[int] = []  # streams its worker was given
-        self.note: str | None = None
-        self.left = False
-        self.subrequests = 0
-        self.quiet = False  # no line in the log
-        self.span = NO_SPAN  # the innermost one
-        self._task: asyncio.Task[Any] | None = None
-        self._peer: Channel | None = None
 
     @property
     def name(self) -> str:
@@ -105,11 +107,14 @@ class Exchange:
     def watch(self, peer: Channel | None = None) -> None:
         """From now on, the client's leaving is told to ``peer``, an isolate, and cancels the current task, which closes
         everything behind it."""
-        self._task, self._peer = asyncio.current_task(), peer
-        cycles.on_lost(self._send, self._leave)
+        self._peer = peer
+        if self._cycle is not None:
+            self._task = self._cycle.task
+            cycles.on_lost(self._cycle, self._leave)
 
     def unwatch(self) -> None:
-        cycles.on_lost(self._send, None)
+        if self._cycle is not None:
+            cycles.on_lost(self._cycle, None)
 
     def uses(self, source: object) -> None:
         """A model's stream belongs to this request: its token counts go on the request's line."""
@@ -125,7 +130,7 @@ class Exchange:
                 return await self._whole(status, sent, b"")
             await self._start(status, sent)
             if isinstance(body, FileBody):
-                await cycles.send_file(self._send, body)
+                await cycles.send_file(self._cycle, body)
             await self._pump(body)
 
     async def answer_whole(self, status: int, headers: Headers, body: bytes | FileBody) -> None:
@@ -142,7 +147,7 @@ class Exchange:
 
     def upgrade(self, headers: Headers) -> cycles.Taken:
         """Answer 101: from here on the connection is a WebSocket's. Raises ConnectionError when the client has gone."""
-        taken = cycles.upgrade(self._send, headers)
+        taken = cycles.upgrade(self._cycle, headers)
         self.status = 101
         return taken
 
@@ -156,7 +161,7 @@ class Exchange:
 
     async def _whole(self, status: int, headers: Headers, body: bytes) -> None:
         body = b"" if status in BODYLESS_STATUSES else body
-        if cycles.answer(self._send, status, headers, body):
+        if cycles.answer(self._cycle, status, headers, body):
             self.status = status
             return
         await self._start(status, headers)
@@ -179,7 +184,7 @@ class Exchange:
     def _attach_sink(self, source: BodyStream) -> Callable[[bytes], bool] | None:
         """What writes a chunk at once. A source that can write for itself while this task waits need not wake it for
         every chunk."""
-        attach_sink, write = sink_of(source), cycles.chunk_writer(self._send)
+        attach_sink, write = sink_of(source), cycles.chunk_writer(self._cycle)
         if attach_sink is not None and write is not None:
             attach_sink(write)
         return write
@@ -192,12 +197,6 @@ class Exchange:
             self._task.cancel()
 
 
-def _length(headers: Headers) -> int | None:
-    """0 when there is no body; None when its length is not told."""
-    length: int | None = 0
-    for name, value in headers:
-        if name == b"content-length":
-            length = int(value)
-        elif name == b"transfer-encoding":
-            return None
-    return length
+def _length(named: dict[bytes, bytes]) -> int | None:
+    """0 when there is no body; None when its length is not told. Raises ValueError."""
+    return None if b"transfer-encoding" in named else int(named.get(b"content-length", 0))

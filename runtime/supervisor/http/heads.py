@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import lru_cache
+from itertools import chain, compress
+from typing import NamedTuple
 
 from runtime.errors import RequestError, ScriptError
 from runtime.supervisor.http.asgi import Body, Headers, Scope
@@ -13,6 +16,9 @@ MAX_HEADERS_BYTES = 128 * 1024  # bytes of a request's or a response's headers; 
 _MAX_HEADERS = 1000  # of one message
 _HOST = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~%!$&'()*+,;=-]+)(:[0-9]*)?")
 _NAME = re.compile(rb"[a-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110, section 5.6.2, as the Fetch standard writes it
+_MAX_KNOWN_HOST = 300  # bytes; a hostname has 253 at most
+_MAX_KNOWN_BYTES = 1000  # of the names of an answer's headers
+_MAX_DIGITS = 19  # of a length: 2**63 has as many
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _CONNECTION_HEADERS = frozenset({
     b"connection", b"date", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade",
@@ -33,8 +39,11 @@ class ToTheEnd(int):
         return self
 
 
-def host(scope: Scope) -> str:
-    """Whom the request is for. RFC 9112, section 3.2: without exactly one valid Host it is refused with 400."""
+def host(scope: Scope, named: Mapping[bytes, bytes] | None = None) -> str:
+    """Whom the request is for. RFC 9112, section 3.2: without exactly one valid Host it is refused with 400. ``named``:
+    the headers by name, where they are at hand."""
+    if named is not None and len(named) == len(scope["headers"]) and (known := _host(named.get(b"host", b""))):
+        return known
     hosts = [value for name, value in scope["headers"] if name == b"host"]
     if not hosts and scope["http_version"] == "1.0" and scope["server"] is not None:
         return "{}:{}".format(*scope["server"])
@@ -44,8 +53,14 @@ def host(scope: Scope) -> str:
     return hosts[0].decode("latin-1")
 
 
+@lru_cache(256)  # the same few, again and again
+def _host(value: bytes) -> str:
+    """Empty for what is none."""
+    return value.decode("latin-1") if len(value) < _MAX_KNOWN_HOST and _HOST.fullmatch(value) else ""
+
+
 def check_size(headers: Headers) -> None:
-    if sum([len(name) + len(value) for name, value in headers]) > MAX_HEADERS_BYTES:
+    if sum(map(len, chain.from_iterable(headers))) > MAX_HEADERS_BYTES:
         raise RequestError(431, f"the request's headers are over {MAX_HEADERS_BYTES} bytes")
 
 
@@ -61,7 +76,7 @@ def pairs(headers: object) -> Headers:
         raise ScriptError(f"more than {_MAX_HEADERS} headers")
     try:
         sent = [(name, value) for name, value in headers]
-        size = len(b"".join([text for pair in sent for text in pair]))
+        size = len(b"".join(chain.from_iterable(sent)))
     except (TypeError, ValueError):
         raise ScriptError("headers that are none") from None
     if size > MAX_HEADERS_BYTES:
@@ -75,12 +90,17 @@ def head(method: str, status: int, headers: Headers, body: Body) -> Headers:
     """
     if not 200 <= status <= 599:
         raise ScriptError(f"a response's status must be 200 to 599, not {status}")
-    sent = [pair for pair in headers if _is_sent(pair, keep_length=method == "HEAD" or body is not None)]
-    if status in BODYLESS_STATUSES:
-        sent = [pair for pair in sent if pair[0] != b"content-length"]
+    names = tuple([name for name, _ in headers])
+    plan = _known_plan(names) if sum(map(len, names)) <= _MAX_KNOWN_BYTES else _plan(names)
+    if _CONTROL.search(b"".join([value for _, value in headers])):
+        raise _controlled(headers)
+    keep_length = (method == "HEAD" or body is not None) and status not in BODYLESS_STATUSES
+    keep_length = keep_length and all(_is_length(headers[at][1]) for at in plan.lengths)
+    sent = list(compress(headers, plan.with_length if keep_length else plan.without_length))
     if status == 205 or (body is None and method != "HEAD" and status not in BODYLESS_STATUSES):
         sent.append((b"content-length", b"0"))
-    return _uncached(sent) if _is_events(sent) else sent
+    is_events = [at for at in plan.types if headers[at][1].startswith(b"text/event-stream")]
+    return _uncached(sent) if is_events else sent
 
 
 def within_prefix(headers: Headers) -> Headers:
@@ -88,24 +108,36 @@ def within_prefix(headers: Headers) -> Headers:
     return [pair for pair in headers if pair[0] != b"service-worker-allowed"]
 
 
-def _is_sent(pair: tuple[bytes, bytes], keep_length: bool) -> bool:
-    name, value = pair
-    if not _is_name(name):
-        raise ScriptError(f"{name.decode('latin-1')!r:.80} cannot be the name of a header")
-    if _CONTROL.search(value):
-        raise ScriptError(f"header {name.decode('latin-1')!r} has a control character: {value!r:.80}")
-    if name == b"content-length":
-        return keep_length and value.isdigit()
-    return name not in _CONNECTION_HEADERS
+class _Plan(NamedTuple):
+    """Which headers of an answer are sent, and where they are that their values matter of."""
+
+    with_length: list[bool]
+    without_length: list[bool]
+    lengths: list[int]
+    types: list[int]
 
 
-@lru_cache(1024)  # the same few, again and again
-def _is_name(name: bytes) -> bool:
-    return _NAME.fullmatch(name) is not None
+def _plan(names: tuple[bytes, ...]) -> _Plan:
+    """Raises ``ScriptError`` for what is no name."""
+    for name in names:
+        if not _NAME.fullmatch(name):
+            raise ScriptError(f"{name.decode('latin-1')!r:.80} cannot be the name of a header")
+    sent = [name not in _CONNECTION_HEADERS for name in names]
+    lengths = [at for at, name in enumerate(names) if name == b"content-length"]
+    types = [at for at, name in enumerate(names) if name == b"content-type"]
+    return _Plan(sent, [kept and at not in lengths for at, kept in enumerate(sent)], lengths, types)
 
 
-def _is_events(headers: Headers) -> bool:
-    return any(name == b"content-type" and value.startswith(b"text/event-stream") for name, value in headers)
+_known_plan = lru_cache(1024)(_plan)  # the same few, again and again
+
+
+def _is_length(value: bytes) -> bool:
+    return value.isdigit() and len(value) <= _MAX_DIGITS
+
+
+def _controlled(headers: Headers) -> ScriptError:
+    name, value = next(pair for pair in headers if _CONTROL.search(pair[1]))
+    return ScriptError(f"header {name.decode('latin-1')!r} has a control character: {value!r:.80}")
 
 
 def _uncached(headers: Headers) -> Headers:

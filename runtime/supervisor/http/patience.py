@@ -26,12 +26,22 @@ DEFAULT_PATIENCE = Patience()
 
 
 class ClientClock:
-    """The clocks of one connection. ``late()``: its head has not come in time. ``abort()``: it takes no answer."""
+    """The clocks of one connection. ``late()``: its head has not come in time. ``rested()``: it has asked for nothing
+    for ``rest_s`` seconds. ``abort()``: it takes no answer."""
 
-    __slots__ = ("_abort", "_answer", "_body", "_head", "_late", "_patience")
+    __slots__ = ("_abort", "_answer", "_body", "_head", "_late", "_patience", "_rest", "_rest_s", "_rested", "_until")
 
-    def __init__(self, patience: Patience, late: Callable[[], None], abort: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        patience: Patience,
+        rest_s: float,
+        late: Callable[[], None],
+        rested: Callable[[], None],
+        abort: Callable[[], None],
+    ) -> None:
         self._patience, self._late, self._abort = patience, late, abort
+        self._rest_s, self._rested, self._until = rest_s, rested, 0.0
+        self._rest: asyncio.TimerHandle | None = None
         self._head: asyncio.TimerHandle | None = None
         self._answer: asyncio.TimerHandle | None = None
         self._body: BodyClock | None = None
@@ -58,6 +68,26 @@ class ClientClock:
             self._body.stop()
             self._body = None
 
+    def rests(self) -> None:
+        """Nothing is asked for. One timer serves many requests: it is told of the next one, not taken back."""
+        loop = asyncio.get_running_loop()
+        self._until = loop.time() + self._rest_s
+        if self._rest is None:
+            self._rest = loop.call_later(self._rest_s, self._look_at_rest)
+
+    def busy(self) -> None:
+        self._until = 0.0
+
+    def _look_at_rest(self) -> None:
+        self._rest = None
+        if not self._until:
+            return
+        loop = asyncio.get_running_loop()
+        if (left := self._until - loop.time()) > 0:
+            self._rest = loop.call_later(left, self._look_at_rest)
+        else:
+            self._rested()
+
     def answer_waits(self) -> None:
         if self._answer is None and self._patience.answer_s:
             self._answer = asyncio.get_running_loop().call_later(self._patience.answer_s, self._abort)
@@ -71,6 +101,9 @@ class ClientClock:
         self.head_came()
         self.body_came()
         self.answer_taken()
+        if self._rest is not None:
+            self._rest.cancel()
+            self._rest, self._until = None, 0.0
 
     def _head_late(self) -> None:
         self._head = None

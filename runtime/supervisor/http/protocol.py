@@ -1,6 +1,7 @@
 """HTTP/1.1 as uvicorn speaks it, with a limit on a request's head. Of its own: an upgrade that no worker takes is
 ignored, a target may hold bytes that are not ASCII, a client of HTTP/1.0 gets no chunks, one that has shut down its
-half gets its answer, and one that keeps a connection waiting loses it.
+half gets its answer, and one that keeps a connection waiting loses it. A request costs no timer, and its
+task no callback.
 
 No other file imports uvicorn, and ``cycles`` alone knows its objects besides. What is used of its internals is in no
 documentation of it: pyproject.toml bounds its version, and tests/supervisor/test_uvicorn.py says which name has gone.
@@ -11,8 +12,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, cast
@@ -22,7 +24,7 @@ import uvicorn
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from runtime.supervisor.http.asgi import Application
+from runtime.supervisor.http.asgi import Application, Receive, Scope, Send
 from runtime.supervisor.http.heads import ToTheEnd, without_upgrade
 from runtime.supervisor.http.leaving import Watch
 from runtime.supervisor.http.patience import DEFAULT_PATIENCE, ClientClock, Patience
@@ -31,6 +33,7 @@ MAX_HEAD_BYTES = 256 * 1024  # bytes; a complete head is refused at 128 KiB alre
 _HEAD_TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 _TOO_LATE = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
+_FORWARDED = b"x-forwarded-for", b"x-forwarded-proto"
 _BEYOND_ASCII = re.compile(rb"[\x80-\xff]")
 
 
@@ -50,7 +53,8 @@ class Protocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._clock = ClientClock(self.patience, self._head_late, transport.abort)
+        ends = self._head_late, self.timeout_keep_alive_handler, transport.abort
+        self._clock = ClientClock(self.patience, self.timeout_keep_alive, *ends)
         self._clock.head_awaited()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -75,7 +79,6 @@ class Protocol(HttpToolsProtocol):
     def let_go(self) -> None:
         """The connection is another protocol's from here on."""
         self._clock.stop()
-        self._unset_keepalive_if_required()
         self.connections.discard(self)
         self.pipeline.clear()
         self.lost = self.parser = self.cycle = None  # type: ignore[assignment]  # each holds this, and a client may rest
@@ -118,7 +121,7 @@ class Protocol(HttpToolsProtocol):
                 self.transport.write(_HEAD_TOO_LARGE)
                 self.transport.close()
                 return
-        self._unset_keepalive_if_required()
+        self._clock.busy()
         try:
             self._parse(data if data.isascii() else self._quoted(data))
         except httptools.HttpParserError:
@@ -156,6 +159,32 @@ class Protocol(HttpToolsProtocol):
         if not self.cycle.response_started:
             self.transport.write(_TOO_LATE)
         self.transport.close()
+
+    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        cycle.task = task = self.loop.create_task(self._run(cycle, app))
+        self.tasks.add(task)
+
+    async def _run(self, cycle: Any, app: Any) -> None:
+        """As uvicorn's ``run_asgi``, which logs besides; ``app`` has an answer to whatever it can think of."""
+        try:
+            await app(cycle.scope, cycle.receive, cycle.send)
+        except BaseException:
+            if not cycle.response_started:
+                await cycle.send_500_response()
+        finally:
+            self.tasks.discard(cycle.task)
+            if not (cycle.response_complete or cycle.disconnected):
+                self.transport.close()
+            cycle.task, cycle.on_response = None, _nothing  # which hold it
+
+    def on_response_complete(self) -> None:
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        else:
+            self._clock.rests()
 
     def pause_writing(self) -> None:
         self._clock.answer_waits()
@@ -200,6 +229,10 @@ def _is_whole(cycle: RequestResponseCycle) -> bool:
     return cycle.response_started and cycle.chunked_encoding is False and cycle.expected_content_length == 0
 
 
+def _nothing() -> None:
+    """What a cycle tells of its end, once that was told."""
+
+
 class Server(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -221,8 +254,10 @@ class Server(uvicorn.Server):
 def make_server(application: Application, grace_s: float, patience: Patience, **settings: Any) -> Server:
     """``grace_s``: seconds that requests have to finish once it stops; ``settings``: further ones of uvicorn's."""
     logging.getLogger("uvicorn").setLevel(logging.CRITICAL)  # the observer says what there is to say
+    if settings.setdefault("proxy_headers", True):
+        settings["proxy_headers"], application = False, _if_forwarded(application)
     return Server(uvicorn.Config(
-        cast(Any, application), http=cast(Any, partial(Protocol, patience=patience)), ws="none",
+        cast(Any, application), http=cast(Any, partial(Protocol, patience=patience)), ws="none", interface="asgi3",
         lifespan="off", log_config=None, access_log=False,
         server_header=False, timeout_graceful_shutdown=math.ceil(grace_s), **settings,
     ))  # fmt: skip
@@ -231,6 +266,19 @@ def make_server(application: Application, grace_s: float, patience: Patience, **
 def forwarded(application: Application, trusted: Sequence[str]) -> Application:
     """The application behind proxies: ``X-Forwarded-For`` and ``-Proto`` count from these networks."""
     return cast(Application, ProxyHeadersMiddleware(cast(Any, application), list(trusted)))
+
+
+def _if_forwarded(application: Application) -> Application:
+    """As uvicorn's default, behind proxies of this machine; a request that came by none pays nothing for it."""
+    behind = forwarded(application, os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1").split(","))
+
+    def choose(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        for name, _ in scope["headers"]:
+            if name in _FORWARDED:
+                return behind(scope, receive, send)
+        return application(scope, receive, send)
+
+    return choose
 
 
 __all__ = [

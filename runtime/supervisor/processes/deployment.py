@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Any, cast
 
 from bindings.base import Binding, Event
@@ -33,9 +33,12 @@ from runtime.supervisor.processes.slot import IsolateSlot
 from runtime.supervisor.processes.sockets import open_socket
 from runtime.supervisor.processes.spawning import STOP_GRACE_S
 from runtime.supervisor.processes.uploads import Uploads
+from runtime.tracing import NO_SPAN
 from runtime.wire import MAX_CHUNK, ChannelClosed, RemoteError, RemoteStream
 
 _NO_LIMITS = Limits()  # of dev: what no request is ends all the same
+_NO_ANSWER = "the worker's process sent an answer that is none"
+_KINDS = "mine", "yours", "socket"
 WireBody = bytes | list[Any] | None  # a stream travels as [whose it is, its number], a socket likewise
 
 
@@ -57,8 +60,7 @@ class Deployment:
         self.slots = [IsolateSlot(self._starter) for _ in range(parts.isolates if config.main else 0)]
         self._active = 0
         self._uploads = Uploads(parts.limits)
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self._idle: asyncio.Future[None] | None = None  # once somebody waits for that
 
     @property
     def isolates(self) -> int:
@@ -76,8 +78,13 @@ class Deployment:
             await slot.serving()  # a script that does not load says so once
         await asyncio.gather(*(slot.serving() for slot in self.slots[1:]))
 
-    async def fetch(self, exchange: Exchange) -> None:
+    def fetch(self, exchange: Exchange) -> Awaitable[None]:
         """Serve one request, start to end."""
+        bare = self._limits is None and not self._responders
+        return self._fetch(exchange) if bare else self._fetch_within(exchange)
+
+    async def _fetch_within(self, exchange: Exchange) -> None:
+        """The limits; and what is answered ahead of the worker."""
         if self._responders and await answered_ahead(self._responders, exchange):
             return
         if self._limits is None:
@@ -103,17 +110,19 @@ class Deployment:
             raise too_many(limits.concurrent)
 
     async def _fetch(self, exchange: Exchange) -> None:
-        slot = self._slot()
+        slot, outer = self._slot(), exchange.span
         self._begins(slot)
-        outer = exchange.span
-        exchange.span = outer.child(self._work, attributes=self._facts)
+        if outer is not NO_SPAN:
+            exchange.span = outer.child(self._work, attributes=self._facts)
         try:
-            process = slot.process if slot.alive else await slot.serving()
-            assert process is not None
+            process = slot.process
+            if process is None or not process.channel.is_open:
+                process = await slot.serving()
             await self._exchange(process, exchange)
         finally:
-            exchange.span.end(sys.exception())
-            exchange.span = outer
+            if outer is not NO_SPAN:
+                exchange.span.end(sys.exception())
+                exchange.span = outer
             self._ends(slot)
 
     async def _handle(self, event: Event) -> object:
@@ -128,18 +137,19 @@ class Deployment:
     def _begins(self, slot: IsolateSlot) -> None:
         self._active += 1
         slot.active += 1
-        self._idle.clear()
 
     def _ends(self, slot: IsolateSlot) -> None:
         slot.active -= 1
         self._active -= 1
-        if not self._active:
-            self._idle.set()
+        if self._idle is not None and not self._active and not self._idle.done():
+            self._idle.set_result(None)
 
     async def retire(self) -> None:
         """Let go once everything this version began is done, or at once when this is cancelled."""
         try:
-            await self._idle.wait()
+            while self._active:
+                self._idle = asyncio.get_running_loop().create_future()
+                await self._idle
             await self._sockets_closed(self.config.pilot.drain)
             grace_s = self.config.pilot.wait_until + STOP_GRACE_S
             await asyncio.gather(*(slot.retire(grace_s) for slot in self.slots))
@@ -234,7 +244,7 @@ def _event(exchange: Exchange) -> tuple[int, str, str, Headers]:
     scope = exchange.scope
     headers, query = scope["headers"], scope["query_string"]
     check_size(headers)
-    url = f"{scope['scheme']}://{host(scope)}{scope['raw_path'].decode('latin-1')}"
+    url = f"{scope['scheme']}://{host(scope, exchange.named)}{scope['raw_path'].decode('latin-1')}"
     if query:
         url += "?" + query.decode("latin-1")
     return exchange.number, exchange.method, url, headers
@@ -248,12 +258,24 @@ def _origin(scope: Scope) -> tuple[str, str, str]:
 
 def _parts(answer: object) -> tuple[int, Headers, WireBody]:
     """What a process answered, which may be anything. Raises ``ScriptError``."""
-    match answer:
-        case [int(status), str(), headers, None | bytes() | ["mine" | "yours" | "socket", int()] as body, *_]:
-            if isinstance(body, bytes) and len(body) > MAX_CHUNK:
-                raise ScriptError(f"an answer of {len(body)} bytes at once; {MAX_CHUNK} are allowed")
-            return status, pairs(headers), cast(WireBody, body)
-    raise ScriptError("the worker's process sent an answer that is none")
+    if not isinstance(answer, list) or len(answer) < 4 or not isinstance(answer[0], int):
+        raise ScriptError(_NO_ANSWER)
+    status, _, headers, body = answer[:4]
+    if not (body is None or isinstance(body, bytes)) and not _is_reference(body):
+        raise ScriptError(_NO_ANSWER)
+    if body is not None and len(body) > MAX_CHUNK:
+        raise ScriptError(f"an answer of {len(body)} bytes at once; {MAX_CHUNK} are allowed")
+    return status, pairs(headers), body
+
+
+def _is_reference(body: object) -> bool:
+    """Whether it names a stream, or a socket."""
+    return (
+        isinstance(body, list)
+        and len(body) == 2
+        and body[0] in ("mine", "yours", "socket")
+        and isinstance(body[1], int)
+    )
 
 
 def _body(process: Process, body: WireBody, exchange: Exchange) -> Body:

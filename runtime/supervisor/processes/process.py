@@ -86,7 +86,7 @@ class Process:
 
     @property
     def alive(self) -> bool:
-        return not self.channel.closed.is_set()
+        return self.channel.is_open
 
     async def idle(self, within: float) -> None:
         """Until it has no requests in hand, or so many seconds have gone."""

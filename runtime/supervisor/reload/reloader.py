@@ -66,7 +66,8 @@ class Deployments:
 
     async def current(self, headers: Headers) -> Deployment:
         """The deployment that answers now. Raises what broke when there has not been a working one yet."""
-        await self._tried.wait()
+        if not self._tried.is_set():
+            await self._tried.wait()
         if self._current is None:
             raise self.broken or UserError("the worker is not loaded")
         return self._current

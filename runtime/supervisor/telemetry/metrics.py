@@ -10,6 +10,7 @@ from __future__ import annotations
 import hmac
 import ipaddress
 import os
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
@@ -28,21 +29,26 @@ class Requests:
     """The HTTP requests that this supervisor has answered to their last byte."""
 
     def __init__(self) -> None:
-        self._count = Counter("pilot_http_requests", "HTTP requests answered.", "method", "status")
-        self._seconds = Histogram(
-            "pilot_http_request_duration_seconds",
-            "From a request's head to the last byte of its answer.",
-            DURATION_BUCKETS_S,
-            "method",
-        )
+        self._rows: dict[tuple[str, int], list[float]] = {}  # by method and status: a count per bucket, and the sum
 
     def answered(self, method: str, status: int, seconds: float) -> None:
-        method = method if method in _METHODS else "other"  # anyone may invent one
-        self._count.add(method, str(status))
-        self._seconds.observe(seconds, method)
+        row = self._rows.get((method, status)) or self._row(method, status)
+        row[bisect_left(DURATION_BUCKETS_S, seconds)] += 1
+        row[-1] += seconds
 
     def families(self) -> list[Any]:
-        return [self._count.family(), self._seconds.family()]
+        count = Counter("pilot_http_requests", "HTTP requests answered.", "method", "status")
+        about = "From a request's head to the last byte of its answer."
+        taken = Histogram("pilot_http_request_duration_seconds", about, DURATION_BUCKETS_S, "method")
+        for (method, status), row in self._rows.items():
+            count.add(method, str(status), by=sum(row[:-1]))
+            taken.add(row, method)
+        return [count.family(), taken.family()]
+
+    def _row(self, method: str, status: int) -> list[float]:
+        """Anyone may invent a method: those have one in common."""
+        key = method if method in _METHODS else "other", status
+        return self._rows.setdefault(key, [0.0] * (len(DURATION_BUCKETS_S) + 2))
 
 
 class Metrics:
