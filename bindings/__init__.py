@@ -17,6 +17,7 @@ PRODUCTS: dict[str, str] = {
     "d1_databases": "bindings.d1.product:D1",
     "send_email": "bindings.email.product:Email",
     "assets": "bindings.assets.product:StaticAssets",
+    "workflows": "bindings.workflows.product:Workflows",
     "cache": "bindings.cache.product:Cache",
     "ai": "bindings.ai.product:WorkersAI",
     "images": "bindings.images.product:Images",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -45,8 +45,10 @@ class Event:
     ``handler``: of the worker, ``scheduled`` or ``queue``: a method of its class ``entrypoint``; for ``Default`` also
     ``on_scheduled``, or a function of that very name. It is handed ``client(**args)``, which is made in the isolate,
     then env and ctx; or ``client(caller, **args)``, which calls the host's half of ``binding``, one of this worker's
-    that its ``env`` need not have: a name with a ``.`` in front is not there. When it has returned,
-    ``outcome(returned)`` of that object says what became of the event, in plain data.
+    that its ``env`` need not have: a name with a ``.`` in front is not there, and its calls count as no subrequests.
+    If that object has ``arguments``, the handler is handed those instead. When it has returned,
+    ``outcome(returned)`` of that object says what became of the event, in plain data; ``failed(error)``, if it has
+    that, does so when the script has raised.
 
     ``about``: what Cloudflare's tail shows of it, ``{"cron", "scheduledTime"}`` or ``{"queue", "batchSize"}``.
     """
@@ -57,6 +59,8 @@ class Event:
     entrypoint: str = "Default"
     binding: str = ""
     about: Mapping[str, Any] = field(default_factory=dict)
+    timed: bool = True  # whether a request's limit of time holds for it; else whoever dispatches it ends it
+    leaving: Callable[[], None] | None = None  # called once the version that deals with it is to be let go
 
 
 class CallError(Exception):

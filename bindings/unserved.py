@@ -56,5 +56,4 @@ UNSERVED: dict[str, Unserved] = {
     "vpc_networks": Unserved(list[Bound], "VPC networks"),
     "vpc_services": Unserved(list[Bound], "VPC services"),
     "worker_loaders": Unserved(list[Bound], "Worker Loaders"),
-    "workflows": Unserved(list[Bound], "Workflows"),
 }

@@ -25,6 +25,7 @@ AT_ONCE = {
     "cache_size",
     "d1_query_timeout",
     "cron_clock",
+    "workflow_run_limit",
 }
 ENTRY = """
 from workers import Response

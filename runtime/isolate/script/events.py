@@ -19,7 +19,7 @@ from runtime.isolate.script.handlers import in_thread, is_async, parameter_count
 from runtime.isolate.script.trace import place
 
 EventHandler = Callable[[object, object, object], Coroutine[Any, Any, object]]
-"""``handler(subject, env, ctx)``"""
+"""``handler(subject, env, ctx)``; the script is handed these, or what ``subject.arguments`` has in their place."""
 
 
 def find_event_handler(module: ModuleType, entrypoint: str, name: str) -> EventHandler:
@@ -31,7 +31,7 @@ def find_event_handler(module: ModuleType, entrypoint: str, name: str) -> EventH
         function = _function(module, name) if named else getattr(entry and entry(ctx, env), name, None)
         if not callable(function):
             raise _missing(module, entrypoint, name)
-        args = (subject, env, ctx)[: parameter_count(function)]
+        args = getattr(subject, "arguments", (subject, env, ctx))[: parameter_count(function)]
         result = function(*args) if is_async(function) else await in_thread(function, args)
         return await result if inspect.isawaitable(result) else result
 

@@ -17,8 +17,8 @@ class Events:
     async def event(
         self, event: int, entrypoint: str, handler: str, client: str, binding: str, args: dict[str, Any]
     ) -> object:
-        """Have the script deal with ``client(**args)``, and ask that for the outcome. ``client(caller, **args)`` where
-        it may call a binding."""
+        """Have the script deal with ``client(**args)``, and ask that for the outcome; of what the script raises too, if
+        it has a word for that. ``client(caller, **args)`` where it may call a binding."""
         worker = self._worker
         ctx = worker.begin(event)
         made = resolve_name(client)
@@ -29,8 +29,11 @@ class Events:
             outcome: object = subject.outcome(returned)
             return outcome
         except BaseException as error:
-            if is_the_scripts(error):
+            if not is_the_scripts(error):
+                raise
+            if (failed := getattr(subject, "failed", None)) is None:
                 raise failure(error) from None
-            raise
+            told: object = failed(failure(error))
+            return told
         finally:
             ctx.responded()

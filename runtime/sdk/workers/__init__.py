@@ -30,13 +30,13 @@ from runtime.web.scope import current_ctx, current_env
 
 __all__ = [
     "URL", "AbortController", "AbortError", "AbortSignal", "Blob", "File", "FormData", "Headers",
-    "ReadableStream", "Request", "Response", "URLSearchParams", "WorkerEntrypoint", "env", "fetch", "handler",
-    "import_from_javascript", "waitUntil", "wait_until",
+    "ReadableStream", "Request", "Response", "URLSearchParams", "WorkerEntrypoint", "WorkflowEntrypoint", "env",
+    "fetch", "handler", "import_from_javascript", "waitUntil", "wait_until",
 ]  # fmt: skip
 
 V = TypeVar("V")
 H = TypeVar("H", bound=Callable[..., Any])
-_UNSUPPORTED = {"DurableObject", "WorkflowEntrypoint"}
+_UNSUPPORTED = {"DurableObject"}
 
 
 class WorkerEntrypoint:
@@ -52,7 +52,14 @@ class WorkerEntrypoint:
         self.ctx, self.env = ctx, env
 
 
-ENTRYPOINTS: tuple[type[Any], ...] = (WorkerEntrypoint,)
+class WorkflowEntrypoint:
+    """Base of a workflow: ``async def run(self, event, step)``, begun anew for each instance."""
+
+    def __init__(self, ctx: Any, env: Any) -> None:
+        self.ctx, self.env = ctx, env
+
+
+ENTRYPOINTS: tuple[type[Any], ...] = (WorkerEntrypoint, WorkflowEntrypoint)
 """The bases of the classes that can be named from outside of a script."""
 
 

@@ -35,7 +35,8 @@ class Broker:
         raise ValueError(f"no such operation: {op!r}")
 
     async def _binding(self, event: int, name: str, method: str, args: list[Any]) -> list[Any]:
-        exchange = self.at_work.ask(event)
+        # what only an event's own object calls is the runtime's, and no subrequest of the script
+        exchange = self.at_work.activities.get(event) if name.startswith(".") else self.at_work.ask(event)
         if exchange is not None:
             current.set(exchange.span)
         streams: list[WorkerStream] = []

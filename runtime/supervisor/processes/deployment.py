@@ -59,6 +59,7 @@ class Deployment:
         self._starter = Starter(config, bindings, parts)
         self.slots = [IsolateSlot(self._starter) for _ in range(parts.isolates if config.main else 0)]
         self._active = 0
+        self._events: list[Event] = []  # in hand
         self._uploads = Uploads(parts.limits)
         self._idle: asyncio.Future[None] | None = None  # once somebody waits for that
 
@@ -99,9 +100,11 @@ class Deployment:
 
     async def handle(self, event: Event) -> object:
         """The outcome of an event that is no request. Raises ``ScriptError``; a request's limits hold for it, but for
-        its time: it has an end in dev too."""
+        its time: it has an end in dev too, unless whoever dispatches it sees to that."""
         if self._limits is not None:
             self._admit(self._limits)
+        if not event.timed:
+            return await self._handle(event)
         async with Deadline((self._limits or _NO_LIMITS).event_wall_s, event_wall_exceeded):
             return await self._handle(event)
 
@@ -128,10 +131,12 @@ class Deployment:
     async def _handle(self, event: Event) -> object:
         slot = self._slot()
         self._begins(slot)
+        self._events.append(event)
         try:
             process = await slot.serving()
             return await self._event(process, event)
         finally:
+            self._events.remove(event)
             self._ends(slot)
 
     def _begins(self, slot: IsolateSlot) -> None:
@@ -146,6 +151,9 @@ class Deployment:
 
     async def retire(self) -> None:
         """Let go once everything this version began is done, or at once when this is cancelled."""
+        for event in list(self._events):
+            if event.leaving is not None:
+                event.leaving()
         try:
             while self._active:
                 self._idle = asyncio.get_running_loop().create_future()
