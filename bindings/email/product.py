@@ -38,6 +38,7 @@ class SendEmailTable(msgspec.Struct, frozen=True):
     allowed_destination_addresses: list[str] | None = None
     allowed_sender_addresses: list[str] | None = None
     remote: bool | None = None
+    experimental_remote: bool | None = None
 
 
 class Email(KeepingProduct):
@@ -51,7 +52,7 @@ class Email(KeepingProduct):
     @classmethod
     def check(cls, config: Config) -> None:
         for number, table in enumerate(_tables(config)):
-            if table.remote:
+            if table.remote or table.experimental_remote:
                 what = f"env.{table.name} is remote, and Pilotlight keeps everything local"
                 raise config.error(cls.key, what, number, remedy="Remove:  remote = true")
             if table.destination_address is not None and table.allowed_destination_addresses is not None:

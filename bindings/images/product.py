@@ -21,6 +21,7 @@ class ImagesTable(msgspec.Struct, frozen=True):
 
     binding: str
     remote: bool | None = None
+    experimental_remote: bool | None = None
 
 
 class Images(Product):
@@ -29,7 +30,8 @@ class Images(Product):
 
     @classmethod
     def check(cls, config: Config) -> None:
-        if cls.key in config.products and config.typed(cls.key, ImagesTable).remote:
+        table = config.typed(cls.key, ImagesTable) if cls.key in config.products else None
+        if table is not None and (table.remote or table.experimental_remote):
             what = "is remote, and Pilotlight keeps everything local"
             raise config.error(cls.key, what, remedy="Remove:  remote = true")
 

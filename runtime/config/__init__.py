@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bindings import PRODUCTS, products
+from bindings.unserved import unserved
 from runtime.config import values
 from runtime.config.check import typed
 from runtime.config.environment import ResolvedSettings, resolve
@@ -102,6 +103,7 @@ def _build(settings: ResolvedSettings, origin: Path | None, root: Path, variable
         vars={**values.variables(settings), **variables},
         secrets=Hidden({name: variables.get(name, secret) for name, secret in secrets.items()}),
         products={key: value for key, value in resolved.items() if key in PRODUCTS and key != "vars"},
+        unserved={name: what for _, name, what in unserved(resolved)},
         pilot=extras[PilotSettings],
         extras=extras,
         domains=values.domains(settings),

@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bindings import PRODUCTS
-from bindings.base import names_in
-from bindings.unserved import UNSERVED
+from bindings.unserved import unserved
 from runtime.config.check import Path, typed
 from runtime.config.keys import NOT_SERVED, TOP_LEVEL, inherited, keys_of, per_environment
 from runtime.config.source import Source
@@ -96,10 +95,8 @@ def _warn_of_unserved(settings: ResolvedSettings) -> None:
             continue
         if key in NOT_SERVED and _is_used(key, value):
             settings.warn(NOT_SERVED[key], *settings.places[key])
-        elif key in UNSERVED and (names := names_in(value)):
-            missing = ", ".join(f"env.{name}" for name in names)
-            what = f"not available here yet ({UNSERVED[key].label}); {missing} will be missing"
-            settings.warn(what, *settings.places[key])
+    for key, name, what in unserved(settings.values):
+        settings.warn(f"env.{name} {what.said}", *settings.places[key])
 
 
 def _is_used(key: str, value: Any) -> bool:

@@ -112,6 +112,7 @@ _KEYS_OF_TABLES: dict[str, tuple[str, ...]] = {  # tables of which every key is 
 
 NOT_SERVED: dict[str, str] = {  # settings whose effect a person would miss; the others change nothing here
     "build": "the build command is not run here; run it yourself",
+    "containers": "containers are not run here: start them yourself, and fetch their address",
     "data_blobs": "data blobs are not available here",
     "site": "Workers Sites are not served here",
     "text_blobs": "text blobs are not available here",

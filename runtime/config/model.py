@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import msgspec
 
@@ -13,6 +13,9 @@ from runtime.config.check import typed
 from runtime.config.secrets import Hidden
 from runtime.config.source import Source
 from runtime.errors import ConfigError
+
+if TYPE_CHECKING:
+    from bindings.unserved import Unserved
 
 T = TypeVar("T")
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=86400)]  # a day
@@ -66,6 +69,7 @@ class Config:
     vars: Mapping[str, Any] = field(default_factory=dict)  # JSON values
     secrets: Mapping[str, str] = field(default_factory=Hidden)  # override vars of the same name
     products: Mapping[str, Any] = field(default_factory=dict)  # a key of bindings.PRODUCTS → its table
+    unserved: Mapping[str, Unserved] = field(default_factory=dict)  # name in env → what it asks for in vain
     pilot: PilotSettings = field(default_factory=PilotSettings)
     extras: Mapping[type, Any] = field(default_factory=dict)  # the products' part of [pilot]; see ``settings``
     version: Version | None = None  # of an upload; None: a folder that is watched

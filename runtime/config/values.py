@@ -12,8 +12,7 @@ from typing import Any, get_type_hints
 import msgspec
 
 from bindings import products
-from bindings.base import names_in
-from bindings.unserved import UNSERVED
+from bindings.unserved import unserved
 from runtime.config.check import typed, unknown
 from runtime.config.environment import ResolvedSettings
 from runtime.config.keys import TOP_LEVEL, inherited, per_environment
@@ -148,8 +147,7 @@ def _binding_names(settings: ResolvedSettings) -> Iterator[tuple[str, str]]:
     settings_of = {key: value for key, value in settings.values.items() if key != "vars"}
     for product in products():
         yield from ((product.label, name) for name in product.names(settings_of.get(product.key)))
-    for key, (_, label) in UNSERVED.items():
-        yield from ((label, name) for name in names_in(settings_of.get(key)))
+    yield from ((what.label, name) for _, name, what in unserved(settings_of))
 
 
 def size(text: str) -> int | None:

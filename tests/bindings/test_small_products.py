@@ -112,3 +112,26 @@ async def test_points_are_kept_in_the_columns_of_the_sql_api(tmp_path: Path) -> 
         ]
         [(stamps, interval)] = file.execute("SELECT count(timestamp), max(_sample_interval) FROM visits").fetchall()
         assert (stamps, interval) == (3, 1)
+
+
+UNSERVED_ENTRY = """
+from pyodide.ffi import JsException
+from workers import Response
+
+async def fetch(request, env):
+    try:
+        await env.BROWSER.fetch("https://example.com")
+    except JsException as error:
+        return Response(str(error))
+"""
+
+
+async def test_what_is_not_served_is_named_at_start_and_at_use(tmp_path: Path) -> None:
+    write(tmp_path, UNSERVED_ENTRY, '[browser]\nbinding = "BROWSER"\n')
+    said = "env.BROWSER is Browser Rendering, which is not served here: run a browser as a service of yours"
+    async with serving(tmp_path) as pilot:
+        [banner] = [line for line in pilot.events if line["event"] == "banner"]
+        assert any(said in str(line) for line in pilot.events)
+        assert banner["bindings"] == [{"name": "BROWSER", "what": "Browser Rendering", "where": "not served here"}]
+        status, text = await pilot.ask("/")
+        assert (status, text.startswith(f"Error: {said}")) == (200, True), text

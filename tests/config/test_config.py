@@ -157,16 +157,15 @@ def test_products_that_are_not_here_are_named(load: Load) -> None:
         [[pipelines]]
         binding = "EVENTS"
         pipeline = "p"
-        [[durable_objects.bindings]]
-        name = "ROOM"
-        class_name = "Room"
         [browser]
         binding = "BROWSER"
+        [[containers]]
+        class_name = "Box"
     """).warnings
     text = "\n".join(warnings)
-    assert "wrangler.toml: pipelines: not available here yet (Pipelines); env.EVENTS will be missing" in text
-    assert "env.ROOM" in text
-    assert "env.BROWSER" in text
+    assert "pipelines: env.EVENTS is Pipelines, which is not served here: write to R2, D1 or Analytics Engine" in text
+    assert "env.BROWSER is Browser Rendering, which is not served here: run a browser as a service of yours" in text
+    assert "containers: containers are not run here" in text
     assert "build command" in text
 
 

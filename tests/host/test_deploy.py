@@ -12,10 +12,11 @@ from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
 
+import aiohttp
 import pytest
 import pytest_asyncio
 
-from hosting import Host, hosting, says, worker
+from hosting import API, Host, hosting, says, worker
 from runtime.config import load
 
 pytestmark = [
@@ -131,3 +132,15 @@ async def test_what_is_not_served_is_said_as_in_dev(tmp_path: Path) -> None:
     told = [line.removeprefix("▲ ") for line in (await process.communicate())[1].decode().splitlines()]
     assert len(told) == 2
     assert told == [line for line in load(None, cwd=folder).warnings if ".dev.vars" not in line]
+
+
+async def test_an_upload_with_what_is_not_served_is_told_what_to_do_instead(host: Host) -> None:
+    form = aiohttp.FormData()
+    bindings = [{"name": "BROWSER", "type": "browser"}]
+    form.add_field("metadata", json.dumps({"main_module": "entry.py", "bindings": bindings}))
+    form.add_field("entry.py", says("x").encode(), filename="entry.py", content_type="text/x-python")
+    async with host.http.put(f"{host.url}{API}/scripts/browsing", data=form) as response:
+        errors = (await response.json())["errors"]
+    assert response.status == 400
+    said = "the binding 'BROWSER' is of the type browser, which this host does not serve: run a browser as a service"
+    assert said in errors[0]["message"]

@@ -31,6 +31,7 @@ SHARED = {
     "limited",
     "messages",
     "products",
+    "refusing",
     "responder",
     "sqlite",
     "storage",

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from bindings import products
+from bindings.unserved import said_of
 from runtime.config import Config, PilotSettings, Version
 from runtime.config.secrets import Hidden
 from runtime.errors import RequestError
@@ -172,7 +173,7 @@ def _restored(metadata: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, An
     known = {*_VARIABLE_TYPES, *(kind for product in products() for kind in product.types)}
     if strange := next((item for item in bindings if item["type"] not in known), None):
         what = f"the binding {strange['name']!r} is of the type {strange['type']}, which this host does not serve"
-        raise RequestError(400, what)
+        raise RequestError(400, what + said_of(strange["type"]))
     mine = {product: [item for item in bindings if item["type"] in product.types] for product in products()}
     tables = {product.key: product.table(items, metadata) for product, items in mine.items()}
     return values, {key: table for key, table in tables.items() if table is not None}

@@ -10,6 +10,7 @@ from pathlib import Path
 from bindings import products
 from bindings.base import Binding, ProductContext
 from bindings.responder import Responder
+from bindings.unserved import UnservedBinding
 from runtime.config import Config, watched
 from runtime.errors import ScriptError, UserError
 from runtime.supervisor.http.asgi import Headers
@@ -175,8 +176,9 @@ class Deployments:
 
 
 def parse_bindings(config: Config, context: ProductContext) -> list[Binding]:
-    """Every product's bindings, in the registry's order."""
-    return [binding for product in products() for binding in product.parse(config, context)]
+    """Every product's bindings, in the registry's order, and those that only say that they are not served."""
+    missing = [UnservedBinding(name, what) for name, what in config.unserved.items()]
+    return [*(binding for product in products() for binding in product.parse(config, context)), *missing]
 
 
 def make_responders(config: Config, context: ProductContext) -> list[Responder]:
