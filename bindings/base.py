@@ -12,6 +12,8 @@ A product (``ai``, ``kv_namespaces`` …) is one file or folder with one ``Produ
 * ``responder``, ``folders``: which requests does it answer ahead of the worker, and which folders are its own?
 * ``routes``, ``commands``, ``scopes``, ``status``, ``metrics``, ``remarks``: what else does it bring?
 
+* ``resident``: what of it lives on between requests, in a process of the worker's own?
+
 ``context.dispatch`` has a worker's ``scheduled``, ``queue`` or whatever a product calls it deal with an ``Event``.
 
 And each of its bindings: ``client``, what the worker sees (a small class, built inside the isolate), and ``call``, what
@@ -31,7 +33,7 @@ import msgspec
 
 from bindings.binding import Answering, Binding, Connect, Explored
 from bindings.deploying import Deploying, WorkerRegistry
-from bindings.messages import CallError, Event, HostStream, WorkerStream
+from bindings.messages import CallError, Event, HostStream, Resident, WorkerStream
 from runtime import web
 from runtime.errors import ScriptError, UserError
 
@@ -105,6 +107,10 @@ Admits = Callable[[str, str, str], bool]
 come from the client's address."""
 
 
+async def _no_process(worker: str, method: str, args: Sequence[Any]) -> object:
+    raise UserError("no worker is served yet", where=worker)
+
+
 @dataclass
 class ProductContext:
     """What the supervisor lends to products: where to keep state, and how to tell the person something."""
@@ -122,6 +128,10 @@ class ProductContext:
     dispatch: Callable[[str, Event], Awaitable[object]] = _nobody
     """``await dispatch(worker, event)``: the version that answers its requests deals with it; its outcome. Raises
     ``ScriptError`` (a ``UserError``) when the worker fails, has no such handler or uses more than it may."""
+    reside: Callable[[str, str, Sequence[Any]], Awaitable[object]] = _no_process
+    """``await reside(worker, method, args)``: what its ``Resident`` answers, plain data or a ``HostStream``; an async
+    iterator of bytes among ``args`` is a stream there. Raises ``RemoteError`` with what that raised, ``ScriptError``
+    when the process ends or uses more than it may, another ``UserError`` when there is none."""
     options: Mapping[str, Any] = field(default_factory=dict)  # ``bindings.OPTIONS`` as given, e.g. {"engine": "echo"}
 
 
@@ -177,6 +187,11 @@ class Product(Deploying):
     @classmethod
     def responder(cls, config: Config, context: ProductContext) -> Responder | None:
         """What answers this configuration's requests ahead of the worker; it lives as long as the version does."""
+        return None
+
+    @classmethod
+    def resident(cls, config: Config, context: ProductContext) -> Resident | None:
+        """The process that it keeps for this configuration's worker; of all products one has it."""
         return None
 
     @classmethod
@@ -266,6 +281,7 @@ __all__ = [
     "Product",
     "ProductContext",
     "ProductObserver",
+    "Resident",
     "Route",
     "RouteHandler",
     "Seal",

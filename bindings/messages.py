@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 
@@ -63,6 +64,22 @@ class Event:
     leaving: Callable[[], None] | None = None  # called once the version that deals with it is to be let go
 
 
+@dataclass(frozen=True)
+class Resident:
+    """A process of a worker's that is kept between requests: one at a time, whatever versions there are.
+
+    ``client``, "module:Class", is made in it with its ``runtime.isolate.serving.worker.Worker``: ``client(worker,
+    **args)``. ``context.reside`` calls it as ``await it(event, method, args)``; before it ends comes ``await
+    it.aclose()``. It may write in ``folders``.
+    """
+
+    client: str
+    args: Mapping[str, Any]
+    folders: Sequence[Path]
+    open_files: int = 4096
+    file_bytes: int = 10 * 1024**3  # of one file
+
+
 class CallError(Exception):
     """An error that crosses to the isolate: there ``caller.call`` raises ``RemoteError`` with this ``name``,
     ``message`` and ``fields``; the worker's half makes of it what the worker shall catch."""
@@ -72,4 +89,4 @@ class CallError(Exception):
         super().__init__(message)
 
 
-__all__ = ["CallError", "Event", "HostStream", "WorkerStream"]
+__all__ = ["CallError", "Event", "HostStream", "Resident", "WorkerStream"]

@@ -12,12 +12,13 @@ import apsw
 from bindings.d1.database import Database
 from bindings.d1.dump import DumpOptions, dump_to
 from bindings.d1.snapshots import Snapshots
-from bindings.d1.sql import errors, limits
+from bindings.d1.sql import errors
 from bindings.d1.sql.connection import Connection, Outcome
 from bindings.d1.sql.script import statements
+from bindings.storage.sql.limits import LENGTH_BYTES, SQL_BYTES
 
 CHUNK_CHARS = 1024 * 1024  # of a file that are read at a time
-SCRIPT_SQL_BYTES = 5 * limits.LENGTH_BYTES  # of one statement: a dump writes a blob as twice its bytes, and rows whole
+SCRIPT_SQL_BYTES = 5 * LENGTH_BYTES  # of one statement: a dump writes a blob as twice its bytes, and rows whole
 
 
 class Totals(NamedTuple):
@@ -43,7 +44,7 @@ async def run_script(database: Database, sql: Path | str) -> Totals:
         try:
             return _transact(writer, statements(_chunks(sql)), database.query_s)
         finally:
-            writer.sqlite.limit(apsw.SQLITE_LIMIT_SQL_LENGTH, limits.SQL_BYTES)
+            writer.sqlite.limit(apsw.SQLITE_LIMIT_SQL_LENGTH, SQL_BYTES)
 
     totals = await database.write(work, alone=True)
     database.written(totals.last_row_id)

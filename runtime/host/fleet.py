@@ -41,7 +41,7 @@ from runtime.supervisor.limits import IsolateLost
 from runtime.supervisor.observe.base import Observer
 from runtime.supervisor.processes.deployment import Deployment
 from runtime.supervisor.processes.process import Parts
-from runtime.supervisor.reload.reloader import make_responders, parse_bindings
+from runtime.supervisor.reload.reloader import make_resident, make_responders, parse_bindings
 
 _ALL = ""  # the turns of what concerns every worker
 _TRIAL_S = 300.0  # seconds in which a new deployment is watched
@@ -138,6 +138,15 @@ class Fleet:
             raise NotDeployed("there is no such worker on this host", where=name)
         return await (await worker.current([])).handle(event)
 
+    async def resident(self, name: str) -> Deployment:
+        """The version that has what the worker keeps between requests: of two, the one with the larger share. Raises
+        ``UserError``."""
+        if (worker := self.workers.get(name)) is None:
+            raise NotDeployed("there is no such worker on this host", where=name)
+        await worker.current([])  # or why there is none
+        assert worker.rollout is not None
+        return max(worker.rollout.arms, key=lambda arm: arm.share).deployment
+
     def deployments(self) -> list[Deployment]:
         """Every version that is open, or about to be."""
         return [held.deployment for held in self.versions if held.deployment is not None and not held.leaving]
@@ -222,7 +231,7 @@ class Fleet:
         config = replace(self.config(row), packages=await self._packages.folders(requirements_of(row)))
         parts = replace(self._parts, limits=limits_of(row, self._parts.limits))
         bindings, responders = parse_bindings(config, self.context), make_responders(config, self.context)
-        return Deployment(row.number, config, bindings, parts, responders)
+        return Deployment(row.number, config, bindings, parts, responders, make_resident(config, self.context))
 
     async def _arms(self, versions: Sequence[tuple[VersionRow, float]]) -> list[Arm]:
         """All of them held, or none."""

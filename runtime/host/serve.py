@@ -48,6 +48,7 @@ from runtime.supervisor.processes import cgroups
 from runtime.supervisor.processes.health.stalls import Stalls
 from runtime.supervisor.processes.isolates import is_forking, make_spawner
 from runtime.supervisor.processes.process import Confinement, Parts, Stream
+from runtime.supervisor.processes.residence import Residences
 from runtime.supervisor.server import Supervisor, address, bind
 from runtime.supervisor.sockets.quota import Quotas
 from runtime.supervisor.telemetry.metrics import PATH, Metrics
@@ -137,6 +138,7 @@ class HostServer(Supervisor):
         self._began = time.monotonic()
         context.admits, context.dispatch = self._control.admits, self._fleet.handle
         context.registry = self._registry
+        context.reside = Residences(self._fleet.resident)
 
     @property
     def drain(self) -> float:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 PREFIX = "js."
-_UNLISTED = (PREFIX, ".")
+INTERNAL = "."
+_UNLISTED = (PREFIX, INTERNAL)
 _makers: dict[str, Callable[[], object]] = {}
 _made: dict[str, object] = {}
 
@@ -33,4 +34,4 @@ def find(name: str) -> object | None:
     return _made.get(name)
 
 
-__all__ = ["PREFIX", "find", "install", "is_listed"]
+__all__ = ["INTERNAL", "PREFIX", "find", "install", "is_listed"]

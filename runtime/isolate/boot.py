@@ -9,7 +9,8 @@ ASKS = b"?"  # of an isolate whose connections are asked about, ahead of all mes
 
 class Boot(TypedDict, total=False):
     """``packages``: folders of what the worker depends on; ``bindings``: rows as of ``env.build``; ``wait_until``:
-    seconds; ``confined``: on a host; ``cpu_ms``: of a request, None or left out: no limit."""
+    seconds; ``confined``: on a host; ``cpu_ms``: of a request, None or left out: no limit; ``resident``: of
+    ``bindings.messages.Resident``, its client and arguments."""
 
     root: Required[str]
     main: Required[str]
@@ -18,6 +19,7 @@ class Boot(TypedDict, total=False):
     wait_until: Required[float]
     confined: bool
     cpu_ms: int | None
+    resident: tuple[str, dict[str, Any]]
 
 
 __all__ = ["ASKS", "Boot"]

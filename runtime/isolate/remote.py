@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from typing import Any
 
+from runtime.isolate.ambient import INTERNAL
 from runtime.isolate.serving.bodies import SentStream, split
 from runtime.values import stream_mark
 from runtime.web import ReadableStream, Request, Response
 from runtime.wire import MAX_CHUNK, Channel, RemoteError, RemoteStream
 
 current_event: ContextVar[int] = ContextVar("current_event", default=0)
+
+before_sending: ContextVar[Callable[[], Awaitable[None] | None] | None] = ContextVar("before_sending", default=None)
+"""Of an event that has kept something: what it sends to the outside waits until that is on the disk."""
 
 Content = bytes | AsyncIterator[Any]
 
@@ -70,6 +74,12 @@ def fits_inline(body: Content) -> bool:
     return isinstance(body, bytes) and len(body) <= WORKER_INLINE_BYTES
 
 
+async def until_kept() -> None:
+    """Before something leaves: what it may rest on is on the disk."""
+    if (gate := before_sending.get()) is not None and (waits := gate()) is not None:
+        await waits
+
+
 class Outbound:
     """``fetch``, which the supervisor does for the worker."""
 
@@ -83,6 +93,7 @@ class Outbound:
             stream, body = reference(self._channel, body), None
         try:
             sent = (method, url, headers, body, stream, request.redirect)
+            await until_kept()
             answer = await self._channel.call("fetch", current_event.get(), *sent)
         except RemoteError as error:
             raise TypeError(error.message) from None  # what the standard calls a network error
@@ -120,6 +131,8 @@ class Caller:
         """
         failures: list[Exception] = []
         sent = [self._sent(arg, failures) if isinstance(arg, ReadableStream) else arg for arg in args]
+        if not self._name.startswith(INTERNAL):
+            await until_kept()
         try:
             kind, value, *meta = await self._channel.call("binding", current_event.get(), self._name, method, sent)
         except RemoteError:

@@ -25,9 +25,11 @@ from runtime.supervisor.http.admission import OwnNames
 from runtime.supervisor.http.app import App
 from runtime.supervisor.http.dispatch import Dispatch
 from runtime.supervisor.observe.base import Banner, Observer
+from runtime.supervisor.processes.deployment import Deployment
 from runtime.supervisor.processes.health.stalls import Stalls
 from runtime.supervisor.processes.isolates import InlineSpawner
 from runtime.supervisor.processes.process import Parts
+from runtime.supervisor.processes.residence import Residences
 from runtime.supervisor.processes.spawning import Spawner
 from runtime.supervisor.reload.reloader import Deployments
 from runtime.supervisor.reload.restart import Restart
@@ -84,6 +86,7 @@ class DevServer(Supervisor):
             options=options.product_options,
             config=config,
             dispatch=self._handle,
+            reside=Residences(self._current),
         )
         spawner = spawner or InlineSpawner(config.root)
         tracer = make_tracer(config.name, pilot.otlp, observer.warn)
@@ -138,9 +141,12 @@ class DevServer(Supervisor):
         self.observer.importing(name, script, seconds, what, None if self._announced else self.url)
 
     async def _handle(self, worker: str, event: Event) -> object:
+        return await (await self._current(worker)).handle(event)
+
+    async def _current(self, worker: str) -> Deployment:
         if worker != (name := self._deployments.config.name):
             raise UserError(f"there is no such worker here, but {name}", where=worker)
-        return await (await self._deployments.current([])).handle(event)
+        return await self._deployments.current([])
 
     def _ended(self, name: str, why: str) -> None:
         self.observer.error(why, name)

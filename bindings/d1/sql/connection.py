@@ -16,9 +16,10 @@ import apsw
 import msgspec
 
 from bindings.d1.sql import errors, limits
-from bindings.d1.sql.allowed import MODULES
-from bindings.d1.sql.counting import Counter
-from bindings.d1.sql.guard import Guard
+from bindings.storage.sql.counting import Counter
+from bindings.storage.sql.errors import ONLY_THE_LAST, TOO_LONG
+from bindings.storage.sql.guard import Guard
+from bindings.storage.sql.limits import shut_in
 
 Value = float | str | bytes | None
 """What is bound: D1 knows numbers as JavaScript does, and SQLite's affinity makes integers of them."""
@@ -26,21 +27,6 @@ Value = float | str | bytes | None
 OUTCOME_BYTES = 400  # of one statement's answer without its rows
 ROWS32, ROWS32_BYTES = b"\xdd", 4  # msgpack: an array follows, and the number of its elements in four bytes
 SETTINGS = ("journal_mode=WAL", "synchronous=FULL", "journal_size_limit=4194304", "foreign_keys=ON")
-LIMITS = {
-    apsw.SQLITE_LIMIT_LENGTH: limits.LENGTH_BYTES,
-    apsw.SQLITE_LIMIT_SQL_LENGTH: limits.SQL_BYTES,
-    apsw.SQLITE_LIMIT_COLUMN: limits.COLUMNS,
-    apsw.SQLITE_LIMIT_EXPR_DEPTH: limits.EXPRESSION_DEPTH,
-    apsw.SQLITE_LIMIT_COMPOUND_SELECT: limits.COMPOUND_TERMS,
-    apsw.SQLITE_LIMIT_VDBE_OP: limits.VM_INSTRUCTIONS,
-    apsw.SQLITE_LIMIT_FUNCTION_ARG: limits.FUNCTION_ARGUMENTS,
-    apsw.SQLITE_LIMIT_ATTACHED: 0,
-    apsw.SQLITE_LIMIT_LIKE_PATTERN_LENGTH: limits.PATTERN_BYTES,
-    apsw.SQLITE_LIMIT_VARIABLE_NUMBER: limits.VARIABLES,
-    apsw.SQLITE_LIMIT_TRIGGER_DEPTH: limits.TRIGGER_DEPTH,
-    apsw.SQLITE_LIMIT_WORKER_THREADS: 0,
-}
-KEPT_MODULES = [*MODULES, "json_each", "json_tree"]  # of those that SQLite has by itself
 encode = msgspec.msgpack.Encoder().encode
 
 
@@ -85,18 +71,9 @@ class Connection:
     def _shut_in(self) -> None:
         sqlite = self.sqlite
         sqlite.set_busy_timeout(limits.BUSY_MS)
-        sqlite.enable_load_extension(False)
         for setting in SETTINGS if not self._reads_only else ("query_only=ON",):
             sqlite.execute(f"PRAGMA {setting}", can_cache=False)
-        [[page]] = sqlite.execute("PRAGMA page_size")
-        self._page = int(str(page))  # bytes
-        sqlite.execute(f"PRAGMA max_page_count={limits.DATABASE_BYTES // self._page}", can_cache=False)
-        sqlite.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, 1)
-        sqlite.config(apsw.SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0)
-        for name, value in LIMITS.items():
-            sqlite.limit(name, value)
-        sqlite.drop_modules(KEPT_MODULES)
-        sqlite.authorizer = self.guard
+        self._page = shut_in(sqlite, self.guard)  # bytes
         sqlite.set_progress_handler(self._must_stop, limits.STEPS)
 
     # Whole calls
@@ -118,7 +95,7 @@ class Connection:
         self.guard.reset()
         most = self.sqlite.limit(apsw.SQLITE_LIMIT_SQL_LENGTH)
         if len(sql) * 4 > most < len(sql.encode()):
-            raise errors.D1Error(errors.TOO_LONG)
+            raise errors.D1Error(TOO_LONG)
         cursor = self.sqlite.cursor()
         self._runs = True
         cursor.exec_trace = self._begins
@@ -176,7 +153,7 @@ class Connection:
             return True
         if self._columns is not None:
             if self._bound:
-                raise errors.D1Error(errors.ONLY_THE_LAST)
+                raise errors.D1Error(ONLY_THE_LAST)
             self._ends()
         if self._reads_only and not cursor.is_readonly:
             raise NeedsWriter

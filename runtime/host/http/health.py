@@ -62,7 +62,7 @@ class HealthMonitor:
             while True:
                 await asyncio.sleep(_INTERVAL_S)
                 open_ = list(deployments())
-                slots = {slot: deployment for deployment in open_ for slot in deployment.slots}
+                slots = {slot: deployment for deployment in open_ for slot in deployment.watched}
                 for gone in self._slots.keys() - slots.keys():
                     self._forget(gone)
                 for slot, deployment in slots.items():

@@ -31,10 +31,11 @@ _DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
-    """``read``: the worker's own folders; ``temp``: the one it may write in; limits in bytes, None: none."""
+    """``read``: the worker's own folders; ``temp``: the one for what it writes; limits in bytes, None: none."""
 
     read: Sequence[str]
     temp: str
+    write: Sequence[str] = ()  # further folders of its own
     memory: int | None = None  # of private memory; an allocation beyond it is a MemoryError
     file_size: int | None = None  # of one file
     open_files: int = 1024
@@ -47,12 +48,12 @@ def enter(rules: Rules, ask: Callable[[int], object] | None = None) -> list[str]
     see ``seccomp.restrict``."""
     places = [*_SYSTEM, *_interpreter(), *rules.read]
     if rules.apart:
-        namespaces.furnish(places, rules.temp, _DEVICES)
+        namespaces.furnish(places, rules.temp, _DEVICES, rules.write)
     _limit(rules)
     capabilities.drop()
     _no_new_privileges()
     missing = [
-        landlock.restrict(places, writable=[rules.temp], devices=_DEVICES),
+        landlock.restrict(places, writable=[rules.temp, *rules.write], devices=_DEVICES),
         seccomp.restrict([] if landlock.knows_truncate() else [syscalls.TRUNCATE], ask),
     ]
     return [line for line in missing if line]

@@ -52,8 +52,8 @@ def leave() -> None:
         Path("/proc/self", name).write_text(text)
 
 
-def furnish(readable: Iterable[str], temp: str, devices: Sequence[str]) -> None:
-    """The root folder, for this process, which has left. ``temp`` can be written. Raises OSError."""
+def furnish(readable: Iterable[str], temp: str, devices: Sequence[str], writable: Sequence[str] = ()) -> None:
+    """The root folder, for this process, which has left. ``temp`` and ``writable`` can be written. Raises OSError."""
     if os.getpid() != 1:
         raise OSError(errno.EPERM, "not in namespaces of its own")
     _mount("none", "/", "", _REC | _PRIVATE)
@@ -64,8 +64,8 @@ def furnish(readable: Iterable[str], temp: str, devices: Sequence[str]) -> None:
     for place in sorted({*readable}):
         if not place.startswith(_BELOW_PROC):
             _bind(root, place, _RDONLY)
-    for device in devices:
-        _bind(root, device, 0)
+    for place in (*devices, *writable):
+        _bind(root, place, 0)
     _mount(temp, _place(root, temp, folder=True), "", _BIND)  # without what is mounted in it
     _enter_root(root)
     os.rmdir(os.path.join(temp, "root"))

@@ -1,10 +1,12 @@
-"""What the supervisor calls an isolate for: ``load`` once, ``fetch`` per request, ``event`` for what is none, and
-``drain`` before it lets go. The isolate calls ``binding`` and ``fetch`` (outbound)."""
+"""What the supervisor calls an isolate for: ``load`` once, ``fetch`` per request, ``event`` for what is none,
+``resident`` for what a product keeps in it, and ``drain`` before it lets go. The isolate calls ``binding`` and ``fetch``
+(outbound)."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 from runtime import web
@@ -64,6 +66,10 @@ class Isolate:
         except ScriptError as error:
             raise as_failure(error) from None
         self._operations.update(fetch=self._requests.fetch, event=Events(worker).event)
+        if resident := boot.get("resident"):
+            kept = resolve_name(resident[0])(worker, **resident[1])
+            self._operations["resident"] = kept
+            tasks.closers.append(kept.aclose)
         return loader.third_party(root)
 
     async def _beat(self) -> bool:

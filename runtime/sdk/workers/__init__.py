@@ -29,14 +29,14 @@ from runtime.web import (
 from runtime.web.scope import current_ctx, current_env
 
 __all__ = [
-    "URL", "AbortController", "AbortError", "AbortSignal", "Blob", "File", "FormData", "Headers",
+    "URL", "AbortController", "AbortError", "AbortSignal", "Blob", "DurableObject", "File", "FormData", "Headers",
     "ReadableStream", "Request", "Response", "URLSearchParams", "WorkerEntrypoint", "WorkflowEntrypoint", "env",
     "fetch", "handler", "import_from_javascript", "waitUntil", "wait_until",
 ]  # fmt: skip
 
 V = TypeVar("V")
 H = TypeVar("H", bound=Callable[..., Any])
-_UNSUPPORTED = {"DurableObject"}
+_UNSUPPORTED: set[str] = set()
 
 
 class WorkerEntrypoint:
@@ -59,7 +59,23 @@ class WorkflowEntrypoint:
         self.ctx, self.env = ctx, env
 
 
-ENTRYPOINTS: tuple[type[Any], ...] = (WorkerEntrypoint, WorkflowEntrypoint)
+class DurableObject:
+    """Base of a class whose objects live on between events, one at a time for each id.
+
+        class Counter(DurableObject):
+            async def increment(self):
+                value = (await self.ctx.storage.get("value") or 0) + 1
+                await self.ctx.storage.put("value", value)
+                return value
+
+    ``self.env`` has the bindings, ``self.ctx`` the object's ``id`` and ``storage``.
+    """
+
+    def __init__(self, ctx: Any, env: Any) -> None:
+        self.ctx, self.env = ctx, env
+
+
+ENTRYPOINTS: tuple[type[Any], ...] = (WorkerEntrypoint, WorkflowEntrypoint, DurableObject)
 """The bases of the classes that can be named from outside of a script."""
 
 

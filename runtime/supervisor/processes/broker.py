@@ -8,6 +8,7 @@ from typing import Any
 from msgspec.msgpack import Ext
 
 from bindings.base import Binding, CallError, HostStream, WorkerStream
+from runtime.isolate.ambient import INTERNAL
 from runtime.supervisor.http.heads import pairs
 from runtime.supervisor.outbound import FetchError, Outbound, traced
 from runtime.supervisor.processes.at_work import AtWork
@@ -36,7 +37,7 @@ class Broker:
 
     async def _binding(self, event: int, name: str, method: str, args: list[Any]) -> list[Any]:
         # what only an event's own object calls is the runtime's, and no subrequest of the script
-        exchange = self.at_work.activities.get(event) if name.startswith(".") else self.at_work.ask(event)
+        exchange = self.at_work.activities.get(event) if name.startswith(INTERNAL) else self.at_work.ask(event)
         if exchange is not None:
             current.set(exchange.span)
         streams: list[WorkerStream] = []

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Awaitable, Sequence
 from typing import Any, cast
 
-from bindings.base import Binding, Event
+from bindings.base import Binding, Event, Resident
 from bindings.responder import Responder
 from runtime.config import Config
 from runtime.errors import ScriptError
@@ -29,7 +29,7 @@ from runtime.supervisor.limits import (
 from runtime.supervisor.outbound import FetchError
 from runtime.supervisor.processes.at_work import EventActivity
 from runtime.supervisor.processes.process import Parts, Process, Starter, script_error
-from runtime.supervisor.processes.slot import IsolateSlot
+from runtime.supervisor.processes.slot import IsolateSlot, ResidentSlot
 from runtime.supervisor.processes.sockets import open_socket
 from runtime.supervisor.processes.spawning import STOP_GRACE_S
 from runtime.supervisor.processes.uploads import Uploads
@@ -52,12 +52,17 @@ class Deployment:
         bindings: Sequence[Binding],
         parts: Parts,
         responders: Sequence[Responder] = (),
+        resident: Resident | None = None,
     ) -> None:
         self.version, self.config, self.bindings, self._responders = version, config, bindings, responders
         self._work, self._facts = f"worker {config.name}", {"pilot.version": version}
         self._limits = parts.limits
         self._starter = Starter(config, bindings, parts)
         self.slots = [IsolateSlot(self._starter) for _ in range(parts.isolates if config.main else 0)]
+        self.resident: ResidentSlot | None = None
+        if resident is not None and config.main:
+            self._kept = Starter(config, bindings, parts, resident)
+            self.resident = ResidentSlot(self._kept)
         self._active = 0
         self._events: list[Event] = []  # in hand
         self._uploads = Uploads(parts.limits)
@@ -66,7 +71,13 @@ class Deployment:
     @property
     def isolates(self) -> int:
         """Processes that live, those that begin or end among them."""
-        return len(self._starter.living)
+        return len(self._starter.living) + (len(self._kept.living) if self.resident is not None else 0)
+
+    @property
+    def watched(self) -> list[IsolateSlot]:
+        """The places of processes that are to live."""
+        kept = self.resident
+        return [*self.slots, kept] if kept is not None and kept.held and kept.process is not None else self.slots
 
     @property
     def limits(self) -> Limits | None:
@@ -154,13 +165,10 @@ class Deployment:
         for event in list(self._events):
             if event.leaving is not None:
                 event.leaving()
+        grace_s = self.config.pilot.wait_until + STOP_GRACE_S
+        kept = [self.resident.retire(grace_s)] if self.resident is not None else []
         try:
-            while self._active:
-                self._idle = asyncio.get_running_loop().create_future()
-                await self._idle
-            await self._sockets_closed(self.config.pilot.drain)
-            grace_s = self.config.pilot.wait_until + STOP_GRACE_S
-            await asyncio.gather(*(slot.retire(grace_s) for slot in self.slots))
+            await asyncio.gather(self._retire_slots(grace_s), *kept)
         except asyncio.CancelledError:
             await self.aclose()
             raise
@@ -172,8 +180,16 @@ class Deployment:
             async with asyncio.timeout(within):
                 await asyncio.gather(*open_)
 
+    async def _retire_slots(self, grace_s: float) -> None:
+        while self._active:
+            self._idle = asyncio.get_running_loop().create_future()
+            await self._idle
+        await self._sockets_closed(self.config.pilot.drain)
+        await asyncio.gather(*(slot.retire(grace_s) for slot in self.slots))
+
     async def aclose(self) -> None:
-        await asyncio.gather(*(slot.aclose() for slot in self.slots))
+        kept = [self.resident] if self.resident is not None else []
+        await asyncio.gather(*(slot.aclose() for slot in (*self.slots, *kept)))
 
     def _slot(self) -> IsolateSlot:
         """Where the fewest requests are; one whose process has died only when there is no other."""

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from bindings.base import Answering, Binding
+from bindings.base import Answering, Binding, Resident
 from runtime.config import Config
 from runtime.errors import ScriptError
 from runtime.isolate.ambient import is_listed
@@ -80,6 +80,7 @@ class Process:
     ) -> None:
         self.child, self.channel, self.broker, self.stacks = child, channel, broker, stacks
         self.blocked = False  # its event loop has not turned for a while
+        self.leaving = False  # it is asked to end, for another takes its place
         self.spent = False  # it is killed because its requests have used up their CPU time
         self.temp, self._cgroup, self._asked = temp, cgroup, asked
         self.gone = asyncio.create_task(self._watch_exit())
@@ -142,8 +143,10 @@ class Process:
 class Starter:
     """Begins isolates of one version."""
 
-    def __init__(self, config: Config, bindings: Sequence[Binding], parts: Parts) -> None:
-        self._config, self._bindings, self._parts = config, bindings, parts
+    def __init__(
+        self, config: Config, bindings: Sequence[Binding], parts: Parts, resident: Resident | None = None
+    ) -> None:
+        self._config, self._bindings, self._parts, self._resident = config, bindings, parts, resident
         self._main = os.path.relpath(config.main or config.root, config.root)
         self._answering = {one.socket_folder: one for one in bindings if isinstance(one, Answering)}
         self.living: set[Process] = set()
@@ -151,8 +154,9 @@ class Starter:
     async def begin(self) -> Process:
         """A process with the code loaded. Raises ``ScriptError`` when the script does not load, ``IsolateLost`` when
         that is not the script's fault: the zygote was killed, and the next one as well."""
-        named = [binding for binding in self._bindings if is_listed(binding.name)]
-        self._parts.spawner.preload(sorted({binding.client.partition(":")[0] for binding in named}))
+        clients = [binding.client for binding in self._bindings if is_listed(binding.name)]
+        clients += [self._resident.client] if self._resident is not None else []
+        self._parts.spawner.preload(sorted({client.partition(":")[0] for client in clients}))
         try:
             return await self._begin()
         except IsolateLost:
@@ -251,6 +255,8 @@ class Starter:
             boot["confined"] = True
         if self._parts.limits is not None:
             boot["cpu_ms"] = self._parts.limits.cpu_ms
+        if self._resident is not None:
+            boot["resident"] = self._resident.client, dict(self._resident.args)
         return boot
 
     def _rules(self, temp: str | None) -> dict[str, Any] | None:
@@ -259,7 +265,11 @@ class Starter:
             return None
         limits, read = self._parts.limits, [str(self._config.root), *map(str, self._config.packages)]
         sizes = {"memory": limits.memory_mb << 20, "file_size": limits.temp_mb << 20} if limits else {}
-        return {"read": read, "temp": temp, "apart": confined.namespaces, "asks": bool(self._answering), **sizes}
+        if (kept := self._resident) is not None:
+            sizes |= {"file_size": kept.file_bytes, "open_files": kept.open_files}
+        folders = list(map(str, kept.folders)) if kept is not None else []
+        walls = {"read": read, "temp": temp, "write": folders, "apart": confined.namespaces}
+        return {**walls, "asks": bool(self._answering), **sizes}
 
     def _not_loaded(self, error: BaseException, ended: str, bereft: bool) -> BaseException:
         if isinstance(error, RemoteError):

@@ -7,6 +7,9 @@ import asyncio
 from runtime.supervisor.limits import IsolateLost
 from runtime.supervisor.processes.process import Process, Starter
 
+_LEAVE_S = 2.0  # seconds that events of a resident have to finish: others wait meanwhile
+_DRAIN_S = 10.0  # seconds that it has to write down what it holds
+
 
 class IsolateSlot:
     """The place of one isolate: a process that has died is replaced when the next request comes to it."""
@@ -65,4 +68,56 @@ class IsolateSlot:
         return process
 
 
-__all__ = ["IsolateSlot"]
+class ResidentSlot(IsolateSlot):
+    """The place of what is kept between requests. Who holds it (``residence``) sees to it that no other version's is;
+    a process has ended before the next one begins."""
+
+    held = False
+
+    async def serving(self) -> Process:
+        """As of ``IsolateSlot``; ``IsolateLost``: another version has it."""
+        if self.held and self.alive and self.process is not None and not self.process.leaving:
+            return self.process
+        async with self._lock:
+            if not self.held:
+                raise IsolateLost("another version has the worker's objects")
+            if self.rests:
+                raise IsolateLost("the process of the worker's objects has ended again and again; it begins again soon")
+            if self.process is None or not self.process.alive:
+                if self.process is not None:
+                    await self.process.kill()
+                self.process = await self._begin()
+            return self.process
+
+    async def replace(self, grace_s: float) -> None:
+        async with self._lock:
+            await self._end()
+            if self.held:
+                self.process = await self._begin()
+
+    async def stop(self) -> None:
+        """Its process finishes what it has begun, or is killed; none is left when this returns."""
+        async with self._lock:
+            self.held = False
+            await self._end()
+
+    async def retire(self, grace_s: float) -> None:
+        await self.stop()
+        self._closed = True
+
+    async def aclose(self) -> None:
+        """At once."""
+        self._closed, self.held = True, False
+        if self.process is not None:
+            await self.process.aclose()
+
+    async def _end(self) -> None:
+        if (process := self.process) is not None:
+            process.leaving = True
+            await process.idle(_LEAVE_S)
+            await process.drain(_DRAIN_S)
+            await process.kill()
+        self.process = None
+
+
+__all__ = ["IsolateSlot", "ResidentSlot"]

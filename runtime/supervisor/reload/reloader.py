@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from bindings import products
-from bindings.base import Binding, ProductContext
+from bindings.base import Binding, ProductContext, Resident
 from bindings.responder import Responder
 from bindings.unserved import UnservedBinding
 from runtime.config import Config, watched
@@ -140,7 +140,8 @@ class Deployments:
             self._changed(config)
 
     async def _next(self) -> None:
-        deployment = Deployment(self._version + 1, self.config, self.bindings, self._parts, self._responders)
+        resident = make_resident(self.config, self._context)
+        deployment = Deployment(self._version + 1, self.config, self.bindings, self._parts, self._responders, resident)
         await deployment.open()
         self._version += 1
         self._attempts += 1
@@ -185,3 +186,9 @@ def make_responders(config: Config, context: ProductContext) -> list[Responder]:
     """What answers ahead of the worker, in the registry's order."""
     made = (product.responder(config, context) for product in products())
     return [responder for responder in made if responder is not None]
+
+
+def make_resident(config: Config, context: ProductContext) -> Resident | None:
+    """What this configuration keeps between requests."""
+    made = (product.resident(config, context) for product in products())
+    return next((resident for resident in made if resident is not None), None)

@@ -42,7 +42,7 @@ class Stalls:
                 task.cancel()
 
     def _look_round(self) -> None:
-        open_ = {slot.process: deployment for deployment in self._deployments() for slot in deployment.slots}
+        open_ = {slot.process: deployment for deployment in self._deployments() for slot in deployment.watched}
         for process, deployment in open_.items():
             if process is not None and process.child.pid is not None:  # else it is the worker that blocks us too
                 self._look(deployment, process)

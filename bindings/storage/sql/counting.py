@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import apsw
 
-from bindings.d1.sql.guard import Guard
+from bindings.storage.sql.guard import Guard
 
 KEPT_EFFECTS = 512  # statements
 INDEXES = "SELECT count(DISTINCT l.name) FROM pragma_index_list(?1) l, pragma_index_xinfo(l.name) x WHERE "

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import apsw
 
-from bindings.d1.sql.allowed import (
+from bindings.storage.sql.allowed import (
     ABOUT_THE_CONNECTION,
     FUNCTIONS,
     MODULES,

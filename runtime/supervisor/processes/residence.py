@@ -1,0 +1,145 @@
+"""What of a worker lives on between requests: a process of its own, one at a time whatever versions there are.
+
+Theory of operation
+-------------------
+Each version has a ``ResidentSlot``, and at most one of a worker's is held: that of the version that answers now. When
+that is another one, the process before is asked to finish, and killed if it does not, and has ended when the next one
+begins: two never live side by side. Calls that come meanwhile wait. After a crash, too, the old process has ended
+first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import nullcontext
+from typing import Any
+
+from bindings.base import HostStream
+from runtime.errors import UserError
+from runtime.supervisor.limits import Deadline, IsolateLost, cpu_exceeded, ended, too_many
+from runtime.supervisor.processes.at_work import EventActivity
+from runtime.supervisor.processes.deployment import Deployment
+from runtime.supervisor.processes.process import Process
+from runtime.values import stream_mark
+from runtime.wire import ChannelClosed, RemoteError
+
+Current = Callable[[str], Awaitable[Deployment]]
+CODE_UPDATED = "its code was updated"
+_TRIES = 5  # versions that may follow each other while one call waits
+
+
+class Residence:
+    """One worker's. ``current()``: the version that answers now."""
+
+    def __init__(self, worker: str, current: Current) -> None:
+        self._worker, self._current, self._lock = worker, current, asyncio.Lock()
+        self._deployment: Deployment | None = None
+
+    async def call(self, method: str, args: Sequence[Any]) -> object:
+        """As ``ProductContext.reside``."""
+        deployment, process = await self._process()
+        limits = deployment.limits
+        if limits is not None and len(process.broker.at_work.activities) >= limits.concurrent:
+            raise too_many(limits.concurrent)
+        async with Deadline(limits.wall_s) if limits is not None else nullcontext():
+            return await _called(deployment, process, method, args)
+
+    async def _process(self) -> tuple[Deployment, Process]:
+        for _ in range(_TRIES):
+            deployment = await self._current(self._worker)
+            if deployment is not self._deployment:
+                await self._move()
+            elif deployment.resident is None:
+                raise UserError("keeps nothing between requests", where=self._worker)
+            else:
+                try:
+                    return deployment, await deployment.resident.serving()
+                except IsolateLost:
+                    if deployment.resident.held:
+                        raise
+        raise IsolateLost("the worker's versions follow each other too fast")
+
+    async def _move(self) -> None:
+        """To the version that answers now."""
+        async with self._lock:
+            deployment, old = await self._current(self._worker), self._deployment
+            if deployment is old:
+                return
+            if old is not None and old.resident is not None:
+                await old.resident.stop()
+            if deployment.resident is not None:
+                deployment.resident.held = True
+            self._deployment = deployment
+
+
+class Residences:
+    """By worker. ``current(worker)``: the version that answers now; raises UserError when there is none."""
+
+    def __init__(self, current: Current) -> None:
+        self._current = current
+        self._by_worker: dict[str, Residence] = {}
+
+    async def __call__(self, worker: str, method: str, args: Sequence[Any]) -> object:
+        residence = self._by_worker.get(worker)
+        if residence is None:
+            await self._current(worker)  # or any name at all would be kept
+            residence = self._by_worker.setdefault(worker, Residence(worker, self._current))
+        return await residence.call(method, args)
+
+
+async def _called(deployment: Deployment, process: Process, method: str, args: Sequence[Any]) -> object:
+    activity, at_work, offered = EventActivity(method), process.broker.at_work, list[int]()
+    at_work.begin(activity)
+    try:
+        sent = [_sent(process, arg, offered) for arg in args]
+        return _answer(process, await process.channel.call("resident", activity.number, method, sent))
+    except ChannelClosed:
+        raise await _lost(deployment, process) from None
+    except RemoteError as error:
+        if error.name == "CpuExceeded" and deployment.limits is not None:
+            raise cpu_exceeded(deployment.limits.cpu_ms) from None
+        raise
+    except asyncio.CancelledError:
+        for number in activity.lent:
+            process.channel.discard(number)
+        raise
+    finally:
+        for number in offered:
+            process.channel.discard(number)
+        at_work.end(activity)
+
+
+def _sent(process: Process, arg: Any, offered: list[int]) -> Any:
+    if not isinstance(arg, AsyncIterator):
+        return arg
+    offered.append(number := process.channel.offer(arg))
+    return stream_mark("mine", number)
+
+
+def _answer(process: Process, answer: object) -> object:
+    """What a process answered, which may be anything. Raises IsolateLost."""
+    match answer:
+        case ["value", value]:
+            return value
+        case ["stream", "mine", int(number), dict(meta)]:
+            return HostStream(process.channel.read(number), meta)
+        case ["stream", "yours", int(number), dict(meta)]:
+            if (source := process.channel.adopt(number)) is not None:
+                return HostStream(source, meta)
+            raise UserError("the stream was already used")
+    raise IsolateLost("the worker's process sent an answer that is none")
+
+
+async def _lost(deployment: Deployment, process: Process) -> Exception:
+    if process.leaving:
+        return IsolateLost(CODE_UPDATED)
+    how = await process.kill()
+    if process.spent and deployment.limits is not None:
+        return cpu_exceeded(deployment.limits.cpu_ms)
+    if process.channel.excess is not None:
+        return ended(process.channel.excess)
+    return IsolateLost(f"the process of the worker's objects ended: {how}")
+
+
+__all__ = ["CODE_UPDATED", "Residence", "Residences"]
