@@ -69,7 +69,6 @@ UNSERVED: dict[str, Unserved] = {
     "artifacts": Unserved(list[Bound], "Artifacts"),
     "browser": Unserved(Bound, "Browser Rendering", "browser"),
     "dispatch_namespaces": Unserved(list[Bound], "Workers for Platforms", "dispatch_namespace"),
-    "durable_objects": Unserved(Bindings, "Durable Objects"),
     "flagship": Unserved(list[Bound], "Flagship"),
     "k2": Unserved(list[Bound], "K2"),
     "media": Unserved(Bound, "Media Transformations", "media"),

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from runtime.values import JsBigInt, JsException, js_string, opened, to_wire
+from runtime.values import JsBigInt, JsException, js_string, opened, to_wire, well_formed
 
 SAFE_INTEGER = 2**53 - 1
 _AS_IT_IS, _INTEGERS, _FLOATS = {str, type(None)}, {int}, {float}
@@ -30,11 +30,6 @@ def bound(value: object) -> float | str | bytes | None:
     if isinstance(sent, list) and all(map(_is_byte, sent)):
         return bytes(map(int, sent))
     raise _unsupported(sent)
-
-
-def well_formed(text: str) -> str:
-    """Half a surrogate pair becomes U+FFFD, as on its way into UTF-8."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def read(value: object) -> object:
@@ -84,4 +79,4 @@ def _unsupported(sent: object) -> JsException:
     return JsException(f"D1_TYPE_ERROR: {text}", cause=JsException(text))
 
 
-__all__ = ["bound", "read", "read_rows", "well_formed"]
+__all__ = ["bound", "read", "read_rows"]

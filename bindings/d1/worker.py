@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 
 from bindings.client import BindingClient, HostCaller, js_exception
-from bindings.d1.values import bound, read, read_rows, well_formed
-from runtime.values import JsDict, JsException
+from bindings.d1.values import bound, read, read_rows
+from runtime.values import JsDict, JsException, well_formed
 from runtime.wire import RemoteError
 
 FAILED = "D1Error"  # the name under which the host's half reports a statement that failed

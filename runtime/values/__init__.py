@@ -10,10 +10,10 @@ from runtime.values.buffers import JsBuffer
 from runtime.values.incoming import from_json, from_wire
 from runtime.values.objects import JsBigInt, JsDict, JsException
 from runtime.values.outgoing import to_wire
-from runtime.values.texts import js_string, stringify
+from runtime.values.texts import js_string, stringify, well_formed
 from runtime.values.wire import STREAM, Opaque, opened, stream_mark, stream_named
 
 __all__ = [
     "STREAM", "JsBigInt", "JsBuffer", "JsDict", "JsException", "Opaque", "from_json", "from_wire", "js_string",
-    "opened", "stream_mark", "stream_named", "stringify", "to_wire",
+    "opened", "stream_mark", "stream_named", "stringify", "to_wire", "well_formed",
 ]  # fmt: skip

@@ -26,6 +26,8 @@ AT_ONCE = {
     "d1_query_timeout",
     "cron_clock",
     "workflow_run_limit",
+    "object_idle",
+    "objects_in_memory",
 }
 ENTRY = """
 from workers import Response

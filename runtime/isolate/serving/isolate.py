@@ -1,5 +1,5 @@
 """What the supervisor calls an isolate for: ``load`` once, ``fetch`` per request, ``event`` for what is none,
-``resident`` for what a product keeps in it, and ``drain`` before it lets go. The isolate calls ``binding`` and ``fetch``
+``resident`` for what a product keeps in it, and ``drain`` before it lets go. It calls ``binding`` and ``fetch``
 (outbound)."""
 
 from __future__ import annotations

@@ -1,0 +1,86 @@
+"""``env.NAME`` of a namespace, and the clock that objects set: the host's halves.
+
+What arrives was sent by user code.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bindings.base import CallError
+from bindings.durable_objects.alarms import Clock, Key, Reside
+from runtime.errors import UserError
+from runtime.supervisor.limits import IsolateLost, LimitExceeded
+from runtime.supervisor.processes.residence import CODE_UPDATED
+from runtime.wire import RemoteError
+
+_ID = re.compile(r"[0-9a-f]{64}")
+_MAX_DUE = 2**53
+_LOST = "Network connection lost."
+_METHODS = ("fetch", "call")
+
+
+class NamespaceBinding:
+    """``namespace`` says whose ids are valid; its objects are ``worker``'s."""
+
+    client = "bindings.durable_objects.worker.namespace:DurableObjectNamespace"
+
+    def __init__(self, name: str, namespace: str, worker: str, class_name: str, reside: Reside) -> None:
+        self.name, self._worker, self._class, self._reside = name, worker, class_name, reside
+        self.client_args: Mapping[str, Any] = {"namespace": namespace}
+
+    @property
+    def explored(self) -> Mapping[str, object]:
+        return {"id": self.client_args["namespace"], "class": self._class, "worker": self._worker}
+
+    def describe(self) -> tuple[str, str]:
+        return "Durable Objects", f"{self._class} of {self._worker}"
+
+    async def call(self, method: str, args: Sequence[Any]) -> object:
+        """``fetch`` and ``call``: ``[id, its name, ...]``, which the object's process understands."""
+        if method not in _METHODS or len(args) < 2 or not isinstance(args[0], str) or not _ID.fullmatch(args[0]):
+            raise CallError("TypeError", f"env.{self.name}.{method} is not a function")
+        try:
+            return await self._reside(self._worker, method, [self._class, *args])
+        except RemoteError as error:
+            raise CallError(error.name, error.message, **error.fields) from None
+        except LimitExceeded as error:
+            raise CallError("Error", error.what, remote=True, durableObjectReset=True) from None
+        except IsolateLost as error:
+            raise _lost(error) from None
+        except UserError as error:
+            raise CallError("Error", str(error), remote=True) from None
+
+
+def _lost(error: IsolateLost) -> CallError:
+    """The process is gone, and with it what was in memory; whether what was asked for was done, nobody knows."""
+    text = f"Durable Object reset because {CODE_UPDATED}." if error.what == CODE_UPDATED else _LOST
+    return CallError("Error", text, remote=True, retryable=True, durableObjectReset=True)
+
+
+class ClockBinding:
+    """What the process with the objects tells of their alarms."""
+
+    name, client = ".durable_objects", "bindings.client:BindingClient"
+    client_args: Mapping[str, Any] = {}
+
+    def __init__(self, worker: str, classes: frozenset[str], clock: Clock) -> None:
+        self._worker, self._classes, self._clock = worker, classes, clock
+
+    def describe(self) -> tuple[str, str]:
+        return "alarms", self._worker
+
+    async def call(self, method: str, args: Sequence[Any]) -> object:
+        """``ring``: ``[class, id, its name, when in ms since 1970 or None]``. Done once that is on the disk."""
+        match args:
+            case [str(name), str(id), None | str() as label, None | int() as due] if (
+                method == "ring" and name in self._classes and _ID.fullmatch(id) and (due or 1) in range(1, _MAX_DUE)
+            ):
+                await self._clock.ring(Key(self._worker, name, id), label, due)
+                return None
+        raise CallError("TypeError", "no such alarm")
+
+
+__all__ = ["ClockBinding", "NamespaceBinding"]

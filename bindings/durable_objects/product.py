@@ -1,0 +1,187 @@
+"""``[[durable_objects.bindings]]``: objects that live on between events, each with a SQLite file of its own.
+
+They run in a process of the worker's that is kept beside those of its requests (``resident``). What the supervisor has
+of it: the namespaces' folders, and the clock of the alarms. https://developers.cloudflare.com/durable-objects/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+
+from bindings.base import Binding, Product, ProductContext, Resident
+from bindings.durable_objects import tables
+from bindings.storage.keeping import KeepingProduct
+from runtime.config import Config
+from runtime.errors import RequestError
+
+if TYPE_CHECKING:
+    from bindings.durable_objects.alarms import Clock
+    from bindings.storage.resources import About, Resources
+
+FOLDER = "durable_objects"
+_CLOCK = "durable_objects.clock"  # of ProductContext.shared
+_CLIENT = "bindings.durable_objects.worker.objects:Objects"
+
+
+class DurableObjectSettings(msgspec.Struct, frozen=True):
+    """Its part of ``[pilot]``."""
+
+    object_idle: Annotated[float, msgspec.Meta(gt=0, le=86400)] = 10  # seconds until an object at rest leaves memory
+    objects_in_memory: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = (
+        1000  # from which on those at rest leave at once
+    )
+
+
+class Namespace:
+    """One class's objects, as the supervisor has them: a folder."""
+
+    def __init__(self, folder: Path, about: About) -> None:
+        self.folder, self.id = folder, about.id
+
+    async def aclose(self) -> None:
+        """The files are another process's."""
+
+
+class DurableObjects(KeepingProduct):
+    """One resource is a namespace: a class of a worker."""
+
+    key, label, shape = tables.KEY, "Durable Objects", tables.Table
+    settings = DurableObjectSettings
+    folder, resource = FOLDER, "bindings.durable_objects.product:Namespace"
+    types = ("durable_object_namespace",)
+
+    @classmethod
+    def check(cls, config: Config) -> None:
+        tables.check(config)
+
+    @classmethod
+    async def start(cls, context: ProductContext) -> None:
+        if (context.state / FOLDER).is_dir():  # else there is nothing that could ring
+            clock(context).begin()
+
+    @classmethod
+    async def stop(cls, context: ProductContext) -> None:
+        if (found := context.shared.pop(_CLOCK, None)) is not None:
+            await found.aclose()
+        await super().stop(context)
+
+    @classmethod
+    def parse(cls, config: Config, context: ProductContext) -> Sequence[Binding]:
+        own, bound = namespaces(config), tables.bound(config)
+        if not own and not bound:
+            return ()
+        from bindings.durable_objects.binding import ClockBinding, NamespaceBinding
+
+        found: list[Binding] = []
+        for table in bound:
+            worker = table.script_name or config.name
+            id = own.get(table.class_name) if tables.is_own(config, table) else None
+            id = id or namespace_of(worker, table.class_name)
+            found.append(NamespaceBinding(table.name, id, worker, table.class_name, context.reside))
+        if own:
+            context.shared.setdefault(f"{cls.key}.remarks", tables.remarks(config))
+            found.append(ClockBinding(config.name, frozenset(own), clock(context)))
+        return found
+
+    @classmethod
+    def resident(cls, config: Config, context: ProductContext) -> Resident | None:
+        own = namespaces(config)
+        if not own:
+            return None
+        opened = {name: cls.resources(context).get(id, name, {"worker": config.name}) for name, id in own.items()}
+        whose = context.config if context.on_host and context.config is not None else config  # a host has its own
+        settings = whose.settings(DurableObjectSettings)
+        folders = {name: str(namespace.folder) for name, namespace in opened.items()}
+        args = {"folders": folders, "idle_s": settings.object_idle, "most": settings.objects_in_memory}
+        files = 4 * settings.objects_in_memory + 1024  # the file, its log and that one's index
+        return Resident(_CLIENT, args, [namespace.folder for namespace in opened.values()], files)
+
+    @classmethod
+    def remarks(cls, context: ProductContext) -> Sequence[str]:
+        found: Sequence[str] = () if context.on_host else context.shared.get(f"{cls.key}.remarks", ())
+        return found
+
+    @classmethod
+    def upload(cls, config: Config) -> Sequence[Mapping[str, Any]]:
+        optional = ("script_name", "environment")
+        return [
+            {"name": table.name, "type": cls.types[0], "class_name": table.class_name}
+            | {key: value for key in optional if (value := getattr(table, key)) is not None}
+            for table in tables.bound(config)
+        ]
+
+    @classmethod
+    def restore(cls, uploaded: Sequence[Mapping[str, Any]]) -> object:
+        known = tables.Bound.__struct_fields__
+        found = {"bindings": [{key: item[key] for key in known if item.get(key) is not None} for item in uploaded]}
+        try:
+            msgspec.convert(found, tables.Table)
+        except msgspec.ValidationError as error:
+            raise RequestError(400, f"a durable_object_namespace binding: {error}") from None
+        return found
+
+    @classmethod
+    def keeps(cls, config: Config) -> Sequence[str]:
+        return list(namespaces(config).values())
+
+
+class Migrations(Product):
+    """``[[migrations]]``: what becomes of a class's objects when its name changes."""
+
+    key, label, shape = tables.MIGRATIONS, "Durable Object migrations", list[tables.Migration]
+    inherited = True
+
+    @classmethod
+    def names(cls, table: object) -> Sequence[str]:
+        return ()
+
+    @classmethod
+    def parse(cls, config: Config, context: ProductContext) -> Sequence[Binding]:
+        return ()
+
+
+class Exports(Product):
+    """``[exports.CLASS]``: the same, as what is to be."""
+
+    key, label, shape = tables.EXPORTS, "Durable Object exports", dict[str, tables.Export]
+    inherited = True
+
+    @classmethod
+    def names(cls, table: object) -> Sequence[str]:
+        return ()
+
+    @classmethod
+    def parse(cls, config: Config, context: ProductContext) -> Sequence[Binding]:
+        return ()
+
+
+def namespaces(config: Config) -> dict[str, str]:
+    """This worker's classes → the ids of their namespaces."""
+    return {name: namespace_of(config.name, name) for name in tables.classes(config)}
+
+
+def namespace_of(worker: str, name: str) -> str:
+    """Of a class that has no history. As upstream's local server has it."""
+    return f"{worker}-{name}"
+
+
+def clock(context: ProductContext) -> Clock:
+    """That of this supervisor."""
+    found: Clock | None = context.shared.get(_CLOCK)
+    if found is None:
+        from bindings.durable_objects.alarms import Clock
+
+        path = context.state / FOLDER / "alarms.sqlite"
+        found = context.shared[_CLOCK] = Clock(path, lambda: context.reside, context.observer.warn)
+    return found
+
+
+def opened(context: ProductContext) -> Resources[Namespace]:
+    return DurableObjects.resources(context)
+
+
+__all__ = ["DurableObjects", "Exports", "Migrations", "Namespace", "clock", "namespace_of", "namespaces", "opened"]

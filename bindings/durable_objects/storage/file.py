@@ -1,0 +1,299 @@
+"""The SQLite file of one object: its transaction, and when that is on the disk.
+
+Theory of operation
+-------------------
+Whatever is written goes into one open transaction, which begins with the first write and is committed when the loop's
+turn ends: writes with nothing awaited in between become true together, those of several events too. Committing writes
+the log and does not wait for the disk (``synchronous=NORMAL``); a thread then syncs the log, and what is written
+meanwhile waits for the next round. So a round's writes share one sync, and the loop never waits for a disk. ``kept()``
+is what replies and messages wait for.
+
+The fence: a process that opens the file writes to it, which changes SQLite's ``data_version`` for every other
+connection. Each transaction looks at that number once it has the write lock. A process that was taken for dead and
+wakes up finds another number there, and can write no more.
+
+An alarm is a row of this file, in the same transaction as all else. The supervisor, which has the clock, is told the
+earlier time before the commit and the later one after it: whenever both fall, its clock rings in time, or too early.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import os
+import secrets
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import apsw
+
+from bindings.durable_objects.storage.schema import ALARM, bring_up_to_date
+from bindings.storage.sql.guard import Guard
+from bindings.storage.sql.limits import LIMITS, shut_in
+from runtime.places import sync_folder
+
+VALUE_BYTES = 32 * 1024 * 1024  # of a text, a blob, a row
+BUSY_MS = 2000  # the loop waits meanwhile: only a process that should be gone holds the lock
+CHECKPOINT_PAGES = 1000  # of the log, from which on it is folded back
+SYNC_THREADS = 8
+SETTINGS = ("journal_mode=WAL", "synchronous=NORMAL", "wal_autocheckpoint=0", "foreign_keys=ON")
+_LIMITS = {**LIMITS, apsw.SQLITE_LIMIT_LENGTH: VALUE_BYTES}
+_OURS = f" /* {secrets.token_hex(8)} */"  # or a worker's text would find ours prepared, and allowed
+_sync_data = getattr(os, "fdatasync", os.fsync)
+_pool = ThreadPoolExecutor(SYNC_THREADS, thread_name_prefix="durable")
+_nobody = contextvars.Context()  # whose work the syncs are
+
+
+class Stale(Exception):
+    """Another process has the object."""
+
+
+class Undone(Exception):
+    """What was written, and not yet kept, is lost."""
+
+
+class ObjectFile:
+    """``ring(due)``: tell the supervisor's clock, in ms since 1970 or None; done once that is on its disk.
+    ``failed(error)``: what was written since the last ``kept()`` is lost."""
+
+    def __init__(
+        self, path: Path, ring: Callable[[int | None], Awaitable[object]], failed: Callable[[BaseException], None]
+    ) -> None:
+        self.path, self._ring, self._failed = path, ring, failed
+        self.guard = Guard()
+        self.page_bytes = 0
+        self._loop = asyncio.get_running_loop()
+        self._sqlite: apsw.Connection | None = None
+        self._version: Any = None  # SQLite's data_version while nobody else has written
+        self._log_pages = 0
+        self._open = self._scheduled = self._closed = False
+        self._depth = 0  # of savepoints
+        self._new = True  # its log has not been synced since it was opened
+        self._rounds: asyncio.Task[None] | None = None
+        self._next = self._current = self._loop.create_future()
+        self.alarm: int | None = None  # as it is in the file and the open transaction
+        self._rung: int | None = None  # as the clock has it
+        self.alarms_set = 0  # how often
+
+    @property
+    def exists(self) -> bool:
+        """Whether something was ever kept. A look at what was not makes no file."""
+        return self._sqlite is not None or self.path.exists()
+
+    @property
+    def sqlite(self) -> apsw.Connection:
+        """Opened when it is first needed. Raises apsw.Error, OSError."""
+        if self._sqlite is None:
+            self._sqlite = self._opened()
+        return self._sqlite
+
+    def open(self) -> None:
+        """Have ``alarm`` be true. Raises apsw.Error, OSError."""
+        _ = self.sqlite
+
+    # Statements of ours
+
+    def run(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
+        """Its rows."""
+        sqlite, guard = self.sqlite, self.guard
+        guard.trusted = True
+        try:
+            return sqlite.execute(sql + _OURS, values).fetchall()
+        finally:
+            guard.trusted = False
+
+    def write(self, sql: str, values: Sequence[Any] = ()) -> int:
+        """How many rows it has changed."""
+        self.begin()
+        self.run(sql, values)
+        return self.sqlite.changes()
+
+    # The transaction
+
+    def begin(self) -> None:
+        """Before anything is written. Raises Stale."""
+        if self._open:
+            return
+        if self._closed:
+            raise Stale
+        self.run("BEGIN IMMEDIATE")
+        if self.run("PRAGMA data_version") != self._version:
+            self.run("ROLLBACK")
+            error = Stale()
+            self._failed(error)
+            raise error
+        self._open = True
+        self._schedule()
+
+    def check_open(self) -> None:
+        """After a failure of SQLite's: it may have undone the transaction, which others have written in as well."""
+        if self._open and not self.sqlite.in_transaction:
+            self._fail(Undone("SQLite has undone the transaction"))
+
+    def savepoint(self) -> None:
+        self.begin()
+        self._depth += 1
+        self.run(f"SAVEPOINT own_{self._depth}")
+
+    def release(self, *, undo: bool) -> None:
+        """The innermost savepoint ends."""
+        name, self._depth = f"own_{self._depth}", self._depth - 1
+        if not self._open or not self.sqlite.in_transaction:
+            return  # all of it was undone
+        if undo:
+            self.run(f"ROLLBACK TO {name}")
+            self.alarm = self._read_alarm()
+        self.run(f"RELEASE {name}")
+        self._schedule()
+
+    def set_alarm(self, due: int | None) -> None:
+        if due is None:
+            self.write("DELETE FROM _cf_METADATA WHERE key = ?", (ALARM,))
+        else:
+            self.write("INSERT OR REPLACE INTO _cf_METADATA VALUES (?, ?)", (ALARM, due))
+        self.alarm = due
+        self.alarms_set += 1
+
+    def forget_all(self) -> None:
+        """Every key, every table, and the alarm."""
+        if not self.exists:
+            return
+        self.begin()
+        listed = self.run("SELECT type, name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%' AND sql IS NOT NULL")
+        own = [(kind, name) for kind, name in listed if not name.startswith("_cf_")]
+        for kind, name in sorted(own, key=lambda item: ("trigger", "view", "table", "index").index(item[0])):
+            quoted = name.replace('"', '""')
+            self.run(f'DROP {kind} IF EXISTS "{quoted}"')
+        self.run("DELETE FROM _cf_KV")
+        self.set_alarm(None)
+
+    # When it is on the disk
+
+    def kept(self) -> Awaitable[None] | None:
+        """Done once everything that was written so far is on the disk; None: it is."""
+        if self._open:
+            return asyncio.shield(self._next)
+        return asyncio.shield(self._current) if self._rounds is not None else None
+
+    def _schedule(self) -> None:
+        if not self._scheduled and self._rounds is None:
+            self._scheduled = True
+            self._loop.call_soon(self._begin_rounds, context=_nobody)
+
+    def _begin_rounds(self) -> None:
+        self._scheduled = False
+        if self._rounds is None and self._open and not self._depth:
+            self._rounds = self._loop.create_task(self._go_round(), context=contextvars.Context())
+
+    async def _go_round(self) -> None:
+        try:
+            while self._open and not self._depth:
+                if self.alarm is not None and (self._rung is None or self.alarm < self._rung):
+                    due = self.alarm
+                    await self._ring(due)
+                    self._rung = due
+                else:
+                    await self._round()
+        except BaseException as error:
+            self._fail(error)
+        finally:
+            self._rounds = None
+            if self._open:
+                self._schedule()
+
+    async def _round(self) -> None:
+        done, self._next = self._next, self._loop.create_future()
+        self._current, due = done, self.alarm
+        self.run("COMMIT")
+        self._open = False
+        await self._loop.run_in_executor(_pool, self._sync, self._new, self._log_pages)
+        self._new = False
+        if due != self._rung:
+            await self._ring(due)
+            self._rung = due
+        done.set_result(None)
+
+    def _fail(self, error: BaseException) -> None:
+        for future in (self._current, self._next):
+            if not future.done():
+                future.set_exception(error)
+                future.exception()  # whether or not somebody waits
+        self._open, self._closed = False, True
+        self._failed(error)
+
+    def _sync(self, new: bool, pages: int) -> None:
+        """In a thread."""
+        for path in (f"{self.path}-wal", *([str(self.path)] if new else [])):
+            descriptor = os.open(path, os.O_RDONLY)
+            try:
+                _sync_data(descriptor)
+            finally:
+                os.close(descriptor)
+        if new:
+            sync_folder(self.path.parent)
+        if pages >= CHECKPOINT_PAGES:
+            with suppress(apsw.BusyError):
+                beside = apsw.Connection(str(self.path))
+                beside.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+                beside.close()
+
+    # From beginning to end
+
+    def _opened(self) -> apsw.Connection:
+        if self._closed:
+            raise Stale
+        sqlite = apsw.Connection(str(self.path))
+        try:
+            self.guard.trusted = True
+            sqlite.set_busy_timeout(BUSY_MS)
+            for setting in SETTINGS:
+                sqlite.execute(f"PRAGMA {setting}", can_cache=False)
+            bring_up_to_date(sqlite)
+            self._version = sqlite.execute("PRAGMA data_version" + _OURS).fetchall()
+            self.page_bytes = shut_in(sqlite, self.guard, _LIMITS)
+            sqlite.set_wal_hook(self._logged)
+        except BaseException:
+            sqlite.close(True)
+            raise
+        finally:
+            self.guard.trusted = False
+        self._sqlite = sqlite
+        self.alarm = self._rung = self._read_alarm()
+        return sqlite
+
+    def _logged(self, sqlite: apsw.Connection, database: str, pages: int) -> int:
+        self._log_pages = pages
+        return apsw.SQLITE_OK
+
+    def _read_alarm(self) -> int | None:
+        rows = self.run("SELECT value FROM _cf_METADATA WHERE key = ?", (ALARM,))
+        return int(rows[0][0]) if rows else None
+
+    def undo(self) -> None:
+        """What is not committed is forgotten, and nothing more is written."""
+        self._closed, self._depth = True, 0
+        if self._sqlite is not None and self._sqlite.in_transaction:
+            self.run("ROLLBACK")
+        self._open = False
+        if not self._next.done():
+            self._next.cancel()
+
+    async def aclose(self) -> None:
+        """What was committed is on the disk, and the file closed."""
+        while (waits := self.kept()) is not None:
+            with suppress(Exception, asyncio.CancelledError):
+                await waits
+            if self._closed:
+                break
+        self._closed = True
+        if self._rounds is not None:
+            await asyncio.wait([self._rounds])
+        sqlite, self._sqlite = self._sqlite, None
+        if sqlite is not None:
+            await self._loop.run_in_executor(_pool, sqlite.close, True)
+
+
+__all__ = ["ObjectFile", "Stale", "Undone"]

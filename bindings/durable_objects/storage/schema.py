@@ -1,0 +1,41 @@
+"""What is ours in an object's file: steps that released versions of this program have taken never change."""
+
+from __future__ import annotations
+
+import apsw
+
+from runtime.errors import PilotError
+
+ALARM, OPENED = 1, 2  # keys of _cf_METADATA: when it rings, in ms since 1970; how often the file was opened
+STEPS = (
+    """
+    CREATE TABLE _cf_KV (key TEXT PRIMARY KEY, value BLOB) WITHOUT ROWID;
+    CREATE TABLE _cf_METADATA (key INTEGER PRIMARY KEY, value BLOB);
+    """,
+)
+
+
+class NewerFile(PilotError):
+    """A newer release has written it."""
+
+
+def bring_up_to_date(sqlite: apsw.Connection) -> None:
+    """The file is of this version, and whoever had it open can write no more. Raises NewerFile, apsw.Error."""
+    sqlite.execute("BEGIN IMMEDIATE", can_cache=False)
+    try:
+        [[version]] = sqlite.execute("PRAGMA user_version", can_cache=False)
+        if int(str(version)) > len(STEPS):
+            raise NewerFile("an object's file was written by a newer release: upgrade, or move it away")
+        for step in STEPS[int(str(version)) :]:
+            sqlite.execute(step, can_cache=False)
+        sqlite.execute(f"PRAGMA user_version={len(STEPS)}", can_cache=False)
+        opened = "INSERT INTO _cf_METADATA VALUES (?, 1) ON CONFLICT DO UPDATE SET value = value + 1"
+        sqlite.execute(opened, (OPENED,), can_cache=False)
+        sqlite.execute("COMMIT", can_cache=False)
+    except BaseException:
+        if sqlite.in_transaction:
+            sqlite.execute("ROLLBACK", can_cache=False)
+        raise
+
+
+__all__ = ["ALARM", "OPENED", "STEPS", "NewerFile", "bring_up_to_date"]

@@ -1,0 +1,175 @@
+"""``ctx.storage``. What is asked for is done at once, and nothing of another event comes in between.
+
+Facts: docs/reference/bindings.md#durable-objects.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
+from typing import Any, NoReturn, Protocol, TypeVar
+
+from bindings.durable_objects.storage import entries
+from bindings.durable_objects.storage.file import ObjectFile
+from bindings.durable_objects.storage.sql import SqlStorage, SyncKvStorage
+from runtime.isolate.script.trace import script_trace
+from runtime.values import JsDict, JsException
+
+T = TypeVar("T")
+NO_RECOVERY = "This Durable Object's storage back-end does not implement point-in-time recovery."
+ZERO_BOOKMARK = "00000000-00000000-00000000-00000000000000000000000000000000"
+TOO_EARLY = "setAlarm() cannot be called with an alarm time <= 0"
+NO_DATE = "Failed to execute 'setAlarm' on 'DurableObjectStorage': parameter 1 is not of type 'date'."
+
+
+class Gate(Protocol):
+    """The object's."""
+
+    @property
+    def rings(self) -> bool:
+        """The handler of the alarm that is in the file runs."""
+
+    async def entered(self) -> None:
+        """Once nobody else's ``blockConcurrencyWhile`` holds this event up."""
+
+    async def alone(self, work: Callable[[], Awaitable[Any]]) -> Any:
+        """No other event goes on meanwhile."""
+
+
+class _Entries:
+    """What storage and a transaction have in common."""
+
+    def __init__(self, file: ObjectFile, gate: Gate) -> None:
+        self._file, self._gate = file, gate
+
+    async def get(self, key: object, *_: object, **options: object) -> Any:
+        """The value, None where there is none; of a list of keys a JsDict of those that are there."""
+        await self._gate.entered()
+        return entries.get_many(self._file, key) if isinstance(key, list) else entries.get(self._file, key)
+
+    async def put(self, key: object, *value: object, **options: object) -> None:
+        """``put(key, value)``, ``put({key: value})``. Raises TypeError, JsException (DataCloneError)."""
+        await self._gate.entered()
+        if isinstance(key, dict):
+            entries.put_many(self._file, key)
+        elif not value:
+            raise JsException("put() called with undefined value.", "TypeError")
+        else:
+            entries.put(self._file, key, value[0])
+
+    async def delete(self, key: object, *_: object, **options: object) -> bool | int:
+        """Whether it was there; of a list of keys, how many were."""
+        await self._gate.entered()
+        return entries.delete_many(self._file, key) if isinstance(key, list) else entries.delete(self._file, key)
+
+    async def list(self, options: Mapping[str, Any] | None = None, **more: Any) -> JsDict:
+        """``list(start, startAfter, end, prefix, reverse, limit)``: in the order of the keys' bytes."""
+        await self._gate.entered()
+        return JsDict(entries.listed(self._file, {**(options or {}), **more}))
+
+    async def getAlarm(self, *_: object, **options: object) -> int | None:
+        """When it is due, in ms since 1970; None while its handler runs, unless that has set it anew."""
+        await self._gate.entered()
+        if not self._file.exists or self._gate.rings:
+            return None
+        self._file.open()
+        return self._file.alarm
+
+    async def setAlarm(self, due: object, *_: object, **options: object) -> None:
+        """In ms since 1970, or a datetime; one that has passed is due at once. Raises JsException."""
+        when = _due(due)
+        await self._gate.entered()
+        self._file.open()
+        self._file.set_alarm(when)
+
+    async def deleteAlarm(self, *_: object, **options: object) -> None:
+        await self._gate.entered()
+        if self._file.exists:
+            self._file.set_alarm(None)
+
+
+class DurableObjectTransaction(_Entries):
+    """What a ``transaction`` is handed: of what is written in it all is kept, or nothing."""
+
+    def __init__(self, file: ObjectFile, gate: Gate) -> None:
+        super().__init__(file, gate)
+        self.undone = False
+
+    def rollback(self) -> None:
+        """Nothing of it is kept."""
+        self.undone = True
+
+
+class DurableObjectStorage(_Entries):
+    """https://developers.cloudflare.com/durable-objects/api/sqlite-storage-api/"""
+
+    def __init__(self, file: ObjectFile, gate: Gate) -> None:
+        super().__init__(file, gate)
+        self.sql, self.kv = SqlStorage(file), SyncKvStorage(file)
+
+    async def deleteAll(self, *_: object, **options: object) -> None:
+        """Every key, every table, and the alarm."""
+        await self._gate.entered()
+        self._file.forget_all()
+
+    async def sync(self) -> None:
+        """Once everything that was written so far is on the disk."""
+        if (waits := self._file.kept()) is not None:
+            await waits
+
+    async def transaction(self, work: Callable[[DurableObjectTransaction], Awaitable[T]]) -> T:
+        """The result of ``work(txn)``. What it has written is undone when it raises, or calls ``txn.rollback()``."""
+
+        async def within() -> T:
+            txn = DurableObjectTransaction(self._file, self._gate)
+            self._file.savepoint()
+            try:
+                result = await work(txn)
+            except BaseException:
+                txn.undone = True
+                raise
+            finally:
+                self._file.release(undo=txn.undone)
+            return result
+
+        try:
+            found: T = await self._gate.alone(within)
+        except JsException:
+            raise
+        except Exception as error:
+            raise JsException(script_trace(error).rstrip(), "PythonError") from error
+        return found
+
+    def transactionSync(self, work: Callable[[], T]) -> T:
+        """The result of ``work()``. What it has written is undone when it raises."""
+        self._file.savepoint()
+        undo = True
+        try:
+            result = work()
+            undo = False
+        finally:
+            self._file.release(undo=undo)
+        return result
+
+    async def getCurrentBookmark(self) -> str:
+        return ZERO_BOOKMARK
+
+    async def getBookmarkForTime(self, when: object) -> NoReturn:
+        raise JsException(NO_RECOVERY)
+
+    async def onNextSessionRestoreBookmark(self, bookmark: object) -> NoReturn:
+        raise JsException(NO_RECOVERY)
+
+
+def _due(due: object) -> int:
+    if isinstance(due, datetime):
+        due = due.timestamp() * 1000
+    if isinstance(due, bool) or not isinstance(due, int | float) or not math.isfinite(due):
+        raise JsException(NO_DATE, "TypeError")
+    if due <= 0:
+        raise JsException(TOO_EARLY, "TypeError")
+    return int(due)
+
+
+__all__ = ["DurableObjectStorage", "DurableObjectTransaction", "Gate"]

@@ -1,0 +1,1 @@
+"""What runs in a worker's processes: ``env.NAME``, and the objects themselves."""

@@ -1,0 +1,77 @@
+"""``ctx`` of an object. https://developers.cloudflare.com/durable-objects/api/state/"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any, NoReturn, Protocol, TypeVar
+
+from bindings.durable_objects.ids import DurableObjectId
+from bindings.durable_objects.storage.file import ObjectFile
+from bindings.durable_objects.storage.storage import DurableObjectStorage, Gate
+from bindings.durable_objects.worker.errors import DurableObjectAbort, reset
+from bindings.messages import CallError
+from runtime.isolate.serving.context import Tasks
+
+T = TypeVar("T")
+_NO_REASON = "Application called abort() to reset Durable Object."
+
+
+class Holder(Gate, Protocol):
+    """The object in memory."""
+
+    @property
+    def id(self) -> DurableObjectId: ...
+
+    @property
+    def file(self) -> ObjectFile: ...
+
+    def block_while(self, work: Callable[[], Awaitable[Any]]) -> asyncio.Task[Any]: ...
+
+    def reset(self, error: CallError) -> None: ...
+
+
+class DurableObjectState:
+    """It is the same for all of an object's events."""
+
+    def __init__(self, holder: Holder, tasks: Tasks) -> None:
+        self._holder, self._tasks = holder, tasks
+        self._mine: set[asyncio.Future[Any]] = set()
+        self.id = holder.id
+        self.props: dict[str, Any] = {}
+        self.storage = DurableObjectStorage(holder.file, holder)
+
+    @property
+    def busy(self) -> bool:
+        """For the runtime: a ``waitUntil`` task goes on."""
+        return bool(self._mine)
+
+    def wait_until(self, work: Awaitable[Any]) -> None:
+        """Nothing of an object is ended by an answer: this keeps it in memory until ``work`` is done, and says what it
+        raises."""
+        if not isinstance(work, Awaitable):
+            raise TypeError(f"ctx.waitUntil wants an awaitable, not {type(work).__name__}: call the function")
+        task = self._tasks.add(work, "ctx.waitUntil: a task failed")
+        self._mine.add(task)
+        task.add_done_callback(partial(self._mine.discard))
+
+    def blockConcurrencyWhile(self, work: Callable[[], Awaitable[T]]) -> asyncio.Task[T]:
+        """``await`` it for the result. No other event begins until ``work()`` has ended; where that raises, the object
+        is reset."""
+        return self._holder.block_while(work)
+
+    def abort(self, reason: object = None) -> NoReturn:
+        """Memory is gone, and what is not kept yet. Raises DurableObjectAbort."""
+        text = _NO_REASON if reason is None else str(reason)
+        self._holder.reset(reset(text))
+        raise DurableObjectAbort(text)
+
+    def pass_through_on_exception(self) -> None:
+        """Accepted: nothing is behind an object."""
+
+    waitUntil = wait_until
+    passThroughOnException = pass_through_on_exception
+
+
+__all__ = ["DurableObjectState"]

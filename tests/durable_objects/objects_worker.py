@@ -1,0 +1,635 @@
+"""The worker of test_objects.py: each function is a case, with its assertions inside, where a user's code is.
+
+``ask(stub, case)`` runs a function of the class ``Inside`` in an object: ``self.ctx`` is its state.
+"""
+
+import asyncio
+import time
+from contextlib import contextmanager
+from datetime import date, datetime
+
+from pyodide.ffi import JsException
+
+from workers import URL, DurableObject, Response, WorkerEntrypoint
+
+
+class Thing(DurableObject):
+    constant = 5
+
+    def __init__(self, ctx, env):
+        super().__init__(ctx, env)
+        self.seen, self.log = 0, []
+
+    async def run(self, case, *args):
+        answer = await globals()[f"inside_{case}"](self, *args)
+        return "held" if answer is None else answer
+
+    async def fetch(self, request):
+        if URL(request.url).pathname == "/stream":
+            return Response(parts())
+        text = await request.text()
+        return Response(f"{request.method} {request.url} {request.headers.get('x-a')} {text}", status=201)
+
+    def count(self, by=1):
+        self.seen += by
+        return self.seen
+
+    def echo(self, value):
+        return value
+
+    def types(self, value):
+        return type(value).__name__
+
+    def fails(self):
+        raise ValueError("broken here")
+
+    def _hidden(self):
+        return "hidden"
+
+    async def alarm(self, info=None):
+        self.log.append({"info": info, "set": await self.ctx.storage.getAlarm(), "at": time.time()})
+        if self.ctx.id.name == "alarm fails once" and not info.isRetry:
+            raise ValueError("not yet")
+        if self.ctx.id.name == "alarm sets another" and len(self.log) == 1:
+            await self.ctx.storage.setAlarm(time.time() * 1000 + 50)
+
+
+class Other(DurableObject):
+    async def named(self):
+        return [self.ctx.id.name, self.ctx.id.toString()]
+
+
+class Closed(DurableObject):
+    def __init__(self, ctx, env):
+        raise RuntimeError("no entry")
+
+    def knock(self):
+        pass
+
+
+async def parts():
+    for number in range(3):
+        yield f"part {number}\n"
+
+
+class Default(WorkerEntrypoint):
+    async def fetch(self, request):
+        name = URL(request.url).pathname.strip("/")
+        if name.startswith("inside_"):
+            answer = await self.env.THINGS.getByName(name).run(name.removeprefix("inside_"))
+        else:
+            answer = await globals()[name](self.env)
+        return answer if isinstance(answer, Response) else Response("held\n")
+
+
+@contextmanager
+def raises(kind, text):
+    try:
+        yield
+    except kind as error:
+        found = f"{error}"
+    else:
+        raise AssertionError(f"{text!r} was not raised")
+    assert text in found, found
+
+
+async def refused(call):
+    """What a call raises."""
+    try:
+        await call
+    except JsException as error:
+        return error
+    raise AssertionError("it was not refused")
+
+
+async def eventually(ask, wanted, within=20.0):
+    until = time.monotonic() + within
+    while True:
+        found = await ask()
+        if wanted(found):
+            return found
+        assert time.monotonic() < until, found
+        await asyncio.sleep(0.02)
+
+
+# Ids
+
+
+async def ids_of_names(env):
+    one, same, other = env.THINGS.idFromName("a"), env.THINGS.idFromName("a"), env.THINGS.idFromName("b")
+    assert one.equals(same)
+    assert not one.equals(other)
+    assert one.name == "a"
+    text = one.toString()
+    assert (len(text), text) == (64, f"{int(text, 16):064x}")
+    assert env.THINGS.idFromName("").name == ""
+    assert env.THINGS.idFromName(5).name == "5"
+    assert env.OTHERS.idFromName("a").toString() != text
+
+
+async def ids_that_are_unique(env):
+    one, other = env.THINGS.newUniqueId(), env.THINGS.newUniqueId()
+    assert not one.equals(other)
+    assert one.name is None
+    with raises(JsException, "Error: Jurisdiction restrictions are not implemented in workerd."):
+        env.THINGS.newUniqueId(jurisdiction="eu")
+    with raises(JsException, "Jurisdiction restrictions are not implemented"):
+        env.THINGS.jurisdiction("eu")
+
+
+async def ids_of_strings(env):
+    id = env.THINGS.idFromName("a")
+    again = env.THINGS.idFromString(id.toString())
+    assert again.equals(id)
+    assert again.name is None
+    with raises(JsException, "TypeError: Invalid Durable Object ID: must be 64 hex digits"):
+        env.THINGS.idFromString("nope")
+    with raises(JsException, "TypeError: Durable Object ID is not valid for this namespace."):
+        env.OTHERS.idFromString(id.toString())
+    with raises(JsException, "is not valid for this namespace"):
+        env.THINGS.idFromString("0" * 64)
+
+
+async def stubs_know_their_object(env):
+    stub = env.OTHERS.get(env.OTHERS.idFromName("x"), {"locationHint": "weur"})
+    assert (stub.name, stub.id.toString()) == ("x", env.OTHERS.idFromName("x").toString())
+    assert await stub.named() == ["x", stub.id.toString()]
+    unnamed = env.OTHERS.idFromString(env.OTHERS.idFromName("unnamed").toString())
+    assert await env.OTHERS.get(unnamed).named() == [None, unnamed.toString()]
+    assert (await env.OTHERS.get(env.OTHERS.newUniqueId()).named())[0] is None
+    with raises(JsException, "parameter 1 is not of type 'DurableObjectId'"):
+        env.OTHERS.get("x")
+
+
+# Calls
+
+
+async def fetch_reaches_the_object(env):
+    stub = env.THINGS.getByName("fetched")
+    answer = await stub.fetch("http://do/a?b=c", method="POST", headers={"x-a": "1"}, body="hello")
+    assert (answer.status, await answer.text()) == (201, "POST http://do/a?b=c 1 hello")
+    large = "x" * 3_000_000
+    assert (await (await stub.fetch("http://do/", method="PUT", body=large)).text()).endswith(large)
+    assert (await refused(stub.fetch("/rel"))).message == "Invalid URL: /rel"
+
+
+async def a_stream_passes_through(env):
+    return await env.THINGS.getByName("streams").fetch("http://do/stream")
+
+
+async def methods_are_called(env):
+    stub = env.THINGS.getByName("called")
+    assert [await stub.count(), await stub.count(5)] == [1, 6]
+    assert await stub._hidden() == "hidden"
+
+
+async def values_cross(env):
+    stub = env.THINGS.getByName("values")
+    for value in (None, True, 5, 1.5, "é", [1, [None]], {"a": {"b": 1}}, {1, 2}, 2**60):
+        assert await stub.echo(value) == value, value
+    assert bytes(await stub.echo(b"ab")) == b"ab"
+    assert await stub.types(b"ab") == "memoryview"
+    assert await stub.types({"a": 1}) == "JsDict"
+    with raises(TypeError, "<class 'tuple'> cannot be sent over RPC."):
+        await stub.echo((1, 2))
+
+
+async def failures_cross(env):
+    stub = env.THINGS.getByName("failing")
+    error = await refused(stub.fails())
+    assert (error.name, error.remote) == ("PythonError", True)
+    assert error.message.startswith("Traceback")
+    assert error.message.endswith("ValueError: broken here")
+    assert not hasattr(error, "durableObjectReset")
+    await stub.count()
+    assert await stub.count() == 2  # an exception does not reset it
+
+
+async def what_is_no_method(env):
+    stub = env.THINGS.getByName("called")
+    for name in ("nope", "constant", "ctx"):
+        error = await refused(getattr(stub, name)())
+        assert (error.name, error.message) == ("TypeError", f"Method {name} does not exist")
+    for name in ("alarm", "webSocketMessage", "connect"):
+        text = f"'{name}' is a reserved method and cannot be called over RPC."
+        assert (await refused(getattr(stub, name)())).message == text
+
+
+async def a_constructor_that_raises(env):
+    stub = env.CLOSED.getByName("x")
+    assert (await refused(stub.knock())).message.endswith("RuntimeError: no entry")
+
+
+# Keys and values
+
+
+async def inside_kv(self):
+    storage = self.ctx.storage
+    assert await storage.get("none") is None
+    assert await storage.put("a", {"b": [1, None]}) is None
+    assert await storage.get("a") == {"b": [1, None]}
+    await storage.put({"b": 1, "c": b"x"})
+    assert await storage.get(["c", "a", "nope"]) == {"a": {"b": [1, None]}, "c": b"x"}
+    assert list(await storage.get(["c", "a"])) == ["a", "c"]
+    assert [await storage.delete("a"), await storage.delete("a")] == [True, False]
+    assert await storage.delete(["b", "c", "d"]) == 2
+    await storage.put("x", 1, allowUnconfirmed=True)
+    assert await storage.get("x", allowConcurrency=True, noCache=True) == 1
+    await storage.sync()
+
+
+async def inside_kv_values(self):
+    storage = self.ctx.storage
+    when = datetime(2026, 1, 2, 3, 4, 5, 678000)
+    for value in (None, 1, 1.5, "t", when, {1, 2}, {"a": [{"b": None}]}, 2**70):
+        await storage.put("k", value)
+        assert await storage.get("k") == value
+    await storage.put("k", b"bytes")
+    assert type(await storage.get("k")) is memoryview
+    await storage.put("k", 2**60)
+    assert type(await storage.get("k")).__name__ == "JsBigInt"
+    for value in (object(), [range(3)], {"a": lambda: 1}, date(2026, 1, 1)):
+        error = await refused(storage.put("k", value))
+        assert (error.name, error.message) == ("DataCloneError", "[object Object] could not be cloned.")
+    with raises(TypeError, "<class 'tuple'> cannot be sent over RPC."):
+        await storage.put("k", [(1, 2)])
+    assert await storage.get("k") == 2**60
+    await storage.put("large", "x" * 3_000_000)
+    assert len(await storage.get("large")) == 3_000_000
+
+
+async def inside_kv_list(self):
+    storage = self.ctx.storage
+    await storage.put({key: key for key in ("b", "a", "ab", "abc", "é", "z", "\U0001f600")})
+    everything = ["a", "ab", "abc", "b", "z", "é", "\U0001f600"]  # the order of their bytes
+    assert list(await storage.list()) == everything
+    assert await storage.list(limit=2) == {"a": "a", "ab": "ab"}
+    assert list(await storage.list(prefix="ab")) == ["ab", "abc"]
+    assert list(await storage.list(start="ab", end="z")) == ["ab", "abc", "b"]
+    assert list(await storage.list(startAfter="ab", limit=2)) == ["abc", "b"]
+    assert list(await storage.list({"reverse": True, "limit": 3})) == everything[::-1][:3]
+    assert list(await storage.list(prefix="a", reverse=True)) == ["abc", "ab", "a"]
+    for options, text in (
+        ({"start": "a", "startAfter": "b"}, "list() cannot be called with both start and startAfter values."),
+        ({"limit": 0}, "List limit must be positive."),
+    ):
+        error = await refused(storage.list(**options))
+        assert (error.name, error.message) == ("TypeError", text)
+    kv = self.ctx.storage.kv
+    assert [*kv.list(prefix="ab")] == [["ab", "ab"], ["abc", "abc"]]
+    kv.put("new", 1)
+    assert [kv.get("new"), kv.delete("new"), kv.delete("new"), kv.get("new")] == [1, True, False, None]
+
+
+async def inside_delete_all(self):
+    storage = self.ctx.storage
+    storage.sql.exec("CREATE TABLE t (a); CREATE INDEX i ON t (a); CREATE VIEW v AS SELECT a FROM t")
+    await storage.put("a", 1)
+    await storage.setAlarm(time.time() * 1000 + 60_000)
+    await storage.deleteAll()
+    assert await storage.list() == {}
+    assert await storage.getAlarm() is None
+    assert storage.sql.exec("SELECT name FROM sqlite_master WHERE name NOT LIKE '\\_cf%' ESCAPE '\\'").toArray() == []
+    storage.sql.exec("CREATE TABLE t (b)")
+
+
+async def inside_transaction(self):
+    storage = self.ctx.storage
+    await storage.put("a", 1)
+
+    async def good(txn):
+        await txn.put("a", 2)
+        assert await txn.get("a") == await storage.get("a") == 2
+        return "result"
+
+    async def bad(txn):
+        await txn.put("a", 3)
+        await storage.setAlarm(time.time() * 1000 + 60_000)
+        raise ValueError("bad")
+
+    async def undone(txn):
+        await txn.put("a", 4)
+        txn.rollback()
+        return "undone"
+
+    assert await storage.transaction(good) == "result"
+    error = await refused(storage.transaction(bad))
+    assert (error.name, error.message.splitlines()[-1]) == ("PythonError", "ValueError: bad")
+    assert await storage.transaction(undone) == "undone"
+    assert [await storage.get("a"), await storage.getAlarm()] == [2, None]
+
+
+async def inside_transaction_sync(self):
+    storage = self.ctx.storage
+
+    def good():
+        storage.kv.put("a", 1)
+        return storage.transactionSync(lambda: storage.kv.put("b", 1) or "inner")
+
+    def bad():
+        storage.kv.put("a", 2)
+        storage.sql.exec("CREATE TABLE t (a)")
+        raise KeyError("mine")
+
+    assert storage.transactionSync(good) == "inner"
+    with raises(KeyError, "mine"):
+        storage.transactionSync(bad)
+    assert [storage.kv.get("a"), storage.kv.get("b")] == [1, 1]
+    storage.sql.exec("CREATE TABLE t (a)")
+
+
+async def inside_bookmarks(self):
+    storage = self.ctx.storage
+    assert set(await storage.getCurrentBookmark()) == {"0", "-"}
+    text = "Error: This Durable Object's storage back-end does not implement point-in-time recovery."
+    with raises(JsException, text):
+        await storage.getBookmarkForTime(time.time() * 1000)
+    with raises(JsException, text):
+        await storage.onNextSessionRestoreBookmark("0")
+
+
+# SQL
+
+
+async def inside_sql(self):
+    sql = self.ctx.storage.sql
+    made = sql.exec("CREATE TABLE t (id INTEGER PRIMARY KEY, a, b TEXT)")
+    assert made.toArray() == []
+    written = sql.exec("INSERT INTO t (a, b) VALUES (?, ?), (?, ?)", 1, "x", 2.5, None)
+    assert written.rowsWritten == 2
+    cursor = sql.exec("SELECT a, b FROM t ORDER BY id")
+    assert cursor.columnNames == ["a", "b"]
+    assert cursor.rowsRead == 0
+    assert cursor.next() == {"done": False, "value": {"a": 1, "b": "x"}}
+    assert cursor.toArray() == [{"a": 2.5, "b": None}]
+    assert cursor.toArray() == []
+    assert cursor.next() == {"done": True}
+    assert cursor.rowsRead >= 2
+    assert [row.a for row in sql.exec("SELECT a FROM t")] == [1, 2.5]
+    assert list(sql.exec("SELECT id, a FROM t").raw()) == [[1, 1], [2, 2.5]]
+    assert sql.exec("SELECT id, a FROM t").raw().toArray() == [[1, 1], [2, 2.5]]
+    assert sql.exec("SELECT count(*) AS n FROM t").one() == {"n": 2}
+    with raises(JsException, "Error: Expected exactly one result from SQL query, but got no results."):
+        sql.exec("SELECT * FROM t WHERE id = 99").one()
+    with raises(JsException, "but got multiple results."):
+        sql.exec("SELECT * FROM t").one()
+    assert sql.databaseSize in range(4096, 1_000_000, 4096)
+    assert sql.exec("UPDATE t SET a = 9 RETURNING id").toArray() == [{"id": 1}, {"id": 2}]
+    many = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000) SELECT i FROM n"
+    rows = sql.exec(many)
+    sql.exec("INSERT INTO t (a) VALUES (1)")
+    await self.ctx.storage.sync()
+    assert [row.i for row in rows] == list(range(1, 2001))
+
+
+async def inside_sql_values(self):
+    sql = self.ctx.storage.sql
+
+    def kept(value):
+        return sql.exec("SELECT ? AS value, typeof(?) AS type", value, value).raw().toArray()[0]
+
+    assert kept(5) == [5, "real"]
+    assert kept(None) == [None, "null"]
+    assert kept(True) == ["true", "text"]
+    assert kept({"a": 1}) == ["[object Object]", "text"]
+    assert kept([1, 2]) == ["1,2", "text"]
+    value, kind = kept(b"ab")
+    assert (type(value), bytes(value), kind) == (memoryview, b"ab", "blob")
+    with raises(JsException, "TypeError: Cannot convert a BigInt value to a number"):
+        kept(2**60)
+    assert sql.exec("SELECT 9007199254740993 AS n").one() == {"n": 9007199254740992.0}
+    sql.exec("CREATE TABLE t (n INTEGER)")
+    sql.exec("INSERT INTO t VALUES (?)", 5)
+    assert sql.exec("SELECT n, typeof(n) AS type FROM t").one() == {"n": 5, "type": "integer"}
+
+
+async def inside_sql_statements(self):
+    sql = self.ctx.storage.sql
+    rows = sql.exec("CREATE TABLE t (id UNIQUE); INSERT INTO t VALUES (1), (2); SELECT id FROM t WHERE id > ?", 1)
+    assert rows.toArray() == [{"id": 2}]
+    for query, values, text in (
+        ("SELECT * FROM nope", (), "Error: no such table: nope: SQLITE_ERROR"),
+        ("INSERT INTO t VALUES (1)", (), "UNIQUE constraint failed: t.id: SQLITE_CONSTRAINT (extended: SQLITE_CONSTRAINT_UNI"),
+        ("SELECT ?", (), "Wrong number of parameter bindings for SQL query."),
+        ("SELECT 1", (1,), "Wrong number of parameter bindings for SQL query."),
+        ("-- nothing", (), "SQL code did not contain a statement."),
+        ("BEGIN", (), "To execute a transaction, please use the state.storage.transaction()"),
+        ("SELECT * FROM _cf_KV", (), "prohibited"),
+        ("SELECT value FROM _cf_KV WHERE key = ?", ("a",), "prohibited"),
+        ("ATTACH 'x' AS y", (), "not authorized"),
+        ("PRAGMA journal_mode = DELETE", (), "not authorized"),
+    ):  # fmt: skip
+        with raises(JsException, text):
+            sql.exec(query, *values)
+    assert "_cf_KV" in [row.name for row in sql.exec("SELECT name FROM sqlite_master")]
+    assert sql.exec("SELECT count(*) AS n FROM t").one().n == 2
+
+
+# Concurrency
+
+
+async def reads_let_nobody_in(env):
+    """get → put without another await in between is atomic against other events."""
+    stub = env.THINGS.getByName("atomic")
+    await asyncio.gather(*[stub.run("increment") for _ in range(50)])
+    assert await stub.run("value") == 50
+
+
+async def inside_increment(self):
+    value = await self.ctx.storage.get("value") or 0
+    await self.ctx.storage.put("value", value + 1)
+
+
+async def inside_value(self):
+    return await self.ctx.storage.get("value")
+
+
+async def other_awaits_let_others_in(env):
+    stub = env.THINGS.getByName("interleaved")
+    await asyncio.gather(*[stub.run("slow_step", name) for name in "ab"])
+    assert sorted((await stub.run("log"))[:2]) == ["a begins", "b begins"]
+
+
+async def inside_slow_step(self, name):
+    self.log.append(f"{name} begins")
+    await asyncio.sleep(0.2)
+    self.log.append(f"{name} ends")
+
+
+async def inside_log(self):
+    return self.log
+
+
+async def block_concurrency(env):
+    stub = env.THINGS.getByName("blocked")
+    first = asyncio.ensure_future(stub.run("blocks"))
+    await asyncio.sleep(0)
+    second = asyncio.ensure_future(stub.run("slow_step", "b"))
+    assert await first == "result"
+    await second
+    assert await stub.run("log") == ["block begins", "block ends", "b begins", "b ends"]
+
+
+async def inside_blocks(self):
+    async def work():
+        self.log.append("block begins")
+        await asyncio.sleep(0.2)
+        await self.ctx.storage.put("a", 1)
+        self.log.append("block ends")
+        return "result"
+
+    return await self.ctx.blockConcurrencyWhile(work)
+
+
+async def a_block_that_raises_resets(env):
+    stub = env.THINGS.getByName("block fails")
+    assert await stub.count() == 1
+    error = await refused(stub.run("block_fails"))
+    assert error.durableObjectReset is True
+    assert error.message.endswith("ValueError: in the block")
+    assert (await refused(stub.count())).message == error.message  # the stub is dead
+    assert await env.THINGS.getByName("block fails").count() == 1
+
+
+async def inside_block_fails(self):
+    async def work():
+        raise ValueError("in the block")
+
+    await self.ctx.blockConcurrencyWhile(work)
+
+
+async def abort_resets(env):
+    stub = env.THINGS.getByName("aborted")
+    await stub.run("keep", "kept")
+    waiting = asyncio.ensure_future(stub.run("waits"))
+    await eventually(lambda: stub.run("log"), lambda log: log == ["waits"])
+    error = await refused(env.THINGS.getByName("aborted").run("aborts"))
+    assert (error.name, error.message, error.durableObjectReset) == ("Error", "for a reason", True)
+    assert (await refused(waiting)).message == "for a reason"
+    assert (await refused(stub.count())).message == "for a reason"
+    again = env.THINGS.getByName("aborted")
+    assert await again.run("log") == []
+    assert await again.run("kept") == "kept"
+
+
+async def inside_keep(self, value):
+    await self.ctx.storage.put("kept", value)
+
+
+async def inside_kept(self):
+    return await self.ctx.storage.get("kept")
+
+
+async def inside_waits(self):
+    self.log.append("waits")
+    await asyncio.sleep(60)
+
+
+async def inside_aborts(self):
+    await self.ctx.storage.put("kept", "lost")
+    try:
+        self.ctx.abort("for a reason")
+    except Exception:
+        return "it was caught"
+
+
+async def objects_call_each_other(env):
+    assert await env.THINGS.getByName("caller").run("calls", "callee") == 7
+
+
+async def inside_calls(self, name):
+    await self.ctx.storage.put("called", name)
+    return await self.env.THINGS.getByName(name).count(7)
+
+
+async def inside_wait_until(self):
+    async def later():
+        await asyncio.sleep(0.05)
+        await self.ctx.storage.put("later", 1)
+
+    self.ctx.waitUntil(later())
+
+
+async def wait_until_goes_on(env):
+    stub = env.THINGS.getByName("waits until")
+    await stub.run("wait_until")
+    await eventually(lambda: stub.run("later"), lambda found: found == 1)
+
+
+async def inside_later(self):
+    return await self.ctx.storage.get("later") or 0
+
+
+# Alarms
+
+
+async def an_alarm_rings(env):
+    stub = env.THINGS.getByName("alarm")
+    assert await stub.run("alarm_set", 100) is not None
+    [rang] = await eventually(lambda: stub.run("log"), lambda log: log)
+    assert rang.info == {"retryCount": 0, "isRetry": False, "scheduledTime": await stub.run("kept")}
+    assert rang.set is None  # while the handler runs
+    assert await stub.run("alarm_is") == "none"
+
+
+async def inside_alarm_set(self, ms):
+    when = int(time.time() * 1000) + ms
+    await self.ctx.storage.put("kept", when)
+    await self.ctx.storage.setAlarm(when)
+    assert await self.ctx.storage.getAlarm() == when
+    return when
+
+
+async def inside_alarm_is(self):
+    return await self.ctx.storage.getAlarm() or "none"
+
+
+async def an_alarm_in_the_past_rings_at_once(env):
+    stub = env.THINGS.getByName("alarm past")
+    await stub.run("alarm_set", -60_000)
+    await eventually(lambda: stub.run("log"), lambda log: log)
+
+
+async def an_alarm_is_taken_back(env):
+    stub = env.THINGS.getByName("alarm taken back")
+    await stub.run("alarm_set", 300)
+    await stub.run("alarm_deleted")
+    await asyncio.sleep(0.6)
+    assert await stub.run("log") == []
+
+
+async def inside_alarm_deleted(self):
+    await self.ctx.storage.deleteAlarm()
+    assert await self.ctx.storage.getAlarm() is None
+
+
+async def an_alarm_sets_another(env):
+    stub = env.THINGS.getByName("alarm sets another")
+    await stub.run("alarm_set", 0)
+    await eventually(lambda: stub.run("log"), lambda log: len(log) == 2)
+    assert await stub.run("alarm_is") == "none"
+
+
+async def an_alarm_that_fails_is_tried_again(env):
+    stub = env.THINGS.getByName("alarm fails once")
+    when = await stub.run("alarm_set", 0)
+    await eventually(lambda: stub.run("log"), lambda log: len(log) == 1)
+    assert await stub.run("alarm_is") == when  # between two tries
+    first, second = await eventually(lambda: stub.run("log"), lambda log: len(log) == 2)
+    assert second.info == {"retryCount": 1, "isRetry": True, "scheduledTime": when}
+    assert second["at"] - first["at"] > 1.9
+    assert await stub.run("alarm_is") == "none"
+
+
+async def inside_alarm_times(self):
+    storage = self.ctx.storage
+    for due, text in (
+        (0, "setAlarm() cannot be called with an alarm time <= 0"),
+        ("soon", "Failed to execute 'setAlarm' on 'DurableObjectStorage': parameter 1 is not of type 'date'."),
+    ):
+        error = await refused(storage.setAlarm(due))
+        assert (error.name, error.message) == ("TypeError", text)
+    when = datetime(2099, 1, 2, 3, 4, 5)
+    await storage.setAlarm(when)
+    assert await storage.getAlarm() == when.timestamp() * 1000
+    await storage.deleteAlarm()
