@@ -1,4 +1,4 @@
-"""Durable Objects as a worker uses them: every case is a function of objects_worker.py, behind a real socket."""
+"""Durable Objects as a worker uses them: every case is a function of objects_worker.py or storage_cases.py."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest_asyncio
 
 from serving import Served, serving, write
 
-WORKER = (Path(__file__).parent / "objects_worker.py").read_text()
+WORKER, STORAGE = ((Path(__file__).parent / name).read_text() for name in ("objects_worker.py", "storage_cases.py"))
 CONFIG = """
 [[durable_objects.bindings]]
 name = "THINGS"
@@ -31,7 +31,7 @@ CASES = [
     name
     for name in (
         *re.findall(r"^async def (\w+)\(env\)", WORKER, re.MULTILINE),
-        *re.findall(r"^async def (inside_\w+)\(self\):", WORKER, re.MULTILINE),
+        *re.findall(r"^async def (inside_\w+)\(self\):", WORKER + STORAGE, re.MULTILINE),
     )
     if name != STREAMED
 ]
@@ -46,7 +46,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def pilot(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Served]:
     folder = tmp_path_factory.mktemp("objects")
-    write(folder, WORKER, CONFIG)
+    write(folder, WORKER, CONFIG, {"storage_cases.py": STORAGE})
     async with serving(folder) as running:
         yield running
 
