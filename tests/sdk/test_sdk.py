@@ -96,7 +96,8 @@ def test_env_and_wait_until_belong_to_the_event() -> None:
 
 
 @pytest.mark.parametrize(
-    ("module", "name", "what"), [("workers", "WebSocketPair", "workers.WebSocketPair is not supported here yet")]
+    ("module", "name", "what"),
+    [("workers", "WorkflowEntrypoint", "workers.WorkflowEntrypoint is not supported here yet")],
 )
 def test_what_is_not_there_says_so(module: str, name: str, what: str) -> None:
     with pytest.raises(ImportError) as caught:
