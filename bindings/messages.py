@@ -79,6 +79,11 @@ class Resident:
     open_files: int = 4096
     file_bytes: int = 10 * 1024**3  # of one file
 
+    def rules(self) -> dict[str, Any]:
+        """What its sandbox has besides a worker's (``runtime.isolate.sandbox.Rules``)."""
+        folders = list(map(str, self.folders))
+        return {"write": folders, "open_files": self.open_files, "file_size": self.file_bytes}
+
 
 class CallError(Exception):
     """An error that crosses to the isolate: there ``caller.call`` raises ``RemoteError`` with this ``name``,

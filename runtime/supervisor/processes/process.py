@@ -265,11 +265,9 @@ class Starter:
             return None
         limits, read = self._parts.limits, [str(self._config.root), *map(str, self._config.packages)]
         sizes = {"memory": limits.memory_mb << 20, "file_size": limits.temp_mb << 20} if limits else {}
-        if (kept := self._resident) is not None:
-            sizes |= {"file_size": kept.file_bytes, "open_files": kept.open_files}
-        folders = list(map(str, kept.folders)) if kept is not None else []
-        walls = {"read": read, "temp": temp, "write": folders, "apart": confined.namespaces}
-        return {**walls, "asks": bool(self._answering), **sizes}
+        kept = self._resident.rules() if self._resident is not None else {}
+        walls = {"read": read, "temp": temp, "apart": confined.namespaces, "asks": bool(self._answering)}
+        return {**walls, **sizes, **kept}
 
     def _not_loaded(self, error: BaseException, ended: str, bereft: bool) -> BaseException:
         if isinstance(error, RemoteError):
