@@ -34,6 +34,7 @@ import msgspec
 from bindings.binding import Answering, Binding, Connect, Explored
 from bindings.deploying import Deploying, WorkerRegistry
 from bindings.messages import CallError, Event, HostStream, Resident, WorkerStream
+from bindings.names import names_in
 from runtime import web
 from runtime.errors import ScriptError, UserError
 
@@ -176,6 +177,19 @@ class Product(Deploying):
         return {}
 
     @classmethod
+    def admit(cls, context: ProductContext, worker: str, versions: Sequence[Mapping[str, Any]]) -> None:
+        """On a host: whether versions with this metadata, one or two, may answer from now on. Raises RequestError."""
+
+    @classmethod
+    async def answers(cls, context: ProductContext, worker: str, versions: Sequence[Mapping[str, Any]]) -> None:
+        """They do, and did when the host ended. Raises PilotError, sqlite3.Error."""
+
+    @classmethod
+    def described(cls, context: ProductContext, worker: str) -> Mapping[str, object]:
+        """What a host's API says of the worker's script besides."""
+        return {}
+
+    @classmethod
     def sweep(cls, context: ProductContext, kept: Sequence[Mapping[str, Any]]) -> None:
         """Remove what no version's metadata names any more; ``kept`` are all of them. In a thread. Raises OSError."""
 
@@ -255,19 +269,6 @@ def rest_routes(prefix: str, make: str, context: ProductContext, body_limit: int
     root = f"/client/v4/accounts/{{account}}/{prefix}"
     paths = (root, root + "/{path:path}")
     return [Route("*", path, answer, body_limit=body_limit, guarded=True) for path in paths]
-
-
-def names_in(value: object) -> list[str]:
-    """The names that most tables put into ``env``: their ``binding``, or ``name`` where there is none."""
-    if isinstance(value, list):
-        return [name for item in value for name in names_in(item)]
-    if not isinstance(value, dict):
-        return []
-    for nested in ("bindings", "producers"):
-        if nested in value:
-            return names_in(value[nested])
-    name = value.get("binding", value.get("name"))
-    return [name] if isinstance(name, str) else []
 
 
 __all__ = [

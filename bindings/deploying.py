@@ -61,6 +61,11 @@ class Deploying:
         return ()
 
     @classmethod
+    def metadata(cls, config: Config) -> Mapping[str, object]:
+        """What it has in an upload's metadata besides bindings."""
+        return {}
+
+    @classmethod
     def shipment(cls, config: Config) -> Shipment | None:
         """What ``pilot deploy`` sends besides the worker's files. Raises UserError."""
         return None

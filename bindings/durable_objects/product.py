@@ -7,20 +7,22 @@ of it: the namespaces' folders, and the clock of the alarms. https://developers.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
 from bindings.base import Binding, Product, ProductContext, Resident
-from bindings.durable_objects import tables
+from bindings.durable_objects import deployed, tables
+from bindings.durable_objects.migrations import shown_tag
 from bindings.storage.keeping import KeepingProduct
 from runtime.config import Config
 from runtime.errors import RequestError
 
 if TYPE_CHECKING:
     from bindings.durable_objects.alarms import Clock
-    from bindings.storage.resources import About, Resources
+    from bindings.durable_objects.namespace import Namespace
+    from bindings.storage.resources import Resources
 
 FOLDER = "durable_objects"
 _CLOCK = "durable_objects.clock"  # of ProductContext.shared
@@ -36,22 +38,12 @@ class DurableObjectSettings(msgspec.Struct, frozen=True):
     )
 
 
-class Namespace:
-    """One class's objects, as the supervisor has them: a folder."""
-
-    def __init__(self, folder: Path, about: About) -> None:
-        self.folder, self.id = folder, about.id
-
-    async def aclose(self) -> None:
-        """The files are another process's."""
-
-
 class DurableObjects(KeepingProduct):
     """One resource is a namespace: a class of a worker."""
 
     key, label, shape = tables.KEY, "Durable Objects", tables.Table
     settings = DurableObjectSettings
-    folder, resource = FOLDER, "bindings.durable_objects.product:Namespace"
+    folder, resource = FOLDER, "bindings.durable_objects.namespace:Namespace"
     types = ("durable_object_namespace",)
 
     @classmethod
@@ -89,7 +81,7 @@ class DurableObjects(KeepingProduct):
 
     @classmethod
     def resident(cls, config: Config, context: ProductContext) -> Resident | None:
-        own = namespaces(config)
+        own = {name: id for name, id in namespaces(config).items() if not is_away(config, context, id)}
         if not own:
             return None
         opened = {name: cls.resources(context).get(id, name, {"worker": config.name}) for name, id in own.items()}
@@ -115,7 +107,7 @@ class DurableObjects(KeepingProduct):
         ]
 
     @classmethod
-    def restore(cls, uploaded: Sequence[Mapping[str, Any]]) -> object:
+    def restore(cls, uploaded: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         known = tables.Bound.__struct_fields__
         found = {"bindings": [{key: item[key] for key in known if item.get(key) is not None} for item in uploaded]}
         try:
@@ -125,8 +117,40 @@ class DurableObjects(KeepingProduct):
         return found
 
     @classmethod
+    def table(cls, uploaded: Sequence[Mapping[str, Any]], metadata: Mapping[str, Any]) -> object | None:
+        found = deployed.kept(metadata)
+        if found is None:
+            return None
+        taken = [namespace for *_, namespace in found.taken]
+        return {**cls.restore(uploaded), "classes": found.record.classes, "taken": taken}
+
+    @classmethod
+    def received(
+        cls, context: ProductContext, worker: str, metadata: Mapping[str, Any], before: Mapping[str, Any]
+    ) -> Mapping[str, object]:
+        return deployed.received(context, worker, metadata, cls.types[0], partial(namespace_of, worker))
+
+    @classmethod
+    def admit(cls, context: ProductContext, worker: str, versions: Sequence[Mapping[str, Any]]) -> None:
+        deployed.check(context, worker, versions)
+
+    @classmethod
+    async def answers(cls, context: ProductContext, worker: str, versions: Sequence[Mapping[str, Any]]) -> None:
+        for metadata in versions:
+            await deployed.apply(context, worker, metadata, opened(context), clock(context))
+
+    @classmethod
+    def described(cls, context: ProductContext, worker: str) -> Mapping[str, object]:
+        tag = shown_tag(deployed.record_of(context, worker))
+        return {"migration_tag": tag} if tag is not None else {}
+
+    @classmethod
     def keeps(cls, config: Config) -> Sequence[str]:
         return list(namespaces(config).values())
+
+    @classmethod
+    async def purge(cls, context: ProductContext, id: str) -> bool | None:
+        return await deployed.remove(id, opened(context), clock(context))
 
 
 class Migrations(Product):
@@ -134,6 +158,15 @@ class Migrations(Product):
 
     key, label, shape = tables.MIGRATIONS, "Durable Object migrations", list[tables.Migration]
     inherited = True
+
+    @classmethod
+    def metadata(cls, config: Config) -> Mapping[str, object]:
+        """Every step: the host knows which of them are new to it."""
+        if not (found := tables.migrations(config)):
+            return {}
+        tags = [step.tag for step in found]
+        steps = [{key: value for key, value in msgspec.to_builtins(step).items() if key != "tag"} for step in found]
+        return {cls.key: {"new_tag": tags[-1], "tags": tags, "steps": steps}}
 
     @classmethod
     def names(cls, table: object) -> Sequence[str]:
@@ -151,6 +184,11 @@ class Exports(Product):
     inherited = True
 
     @classmethod
+    def metadata(cls, config: Config) -> Mapping[str, object]:
+        found = tables.exports(config)
+        return {cls.key: msgspec.to_builtins(found)} if found else {}
+
+    @classmethod
     def names(cls, table: object) -> Sequence[str]:
         return ()
 
@@ -161,12 +199,24 @@ class Exports(Product):
 
 def namespaces(config: Config) -> dict[str, str]:
     """This worker's classes → the ids of their namespaces."""
+    if config.version is not None and tables.KEY in config.products:
+        found = config.typed(tables.KEY, tables.Deployed).classes
+        if found is not None:
+            return found
     return {name: namespace_of(config.name, name) for name in tables.classes(config)}
 
 
 def namespace_of(worker: str, name: str) -> str:
     """Of a class that has no history. As upstream's local server has it."""
     return f"{worker}-{name}"
+
+
+def is_away(config: Config, context: ProductContext, id: str) -> bool:
+    """On a host: another worker has that namespace by now."""
+    about = opened(context).about(id) if context.on_host else None
+    if about is None or about.facts.get("worker") == config.name:
+        return False
+    return id not in config.typed(tables.KEY, tables.Deployed).taken
 
 
 def clock(context: ProductContext) -> Clock:
@@ -184,4 +234,4 @@ def opened(context: ProductContext) -> Resources[Namespace]:
     return DurableObjects.resources(context)
 
 
-__all__ = ["DurableObjects", "Exports", "Migrations", "Namespace", "clock", "namespace_of", "namespaces", "opened"]
+__all__ = ["DurableObjects", "Exports", "Migrations", "clock", "namespace_of", "namespaces", "opened"]

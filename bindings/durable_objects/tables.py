@@ -29,6 +29,14 @@ class Table(msgspec.Struct, frozen=True):
     bindings: list[Bound] = []
 
 
+class Deployed(Table, frozen=True):
+    """What a host makes of it. ``classes``: this worker's → the ids of their namespaces; ``taken``: those that come
+    from another worker."""
+
+    classes: dict[str, str] | None = None
+    taken: list[str] = []
+
+
 class Renamed(msgspec.Struct, frozen=True, rename={"old": "from", "new": "to"}):
     old: str
     new: str
@@ -148,6 +156,6 @@ def remarks(config: Config) -> list[str]:
 
 
 __all__ = [
-    "EXPORTS", "KEY", "MIGRATIONS", "Bound", "Export", "Migration", "Step", "Table", "bound", "check", "classes",
-    "exports", "is_own", "migrations", "remarks",
+    "DURABLE_OBJECT", "EXPORTS", "KEY", "MIGRATIONS", "Bound", "Deployed", "Export", "Migration", "Renamed", "Step",
+    "Table", "Transferred", "bound", "check", "classes", "exports", "is_own", "migrations", "remarks",
 ]  # fmt: skip

@@ -95,7 +95,8 @@ def metadata(config: Config, message: str = "", tag: str = "", requirements: Seq
     bindings += [dict(binding) for product in products() for binding in product.upload(config)]
     ours = {field: getattr(config.pilot, field) for field in PilotSettings.__struct_fields__}
     changed = {field: value for field, value in ours.items() if value != getattr(PilotSettings(), field)}
-    return {
+    others = {key: value for product in products() for key, value in product.metadata(config).items()}
+    return others | {
         "main_module": None if config.main is None else config.main.name,
         "bindings": bindings,
         "keep_bindings": ["secret_text"],

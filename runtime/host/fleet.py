@@ -25,7 +25,7 @@ from typing import Any
 from bindings import products
 from bindings.base import Event, ProductContext
 from runtime.config import Config
-from runtime.errors import UserError
+from runtime.errors import PilotError, UserError
 from runtime.host.store.bundle import Bundles
 from runtime.host.store.registry import Registry
 from runtime.host.store.rows import DeploymentRow, VersionRow, now
@@ -97,6 +97,9 @@ class Fleet:
     ) -> DeploymentRow:
         """Make these answer; ``new``: the one among them that is not kept yet. Within the worker's turn. Raises what
         ``OpenVersions.hold`` raises and sqlite3.Error, and then nothing has changed."""
+        kept = [row.metadata for row, _ in versions]
+        for product in products():
+            product.admit(self.context, name, kept)
         arms = await self._arms(versions)
         try:
             shares = [(row.id, share) for row, share in versions]
@@ -108,6 +111,7 @@ class Fleet:
         worker = self.workers.get(name) or self._new(name)
         judge = partial(self._judge, worker, worker.rollout.failing) if worker.rollout else None
         self._swap(worker, Rollout(row, arms, judge))
+        await self._tell_products(name, kept)
         return row
 
     async def delete(self, name: str) -> None:
@@ -213,8 +217,17 @@ class Fleet:
         arms = await self._arms(self.registry.versions_of(newest))
         if worker.rollout is None and self.registry.deployment(worker.name) == newest:
             self._swap(worker, Rollout(newest, arms))
+            await self._tell_products(worker.name, [arm.row.metadata for arm in arms])
         else:
             self._let_go(arms)
+
+    async def _tell_products(self, name: str, kept: Sequence[Mapping[str, Any]]) -> None:
+        """The versions with this metadata answer; what a product makes of that is not theirs to fail of."""
+        try:
+            for product in products():
+                await product.answers(self.context, name, kept)
+        except (PilotError, OSError, sqlite3.Error) as error:
+            self._observer.error(f"{name}: {error}")
 
     async def _restore_later(self, worker: Worker, pause: float) -> None:
         await asyncio.sleep(pause)

@@ -30,6 +30,7 @@ SHARED = {
     "deploying",
     "limited",
     "messages",
+    "names",
     "products",
     "refusing",
     "responder",

@@ -8,6 +8,7 @@ import uuid
 from functools import partial
 from typing import Any
 
+from bindings import products
 from runtime.api import deploy_errors as table
 from runtime.host import purge
 from runtime.host.control.base import WORKERS, ControlCall, Entry, Refused
@@ -166,8 +167,20 @@ async def change_settings(call: ControlCall, account: str, name: str) -> object:
 async def service(call: ControlCall, account: str, name: str) -> object:
     if call.fleet.registry.settings(name) is None:
         raise Refused(table.NO_SERVICE)
-    script = {"tag": name, "last_deployed_from": "wrangler", "id": name}
+    script = _script(call, name)
     return {"id": name, "default_environment": {"environment": "production", "script": script}}
+
+
+async def every_script(call: ControlCall, account: str) -> object:
+    """The list that an older Wrangler looks the migration's tag up in."""
+    return [_script(call, name) for name in call.fleet.registry.workers()]
+
+
+def _script(call: ControlCall, name: str) -> dict[str, object]:
+    script: dict[str, object] = {"tag": name, "last_deployed_from": "wrangler", "id": name}
+    for product in products():
+        script |= product.described(call.fleet.context, name)
+    return script
 
 
 async def delete(call: ControlCall, account: str, name: str) -> object:
@@ -249,6 +262,7 @@ def _source(call: ControlCall) -> str:
 
 
 ENTRIES: list[Entry] = [
+    ("GET", WORKERS + "/scripts", "read", every_script),
     ("PUT", SCRIPT, "deploy", put),
     ("DELETE", SCRIPT, "deploy", delete),
     ("POST", SCRIPT + "/versions", "deploy", upload_version),
