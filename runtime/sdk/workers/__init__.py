@@ -36,7 +36,6 @@ __all__ = [
 
 V = TypeVar("V")
 H = TypeVar("H", bound=Callable[..., Any])
-_UNSUPPORTED: set[str] = set()
 
 
 class WorkerEntrypoint:
@@ -134,6 +133,4 @@ def _current(variable: ContextVar[V], what: str) -> V:
 
 
 def __getattr__(name: str) -> NoReturn:
-    if name in _UNSUPPORTED:
-        raise ImportError(f"workers.{name} is not supported here yet")
     raise AttributeError(f"module 'workers' has no {name!r}; it has: {', '.join(__all__)}")

@@ -13,9 +13,9 @@ from bindings.responder import Responder
 from runtime.config import Config
 from runtime.errors import ScriptError
 from runtime.supervisor.http.ahead import answered_ahead
-from runtime.supervisor.http.asgi import Body, Headers, Scope
+from runtime.supervisor.http.asgi import Body
 from runtime.supervisor.http.exchange import Exchange
-from runtime.supervisor.http.heads import check_size, host, pairs
+from runtime.supervisor.http.framed import WireBody, body_of, event_of, origin_of, parts_of
 from runtime.supervisor.limits import (
     Deadline,
     IsolateLost,
@@ -34,12 +34,10 @@ from runtime.supervisor.processes.sockets import open_socket
 from runtime.supervisor.processes.spawning import STOP_GRACE_S
 from runtime.supervisor.processes.uploads import Uploads
 from runtime.tracing import NO_SPAN
-from runtime.wire import MAX_CHUNK, ChannelClosed, RemoteError, RemoteStream
+from runtime.wire import ChannelClosed, RemoteError, RemoteStream
 
 _NO_LIMITS = Limits()  # of dev: what no request is ends all the same
-_NO_ANSWER = "the worker's process sent an answer that is none"
 _KINDS = "mine", "yours", "socket"
-WireBody = bytes | list[Any] | None  # a stream travels as [whose it is, its number], a socket likewise
 
 
 class Deployment:
@@ -206,8 +204,8 @@ class Deployment:
         exchange.watch(process.channel)
         answer: list[Any] = []
         try:
-            answer = await process.channel.call("fetch", *_event(exchange), body, handle, _origin(exchange.scope))
-            status, headers, content = _parts(answer)
+            answer = await process.channel.call("fetch", *event_of(exchange), body, handle, origin_of(exchange.scope))
+            status, headers, content = parts_of(answer)
             if isinstance(content, list) and content[0] == "socket":
                 return open_socket(exchange, headers, process.broker.sockets, content[1])
             await exchange.answer(status, headers, self._body(process, content, exchange))
@@ -250,7 +248,7 @@ class Deployment:
         return script_error(error)
 
     def _body(self, process: Process, body: WireBody, exchange: Exchange) -> Body:
-        source = _body(process, body, exchange)
+        source = body_of(process.channel, body, exchange)
         if self._limits is None or body is None or isinstance(body, bytes) or body[0] != "mine":
             return source
         return LimitedBody(cast(RemoteStream, source), self._limits.response_bytes)
@@ -262,55 +260,3 @@ class Deployment:
         if process.channel.excess is not None:
             return ended(process.channel.excess)
         return IsolateLost(f"the worker's process ended: {how}. The next request starts a new one")
-
-
-def _event(exchange: Exchange) -> tuple[int, str, str, Headers]:
-    scope = exchange.scope
-    headers, query = scope["headers"], scope["query_string"]
-    check_size(headers)
-    url = f"{scope['scheme']}://{host(scope, exchange.named)}{scope['raw_path'].decode('latin-1')}"
-    if query:
-        url += "?" + query.decode("latin-1")
-    return exchange.number, exchange.method, url, headers
-
-
-def _origin(scope: Scope) -> tuple[str, str, str]:
-    """(the client's address, its version of HTTP, the path under which the worker is served)."""
-    client = scope["client"]
-    return client[0] if client else "", scope["http_version"], scope["root_path"]
-
-
-def _parts(answer: object) -> tuple[int, Headers, WireBody]:
-    """What a process answered, which may be anything. Raises ``ScriptError``."""
-    if not isinstance(answer, list) or len(answer) < 4 or not isinstance(answer[0], int):
-        raise ScriptError(_NO_ANSWER)
-    status, _, headers, body = answer[:4]
-    if not (body is None or isinstance(body, bytes)) and not _is_reference(body):
-        raise ScriptError(_NO_ANSWER)
-    if body is not None and len(body) > MAX_CHUNK:
-        raise ScriptError(f"an answer of {len(body)} bytes at once; {MAX_CHUNK} are allowed")
-    return status, pairs(headers), body
-
-
-def _is_reference(body: object) -> bool:
-    """Whether it names a stream, or a socket."""
-    return (
-        isinstance(body, list)
-        and len(body) == 2
-        and body[0] in ("mine", "yours", "socket")
-        and isinstance(body[1], int)
-    )
-
-
-def _body(process: Process, body: WireBody, exchange: Exchange) -> Body:
-    """A body that is ours already is not fetched: its source comes out of the channel's keeping."""
-    if body is None or isinstance(body, bytes):
-        return body
-    owner, number = body
-    if owner == "mine":
-        return process.channel.read(number)
-    source = process.channel.adopt(number)
-    if source is None:
-        raise ScriptError("the response's stream was already used", remedy="Return a stream to one response only.")
-    exchange.uses(source)
-    return cast(Body, source)
