@@ -24,6 +24,7 @@ LEVELS = ("debug", "info", "warning", "error")
 
 # Commands that have a module of their own, imported on use.
 LAZY_COMMANDS = {
+    "init": "runtime.starting.commands:init",
     "host": "runtime.host.commands:host",
     **{name: f"runtime.deploy.commands:{name}"
        for name in ("deploy", "versions", "deployments", "rollback", "secret", "delete", "status", "tail")},

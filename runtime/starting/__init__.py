@@ -1,0 +1,1 @@
+"""``pilot init``: a worker of one's own, from a template."""

@@ -1,0 +1,83 @@
+"""``pilot init``, and the pytest plugin that its tests use."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from runtime.starting.templates import TEMPLATES
+
+PLUGIN = ("-p", "no:cacheprovider", "-p", "runtime.testing.plugin")
+
+
+def pilot(folder: Path, *words: str) -> tuple[int, str]:
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "runtime.cli", *words], cwd=folder, text=True, timeout=120,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    return done.returncode, done.stdout
+
+
+def run_tests(folder: Path, *words: str) -> tuple[int, str]:
+    """pytest in that folder, which knows nothing of this project's own settings."""
+    (folder / "pytest.ini").write_text("[pytest]\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *PLUGIN, *words], cwd=folder, text=True, timeout=170,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    return done.returncode, done.stdout
+
+
+@pytest.mark.parametrize("template", TEMPLATES)
+def test_what_it_makes_runs_and_its_own_test_passes(tmp_path: Path, template: str) -> None:
+    code, said = pilot(tmp_path, "init", "My App", "--template", template)
+    assert code == 0, said
+    folder = tmp_path / "My App"
+    assert tomllib.loads((folder / "wrangler.toml").read_text())["name"] == "my-app"
+    for path in (path for path in folder.rglob("*") if path.is_file()):
+        assert path.relative_to(folder).as_posix() in said
+    code, said = run_tests(folder)
+    assert (code, "1 passed" in said) == (0, True), said
+
+
+def test_it_begins_in_the_folder_it_stands_in_and_overwrites_nothing(tmp_path: Path) -> None:
+    assert pilot(tmp_path, "init")[0] == 0
+    (tmp_path / "entry.py").write_text("mine")
+    code, said = pilot(tmp_path, "init")
+    assert code == 3
+    assert "entry.py: is there already" in said
+    assert (tmp_path / "entry.py").read_text() == "mine"
+
+
+def test_a_template_that_is_none(tmp_path: Path) -> None:
+    code, said = pilot(tmp_path, "init", "x", "--template", "helo")
+    assert (code, "no template 'helo'" in said, "hello" in said) == (3, True, True), said
+    assert not list(tmp_path.iterdir())
+
+
+BROKEN = """
+def test_first(worker):
+    assert worker.fetch("/", "POST", json={"a": 1}).status == 500
+    assert worker.fetch("/", headers={"x": "y"}).json() == 5
+"""
+
+
+def test_the_plugin_shows_what_a_worker_says_and_where_there_is_none(tmp_path: Path) -> None:
+    (tmp_path / "wrangler.toml").write_text('name = "x"\nmain = "entry.py"\n')
+    (tmp_path / "entry.py").write_text(
+        "from workers import Response\n\nasync def fetch(request):\n"
+        "    if request.method == 'POST':\n        raise ValueError('odd')\n    return Response('5')\n"
+    )
+    (tmp_path / "test_it.py").write_text(BROKEN)
+    code, said = run_tests(tmp_path)
+    assert code == 0, said
+    (tmp_path / "wrangler.toml").write_text('name = "x"\nmain = "gone.py"\n')
+    code, said = run_tests(tmp_path)
+    assert (code, "pilot dev did not start" in said, "gone.py" in said) == (1, True, True), said
+    (tmp_path / "wrangler.toml").unlink()
+    code, said = run_tests(tmp_path)
+    assert (code, "where is the worker?" in said) == (1, True), said
