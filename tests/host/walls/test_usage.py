@@ -23,8 +23,8 @@ from workers import Response, URL
 
 kept = []
 
-def shared():
-    kept.append(mmap.mmap(-1, 300 << 20)); [kept[0].write(bytes(1 << 20)) for _ in range(300)]
+def shared():  # at once: one that is seen at 80 % is let go before it has too much
+    kept.append(mmap.mmap(-1, 300 << 20, flags=mmap.MAP_SHARED | mmap.MAP_ANONYMOUS | mmap.MAP_POPULATE))
 
 def tables():  # pages that are only read are one page of zeroes, but have entries; 0x4000: MAP_NORESERVE
     memory = mmap.mmap(-1, 200 << 30, flags=mmap.MAP_PRIVATE | 0x4000, prot=mmap.PROT_READ)
