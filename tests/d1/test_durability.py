@@ -30,6 +30,7 @@ class Default(WorkerEntrypoint):
 """
 
 
+@pytest.mark.timeout(3600)
 async def test_a_kill_in_mid_write_loses_nothing_acknowledged(start_pilot: StartPilot, tmp_path: Path) -> None:
     folder = project(tmp_path / "project")
     async with asking(pilot := await start_pilot(folder)) as ask:

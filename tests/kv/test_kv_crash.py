@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from crashes import kill_again_and_again, kills
 from serving import Served, write
 
@@ -47,6 +49,7 @@ async def lost(pilot: Served, tried: range, acknowledged: set[int]) -> set[int]:
     return (acknowledged - set(answer["there"])) | set(answer["wrong"])
 
 
+@pytest.mark.timeout(3600)
 async def test_nothing_acknowledged_is_lost(tmp_path: Path) -> None:
     write(tmp_path, ENTRY, '[[kv_namespaces]]\nbinding = "KV"\nid = "notes"\n')
     assert await kill_again_and_again(tmp_path, KILLS, put, lost) > KILLS

@@ -116,7 +116,7 @@ async def test_objects_outlive_saves_and_restarts(tmp_path: Path) -> None:
             assert await pilot.ask(f"/request_gets?key={key}") == (200, content.decode())
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(3600)
 async def test_what_was_acknowledged_outlives_kills(tmp_path: Path) -> None:
     """An object is there as it was put, or it is not there."""
     write(tmp_path, WORKER, CONFIG)

@@ -6,9 +6,12 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from crashes import kill_again_and_again, kills
 from serving import ROUTER, Served, write
 
+pytestmark = pytest.mark.timeout(3600)  # for as many kills as KILLS says
 ENTRY = (
     ROUTER
     + """
