@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar
@@ -33,6 +34,7 @@ T = TypeVar("T")
 Body = bytes | AsyncIterator[bytes] | None
 _ROOT = "/client/v4/accounts/host/"
 _TIMEOUT_S = 600.0  # for one answer to begin
+_LARGE_BYTES = 10_000_000
 
 
 class Answer(NamedTuple):
@@ -41,6 +43,12 @@ class Answer(NamedTuple):
     status: int
     headers: Mapping[str, str]  # names in lower case
     chunks: AsyncIterator[bytes]
+
+    @property
+    def size(self) -> int | None:
+        """Bytes, where that is said."""
+        length = self.headers.get("content-length", "")
+        return int(length) if length.isdigit() else None
 
     async def bytes(self) -> bytes:
         return b"".join([chunk async for chunk in self.chunks])
@@ -125,6 +133,13 @@ class Where:
             print_json(value)
         elif text:
             click.echo(text)
+
+    @contextmanager
+    def bar(self, size: int | None) -> Iterator[Callable[[int], object]]:
+        """A progress bar for a person, where so many bytes take their time. What is yielded is told of each piece."""
+        hidden = self.as_json or not sys.stderr.isatty() or (size or 0) < _LARGE_BYTES
+        with click.progressbar(length=size or 0, file=sys.stderr, hidden=hidden) as shown:
+            yield shown.update
 
     def run(self, local: LocalApi, use: Callable[[Target], Awaitable[T]]) -> T:
         """What ``use(target)`` gives. Raises UserError."""

@@ -53,11 +53,10 @@ def put(path: str, source: Path | None, pipe: bool, where: Where, **described: s
     where.say(f'Creating object "{key}" in bucket "{bucket}".')
     stream = sys.stdin.buffer if source is None else source.open("rb")
     size = None if source is None else source.stat().st_size
-    hidden = where.as_json or not sys.stderr.isatty() or not size or size < 10 * CHUNK_BYTES
 
     async def use(target: Target) -> Any:
-        with click.progressbar(length=size or 0, file=sys.stderr, hidden=hidden) as bar:
-            answer = await target.send("PUT", _object(bucket, key), _chunks(stream, bar.update), headers)
+        with where.bar(size) as done:
+            answer = await target.send("PUT", _object(bucket, key), _chunks(stream, done), headers)
             return (await target.opened(answer))["result"]
 
     where.tell(where.run(local_api, use), "Upload complete.")
@@ -79,7 +78,9 @@ def get(path: str, sink: Path | None, pipe: bool, where: Where) -> None:
         answer = await target.send("GET", _object(bucket, key))
         if answer.status != 200:
             await target.opened(answer)
-        return await _write(answer.chunks, sys.stdout.buffer) if pipe else await _save(answer.chunks, file)
+        with where.bar(answer.size) as done:
+            chunks = _counted(answer.chunks, done)
+            return await _write(chunks, sys.stdout.buffer) if pipe else await _save(chunks, file)
 
     size = where.run(local_api, use)
     if not pipe:
@@ -181,6 +182,12 @@ async def _chunks(source: BinaryIO, count: Callable[[int], object]) -> AsyncIter
         while chunk := source.read(CHUNK_BYTES):
             yield chunk
             count(len(chunk))
+
+
+async def _counted(chunks: AsyncIterator[bytes], count: Callable[[int], object]) -> AsyncIterator[bytes]:
+    async for chunk in chunks:
+        yield chunk
+        count(len(chunk))
 
 
 async def _save(chunks: AsyncIterator[bytes], file: Path) -> int:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import sqlite3
 import subprocess
 import sys
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 from hosting import hosting, worker
@@ -209,3 +210,33 @@ async def test_a_host(tmp_path: Path) -> None:
         assert json.loads((await host.get("app"))[1]) == [['Ann; "A"'], ["Bob"]]
         host.token = "wrong"
         assert "Authentication error" in await d1("list", fails=True)
+
+
+async def test_what_is_large_shows_a_bar_in_a_terminal(tmp_path: Path) -> None:
+    d1 = Commands(tmp_path)
+    values = "\n".join(f"INSERT INTO t VALUES ('{'x' * 50_000}');" for _ in range(220))
+    (tmp_path / "large.sql").write_text(f"CREATE TABLE t (text TEXT);\n{values}\n")
+    for words in (("execute", "main", "--file", "large.sql"), ("export", "main", "--output", "out.sql")):
+        assert "100%" in on_terminal(d1.folder, "d1", *words)
+    assert (tmp_path / "out.sql").stat().st_size > 10_000_000
+    assert "%" not in on_terminal(d1.folder, "d1", "export", "main", "--output", "out.sql", "--json")
+    assert "100%" in on_terminal(d1.folder, "r2", "object", "put", "files/large", "--file", "out.sql")
+    assert "100%" in on_terminal(d1.folder, "r2", "object", "get", "files/large", "--file", "again.sql")
+    assert (tmp_path / "again.sql").read_bytes() == (tmp_path / "out.sql").read_bytes()
+
+
+def on_terminal(folder: Path, *words: str) -> str:
+    """What a command writes to its terminal as errors and progress."""
+    ours, theirs = os.openpty()
+    with open(ours, "rb", buffering=0) as terminal:
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "runtime.cli", *words], cwd=folder, stderr=theirs, stdout=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+        os.close(theirs)
+        told = b""
+        with suppress(OSError):  # EIO: the other end is closed
+            while part := terminal.read(4096):
+                told += part
+        assert process.wait(60) == 0, told
+    return told.decode()

@@ -48,7 +48,8 @@ class Meant(NamedTuple):
         """SQL of any length, in one transaction: ``{num_queries, final_bookmark, meta}``. Raises UserError."""
         begun = await self.target.call("POST", f"{self.path}/import", {"action": "init"})
         file = f"{self.path}/import/{begun['filename']}"
-        put = await self.target.opened(await self.target.send("PUT", file, _pieces(content)))
+        with self.target.where.bar(len(content)) as done:
+            put = await self.target.opened(await self.target.send("PUT", file, _pieces(content, done)))
         body = {"action": "ingest", "filename": begun["filename"], "etag": put["result"]["etag"]}
         done = await self.target.call("POST", f"{self.path}/import", body)
         if done["status"] != "complete":
@@ -140,9 +141,11 @@ def shown(value: object) -> str:
     return "NULL" if value is None else msgspec.json.encode(value).decode()
 
 
-async def _pieces(content: bytes) -> AsyncIterator[bytes]:
+async def _pieces(content: bytes, done: Callable[[int], object]) -> AsyncIterator[bytes]:
     for at in range(0, len(content), CHUNK_BYTES):
-        yield content[at : at + CHUNK_BYTES]
+        piece = content[at : at + CHUNK_BYTES]
+        yield piece
+        done(len(piece))
 
 
 def read_sql(path: Path) -> bytes:

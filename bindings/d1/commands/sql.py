@@ -84,9 +84,10 @@ def export(database: str, output: Path, tables: tuple[str, ...], no_schema: bool
         answer = await meant.target.send("GET", f"{meant.path}/export/{quote(made['result']['filename'])}")
         if answer.status != 200:
             await meant.target.opened(answer)
-        with _written(output) as file:
+        with _written(output) as file, where.bar(answer.size) as done:
             async for chunk in answer.chunks:
                 await asyncio.to_thread(file.write, chunk)
+                done(len(chunk))
 
     on_database(where, database, use)
     say(where, "Done!")

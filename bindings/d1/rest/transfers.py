@@ -182,7 +182,9 @@ class FileRoutes:
 
 
 def _sent(transfer: Transfer) -> Response:
-    return Response(BlobStream(OpenBlob(transfer.path)), headers={"content-type": "application/sql"})
+    file = OpenBlob(transfer.path)
+    headers = {"content-type": "application/sql", "content-length": str(file.size)}
+    return Response(BlobStream(file), headers=headers)
 
 
 async def _receive(request: Request, transfer: Transfer) -> str:
