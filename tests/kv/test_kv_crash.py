@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from crashes import kill_again_and_again, kills
@@ -44,7 +45,8 @@ async def put(pilot: Served, number: int) -> bool:
 
 
 async def lost(pilot: Served, tried: range, acknowledged: set[int]) -> set[int]:
-    async with pilot.http.get(f"{pilot.url}/look/{tried.stop}") as response:
+    patience = aiohttp.ClientTimeout(total=300)  # for thousands of keys
+    async with pilot.http.get(f"{pilot.url}/look/{tried.stop}", timeout=patience) as response:
         answer = await response.json()
     return (acknowledged - set(answer["there"])) | set(answer["wrong"])
 
