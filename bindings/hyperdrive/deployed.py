@@ -13,6 +13,7 @@ import struct
 from asyncio import StreamReader, StreamWriter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import cache
 from typing import Any
 from urllib.parse import quote
 
@@ -24,6 +25,9 @@ _CHUNK_BYTES = 64 * 1024
 _HELLO_S = 10.0  # for a database to say whether it speaks TLS
 _SSL_REQUEST = struct.pack("!ii", 8, 80877103)  # of the frontend protocol of Postgres, as is an error's form below
 _UNABLE_TO_CONNECT = "08001"
+_AUTHENTICATION, _NEGOTIATION = b"R", b"v"  # kinds of message, before a session begins
+_SASL, _BOUND_TO_TLS = struct.pack("!i", 10), b"SCRAM-SHA-256-PLUS\0"
+_GREETING_BYTES = 10_000  # more, no such message has
 
 
 class DeployedHyperdrive:
@@ -81,11 +85,15 @@ async def _connected(config: HyperdriveConfig, connect: Connect) -> tuple[Stream
     return reader, writer
 
 
+@cache
 def _tls(mode: Sslmode | None) -> ssl.SSLContext:
-    context = ssl.create_default_context()
+    """Made once: authorities take tens of milliseconds to read."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = mode == "verify-full"
     if mode in (None, "require"):
         context.verify_mode = ssl.CERT_NONE
+    else:
+        context.load_default_certs()
     return context
 
 
@@ -100,13 +108,30 @@ async def _leave(reader: StreamReader, writer: StreamWriter, words: bytes) -> No
 
 async def _both_ways(ours: tuple[StreamReader, StreamWriter], theirs: tuple[StreamReader, StreamWriter]) -> None:
     """Until either side ends it."""
-    ways = [asyncio.create_task(_copy(ours[0], theirs[1])), asyncio.create_task(_copy(theirs[0], ours[1]))]
+    ways = [asyncio.create_task(_copy(ours[0], theirs[1])), asyncio.create_task(_answers(theirs[0], ours[1]))]
     try:
         await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
     finally:
         for way in ways:
             way.cancel()
         await asyncio.gather(*ways, return_exceptions=True)
+
+
+async def _answers(reader: StreamReader, writer: StreamWriter) -> None:
+    """What the database says. Of the ways to prove a password it offers, those bound to TLS are left out: the worker's
+    driver sees no TLS, and libpq refuses to be offered them without."""
+    with suppress(OSError, asyncio.IncompleteReadError):
+        while (kind := await reader.readexactly(1)) in (_AUTHENTICATION, _NEGOTIATION):
+            size = int.from_bytes(await reader.readexactly(4), "big")
+            body = await reader.readexactly(min(max(0, size - 4), _GREETING_BYTES))
+            if kind == _AUTHENTICATION and body.startswith(_SASL):
+                body = body.replace(_BOUND_TO_TLS, b"")
+            writer.write(kind + (len(body) + 4).to_bytes(4, "big") + body)
+            if kind == _AUTHENTICATION:
+                break
+        else:
+            writer.write(kind)
+        await _copy(reader, writer)
 
 
 async def _copy(reader: StreamReader, writer: StreamWriter) -> None:

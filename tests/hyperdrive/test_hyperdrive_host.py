@@ -57,6 +57,11 @@ async def through_psycopg(env):
         [one] = await (await other.execute("SELECT 1")).fetchone()
     return Response.json([total, one])
 
+async def encrypted(env):
+    import asyncpg
+    one = await asyncpg.connect(env.DB.connectionString)
+    return Response.json(await one.fetchval("SELECT version FROM pg_stat_ssl WHERE pid = pg_backend_pid()"))
+
 async def fails(env):
     import asyncpg
     try:
@@ -138,12 +143,12 @@ async def host(house: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIt
         yield running
 
 
-async def configuration(host: Host, port: int, name: str = "shop", **more: object) -> str:
+async def configuration(host: Host, port: int, name: str = "shop", sslmode: str | None = None) -> str:
     """Its id."""
     origin = {"scheme": "postgresql", "host": "127.0.0.1", "port": port, "database": "postgres", "user": USER,
-              "password": PASSWORD, **more}  # fmt: skip
+              "password": PASSWORD}  # fmt: skip
     path = "/client/v4/accounts/host/hyperdrive/configs"
-    status, answer = await host.api("POST", path, {"name": name, "origin": origin})
+    status, answer = await host.api("POST", path, {"name": name, "origin": origin, "mtls": {"sslmode": sslmode}})
     assert status == 200, answer
     assert PASSWORD not in str(answer)
     return str(answer["result"]["id"])
@@ -170,6 +175,7 @@ async def test_drivers_reach_the_database(shop: Host) -> None:
     _, text = await shop.get("shop", "/parts")
     assert json.loads(text) == ["/hyperdrive/DB", 5432, USER, PASSWORD, "postgres", url]
     status, text = await shop.get("shop", "/through_asyncpg")
+    assert status == 200, shop.log()[-6000:]
     assert (status, json.loads(text)) == (200, [[n * 2 for n in range(20)], 3_000_000, USER])
     status, text = await shop.get("shop", "/through_psycopg")
     assert (status, json.loads(text)) == (200, [4950, 1])
@@ -207,6 +213,22 @@ async def test_a_database_that_cannot_be_reached_is_told_to_the_worker(host: Hos
     assert (await host.api("DELETE", path))[0] == 200
     _, text = await host.get("lost", "/fails")
     assert "is gone" in text
+
+
+async def test_tls_to_the_database(host: Host, house: Path, database: int, tmp_path: Path) -> None:
+    """It has a certificate that nobody vouches for; another one has none."""
+    id = await configuration(host, database, "tls", "require")
+    await deployed(host, tmp_path, id, "tls", house)
+    path = f"/client/v4/accounts/host/hyperdrive/configs/{id}"
+    assert json.loads((await host.get("tls", "/encrypted"))[1]) == "TLSv1.3"
+    assert (await host.api("PATCH", path, {"mtls": {"sslmode": "verify-full"}}))[0] == 200
+    assert "CERTIFICATE_VERIFY_FAILED" in (await host.get("tls", "/fails"))[1]
+    with postgres(tls=False) as plain:
+        assert (await host.api("PATCH", path, {"origin": {"port": plain}}))[0] == 200
+        assert "it does not speak TLS, and sslmode is verify-full" in (await host.get("tls", "/fails"))[1]
+        origin = {"host": "127.0.0.1", "port": plain, "user": USER, "database": "postgres", "password": PASSWORD}
+        await host.api("PUT", path, {"name": "plain", "origin": origin})
+        assert json.loads((await host.get("tls", "/encrypted"))[1]) is None
 
 
 async def test_a_configuration_that_is_not_there_is_refused_at_the_deploy(

@@ -20,23 +20,28 @@ _PLACES = [os.environ.get("PATH", ""), *map(str, sorted(Path("/usr/lib/postgresq
 
 
 @contextmanager
-def postgres() -> Iterator[int]:
-    """Its port of 127.0.0.1: a database ``shop`` of ``USER``. Skips the test where there is none."""
+def postgres(*, tls: bool = True) -> Iterator[int]:
+    """Its port of 127.0.0.1: of ``USER``, with a certificate of its own. Skips the test where Postgres is missing."""
     initdb, server = (shutil.which(name, path=os.pathsep.join(_PLACES)) for name in ("initdb", "postgres"))
-    if initdb is None or server is None:
-        pytest.skip("Postgres is not installed")
+    if initdb is None or server is None or shutil.which("openssl") is None:
+        pytest.skip("Postgres or openssl is not installed")
     own = _own_user()
     folder = Path(tempfile.mkdtemp(prefix="postgres-", dir="/tmp"))  # its user must be able to enter it
     try:
         (folder / "password").write_text(PASSWORD)
-        for path in (folder, folder / "password"):
+        key = ["-newkey", "rsa:2048", "-nodes", "-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")]
+        _run(["openssl", "req", "-x509", "-subj", "/CN=postgres.test", "-days", "2", *key], None)
+        (folder / "key.pem").chmod(0o600)
+        for path in (folder, *folder.iterdir()):
             shutil.chown(path, own)
         _run([os.path.realpath(initdb), "-D", str(folder / "data"), "-U", USER, "-A", "scram-sha-256",
               f"--pwfile={folder / 'password'}", "--no-sync"], own)  # fmt: skip
         port = free_port()
         process = subprocess.Popen(
             [os.path.realpath(server), "-D", str(folder / "data"), "-p", str(port), "-c", "listen_addresses=127.0.0.1",
-             "-c", f"unix_socket_directories={folder}", "-c", "fsync=off"],
+             "-c", f"unix_socket_directories={folder}", "-c", "fsync=off",
+             "-c", f"ssl={'on' if tls else 'off'}", "-c", f"ssl_cert_file={folder / 'cert.pem'}",
+             "-c", f"ssl_key_file={folder / 'key.pem'}"],
             user=own, cwd="/", stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         try:
@@ -59,6 +64,6 @@ def _own_user() -> str:
         pytest.skip("Postgres does not run as root, and there is no user called postgres")
 
 
-def _run(command: list[str], user: str) -> None:
+def _run(command: list[str], user: str | None) -> None:
     done = subprocess.run(command, user=user, cwd="/", capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
