@@ -4,6 +4,7 @@ One called ``inside_NAME`` runs in an object of that name: ``self.ctx`` is its s
 """
 
 import asyncio
+import os
 import time
 
 from storage_cases import *  # noqa: F403
@@ -305,6 +306,20 @@ async def inside_aborts(self):
         self.ctx.abort("for a reason")
     except Exception:
         return "it was caught"
+
+
+async def many_objects_are_in_one_process(env):
+    async def one(number):
+        stub = env.THINGS.getByName(f"many {number}")
+        await stub.run("keep", number)
+        assert await stub.run("kept") == number
+        return await stub.run("process")
+
+    assert len(set(await asyncio.gather(*map(one, range(200))))) == 1
+
+
+async def inside_process(self):
+    return os.getpid()
 
 
 async def objects_call_each_other(env):

@@ -36,8 +36,9 @@ CASES = [
     if name != STREAMED
 ]
 PARTS = {  # of other cases
-    "inside_increment", "inside_value", "inside_log", "inside_blocks", "inside_block_fails", "inside_kept",
-    "inside_waits", "inside_aborts", "inside_wait_until", "inside_later", "inside_alarm_is", "inside_alarm_deleted",
+    "inside_process", "inside_increment", "inside_value", "inside_log", "inside_blocks", "inside_block_fails",
+    "inside_kept", "inside_waits", "inside_aborts", "inside_wait_until", "inside_later", "inside_alarm_is",
+    "inside_alarm_deleted",
 }  # fmt: skip
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

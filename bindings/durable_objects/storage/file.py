@@ -30,7 +30,7 @@ from typing import Any
 
 import apsw
 
-from bindings.durable_objects.storage.schema import ALARM, bring_up_to_date
+from bindings.durable_objects.storage.schema import ALARM, bring_up_to_date, refuse_newer
 from bindings.storage.sql.guard import Guard
 from bindings.storage.sql.limits import LIMITS, shut_in
 from runtime.places import sync_folder
@@ -102,6 +102,9 @@ class ObjectFile:
         guard.trusted = True
         try:
             return sqlite.execute(sql + _OURS, values).fetchall()
+        except apsw.Error:
+            self.check_open()
+            raise
         finally:
             guard.trusted = False
 
@@ -130,7 +133,7 @@ class ObjectFile:
 
     def check_open(self) -> None:
         """After a failure of SQLite's: it may have undone the transaction, which others have written in as well."""
-        if self._open and not self.sqlite.in_transaction:
+        if self._open and self._sqlite is not None and not self._sqlite.in_transaction:
             self._fail(Undone("SQLite has undone the transaction"))
 
     def savepoint(self) -> None:
@@ -225,13 +228,12 @@ class ObjectFile:
         self._failed(error)
 
     def _sync(self, new: bool, pages: int) -> None:
-        """In a thread."""
-        for path in (f"{self.path}-wal", *([str(self.path)] if new else [])):
-            descriptor = os.open(path, os.O_RDONLY)
-            try:
-                _sync_data(descriptor)
-            finally:
-                os.close(descriptor)
+        """In a thread. Of the file itself no descriptor may be closed here: that would drop SQLite's locks on it."""
+        log = os.open(f"{self.path}-wal", os.O_RDONLY)
+        try:
+            _sync_data(log)
+        finally:
+            os.close(log)
         if new:
             sync_folder(self.path.parent)
         if pages >= CHECKPOINT_PAGES:
@@ -249,6 +251,7 @@ class ObjectFile:
         try:
             self.guard.trusted = True
             sqlite.set_busy_timeout(BUSY_MS)
+            refuse_newer(sqlite)
             for setting in SETTINGS:
                 sqlite.execute(f"PRAGMA {setting}", can_cache=False)
             bring_up_to_date(sqlite)

@@ -19,14 +19,19 @@ class NewerFile(PilotError):
     """A newer release has written it."""
 
 
+def refuse_newer(sqlite: apsw.Connection) -> int:
+    """The version that the file has. Raises NewerFile, apsw.Error."""
+    [[version]] = sqlite.execute("PRAGMA user_version", can_cache=False)
+    if (found := int(str(version))) > len(STEPS):
+        raise NewerFile("an object's file was written by a newer release: upgrade, or move it away")
+    return found
+
+
 def bring_up_to_date(sqlite: apsw.Connection) -> None:
     """The file is of this version, and whoever had it open can write no more. Raises NewerFile, apsw.Error."""
     sqlite.execute("BEGIN IMMEDIATE", can_cache=False)
     try:
-        [[version]] = sqlite.execute("PRAGMA user_version", can_cache=False)
-        if int(str(version)) > len(STEPS):
-            raise NewerFile("an object's file was written by a newer release: upgrade, or move it away")
-        for step in STEPS[int(str(version)) :]:
+        for step in STEPS[refuse_newer(sqlite) :]:
             sqlite.execute(step, can_cache=False)
         sqlite.execute(f"PRAGMA user_version={len(STEPS)}", can_cache=False)
         opened = "INSERT INTO _cf_METADATA VALUES (?, 1) ON CONFLICT DO UPDATE SET value = value + 1"
@@ -38,4 +43,4 @@ def bring_up_to_date(sqlite: apsw.Connection) -> None:
         raise
 
 
-__all__ = ["ALARM", "OPENED", "STEPS", "NewerFile", "bring_up_to_date"]
+__all__ = ["ALARM", "OPENED", "STEPS", "NewerFile", "bring_up_to_date", "refuse_newer"]

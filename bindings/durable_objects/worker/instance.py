@@ -192,6 +192,7 @@ class Instance:
         self.broken = error
         self.file.undo()
         self._gone(self)
+        self.state.cancel()
         current = asyncio.current_task()
         for task in self._tasks:
             if task is not current:

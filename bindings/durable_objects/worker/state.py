@@ -56,6 +56,11 @@ class DurableObjectState:
         self._mine.add(task)
         task.add_done_callback(partial(self._mine.discard))
 
+    def cancel(self) -> None:
+        """For the runtime: the object is reset."""
+        for task in list(self._mine):
+            task.cancel()
+
     def blockConcurrencyWhile(self, work: Callable[[], Awaitable[T]]) -> asyncio.Task[T]:
         """``await`` it for the result. No other event begins until ``work()`` has ended; where that raises, the object
         is reset."""

@@ -1,0 +1,124 @@
+"""The files of objects: what a newer release has written is left alone, what an older one has is brought up to date."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import apsw
+import pytest
+
+from bindings.durable_objects.alarms import STEPS as ALARM_STEPS
+from bindings.durable_objects.alarms import Clock, Key
+from bindings.durable_objects.storage import entries
+from bindings.durable_objects.storage.file import ObjectFile, Stale
+from bindings.durable_objects.storage.schema import STEPS, NewerFile
+from bindings.sqlite import StoreError
+
+KEY = Key("worker", "Class", "0" * 64)
+
+
+class Owner:
+    """What an object's file has to do with."""
+
+    def __init__(self, path: Path) -> None:
+        self.rung: list[int | None] = []
+        self.failures: list[BaseException] = []
+        self.file = ObjectFile(path, self.ring, self.failures.append)
+
+    async def ring(self, due: int | None) -> None:
+        self.rung.append(due)
+
+    async def kept(self) -> None:
+        while (waits := self.file.kept()) is not None:
+            await waits
+
+
+async def test_a_file_of_each_release_is_brought_up_to_date(tmp_path: Path) -> None:
+    for version in range(len(STEPS)):
+        path = tmp_path / f"{version}.sqlite"
+        with closing(sqlite3.connect(path)) as old:
+            old.executescript("".join(STEPS[:version]) + f"PRAGMA user_version={version};")
+        owner = Owner(path)
+        entries.put(owner.file, "a", [1])
+        await owner.kept()
+        await owner.file.aclose()
+        with closing(sqlite3.connect(path)) as now:
+            assert now.execute("PRAGMA user_version").fetchone() == (len(STEPS),)
+            assert now.execute("SELECT key FROM _cf_KV").fetchall() == [("a",)]
+
+
+async def test_a_file_of_a_newer_release_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "newer.sqlite"
+    with closing(sqlite3.connect(path)) as newer:
+        newer.execute(f"PRAGMA user_version={len(STEPS) + 1}")
+    before = path.read_bytes()
+    owner = Owner(path)
+    with pytest.raises(NewerFile, match="written by a newer release"):
+        entries.put(owner.file, "a", 1)
+    await owner.file.aclose()
+    assert path.read_bytes() == before
+
+
+async def test_two_that_have_a_file_open_do_not_both_write(tmp_path: Path) -> None:
+    old, new = Owner(tmp_path / "x.sqlite"), Owner(tmp_path / "x.sqlite")
+    entries.put(old.file, "a", 1)
+    await old.kept()
+    entries.put(new.file, "a", 2)
+    await new.kept()
+    with pytest.raises(Stale):
+        entries.put(old.file, "a", 3)
+    assert len(old.failures) == 1
+    old.file.undo()
+    await old.file.aclose()
+    assert entries.get(new.file, "a") == 2
+    entries.put(new.file, "a", 4)
+    await new.kept()
+    await new.file.aclose()
+
+
+async def test_the_clock_hears_of_earlier_alarms_before_and_of_later_ones_after(tmp_path: Path) -> None:
+    owner = Owner(tmp_path / "x.sqlite")
+    told: list[tuple[int | None, object]] = []
+
+    async def ring(due: int | None) -> None:
+        with closing(apsw.Connection(str(owner.file.path))) as beside:  # another SQLite would drop this one's locks
+            told.append((due, beside.execute("SELECT value FROM _cf_METADATA WHERE key = 1").fetchone()))
+
+    owner.file._ring = ring
+    for due in (5000, 3000, 9000, None):
+        owner.file.open()
+        owner.file.set_alarm(due)
+        await owner.kept()
+    assert told == [(5000, None), (3000, (5000,)), (9000, (9000,)), (None, None)]
+    await owner.file.aclose()
+
+
+async def test_alarms_of_a_newer_release_are_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "alarms.sqlite"
+    with closing(sqlite3.connect(path)) as newer:
+        newer.execute(f"PRAGMA user_version={len(ALARM_STEPS) + 1}")
+
+    async def reside(worker: str, method: str, args: object) -> object:
+        raise AssertionError("nothing is due")
+
+    clock = Clock(path, lambda: reside, print)
+    with pytest.raises(StoreError, match="newer release"):
+        await clock.ring(KEY, None, 5000)
+    await clock.aclose()
+
+
+async def test_what_is_written_together_is_kept_together_and_an_abort_forgets_it(tmp_path: Path) -> None:
+    owner = Owner(tmp_path / "x.sqlite")
+    entries.put(owner.file, "a", 1)
+    await owner.kept()
+    entries.put(owner.file, "a", 2)
+    entries.put(owner.file, "b", 2)
+    owner.file.undo()
+    await owner.file.aclose()
+    again = Owner(tmp_path / "x.sqlite")
+    assert entries.get_many(again.file, ["a", "b"]) == {"a": 1}
+    await again.file.aclose()
+    await asyncio.sleep(0)
