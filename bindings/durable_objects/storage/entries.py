@@ -14,6 +14,7 @@ _PUT = "INSERT OR REPLACE INTO _cf_KV VALUES (?, ?)"
 _DELETE = "DELETE FROM _cf_KV WHERE key = ?"
 _LAST = 0x10FFFF
 _SURROGATES = range(0xD800, 0xE000)
+_BEFORE = ("trigger", "view", "table", "index")
 _LIST_OPTIONS = ("start", "startAfter", "end", "prefix", "reverse", "limit", "allowConcurrency", "noCache")
 
 
@@ -65,6 +66,20 @@ def listed(file: ObjectFile, given: Mapping[str, Any]) -> Iterator[tuple[str, An
     return ((key, read(value)) for key, value in rows)
 
 
+def forget_all(file: ObjectFile) -> None:
+    """Every key, every table of the object's own, and the alarm."""
+    if not file.exists:
+        return
+    file.begin()
+    listed = file.run("SELECT type, name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%' AND sql IS NOT NULL")
+    own = [(kind, name) for kind, name in listed if not name.startswith("_cf_")]
+    for kind, name in sorted(own, key=lambda item: _BEFORE.index(item[0])):
+        quoted = name.replace('"', '""')
+        file.run(f'DROP {kind} IF EXISTS "{quoted}"')
+    file.run("DELETE FROM _cf_KV")
+    file.set_alarm(None)
+
+
 def _range(options: Mapping[str, Any]) -> tuple[list[str], list[str]]:
     """Conditions, and what is bound to them."""
     bounds = [(f"key {sign} ?", text(options[name])) for name, sign in _BOUNDS if name in options]
@@ -87,4 +102,4 @@ def _after(prefix: str) -> str | None:
     return stem[:-1] + chr(_SURROGATES.stop if following in _SURROGATES else following)
 
 
-__all__ = ["delete", "delete_many", "get", "get_many", "listed", "put", "put_many"]
+__all__ = ["delete", "delete_many", "forget_all", "get", "get_many", "listed", "put", "put_many"]

@@ -160,19 +160,6 @@ class ObjectFile:
         self.alarm = due
         self.alarms_set += 1
 
-    def forget_all(self) -> None:
-        """Every key, every table, and the alarm."""
-        if not self.exists:
-            return
-        self.begin()
-        listed = self.run("SELECT type, name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%' AND sql IS NOT NULL")
-        own = [(kind, name) for kind, name in listed if not name.startswith("_cf_")]
-        for kind, name in sorted(own, key=lambda item: ("trigger", "view", "table", "index").index(item[0])):
-            quoted = name.replace('"', '""')
-            self.run(f'DROP {kind} IF EXISTS "{quoted}"')
-        self.run("DELETE FROM _cf_KV")
-        self.set_alarm(None)
-
     # When it is on the disk
 
     def kept(self) -> Awaitable[None] | None:

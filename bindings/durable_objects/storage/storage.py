@@ -111,7 +111,7 @@ class DurableObjectStorage(_Entries):
     async def deleteAll(self, *_: object, **options: object) -> None:
         """Every key, every table, and the alarm."""
         await self._gate.entered()
-        self._file.forget_all()
+        entries.forget_all(self._file)
 
     async def sync(self) -> None:
         """Once everything that was written so far is on the disk."""
