@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from bindings.d1.sql.connection import Outcome
 
 BINDABLE = frozenset((float, str, bytes, type(None)))
+_ARGUMENTS = tuple[list[Query]]
 SERVED_BY = "miniflare.db"  # as upstream's local server says
 
 
@@ -57,8 +58,9 @@ class D1Binding:
 
 
 def _checked(args: Sequence[Any]) -> list[Query]:
+    queries: list[Query]
     try:
-        [queries] = msgspec.convert(args, type=tuple[list[Query]])
+        [queries] = msgspec.convert(args, type=_ARGUMENTS)
     except msgspec.ValidationError as error:
         raise CallError("TypeError", f"query: {error}") from None
     for query in queries:

@@ -3,8 +3,9 @@
 Theory of operation. A call is a list of statements in one transaction. Calls that write are done one after another, in
 the order in which they were asked for, and are on disk when they are acknowledged. A call that looks as if it only
 reads goes to a connection which can do nothing else, once what was asked for before it is done: so it sees that, and a
-slow query holds up neither writes nor (all) other reads. Looks deceive; then that connection refuses before anything
-is done, and the call goes where the others go. No call runs for longer than ``query_s``.
+slow query holds up neither writes nor (all) other reads. A plain one is tried without a thread first: the loop has a
+connection of its own for it, and a millisecond. Looks deceive; then a connection refuses before anything is done, and
+the call goes where the others go. No call runs for longer than ``query_s``.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ T = TypeVar("T")
 FILE = "db.sqlite"
 WATCH_S = 0.25  # between two looks at the clock
 IDLE_S = 60.0  # without a call, until the file is closed
+_KNOWN = 512  # of those that take longer than the loop has for one
+_SELECTING = re.compile(rf"\s*select\b.{{0,{limits.QUICK_SQL_CHARS}}}\Z", re.IGNORECASE | re.DOTALL)
 _READING = re.compile(r"\s*(?:select|with|values|explain|pragma)\b", re.IGNORECASE)
 
 
@@ -53,10 +56,13 @@ class Database:
         self._closing: set[asyncio.Future[None]] = set()  # threads of before
         self._waiting = 0  # calls
         self._closed = False
+        self._long: set[str] = set()  # reads that are for a thread
         self._last_row_id = self._commits = 0
 
     async def call(self, queries: Sequence[Query]) -> Answer:
         """All of ``queries`` in one transaction. Raises D1Error: then none of them has done anything."""
+        if (answer := self._look_at_once(queries)) is not None:
+            return answer
         if all(_READING.match(query.sql) for query in queries):
             try:
                 return await self.read(lambda reader: self._look(reader, queries))
@@ -65,6 +71,19 @@ class Database:
         outcomes, size = await self.write(lambda writer: (self._run(writer, queries), writer.size()))
         self.written(outcomes[-1].last_row_id)
         return Answer(outcomes, size, self.bookmark())
+
+    def _look_at_once(self, queries: Sequence[Query]) -> Answer | None:
+        """What one quick read comes to, here and now. None: a thread's it is, and a refusal or a failure is too."""
+        reader = self._threads.ready() if self._threads is not None and len(queries) == 1 else None
+        if reader is None or (sql := queries[0].sql) in self._long or not _SELECTING.match(sql):
+            return None
+        try:
+            return self._look(reader, queries, limits.QUICK_S)
+        except (errors.D1Error, NeedsWriter):
+            if len(self._long) >= _KNOWN:
+                self._long.clear()
+            self._long.add(sql)
+        return None
 
     async def write(self, work: Callable[[Connection], T], *, alone: bool = False) -> T:
         """The result of ``work``, in a transaction unless ``alone``. It is done even if the caller is cancelled."""
@@ -132,15 +151,15 @@ class Database:
 
     # In a thread
 
-    def _look(self, reader: Connection, queries: Sequence[Query]) -> Answer:
+    def _look(self, reader: Connection, queries: Sequence[Query], within: float | None = None) -> Answer:
         if len(queries) > 1:
             reader.begin("DEFERRED")  # all of them see the same
         last = self._last_row_id
-        outcomes = [outcome._replace(last_row_id=last) for outcome in self._run(reader, queries)]
+        outcomes = [outcome._replace(last_row_id=last) for outcome in self._run(reader, queries, within)]
         return Answer(outcomes, reader.size(), self.bookmark())
 
-    def _run(self, connection: Connection, queries: Sequence[Query]) -> list[Outcome]:
-        connection.allow(self.query_s)
+    def _run(self, connection: Connection, queries: Sequence[Query], within: float | None = None) -> list[Outcome]:
+        connection.allow(within or self.query_s)
         outcomes: list[Outcome] = []
         for query in queries:
             outcomes += connection.run(query.sql, query.values)[-1:]

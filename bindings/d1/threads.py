@@ -23,6 +23,7 @@ class Threads:
         self.writer = Writer(self._writes)
         self._connections: list[Connection] = []  # the first is the one that writes
         self._readers: list[Connection] = []  # of the others, whom nobody uses now
+        self._quick: Connection | None = None  # the loop's, once a thread has opened it
         self._reading = ThreadPoolExecutor(limits.READERS, thread_name_prefix="d1 reads")
 
     async def read(self, work: Callable[[Connection], T]) -> T:
@@ -32,6 +33,11 @@ class Threads:
         elif not self.writer.last.done():
             await asyncio.wait([self.writer.last])
         return await asyncio.get_running_loop().run_in_executor(self._reading, self._with_reader, work)
+
+    def ready(self) -> Connection | None:
+        """The loop's own connection, where nothing has to be waited for: it sees all that was asked for before."""
+        last = self.writer.last
+        return self._quick if last is not None and last.done() else None
 
     def look_at_clock(self) -> None:
         for connection in self._connections:
@@ -65,6 +71,9 @@ class Threads:
         else:
             reader = self._readers.pop()
         try:
+            if self._quick is None:
+                self._quick = Connection(self._path, quick=True)
+                self._connections.append(self._quick)
             return work(reader)
         finally:
             reader.rollback()

@@ -6,6 +6,7 @@ callback before each statement closes the books of the one before.
 
 from __future__ import annotations
 
+import secrets
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -47,20 +48,24 @@ class Outcome(NamedTuple):
 
 
 class Connection:
-    """For one thread at a time. Raises D1Error where the file cannot be opened."""
+    """For one thread at a time. Raises D1Error where the file cannot be opened. ``quick``: one that only reads, for
+    the supervisor's loop, which must not wait. It waits for no lock, and refuses what can be long in one step of
+    SQLite's, where no clock is looked at: functions (``count(*)`` is one), pragmas, virtual tables, large values."""
 
-    def __init__(self, path: Path, *, reads_only: bool = False) -> None:
-        self._reads_only = reads_only
+    def __init__(self, path: Path, *, reads_only: bool = False, quick: bool = False) -> None:
+        self._reads_only, self._quick = reads_only or quick, quick
+        self._secret = f" -- {secrets.token_hex()}"
         self._deadline = self.patience_s = float("inf")  # no call has longer than the latter
         self._lock, self._runs = threading.Lock(), False
         self._room = 0
+        self._size = -1, 0  # SQLite's version of the data, and the bytes of that
         self._columns: list[str] | None = None  # of the statement that runs, once one does
         self._bound = False
         self._rows: list[bytes] = []
         self._outcomes: list[Outcome] = []
         self._started = 0.0
-        self.guard = Guard()
-        flags = apsw.SQLITE_OPEN_READONLY if reads_only else apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
+        self.guard = Guard(plain=quick)
+        flags = apsw.SQLITE_OPEN_READONLY if self._reads_only else apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
         try:
             self.sqlite = apsw.Connection(str(path), flags=flags)
             self._shut_in()
@@ -74,6 +79,10 @@ class Connection:
         for setting in SETTINGS if not self._reads_only else ("query_only=ON",):
             sqlite.execute(f"PRAGMA {setting}", can_cache=False)
         self._page = shut_in(sqlite, self.guard)  # bytes
+        if self._quick:
+            sqlite.drop_modules([])
+            sqlite.limit(apsw.SQLITE_LIMIT_LENGTH, limits.QUICK_LENGTH_BYTES)
+            sqlite.set_busy_timeout(0)
         sqlite.set_progress_handler(self._must_stop, limits.STEPS)
 
     # Whole calls
@@ -126,12 +135,14 @@ class Connection:
             self.own("ROLLBACK")
 
     def own(self, sql: str) -> list[tuple[apsw.SQLiteValue, ...]]:
-        """A statement of ours. Never from the cache, where a worker's text would find it prepared and allowed."""
+        """A statement of ours. It stays prepared, and allowed, under a text that no worker's can be."""
+        self.guard.trusted = True
         try:
-            with self.guard.trusting():
-                return list(self.sqlite.execute(sql, can_cache=False))
+            return self.sqlite.execute(sql + self._secret).fetchall()
         except apsw.Error as error:
             raise errors.explained(error) from None
+        finally:
+            self.guard.trusted = False
 
     def own_rows(self, sql: str) -> Iterator[tuple[apsw.SQLiteValue, ...]]:
         """The same, row by row; nothing else may run on the connection meanwhile."""
@@ -140,8 +151,11 @@ class Connection:
 
     def size(self) -> int:
         """Bytes of the database."""
+        if self._reads_only and self._size[0] == self.sqlite.data_version():
+            return self._size[1]
         [[pages]] = self.own("PRAGMA page_count")
-        return int(str(pages)) * self._page
+        self._size = self.sqlite.data_version(), int(str(pages)) * self._page
+        return self._size[1]
 
     def close(self) -> None:
         self.sqlite.close(True)
@@ -158,7 +172,7 @@ class Connection:
         if self._reads_only and not cursor.is_readonly:
             raise NeedsWriter
         self._columns, self._bound = [column[0] for column in cursor.get_description()], bool(values)
-        self._take(OUTCOME_BYTES + sum(len(name.encode()) for name in self._columns))
+        self._take(OUTCOME_BYTES + len("".join(self._columns).encode()))
         self._started = time.perf_counter()
         self._counter.start(sql)
         return True

@@ -66,7 +66,7 @@ class Counter:
 
     def _finished(self, event: Mapping[str, object]) -> None:
         counted = event.get("stmt_status")
-        if isinstance(counted, Mapping) and not self._guard.trusted:
+        if isinstance(counted, dict) and not self._guard.trusted:
             steps = counted["SQLITE_STMTSTATUS_FULLSCAN_STEP"]
             self._scanned += steps + 1 if steps else 0
             self._sorted |= counted["SQLITE_STMTSTATUS_SORT"] > 0

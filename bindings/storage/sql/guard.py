@@ -22,6 +22,7 @@ from bindings.storage.sql.allowed import (
 
 OK, DENY = apsw.SQLITE_OK, apsw.SQLITE_DENY
 SCHEMA_TABLE = "sqlite_master"
+_FUNCTIONS_OF_ROWS = "json", "pragma_"  # as the names begin of virtual tables that SQLite makes where one is named
 
 Rule = Callable[["Guard", "str | None", "str | None"], bool]
 
@@ -29,7 +30,8 @@ Rule = Callable[["Guard", "str | None", "str | None"], bool]
 class Guard:
     """One connection's."""
 
-    def __init__(self) -> None:
+    def __init__(self, plain: bool = False) -> None:
+        self._plain = plain  # nothing is allowed whose one step may take long
         self.trusted = False  # whether the statements are our own
         self.reset()
 
@@ -80,6 +82,8 @@ class Guard:
 
     def _read(self, table: str | None, column: str | None) -> bool:
         self.reads_rows = True
+        if self._plain and (table or "").lower().startswith(_FUNCTIONS_OF_ROWS):
+            return False
         return not _reserved(table)
 
     def _delete(self, table: str | None, _: str | None) -> bool:
@@ -102,9 +106,11 @@ class Guard:
     def _function(self, _: str | None, name: str | None) -> bool:
         lower = (name or "").lower()
         self.about_connection |= lower in ABOUT_THE_CONNECTION
-        return lower in FUNCTIONS
+        return lower in FUNCTIONS and not self._plain
 
     def _pragma(self, name: str | None, argument: str | None) -> bool:
+        if self._plain:
+            return False
         lower = (name or "").lower()
         self.about_connection |= lower in SETTING_PRAGMAS
         return (lower in SCHEMA_PRAGMAS and not _reserved(argument)) or lower in SETTING_PRAGMAS
