@@ -114,6 +114,8 @@ class Database:
             connection = self._connection = self._connection or self._open()
             with connection:
                 connection.execute("BEGIN IMMEDIATE")
+                if len(works) == 1:  # whose failure undoes the transaction
+                    return [(works[0](connection), None)]
                 return [self._attempt(connection, work) for work in works]
         except BaseException as error:
             return [(None, self._named(error))] * len(works)
