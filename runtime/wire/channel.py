@@ -192,6 +192,7 @@ class Channel(Outgoing):
         try:
             for frame in self._unpack(data):
                 self._receive(frame)
+            self._flush_soon()  # behind the steps of the tasks that these frames begin, or wake
         except MALFORMED:
             self.abort()  # a peer that sends malformed frames is not one to go on with
 

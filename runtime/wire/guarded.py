@@ -28,7 +28,7 @@ _SMALL_BYTES = 4 * 1024  # of a message that is decoded in one go,
 _GATHERED_BYTES, _FRAME_BYTES = 64 * 1024, 1024  # or of one of many frames, such as tokens, so large on average,
 _MAX_HIGH = 4096  # if so many of its bytes at most can be the head of anything but a small number
 _LOW = bytes(range(0x80))
-_FEW = 8  # frames that need no look at the clock
+_FEW = 8  # frames that need no look at the clock, if they begin nothing
 _TASKS = 16, 2  # begun at a time, before others have their turn; the fewer, the longer those take
 _LONG_TURN_S = 0.004
 _CREDIT = Credit()
@@ -144,8 +144,11 @@ class GuardedChannel(Channel):
             if len(frames) > _FEW:
                 return False
             self._share = size // (len(frames) or 1), -1
+            self._begun = 0
             for frame in frames:
                 self._receive(frame)
+            if self._begun:
+                self._flush_soon()  # behind their first steps, in which most are answered
         except CreditExceeded as error:
             self._end(str(error))
         except MALFORMED:
@@ -167,9 +170,10 @@ class GuardedChannel(Channel):
             at += size
             many = max(1, len(frames))
             self._share = size // many, values // many
-            for frame in frames:
+            for looked_at, frame in enumerate(frames, 1):
                 self._receive(frame)
-                yield None
+                if self._begun or looked_at % _FEW == 0:
+                    yield None
         del self._unread[:at]
 
     def _is_gathered(self, at: int, size: int) -> bool:

@@ -22,6 +22,7 @@ class Outgoing(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._outgoing: list[bytes] = []
         self._queued_bytes = 0  # in _outgoing
+        self._flushes = False  # soon
         self._is_full = False  # the transport: the peer does not read
         self.congested = False
         self.closed = asyncio.Event()
@@ -36,7 +37,7 @@ class Outgoing(asyncio.Protocol):
                 f"a message of {len(body)} bytes is over the limit of {self.max_frame}; send it as a stream"
             )
         if not self._outgoing:
-            self._loop.call_soon(self._flush)
+            self._flush_soon()
         elif self._queued_bytes + len(body) > self.max_frame:
             self._flush()
         self._outgoing.append(body)
@@ -44,12 +45,19 @@ class Outgoing(asyncio.Protocol):
         if self._queued_bytes > _HIGH_WATER:
             self.congested = True
 
+    def _flush_soon(self) -> None:
+        """Behind what the loop has to do already. Where that sends something, it leaves in the same turn."""
+        if not self._flushes:
+            self._flushes = True
+            self._loop.call_soon(self._flush)
+
     def abort(self) -> None:
         """The peer is known to be gone, whoever else may hold its end of the socket open."""
         if self._transport is not None:
             self._transport.abort()
 
     def _flush(self) -> None:
+        self._flushes = False
         frames = self._outgoing
         if frames and self._transport is not None and not self._transport.is_closing():
             self._transport.write(packed(frames, self._queued_bytes))

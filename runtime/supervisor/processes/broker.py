@@ -38,7 +38,7 @@ class Broker:
     async def _binding(self, event: int, name: str, method: str, args: list[Any]) -> list[Any]:
         # what only an event's own object calls is the runtime's, and no subrequest of the script
         exchange = self.at_work.activities.get(event) if name.startswith(INTERNAL) else self.at_work.ask(event)
-        if exchange is not None:
+        if exchange is not None and exchange.span is not NO_SPAN:
             current.set(exchange.span)
         streams: list[WorkerStream] = []
         try:
