@@ -21,6 +21,7 @@ PRODUCTS: dict[str, str] = {
     "exports": "bindings.durable_objects.product:Exports",
     "assets": "bindings.assets.product:StaticAssets",
     "workflows": "bindings.workflows.product:Workflows",
+    "services": "bindings.services.product:Services",
     "cache": "bindings.cache.product:Cache",
     "ai": "bindings.ai.product:WorkersAI",
     "images": "bindings.images.product:Images",

@@ -17,7 +17,8 @@ A product (``ai``, ``kv_namespaces`` …) is one file or folder with one ``Produ
 ``context.dispatch`` has a worker's ``scheduled``, ``queue`` or whatever a product calls it deal with an ``Event``.
 
 And each of its bindings: ``client``, what the worker sees (a small class, built inside the isolate), and ``call``, what
-happens when the worker uses it (in the supervisor; the isolate cannot forge it).
+happens when the worker uses it (in the supervisor; the isolate cannot forge it). One that leads to a worker is a
+``bindings.binding.Leading``.
 """
 
 from __future__ import annotations
@@ -31,9 +32,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import msgspec
 
-from bindings.binding import Answering, Binding, Connect, Explored
+from bindings.binding import Answering, Binding, Connect, Explored, Leading
 from bindings.deploying import Deploying, WorkerRegistry
-from bindings.messages import CallError, Event, HostStream, Resident, WorkerStream
+from bindings.messages import CallError, Event, HostStream, Resident, Target, WorkerStream
 from bindings.names import names_in
 from runtime import web
 from runtime.errors import ScriptError, UserError
@@ -134,6 +135,10 @@ class ProductContext:
     iterator of bytes among ``args`` is a stream there. Raises ``RemoteError`` with what that raised, ``ScriptError``
     when the process ends or uses more than it may, another ``UserError`` when there is none."""
     options: Mapping[str, Any] = field(default_factory=dict)  # ``bindings.OPTIONS`` as given, e.g. {"engine": "echo"}
+
+    def leads(self, config: Config) -> bool:
+        """Whether, in dev, this is the first worker's: what it says of the server counts for all."""
+        return self.config is None or config.path == self.config.path
 
 
 class Product(Deploying):
@@ -279,6 +284,7 @@ __all__ = [
     "Event",
     "Explored",
     "HostStream",
+    "Leading",
     "Product",
     "ProductContext",
     "ProductObserver",
@@ -286,6 +292,7 @@ __all__ = [
     "Route",
     "RouteHandler",
     "Seal",
+    "Target",
     "WorkerStream",
     "names_in",
     "rest_routes",

@@ -6,6 +6,8 @@ from asyncio import StreamReader, StreamWriter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
+from bindings.messages import Target
+
 
 class Binding(Protocol):
     """The host's half of one configured binding."""
@@ -49,4 +51,18 @@ class Explored(Protocol):
     def explored(self) -> Mapping[str, object]: ...
 
 
-__all__ = ["Answering", "Binding", "Connect", "Explored"]
+@runtime_checkable
+class Leading(Protocol):
+    """A binding that leads to a worker: its methods are called there, and ``call`` is not used.
+
+    Its worker's half asks with ``caller.line.call(name, address, method, args, options)`` or ``.request(name, address,
+    …)`` (``runtime.isolate.calls.line``). ``address`` is that half's own business, plain data that says what of the
+    binding is meant: nothing for a service, the id for a namespace of objects. The runtime asks ``target(address)``
+    where that is, and has it called: no product sees what is said.
+    """
+
+    def target(self, address: object) -> Target:
+        """Raises CallError for an address that is none: user code may have made it up."""
+
+
+__all__ = ["Answering", "Binding", "Connect", "Explored", "Leading"]

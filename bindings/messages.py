@@ -85,6 +85,17 @@ class Resident:
         return {"write": folders, "open_files": self.open_files, "file_size": self.file_bytes}
 
 
+@dataclass(frozen=True)
+class Target:
+    """What another worker calls: a class of ``worker``'s. ``id``: of the instance that lives on under that name; None:
+    each call has one to itself. ``props``: its ``ctx.props``, plain data."""
+
+    worker: str
+    entrypoint: str = "Default"
+    id: str | None = None
+    props: Mapping[str, Any] = field(default_factory=dict)
+
+
 class CallError(Exception):
     """An error that crosses to the isolate: there ``caller.call`` raises ``RemoteError`` with this ``name``,
     ``message`` and ``fields``; the worker's half makes of it what the worker shall catch."""
@@ -94,4 +105,4 @@ class CallError(Exception):
         super().__init__(message)
 
 
-__all__ = ["CallError", "Event", "HostStream", "Resident", "WorkerStream"]
+__all__ = ["CallError", "Event", "HostStream", "Resident", "Target", "WorkerStream"]

@@ -75,7 +75,6 @@ UNSERVED: dict[str, Unserved] = {
     "mtls_certificates": Unserved(list[Bound], "mTLS certificates", "mtls_certificate"),
     "pipelines": Unserved(list[Bound], "Pipelines", "pipelines"),
     "queues": Unserved(Queues, "Queues"),
-    "services": Unserved(list[Bound], "Service bindings"),
     "stream": Unserved(Bound, "Stream", "stream"),
     "unsafe": Unserved(Bindings, "Unsafe bindings"),
     "unsafe_hello_world": Unserved(list[Bound], "Hello World"),

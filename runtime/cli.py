@@ -85,7 +85,14 @@ def main() -> None:
 
 @main.command(cls=ProductOptions)
 @click.argument("script", required=False, type=click.Path(path_type=Path))
-@click.option("-c", "--config", type=click.Path(path_type=Path), help="wrangler.toml, .jsonc or .json.")
+@click.option(
+    "-c",
+    "--config",
+    "configs",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="wrangler.toml, .jsonc or .json. Again for each further worker: it is at /_w/NAME/.",
+)
 @click.option(
     "-e", "--env", "environment", envvar="CLOUDFLARE_ENV", help="An environment of the configuration, [env.NAME]."
 )
@@ -120,7 +127,7 @@ def dev(
     from runtime.supervisor.dev import dev as serve
     from runtime.supervisor.observe import make_observer
 
-    options.update(config=script or options["config"], variables=dict(map(parse_variable, variables)))
+    options.update(configs=(script,) if script else options["configs"], variables=dict(map(parse_variable, variables)))
     options["persist"] = not no_persist
     serve(DevOptions(**options), make_observer(log_format, log_level), spawner)
 

@@ -110,7 +110,7 @@ class WorkersAI(Product):
     def parse(cls, config: Config, context: ProductContext) -> Sequence[Binding]:
         service: AIService = context.shared[cls.key]
         bound = cls.key in config.products
-        if not context.on_host:  # there the models are the host's, whatever a worker's folder says
+        if not context.on_host and context.leads(config):  # on a host the models are its own, whatever a folder says
             catalog = Catalog.load(models_file(config))
             service.reconfigure(catalog, _settings(context, config), preload=bound)
             stores.configure(service, config)

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from bindings.base import Event, ProductContext
@@ -40,10 +41,16 @@ class Clock:
 
     def __init__(self, context: ProductContext) -> None:
         self._context, self.local = context, dict[str, Sequence[str]]()
+        self._files: dict[Path, tuple[str, Sequence[str]]] = {}  # the worker's name, which may change, and its own
         self.ticking = context.on_host  # by the clock
         self.last: dict[tuple[str, str], str] = {}  # (worker, cron) → how its last run by the clock went
         self._running: dict[tuple[str, str], asyncio.Task[None]] = {}
         self._task: asyncio.Task[None] | None = None
+
+    def serve(self, file: Path, worker: str, crons: Sequence[str]) -> None:
+        """From now on, as this configuration says."""
+        self._files[file] = worker, crons
+        self.local = dict(self._files.values())
 
     def begin(self) -> None:
         if self._task is None:

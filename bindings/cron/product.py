@@ -71,8 +71,9 @@ class CronTriggers(Product):
         from bindings.cron.clock import clock
 
         ours = clock(context)
-        ours.local = {config.name: crons}
-        ours.ticking = _ticks(config, False)
+        ours.serve(config.path or config.root, config.name, crons)
+        if context.leads(config):
+            ours.ticking = _ticks(config, False)
         ours.begin()
         return ()
 

@@ -37,10 +37,12 @@ from runtime.host.versions.rollout import Arm, Rollout
 from runtime.host.versions.turns import Turns
 from runtime.host.versions.upload import config_of, limits_of, requirements_of
 from runtime.host.worker import NotDeployed, Worker
+from runtime.supervisor.calls.call import Callee
+from runtime.supervisor.calls.calls import NotRunning
 from runtime.supervisor.limits import IsolateLost
 from runtime.supervisor.observe.base import Observer
 from runtime.supervisor.processes.deployment import Deployment
-from runtime.supervisor.processes.process import Parts
+from runtime.supervisor.processes.parts import Parts
 from runtime.supervisor.reload.reloader import make_resident, make_responders, parse_bindings
 
 _ALL = ""  # the turns of what concerns every worker
@@ -141,6 +143,12 @@ class Fleet:
         if (worker := self.workers.get(name)) is None:
             raise NotDeployed("there is no such worker on this host", where=name)
         return await (await worker.current([])).handle(event)
+
+    async def reach(self, name: str) -> Callee:
+        """The same for a call of another worker. Raises ``NotRunning``, ``UserError``."""
+        if (worker := self.workers.get(name)) is None:
+            raise NotRunning(name)
+        return (await worker.current([])).arm.deployment
 
     async def resident(self, name: str) -> Deployment:
         """The version that has what the worker keeps between requests: of two, the one with the larger share. Raises

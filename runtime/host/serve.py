@@ -47,7 +47,7 @@ from runtime.supervisor.observe.base import Banner, Observer
 from runtime.supervisor.processes import cgroups
 from runtime.supervisor.processes.health.stalls import Stalls
 from runtime.supervisor.processes.isolates import is_forking, make_spawner
-from runtime.supervisor.processes.process import Confinement, Parts, Stream
+from runtime.supervisor.processes.parts import Confinement, Parts, Stream
 from runtime.supervisor.processes.residence import Residences
 from runtime.supervisor.server import Supervisor, address, bind
 from runtime.supervisor.sockets.quota import Quotas
@@ -121,6 +121,7 @@ class HostServer(Supervisor):
             isolates=options.isolates or min(cpu_count(), 4),
             confinement=Confinement(temp, self._cgroups, options.namespaces),
             limits=options.limits,
+            reach=lambda worker: self._fleet.reach(worker),
         )
         seal = context.seal = SecretBox.of(data / "secrets.key")
         self._fleet = Fleet(

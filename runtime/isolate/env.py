@@ -8,8 +8,8 @@ from pkgutil import resolve_name
 from typing import Any
 
 from runtime.isolate import ambient
+from runtime.isolate.calls.line import Line
 from runtime.isolate.remote import Caller
-from runtime.wire import Channel
 
 
 class Env:
@@ -59,12 +59,12 @@ class Env:
         return f"<env {', '.join(self._bindings)}>"
 
 
-def build(table: Sequence[Sequence[Any]], channel: Channel) -> Env:
+def build(table: Sequence[Sequence[Any]], line: Line) -> Env:
     """``table`` rows are [name, "module:Class" of the worker's half, its arguments]. Those that ``ambient`` does not
     list are none of ``env``'s."""
 
     def made(name: str, client: str, args: dict[str, Any]) -> Any:
-        return resolve_name(client)(name, Caller(channel, name), **args)
+        return resolve_name(client)(name, Caller(line.channel, name, line), **args)
 
     globals_ = {row[0].removeprefix(ambient.PREFIX): row for row in table if row[0].startswith(ambient.PREFIX)}
     ambient.install({name: partial(made, *row) for name, row in globals_.items()})

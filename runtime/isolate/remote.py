@@ -116,12 +116,13 @@ class Outbound:
 
 
 class Caller:
-    """The worker's half of a binding speaks to its host's half through this, and to no other binding's."""
+    """The worker's half of a binding speaks to its host's half through this, and to no other binding's. ``line``: to
+    other workers, ``runtime.isolate.calls.line``, for a binding that leads there."""
 
-    __slots__ = ("_channel", "_name")
+    __slots__ = ("_channel", "_name", "line")
 
-    def __init__(self, channel: Channel, name: str) -> None:
-        self._channel, self._name = channel, name
+    def __init__(self, channel: Channel, name: str, line: Any = None) -> None:
+        self._channel, self._name, self.line = channel, name, line
 
     async def call(self, method: str, *args: object) -> Any:
         """Plain data, or a ``HandleStream``. Raises ``runtime.wire.RemoteError``.

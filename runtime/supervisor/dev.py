@@ -1,15 +1,18 @@
-"""``pilot dev``: one worker, from a folder that is watched."""
+"""``pilot dev``: a worker, or several, from folders that are watched."""
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from bindings import products
-from bindings.base import Event, ProductContext
+from bindings.base import ProductContext
 from runtime import VERSION
 from runtime import config as configuration
 from runtime.api.credentials import locally_guarded
@@ -21,19 +24,21 @@ from runtime.supervisor import server
 from runtime.supervisor.explorer.feed import Feed
 from runtime.supervisor.explorer.routes import Explorer, Served
 from runtime.supervisor.explorer.watched import Watched
+from runtime.supervisor.http import prefix
 from runtime.supervisor.http.admission import OwnNames
 from runtime.supervisor.http.app import App
+from runtime.supervisor.http.asgi import Application, Receive, Scope, Send
 from runtime.supervisor.http.dispatch import Dispatch
+from runtime.supervisor.http.prefix import WORKER_PREFIX
 from runtime.supervisor.observe.base import Banner, Observer
-from runtime.supervisor.processes.deployment import Deployment
 from runtime.supervisor.processes.health.stalls import Stalls
 from runtime.supervisor.processes.isolates import InlineSpawner
-from runtime.supervisor.processes.process import Parts
+from runtime.supervisor.processes.parts import Parts
 from runtime.supervisor.processes.residence import Residences
 from runtime.supervisor.processes.spawning import Spawner
 from runtime.supervisor.reload.reloader import Deployments
 from runtime.supervisor.reload.restart import Restart
-from runtime.supervisor.reload.watching import changes
+from runtime.supervisor.reload.workers import Workers
 from runtime.supervisor.server import Supervisor, address, bind
 from runtime.supervisor.sockets.quota import Quotas
 from runtime.supervisor.telemetry.metrics import is_private, metrics_routes
@@ -49,7 +54,7 @@ _HOSTS_REMEDY = 'By an address of this machine they do at once. If the name is y
 class DevOptions:
     """The command line of ``pilot dev``; None means: as the configuration says."""
 
-    config: Path | None = None
+    configs: tuple[Path, ...] = ()  # of several workers; none: the nearest one
     environment: str | None = None
     host: str | None = None
     port: int | None = None
@@ -60,15 +65,26 @@ class DevOptions:
     product_options: Mapping[str, object] = field(default_factory=dict)
     cwd: Path = field(default_factory=Path.cwd)  # by its name: a folder that is moved away takes the process along
 
-    def read(self) -> Config:
-        return configuration.load(self.config, environment=self.environment, variables=self.variables, cwd=self.cwd)
+    def readers(self) -> list[Callable[[], Config]]:
+        """What reads each worker's configuration; variables are the first one's."""
+        paths: Sequence[Path | None] = self.configs or (None,)
+        return [partial(self._read, path, self.variables if number == 0 else {}) for number, path in enumerate(paths)]
+
+    def _read(self, path: Path | None, variables: Mapping[str, str]) -> Config:
+        return configuration.load(path, environment=self.environment, variables=variables, cwd=self.cwd)
 
 
 class DevServer(Supervisor):
     """Reads the configuration at once: what is wrong in it is said before anything runs."""
 
     def __init__(self, options: DevOptions, observer: Observer, spawner: Spawner | None) -> None:
-        config, self._feed = options.read(), Feed()
+        readers, self._feed = options.readers(), Feed()
+        configs = [read() for read in readers]
+        config = configs[0]
+        _check_names(configs)
+        if spawner is None and len(configs) > 1:
+            raise UserError("has room for one worker in its process", where="--inline", remedy="Name one -c.")
+        observer.several = len(configs) > 1
         observer = Watched(observer, self._feed)
         host = options.host or config.dev.ip or "127.0.0.1"
         port = next(port for port in (options.port, config.dev.port, 8787) if port is not None)
@@ -85,39 +101,58 @@ class DevServer(Supervisor):
             url=self.url,
             options=options.product_options,
             config=config,
-            dispatch=self._handle,
-            reside=Residences(self._current),
+            dispatch=lambda worker, event: self._workers.handle(worker, event),
+            reside=Residences(lambda worker: self._workers.current(worker)),
         )
         spawner = spawner or InlineSpawner(config.root)
         tracer = make_tracer(config.name, pilot.otlp, observer.warn)
         super().__init__(sock, context, spawner, observer, tracer)
-        parts = Parts(spawner, self.outbound, observer.worker_output, self._importing, self._ended, Quotas(self._ended))
+        parts = Parts(
+            spawner,
+            self.outbound,
+            observer.worker_output,
+            self._importing,
+            self._ended,
+            Quotas(self._ended),
+            reach=lambda worker: self._workers.reach(worker),
+        )
         self._announced, self._flag = False, options.drain
         flags = {name for name, flag in (("dev.ip", options.host), ("dev.port", options.port)) if flag is not None}
         restart = Restart(config, flags, observer.warn)
-        self._deployments = Deployments(config, options.read, context, parts, observer, restart.look)
+        looks = [restart.look, *(_nothing for _ in configs[1:])]  # what is read at start is the first one's
+        self._workers = Workers([
+            Deployments(config, read, context, parts, observer, look)
+            for config, read, look in zip(configs, readers, looks, strict=True)
+        ])  # fmt: skip
+        self._deployments = self._workers.first
 
     @property
     def drain(self) -> float:
         return self._deployments.config.pilot.drain if self._flag is None else self._flag
 
-    def application(self) -> App:
+    def application(self) -> Application:
         routes = [*metrics_routes(self.context, products(), self.requests)]
         explorer = Explorer(self.context, products(), self._feed, self._served)
         guarded = explorer.routes() if is_private(self.context) else []
         guarded += [route for product in products() for route in product.routes(self.context)]
         routes += map(locally_guarded, guarded)
-        dispatch = Dispatch(self._deployments, self.observer, self.requests, self.tracer)
+        dispatches = {worker: self._dispatch(worker) for worker in self._workers}
+        dispatch = dispatches[self._deployments]
         names = OwnNames(lambda: {name.lower() for name in self._deployments.config.pilot.hosts}, _HOSTS_REMEDY)
-        return App(dispatch, routes, lambda: self._deployments.body_limit, names)
+        app = App(dispatch, routes, lambda: self._deployments.body_limit, names)
+        return ByName(app, self._workers, dispatches) if self.observer.several else app
+
+    def _dispatch(self, worker: Deployments) -> Dispatch:
+        name = worker.config.name if self.observer.several else None
+        return Dispatch(worker, self.observer, self.requests, self.tracer, worker=name)
 
     def _served(self) -> list[Served]:
-        return [(self._deployments.config, self._deployments.bindings)]
+        return [(worker.config, worker.bindings) for worker in self._workers]
 
     async def open(self) -> None:
-        await self._deployments.begin()
+        await self._workers.begin()
         self._banner()
-        await self._deployments.open()
+        await self._workers.open()
 
     def announce(self) -> None:
         self._announced = True
@@ -126,44 +161,60 @@ class DevServer(Supervisor):
             self.observer.warn("every request answers 500 until the error above is mended and saved")
 
     def _banner(self) -> None:
-        config = self._deployments.config
-        bindings = [binding for binding in self._deployments.bindings if is_listed(binding.name)]
-        rows = [(binding.name, *binding.describe()) for binding in bindings]
         remarks = [remark for product in products() for remark in product.remarks(self.context)]
-        banner = Banner(
-            version=VERSION, url=self.url, name=config.name,
-            config_path=_near(config.path or config.main or config.root), bindings=rows, remarks=remarks,
-            warnings=config.warnings,
+        own, *others = map(self._about, self._workers)
+        self.observer.banner(msgspec.structs.replace(own, url=self.url, remarks=remarks, others=others))
+
+    def _about(self, worker: Deployments) -> Banner:
+        config = worker.config
+        bindings = [binding for binding in worker.bindings if is_listed(binding.name)]
+        return Banner(
+            version=VERSION, url=f"{self.url}{WORKER_PREFIX}{config.name}/", name=config.name,
+            config_path=_near(config.path or config.main or config.root),
+            bindings=[(binding.name, *binding.describe()) for binding in bindings], warnings=config.warnings,
         )  # fmt: skip
-        self.observer.banner(banner)
 
     def _importing(self, name: str, script: str, seconds: float, what: str) -> None:
         self.observer.importing(name, script, seconds, what, None if self._announced else self.url)
-
-    async def _handle(self, worker: str, event: Event) -> object:
-        return await (await self._current(worker)).handle(event)
-
-    async def _current(self, worker: str) -> Deployment:
-        if worker != (name := self._deployments.config.name):
-            raise UserError(f"there is no such worker here, but {name}", where=worker)
-        return await self._deployments.current([])
 
     def _ended(self, name: str, why: str) -> None:
         self.observer.error(why, name)
 
     def background(self) -> list[Coroutine[Any, Any, None]]:
-        return [self._follow(), Stalls(self.observer, lambda: self._deployments.deployments).watch()]
+        return [self._workers.follow(), Stalls(self.observer, self._workers.deployments).watch()]
 
     async def close(self, left: float) -> None:
-        await self._deployments.aclose(left)
+        await self._workers.aclose(left)
 
     async def run(self) -> int:
         with self._forgotten or nullcontext():
             return await super().run()
 
-    async def _follow(self) -> None:
-        async for files in changes(lambda: self._deployments.config):
-            await self._deployments.reload(files)
+
+class ByName:
+    """The ASGI application of several workers: ``/_w/NAME/`` is each one's, everything else the first one's."""
+
+    def __init__(self, app: App, workers: Workers, dispatches: Mapping[Deployments, Dispatch]) -> None:
+        self._app, self._workers, self._dispatches = app, workers, dispatches
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        name = prefix.name_in(scope) if scope["type"] == "http" else None
+        if name is None or (worker := self._workers.find(name)) is None:
+            return await self._app(scope, receive, send)
+        await prefix.serve(self._dispatches[worker], prefix.below(scope, name), receive, send)
+
+
+def _check_names(configs: Sequence[Config]) -> None:
+    """Raises UserError: two are called the same, and could not be told apart."""
+    known: dict[str, Config] = {}
+    for config in configs:
+        if (other := known.setdefault(config.name, config)) is not config:
+            what = f"is called {config.name!r}, as is the worker of {_near(other.path or other.root)}"
+            raise UserError(what, where=_near(config.path or config.root), remedy='Write:  name = "another"')
+
+
+def _nothing(_: Config) -> None:
+    """Nobody waits for it."""
 
 
 def _temporary() -> TemporaryDirectory[str]:

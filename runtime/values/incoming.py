@@ -18,15 +18,18 @@ from msgspec.msgpack import Ext
 from runtime.values import wire
 from runtime.values.objects import SAFE_INTEGER, JsDict, JsException
 
+Other = Callable[[Ext], object]
 _AS_IT_IS = frozenset((str, NoneType, bool))
 _parse = msgspec.json.Decoder().decode
 
 
-def from_wire(value: object) -> Any:
-    """What arrived, as a worker sees it."""
+def from_wire(value: object, other: Other = wire.opened) -> Any:
+    """What arrived, as a worker sees it; ``other(extension)`` opens one that is no value of JavaScript's own."""
     kind = type(value)
     if kind in _AS_IT_IS:
         return value
+    if (nested := _NESTED.get(kind)) is not None:
+        return nested(value, other)
     convert = _BY_TYPE.get(kind)
     return value if convert is None else convert(value)
 
@@ -63,12 +66,12 @@ def _complaint(text: str, at: int) -> str:
     return f"Unexpected token '{text[at]}', {shown} is not valid JSON"
 
 
-def _list(value: list[object]) -> list[Any]:
-    return [item if type(item) in _AS_IT_IS else from_wire(item) for item in value]
+def _list(value: list[object], other: Other) -> list[Any]:
+    return [item if type(item) in _AS_IT_IS else from_wire(item, other) for item in value]
 
 
-def _dict(value: dict[str, object]) -> JsDict:
-    return JsDict({key: item if type(item) in _AS_IT_IS else from_wire(item) for key, item in value.items()})
+def _dict(value: dict[str, object], other: Other) -> JsDict:
+    return JsDict({key: item if type(item) in _AS_IT_IS else from_wire(item, other) for key, item in value.items()})
 
 
 def _integer(value: int) -> int | float:
@@ -83,20 +86,13 @@ def _moment(value: datetime) -> datetime:
     return value.astimezone().replace(tzinfo=None)
 
 
-def _extension(value: Ext) -> object:
+def _extension(value: Ext, other: Other) -> object:
     if value.code == wire.SET:
-        return {from_wire(item) for item in wire.set_members(value)}
-    return wire.opened(value)
+        return {from_wire(item, other) for item in wire.set_members(value)}
+    return other(value)
 
 
-_BY_TYPE: dict[type, Callable[[Any], object]] = {
-    bytes: memoryview,
-    dict: _dict,
-    list: _list,
-    float: _number,
-    int: _integer,
-    datetime: _moment,
-    Ext: _extension,
-}
+_NESTED: dict[type, Callable[[Any, Other], object]] = {dict: _dict, list: _list, Ext: _extension}
+_BY_TYPE: dict[type, Callable[[Any], object]] = {bytes: memoryview, float: _number, int: _integer, datetime: _moment}
 
 __all__ = ["from_json", "from_wire"]

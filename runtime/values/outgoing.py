@@ -13,19 +13,24 @@ from typing import Any
 
 from runtime.values import wire
 from runtime.values.buffers import JsBuffer
-from runtime.values.objects import SAFE_INTEGER, JsBigInt
+from runtime.values.objects import SAFE_INTEGER, JsBigInt, JsDict
 
+Other = Callable[[object], object]
 _AS_IT_IS = frozenset((str, bytes, NoneType, bool))
 
 
-def to_wire(value: object) -> Any:
-    """``value`` as the wire can carry it. Raises TypeError, with upstream's text, for what cannot be sent."""
+def to_wire(value: object, other: Other = wire.opaque) -> Any:
+    """``value`` as the wire can carry it; ``other(found)`` says what becomes of something in it that has no plain
+    value. Raises TypeError, with upstream's text, for what cannot be sent."""
     kind = type(value)
     if kind in _AS_IT_IS:
         return value
-    convert = _BY_TYPE.get(kind) or _by_base(value)
     try:
-        return convert(value)
+        if (nested := _NESTED.get(kind)) is not None:
+            return nested(value, other)
+        if (convert := _BY_TYPE.get(kind)) is not None:
+            return convert(value)
+        return _by_base(value, other)
     except RecursionError:
         raise TypeError("the value holds itself, or is nested too deeply, and cannot be sent") from None
 
@@ -39,13 +44,13 @@ def _number(value: float) -> object:
     return int(value) if whole else float(value)
 
 
-def _list(value: list[object]) -> list[Any]:
-    return [item if type(item) in _AS_IT_IS else to_wire(item) for item in value]
+def _list(value: list[object], other: Other) -> list[Any]:
+    return [item if type(item) in _AS_IT_IS else to_wire(item, other) for item in value]
 
 
-def _dict(value: dict[object, object]) -> dict[str, Any]:
+def _dict(value: dict[object, object], other: Other) -> dict[str, Any]:
     return {
-        key if type(key) is str else _key(key): item if type(item) in _AS_IT_IS else to_wire(item)
+        key if type(key) is str else _key(key): item if type(item) in _AS_IT_IS else to_wire(item, other)
         for key, item in value.items()
     }
 
@@ -60,8 +65,8 @@ def _key(key: object) -> str:
     raise TypeError(f"{type(key)} cannot be the key of an object.")
 
 
-def _set(value: set[object]) -> object:
-    return wire.set_of([to_wire(item) for item in value])
+def _set(value: set[object], other: Other) -> object:
+    return wire.set_of([to_wire(item, other) for item in value])
 
 
 def _moment(value: datetime) -> datetime:
@@ -86,38 +91,36 @@ _BY_TYPE: dict[type, _Convert] = {
     int: _integer,
     float: _number,
     memoryview: bytes,
-    list: _list,
-    dict: _dict,
-    set: _set,
     datetime: _moment,
     tuple: _refuse,
     bytearray: _refuse,
     JsBigInt: wire.bigint,
 }
+_NESTED: dict[type, Callable[[Any, Other], object]] = {list: _list, dict: _dict, set: _set, JsDict: _dict}
 _BY_BASE: tuple[tuple[type, _Convert], ...] = (
     (str, str.__str__),
     (JsBigInt, wire.bigint),
     (int, _integer),
     (float, _number),
     (bytes, bytes),
-    (dict, _dict),
-    (list, _list),
     (tuple, _refuse),
     (JsBuffer, bytes),
     (bytearray, _refuse),
-    (set, _set),
     (datetime, _moment),
     (BaseException, _error),
 )
 
 
-def _by_base(value: object) -> _Convert:
+def _by_base(value: object, other: Other) -> object:
     for base, convert in _BY_BASE:
         if isinstance(value, base):
-            return convert
+            return convert(value)
+    for base, nested in _NESTED.items():
+        if isinstance(value, base):
+            return nested(value, other)
     if hasattr(value, "__await__"):
-        return _refuse_awaitable
-    return wire.opaque
+        _refuse_awaitable(value)
+    return other(value)
 
 
-__all__ = ["to_wire"]
+__all__ = ["Other", "to_wire"]

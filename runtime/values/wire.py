@@ -12,6 +12,10 @@ from runtime.values.objects import JsBigInt
 BIGINT, SET, ERROR, STREAM, OPAQUE = range(1, 6)
 """A BigInt's digits; a Set's members as an array; [name, message]; [whose, number]; the name of a type."""
 
+CAPABILITY, HEADERS, REQUEST, RESPONSE, BLOB = range(6, 11)
+"""In calls between workers alone (``runtime.isolate.calls``): an index in the table beside the payload, and what a
+worker's process makes of the others."""
+
 _encode, _decode = msgspec.msgpack.Encoder().encode, msgspec.msgpack.Decoder().decode
 
 
@@ -67,6 +71,7 @@ def set_members(value: Ext) -> list[object]:
 
 
 __all__ = [
-    "BIGINT", "ERROR", "OPAQUE", "SET", "STREAM", "Opaque", "bigint", "error_of", "opaque", "opened", "set_members",
-    "set_of", "stream_mark", "stream_named",
+    "BIGINT", "BLOB", "CAPABILITY", "ERROR", "HEADERS", "OPAQUE", "REQUEST", "RESPONSE", "SET",
+    "STREAM", "Opaque", "bigint", "error_of", "opaque", "opened", "set_members", "set_of", "stream_mark",
+    "stream_named",
 ]  # fmt: skip

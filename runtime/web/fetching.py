@@ -39,10 +39,15 @@ async def fetch(
     )
     if _transport is None:
         raise RuntimeError("fetch() can be called only while a worker serves an event")
+    return await send(request, _transport)
+
+
+async def send(request: Request, transport: Transport) -> Response:
+    """What ``transport`` answers, for as long as the request's signal, if somebody watches it, does not abort."""
     if not request.watched:
-        return await _transport(request)
+        return await transport(request)
     request.signal.throw_if_aborted()
-    response = await request.signal.race(_transport(request))
+    response = await request.signal.race(transport(request))
     if not request.signal.ambient:  # whose end is the body's in any case
         response.watch(request.signal)
     return response

@@ -174,9 +174,12 @@ class Channel(Outgoing):
         self._reading.pop(handle, None)
 
     def drop_later(self, handle: int) -> None:
+        self.send_later([DROP, handle])
+
+    def send_later(self, frame: Frame) -> None:
         """From a destructor, which may run in any thread and after the loop has closed."""
         if not self.closed.is_set() and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self.send, [DROP, handle])
+            self._loop.call_soon_threadsafe(self.send, frame)
 
     def _next_number(self) -> int:
         self._last_number += 1

@@ -20,7 +20,7 @@ from runtime.wire.counted import CountedStream
 from runtime.wire.credit import Credit, CreditExceeded
 from runtime.wire.errors import clipped
 from runtime.wire.frames import LENGTH_BYTES, MALFORMED, decode
-from runtime.wire.protocol import CALL, CANCEL, DROP, END, ERROR, ITEM, PULL, RESULT, SOCKET, WINDOW, Frame
+from runtime.wire.protocol import CALL, CANCEL, DROP, END, ERROR, ITEM, NOTE, PULL, RESULT, SOCKET, WINDOW, Frame
 from runtime.wire.sliced import Join, Slices, count
 
 _SLICE_S = 0.001  # of one peer's frames, before others have their turn
@@ -42,8 +42,14 @@ class GuardedChannel(Channel):
 
     _stream = CountedStream
 
-    def __init__(self, handler: Handler, credit: Credit, on_excess: Callable[[str], None]) -> None:
-        super().__init__(handler)
+    def __init__(
+        self,
+        handler: Handler,
+        credit: Credit,
+        on_excess: Callable[[str], None],
+        on_note: Callable[[str, list[Any]], None] | None = None,
+    ) -> None:
+        super().__init__(handler, on_note)
         self._credit, self._on_excess = credit, on_excess
         self.excess: str | None = None
         self.held = self._values = 0  # bytes and values of the peer's that are kept here
@@ -60,12 +66,17 @@ class GuardedChannel(Channel):
 
     @classmethod
     async def guard(
-        cls, sock: socket.socket, handler: Handler, on_excess: Callable[[str], None], credit: Credit = _CREDIT
+        cls,
+        sock: socket.socket,
+        handler: Handler,
+        on_excess: Callable[[str], None],
+        credit: Credit = _CREDIT,
+        on_note: Callable[[str, list[Any]], None] | None = None,
     ) -> GuardedChannel:
-        """As ``open``."""
+        """As ``open``. Without ``on_note`` the peer may send no note."""
         sock.setblocking(False)
         loop = asyncio.get_running_loop()
-        _, channel = await loop.create_unix_connection(lambda: cls(handler, credit, on_excess), sock=sock)
+        _, channel = await loop.create_unix_connection(lambda: cls(handler, credit, on_excess, on_note), sock=sock)
         return channel
 
     # What it is told to do
@@ -75,6 +86,16 @@ class GuardedChannel(Channel):
             self._end(f"has more than {self._credit.streams:,} streams open")
         self.strays += _STRAYS_PER_OFFER
         return super().offer(source)
+
+    @property
+    def room(self) -> int:
+        """How many streams more may be offered."""
+        return self._credit.streams - len(self._offers)
+
+    @property
+    def reads(self) -> bool:
+        """Whether a stream of the peer's is open here."""
+        return len(self._reading) > 0
 
     def hold(self, size: int) -> None:
         """So many bytes of the peer's are kept here. Raises CreditExceeded."""
@@ -207,6 +228,8 @@ class GuardedChannel(Channel):
             return super()._receive(frame) if number in self.sockets else self._stray()
         if kind == CALL:
             return self._admit(frame)
+        if kind == NOTE and self._on_note is not None:
+            return self._on_note(frame[2], frame[3])
         if (known := self._known.get(kind)) is None:
             raise CreditExceeded("sent a frame of a kind that is not for it to send")
         if number not in known:

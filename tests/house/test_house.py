@@ -177,7 +177,8 @@ ROOMS = {
         "worker", "methods", "binding", "rest", "shim", "product",
     ),
     "runtime.supervisor": (
-        "observe", "limits", "sockets", "outbound", "telemetry", "explorer", "http", "processes", "reload", "server",
+        "observe", "limits", "sockets", "outbound", "telemetry", "explorer", "http", "calls", "processes", "reload",
+        "server",
         "dev",
     ),
     "runtime.host": (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from functools import lru_cache
 from typing import NoReturn
@@ -11,13 +10,13 @@ from runtime.errors import RequestError
 from runtime.host.fleet import Fleet
 from runtime.host.http.hostnames import Hostnames
 from runtime.host.worker import Worker
+from runtime.supervisor.http import prefix
 from runtime.supervisor.http.admission import hostname
 from runtime.supervisor.http.app import App
 from runtime.supervisor.http.asgi import Headers, Receive, Scope, Send
 from runtime.supervisor.http.dispatch import Dispatch
-from runtime.supervisor.http.exchange import Exchange
+from runtime.supervisor.http.prefix import WORKER_PREFIX
 
-WORKER_PREFIX = "/_w/"  # /_w/NAME/rest: the worker sees /rest
 _MAX_KNOWN_BYTES = 300  # of a Host header: a hostname has 253 at most
 
 
@@ -41,23 +40,12 @@ class HostRouter:
         if scope["type"] != "http":
             return
         worker = self._by_hostname(scope)
-        if worker is None and scope["path"].startswith(WORKER_PREFIX):
-            scope, worker = self._by_prefix(scope)
+        name = prefix.name_in(scope) if worker is None else None
+        if name is not None and (worker := self._fleet.workers.get(name)) is not None:
+            scope = prefix.below(scope, name)
         if worker is None:
             return await self._app(scope, receive, send)
-        if not scope["path"]:
-            return await self._to_slash(worker, scope, receive, send)
-        await self._dispatch(worker)(scope, receive, send)
-
-    async def _to_slash(self, worker: Worker, scope: Scope, receive: Receive, send: Send) -> None:
-        """``/_w/NAME`` is no place below which a page's relative links would be the worker's."""
-        query = b"?" + scope["query_string"] if scope["query_string"] else b""
-        headers = [(b"location", scope["root_path"].encode() + b"/" + query)]
-
-        async def run(exchange: Exchange) -> None:
-            await exchange.answer(308, headers, None)
-
-        await self._dispatch(worker).serve(Exchange(scope, receive, send, sys.maxsize), run)
+        await prefix.serve(self._dispatch(worker), scope, receive, send)
 
     def _by_hostname(self, scope: Scope) -> Worker | None:
         named = next((value for name, value in scope["headers"] if name == b"host"), b"")
@@ -67,15 +55,6 @@ class HostRouter:
         if (name := self._hostnames.worker(host)) is not None:
             return self._fleet.workers.get(name)
         return next((worker for worker in self._fleet.workers.values() if host in worker.domains), None)
-
-    def _by_prefix(self, scope: Scope) -> tuple[Scope, Worker | None]:
-        """The scope without the prefix. A worker's name needs no decoding."""
-        name, slash, rest = scope["path"].removeprefix(WORKER_PREFIX).partition("/")
-        worker = self._fleet.workers.get(name)
-        if worker is None:
-            return scope, None
-        raw = scope["raw_path"].removeprefix(WORKER_PREFIX.encode() + name.encode())
-        return {**scope, "path": slash + rest, "raw_path": raw, "root_path": WORKER_PREFIX + name}, worker
 
     def _dispatch(self, worker: Worker) -> Dispatch:
         if worker.dispatch is None:

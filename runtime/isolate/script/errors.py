@@ -8,6 +8,7 @@ from typing import Any
 
 from runtime.errors import ScriptError
 from runtime.isolate.script.trace import script_place, script_trace
+from runtime.wire.errors import MAX_TEXT_CHARS
 
 
 class ScriptFailure(Exception):
@@ -28,6 +29,18 @@ def as_failure(error: BaseException) -> ScriptFailure:
         trace = ""
     fields = {"where": where, "remedy": remedy, "trace": trace}
     return ScriptFailure("ScriptError", _text(what), {key: _text(value) for key, value in fields.items()})
+
+
+def as_remote(error: BaseException) -> ScriptFailure:
+    """``error`` as another worker catches it: its type is not rebuilt, its traceback is the message."""
+    if isinstance(error, ScriptError):
+        return ScriptFailure("Error", _text(str(error)), {"remote": True})
+    trace = _text(script_trace(error).rstrip())
+    if len(trace) > MAX_TEXT_CHARS:
+        trace = (
+            trace[: MAX_TEXT_CHARS // 4] + "\n...\n" + trace[-MAX_TEXT_CHARS // 2 :]
+        )  # the last line says what it was
+    return ScriptFailure("PythonError", trace, {"remote": True})
 
 
 def ended_by_runtime(error: BaseException) -> bool:

@@ -17,7 +17,7 @@ from typing import Any
 
 from runtime import web
 from runtime.errors import ScriptError
-from runtime.isolate.script.entrypoints import DEFAULT, has_other_entries
+from runtime.isolate.script.entrypoints import DEFAULT, entrypoints, has_other_entries
 from runtime.isolate.script.trace import place
 
 FetchHandler = Callable[..., Coroutine[Any, Any, web.Response]]
@@ -58,6 +58,16 @@ def find_handler(module: ModuleType) -> FetchHandler:
     if len(names) > 1:
         raise _ambiguous(file, " and ".join(names))
     return _class_handler(getattr(module, names[0])) if names[0] == "Default" else _function_handler(module, names[0])
+
+
+def entrypoint_handler(module: ModuleType, name: str) -> FetchHandler:
+    """The ``fetch`` of one of its classes. Raises ``ScriptError``."""
+    known, where = entrypoints(module), place(Path(str(module.__file__)))
+    if name not in known:
+        raise ScriptError(f'this worker has no entrypoint "{name}"; it has: {", ".join(known) or "none"}', where=where)
+    if not hasattr(known[name], "fetch"):
+        raise ScriptError(f"class {name} has no fetch: Handler does not export a fetch() function.", where=where)
+    return _class_handler(known[name])
 
 
 def _is_entry(module: ModuleType, name: str) -> bool:

@@ -8,7 +8,8 @@ import sys
 import threading
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
+from weakref import WeakSet
 
 from runtime.isolate.script.errors import report
 
@@ -56,14 +57,22 @@ class Tasks:
             report(what, error)
 
 
+class Releasable(Protocol):
+    """Something of another worker's."""
+
+    def release(self) -> None: ...
+
+
 class Context:
     """``props`` is empty unless another worker called this one."""
 
-    def __init__(self, tasks: Tasks) -> None:
+    def __init__(self, tasks: Tasks, exports: Callable[[], object]) -> None:
         self._tasks = tasks
         self._mine: list[asyncio.Future[Any]] = []
         self._responded = False
         self._at_over: list[Callable[[], None]] = []
+        self._held: WeakSet[Releasable] | None = None
+        self._exports = exports
         self.props: dict[str, Any] = {}
 
     def wait_until(self, work: Awaitable[Any]) -> None:
@@ -74,6 +83,11 @@ class Context:
             self.follow(work)
         else:  # a handler that is a plain function
             self._tasks.loop.call_soon_threadsafe(self.follow, work, context=contextvars.copy_context())
+
+    @property
+    def exports(self) -> Any:
+        """This worker's own entrypoints as bindings: ``await ctx.exports.Named.method()``."""
+        return self._exports()
 
     @property
     def busy(self) -> bool:
@@ -93,6 +107,13 @@ class Context:
             self._settle()
             sys.stdout.flush()  # what was printed without a line end
 
+    def holds(self, held: Releasable) -> None:
+        """For the runtime: let go of it once the event is over, with its tasks."""
+        if self._held is None:
+            self._held = WeakSet()
+            self.at_over(self._release)
+        self._held.add(held)
+
     def follow(self, work: Awaitable[Any], what: str = "ctx.waitUntil: a task failed") -> asyncio.Future[Any]:
         """For the runtime: as ``wait_until``, in the event loop's thread; ``what`` heads its exception."""
         task = self._tasks.add(work, what)
@@ -105,6 +126,11 @@ class Context:
     def at_over(self, close: Callable[[], None]) -> None:
         """For the runtime: call it once nothing of this event goes on any more."""
         self._at_over.append(close)
+
+    def _release(self) -> None:
+        held, self._held = self._held, None
+        for one in list(held or ()):
+            one.release()
 
     def at_end(self, close: Callable[[], Awaitable[None]]) -> None:
         """For the runtime: call it before this process is let go, unless it ends otherwise."""

@@ -22,7 +22,7 @@ class Events:
         worker = self._worker
         ctx = worker.begin(event)
         made = resolve_name(client)
-        subject = made(Caller(worker.channel, binding), **args) if binding else made(**args)
+        subject = made(Caller(worker.channel, binding, worker.line), **args) if binding else made(**args)
         try:
             handle = find_event_handler(worker.script, entrypoint, handler)
             returned = await worker.metered(handle(subject, worker.env, ctx))

@@ -1,6 +1,6 @@
-"""What the supervisor calls an isolate for: ``load`` once, ``fetch`` per request, ``event`` for what is none,
-``resident`` for what a product keeps in it, and ``drain`` before it lets go. It calls ``binding`` and ``fetch``
-(outbound)."""
+"""What the supervisor calls an isolate for: ``load`` once, ``fetch`` per request, ``event`` for what is none, ``call``
+and ``invoke`` for another worker's calls, ``resident`` for what a product keeps in it, and ``drain`` before it lets go.
+The isolate calls ``binding``, ``fetch`` (outbound), and for other workers ``call``, ``invoke`` and ``request``."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ from runtime.errors import ScriptError
 from runtime.isolate import env as environment
 from runtime.isolate import meter, suspending
 from runtime.isolate.boot import Boot
+from runtime.isolate.calls.line import Line
 from runtime.isolate.remote import Outbound
 from runtime.isolate.script import loader, trace
 from runtime.isolate.script.errors import as_failure
 from runtime.isolate.serving.caching import through_caches
+from runtime.isolate.serving.calls import Calls
 from runtime.isolate.serving.context import Tasks
 from runtime.isolate.serving.events import Events
 from runtime.isolate.serving.requests import Requests
@@ -33,6 +35,7 @@ class Isolate:
 
     def __init__(self) -> None:
         self.channel: Channel
+        self._line: Line
         self._worker: Worker
         self._requests: Requests
         self._operations: dict[str, Callable[..., Awaitable[Any]]] = {
@@ -45,7 +48,10 @@ class Isolate:
         return self._operations[op](*args)
 
     def note(self, op: str, args: list[Any]) -> None:
-        self._requests.note(op, args[0])
+        if op == "returned":
+            self._line.loans.returned(args[0])
+        else:
+            self._requests.note(op, args[0])
 
     async def _load(self, boot: Boot) -> list[str]:
         root = Path(boot["root"])
@@ -55,17 +61,21 @@ class Isolate:
         suspending.begin(tasks.loop)
         if boot.get("confined"):
             trace.name_from_root()
-        env = environment.build(boot["bindings"], self.channel)
+        self._line = line = Line(self.channel)
+        env = environment.build(boot["bindings"], line)
         web.set_transport(through_caches(Outbound(self.channel)))
         current_env.set(env)  # for code that runs while it is imported
         try:
             script = loader.load(Path(boot["main"]), root, boot["packages"], confined=boot.get("confined", False))
-            self._worker = worker = Worker(self.channel, env, script, tasks, cpu_ms)
+            self._worker = worker = Worker(line, env, script, tasks, cpu_ms)
             self._requests = Requests(worker)
             set_runner(SocketEvents(worker))
         except ScriptError as error:
             raise as_failure(error) from None
-        self._operations.update(fetch=self._requests.fetch, event=Events(worker).event)
+        calls = Calls(worker)
+        self._operations.update(
+            fetch=self._requests.fetch, event=Events(worker).event, call=calls.call, invoke=calls.invoke
+        )
         if resident := boot.get("resident"):
             kept = resolve_name(resident[0])(worker, **resident[1])
             self._operations["resident"] = kept

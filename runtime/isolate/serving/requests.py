@@ -7,12 +7,15 @@ from typing import Any
 
 from runtime import web
 from runtime.isolate.remote import HandleStream, fits_inline, reference
-from runtime.isolate.script.handlers import find_handler
+from runtime.isolate.script.entrypoints import DEFAULT
+from runtime.isolate.script.errors import as_remote
+from runtime.isolate.script.handlers import FetchHandler, entrypoint_handler, find_handler
 from runtime.isolate.serving.bodies import ScriptStream
 from runtime.isolate.serving.context import Context
 from runtime.isolate.serving.edge import Edge
 from runtime.isolate.serving.sockets import answered
 from runtime.isolate.serving.worker import Worker, failure, is_the_scripts
+from runtime.values import from_wire
 from runtime.web.scope import current_root
 
 Chunks = AsyncIterator[bytes | str]
@@ -24,6 +27,7 @@ class Requests:
     def __init__(self, worker: Worker) -> None:
         self._worker, self._channel = worker, worker.channel
         self._handler = find_handler(worker.script)
+        self._named: dict[str, FetchHandler] = {}  # of entrypoints besides the default
         self._answering: dict[int, web.Request] = {}  # by event, while a body is being sent
 
     async def fetch(
@@ -34,23 +38,38 @@ class Requests:
         headers: list[Any],
         body: bytes | None,
         handle: int | None,
-        origin: list[str],
+        origin: list[str] | None,
+        entrypoint: str = DEFAULT,
+        props: Any = None,
     ) -> list[Any]:
+        """``origin``: None for a request of another worker's; that says itself what it asks, of which entrypoint."""
         source = body if handle is None else HandleStream(self._channel.read(handle))
-        edge = Edge(headers, url, origin)
-        request = web.Request.from_parts(method, url, edge, source, edge.cf)
+        if origin is None:
+            request = web.Request.from_parts(method, url, headers, source)
+        else:
+            edge = Edge(headers, url, origin)
+            request = web.Request.from_parts(method, url, edge, source, edge.cf)
         ctx = self._worker.begin(event)
-        if origin[2]:
+        if props:
+            ctx.props = from_wire(props)
+        if origin and origin[2]:
             current_root.set(origin[2])
         try:
-            response = await self._worker.metered(self._handler(request, self._worker.env, ctx))
+            handler = self._handler if entrypoint == DEFAULT else self._of(entrypoint)
+            response = await self._worker.metered(handler(request, self._worker.env, ctx))
             return self._answer(event, request, response, ctx)
         except BaseException as error:
             ctx.responded()
             if is_the_scripts(error):
-                raise failure(error) from None
+                raise (failure(error) if origin is not None else as_remote(error)) from None
             request.left()
             raise
+
+    def _of(self, entrypoint: str) -> FetchHandler:
+        """Raises ``ScriptError``."""
+        if entrypoint not in self._named:
+            self._named[entrypoint] = entrypoint_handler(self._worker.script, entrypoint)
+        return self._named[entrypoint]
 
     def _answer(self, event: int, request: web.Request, response: web.Response, ctx: Context) -> list[Any]:
         """[status, status text, headers, body]; a body is bytes, None, ["mine" | "yours", stream number] or ["socket",

@@ -8,9 +8,12 @@ from types import ModuleType
 from typing import Any, TypeVar
 
 from runtime.isolate import suspending
+from runtime.isolate.calls.line import Line
+from runtime.isolate.calls.service import Exports
 from runtime.isolate.env import Env
 from runtime.isolate.meter import CpuExceeded, Metered
 from runtime.isolate.remote import current_event
+from runtime.isolate.script.entrypoints import entrypoints
 from runtime.isolate.script.errors import as_failure, ended_by_runtime
 from runtime.isolate.serving.context import Context, Tasks
 from runtime.web.scope import current_ctx, current_env
@@ -23,15 +26,23 @@ T = TypeVar("T")
 class Worker:
     """``cpu_ms``: of one request or event, None: no limit."""
 
-    channel: Channel
+    line: Line
     env: Env
     script: ModuleType
     tasks: Tasks
     cpu_ms: int | None
 
+    @property
+    def channel(self) -> Channel:
+        return self.line.channel
+
+    def exports(self) -> Exports:
+        """``ctx.exports``."""
+        return Exports(self.line, entrypoints(self.script))
+
     def begin(self, event: int) -> Context:
         """What runs from here on in this task belongs to the event of this number."""
-        ctx = Context(self.tasks)
+        ctx = Context(self.tasks, self.exports)
         current_event.set(event)
         current_env.set(self.env)
         current_ctx.set(ctx)

@@ -11,6 +11,7 @@ from contextvars import ContextVar
 from typing import Any, NoReturn, TypeVar
 
 from runtime.isolate import ambient
+from runtime.isolate.calls.stubs import RpcTarget
 from runtime.web import (
     URL,
     AbortController,
@@ -30,8 +31,8 @@ from runtime.web.scope import current_ctx, current_env
 
 __all__ = [
     "URL", "AbortController", "AbortError", "AbortSignal", "Blob", "DurableObject", "File", "FormData", "Headers",
-    "ReadableStream", "Request", "Response", "URLSearchParams", "WorkerEntrypoint", "WorkflowEntrypoint", "env",
-    "fetch", "handler", "import_from_javascript", "waitUntil", "wait_until",
+    "ReadableStream", "Request", "Response", "RpcTarget", "URLSearchParams", "WorkerEntrypoint", "WorkflowEntrypoint",
+    "env", "fetch", "handler", "import_from_javascript", "waitUntil", "wait_until",
 ]  # fmt: skip
 
 V = TypeVar("V")

@@ -82,6 +82,7 @@ class Exchange:
 
     # What most requests never change is not set for each.
     status = subrequests = 0
+    depth = 0  # a client's request begins what calls lead to
     first: float | None = None  # seconds to the first byte of a streamed body
     stats: Any = None  # of the model's answer, when there is one
     note: str | None = None

@@ -16,7 +16,8 @@ BROKE_OFF = "broke off"  # the note of an answer that failed half-way, whatever 
 
 
 class Banner(msgspec.Struct, frozen=True, kw_only=True):
-    """What is told at the start. ``bindings``: (name in env, what it is, where it is kept)."""
+    """What is told at the start. ``bindings``: (name in env, what it is, where it is kept). ``others``: workers beside
+    this one."""
 
     version: str
     url: str | None
@@ -25,6 +26,7 @@ class Banner(msgspec.Struct, frozen=True, kw_only=True):
     bindings: Sequence[tuple[str, str, str]] = ()
     remarks: Sequence[str] = ()
     warnings: Sequence[str] = ()
+    others: Sequence[Banner] = ()
 
 
 class RequestRecord(msgspec.Struct, frozen=True):

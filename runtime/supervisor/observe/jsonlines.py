@@ -48,17 +48,10 @@ class JsonObserver(Observer):
         return self._line("warning", "lost", {"lines": count, "text": "nobody was reading"})
 
     def banner(self, banner: Banner) -> None:
-        self.emit(
-            "info",
-            "banner",
-            version=banner.version,
-            url=banner.url,
-            name=banner.name,
-            config=banner.config_path,
-            bindings=[dict(zip(("name", "what", "where"), binding, strict=True)) for binding in banner.bindings],
-            engines=list(banner.remarks),
-        )
-        for warning in banner.warnings:
+        others = list(map(_about, banner.others)) or None
+        about = _about(banner)
+        self.emit("info", "banner", version=banner.version, **about, engines=list(banner.remarks), others=others)
+        for warning in [warning for one in (banner, *banner.others) for warning in one.warnings]:
             self.warn(warning)
 
     def ready(self, url: str) -> None:
@@ -122,3 +115,8 @@ class JsonObserver(Observer):
 
     def close(self) -> None:
         self._output.close()
+
+
+def _about(banner: Banner) -> dict[str, Any]:
+    bindings = [dict(zip(("name", "what", "where"), binding, strict=True)) for binding in banner.bindings]
+    return {"url": banner.url, "name": banner.name, "config": banner.config_path, "bindings": bindings}

@@ -47,6 +47,9 @@ def banner(paint: Paint, width: int, banner: Banner) -> list[str]:
     lines = ["", f"  {title}   {subject}"]
     if banner.bindings:
         lines += ["", *table(paint, width, banner.bindings)]
+    for other in banner.others:
+        subject = "  ".join(clean(part) for part in (other.name, other.config_path, other.url) if part)
+        lines += ["", f"    {subject}", *(table(paint, width, other.bindings) if other.bindings else ())]
     if banner.remarks:
         lines += ["", *(f"    {hang(line, 4)}" for line in banner.remarks)]
     return [*lines, ""]

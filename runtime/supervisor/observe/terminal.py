@@ -41,9 +41,10 @@ class TerminalObserver(Observer):
     def banner(self, banner: Banner) -> None:
         if self.shows("info"):
             self._write(*layout.banner(self._paint, self._width(), banner))
-        for warning in banner.warnings:
+        warnings = [warning for one in (banner, *banner.others) for warning in one.warnings]
+        for warning in warnings:
             self.warn(warning)
-        if banner.warnings and self.shows("warning"):
+        if warnings and self.shows("warning"):
             self._write("")
 
     def ready(self, url: str) -> None:

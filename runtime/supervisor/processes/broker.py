@@ -1,21 +1,25 @@
-"""What one isolate may ask for: its own bindings by name, and outbound fetch. Nothing else has a name here."""
+"""What one isolate may ask for: its own bindings by name, what was lent to it, outbound fetch. Nothing else has a name
+here."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from msgspec.msgpack import Ext
 
 from bindings.base import Binding, CallError, HostStream, WorkerStream
 from runtime.isolate.ambient import INTERNAL
+from runtime.supervisor.calls.at_work import AtWork
+from runtime.supervisor.calls.call import Callee
+from runtime.supervisor.calls.calls import Calls, Reach, nowhere
+from runtime.supervisor.calls.stubs import Stubs
 from runtime.supervisor.http.heads import pairs
 from runtime.supervisor.outbound import FetchError, Outbound, traced
-from runtime.supervisor.processes.at_work import AtWork
 from runtime.supervisor.processes.sockets import ProcessSockets
 from runtime.tracing import NO_SPAN, current
 from runtime.values import STREAM, stream_named
-from runtime.wire import Channel
+from runtime.wire import Channel, GuardedChannel
 
 _MAX_URL_CHARACTERS = 64 * 1024
 
@@ -23,17 +27,33 @@ _MAX_URL_CHARACTERS = 64 * 1024
 class Broker:
     """Serves the calls of one isolate. Everything that arrives is checked: the other end runs user code."""
 
-    def __init__(self, bindings: Mapping[str, Binding], outbound: Outbound, at_work: AtWork) -> None:
+    def __init__(
+        self,
+        bindings: Mapping[str, Binding],
+        outbound: Outbound,
+        at_work: AtWork,
+        reach: Reach = nowhere,
+        own: Callee | None = None,
+    ) -> None:
         self.channel: Channel
         self.sockets: ProcessSockets
         self._bindings, self._outbound, self.at_work = bindings, outbound, at_work
+        self.stubs = Stubs(at_work)
+        self._calls = calls = Calls(bindings, self.stubs, reach, own)
+        self.note = calls.note
+        self._operations: dict[str, Callable[..., Awaitable[object]]] = {
+            "binding": self._binding, "fetch": self._fetch, "call": calls.call, "invoke": calls.invoke,
+            "request": calls.request,
+        }  # fmt: skip
+
+    def attach(self, channel: GuardedChannel) -> None:
+        """Once, before anything is asked."""
+        self.channel = self.stubs.channel = self._calls.channel = channel
 
     async def __call__(self, op: str, args: list[Any]) -> object:
-        if op == "binding":
-            return await self._binding(*args)
-        if op == "fetch":
-            return await self._fetch(*args)
-        raise ValueError(f"no such operation: {op!r}")
+        if (operation := self._operations.get(op)) is None:
+            raise ValueError(f"no such operation: {op!r}")
+        return await operation(*args)
 
     async def _binding(self, event: int, name: str, method: str, args: list[Any]) -> list[Any]:
         # what only an event's own object calls is the runtime's, and no subrequest of the script

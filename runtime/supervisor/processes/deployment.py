@@ -5,13 +5,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
-from collections.abc import Awaitable, Sequence
-from typing import Any, cast
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import Any, TypeVar, cast
 
 from bindings.base import Binding, Event, Resident
 from bindings.responder import Responder
 from runtime.config import Config
 from runtime.errors import ScriptError
+from runtime.supervisor.calls import ahead, called
+from runtime.supervisor.calls.at_work import EventActivity
+from runtime.supervisor.calls.call import Answer, Call, ServiceAnswer, ServiceRequest
+from runtime.supervisor.calls.called import CallActivity
+from runtime.supervisor.calls.stubs import Stubs
 from runtime.supervisor.http.ahead import answered_ahead
 from runtime.supervisor.http.asgi import Body
 from runtime.supervisor.http.exchange import Exchange
@@ -27,8 +33,8 @@ from runtime.supervisor.limits import (
     too_many,
 )
 from runtime.supervisor.outbound import FetchError
-from runtime.supervisor.processes.at_work import EventActivity
-from runtime.supervisor.processes.process import Parts, Process, Starter, script_error
+from runtime.supervisor.processes.parts import Parts
+from runtime.supervisor.processes.process import Process, Starter, script_error
 from runtime.supervisor.processes.slot import IsolateSlot, ResidentSlot
 from runtime.supervisor.processes.sockets import open_socket
 from runtime.supervisor.processes.spawning import STOP_GRACE_S
@@ -36,8 +42,10 @@ from runtime.supervisor.processes.uploads import Uploads
 from runtime.tracing import NO_SPAN
 from runtime.wire import ChannelClosed, RemoteError, RemoteStream
 
+T = TypeVar("T")
+Asked = TypeVar("Asked", Call, ServiceRequest)
+_CPU_EXCEEDED = "CpuExceeded"
 _NO_LIMITS = Limits()  # of dev: what no request is ends all the same
-_KINDS = "mine", "yours", "socket"
 
 
 class Deployment:
@@ -55,11 +63,11 @@ class Deployment:
         self.version, self.config, self.bindings, self._responders = version, config, bindings, responders
         self._work, self._facts = f"worker {config.name}", {"pilot.version": version}
         self._limits = parts.limits
-        self._starter = Starter(config, bindings, parts)
+        self._starter = Starter(config, bindings, parts, self)
         self.slots = [IsolateSlot(self._starter) for _ in range(parts.isolates if config.main else 0)]
         self.resident: ResidentSlot | None = None
         if resident is not None and config.main:
-            self._kept = Starter(config, bindings, parts, resident)
+            self._kept = Starter(config, bindings, parts, self, resident)
             self.resident = ResidentSlot(self._kept)
         self._active = 0
         self._events: list[Event] = []  # in hand
@@ -117,6 +125,22 @@ class Deployment:
         async with Deadline((self._limits or _NO_LIMITS).event_wall_s, event_wall_exceeded):
             return await self._handle(event)
 
+    async def call(self, call: Call) -> Answer:
+        """As ``calls.call.Callee``; the limits of a request hold for it, as for the next."""
+        return await self._limited(partial(self._called, call, called.call))
+
+    async def request(self, request: ServiceRequest) -> ServiceAnswer:
+        if self._responders and (found := await ahead.answered(self._responders, request)) is not None:
+            return found
+        return await self._limited(partial(self._called, request, partial(called.request, limits=self._limits)))
+
+    async def _limited(self, work: Callable[[], Awaitable[T]]) -> T:
+        if self._limits is None:
+            return await work()
+        self._admit(self._limits)
+        async with Deadline(self._limits.wall_s):
+            return await work()
+
     def _admit(self, limits: Limits) -> None:
         if self._active >= limits.concurrent:
             raise too_many(limits.concurrent)
@@ -146,6 +170,29 @@ class Deployment:
             return await self._event(process, event)
         finally:
             self._events.remove(event)
+            self._ends(slot)
+
+    async def _called(self, asked: Asked, ask: Callable[[Stubs, CallActivity, Asked], Awaitable[T]]) -> T:
+        """What a process answers to another worker."""
+        slot = self._slot()
+        self._begins(slot)
+        span = asked.caller.span
+        if span is not NO_SPAN:
+            span = span.child(self._work, attributes={**self._facts, "pilot.call": asked.name})
+        process: Process | None = None
+        try:
+            process = slot.process
+            if process is None or not process.channel.is_open:
+                process = await slot.serving()
+            return await ask(process.broker.stubs, CallActivity(asked.name, asked.caller, span), asked)
+        except ChannelClosed:
+            assert process is not None
+            raise await self._died(process) from None
+        except RemoteError as error:
+            raise (self._failure(error) if error.name == _CPU_EXCEEDED else error) from None
+        finally:
+            if span is not NO_SPAN:
+                span.end(sys.exception())
             self._ends(slot)
 
     def _begins(self, slot: IsolateSlot) -> None:
@@ -243,7 +290,7 @@ class Deployment:
             process.broker.at_work.end(activity)
 
     def _failure(self, error: RemoteError) -> ScriptError:
-        if error.name == "CpuExceeded" and self._limits is not None:
+        if error.name == _CPU_EXCEEDED and self._limits is not None:
             return cpu_exceeded(self._limits.cpu_ms)
         return script_error(error)
 
@@ -260,3 +307,6 @@ class Deployment:
         if process.channel.excess is not None:
             return ended(process.channel.excess)
         return IsolateLost(f"the worker's process ended: {how}. The next request starts a new one")
+
+
+__all__ = ["Deployment"]

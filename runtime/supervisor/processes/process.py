@@ -9,60 +9,32 @@ import shutil
 import socket
 import tempfile
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 from bindings.base import Answering, Binding, Resident
 from runtime.config import Config
 from runtime.errors import ScriptError
 from runtime.isolate.ambient import is_listed
 from runtime.isolate.boot import Boot
-from runtime.supervisor.limits import IsolateLost, Limits
-from runtime.supervisor.outbound import Outbound
+from runtime.supervisor.calls.at_work import AtWork
+from runtime.supervisor.calls.call import Callee
+from runtime.supervisor.limits import IsolateLost
 from runtime.supervisor.processes.asked import Asked, listener_of
-from runtime.supervisor.processes.at_work import AtWork
 from runtime.supervisor.processes.broker import Broker
-from runtime.supervisor.processes.cgroups import Cgroup, Cgroups
+from runtime.supervisor.processes.cgroups import Cgroup
 from runtime.supervisor.processes.health.stacks import Stack, Stacks
+from runtime.supervisor.processes.parts import Parts, Stream
 from runtime.supervisor.processes.sockets import ProcessSockets, socket_limits
-from runtime.supervisor.processes.spawning import STOP_GRACE_S, Child, Spawner
-from runtime.supervisor.sockets.quota import Quotas
+from runtime.supervisor.processes.spawning import STOP_GRACE_S, Child
 from runtime.wire import ChannelClosed, GuardedChannel, RemoteError
-
-Stream = Literal["stdout", "stderr"]
 
 _STRAY_S = 5.0  # seconds after which a process that nobody heard of has ended
 _LOAD_TIMEOUT_S = 60.0  # seconds a script may take to import
 _SLOW_LOAD_S = 1.0  # seconds of it that nobody need be told of; from then on at 1, 2, 4 ...
 _IDLE_POLL_S = 0.05  # seconds between two looks whether requests are in hand
 _BLOCKED_AFTER_S = 5.0  # seconds without a sign of life that end a process nobody waits for
-
-
-@dataclass(frozen=True)
-class Confinement:
-    """What a host shuts an isolate into."""
-
-    temp: Path  # folder of the isolates' private temporary folders
-    cgroups: Cgroups | None = None  # None: there are none for us here
-    namespaces: bool = False
-
-
-@dataclass(frozen=True)
-class Parts:
-    """What every deployment is made of, besides its configuration."""
-
-    spawner: Spawner
-    outbound: Outbound
-    on_output: Callable[[str, Stream, str], None]  # worker, stream, line
-    on_slow_import: Callable[[str, str, float, str], None]  # worker, script, seconds, what it imports
-    on_excess: Callable[[str, str], None]  # worker, why its process was ended
-    quotas: Quotas
-    isolates: int = 1  # processes per version
-    confinement: Confinement | None = None  # none in dev: it is the person's own code on their own machine
-    limits: Limits | None = None  # none in dev
 
 
 class Process:
@@ -90,10 +62,19 @@ class Process:
         return self.channel.is_open
 
     async def idle(self, within: float) -> None:
-        """Until it has no requests in hand, or so many seconds have gone."""
+        """Until it has no requests in hand and is needed no more, or so many seconds have gone."""
         until = time.monotonic() + within
-        while self.alive and self.broker.at_work.activities and time.monotonic() < until:
+        while self.alive and (self.broker.at_work.activities or self._is_needed) and time.monotonic() < until:
             await asyncio.sleep(_IDLE_POLL_S)
+
+    async def unneeded(self) -> None:
+        """Until others hold nothing of it: neither an object nor a stream."""
+        while self.alive and self._is_needed:
+            await asyncio.sleep(_IDLE_POLL_S)
+
+    @property
+    def _is_needed(self) -> bool:
+        return self.broker.stubs.lent > 0 or self.channel.reads
 
     async def drain(self, within: float) -> None:
         """Until its ``waitUntil`` tasks are done; not for one that is blocked, since nobody waits for it any more."""
@@ -144,9 +125,10 @@ class Starter:
     """Begins isolates of one version."""
 
     def __init__(
-        self, config: Config, bindings: Sequence[Binding], parts: Parts, resident: Resident | None = None
+        self, config: Config, bindings: Sequence[Binding], parts: Parts, own: Callee, resident: Resident | None = None
     ) -> None:
-        self._config, self._bindings, self._parts, self._resident = config, bindings, parts, resident
+        self._config, self._bindings, self._parts = config, bindings, parts
+        self._own, self._resident = own, resident
         self._main = os.path.relpath(config.main or config.root, config.root)
         self._answering = {one.socket_folder: one for one in bindings if isinstance(one, Answering)}
         self.living: set[Process] = set()
@@ -206,7 +188,7 @@ class Starter:
         table = {binding.name: binding for binding in self._bindings}
         limits = self._parts.limits
         at_work = AtWork(limits.subrequests if limits else None, self._config.pilot.wait_until)
-        broker = Broker(table, self._parts.outbound, at_work)
+        broker = Broker(table, self._parts.outbound, at_work, self._parts.reach, self._own)
         confined = self._parts.confinement
         temp = tempfile.mkdtemp(prefix="isolate-", dir=confined.temp) if confined else None
         try:
@@ -218,13 +200,14 @@ class Starter:
             if temp is not None:
                 asyncio.get_running_loop().call_later(_STRAY_S, partial(shutil.rmtree, temp, ignore_errors=True))
             raise
-        channel = broker.channel = await GuardedChannel.guard(ours, broker, partial(self._over, child))
+        channel = await GuardedChannel.guard(ours, broker, partial(self._over, child), on_note=broker.note)
+        broker.attach(channel)
         quota = self._parts.quotas.of(self._config.name, socket_limits(limits))
         broker.sockets = ProcessSockets(channel, at_work, quota)
         stacks.pid = child.pid
         process = Process(child, channel, broker, stacks, temp, cgroup, asked)
         self.living.add(process)
-        process.gone.add_done_callback(lambda _: self.living.discard(process))
+        process.gone.add_done_callback(partial(self._gone, process))
         return process
 
     async def _asked(self, channel: socket.socket) -> Asked | None:
@@ -233,6 +216,10 @@ class Starter:
             return None
         listener = await listener_of(channel)
         return None if listener is None else Asked(listener, self._answering, self._parts.outbound.connect)
+
+    def _gone(self, process: Process, _: object) -> None:
+        self.living.discard(process)
+        process.broker.stubs.clear()
 
     def _hold(self, child: Child) -> Cgroup | None:
         """Its cgroup, before it has loaded anything; one that has gone already needs none."""
@@ -296,4 +283,4 @@ def script_error(error: RemoteError) -> ScriptError:
     return ScriptError(what, **known)
 
 
-__all__ = ["Confinement", "Parts", "Process", "Starter", "script_error"]
+__all__ = ["Process", "Starter", "script_error"]

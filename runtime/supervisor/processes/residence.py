@@ -17,8 +17,8 @@ from typing import Any
 
 from bindings.base import HostStream
 from runtime.errors import UserError
+from runtime.supervisor.calls.at_work import EventActivity
 from runtime.supervisor.limits import Deadline, IsolateLost, cpu_exceeded, ended, too_many
-from runtime.supervisor.processes.at_work import EventActivity
 from runtime.supervisor.processes.deployment import Deployment
 from runtime.supervisor.processes.process import Process
 from runtime.values import stream_mark

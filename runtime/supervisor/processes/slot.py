@@ -51,6 +51,7 @@ class IsolateSlot:
 
     async def retire(self, grace_s: float) -> None:
         if self.process is not None and self.process.alive:
+            await self.process.unneeded()
             await self.process.drain(grace_s)
         await self.aclose()
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 
 from runtime.errors import ScriptError
+from runtime.supervisor.calls.at_work import AtWork, SocketActivity
 from runtime.supervisor.http.asgi import Headers
 from runtime.supervisor.http.exchange import Exchange, numbers
 from runtime.supervisor.http.heads import head
 from runtime.supervisor.limits import Limits
-from runtime.supervisor.processes.at_work import AtWork, SocketActivity
 from runtime.supervisor.sockets.ends import ABNORMAL, LEFT, RESTARTS, End, join
 from runtime.supervisor.sockets.quota import Quota, SocketLimits
 from runtime.supervisor.sockets.worker_end import WorkerEnd

@@ -16,7 +16,7 @@ from runtime.errors import ScriptError, UserError
 from runtime.supervisor.http.asgi import Headers
 from runtime.supervisor.observe.base import Observer
 from runtime.supervisor.processes.deployment import Deployment
-from runtime.supervisor.processes.process import Parts
+from runtime.supervisor.processes.parts import Parts
 from runtime.supervisor.reload.watching import cancelled, stamps, written
 
 _SUPERSEDED_GRACE_S = 0.1  # seconds that a reload may go on when there is newer code: most are over by then
@@ -158,11 +158,17 @@ class Deployments:
         self.broken = error
         self._attempts += 1
         if isinstance(error, ScriptError):
-            self._observer.script_error(error)
+            self._observer.script_error(error, self._name)
         else:
-            self._observer.error(str(error))
+            self._observer.error(str(error), self._name)
         if self._current is not None:
-            self._observer.note(f"version {self._version} keeps answering; save again when it is mended")
+            of = f" of {self._name}" if self._name else ""
+            self._observer.note(f"version {self._version}{of} keeps answering; save again when it is mended")
+
+    @property
+    def _name(self) -> str | None:
+        """The worker's, where there are several."""
+        return self.config.name if self._observer.several else None
 
     def _fault(self, error: Exception) -> None:
         """Ours. The first version's ends the supervisor; a later one must not be the last."""
@@ -172,7 +178,7 @@ class Deployments:
             self._fatal = error
 
     def _named(self, files: Iterable[Path]) -> list[str]:
-        root = self.config.root
+        root = Path.cwd() if self._observer.several else self.config.root
         return [str(path.relative_to(root)) if path.is_relative_to(root) else str(path) for path in files]
 
 

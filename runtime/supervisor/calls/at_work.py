@@ -21,6 +21,7 @@ class Activity(Protocol):
 
     number: int
     status: int  # 0 while nothing of an answer is out
+    depth: int  # how many calls between workers have led to it
     span: Span
     subrequests: int
     lent: list[int]  # streams that the isolate was given
@@ -34,7 +35,7 @@ class EventActivity:
 
     def __init__(self, handler: str) -> None:
         self.number, self.name, self.span = next(numbers), f"the {handler} handler", NO_SPAN
-        self.status = self.subrequests = 0
+        self.status = self.subrequests = self.depth = 0
         self.lent: list[int] = []
 
     def uses(self, source: object) -> None:
@@ -46,7 +47,7 @@ class SocketActivity(EventActivity):
 
     def __init__(self, number: int, name: str) -> None:
         self.number, self.name, self.span = number, name, NO_SPAN
-        self.status, self.subrequests = 101, 0
+        self.status, self.subrequests, self.depth = 101, 0, 0
         self.lent = []
 
 
@@ -60,6 +61,7 @@ class AtWork:
         self._limit, self._wait_s = limit, wait_s
         self._last = 0  # the number that began last
         self._late: dict[int, tuple[int, float]] = {}  # by number: asks, and when they are forgotten; oldest first
+        self._depths: dict[int, int] = {}  # of those that have their answer, and may ask on; oldest first
 
     def begin(self, activity: Activity) -> None:
         self.activities[activity.number] = activity
@@ -69,6 +71,10 @@ class AtWork:
     def end(self, activity: Activity) -> None:
         if self.activities.get(activity.number) is activity:  # else a socket has taken its place
             del self.activities[activity.number]
+        if activity.depth:
+            self._depths[activity.number] = activity.depth
+            if len(self._depths) > _MAX_LATE:
+                del self._depths[next(iter(self._depths))]
         if activity.subrequests and self._limit is not None:
             self._late[activity.number] = activity.subrequests, time.monotonic() + self._wait_s
             self._forget()
@@ -81,6 +87,11 @@ class AtWork:
         if self._limit is not None and self._asks(number, activity) > self._limit:
             raise too_many_subrequests(self._limit)
         return activity
+
+    def depth(self, number: int) -> int:
+        """How many calls between workers have led to what asks."""
+        activity = self.activities.get(number)
+        return self._depths.get(number, 0) if activity is None else activity.depth
 
     def _asks(self, number: int, activity: Activity | None) -> int:
         if activity is not None:

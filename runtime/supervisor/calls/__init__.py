@@ -1,0 +1,1 @@
+"""Calls between workers, as the supervisor carries them. Where to begin: ``calls``."""

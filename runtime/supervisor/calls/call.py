@@ -1,0 +1,79 @@
+"""One call on its way between two workers, and its answer. What they say to each other is opaque here."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from bindings.messages import Target
+from runtime.supervisor.calls.stubs import Stub
+from runtime.supervisor.http.asgi import Headers
+from runtime.tracing import Span
+
+Capability = Stub | AsyncIterator[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """``depth``: how many calls led to what calls, which count for it. ``span``: its own."""
+
+    depth: int
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """``method`` of an entrypoint of ``target``'s worker."""
+
+    caller: Caller
+    target: Target
+    method: str
+    payload: bytes
+    capabilities: list[Capability]  # empty once somebody else has them
+
+    @property
+    def name(self) -> str:
+        return f"{self.target.entrypoint}.{self.method}"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    payload: bytes
+    capabilities: list[Capability]
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceRequest:
+    """A request that another worker makes."""
+
+    caller: Caller
+    target: Target
+    method: str
+    url: str
+    headers: Headers
+    body: bytes | AsyncIterator[Any] | None
+
+    @property
+    def name(self) -> str:
+        return f"{self.method} {self.url}"
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceAnswer:
+    status: int
+    text: str
+    headers: Headers
+    body: bytes | AsyncIterator[Any] | None
+
+
+class Callee(Protocol):
+    """A version of a worker, as a call sees it. Both raise ``UserError``, or the ``RemoteError`` of what the worker
+    raised."""
+
+    async def call(self, call: Call) -> Answer: ...
+
+    async def request(self, request: ServiceRequest) -> ServiceAnswer: ...
+
+
+__all__ = ["Answer", "Call", "Callee", "Caller", "Capability", "ServiceAnswer", "ServiceRequest"]

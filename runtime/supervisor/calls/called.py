@@ -1,0 +1,113 @@
+"""A call as the process has it whose worker is called."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from runtime.errors import ScriptError
+from runtime.supervisor.calls.call import Answer, Call, Caller, ServiceAnswer, ServiceRequest
+from runtime.supervisor.calls.capabilities import handed, taken, withdrawn
+from runtime.supervisor.calls.stubs import Stub, Stubs
+from runtime.supervisor.http.exchange import numbers
+from runtime.supervisor.http.heads import pairs
+from runtime.supervisor.limits import LimitedBody, Limits
+from runtime.tracing import NO_SPAN, Span
+from runtime.wire import MAX_CHUNK, RemoteStream
+
+_NO_ANSWER = "the worker's process sent an answer that is none"
+
+
+class CallActivity:
+    """What its own calls and fetches are counted against."""
+
+    def __init__(self, name: str, caller: Caller, span: Span = NO_SPAN) -> None:
+        self.number, self.name, self.depth, self.span = next(numbers), name, caller.depth, span
+        self.status = self.subrequests = 0
+        self.lent: list[int] = []
+
+    def uses(self, source: object) -> None:
+        """No line in the log says what it has used."""
+
+
+async def call(process: Stubs, activity: CallActivity, call: Call) -> Answer:
+    """Raises RemoteError, ChannelClosed, ScriptError, CallError."""
+    target = call.target
+    before = (target.entrypoint, target.id, call.method)
+    return await _called(process, activity, call, "call", before, dict(target.props))
+
+
+async def invoke(stub: Stub, call: Call) -> Answer:
+    """The same of an object that a process has lent."""
+    activity = CallActivity(call.name, call.caller)
+    return await _called(stub.owner, activity, call, "invoke", (stub.number, call.method))
+
+
+async def _called(
+    process: Stubs, activity: CallActivity, call: Call, op: str, before: tuple[object, ...], *after: object
+) -> Answer:
+    rows = await handed(process, process.channel, call.capabilities)
+    process.at_work.begin(activity)
+    try:
+        answer = await process.channel.call(op, activity.number, *before, call.payload, rows, *after)
+    except BaseException:
+        withdrawn(process, process.channel, rows)
+        _discard(process, activity)
+        raise
+    finally:
+        process.at_work.end(activity)
+    match answer:
+        case [bytes(payload), table]:
+            return Answer(payload, await taken(process, process.channel, table))
+    raise ScriptError(_NO_ANSWER)
+
+
+async def request(
+    process: Stubs, activity: CallActivity, request: ServiceRequest, limits: Limits | None
+) -> ServiceAnswer:
+    """As ``call``."""
+    target, body = request.target, request.body
+    streams = [] if body is None or isinstance(body, bytes) else [body]
+    rows = await handed(process, process.channel, list(streams))
+    content, handle = (None, rows[0][1]) if rows else (body, None)
+    parts = (request.method, request.url, request.headers, content, handle, None, target.entrypoint, dict(target.props))
+    process.at_work.begin(activity)
+    try:
+        answer = await process.channel.call("fetch", activity.number, *parts)
+        if isinstance(answer, list) and len(answer) > 4:
+            process.channel.note("over", activity.number)
+    except BaseException:
+        withdrawn(process, process.channel, rows)
+        _discard(process, activity)
+        raise
+    finally:
+        process.at_work.end(activity)
+    return _service_answer(process, answer, limits)
+
+
+def _service_answer(process: Stubs, answer: object, limits: Limits | None) -> ServiceAnswer:
+    match answer:
+        case [int(status), str(text), headers, None | bytes() | ["mine" | "yours", int()] as body, *_]:
+            if not isinstance(body, bytes) or len(body) <= MAX_CHUNK:
+                return ServiceAnswer(status, text, pairs(headers), _content(process, body, limits))
+    raise ScriptError(_NO_ANSWER)
+
+
+def _content(process: Stubs, body: Any, limits: Limits | None) -> bytes | AsyncIterator[Any] | None:
+    if body is None or isinstance(body, bytes):
+        return body
+    owner, number = body
+    if owner == "mine":
+        source: RemoteStream = process.channel.read(number)
+        return source if limits is None else LimitedBody(source, limits.response_bytes)
+    if (adopted := process.channel.adopt(number)) is None:
+        raise ScriptError("the response's stream was already used", remedy="Return a stream to one response only.")
+    return adopted
+
+
+def _discard(process: Stubs, activity: CallActivity) -> None:
+    for number in activity.lent:
+        process.channel.discard(number)
+
+
+__all__ = ["CallActivity", "call", "invoke", "request"]

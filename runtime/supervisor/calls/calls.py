@@ -1,0 +1,189 @@
+"""What one isolate asks of other workers.
+
+Theory of operation
+-------------------
+A worker names a binding of its own; the binding says which worker, class and instance that leads to (``Target``), and
+``reach`` which version of that worker answers. That version has it called in one of its processes (``called``), under
+its own limits, as an activity of its own. Arguments and results are bytes that nobody looks into here; what they refer
+to stands in a table beside them, of which ``capabilities`` makes the other process's numbers. A product that brings
+another kind of target declares a binding with ``target(address)`` (``bindings.binding.Leading``) and is done.
+
+Each call counts as a subrequest of what asks for it, and knows how many calls led to it: a cycle ends at ``MAX_DEPTH``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any
+
+from bindings.binding import Binding, Leading
+from bindings.messages import CallError, Target
+from runtime.errors import UserError
+from runtime.supervisor.calls import called
+from runtime.supervisor.calls.call import Call, Callee, Caller, Capability, ServiceRequest
+from runtime.supervisor.calls.capabilities import closed, dropped, handed, stream, taken
+from runtime.supervisor.calls.stubs import Stubs
+from runtime.supervisor.http.heads import check_size, pairs
+from runtime.tracing import NO_SPAN
+from runtime.wire import ChannelClosed, GuardedChannel, RemoteError
+
+MAX_DEPTH = 32
+TOO_DEEP = (
+    "Subrequest depth limit exceeded. This request recursed through Workers too many times. This can happen e.g. if "
+    "you have a Worker or Durable Object that calls other Workers or objects recursively."
+)  # upstream's words
+OWN = ""  # for a binding's name: this worker itself
+_MAX_URL_CHARACTERS = 64 * 1024
+_MAX_METHOD_CHARACTERS = 1024
+
+Reach = Callable[[str], Awaitable[Callee]]
+"""``await reach(worker)``: the version of it that answers. Raises ``NotRunning``, or the ``UserError`` of why not."""
+
+
+class NotRunning(UserError):
+    """There is no such worker."""
+
+    def __init__(self, worker: str) -> None:
+        super().__init__(f'Worker "{worker}" not found. Make sure it is running locally.')
+
+
+async def nowhere(worker: str) -> Callee:
+    raise NotRunning(worker)
+
+
+class Calls:
+    """``own``: the version that the isolate runs. Everything that arrives is checked: the other end runs user code."""
+
+    def __init__(self, bindings: Mapping[str, Binding], stubs: Stubs, reach: Reach, own: Callee | None) -> None:
+        self.channel: GuardedChannel
+        self._bindings, self._stubs, self._reach, self._own = bindings, stubs, reach, own
+
+    async def call(
+        self, event: int, name: str, address: object, method: str, payload: bytes, table: list[Any]
+    ) -> list[Any]:
+        """[payload, table] of what the method returns."""
+        caller, capabilities = await self._begun(event, method, payload, table)
+        try:
+            target = self._target(name, address)
+            callee = await self._callee(name, target)
+            answer = await _told(callee.call(Call(caller, target, method, payload, capabilities)))
+        finally:
+            await dropped(capabilities)
+        return [answer.payload, await self._given(answer.capabilities)]
+
+    async def invoke(self, event: int, number: int, method: str, payload: bytes, table: list[Any]) -> list[Any]:
+        """The same of an object that this process holds."""
+        caller, capabilities = await self._begun(event, method, payload, table)
+        try:
+            stub = self._stubs.find(number)
+            call = Call(caller, Target("", "an RPC stub"), method, payload, capabilities)
+            answer = await _told(called.invoke(stub, call))
+        finally:
+            await dropped(capabilities)
+        return [answer.payload, await self._given(answer.capabilities)]
+
+    async def request(
+        self,
+        event: int,
+        name: str,
+        address: object,
+        method: str,
+        url: str,
+        headers: list[Any],
+        body: bytes | None,
+        handle: list[Any] | None,
+    ) -> list[Any]:
+        """[status, status text, headers, bytes | None | stream number]"""
+        caller = self._caller(event)
+        sent = pairs(headers)
+        check_size(sent)
+        if len(url) > _MAX_URL_CHARACTERS:
+            raise CallError("TypeError", f"the URL has more than {_MAX_URL_CHARACTERS} characters")
+        content: Any = body if handle is None else stream(self.channel, *handle)
+        try:
+            target = self._target(name, address)
+            callee = await self._callee(name, target)
+            answer = await _told(callee.request(ServiceRequest(caller, target, method, url, sent, content)))
+        except _Missing as error:
+            return [503, "", [(b"content-type", b"text/plain;charset=UTF-8")], str(error).encode()]
+        finally:
+            await closed(content)
+        return [answer.status, answer.text, answer.headers, await self._content(answer.body)]
+
+    def note(self, op: str, args: list[Any]) -> None:
+        """``returned``: a stub is held no more. What was sent before may hand it on, and is looked at first."""
+        if op == "returned" and args:
+            asyncio.get_running_loop().call_soon(self._stubs.let_go, args[0])
+
+    async def _begun(self, event: int, method: Any, payload: Any, table: object) -> tuple[Caller, list[Capability]]:
+        caller = self._caller(event)
+        if type(payload) is not bytes or type(method) is not str or len(method) > _MAX_METHOD_CHARACTERS:
+            raise CallError("TypeError", "a call that is none")
+        return caller, await taken(self._stubs, self.channel, table)
+
+    def _caller(self, event: int) -> Caller:
+        """Raises CallError: too many calls have led to it; LimitExceeded."""
+        at_work = self._stubs.at_work
+        activity = at_work.ask(event)
+        depth = at_work.depth(event) + 1
+        if depth > MAX_DEPTH:
+            raise CallError("Error", TOO_DEEP)
+        return Caller(depth, NO_SPAN if activity is None else activity.span)
+
+    def _target(self, name: str, address: object) -> Target:
+        if name == OWN:
+            match address:
+                case [str(entrypoint), dict(props)]:
+                    return Target("", entrypoint, props=props)
+            raise CallError("TypeError", "an address that is none")
+        binding: object = self._bindings.get(name)
+        if not isinstance(binding, Leading):
+            raise CallError("TypeError", f"env.{name} leads to no worker")
+        return binding.target(address)
+
+    async def _callee(self, name: str, target: Target) -> Callee:
+        if name == OWN and self._own is not None:
+            return self._own
+        try:
+            return await self._reach(target.worker)
+        except NotRunning as error:
+            raise _Missing(str(error)) from None
+        except UserError as error:
+            raise _error(error) from None
+
+    async def _given(self, capabilities: list[Capability]) -> list[tuple[str, int]]:
+        return await handed(self._stubs, self.channel, capabilities)
+
+    async def _content(self, body: bytes | AsyncIterator[Any] | None) -> bytes | int | None:
+        if body is None or isinstance(body, bytes):
+            return body
+        [(_, number)] = await handed(self._stubs, self.channel, [body])
+        return number
+
+
+class _Missing(CallError):
+    """Nobody of that name is there."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__("Error", text)
+
+
+async def _told(work: Awaitable[Any]) -> Any:
+    """What the other worker answers. Raises RemoteError or CallError, as its caller shall catch it."""
+    try:
+        return await work
+    except RemoteError as error:
+        error.fields["remote"] = True
+        raise
+    except UserError as error:
+        raise _error(error) from None
+    except ChannelClosed:
+        raise CallError("Error", "Network connection lost.", remote=True, retryable=True) from None
+
+
+def _error(error: UserError) -> CallError:
+    return CallError("Error", str(error), remote=True)
+
+
+__all__ = ["MAX_DEPTH", "Calls", "NotRunning", "Reach", "nowhere"]

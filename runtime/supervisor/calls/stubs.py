@@ -1,0 +1,74 @@
+"""Objects that one worker's process has lent to others, and who holds them.
+
+The owner knows its object by one number, each holder by a number of its own: a process can name what it was given, and
+nothing else. An object is given back when the last holder lets go of it, whether by its word or by its end.
+"""
+
+from __future__ import annotations
+
+from itertools import count
+
+from bindings.messages import CallError
+from runtime.supervisor.calls.at_work import AtWork
+from runtime.wire import GuardedChannel
+
+MAX_HELD = 10_000  # by one process
+
+
+class Stub:
+    """One object. It begins with one hold on it, which whoever made it passes on or drops."""
+
+    __slots__ = ("_holds", "number", "owner")
+
+    def __init__(self, owner: Stubs, number: int) -> None:
+        self.owner, self.number, self._holds = owner, number, 1
+        owner.lent += 1
+
+    def hold(self) -> Stub:
+        self._holds += 1
+        return self
+
+    def drop(self) -> None:
+        self._holds -= 1
+        if self._holds == 0:
+            self.owner.lent -= 1
+            self.owner.channel.note("returned", self.number)
+
+
+class Stubs:
+    """Of one process: what it holds, by its numbers. ``lent``: how many objects of its own others hold. ``at_work``:
+    what it works for."""
+
+    def __init__(self, at_work: AtWork) -> None:
+        self.channel: GuardedChannel
+        self.at_work, self.lent = at_work, 0
+        self._held: dict[int, Stub] = {}
+        self._numbers = count(1)
+
+    def keep(self, stub: Stub) -> int:
+        """The number for the hold that is passed on. Raises CallError, and then it is not."""
+        if len(self._held) >= MAX_HELD:
+            raise CallError("Error", f"more than {MAX_HELD:,} RPC stubs are held at a time")
+        number = next(self._numbers)
+        self._held[number] = stub
+        return number
+
+    def find(self, number: int) -> Stub:
+        """Raises CallError: this process does not hold it."""
+        if (stub := self._held.get(number)) is None:
+            raise CallError("Error", "RPC stub used after being disposed.")
+        return stub
+
+    def let_go(self, number: object) -> None:
+        stub = self._held.pop(number, None) if isinstance(number, int) else None
+        if stub is not None:
+            stub.drop()
+
+    def clear(self) -> None:
+        """The process has ended."""
+        held, self._held = self._held, {}
+        for stub in held.values():
+            stub.drop()
+
+
+__all__ = ["MAX_HELD", "Stub", "Stubs"]

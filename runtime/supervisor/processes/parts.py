@@ -1,0 +1,45 @@
+"""What deployments are made of, besides their configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from runtime.supervisor.calls.calls import Reach, nowhere
+from runtime.supervisor.limits import Limits
+from runtime.supervisor.outbound import Outbound
+from runtime.supervisor.processes.cgroups import Cgroups
+from runtime.supervisor.processes.spawning import Spawner
+from runtime.supervisor.sockets.quota import Quotas
+
+Stream = Literal["stdout", "stderr"]
+
+
+@dataclass(frozen=True)
+class Confinement:
+    """What a host shuts an isolate into."""
+
+    temp: Path  # folder of the isolates' private temporary folders
+    cgroups: Cgroups | None = None  # None: there are none for us here
+    namespaces: bool = False
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What every deployment is made of, besides its configuration."""
+
+    spawner: Spawner
+    outbound: Outbound
+    on_output: Callable[[str, Stream, str], None]  # worker, stream, line
+    on_slow_import: Callable[[str, str, float, str], None]  # worker, script, seconds, what it imports
+    on_excess: Callable[[str, str], None]  # worker, why its process was ended
+    quotas: Quotas
+    isolates: int = 1  # processes per version
+    confinement: Confinement | None = None  # none in dev: it is the person's own code on their own machine
+    limits: Limits | None = None  # none in dev
+    reach: Reach = nowhere  # the other workers
+
+
+__all__ = ["Confinement", "Parts", "Stream"]

@@ -1,0 +1,75 @@
+"""The workers of one ``pilot dev``: the first answers on the address, all reach each other by name.
+
+Each reloads by itself, and one that is broken breaks nobody else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+
+from bindings.base import Event
+from runtime.errors import UserError
+from runtime.supervisor.calls.call import Callee
+from runtime.supervisor.calls.calls import NotRunning
+from runtime.supervisor.processes.deployment import Deployment
+from runtime.supervisor.reload.reloader import Deployments
+from runtime.supervisor.reload.watching import changes
+
+
+class Workers:
+    def __init__(self, workers: Sequence[Deployments]) -> None:
+        self._workers = workers
+        self.first = workers[0]
+
+    def __iter__(self) -> Iterator[Deployments]:
+        return iter(self._workers)
+
+    def find(self, name: str) -> Deployments | None:
+        """By the name that its configuration has now."""
+        return next((worker for worker in self._workers if worker.config.name == name), None)
+
+    def deployments(self) -> list[Deployment]:
+        """What runs, of all of them."""
+        return [deployment for worker in self._workers for deployment in worker.deployments]
+
+    async def begin(self) -> None:
+        """Until the bindings of each are known; the scripts may take their time."""
+        await asyncio.gather(*(worker.begin() for worker in self._workers))
+
+    async def open(self) -> None:
+        """Raises what is neither a script's fault nor a configuration's."""
+        await asyncio.gather(*(worker.open() for worker in self._workers))
+
+    async def handle(self, name: str, event: Event) -> object:
+        return await (await self.current(name)).handle(event)
+
+    async def current(self, name: str) -> Deployment:
+        """The version that answers. Raises UserError, and what broke."""
+        if (worker := self.find(name)) is None:
+            known = ", ".join(worker.config.name for worker in self._workers)
+            raise UserError(f"there is no such worker here, but {known}", where=name)
+        return await worker.current([])
+
+    async def reach(self, name: str) -> Callee:
+        """The version that answers another worker. Raises ``NotRunning``, and what broke."""
+        if (worker := self.find(name)) is None:
+            raise NotRunning(name)
+        return await worker.current([])
+
+    async def follow(self) -> None:
+        """Reload each when something of it is saved, for ever."""
+        async with asyncio.TaskGroup() as following:
+            for worker in self._workers:
+                following.create_task(_follow(worker))
+
+    async def aclose(self, left: float) -> None:
+        await asyncio.gather(*(worker.aclose(left) for worker in self._workers))
+
+
+async def _follow(worker: Deployments) -> None:
+    async for files in changes(lambda: worker.config):
+        await worker.reload(files)
+
+
+__all__ = ["Workers"]
