@@ -37,8 +37,6 @@ from runtime.host.versions.rollout import Arm, Rollout
 from runtime.host.versions.turns import Turns
 from runtime.host.versions.upload import config_of, limits_of, requirements_of
 from runtime.host.worker import NotDeployed, Worker
-from runtime.supervisor.calls.call import Callee
-from runtime.supervisor.calls.calls import NotRunning
 from runtime.supervisor.limits import IsolateLost
 from runtime.supervisor.observe.base import Observer
 from runtime.supervisor.processes.deployment import Deployment
@@ -140,24 +138,20 @@ class Fleet:
 
     async def handle(self, name: str, event: Event) -> object:
         """The outcome of an event, of the version that would answer a request. Raises ``UserError``."""
-        if (worker := self.workers.get(name)) is None:
-            raise NotDeployed("there is no such worker on this host", where=name)
-        return await (await worker.current([])).handle(event)
-
-    async def reach(self, name: str) -> Callee:
-        """The same for a call of another worker. Raises ``NotRunning``, ``UserError``."""
-        if (worker := self.workers.get(name)) is None:
-            raise NotRunning(name)
-        return (await worker.current([])).arm.deployment
+        return await (await self._worker(name).current([])).handle(event)
 
     async def resident(self, name: str) -> Deployment:
         """The version that has what the worker keeps between requests: of two, the one with the larger share. Raises
         ``UserError``."""
-        if (worker := self.workers.get(name)) is None:
-            raise NotDeployed("there is no such worker on this host", where=name)
+        worker = self._worker(name)
         await worker.current([])  # or why there is none
         assert worker.rollout is not None
         return max(worker.rollout.arms, key=lambda arm: arm.share).deployment
+
+    def _worker(self, name: str) -> Worker:
+        if (worker := self.workers.get(name)) is None:
+            raise NotDeployed("there is no such worker on this host", where=name)
+        return worker
 
     def deployments(self) -> list[Deployment]:
         """Every version that is open, or about to be."""

@@ -32,7 +32,7 @@ from runtime.host.store.registry import Registry
 from runtime.host.store.secret_box import SecretBox
 from runtime.host.tails import Tails
 from runtime.host.versions.packages import Packages
-from runtime.host.worker import Worker
+from runtime.host.worker import Worker, reach
 from runtime.isolate import sandbox
 from runtime.limits import cpu_count
 from runtime.supervisor import server
@@ -121,7 +121,7 @@ class HostServer(Supervisor):
             isolates=options.isolates or min(cpu_count(), 4),
             confinement=Confinement(temp, self._cgroups, options.namespaces),
             limits=options.limits,
-            reach=lambda worker: self._fleet.reach(worker),
+            reach=lambda worker: reach(self._fleet.workers, worker),
         )
         seal = context.seal = SecretBox.of(data / "secrets.key")
         self._fleet = Fleet(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from bindings.messages import Event
@@ -11,6 +11,8 @@ from runtime.config import PilotSettings
 from runtime.errors import UserError
 from runtime.host.tails import Tails
 from runtime.host.versions.rollout import Arm, Rollout
+from runtime.supervisor.calls.call import Callee
+from runtime.supervisor.calls.calls import NotRunning
 from runtime.supervisor.http.dispatch import Dispatch
 from runtime.supervisor.http.exchange import Exchange
 
@@ -80,4 +82,11 @@ class Worker:
         return Chosen(self, self.rollout, self.rollout.choose(self.name, headers))
 
 
-__all__ = ["NotDeployed", "Worker"]
+async def reach(workers: Mapping[str, Worker], name: str) -> Callee:
+    """The version that answers another worker. Raises ``NotRunning``, or the ``UserError`` of why not."""
+    if (worker := workers.get(name)) is None:
+        raise NotRunning(name)
+    return (await worker.current([])).arm.deployment
+
+
+__all__ = ["NotDeployed", "Worker", "reach"]

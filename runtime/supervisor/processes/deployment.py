@@ -18,23 +18,13 @@ from runtime.supervisor.calls.at_work import EventActivity
 from runtime.supervisor.calls.call import Answer, Call, ServiceAnswer, ServiceRequest
 from runtime.supervisor.calls.called import CallActivity
 from runtime.supervisor.calls.stubs import Stubs
-from runtime.supervisor.http.ahead import answered_ahead
 from runtime.supervisor.http.asgi import Body
 from runtime.supervisor.http.exchange import Exchange
 from runtime.supervisor.http.framed import WireBody, body_of, event_of, origin_of, parts_of
-from runtime.supervisor.limits import (
-    Deadline,
-    IsolateLost,
-    LimitedBody,
-    Limits,
-    cpu_exceeded,
-    ended,
-    event_wall_exceeded,
-    too_many,
-)
+from runtime.supervisor.limits import Deadline, LimitedBody, Limits, event_wall_exceeded, too_many
 from runtime.supervisor.outbound import FetchError
 from runtime.supervisor.processes.parts import Parts
-from runtime.supervisor.processes.process import Process, Starter, script_error
+from runtime.supervisor.processes.process import CPU_EXCEEDED, Process, Starter, died, failure
 from runtime.supervisor.processes.slot import IsolateSlot, ResidentSlot
 from runtime.supervisor.processes.sockets import open_socket
 from runtime.supervisor.processes.spawning import STOP_GRACE_S
@@ -44,7 +34,6 @@ from runtime.wire import ChannelClosed, RemoteError, RemoteStream
 
 T = TypeVar("T")
 Asked = TypeVar("Asked", Call, ServiceRequest)
-_CPU_EXCEEDED = "CpuExceeded"
 _NO_LIMITS = Limits()  # of dev: what no request is ends all the same
 
 
@@ -103,7 +92,7 @@ class Deployment:
 
     async def _fetch_within(self, exchange: Exchange) -> None:
         """The limits; and what is answered ahead of the worker."""
-        if self._responders and await answered_ahead(self._responders, exchange):
+        if self._responders and await ahead.answered(self._responders, exchange):
             return
         if self._limits is None:
             return await self._fetch(exchange)
@@ -130,7 +119,7 @@ class Deployment:
         return await self._limited(partial(self._called, call, called.call))
 
     async def request(self, request: ServiceRequest) -> ServiceAnswer:
-        if self._responders and (found := await ahead.answered(self._responders, request)) is not None:
+        if self._responders and (found := await ahead.answered_service(self._responders, request)) is not None:
             return found
         return await self._limited(partial(self._called, request, partial(called.request, limits=self._limits)))
 
@@ -187,9 +176,9 @@ class Deployment:
             return await ask(process.broker.stubs, CallActivity(asked.name, asked.caller, span), asked)
         except ChannelClosed:
             assert process is not None
-            raise await self._died(process) from None
+            raise await died(process, self._limits) from None
         except RemoteError as error:
-            raise (self._failure(error) if error.name == _CPU_EXCEEDED else error) from None
+            raise (failure(error, self._limits) if error.name == CPU_EXCEEDED else error) from None
         finally:
             if span is not NO_SPAN:
                 span.end(sys.exception())
@@ -257,9 +246,9 @@ class Deployment:
                 return open_socket(exchange, headers, process.broker.sockets, content[1])
             await exchange.answer(status, headers, self._body(process, content, exchange))
         except ChannelClosed:
-            raise await self._died(process) from None
+            raise await died(process, self._limits) from None
         except RemoteError as error:
-            raise (inbound.lost() or self._failure(error)) from None
+            raise (inbound.lost() or failure(error, self._limits)) from None
         except FetchError as error:  # a fetched answer that passed through broke off
             raise ScriptError(f"{error}, half-way") from None
         except asyncio.CancelledError:
@@ -279,9 +268,9 @@ class Deployment:
             args = (activity.number, event.entrypoint, event.handler, event.client, event.binding, dict(event.args))
             return cast(object, await process.channel.call("event", *args))
         except ChannelClosed:
-            raise await self._died(process) from None
+            raise await died(process, self._limits) from None
         except RemoteError as error:
-            raise self._failure(error) from None
+            raise failure(error, self._limits) from None
         except asyncio.CancelledError:
             for number in activity.lent:
                 process.channel.discard(number)
@@ -289,24 +278,11 @@ class Deployment:
         finally:
             process.broker.at_work.end(activity)
 
-    def _failure(self, error: RemoteError) -> ScriptError:
-        if error.name == _CPU_EXCEEDED and self._limits is not None:
-            return cpu_exceeded(self._limits.cpu_ms)
-        return script_error(error)
-
     def _body(self, process: Process, body: WireBody, exchange: Exchange) -> Body:
         source = body_of(process.channel, body, exchange)
         if self._limits is None or body is None or isinstance(body, bytes) or body[0] != "mine":
             return source
         return LimitedBody(cast(RemoteStream, source), self._limits.response_bytes)
-
-    async def _died(self, process: Process) -> ScriptError:
-        how = await process.aclose()
-        if process.spent and self._limits is not None:
-            return cpu_exceeded(self._limits.cpu_ms)
-        if process.channel.excess is not None:
-            return ended(process.channel.excess)
-        return IsolateLost(f"the worker's process ended: {how}. The next request starts a new one")
 
 
 __all__ = ["Deployment"]

@@ -20,7 +20,7 @@ from runtime.isolate.ambient import is_listed
 from runtime.isolate.boot import Boot
 from runtime.supervisor.calls.at_work import AtWork
 from runtime.supervisor.calls.call import Callee
-from runtime.supervisor.limits import IsolateLost
+from runtime.supervisor.limits import IsolateLost, Limits, cpu_exceeded, ended
 from runtime.supervisor.processes.asked import Asked, listener_of
 from runtime.supervisor.processes.broker import Broker
 from runtime.supervisor.processes.cgroups import Cgroup
@@ -30,6 +30,7 @@ from runtime.supervisor.processes.sockets import ProcessSockets, socket_limits
 from runtime.supervisor.processes.spawning import STOP_GRACE_S, Child
 from runtime.wire import ChannelClosed, GuardedChannel, RemoteError
 
+CPU_EXCEEDED = "CpuExceeded"  # what an isolate raises
 _STRAY_S = 5.0  # seconds after which a process that nobody heard of has ended
 _LOAD_TIMEOUT_S = 60.0  # seconds a script may take to import
 _SLOW_LOAD_S = 1.0  # seconds of it that nobody need be told of; from then on at 1, 2, 4 ...
@@ -207,7 +208,7 @@ class Starter:
         stacks.pid = child.pid
         process = Process(child, channel, broker, stacks, temp, cgroup, asked)
         self.living.add(process)
-        process.gone.add_done_callback(partial(self._gone, process))
+        process.gone.add_done_callback(lambda _: self.living.discard(process))
         return process
 
     async def _asked(self, channel: socket.socket) -> Asked | None:
@@ -216,10 +217,6 @@ class Starter:
             return None
         listener = await listener_of(channel)
         return None if listener is None else Asked(listener, self._answering, self._parts.outbound.connect)
-
-    def _gone(self, process: Process, _: object) -> None:
-        self.living.discard(process)
-        process.broker.stubs.clear()
 
     def _hold(self, child: Child) -> Cgroup | None:
         """Its cgroup, before it has loaded anything; one that has gone already needs none."""
@@ -276,6 +273,21 @@ class Starter:
         self._parts.on_output(self._config.name, cast(Stream, stream), line)
 
 
+async def died(process: Process, limits: Limits | None) -> ScriptError:
+    """Why, once it has ended."""
+    how = await process.aclose()
+    if process.spent and limits is not None:
+        return cpu_exceeded(limits.cpu_ms)
+    if process.channel.excess is not None:
+        return ended(process.channel.excess)
+    return IsolateLost(f"the worker's process ended: {how}. The next request starts a new one")
+
+
+def failure(error: RemoteError, limits: Limits | None) -> ScriptError:
+    """What its script has raised, or has used up."""
+    return cpu_exceeded(limits.cpu_ms) if limits and error.name == CPU_EXCEEDED else script_error(error)
+
+
 def script_error(error: RemoteError) -> ScriptError:
     """The script's exception as it came over the channel."""
     known = {key: str(error.fields.get(key, "")) for key in ("where", "remedy", "trace")}
@@ -283,4 +295,4 @@ def script_error(error: RemoteError) -> ScriptError:
     return ScriptError(what, **known)
 
 
-__all__ = ["Process", "Starter", "script_error"]
+__all__ = ["CPU_EXCEEDED", "Process", "Starter", "died", "failure"]
