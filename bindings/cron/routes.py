@@ -10,7 +10,7 @@ import msgspec
 
 from bindings.base import ProductContext
 from bindings.cron.clock import MAX_CRONS, clock, crons_in
-from bindings.cron.expression import BadExpression, parse
+from bindings.cron_expression import BadExpression, parse
 from bindings.rest import Api, ApiError, body_of, query_of
 from runtime.web import Request, Response
 

@@ -116,7 +116,7 @@ async def _resume(workflow: Workflow, id: str) -> None:
 
 
 async def _restart(workflow: Workflow, id: str, origin: object = None) -> None:
-    await workflow.store.restart(id, origin_of(origin))
+    await workflow.store.restart(id, From.read(origin))
     await workflow.changed(id)
 
 
@@ -130,21 +130,9 @@ async def _send_event(workflow: Workflow, id: str, type: object, payload: bytes)
     await workflow.changed(id)
 
 
-def origin_of(given: object) -> From | None:
-    """``{"name", "count"?, "type"?}``. Raises WorkflowError."""
-    match given:
-        case None:
-            return None
-        case {"name": str(name), **rest}:
-            count, kind = rest.get("count") or 1, rest.get("type") or "do"
-            if isinstance(count, int) and isinstance(kind, str):
-                return From(name, count, kind)
-    raise errors.bad_argument()
-
-
 _METHODS: dict[str, Callable[..., Awaitable[object]]] = {
     "create": _create, "createBatch": _create_batch, "get": _get, "status": _status, "pause": _pause,
     "resume": _resume, "restart": _restart, "terminate": _terminate, "sendEvent": _send_event,
 }  # fmt: skip
 
-__all__ = ["RunsBinding", "WorkflowBinding", "origin_of"]
+__all__ = ["RunsBinding", "WorkflowBinding"]

@@ -6,11 +6,11 @@ Facts: docs/reference/bindings.md#workflows. What is heavy is imported once a wo
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 
-from bindings.base import Binding, ProductContext
+from bindings.base import Binding, ProductContext, Route, rest_routes
 from bindings.storage.keeping import KeepingProduct
 from bindings.workflows import settings
 from bindings.workflows.settings import Terms, WorkflowSettings, WorkflowTable, is_own, tables, terms_of
@@ -29,6 +29,8 @@ class Workflows(KeepingProduct):
     settings = WorkflowSettings
     folder, resource = "workflows", "bindings.workflows.engine.workflow:Workflow"
     types = ("workflow",)
+    explorer = "explorer.js"
+    commands: ClassVar[Mapping[str, str]] = {"workflows": "bindings.workflows.commands:workflows"}
 
     @classmethod
     def names(cls, table: object) -> Sequence[str]:
@@ -53,7 +55,7 @@ class Workflows(KeepingProduct):
         for about in resources.all():
             found, terms = resources.find(about.id), terms_kept(about)
             if found is not None and terms is not None:
-                found.serve(terms, context, _limit_of(context.config))
+                found.serve(terms, context, _settings(context))
 
     @classmethod
     def parse(cls, config: Config, context: ProductContext) -> Sequence[Binding]:
@@ -66,7 +68,7 @@ class Workflows(KeepingProduct):
         bindings: list[Binding] = []
         for table in found:
             if is_own(config, table):
-                serve(context, table.name, terms_of(config, table), None if context.on_host else _limit_of(config))
+                serve(context, table.name, terms_of(config.name, table), config)
             if table.binding is not None:
                 bindings.append(WorkflowBinding(table.binding, table.name, resources))
         own = [table.name for table in found if is_own(config, table)]
@@ -85,21 +87,28 @@ class Workflows(KeepingProduct):
     def keeps(cls, config: Config) -> Sequence[str]:
         return [table.name for table in tables(config) if is_own(config, table)]
 
+    @classmethod
+    def routes(cls, context: ProductContext) -> Sequence[Route]:
+        return rest_routes(cls.key, "bindings.workflows.rest:api", context)
 
-def serve(context: ProductContext, name: str, terms: Terms, limit_s: float | None = None) -> Workflow:
-    """The workflow, which is run as these terms say from now on. Raises UserError: the disk cannot be used."""
+
+def serve(context: ProductContext, name: str, terms: Terms, config: Config | None = None) -> Workflow:
+    """The workflow, which is run as these terms say from now on; ``config``: the worker's, whose settings count in dev.
+    Raises UserError: the disk cannot be used."""
     resources: Resources[Workflow] = Workflows.resources(context)
     facts = msgspec.to_builtins(terms)
     found = resources.get(name, name, facts)
     about = resources.about(name)
     if about is not None and about.facts != facts:
         resources.describe(msgspec.structs.replace(about, facts=facts))
-    found.serve(terms, context, _limit_of(context.config) if limit_s is None else limit_s)
+    found.serve(terms, context, _settings(context, config))
     return found
 
 
-def _limit_of(config: Config | None) -> float:
-    return (WorkflowSettings() if config is None else config.settings(WorkflowSettings)).workflow_run_limit
+def _settings(context: ProductContext, config: Config | None = None) -> WorkflowSettings:
+    """A host has its own."""
+    whose = context.config if context.on_host or config is None else config
+    return WorkflowSettings() if whose is None else whose.settings(WorkflowSettings)
 
 
 def _uploaded(config: Config, table: WorkflowTable) -> Mapping[str, Any]:
@@ -109,7 +118,7 @@ def _uploaded(config: Config, table: WorkflowTable) -> Mapping[str, Any]:
     }  # fmt: skip
     if not is_own(config, table):
         return {**made, "script_name": table.script_name}
-    terms, default = terms_of(config, table), Terms(config.name, table.class_name)
+    terms, default = terms_of(config.name, table), Terms(config.name, table.class_name)
     return made | {
         field: msgspec.to_builtins(getattr(terms, field))
         for field in _TERMS if getattr(terms, field) != getattr(default, field)

@@ -57,6 +57,7 @@ class WorkflowSettings(msgspec.Struct, frozen=True):
     """Its part of ``[pilot]``."""
 
     workflow_run_limit: Annotated[float, msgspec.Meta(gt=0, le=604_800)] = 86_400  # seconds that one run may take
+    workflow_clock: bool | None = None  # whether ``schedules`` begin instances by the clock; None: on a host they do
 
 
 class Terms(msgspec.Struct, frozen=True):
@@ -79,8 +80,8 @@ def is_own(config: Config, table: WorkflowTable) -> bool:
     return table.script_name in (None, "", config.name)
 
 
-def terms_of(config: Config, table: WorkflowTable) -> Terms:
-    terms = Terms(config.name, table.class_name, crons=table.crons)
+def terms_of(worker: str, table: WorkflowTable) -> Terms:
+    terms = Terms(worker, table.class_name, crons=table.crons)
     given = {
         "steps": table.limits.steps,
         "concurrency": table.concurrency.limit,
@@ -90,11 +91,15 @@ def terms_of(config: Config, table: WorkflowTable) -> Terms:
     return msgspec.structs.replace(terms, **{key: value for key, value in given.items() if value is not None})
 
 
+def is_name(text: str) -> bool:
+    return _NAME.fullmatch(text) is not None
+
+
 def check(config: Config) -> None:
     """Raises ConfigError."""
     seen: set[str] = set()
     for number, table in enumerate(tables(config)):
-        if _NAME.fullmatch(table.name) is None:
+        if not is_name(table.name):
             what = f"{table.name!r} is no name of a workflow: 1 to 64 letters, digits, _ and -, and no - in front"
             raise config.error(KEY, what, number, remedy='Write:  name = "orders"')
         if not table.class_name.isidentifier():
@@ -104,6 +109,7 @@ def check(config: Config) -> None:
             what, remedy = f"there are two workflows {table.name!r}", "Give each a name of its own."
             raise config.error(KEY, what, number, remedy=remedy)
         seen.add(table.name)
+        _check_schedules(config, number, table)
         _check_retention(config, number, table)
         _check_foreign(config, number, table)
         if table.binding is not None:
@@ -114,6 +120,19 @@ class _Bound(msgspec.Struct):
     binding: str
     remote: bool | None
     experimental_remote: bool | None
+
+
+def _check_schedules(config: Config, number: int, table: WorkflowTable) -> None:
+    if not table.crons:
+        return
+    from bindings.cron_expression import BadExpression, parse
+
+    for text in table.crons:
+        try:
+            parse(text)
+        except BadExpression as error:
+            what, remedy = f"schedules: {text!r} is no cron expression: {error}", 'Write:  schedules = ["0 * * * *"]'
+            raise config.error(KEY, what, number, remedy=remedy) from None
 
 
 def _check_retention(config: Config, number: int, table: WorkflowTable) -> None:
@@ -142,6 +161,6 @@ def _kept(value: int | str | None) -> int | None:
 
 
 __all__ = [
-    "DEFAULT_RETENTION_MS", "KEY", "Terms", "WorkflowSettings", "WorkflowTable", "check", "is_own", "tables",
+    "DEFAULT_RETENTION_MS", "KEY", "Terms", "WorkflowSettings", "WorkflowTable", "check", "is_name", "is_own", "tables",
     "terms_of",
 ]  # fmt: skip

@@ -41,6 +41,7 @@ RUN = {
     "pilot kv": "kv/test_kv_commands.py",
     "pilot r2": "r2/test_r2_rest.py",
     "pilot vectorize": "vectorize/test_vectorize_rest.py",
+    "pilot workflows": "workflows/test_workflows_rest.py",
     "sqlite3 ": "bindings/test_small_products.py",
 }
 ELSEWHERE = {

@@ -27,6 +27,7 @@ SHARED = {
     "PRODUCTS",
     "base",
     "client",
+    "cron_expression",
     "deploying",
     "limited",
     "messages",

@@ -28,6 +28,7 @@ AT_ONCE = {
     "workflow_run_limit",
     "object_idle",
     "objects_in_memory",
+    "workflow_clock",
 }
 ENTRY = """
 from workers import Response

@@ -20,13 +20,13 @@ class_name = "Cases"
 
 
 @asynccontextmanager
-async def running(folder: Path, config: str = CONFIG, *args: str) -> AsyncIterator[Served]:
+async def running(folder: Path, config: str = CONFIG, entry: str = "") -> AsyncIterator[Served]:
     (folder / "notes").mkdir(exist_ok=True)
-    entry, *more = ("workflows_worker.py", "cases.py", "lives.py", "noting.py")
-    files = {name: (TESTS / name).read_text("utf-8") for name in more}
+    files = {name: (TESTS / name).read_text("utf-8") for name in ("cases.py", "lives.py", "noting.py")}
+    entry = entry or (TESTS / "workflows_worker.py").read_text("utf-8")
     config = f'{config}[vars]\nNOTES = "{folder / "notes"}"\n'
-    write(folder / "app", (TESTS / entry).read_text("utf-8"), config, files)
-    async with serving(folder / "app", *args) as pilot:
+    write(folder / "app", entry, config, files)
+    async with serving(folder / "app") as pilot:
         yield pilot
 
 

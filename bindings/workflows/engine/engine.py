@@ -6,16 +6,18 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import UTC, datetime
 from sqlite3 import Connection
 from typing import Any
 
 from bindings.base import Event, ProductContext
+from bindings.cron_expression import parse
 from bindings.sqlite import StoreError
 from bindings.workflows.engine import outcomes, rows
 from bindings.workflows.engine.rows import Instance
 from bindings.workflows.engine.run import Run
-from bindings.workflows.engine.store import MAX_BYTES, Store
-from bindings.workflows.settings import Terms
+from bindings.workflows.engine.store import MAX_BYTES, New, Store
+from bindings.workflows.settings import Terms, WorkflowSettings
 from runtime.errors import ScriptError, UserError
 
 BINDING = ".workflows"
@@ -26,29 +28,36 @@ _GRACE_S = 2.0  # seconds that the script has to end once it was told to
 _CANCEL_S = 5.0
 _BROKEN_S = 5.0  # seconds until a database that cannot be used is tried again
 _UNSERVED_MS = 500, 15_000  # until what nobody could begin is tried again: at first, at most
+_LATE_S = 0.002  # seconds into a minute: no timer is to be early
 _TOO_MANY = 1015  # LimitExceeded: the worker has its hands full
 
 
 class Engine:
     """``terms`` are as the newest configuration has them."""
 
-    def __init__(self, name: str, store: Store, terms: Terms, context: ProductContext, limit_s: float) -> None:
-        self.name, self.terms, self._store, self._context, self._limit_s = name, terms, store, context, limit_s
+    def __init__(
+        self, name: str, store: Store, terms: Terms, context: ProductContext, settings: WorkflowSettings
+    ) -> None:
+        self.name, self._store, self._context = name, store, context
+        self._minute = int(time.time() // 60)
         self.live: dict[str, Run] = {}  # by the instance's id
         self._serving: set[asyncio.Task[None]] = set()
         self._kicked = asyncio.Event()
         self._seen = self._swept = 0.0
         self._unserved = 0  # times in a row
         self._told = ""  # the last reason of that
+        self.serve(terms, settings)
         self._task = asyncio.create_task(self._work())
 
     def kick(self) -> None:
         """Something may be due."""
         self._kicked.set()
 
-    def serve(self, terms: Terms, limit_s: float) -> None:
+    def serve(self, terms: Terms, settings: WorkflowSettings) -> None:
         """A version of its worker is there."""
-        self.terms, self._limit_s, self._unserved = terms, limit_s, 0
+        self.terms, self._limit_s, self._unserved = terms, settings.workflow_run_limit, 0
+        ticks = self._context.on_host if settings.workflow_clock is None else settings.workflow_clock
+        self._expressions = [parse(text) for text in terms.crons] if ticks else []
         self.kick()
 
     async def look(self, id: str | None = None) -> None:
@@ -79,7 +88,9 @@ class Engine:
                 if self._store.exists and not recovered:
                     await self._store.database.do(rows.recover)
                     recovered = True
-                pause = await self._round() if recovered else self._poll_s
+                pause = min((pause for pause in (await self._tick(), self._poll_s) if pause is not None), default=None)
+                if recovered:
+                    pause = min(await self._round(), _SWEEP_S if pause is None else pause)
             except StoreError as error:
                 self._context.observer.warn(f"workflow {self.name}: {error}")
                 pause = _BROKEN_S
@@ -106,6 +117,21 @@ class Engine:
             if (next_ := await self._store.database.read(lambda connection: rows.next_due(connection, at))) is not None:
                 pauses.append(max(0.0, (next_ - rows.now()) / 1000))
         return min(pauses)
+
+    async def _tick(self) -> float | None:
+        """Begin what ``schedules`` say for this minute, unless it has passed already; seconds until the next."""
+        if not self._expressions:
+            return None
+        minute, self._minute = self._minute, int(time.time() // 60)
+        if minute != self._minute:
+            at = datetime.fromtimestamp(self._minute * 60, UTC)
+            due = [expression for expression in self._expressions if expression.matches(at)]
+            batch = [
+                New(f"cron-{self._minute}-{number}") for number, _ in enumerate(due)
+            ]  # a restart begins none twice
+            await self._store.create_all(batch, "cron")
+            self.kick()
+        return 60 - time.time() % 60 + _LATE_S
 
     async def _see(self) -> None:
         """Whether another process has written."""

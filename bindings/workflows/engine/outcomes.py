@@ -26,7 +26,7 @@ def guarded(begun: Instance, work: Callable[[Connection, Instance], T]) -> Calla
     """``work``, if the run that began with the instance as ``begun`` is its run still. Raises Gone."""
 
     def run(connection: Connection) -> T:
-        found = rows.instance(connection, begun.id)
+        found = rows.state(connection, begun.id)
         if found is None or found[:3] != begun[:3] or found.status not in ("queued", "running", "waitingForPause"):
             raise Gone
         return work(connection, found)

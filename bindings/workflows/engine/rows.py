@@ -45,6 +45,8 @@ STEPS = (
     """,
 )
 ENDED = ("complete", "errored", "terminated")
+PAUSING = "waitingForPause"
+STATUSES = ("queued", "running", "paused", PAUSING, *ENDED)
 DO, SLEEP, WAIT = "do", "sleep", "waitForEvent"
 KEPT_ATTEMPTS = 100  # of one step
 
@@ -107,6 +109,7 @@ class Step(NamedTuple):
 
 
 _INSTANCE = ", ".join(Instance._fields)
+_STATE = _INSTANCE.replace("params", "x''").replace("output", "NULL")
 _STEP = ", ".join(Step._fields)
 
 
@@ -116,6 +119,12 @@ def now() -> int:
 
 def instance(connection: Connection, id: str) -> Instance | None:
     row = connection.execute(f"SELECT {_INSTANCE} FROM instances WHERE id = ?", (id,)).fetchone()
+    return None if row is None else Instance(*row)
+
+
+def state(connection: Connection, id: str) -> Instance | None:
+    """Without what is large: its parameters and its output."""
+    row = connection.execute(f"SELECT {_STATE} FROM instances WHERE id = ?", (id,)).fetchone()
     return None if row is None else Instance(*row)
 
 

@@ -10,45 +10,31 @@ import asyncio
 import secrets
 from collections.abc import Callable
 from sqlite3 import Connection
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from bindings.workflows import errors
 from bindings.workflows.durations import MAX_MS, StepConfig, milliseconds, pause_of, step_config
 from bindings.workflows.engine import outcomes, rows
 from bindings.workflows.engine.book import Key, StepBook
-from bindings.workflows.engine.rows import DO, SLEEP, WAIT, Instance, Step
+from bindings.workflows.engine.life import Attempt, Life
+from bindings.workflows.engine.rows import DO, PAUSING, SLEEP, WAIT, Instance, Step
 from bindings.workflows.engine.store import MAX_BYTES, Store
 
 T = TypeVar("T")
-HOLD_S = 5.0  # seconds that a run may wait in its process: what it does outside of steps meanwhile would be lost
-_LEAVING_HOLD_S = 0.2  # the same, of a version that is to be let go
 _SHOWN_AFTER_S = 0.1  # seconds after which a step that runs is written down, for those who look
 _MAX_NAP_S = 3600.0
 _MAX_ERROR = 64 * 1024  # characters
 
 
-class Attempt(NamedTuple):
-    step: Step
-    config: StepConfig
-
-
-class Run:
-    """``over`` is done when it shall end: ``stopped`` says why, in words for the script, or it is let go."""
+class Run(Life):
+    """``token``: what its process names it by; ``begun``: its instance as it was then; ``steps``: it may have."""
 
     def __init__(self, store: Store, begun: Instance, steps: int) -> None:
+        super().__init__()
         self.token, self.begun = secrets.token_hex(16), begun
         self._store, self._limit = store, steps
-        self.working: dict[Key, Attempt] = {}
-        self.waiting: dict[Key, Step] = {}
         self._book: StepBook
-        self._asked = 0  # calls that are being dealt with, without those that wait
-        self._loop = asyncio.get_running_loop()
-        self.over: asyncio.Future[None] = self._loop.create_future()
-        self._signal: asyncio.Future[None] = self._loop.create_future()
-        self.stopped: str | None = None
-        self.left = False  # the version that runs it is to be let go
         self._pausing = False
-        self._timer: asyncio.TimerHandle | None = None
 
     async def begin(self) -> None:
         """Learn which steps there are. Raises Gone."""
@@ -120,26 +106,9 @@ class Run:
 
     # What people ask
 
-    def leave(self) -> None:
-        """The version that runs it is to be let go."""
-        self.left = True
-        self._settle()
-
-    def stop(self, why: str) -> None:
-        if self.stopped is None:
-            self.stopped = why
-            self._fire()
-            self.end()
-
-    def end(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        if not self.over.done():
-            self.over.set_result(None)
-
     async def look(self) -> None:
         """At what has been written of its instance meanwhile."""
-        found = await self._store.database.read(lambda connection: rows.instance(connection, self.begun.id))
+        found = await self._store.database.read(lambda connection: rows.state(connection, self.begun.id))
         if found is None or found.number != self.begun.number:
             return self.stop("User called delete")
         if found.generation != self.begun.generation:
@@ -148,7 +117,7 @@ class Run:
             return self.stop("User called terminate")
         if found.status == "paused":
             return self.stop("User called pause")
-        self._pausing = found.status == "waitingForPause"
+        self._pausing = found.status == PAUSING
         await self._pause_if_wanted()
         self._fire()
 
@@ -250,13 +219,14 @@ class Run:
 
     # Its end
 
-    def _check(self) -> None:
-        if self.stopped is not None or self.over.done():
-            raise errors.aborted(self.stopped or "The instance goes on in another run")
-
     async def _write(self, work: Callable[[Connection, Instance], T]) -> T:
+        def noted(connection: Connection, found: Instance) -> tuple[T, str]:
+            return work(connection, found), found.status
+
         try:
-            return await self._store.database.do(outcomes.guarded(self.begun, work))
+            result, status = await self._store.database.do(outcomes.guarded(self.begun, noted))
+            self._pausing = status == PAUSING  # another process may have written that
+            return result
         except outcomes.Gone:
             await self.look()
             self._check()
@@ -269,31 +239,10 @@ class Run:
                 self.stop("User called pause")
         self._check()
 
-    def _fire(self) -> None:
-        signal, self._signal = self._signal, self._loop.create_future()
-        if not signal.done():
-            signal.set_result(None)
-
-    def _settle(self) -> None:
-        """Whether it does nothing but wait now."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if self.waiting and not self.working and not self._asked and not self.over.done():
-            self._timer = self._loop.call_later(_LEAVING_HOLD_S if self.left else HOLD_S, self._let_go)
-
-    def _let_go(self) -> None:
-        """Unless it would be back at once."""
-        left = min(step.due or 0 for step in self.waiting.values()) - rows.now()
-        if self.left or left > HOLD_S * 1000:
-            self.end()
-        else:
-            self._settle()
-
 
 _METHODS: dict[str, Callable[..., Any]] = {
     "do": Run.do, "finish": Run.finish, "fail": Run.fail, "sleep": Run.sleep, "sleep_until": Run.sleep_until,
     "wait": Run.wait,
 }  # fmt: skip
 
-__all__ = ["HOLD_S", "Run"]
+__all__ = ["Run"]

@@ -45,6 +45,18 @@ class From(NamedTuple):
     nth: int = 1
     kind: str = rows.DO
 
+    @classmethod
+    def read(cls, given: object) -> From | None:
+        """``{"name", "count"?, "type"?}``, or None."""
+        match given:
+            case None:
+                return None
+            case {"name": str(name), **rest}:
+                nth, kind = rest.get("count") or 1, rest.get("type") or rows.DO
+                if isinstance(nth, int) and isinstance(kind, str):
+                    return cls(name, nth, kind)
+        raise errors.bad_argument()
+
 
 class View(NamedTuple):
     """An instance, its steps in order, and their failed attempts by position: (number, began, ended, error)."""
@@ -86,13 +98,13 @@ class Store:
         return await self.database.do(add)
 
     async def get(self, id: str) -> Instance:
-        if (found := await self.database.read(lambda connection: rows.instance(connection, id))) is None:
+        if (found := await self.database.read(lambda connection: rows.state(connection, id))) is None:
             raise errors.not_found()
         return found
 
     async def view(self, id: str) -> View:
         def read(connection: Connection) -> View:
-            found = _found(connection, id)
+            found = rows.instance(connection, id) or _found(connection, id)
             return View(found, rows.steps(connection, found.number), rows.attempts(connection, found.number))
 
         return await self.database.read(read)
@@ -157,7 +169,7 @@ def event_result(payload: bytes, type: str, at: int) -> bytes:
 
 
 def _found(connection: Connection, id: str) -> Instance:
-    if (found := rows.instance(connection, id)) is None:
+    if (found := rows.state(connection, id)) is None:
         raise errors.not_found()
     return found
 

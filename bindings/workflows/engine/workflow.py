@@ -10,7 +10,7 @@ from bindings.base import ProductContext
 from bindings.storage.resources import About
 from bindings.workflows.engine.engine import Engine
 from bindings.workflows.engine.store import Store
-from bindings.workflows.settings import Terms
+from bindings.workflows.settings import Terms, WorkflowSettings
 
 
 class Workflow:
@@ -21,12 +21,12 @@ class Workflow:
         self.store = Store(folder / "workflow.sqlite")
         self.engine: Engine | None = None
 
-    def serve(self, terms: Terms, context: ProductContext, limit_s: float) -> None:
+    def serve(self, terms: Terms, context: ProductContext, settings: WorkflowSettings) -> None:
         """Run its instances, as these terms say from now on."""
         if self.engine is None:
-            self.engine = Engine(self.about.id, self.store, terms, context, limit_s)
+            self.engine = Engine(self.about.id, self.store, terms, context, settings)
         else:
-            self.engine.serve(terms, limit_s)
+            self.engine.serve(terms, settings)
 
     async def changed(self, id: str | None = None) -> None:
         """Something was written of an instance, or of any."""
