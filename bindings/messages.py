@@ -57,7 +57,7 @@ class Event:
     handler: str
     client: str  # "module:Class"
     args: Mapping[str, Any] = field(default_factory=dict)
-    entrypoint: str = "Default"
+    entrypoint: str | Callable[[Any], str] = "Default"  # or what names it, of the version's bindings
     binding: str = ""
     about: Mapping[str, Any] = field(default_factory=dict)
     timed: bool = True  # whether a request's limit of time holds for it; else whoever dispatches it ends it

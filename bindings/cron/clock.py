@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bindings.base import Event, ProductContext
-from bindings.cron_expression import BadExpression, Expression, parse
+from bindings.schedule.expression import BadExpression, Expression, parse
 from runtime.errors import ScriptError, UserError
 
 _LOOK_S = 15.0  # seconds between two looks at the clock, which may be set, or stand still while the machine sleeps

@@ -9,7 +9,7 @@ from urllib.parse import quote, urlencode
 import click
 
 from bindings.cron.product import URLS, CronTriggers
-from bindings.cron_expression import BadExpression, now, parse
+from bindings.schedule.expression import BadExpression, now, parse
 from bindings.target import Where, with_target
 from runtime.deploy.api import Host
 from runtime.errors import UserError

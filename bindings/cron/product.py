@@ -37,7 +37,7 @@ class CronTriggers(Product):
     def check(cls, config: Config) -> None:
         if not (crons := cls.crons(config)):
             return
-        from bindings.cron_expression import BadExpression, parse
+        from bindings.schedule.expression import BadExpression, parse
 
         for number, text in enumerate(crons):
             try:

@@ -10,8 +10,8 @@ import msgspec
 
 from bindings.base import ProductContext
 from bindings.cron.clock import MAX_CRONS, clock, crons_in
-from bindings.cron_expression import BadExpression, parse
 from bindings.rest import Api, ApiError, body_of, query_of
+from bindings.schedule.expression import BadExpression, parse
 from runtime.web import Request, Response
 
 NO_SCRIPT, BAD_CRON, NO_CRON = 10007, 10100, 10101

@@ -38,20 +38,20 @@ class WorkflowBinding:
 
 
 class RunsBinding:
-    """``workflows``: by name, whose runs this worker has."""
+    """``classes``: of the workflows whose runs this version of the worker has, by their names."""
 
     name, client = BINDING, ""
     client_args: Mapping[str, Any] = {}
 
-    def __init__(self, workflows: Sequence[str], resources: Resources[Workflow]) -> None:
-        self._workflows, self._resources = workflows, resources
+    def __init__(self, classes: Mapping[str, str], resources: Resources[Workflow]) -> None:
+        self.classes, self._resources = classes, resources
 
     def describe(self) -> tuple[str, str]:
-        return "Workflows", ", ".join(self._workflows)
+        return "Workflows", ", ".join(self.classes)
 
     async def call(self, method: str, args: Sequence[Any]) -> object:
         workflow, token, *rest = args
-        found = self._resources.find(workflow) if workflow in self._workflows else None
+        found = self._resources.find(workflow) if workflow in self.classes else None
         run = found.engine.find(token) if found is not None and found.engine is not None else None
         if run is None:
             raise errors.aborted("The instance goes on in another run")

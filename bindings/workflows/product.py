@@ -71,7 +71,7 @@ class Workflows(KeepingProduct):
                 serve(context, table.name, terms_of(config.name, table), config)
             if table.binding is not None:
                 bindings.append(WorkflowBinding(table.binding, table.name, resources))
-        own = [table.name for table in found if is_own(config, table)]
+        own = {table.name: table.class_name for table in found if is_own(config, table)}
         return [*bindings, *([RunsBinding(own, resources)] if own else [])]
 
     @classmethod

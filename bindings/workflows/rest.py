@@ -15,8 +15,8 @@ from typing import Any
 import msgspec
 
 from bindings.base import ProductContext
-from bindings.cron_expression import BadExpression, parse
 from bindings.rest import BAD_BODY, Api, ApiError, Entry, Listed, body_of, number_of, page_of, query_of
+from bindings.schedule.expression import BadExpression, parse
 from bindings.storage.resources import Resources
 from bindings.workflows import shown
 from bindings.workflows.engine.rows import STATUSES

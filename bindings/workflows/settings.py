@@ -125,7 +125,7 @@ class _Bound(msgspec.Struct):
 def _check_schedules(config: Config, number: int, table: WorkflowTable) -> None:
     if not table.crons:
         return
-    from bindings.cron_expression import BadExpression, parse
+    from bindings.schedule.expression import BadExpression, parse
 
     for text in table.crons:
         try:

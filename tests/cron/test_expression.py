@@ -8,7 +8,7 @@ from itertools import islice
 import pytest
 from croniter import croniter
 
-from bindings.cron_expression import BadExpression, parse
+from bindings.schedule.expression import BadExpression, parse
 
 pytestmark = pytest.mark.unit
 BEGIN = datetime(2026, 11, 27, 12, 0, tzinfo=UTC)  # a Friday

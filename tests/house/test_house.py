@@ -27,7 +27,7 @@ SHARED = {
     "PRODUCTS",
     "base",
     "client",
-    "cron_expression",
+    "schedule",
     "deploying",
     "limited",
     "messages",

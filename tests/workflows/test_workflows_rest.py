@@ -248,6 +248,18 @@ async def test_a_host_goes_on_after_a_kill(tmp_path: Path) -> None:
         assert not list((tmp_path / "data").rglob("workflow.sqlite"))
 
 
+async def test_a_version_that_answers_again_runs_its_own_class(tmp_path: Path) -> None:
+    entry, config = ENTRY.replace("class Orders", "class Renamed"), CONFIG.replace('"Orders"', '"Renamed"')
+    renamed = worker(tmp_path / "new", entry, config)
+    async with hosting(tmp_path / "data") as host:
+        await host.deploy(worker(tmp_path / "app", ENTRY, CONFIG))
+        await host.deploy(renamed)
+        await host.cli("rollback", "1", cwd=renamed)
+        _, id = await host.get("app")
+        await host.api("POST", f"/client/v4/accounts/host/workflows/orders/instances/{id}/events/approved", {"a": 1})
+        assert (await ended_on_host(host, id))["output"] == {"n": 7, "answer": {"a": 1}}
+
+
 async def test_a_run_that_blocks_its_process_is_ended_and_goes_on(tmp_path: Path) -> None:
     blocks = ENTRY.replace('raise ValueError("once")', "import time; time.sleep(3600)")
     async with hosting(tmp_path / "data", "--limit", "stall_s=2") as host:

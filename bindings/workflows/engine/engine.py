@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from sqlite3 import Connection
 from typing import Any
 
-from bindings.base import Event, ProductContext
-from bindings.cron_expression import parse
+from bindings.base import Binding, Event, ProductContext
+from bindings.schedule.expression import parse
 from bindings.sqlite import StoreError
 from bindings.workflows.engine import outcomes, rows
 from bindings.workflows.engine.rows import Instance
@@ -27,6 +27,7 @@ _SWEEP_S = 3600.0  # seconds between two looks for what has been kept long enoug
 _GRACE_S = 2.0  # seconds that the script has to end once it was told to
 _CANCEL_S = 5.0
 _BROKEN_S = 5.0  # seconds until a database that cannot be used is tried again
+_TOLD_FROM = 3  # times in a row: a worker takes a moment to begin
 _UNSERVED_MS = 500, 15_000  # until what nobody could begin is tried again: at first, at most
 _LATE_S = 0.002  # seconds into a minute: no timer is to be early
 _TOO_MANY = 1015  # LimitExceeded: the worker has its hands full
@@ -248,7 +249,7 @@ class Engine:
         """Its worker does not load, or is not there."""
         ms = min(_UNSERVED_MS[0] * 2 ** min(self._unserved, 16), _UNSERVED_MS[1])
         self._unserved += 1
-        if self._told != (told := str(error)):
+        if self._unserved >= _TOLD_FROM and self._told != (told := str(error)):
             self._told = told
             self._warn(run, f"waits, for its worker cannot run it: {told}")
         return lambda connection, found: outcomes.postpone(connection, found, ms)
@@ -261,7 +262,15 @@ class Engine:
         args = {
             "token": run.token, "id": begun.id, "workflow": self.name, "params": begun.params, "created": begun.created,
         }  # fmt: skip
-        return Event("run", _CLIENT, args, self.terms.class_name, BINDING, timed=False, leaving=run.leave)
+        return Event("run", _CLIENT, args, self._class, BINDING, timed=False, leaving=run.leave)
+
+    def _class(self, bindings: Sequence[Binding]) -> str:
+        """What the version that answers calls it; one that is just uploaded may do otherwise. Raises ScriptError."""
+        found = next((binding for binding in bindings if binding.name == BINDING), None)
+        name: str | None = getattr(found, "classes", {}).get(self.name)
+        if name is None:
+            raise ScriptError(f"the version that answers has no workflow {self.name!r}")
+        return name
 
 
 def _data_version(connection: Connection) -> int:

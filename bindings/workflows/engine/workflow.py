@@ -40,8 +40,11 @@ class Workflow:
 
 
 def terms_kept(about: About) -> Terms | None:
-    """As the last configuration had them; None: nobody has said yet."""
-    return msgspec.convert(about.facts, Terms) if about.facts else None
+    """As the last configuration had them; None: nobody has said yet, or another release has, which says more."""
+    try:
+        return msgspec.convert(about.facts, Terms) if about.facts else None
+    except msgspec.ValidationError:
+        return None
 
 
 __all__ = ["Workflow", "terms_kept"]

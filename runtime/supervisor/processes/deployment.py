@@ -265,7 +265,8 @@ class Deployment:
         activity = EventActivity(event.handler)
         process.broker.at_work.begin(activity)
         try:
-            args = (activity.number, event.entrypoint, event.handler, event.client, event.binding, dict(event.args))
+            entrypoint = event.entrypoint if isinstance(event.entrypoint, str) else event.entrypoint(self.bindings)
+            args = (activity.number, entrypoint, event.handler, event.client, event.binding, dict(event.args))
             return cast(object, await process.channel.call("event", *args))
         except ChannelClosed:
             raise await died(process, self._limits) from None

@@ -1,0 +1,1 @@
+"""When something is due, as a cron expression says it."""
