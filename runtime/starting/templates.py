@@ -18,6 +18,8 @@ TEMPLATES = {
     "hello": "the smallest worker",
     "stream": "a model's answer, as it comes",
     "chat": "a chat page in front of a model",
+    "room": "a chat room with a model in it: a Durable Object and WebSockets",
+    "digest": "cron trigger, queue, workflow, model, email",
     "rag": "ask your own documents: KV, D1, R2, Vectorize, assets and a model",
 }
 
@@ -56,6 +58,10 @@ _CHECKS = {
 {_PAGE}
     events = worker.fetch("/worker-endpoint?query=hello").events()
     assert events[-1] == "[DONE]"''',
+    "room": _PAGE,
+    "digest": """\
+    assert worker.fetch("/notes", "POST", body="hello").status == 201
+    assert worker.fetch("/notes").json() == ["hello"]""",
     "rag": _PAGE,
 }
 
