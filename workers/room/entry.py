@@ -1,8 +1,8 @@
 """A chat room with a model in it: whoever says ``@model ...`` is answered by it, word by word, before everybody.
 
 ``/api/rooms/NAME?name=WHO`` is a WebSocket. Messages are JSON: ``{"text": ...}`` goes in; out come
-``{"id", "who", "text"}`` and, of an answer that is still being made, ``{"id", "more"}``. Sockets hibernate: a room in which
-nobody speaks costs no memory, and new code closes none of them.
+``{"id", "who", "text"}`` and, of an answer that is still being made, ``{"id", "more"}``. Sockets hibernate: a room in
+which nobody speaks costs no memory, and new code closes none of them.
 """
 
 import json
