@@ -6,7 +6,7 @@ Reading order: ``headers``, ``streams``, ``body``, then ``request`` and ``respon
 from __future__ import annotations
 
 from runtime.web.abort import AbortController, AbortError, AbortSignal
-from runtime.web.blobs import Blob, File
+from runtime.web.blobs import Blob, BlobEnding, File
 from runtime.web.fetching import fetch, set_transport
 from runtime.web.forms import FormData
 from runtime.web.headers import Headers
@@ -16,6 +16,6 @@ from runtime.web.streams import ReadableStream, to_bytes
 from runtime.web.url import URL, URLSearchParams
 
 __all__ = [
-    "URL", "AbortController", "AbortError", "AbortSignal", "Blob", "File", "FormData", "Headers",
+    "URL", "AbortController", "AbortError", "AbortSignal", "Blob", "BlobEnding", "File", "FormData", "Headers",
     "ReadableStream", "Request", "Response", "URLSearchParams", "fetch", "set_transport", "to_bytes",
 ]  # fmt: skip

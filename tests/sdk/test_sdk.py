@@ -90,6 +90,10 @@ def test_env_and_wait_until_belong_to_the_event() -> None:
         assert workers.env.keys() == {"AI"}
         workers.waitUntil("work")
         assert context.waiting == ["work"]
+        with workers.patch_env({"AI": "another"}, EXTRA=1):
+            assert (workers.env.AI, workers.env["EXTRA"], sorted(workers.env)) == ("another", 1, ["AI", "EXTRA"])
+        assert "EXTRA" not in workers.env
+        assert workers.env["AI"] == "the binding"
     finally:
         current_env.reset(event[0])
         current_ctx.reset(event[1])
@@ -413,6 +417,14 @@ async def test_pyodides_other_modules() -> None:
     with pytest.raises(NotImplementedError, match="no JavaScript"):
         code.run_js("1")
     assert http.FetchResponse is web.Response
+    workers = use("workers")
+    assert workers.Context.__doc__
+    assert "cacheTtl" in workers.RequestInitCfProperties.__annotations__
+    assert workers.python_from_rpc(workers.python_to_rpc([1])) == [1]
+    with pytest.raises(TypeError, match="cannot be sent"):
+        workers.python_to_rpc((1,))
+    assert use("workers.asgi").fetch is use("asgi").fetch
+    assert use("workers.wsgi").entrypoint is use("wsgi").entrypoint
     done = asyncio.Event()
     wrappers.set_timeout(done.set, 1)
     await asyncio.wait_for(done.wait(), 10)

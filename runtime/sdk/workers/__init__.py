@@ -6,18 +6,21 @@ The Web API types, the base class of a worker, and ``env`` and ``wait_until`` fo
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 from runtime.isolate import ambient
 from runtime.isolate.calls.stubs import RpcTarget
+from runtime.values import to_wire
 from runtime.web import (
     URL,
     AbortController,
     AbortError,
     AbortSignal,
     Blob,
+    BlobEnding,
     File,
     FormData,
     Headers,
@@ -30,12 +33,18 @@ from runtime.web import (
 from runtime.web.scope import current_ctx, current_env
 
 __all__ = [
-    "URL", "AbortController", "AbortError", "AbortSignal", "Blob", "DurableObject", "File", "FormData", "Headers",
-    "ReadableStream", "Request", "Response", "RpcTarget", "URLSearchParams", "WorkerEntrypoint", "WorkflowEntrypoint",
-    "env", "fetch", "handler", "import_from_javascript", "waitUntil", "wait_until",
+    "URL", "AbortController", "AbortError", "AbortSignal", "Blob", "BlobEnding", "DurableObject", "FetchResponse",
+    "File", "FormData", "Headers", "ReadableStream", "Request", "Response", "RpcTarget", "URLSearchParams",
+    "WorkerEntrypoint", "WorkflowEntrypoint", "env", "fetch", "handler", "import_from_javascript", "patch_env",
+    "python_from_rpc", "python_to_rpc", "waitUntil", "wait_until",
 ]  # fmt: skip
 
+_TYPES = (  # for annotations, which few workers have
+    "BlobValue", "Body", "Context", "FetchKwargs", "FormDataValue", "JSBody", "RequestInitCfProperties",
+)  # fmt: skip
+FetchResponse = Response
 V = TypeVar("V")
+T = TypeVar("T")
 H = TypeVar("H", bound=Callable[..., Any])
 
 
@@ -112,6 +121,47 @@ def wait_until(work: Awaitable[Any]) -> None:
 waitUntil = wait_until
 
 
+@contextmanager
+def patch_env(values: Mapping[str, Any] | Iterable[tuple[str, Any]] | None = None, **more: Any) -> Iterator[None]:
+    """Within the block ``env`` of this module has these in place of what it has."""
+    token = current_env.set(_Patched(_current(current_env, "patch_env()"), {**dict(values or {}), **more}))
+    try:
+        yield
+    finally:
+        current_env.reset(token)
+
+
+class _Patched:
+    def __init__(self, under: Any, values: dict[str, Any]) -> None:
+        self._under, self._values = under, values
+
+    def __getattr__(self, name: str) -> Any:
+        return self._values[name] if name in self._values else getattr(self._under, name)
+
+    def __getitem__(self, name: str) -> Any:
+        return self._values[name] if name in self._values else self._under[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._values or name in self._under
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(dict.fromkeys([*self._under, *self._values]))
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
+
+
+def python_to_rpc(value: T) -> T:
+    """The same, where it can be sent. Raises TypeError."""
+    to_wire(value)
+    return value
+
+
+def python_from_rpc(value: T) -> T:
+    """The same: what is received is Python's already."""
+    return value
+
+
 def import_from_javascript(name: str) -> Any:
     """What a module of JavaScript's exports: ``import_from_javascript("cloudflare:email").EmailMessage``."""
     if (found := ambient.find(name)) is None:
@@ -133,5 +183,10 @@ def _current(variable: ContextVar[V], what: str) -> V:
         ) from None
 
 
-def __getattr__(name: str) -> NoReturn:
+def __getattr__(name: str) -> object:
+    if name in _TYPES:
+        from workers import types  # type: ignore[attr-defined,import-not-found,unused-ignore]
+
+        found: object = getattr(types, name)
+        return found
     raise AttributeError(f"module 'workers' has no {name!r}; it has: {', '.join(__all__)}")
