@@ -31,6 +31,7 @@ PRODUCTS: dict[str, str] = {
     "hyperdrive": "bindings.hyperdrive.product:HyperdriveProduct",
     "version_metadata": "bindings.version_metadata:VersionMetadata",
     "triggers": "bindings.cron.product:CronTriggers",
+    "tail_consumers": "bindings.tail_consumers.product:TailConsumers",
 }
 
 # What they add to the command line, read before any of them is imported: "module:OPTIONS", where a command's name leads

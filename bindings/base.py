@@ -11,7 +11,6 @@ A product (``ai``, ``kv_namespaces`` …) is one file or folder with one ``Produ
 * ``keeps`` / ``purge``: what of it lies on a host's disk, and how does it go?
 * ``responder``, ``folders``: which requests does it answer ahead of the worker, and which folders are its own?
 * ``routes``, ``commands``, ``scopes``, ``status``, ``metrics``, ``remarks``: what else does it bring?
-
 * ``resident``: what of it lives on between requests, in a process of the worker's own?
 
 ``context.dispatch`` has a worker's ``scheduled``, ``queue`` or whatever a product calls it deal with an ``Event``.
@@ -34,7 +33,7 @@ import msgspec
 
 from bindings.binding import Answering, Binding, Connect, Explored, Leading
 from bindings.deploying import Deploying, WorkerRegistry
-from bindings.messages import CallError, Event, HostStream, Resident, Target, WorkerStream
+from bindings.messages import CallError, Event, HostStream, Resident, Target, TraceReader, WorkerStream
 from bindings.names import names_in
 from runtime import web
 from runtime.errors import ScriptError, UserError
@@ -134,6 +133,7 @@ class ProductContext:
     """``await reside(worker, method, args)``: what its ``Resident`` answers, plain data or a ``HostStream``; an async
     iterator of bytes among ``args`` is a stream there. Raises ``RemoteError`` with what that raised, ``ScriptError``
     when the process ends or uses more than it may, another ``UserError`` when there is none."""
+    readers: list[TraceReader] = field(default_factory=list)  # of what becomes of requests and events
     options: Mapping[str, Any] = field(default_factory=dict)  # ``bindings.OPTIONS`` as given, e.g. {"engine": "echo"}
 
     def leads(self, config: Config) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 
 @dataclass
@@ -64,6 +64,22 @@ class Event:
     leaving: Callable[[], None] | None = None  # called once the version that deals with it is to be let go
 
 
+TraceItem = dict[str, Any]
+"""What became of one event of a worker, as Cloudflare's tail has it: ``outcome``, ``scriptName``, ``event``
+(``{"request", "response"}``, an ``Event``'s ``about``, or None for lines that belong to none), ``eventTimestamp``,
+``logs``, ``exceptions``. Whoever reads it changes nothing in it."""
+
+
+class TraceReader(Protocol):
+    """Whoever reads what became of workers' events."""
+
+    def wants(self, worker: str) -> bool:
+        """Asked at each event."""
+
+    def take(self, worker: str, item: TraceItem) -> None:
+        """At once, and raising nothing: a request has just been answered."""
+
+
 @dataclass(frozen=True)
 class Resident:
     """A process of a worker's that is kept between requests: one at a time, whatever versions there are.
@@ -105,4 +121,4 @@ class CallError(Exception):
         super().__init__(message)
 
 
-__all__ = ["CallError", "Event", "HostStream", "Resident", "Target", "WorkerStream"]
+__all__ = ["CallError", "Event", "HostStream", "Resident", "Target", "TraceItem", "TraceReader", "WorkerStream"]

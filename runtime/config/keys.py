@@ -44,7 +44,6 @@ _PER_ENVIRONMENT: dict[str, Any] = {  # in each environment afresh
     "define": dict[str, str],
     "secrets": Secrets,
     "streaming_tail_consumers": Tables,
-    "tail_consumers": Tables,
     **{key: product.shape for key, product in UNSERVED.items()},
 }
 

@@ -30,7 +30,6 @@ from runtime.host.store.bundle import Bundles
 from runtime.host.store.registry import Registry
 from runtime.host.store.rows import DeploymentRow, VersionRow, now
 from runtime.host.store.secret_box import SecretBox
-from runtime.host.tails import Tails
 from runtime.host.versions.opened import OpenVersions
 from runtime.host.versions.packages import Packages
 from runtime.host.versions.rollout import Arm, Rollout
@@ -42,6 +41,7 @@ from runtime.supervisor.observe.base import Observer
 from runtime.supervisor.processes.deployment import Deployment
 from runtime.supervisor.processes.parts import Parts
 from runtime.supervisor.reload.reloader import make_resident, make_responders, parse_bindings
+from runtime.supervisor.traces.traces import Traces
 
 _ALL = ""  # the turns of what concerns every worker
 _TRIAL_S = 300.0  # seconds in which a new deployment is watched
@@ -61,14 +61,14 @@ class Fleet:
         context: ProductContext,
         parts: Parts,
         observer: Observer,
-        tails: Tails,
+        traces: Traces,
         packages: Packages,
     ) -> None:
         self.registry, self.bundles, self.seal = registry, bundles, seal
         self._packages = packages
         self.workers: dict[str, Worker] = {}
         self.turns, self.versions = Turns(), OpenVersions(self._made)
-        self.context, self._parts, self._observer, self._tails = context, parts, observer, tails
+        self.context, self._parts, self._observer, self._traces = context, parts, observer, traces
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def open(self) -> None:
@@ -284,7 +284,7 @@ class Fleet:
             self._observer.warn(f"what no version names any more is left for later: {error}")
 
     def _new(self, name: str) -> Worker:
-        worker = self.workers[name] = Worker(name, self._tails)
+        worker = self.workers[name] = Worker(name, self._traces)
         worker.domains = frozenset((self.registry.settings(name) or {}).get("domains", ()))
         return worker
 

@@ -53,6 +53,7 @@ from runtime.supervisor.server import Supervisor, address, bind
 from runtime.supervisor.sockets.quota import Quotas
 from runtime.supervisor.telemetry.metrics import PATH, Metrics
 from runtime.supervisor.telemetry.tracing import make_tracer
+from runtime.supervisor.traces.traces import Traces
 from runtime.web import Request, Response
 
 _ALL_THAT_IS_LEFT = ROOT + "/{path:path}"  # a product's answer for it comes after that for workers/
@@ -111,6 +112,8 @@ class HostServer(Supervisor):
         super().__init__(sock, context, spawner, observer, tracer, rule(options.allow))
         temp = _empty_folder(data / "temp")
         self._tails = Tails(options.host, options.tail_port, _tls(options))
+        context.readers.append(self._tails)
+        self._traces = Traces(context.readers)
         parts = Parts(
             spawner,
             self.outbound,
@@ -131,7 +134,7 @@ class HostServer(Supervisor):
             context,
             parts,
             observer,
-            self._tails,
+            self._traces,
             Packages(data / "packages", options.wheelhouse),
         )
         self._keeper = HealthMonitor(options.limits, observer, self._fleet.give_up)
@@ -212,7 +215,7 @@ class HostServer(Supervisor):
 
     def _tell(self, worker: str, stream: Stream, line: str) -> None:
         self.observer.worker_output(worker, stream, line)
-        self._tails.printed(worker, stream, line)
+        self._traces.printed(worker, stream, line)
 
     async def status(self, call: ControlCall) -> dict[str, Any]:
         """What ``pilot status`` shows."""

@@ -17,18 +17,13 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from runtime.host.redaction import redacted
-from runtime.supervisor.http.exchange import Exchange
+from bindings.messages import TraceItem
 
 if TYPE_CHECKING:
     from aiohttp import web
 
 _LIFETIME_S = 3600.0  # seconds a tail's address is good for
 _MAX_QUEUED_EVENTS = 1_000  # events that a slow reader may have waiting; older ones go
-_MAX_PENDING_LINES = 256  # printed lines that wait for the request they belong to
-_UNCLAIMED_AFTER_S = 1.0  # seconds until lines that no request claims go by themselves
-
-Event = dict[str, Any]
 
 
 @dataclass
@@ -38,22 +33,21 @@ class Tail:
     worker: str
     filters: Sequence[Mapping[str, Any]]
     expires: float = field(default_factory=lambda: time.monotonic() + _LIFETIME_S)
-    events: deque[Event] = field(default_factory=lambda: deque(maxlen=_MAX_QUEUED_EVENTS))
+    events: deque[TraceItem] = field(default_factory=lambda: deque(maxlen=_MAX_QUEUED_EVENTS))
     more: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def offer(self, event: Event) -> None:
+    def offer(self, event: TraceItem) -> None:
         if all(_passes(event, condition) for condition in self.filters):
             self.events.append(event)
             self.more.set()
 
 
 class Tails:
-    """The readers, and the server they read from. It starts with the first of them."""
+    """The readers (together one ``TraceReader``), and the server they read from. It starts with the first of them."""
 
     def __init__(self, host: str, port: int = 0, tls: Any = None) -> None:
         self._host, self._port, self._tls = host, port, tls
         self._tails: dict[str, Tail] = {}
-        self._lines: dict[str, list[Event]] = {}
         self._runner: web.AppRunner | None = None
         self._starting = asyncio.Lock()
         self.port = 0
@@ -72,47 +66,19 @@ class Tails:
             tail.expires = 0
             tail.more.set()
 
-    def printed(self, worker: str, stream: str, line: str) -> None:
-        """A line of a worker: it waits for the request it belongs to, for a moment."""
-        if not self._wanted(worker):
-            return
-        waiting = self._lines.setdefault(worker, [])
-        if not waiting:
-            asyncio.get_running_loop().call_later(_UNCLAIMED_AFTER_S, self._flush, worker)
-        if len(waiting) < _MAX_PENDING_LINES:
-            level = "log" if stream == "stdout" else "error"
-            waiting.append({"message": [line], "level": level, "timestamp": _now()})
+    def wants(self, worker: str) -> bool:
+        return any(tail.worker == worker for tail in self._tails.values())
 
-    def answered(self, worker: str, exchange: Exchange, status: int, error: Exception | None) -> None:
-        """A request is over, with its ``error`` or its ``status``; 499: the client has left."""
-        if not self._wanted(worker):
-            return
-        outcome = "exception" if error is not None else "canceled" if status == 499 else "ok"
-        self._tell(worker, _event(worker, outcome, _about(exchange, status), error))
-
-    def dealt_with(self, worker: str, about: Mapping[str, Any], error: Exception | None) -> None:
-        """Something that is no request is over: a cron's run, a queue's batch."""
-        if about and self._wanted(worker):
-            self._tell(worker, _event(worker, "ok" if error is None else "exception", dict(about), error))
+    def take(self, worker: str, item: TraceItem) -> None:
+        for tail in self._tails.values():
+            if tail.worker == worker:
+                tail.offer(item)
 
     async def aclose(self) -> None:
         for id in list(self._tails):
             self.close(id)
         if self._runner is not None:
             await self._runner.cleanup()
-
-    def _wanted(self, worker: str) -> bool:
-        return any(tail.worker == worker for tail in self._tails.values())
-
-    def _flush(self, worker: str) -> None:
-        if self._lines.get(worker):
-            self._tell(worker, _event(worker, "ok", None))
-
-    def _tell(self, worker: str, event: Event) -> None:
-        event["logs"] = self._lines.pop(worker, [])
-        for tail in self._tails.values():
-            if tail.worker == worker:
-                tail.offer(event)
 
     async def _serve(self) -> None:
         async with self._starting:
@@ -159,40 +125,7 @@ async def _listen(socket: Any, tail: Tail) -> None:
     tail.more.set()
 
 
-def _event(worker: str, outcome: str, about: Any, error: Exception | None = None) -> Event:
-    return {
-        "outcome": outcome,
-        "scriptName": worker,
-        "event": about,
-        "eventTimestamp": _now(),
-        "logs": [],
-        "exceptions": [] if error is None else [_exception(error)],
-        "diagnosticsChannelEvents": [],
-    }
-
-
-def _exception(error: Exception) -> Event:
-    name, _, what = str(getattr(error, "what", error)).partition(": ")
-    name, what = (name, what) if name.isidentifier() else (type(error).__name__, f"{name}: {what}".strip(": "))
-    return {"name": name, "message": what, "timestamp": _now()}
-
-
-def _about(exchange: Exchange, status: int) -> Event:
-    return {"request": _request(exchange), "response": {"status": status}}
-
-
-def _request(exchange: Exchange) -> Event:
-    scope = exchange.scope
-    headers = redacted(scope["headers"])
-    url = f"{scope['scheme']}://{headers.get('host', '')}{scope['raw_path'].decode('latin-1')}"
-    return {"url": url, "method": exchange.method, "headers": headers}
-
-
-def _now() -> int:
-    return int(time.time() * 1000)
-
-
-def _passes(event: Event, condition: Mapping[str, Any]) -> bool:
+def _passes(event: TraceItem, condition: Mapping[str, Any]) -> bool:
     """Cloudflare's filters; one nobody knows lets everything through."""
     request = (event["event"] or {}).get("request") or {}
     if "sampling_rate" in condition:

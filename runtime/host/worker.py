@@ -9,12 +9,12 @@ from typing import NamedTuple
 from bindings.messages import Event
 from runtime.config import PilotSettings
 from runtime.errors import UserError
-from runtime.host.tails import Tails
 from runtime.host.versions.rollout import Arm, Rollout
 from runtime.supervisor.calls.call import Callee
 from runtime.supervisor.calls.calls import NotRunning
 from runtime.supervisor.http.dispatch import Dispatch
 from runtime.supervisor.http.exchange import Exchange
+from runtime.supervisor.traces.traces import Traces
 
 
 class NotDeployed(UserError):
@@ -29,7 +29,7 @@ class Chosen(NamedTuple):
     arm: Arm
 
     async def fetch(self, exchange: Exchange) -> None:
-        tell = self.worker.tails.answered
+        tell = self.worker.traces.answered
         try:
             await self.rollout.fetch(self.arm, exchange)
         except asyncio.CancelledError:
@@ -42,7 +42,7 @@ class Chosen(NamedTuple):
 
     async def handle(self, event: Event) -> object:
         """Its outcome. Raises ``UserError``."""
-        tell = self.worker.tails.dealt_with
+        tell = self.worker.traces.dealt_with
         try:
             outcome = await self.arm.deployment.handle(event)
         except UserError as error:
@@ -58,8 +58,8 @@ class Worker:
     broken: UserError | None = None
     dispatch: Dispatch | None = None  # made by the first request, and gone with the worker
 
-    def __init__(self, name: str, tails: Tails) -> None:
-        self.name, self.tails = name, tails
+    def __init__(self, name: str, traces: Traces) -> None:
+        self.name, self.traces = name, traces
         self.rollout: Rollout | None = None
         self.opened = asyncio.Event()  # or it is known why not
         self.domains: frozenset[str] = frozenset()

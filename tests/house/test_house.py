@@ -178,12 +178,11 @@ ROOMS = {
         "worker", "methods", "binding", "rest", "shim", "product",
     ),
     "runtime.supervisor": (
-        "observe", "limits", "sockets", "outbound", "telemetry", "explorer", "http", "calls", "processes", "reload",
-        "server",
-        "dev",
+        "observe", "limits", "sockets", "outbound", "telemetry", "explorer", "http", "traces", "calls", "processes",
+        "reload", "server", "dev",
     ),
     "runtime.host": (
-        "store", "versions", "addresses", "redaction", "tails", "worker", "fleet", "purge", "report", "http", "control",
+        "store", "versions", "addresses", "tails", "worker", "fleet", "purge", "report", "http", "control",
         "serve", "commands",
     ),
 }  # fmt: skip

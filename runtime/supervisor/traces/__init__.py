@@ -1,0 +1,1 @@
+"""What became of requests and events, for whoever reads that."""
