@@ -38,6 +38,9 @@ PRODUCTS: dict[str, str] = {
 # to its options, of a module that imports click alone. See runtime/product_options.py.
 OPTIONS: dict[str, str] = {"ai": "bindings.ai.options:OPTIONS"}
 
+# Commands that must be quick: found here, before any product is imported; of the others ``Product.commands`` says.
+COMMANDS: dict[str, str] = {name: f"bindings.ai.terminal.{name}:{name}" for name in ("models", "run")}
+
 
 @cache
 def products() -> tuple[type[Product], ...]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bindings import COMMANDS
 from runtime.controls import clean_lines
 from runtime.errors import Fault, UserError
 from runtime.hints import close_to
@@ -35,12 +36,12 @@ class _Command(click.Group):
     """Exit codes: 0, 1 a fault of ours, 2 usage, 3 cannot start."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return [*self.commands, *LAZY_COMMANDS, *_of_products()]
+        return [*self.commands, *LAZY_COMMANDS, *COMMANDS, *_of_products()]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if (own := super().get_command(ctx, cmd_name)) is not None:
             return own
-        target = LAZY_COMMANDS.get(cmd_name) or _of_products().get(cmd_name)
+        target = LAZY_COMMANDS.get(cmd_name) or COMMANDS.get(cmd_name) or _of_products().get(cmd_name)
         if target is None:
             return None
         command: click.Command = resolve_name(target)

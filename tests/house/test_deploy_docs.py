@@ -51,10 +51,14 @@ def test_every_fault_has_its_tests() -> None:
 
 
 def test_every_command_is_in_the_readme() -> None:
-    from runtime.cli import LAZY_COMMANDS
+    from runtime.cli import COMMANDS, LAZY_COMMANDS
 
     of_products = {name for product in products() for name in product.commands}
-    assert {row[0].strip("`").split()[1] for row in rows(README, "command")} == {*LAZY_COMMANDS, *of_products}
+    assert {row[0].strip("`").split()[1] for row in rows(README, "command")} == {
+        *LAZY_COMMANDS,
+        *COMMANDS,
+        *of_products,
+    }
 
 
 def test_every_link_leads_somewhere() -> None:

@@ -35,6 +35,8 @@ RUN = {
     "__pilot/metrics": "here",
     "bindings.ai.shim": "ai/test_shim.py",
     "pilot bench": "test_readme.py",
+    "pilot models": "ai/terminal/test_models.py",
+    "pilot run": "ai/terminal/test_run.py",
     "pilot cron": "cron/test_cron.py",
     "pilot d1": "d1/test_commands.py",
     "cdn-cgi/local/email": "email/test_email.py",

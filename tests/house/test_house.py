@@ -23,6 +23,7 @@ HEAVY = {"gguf", "ray", "torch", "transformers", "vllm", "xllamacpp"}
 SDK = {"asgi", "cloudflare_ai", "js", "pyodide", "workers"}
 LONGEST = {"runtime": 300, "bindings": 300, "workers": 300, "tests": 470}  # lines; look again well before
 SHARED = {
+    "COMMANDS",
     "OPTIONS",
     "PRODUCTS",
     "base",
@@ -175,7 +176,7 @@ ROOMS = {
     "bindings.ai": (
         "error_table", "engine", "errors", "engines", "settings", "catalog", "inputs", "answers", "tasks", "observe",
         "gateway", "batch", "finetunes", "markdown", "schemas", "service", "stores", "http", "openai", "anthropic",
-        "worker", "methods", "binding", "rest", "shim", "product",
+        "worker", "methods", "binding", "rest", "shim", "product", "terminal",
     ),
     "runtime.supervisor": (
         "observe", "limits", "sockets", "outbound", "telemetry", "explorer", "http", "traces", "calls", "processes",

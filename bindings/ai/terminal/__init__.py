@@ -1,0 +1,1 @@
+"""``pilot models``, ``pilot run`` and ``pilot ps``: models at a terminal."""
