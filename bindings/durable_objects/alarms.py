@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from bindings.sqlite import Database
 from runtime.errors import PilotError, UserError
 from runtime.supervisor.limits import IsolateLost, LimitExceeded
+from runtime.supervisor.processes.residence import CODE_UPDATED
 from runtime.wire import RemoteError
 
 RETRIES = 6
@@ -148,7 +149,11 @@ class Clock:
         last = row.retries >= RETRIES
         try:
             answer = await self._reside()(row.worker, "alarm", [row.cls, row.id, row.label, row.retries, last])
-        except (RemoteError, IsolateLost, LimitExceeded):
+        except IsolateLost as error:
+            if error.what == CODE_UPDATED:
+                raise  # it is no failure of the handler's
+            return "failed", row.due
+        except (RemoteError, LimitExceeded):
             return "failed", row.due
         match answer:
             case ["ran" | "failed" | "none" as outcome, None | int() as due]:

@@ -11,15 +11,15 @@ from typing import Any
 
 from bindings.base import CallError
 from bindings.durable_objects.alarms import Clock, Key, Reside
+from bindings.messages import Target
 from runtime.errors import UserError
 from runtime.supervisor.limits import IsolateLost, LimitExceeded
-from runtime.supervisor.processes.residence import CODE_UPDATED
+from runtime.supervisor.processes.residence import lost
 from runtime.wire import RemoteError
 
 _ID = re.compile(r"[0-9a-f]{64}")
 _MAX_DUE = 2**53
-_LOST = "Network connection lost."
-_METHODS = ("fetch", "call")
+_MAX_NAME = 65536
 
 
 class NamespaceBinding:
@@ -38,26 +38,25 @@ class NamespaceBinding:
     def describe(self) -> tuple[str, str]:
         return "Durable Objects", f"{self._class} of {self._worker}"
 
+    def target(self, address: object) -> Target:
+        """``[id, its name or None]``."""
+        match address:
+            case [str(id), None | str() as label] if _ID.fullmatch(id) and len(label or "") <= _MAX_NAME:
+                return Target(self._worker, self._class, id, {"name": label})
+        raise CallError("TypeError", "an id that is none")
+
     async def call(self, method: str, args: Sequence[Any]) -> object:
-        """``fetch`` and ``call``: ``[id, its name, ...]``, which the object's process understands."""
-        if method not in _METHODS or len(args) < 2 or not isinstance(args[0], str) or not _ID.fullmatch(args[0]):
+        """``fetch``: ``[id, its name, ...]``, which the object's process understands."""
+        if method != "fetch" or len(args) < 2 or not isinstance(args[0], str) or not _ID.fullmatch(args[0]):
             raise CallError("TypeError", f"env.{self.name}.{method} is not a function")
         try:
             return await self._reside(self._worker, method, [self._class, *args])
         except RemoteError as error:
             raise CallError(error.name, error.message, **error.fields) from None
-        except LimitExceeded as error:
-            raise CallError("Error", error.what, remote=True, durableObjectReset=True) from None
-        except IsolateLost as error:
-            raise _lost(error) from None
+        except (IsolateLost, LimitExceeded) as error:
+            raise lost(error) from None
         except UserError as error:
             raise CallError("Error", str(error), remote=True) from None
-
-
-def _lost(error: IsolateLost) -> CallError:
-    """The process is gone, and with it what was in memory; whether what was asked for was done, nobody knows."""
-    text = f"Durable Object reset because {CODE_UPDATED}." if error.what == CODE_UPDATED else _LOST
-    return CallError("Error", text, remote=True, retryable=True, durableObjectReset=True)
 
 
 class ClockBinding:

@@ -114,6 +114,7 @@ class HostServer(Supervisor):
         self._tails = Tails(options.host, options.tail_port, _tls(options))
         context.readers.append(self._tails)
         self._traces = Traces(context.readers)
+        context.reside = residences = Residences(lambda worker: self._fleet.resident(worker))
         parts = Parts(
             spawner,
             self.outbound,
@@ -125,6 +126,7 @@ class HostServer(Supervisor):
             confinement=Confinement(temp, self._cgroups, options.namespaces),
             limits=options.limits,
             reach=lambda worker: reach(self._fleet.workers, worker),
+            lasting=residences.find,
         )
         seal = context.seal = SecretBox.of(data / "secrets.key")
         self._fleet = Fleet(
@@ -142,7 +144,6 @@ class HostServer(Supervisor):
         self._began = time.monotonic()
         context.admits, context.dispatch = self._control.admits, self._fleet.handle
         context.registry = self._registry
-        context.reside = Residences(self._fleet.resident)
 
     @property
     def drain(self) -> float:

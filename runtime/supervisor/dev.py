@@ -102,7 +102,7 @@ class DevServer(Supervisor):
             options=options.product_options,
             config=config,
             dispatch=lambda worker, event: self._workers.handle(worker, event),
-            reside=Residences(lambda worker: self._workers.current(worker)),
+            reside=(residences := Residences(lambda worker: self._workers.current(worker))),
         )
         spawner = spawner or InlineSpawner(config.root)
         tracer = make_tracer(config.name, pilot.otlp, observer.warn)
@@ -115,6 +115,7 @@ class DevServer(Supervisor):
             self._ended,
             Quotas(self._ended),
             reach=lambda worker: self._workers.reach(worker),
+            lasting=residences.find,
         )
         self._announced, self._flag = False, options.drain
         flags = {name for name, flag in (("dev.ip", options.host), ("dev.port", options.port)) if flag is not None}

@@ -40,6 +40,17 @@ class Thing(DurableObject):
     def types(self, value):
         return type(value).__name__
 
+    async def counter(self, hear):
+        await hear("counting")
+
+        async def count(by):
+            value = (await self.ctx.storage.get("kept") or 0) + by
+            await self.ctx.storage.put("kept", value)
+            await hear(f"{value}")
+            return value
+
+        return count
+
     def fails(self):
         raise ValueError("broken here")
 
@@ -172,6 +183,20 @@ async def values_cross(env):
     assert await stub.types({"a": 1}) == "JsDict"
     with raises(TypeError, "<class 'tuple'> cannot be sent over RPC."):
         await stub.echo((1, 2))
+
+
+async def functions_cross(env):
+    stub = env.THINGS.getByName("functions")
+    heard = []
+
+    async def hear(text):
+        heard.append(text)
+        return len(heard)
+
+    counter = await stub.counter(hear)
+    assert [await counter(2), await counter(3)] == [2, 5]
+    assert heard == ["counting", "2", "5"]
+    assert await stub.run("kept") == 5
 
 
 async def failures_cross(env):

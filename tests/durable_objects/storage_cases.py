@@ -91,6 +91,7 @@ async def inside_kv_list(self):
 async def inside_delete_all(self):
     storage = self.ctx.storage
     storage.sql.exec("CREATE TABLE t (a); CREATE INDEX i ON t (a); CREATE VIEW v AS SELECT a FROM t")
+    storage.sql.exec("CREATE VIRTUAL TABLE words USING fts5(text)")
     await storage.put("a", 1)
     await storage.setAlarm(time.time() * 1000 + 60_000)
     await storage.deleteAll()

@@ -71,9 +71,10 @@ def forget_all(file: ObjectFile) -> None:
     if not file.exists:
         return
     file.begin()
-    listed = file.run("SELECT type, name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%' AND sql IS NOT NULL")
-    own = [(kind, name) for kind, name in listed if not name.startswith("_cf_")]
-    for kind, name in sorted(own, key=lambda item: _BEFORE.index(item[0])):
+    listed = file.run("SELECT type, name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%' AND sql IS NOT NULL")
+    own = [row for row in listed if not row[1].startswith("_cf_")]
+    virtual = "CREATE VIRTUAL"  # whose other tables go with it, and not by themselves
+    for kind, name, _ in sorted(own, key=lambda row: (_BEFORE.index(row[0]), not row[2].startswith(virtual))):
         quoted = name.replace('"', '""')
         file.run(f'DROP {kind} IF EXISTS "{quoted}"')
     file.run("DELETE FROM _cf_KV")

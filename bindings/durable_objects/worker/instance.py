@@ -47,7 +47,7 @@ class Instance:
         self.id, self.cls = id, cls
         self._worker, self._gone = worker, gone
         self.file = ObjectFile(path, ring, self._storage_failed)
-        self.state = DurableObjectState(self, worker.tasks)
+        self.state = DurableObjectState(self, worker.tasks, worker.exports)
         self.broken: CallError | None = None
         self.events = 0  # in hand, streams of answers among them
         self.used = time.monotonic()

@@ -5,14 +5,15 @@ https://developers.cloudflare.com/durable-objects/api/namespace/
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import partial
 from typing import Any
 
-from bindings.client import BindingClient, HostCaller, js_exception, outgoing
+from bindings.client import BindingClient, js_exception
 from bindings.durable_objects import ids
 from bindings.durable_objects.ids import DurableObjectId
-from runtime.values import JsException, from_wire, js_string, to_wire
+from runtime.isolate.remote import Caller
+from runtime.values import JsException, js_string, to_wire
 from runtime.web import ReadableStream, Request, Response
 from runtime.wire import RemoteError
 
@@ -23,9 +24,9 @@ NOT_AN_ID = "Failed to execute 'get' on 'DurableObjectNamespace': parameter 1 is
 class DurableObjectNamespace(BindingClient):
     product = "DurableObjectNamespace"
 
-    def __init__(self, name: str, caller: HostCaller, namespace: str) -> None:
+    def __init__(self, name: str, caller: Caller, namespace: str) -> None:
         super().__init__(name, caller)
-        self._namespace = namespace
+        self._way, self._namespace = caller, namespace
 
     def idFromName(self, name: object) -> DurableObjectId:
         return ids.from_name(self._namespace, name if isinstance(name, str) else js_string(to_wire(name)))
@@ -47,10 +48,10 @@ class DurableObjectNamespace(BindingClient):
         """A way to the object; a ``locationHint`` has no effect. Raises JsException (TypeError)."""
         if not isinstance(id, DurableObjectId):
             raise JsException(NOT_AN_ID, "TypeError")
-        return DurableObjectStub(self._caller, id)
+        return DurableObjectStub(self._name, self._way, id)
 
     def getByName(self, name: object, options: Mapping[str, object] | None = None, **more: object) -> DurableObjectStub:
-        return DurableObjectStub(self._caller, self.idFromName(name))
+        return DurableObjectStub(self._name, self._way, self.idFromName(name))
 
     def jurisdiction(self, name: object) -> DurableObjectNamespace:
         """Raises JsException, except for None: anywhere."""
@@ -63,9 +64,9 @@ class DurableObjectStub:
     """``await stub.fetch(url)``, ``await stub.method(...)``. One that has heard of its object's reset says so ever
     after: ask the namespace for another one."""
 
-    def __init__(self, caller: HostCaller, id: DurableObjectId) -> None:
-        self._caller, self.id = caller, id
-        self._broken: RemoteError | None = None
+    def __init__(self, binding: str, caller: Caller, id: DurableObjectId) -> None:
+        self._binding, self._caller, self.id = binding, caller, id
+        self._broken: JsException | None = None
 
     @property
     def name(self) -> str | None:
@@ -80,18 +81,26 @@ class DurableObjectStub:
         status, text, fields, content = answer if isinstance(answer, list) else (*answer.meta["head"], answer)
         return Response.from_parts(status, text, fields, content, url=url)
 
-    async def _invoke(self, method: str, *args: object, **options: object) -> Any:
-        return from_wire(await self._ask("call", method, outgoing(args, options)))
+    async def _invoke(self, method: str, /, *args: object, **options: object) -> Any:
+        address = [self.id.toString(), self.id.name]
+        return await self._heard(self._caller.line.call(self._binding, address, method, args, options))
 
     async def _ask(self, kind: str, *args: object) -> Any:
+        return await self._heard(self._caller.call(kind, self.id.toString(), self.id.name, *args))
+
+    async def _heard(self, answer: Coroutine[Any, Any, Any]) -> Any:
         if self._broken is not None:
-            raise js_exception(self._broken)
+            answer.close()
+            raise self._broken.with_traceback(None)
         try:
-            return await self._caller.call(kind, self.id.toString(), self.id.name, *args)
+            return await answer
         except RemoteError as error:
-            if error.fields.get("durableObjectReset"):
-                self._broken = error
-            raise js_exception(error) from None
+            failure = js_exception(error)
+        except JsException as error:
+            failure = error
+        if getattr(failure, "durableObjectReset", False):
+            self._broken = failure
+        raise failure
 
     def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
         if name.startswith("__"):

@@ -1,7 +1,7 @@
 """The process that has a worker's objects: what the supervisor calls it for.
 
-``fetch``, ``call`` and ``alarm``, each ``[class, id, name, ...]``. An object is made by the first event that asks for
-it, and goes once nothing of it has gone on for a while.
+``fetch`` and ``alarm``, each ``[class, id, name, ...]``, and ``call``. An object is made by the first event that asks
+for it, and goes once nothing of it has gone on for a while.
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ from bindings.durable_objects.ids import DurableObjectId
 from bindings.durable_objects.worker.errors import OVERLOADED
 from bindings.durable_objects.worker.instance import Instance
 from bindings.messages import CallError
+from runtime.isolate.calls.packing import Table
 from runtime.isolate.remote import Caller, HandleStream, current_event, fits_inline, reference
 from runtime.isolate.script.entrypoints import entrypoints
 from runtime.isolate.script.errors import report
 from runtime.isolate.script.handlers import parameter_count, respond
 from runtime.isolate.serving.bodies import ScriptStream
 from runtime.isolate.serving.worker import Worker
-from runtime.values import from_wire, stream_named, to_wire
+from runtime.values import from_wire, stream_named
 from runtime.web import Request
 from runtime.web.scope import current_env
 
@@ -47,11 +48,7 @@ class Objects:
         self._clock = Caller(worker.channel, ALARMS)
         self._instances: dict[tuple[str, str], Instance] = {}
         self._closing: dict[tuple[str, str], asyncio.Task[None]] = {}
-        self._methods: dict[str, Callable[..., Awaitable[list[Any]]]] = {
-            "fetch": self._fetch,
-            "call": self._call,
-            "alarm": self._alarm,
-        }
+        self._methods: dict[str, Callable[..., Awaitable[list[Any]]]] = {"fetch": self._fetch, "alarm": self._alarm}
         self._sweeping = asyncio.get_running_loop().call_later(_SWEEP_S, self._sweep)
 
     async def __call__(self, event: int, method: str, args: list[Any]) -> list[Any]:
@@ -85,13 +82,19 @@ class Objects:
         response = await instance.deal(work)
         return self._answer(instance, *response.to_parts())
 
-    async def _call(self, name: str, id: str, label: str | None, method: str, args: list[Any]) -> list[Any]:
-        instance = await self._instance(name, id, label)
+    async def call(
+        self, event: int, name: str, id: str, method: str, payload: bytes, table: Table, props: Mapping[str, Any]
+    ) -> tuple[bytes, Table]:
+        """As of ``runtime.isolate.serving.calls``: (payload, table) of what a method of the object returns."""
+        current_event.set(event)
+        current_env.set(self._worker.env)
+        instance, line = await self._instance(name, id, props.get("name")), self._worker.line
 
-        async def work(found: Any) -> Any:
-            return to_wire(await _result(_method(found, method)(*map(from_wire, args))))
+        async def work(found: Any) -> tuple[bytes, Table]:
+            args = line.unpack(payload, table)
+            return line.pack(await _result(_method(found, method)(*args)))
 
-        return ["value", await instance.deal(work)]
+        return await instance.deal(work)
 
     async def _alarm(self, name: str, id: str, label: str | None, retries: int, last: bool) -> list[Any]:
         """``["ran" | "failed" | "none", when it is due next]``. ``last``: it is not tried again."""

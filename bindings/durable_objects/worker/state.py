@@ -6,13 +6,14 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, NoReturn, Protocol, TypeVar
+from weakref import WeakSet
 
 from bindings.durable_objects.ids import DurableObjectId
 from bindings.durable_objects.storage.file import ObjectFile
 from bindings.durable_objects.storage.storage import DurableObjectStorage, Gate
 from bindings.durable_objects.worker.errors import DurableObjectAbort, reset
 from bindings.messages import CallError
-from runtime.isolate.serving.context import Tasks
+from runtime.isolate.serving.context import Releasable, Tasks
 
 T = TypeVar("T")
 _NO_REASON = "Application called abort() to reset Durable Object."
@@ -35,12 +36,18 @@ class Holder(Gate, Protocol):
 class DurableObjectState:
     """It is the same for all of an object's events."""
 
-    def __init__(self, holder: Holder, tasks: Tasks) -> None:
-        self._holder, self._tasks = holder, tasks
+    def __init__(self, holder: Holder, tasks: Tasks, exports: Callable[[], object]) -> None:
+        self._holder, self._tasks, self._exports = holder, tasks, exports
+        self._held: WeakSet[Releasable] = WeakSet()
         self._mine: set[asyncio.Future[Any]] = set()
         self.id = holder.id
         self.props: dict[str, Any] = {}
         self.storage = DurableObjectStorage(holder.file, holder)
+
+    @property
+    def exports(self) -> Any:
+        """This worker's own entrypoints as bindings."""
+        return self._exports()
 
     @property
     def busy(self) -> bool:
@@ -56,10 +63,17 @@ class DurableObjectState:
         self._mine.add(task)
         task.add_done_callback(partial(self._mine.discard))
 
+    def holds(self, held: Releasable) -> None:
+        """For the runtime: let go of what is another worker's once the object is reset; it is kept no longer than the
+        object keeps it."""
+        self._held.add(held)
+
     def cancel(self) -> None:
         """For the runtime: the object is reset."""
         for task in list(self._mine):
             task.cancel()
+        for one in list(self._held):
+            one.release()
 
     def blockConcurrencyWhile(self, work: Callable[[], Awaitable[T]]) -> asyncio.Task[T]:
         """``await`` it for the result. No other event begins until ``work()`` has ended; where that raises, the object

@@ -8,7 +8,7 @@ from typing import Any
 from runtime.isolate.calls.loans import Loans
 from runtime.isolate.calls.packing import Table, packed
 from runtime.isolate.calls.unpacking import unpacked
-from runtime.isolate.remote import current_event
+from runtime.isolate.remote import current_event, until_kept
 from runtime.values import JsException
 from runtime.wire import Channel, RemoteError
 from runtime.wire.protocol import NOTE
@@ -46,6 +46,7 @@ class Line:
         return unpacked(self, self.channel, payload, table)
 
     async def _ask(self, op: str, *args: object) -> Any:
+        await until_kept()
         try:
             return await self.channel.call(op, current_event.get(), *args)
         except RemoteError as error:

@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from runtime.isolate.calls.packing import Table
 from runtime.isolate.calls.stubs import RpcTarget
-from runtime.isolate.remote import current_event
+from runtime.isolate.remote import current_event, until_kept
 from runtime.isolate.script.entrypoints import DEFAULT, entrypoints
 from runtime.isolate.script.errors import ScriptFailure, as_remote
 from runtime.isolate.script.handlers import in_thread, is_async
@@ -67,7 +67,9 @@ class Calls:
 
     async def _invoked(self, function: Callable[..., Any], payload: bytes, table: Table) -> Answer:
         try:
-            return await self._answer(_run_here(function, self._line.unpack(payload, table)))
+            answer = await self._answer(_run_here(function, self._line.unpack(payload, table)))
+            await until_kept()
+            return answer
         except BaseException as error:
             raise _crossing(error) from None
 

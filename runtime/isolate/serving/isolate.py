@@ -78,7 +78,7 @@ class Isolate:
         )
         if resident := boot.get("resident"):
             kept = resolve_name(resident[0])(worker, **resident[1])
-            self._operations["resident"] = kept
+            self._operations.update(resident=kept, call=kept.call)
             tasks.closers.append(kept.aclose)
         return loader.third_party(root)
 

@@ -53,11 +53,14 @@ async def nowhere(worker: str) -> Callee:
 
 
 class Calls:
-    """``own``: the version that the isolate runs. Everything that arrives is checked: the other end runs user code."""
+    """``lasting``: where a worker's instances are that live on; ``own``: the version that the isolate runs. Everything
+    that arrives is checked: the other end runs user code."""
 
-    def __init__(self, bindings: Mapping[str, Binding], stubs: Stubs, reach: Reach, own: Callee | None) -> None:
+    def __init__(
+        self, bindings: Mapping[str, Binding], stubs: Stubs, reach: Reach, lasting: Reach, own: Callee | None
+    ) -> None:
         self.channel: GuardedChannel
-        self._bindings, self._stubs, self._reach, self._own = bindings, stubs, reach, own
+        self._bindings, self._stubs, self._reach, self._lasting, self._own = bindings, stubs, reach, lasting, own
 
     async def call(
         self, event: int, name: str, address: object, method: str, payload: bytes, table: list[Any]
@@ -146,7 +149,7 @@ class Calls:
         if name == OWN and self._own is not None:
             return self._own
         try:
-            return await self._reach(target.worker)
+            return await (self._reach if target.id is None else self._lasting)(target.worker)
         except NotRunning as error:
             raise _Missing(str(error)) from None
         except UserError as error:

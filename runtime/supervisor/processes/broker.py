@@ -33,13 +33,14 @@ class Broker:
         outbound: Outbound,
         at_work: AtWork,
         reach: Reach = nowhere,
+        lasting: Reach = nowhere,
         own: Callee | None = None,
     ) -> None:
         self.channel: Channel
         self.sockets: ProcessSockets
         self._bindings, self._outbound, self.at_work = bindings, outbound, at_work
         self.stubs = Stubs(at_work)
-        self._calls = calls = Calls(bindings, self.stubs, reach, own)
+        self._calls = calls = Calls(bindings, self.stubs, reach, lasting, own)
         self.note = calls.note
         self._operations: dict[str, Callable[..., Awaitable[object]]] = {
             "binding": self._binding, "fetch": self._fetch, "call": calls.call, "invoke": calls.invoke,

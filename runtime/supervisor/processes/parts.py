@@ -40,6 +40,7 @@ class Parts:
     confinement: Confinement | None = None  # none in dev: it is the person's own code on their own machine
     limits: Limits | None = None  # none in dev
     reach: Reach = nowhere  # the other workers
+    lasting: Reach = nowhere  # what of them lives on between calls
 
 
 __all__ = ["Confinement", "Parts", "Stream"]

@@ -189,7 +189,7 @@ class Starter:
         table = {binding.name: binding for binding in self._bindings}
         limits = self._parts.limits
         at_work = AtWork(limits.subrequests if limits else None, self._config.pilot.wait_until)
-        broker = Broker(table, self._parts.outbound, at_work, self._parts.reach, self._own)
+        broker = Broker(table, self._parts.outbound, at_work, self._parts.reach, self._parts.lasting, self._own)
         confined = self._parts.confinement
         temp = tempfile.mkdtemp(prefix="isolate-", dir=confined.temp) if confined else None
         try:

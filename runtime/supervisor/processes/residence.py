@@ -13,17 +13,22 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import nullcontext
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
-from bindings.base import HostStream
+from bindings.base import CallError, HostStream
 from runtime.errors import UserError
+from runtime.supervisor.calls import called
 from runtime.supervisor.calls.at_work import EventActivity
-from runtime.supervisor.limits import Deadline, IsolateLost, cpu_exceeded, ended, too_many
+from runtime.supervisor.calls.call import Answer, Call, ServiceAnswer, ServiceRequest
+from runtime.supervisor.calls.called import CallActivity
+from runtime.supervisor.limits import Deadline, IsolateLost, LimitExceeded, cpu_exceeded, ended, too_many
 from runtime.supervisor.processes.deployment import Deployment
 from runtime.supervisor.processes.process import Process
 from runtime.values import stream_mark
 from runtime.wire import ChannelClosed, RemoteError
 
+T = TypeVar("T")
 Current = Callable[[str], Awaitable[Deployment]]
 CODE_UPDATED = "its code was updated"
 _TRIES = 5  # versions that may follow each other while one call waits
@@ -36,14 +41,35 @@ class Residence:
         self._worker, self._current, self._lock = worker, current, asyncio.Lock()
         self._deployment: Deployment | None = None
 
-    async def call(self, method: str, args: Sequence[Any]) -> object:
+    async def ask(self, method: str, args: Sequence[Any]) -> object:
         """As ``ProductContext.reside``."""
+        return await self._limited(partial(_asked, method=method, args=args))
+
+    async def call(self, call: Call) -> Answer:
+        """As ``calls.call.Callee``: a method of one of its objects."""
+        try:
+            return await self._limited(partial(_called, call=call))
+        except (IsolateLost, LimitExceeded) as error:
+            raise lost(error) from None
+
+    async def request(self, request: ServiceRequest) -> ServiceAnswer:
+        """What it keeps answers requests by ``ask``."""
+        raise CallError("TypeError", "a call that is none")
+
+    async def _limited(self, work: Callable[[Deployment, Process], Awaitable[T]]) -> T:
         deployment, process = await self._process()
         limits = deployment.limits
         if limits is not None and len(process.broker.at_work.activities) >= limits.concurrent:
             raise too_many(limits.concurrent)
         async with Deadline(limits.wall_s) if limits is not None else nullcontext():
-            return await _called(deployment, process, method, args)
+            try:
+                return await work(deployment, process)
+            except ChannelClosed:
+                raise await _ended(deployment, process) from None
+            except RemoteError as error:
+                if error.name == "CpuExceeded" and limits is not None:
+                    raise cpu_exceeded(limits.cpu_ms) from None
+                raise
 
     async def _process(self) -> tuple[Deployment, Process]:
         for _ in range(_TRIES):
@@ -81,25 +107,26 @@ class Residences:
         self._by_worker: dict[str, Residence] = {}
 
     async def __call__(self, worker: str, method: str, args: Sequence[Any]) -> object:
+        return await (await self.find(worker)).ask(method, args)
+
+    async def find(self, worker: str) -> Residence:
         residence = self._by_worker.get(worker)
         if residence is None:
             await self._current(worker)  # or any name at all would be kept
             residence = self._by_worker.setdefault(worker, Residence(worker, self._current))
-        return await residence.call(method, args)
+        return residence
 
 
-async def _called(deployment: Deployment, process: Process, method: str, args: Sequence[Any]) -> object:
+async def _called(deployment: Deployment, process: Process, call: Call) -> Answer:
+    return await called.call(process.broker.stubs, CallActivity(call.name, call.caller), call)
+
+
+async def _asked(deployment: Deployment, process: Process, method: str, args: Sequence[Any]) -> object:
     activity, at_work, offered = EventActivity(method), process.broker.at_work, list[int]()
     at_work.begin(activity)
     try:
         sent = [_sent(process, arg, offered) for arg in args]
         return _answer(process, await process.channel.call("resident", activity.number, method, sent))
-    except ChannelClosed:
-        raise await _lost(deployment, process) from None
-    except RemoteError as error:
-        if error.name == "CpuExceeded" and deployment.limits is not None:
-            raise cpu_exceeded(deployment.limits.cpu_ms) from None
-        raise
     except asyncio.CancelledError:
         for number in activity.lent:
             process.channel.discard(number)
@@ -131,7 +158,7 @@ def _answer(process: Process, answer: object) -> object:
     raise IsolateLost("the worker's process sent an answer that is none")
 
 
-async def _lost(deployment: Deployment, process: Process) -> Exception:
+async def _ended(deployment: Deployment, process: Process) -> Exception:
     if process.leaving:
         return IsolateLost(CODE_UPDATED)
     how = await process.kill()
@@ -142,4 +169,13 @@ async def _lost(deployment: Deployment, process: Process) -> Exception:
     return IsolateLost(f"the process of the worker's objects ended: {how}")
 
 
-__all__ = ["CODE_UPDATED", "Residence", "Residences"]
+def lost(error: IsolateLost | LimitExceeded) -> CallError:
+    """As whoever called an object catches it: what was in its memory is gone, and whether what was asked for was done,
+    nobody knows."""
+    if isinstance(error, LimitExceeded):
+        return CallError("Error", error.what, remote=True, durableObjectReset=True)
+    text = f"Durable Object reset because {CODE_UPDATED}." if error.what == CODE_UPDATED else "Network connection lost."
+    return CallError("Error", text, remote=True, retryable=True, durableObjectReset=True)
+
+
+__all__ = ["CODE_UPDATED", "Residence", "Residences", "lost"]
