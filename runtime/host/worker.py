@@ -29,27 +29,11 @@ class Chosen(NamedTuple):
     arm: Arm
 
     async def fetch(self, exchange: Exchange) -> None:
-        tell = self.worker.traces.answered
-        try:
-            await self.rollout.fetch(self.arm, exchange)
-        except asyncio.CancelledError:
-            tell(self.worker.name, exchange, 499, None)
-            raise
-        except Exception as error:
-            tell(self.worker.name, exchange, exchange.status or 500, error)
-            raise
-        tell(self.worker.name, exchange, exchange.status, None)
+        await self.worker.traces.request(self.worker.name, exchange, self.rollout.fetch(self.arm, exchange))
 
     async def handle(self, event: Event) -> object:
         """Its outcome. Raises ``UserError``."""
-        tell = self.worker.traces.dealt_with
-        try:
-            outcome = await self.arm.deployment.handle(event)
-        except UserError as error:
-            tell(self.worker.name, event.about, error)
-            raise
-        tell(self.worker.name, event.about, None)
-        return outcome
+        return await self.worker.traces.event(self.worker.name, event.about, self.arm.deployment.handle(event))
 
 
 class Worker:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from bindings import products
-from bindings.base import ProductContext
+from bindings.base import Event, ProductContext
 from runtime import VERSION
 from runtime import config as configuration
 from runtime.api.credentials import locally_guarded
@@ -33,7 +33,7 @@ from runtime.supervisor.http.prefix import WORKER_PREFIX
 from runtime.supervisor.observe.base import Banner, Observer
 from runtime.supervisor.processes.health.stalls import Stalls
 from runtime.supervisor.processes.isolates import InlineSpawner
-from runtime.supervisor.processes.parts import Parts
+from runtime.supervisor.processes.parts import Parts, Stream
 from runtime.supervisor.processes.residence import Residences
 from runtime.supervisor.processes.spawning import Spawner
 from runtime.supervisor.reload.reloader import Deployments
@@ -43,6 +43,8 @@ from runtime.supervisor.server import Supervisor, address, bind
 from runtime.supervisor.sockets.quota import Quotas
 from runtime.supervisor.telemetry.metrics import is_private, metrics_routes
 from runtime.supervisor.telemetry.tracing import make_tracer
+from runtime.supervisor.traces.traces import Traces
+from runtime.supervisor.traces.versions import TracedVersions
 
 if TYPE_CHECKING:
     from tempfile import TemporaryDirectory
@@ -101,16 +103,17 @@ class DevServer(Supervisor):
             url=self.url,
             options=options.product_options,
             config=config,
-            dispatch=lambda worker, event: self._workers.handle(worker, event),
+            dispatch=self._handle,
             reside=(residences := Residences(lambda worker: self._workers.current(worker))),
         )
         spawner = spawner or InlineSpawner(config.root)
         tracer = make_tracer(config.name, pilot.otlp, observer.warn)
         super().__init__(sock, context, spawner, observer, tracer)
+        self._traces = Traces(context.readers)
         parts = Parts(
             spawner,
             self.outbound,
-            observer.worker_output,
+            self._tell,
             self._importing,
             self._ended,
             Quotas(self._ended),
@@ -144,8 +147,18 @@ class DevServer(Supervisor):
         return ByName(app, self._workers, dispatches) if self.observer.several else app
 
     def _dispatch(self, worker: Deployments) -> Dispatch:
-        name = worker.config.name if self.observer.several else None
-        return Dispatch(worker, self.observer, self.requests, self.tracer, worker=name)
+        if not self.observer.several:
+            return Dispatch(worker, self.observer, self.requests, self.tracer)
+        name = worker.config.name
+        versions = TracedVersions(name, worker, self._traces)
+        return Dispatch(versions, self.observer, self.requests, self.tracer, worker=name)
+
+    async def _handle(self, worker: str, event: Event) -> object:
+        return await self._traces.event(worker, event.about, self._workers.handle(worker, event))
+
+    def _tell(self, worker: str, stream: Stream, line: str) -> None:
+        self.observer.worker_output(worker, stream, line)
+        self._traces.printed(worker, stream, line)
 
     def _served(self) -> list[Served]:
         return [(worker.config, worker.bindings) for worker in self._workers]

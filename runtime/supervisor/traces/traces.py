@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Awaitable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from bindings.messages import TraceItem, TraceReader
+from runtime.errors import UserError
 from runtime.supervisor.http.exchange import Exchange
 from runtime.supervisor.traces.redaction import redacted
+
+T = TypeVar("T")
 
 _MAX_PENDING_LINES = 256  # printed lines that wait for the request they belong to
 _UNCLAIMED_AFTER_S = 1.0  # seconds until lines that no request claims go by themselves
@@ -40,17 +43,37 @@ class Traces:
         else:
             self._left[worker] = self._left.get(worker, 0) + 1
 
-    def answered(self, worker: str, exchange: Exchange, status: int, error: Exception | None) -> None:
-        """A request is over, with its ``error`` or its ``status``; 499: the client has left."""
+    async def request(self, worker: str, exchange: Exchange, work: Awaitable[None]) -> None:
+        """Do it, and tell how it ended: with what it raised, or its status; 499: the client has left."""
+        try:
+            await work
+        except asyncio.CancelledError:
+            self._answered(worker, exchange, 499, None)
+            raise
+        except Exception as error:
+            self._answered(worker, exchange, exchange.status or 500, error)
+            raise
+        self._answered(worker, exchange, exchange.status, None)
+
+    async def event(self, worker: str, about: Mapping[str, Any], work: Awaitable[T]) -> T:
+        """The same of what is no request: a cron's run, a queue's batch. What has no ``about`` is not told of, the
+        reading of traces itself among it: that would have no end."""
+        try:
+            outcome = await work
+        except UserError as error:
+            self._dealt_with(worker, about, error)
+            raise
+        self._dealt_with(worker, about, None)
+        return outcome
+
+    def _answered(self, worker: str, exchange: Exchange, status: int, error: Exception | None) -> None:
         if not self._wanted(worker):
             return
         outcome = "exception" if error is not None else "canceled" if status == 499 else "ok"
         ms = round((time.perf_counter() - exchange.started) * 1000)
         self._tell(worker, _item(worker, outcome, _about(exchange, status), error, ms))
 
-    def dealt_with(self, worker: str, about: Mapping[str, Any], error: Exception | None) -> None:
-        """Something that is no request is over: a cron's run, a queue's batch. What has no ``about`` is not told of,
-        the reading of traces itself among it: that would have no end."""
+    def _dealt_with(self, worker: str, about: Mapping[str, Any], error: Exception | None) -> None:
         if about and self._wanted(worker):
             self._tell(worker, _item(worker, "ok" if error is None else "exception", dict(about), error))
 
