@@ -14,6 +14,7 @@ PRODUCTS: dict[str, str] = {
     "kv_namespaces": "bindings.kv.product:KV",
     "r2_buckets": "bindings.r2.product:R2",
     "vectorize": "bindings.vectorize.product:Vectorize",
+    "queues": "bindings.queues.product:Queues",
     "d1_databases": "bindings.d1.product:D1",
     "send_email": "bindings.email.product:Email",
     "durable_objects": "bindings.durable_objects.product:DurableObjects",

@@ -128,7 +128,7 @@ class ProductContext:
     seal: Seal | None = None  # on a host
     dispatch: Callable[[str, Event], Awaitable[object]] = _nobody
     """``await dispatch(worker, event)``: the version that answers its requests deals with it; its outcome. Raises
-    ``ScriptError`` (a ``UserError``) when the worker fails, has no such handler or uses more than it may."""
+    ``ScriptError`` when the worker fails, has no such handler or uses more than it may, and ``Undelivered``."""
     reside: Callable[[str, str, Sequence[Any]], Awaitable[object]] = _no_process
     """``await reside(worker, method, args)``: what its ``Resident`` answers, plain data or a ``HostStream``; an async
     iterator of bytes among ``args`` is a stream there. Raises ``RemoteError`` with what that raised, ``ScriptError``

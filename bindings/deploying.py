@@ -25,7 +25,8 @@ class HostApi(Protocol):
         form: tuple[bytes, str] | None = None,
         sent: Sent | None = None,
     ) -> Any:
-        """The result of one call below ``accounts/host/workers``. Raises UserError with what the host says."""
+        """The result of one call below ``accounts/host/workers``, or with a slash in front below ``accounts/host``.
+        Raises UserError with what the host says."""
 
 
 class WorkerRegistry(Protocol):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
+
+from runtime.errors import UserError
 
 
 @dataclass
@@ -112,6 +115,24 @@ class Target:
     props: Mapping[str, Any] = field(default_factory=dict)
 
 
+class Undelivered(UserError):
+    """Nobody has dealt with an event, and the worker is not to blame: no version of it answers, or the process that had
+    it (``begun``) has ended."""
+
+    def __init__(self, what: str, *, begun: bool = False) -> None:
+        self.begun = begun
+        super().__init__(what)
+
+    @classmethod
+    @contextmanager
+    def instead(cls, *errors: type[UserError]) -> Iterator[None]:
+        """Raise one in the place of these."""
+        try:
+            yield
+        except errors as error:
+            raise cls(str(error)) from None
+
+
 class CallError(Exception):
     """An error that crosses to the isolate: there ``caller.call`` raises ``RemoteError`` with this ``name``,
     ``message`` and ``fields``; the worker's half makes of it what the worker shall catch."""
@@ -121,4 +142,14 @@ class CallError(Exception):
         super().__init__(message)
 
 
-__all__ = ["CallError", "Event", "HostStream", "Resident", "Target", "TraceItem", "TraceReader", "WorkerStream"]
+__all__ = [
+    "CallError",
+    "Event",
+    "HostStream",
+    "Resident",
+    "Target",
+    "TraceItem",
+    "TraceReader",
+    "Undelivered",
+    "WorkerStream",
+]

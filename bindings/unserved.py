@@ -28,11 +28,6 @@ class Bindings(msgspec.Struct):
     bindings: list[Named] = []
 
 
-class Queues(msgspec.Struct):
-    producers: list[Bound] = []
-    consumers: list[dict[str, Any]] = []
-
-
 class Unserved(NamedTuple):
     """The shape of the key's table, as far as names in ``env`` are in it, and what people call the product."""
 
@@ -74,7 +69,6 @@ UNSERVED: dict[str, Unserved] = {
     "media": Unserved(Bound, "Media Transformations", "media"),
     "mtls_certificates": Unserved(list[Bound], "mTLS certificates", "mtls_certificate"),
     "pipelines": Unserved(list[Bound], "Pipelines", "pipelines"),
-    "queues": Unserved(Queues, "Queues"),
     "stream": Unserved(Bound, "Stream", "stream"),
     "unsafe": Unserved(Bindings, "Unsafe bindings"),
     "unsafe_hello_world": Unserved(list[Bound], "Hello World"),

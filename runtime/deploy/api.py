@@ -71,13 +71,15 @@ class Host:
         form: tuple[bytes, str] | None = None,
         sent: Sent | None = None,
     ) -> Any:
-        """The result of one call below ``accounts/host/workers``. Raises UserError with what the host says."""
+        """The result of one call below ``accounts/host/workers``, or with a slash in front below ``accounts/host``.
+        Raises UserError with what the host says."""
         return asyncio.run(self._call(method, path, body, form, sent))
 
     async def _call(
         self, method: str, path: str, body: object, form: tuple[bytes, str] | None, sent: Sent | None
     ) -> Any:
-        url = path if path.startswith("http") else f"{self.url}/client/v4/accounts/host/workers/{path}"
+        below = path if path.startswith("/") else f"/workers/{path}"
+        url = path if path.startswith("http") else f"{self.url}/client/v4/accounts/host{below}"
         headers = {"user-agent": "pilot/1"} | ({"authorization": f"Bearer {self.token}"} if self.token else {})
         data: Any = None if body is None else msgspec.json.encode(body)
         if form is not None:

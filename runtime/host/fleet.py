@@ -24,6 +24,7 @@ from typing import Any
 
 from bindings import products
 from bindings.base import Event, ProductContext
+from bindings.messages import Undelivered
 from runtime.config import Config
 from runtime.errors import PilotError, UserError
 from runtime.host.store.bundle import Bundles
@@ -137,8 +138,10 @@ class Fleet:
         await self.turns.take(_ALL, claimed)
 
     async def handle(self, name: str, event: Event) -> object:
-        """The outcome of an event, of the version that would answer a request. Raises ``UserError``."""
-        return await (await self._worker(name).current([])).handle(event)
+        """An event's outcome, of the version that would answer a request. Raises ``ScriptError``, ``Undelivered``."""
+        with Undelivered.instead(UserError):
+            chosen = await self._worker(name).current([])
+        return await chosen.handle(event)
 
     async def resident(self, name: str) -> Deployment:
         """The version that has what the worker keeps between requests: of two, the one with the larger share. Raises

@@ -14,7 +14,8 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from bindings import products
-from bindings.base import ProductContext
+from bindings.base import Event, ProductContext
+from bindings.messages import Undelivered
 from runtime.config import PilotSettings
 from runtime.errors import UserError
 from runtime.limits import allow_open_files
@@ -54,6 +55,10 @@ def _stopping() -> list[signal.Signals]:
     """Signals that stop the server; ``nohup`` has a closed terminal ignored."""
     ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     return [signal.SIGINT, signal.SIGTERM, *([] if ignored else [signal.SIGHUP])]
+
+
+async def _stopping_too(worker: str, event: Event) -> object:
+    raise Undelivered("the server stops")
 
 
 class Supervisor(ABC):
@@ -134,6 +139,7 @@ class Supervisor(ABC):
 
     async def _close(self) -> None:
         """Within what is left of the time to drain."""
+        self.context.dispatch = _stopping_too
         left = max(0.0, self._stopped + self.drain - time.monotonic())
         closing = asyncio.create_task(self.close(left))
         if not (await asyncio.wait([closing], timeout=_QUIET_CLOSE_S))[0] and left > _QUIET_CLOSE_S:

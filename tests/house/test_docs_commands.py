@@ -37,6 +37,7 @@ RUN = {
     "pilot bench": "test_readme.py",
     "pilot models": "ai/terminal/test_models.py",
     "pilot run": "ai/terminal/test_run.py",
+    "pilot queues": "queues/test_queues_kept.py",
     "pilot cron": "cron/test_cron.py",
     "pilot d1": "d1/test_commands.py",
     "cdn-cgi/local/email": "email/test_email.py",

@@ -29,6 +29,7 @@ AT_ONCE = {
     "object_idle",
     "objects_in_memory",
     "workflow_clock",
+    "queue_size",
 }
 ENTRY = """
 from workers import Response

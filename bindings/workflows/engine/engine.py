@@ -11,6 +11,7 @@ from sqlite3 import Connection
 from typing import Any
 
 from bindings.base import Binding, Event, ProductContext
+from bindings.messages import Undelivered
 from bindings.schedule.expression import parse
 from bindings.sqlite import StoreError
 from bindings.workflows.engine import outcomes, rows
@@ -211,6 +212,8 @@ class Engine:
             if not task.cancelled():
                 raise
             return lambda connection, found: outcomes.release(connection, found, waits)
+        except Undelivered as error:
+            return self._lost(run, str(error)) if error.begun else self._postponed(run, error)
         except ScriptError as error:
             if type(error) is ScriptError or getattr(error, "code", 0) == _TOO_MANY:
                 return self._postponed(run, error)

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any, TypeVar, cast
 
 from bindings.base import Binding, Event, Resident
+from bindings.messages import Undelivered
 from bindings.responder import Responder
 from runtime.config import Config
 from runtime.errors import ScriptError
@@ -21,7 +22,7 @@ from runtime.supervisor.calls.stubs import Stubs
 from runtime.supervisor.http.asgi import Body
 from runtime.supervisor.http.exchange import Exchange
 from runtime.supervisor.http.framed import WireBody, body_of, event_of, origin_of, parts_of
-from runtime.supervisor.limits import Deadline, LimitedBody, Limits, event_wall_exceeded, too_many
+from runtime.supervisor.limits import Deadline, IsolateLost, LimitedBody, Limits, event_wall_exceeded, too_many
 from runtime.supervisor.outbound import FetchError
 from runtime.supervisor.processes.parts import Parts
 from runtime.supervisor.processes.process import CPU_EXCEEDED, Process, Starter, died, failure
@@ -34,7 +35,6 @@ from runtime.wire import ChannelClosed, RemoteError, RemoteStream
 
 T = TypeVar("T")
 Asked = TypeVar("Asked", Call, ServiceRequest)
-_NO_LIMITS = Limits()  # of dev: what no request is ends all the same
 
 
 class Deployment:
@@ -105,13 +105,13 @@ class Deployment:
                 await self._fetch(exchange)
 
     async def handle(self, event: Event) -> object:
-        """The outcome of an event that is no request. Raises ``ScriptError``; a request's limits hold for it, but for
-        its time: it has an end in dev too, unless whoever dispatches it sees to that."""
-        if self._limits is not None:
-            self._admit(self._limits)
+        """The outcome of an event that is no request. Raises ``ScriptError``, ``Undelivered``; a request's limits hold
+        for it, but for its time: it has an end in dev too, unless whoever dispatches it sees to that."""
+        if self._limits is not None and self._active >= self._limits.concurrent:
+            raise Undelivered(str(too_many(self._limits.concurrent)))
         if not event.timed:
             return await self._handle(event)
-        async with Deadline((self._limits or _NO_LIMITS).event_wall_s, event_wall_exceeded):
+        async with Deadline(self._event_wall_s(), event_wall_exceeded):
             return await self._handle(event)
 
     async def call(self, call: Call) -> Answer:
@@ -129,6 +129,11 @@ class Deployment:
         self._admit(self._limits)
         async with Deadline(self._limits.wall_s):
             return await work()
+
+    def _event_wall_s(self) -> int:
+        if self._limits is not None:
+            return self._limits.event_wall_s
+        return max(1, int(self.config.limits.get("event_wall_s", Limits().event_wall_s)))
 
     def _admit(self, limits: Limits) -> None:
         if self._active >= limits.concurrent:
@@ -155,7 +160,8 @@ class Deployment:
         self._begins(slot)
         self._events.append(event)
         try:
-            process = await slot.serving()
+            with Undelivered.instead(ScriptError):
+                process = await slot.serving()
             return await self._event(process, event)
         finally:
             self._events.remove(event)
@@ -269,7 +275,8 @@ class Deployment:
             args = (activity.number, entrypoint, event.handler, event.client, event.binding, dict(event.args))
             return cast(object, await process.channel.call("event", *args))
         except ChannelClosed:
-            raise await died(process, self._limits) from None
+            error = await died(process, self._limits)
+            raise (Undelivered(str(error), begun=True) if isinstance(error, IsolateLost) else error) from None
         except RemoteError as error:
             raise failure(error, self._limits) from None
         except asyncio.CancelledError:

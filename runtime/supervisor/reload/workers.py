@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Iterator, Sequence
 
 from bindings.base import Event
+from bindings.messages import Undelivered
 from runtime.errors import UserError
 from runtime.supervisor.calls.call import Callee
 from runtime.supervisor.calls.calls import NotRunning
@@ -42,7 +43,10 @@ class Workers:
         await asyncio.gather(*(worker.open() for worker in self._workers))
 
     async def handle(self, name: str, event: Event) -> object:
-        return await (await self.current(name)).handle(event)
+        """Its outcome. Raises ``ScriptError``, ``Undelivered``."""
+        with Undelivered.instead(UserError):
+            deployment = await self.current(name)
+        return await deployment.handle(event)
 
     async def current(self, name: str) -> Deployment:
         """The version that answers. Raises UserError, and what broke."""
