@@ -20,6 +20,14 @@ class HostStream:
     meta: Mapping[str, Any] = field(default_factory=dict)  # reaches the worker's half with the handle
 
 
+@dataclass
+class HostSocket:
+    """A WebSocket of which the supervisor has an end: a worker may be handed it, by number, as it is a stream."""
+
+    end: Any  # ``runtime.supervisor.sockets.ends.End``
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+
 class WorkerStream:
     """A byte stream that a worker gave as an argument: its own, or one of the supervisor's by handle. It is read once,
     and closed when the call returns. ``anext`` raises what its source does."""
@@ -145,6 +153,7 @@ class CallError(Exception):
 __all__ = [
     "CallError",
     "Event",
+    "HostSocket",
     "HostStream",
     "Resident",
     "Target",

@@ -49,8 +49,8 @@ from runtime.supervisor.processes.health.stalls import Stalls
 from runtime.supervisor.processes.isolates import is_forking, make_spawner
 from runtime.supervisor.processes.parts import Confinement, Parts, Stream
 from runtime.supervisor.processes.residence import Residences
+from runtime.supervisor.processes.sockets import SocketTables
 from runtime.supervisor.server import Supervisor, address, bind
-from runtime.supervisor.sockets.quota import Quotas
 from runtime.supervisor.telemetry.metrics import PATH, Metrics
 from runtime.supervisor.telemetry.tracing import make_tracer
 from runtime.supervisor.traces.traces import Traces
@@ -121,7 +121,7 @@ class HostServer(Supervisor):
             self._tell,
             observer.importing,
             lambda worker, why: observer.error(why, worker),
-            Quotas(lambda worker, why: observer.warn(f"{worker}: {why}")),
+            SocketTables(lambda *event: context.reside(*event), lambda worker, why: observer.error(why, worker)),
             isolates=options.isolates or min(cpu_count(), 4),
             confinement=Confinement(temp, self._cgroups, options.namespaces),
             limits=options.limits,

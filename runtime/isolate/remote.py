@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, NamedTuple
 
 from runtime.isolate.ambient import INTERNAL
+from runtime.isolate.gates import until_kept
 from runtime.isolate.serving.bodies import SentStream, split
+from runtime.isolate.serving.sockets import fetched
 from runtime.values import stream_mark
 from runtime.web import ReadableStream, Request, Response
+from runtime.web.sockets import WebSocket
 from runtime.wire import MAX_CHUNK, Channel, RemoteError, RemoteStream
 
 current_event: ContextVar[int] = ContextVar("current_event", default=0)
-
-before_sending: ContextVar[Callable[[], Awaitable[None] | None] | None] = ContextVar("before_sending", default=None)
-"""Of an event that has kept something: what it sends to the outside waits until that is on the disk."""
 
 Content = bytes | AsyncIterator[Any]
 
@@ -59,6 +59,13 @@ class HandleStream:
         return self._stream.handle
 
 
+class FetchedSocket(NamedTuple):
+    """A socket that a binding has answered with."""
+
+    socket: WebSocket
+    meta: Mapping[str, Any]
+
+
 def reference(channel: Channel, body: Content, failures: list[Exception] | None = None) -> tuple[str, int]:
     """(whose, stream number) of a body: one that came from the supervisor unread goes back as it came.
 
@@ -72,12 +79,6 @@ def reference(channel: Channel, body: Content, failures: list[Exception] | None 
 
 def fits_inline(body: Content) -> bool:
     return isinstance(body, bytes) and len(body) <= WORKER_INLINE_BYTES
-
-
-async def until_kept() -> None:
-    """Before something leaves: what it may rest on is on the disk."""
-    if (gate := before_sending.get()) is not None and (waits := gate()) is not None:
-        await waits
 
 
 class Outbound:
@@ -107,8 +108,6 @@ class Outbound:
         return Response.from_parts(status, text, answered, content, url=final, redirected=redirected)
 
     def _with_socket(self, answer: list[Any]) -> Response:
-        from runtime.isolate.serving.sockets import fetched  # which knows this module
-
         status, text, headers, final, redirected, (_, number) = answer
         response = Response.from_parts(status, text, headers, None, url=final, redirected=redirected)
         response.web_socket = fetched(self._channel, number, response.headers.get("sec-websocket-protocol") or "")
@@ -125,7 +124,7 @@ class Caller:
         self._channel, self._name, self.line = channel, name, line
 
     async def call(self, method: str, *args: object) -> Any:
-        """Plain data, or a ``HandleStream``. Raises ``runtime.wire.RemoteError``.
+        """Plain data, a ``HandleStream`` or a ``FetchedSocket``. Raises ``runtime.wire.RemoteError``.
 
         A ``ReadableStream`` among ``args`` is brought over while the host's half reads it, or handed back when it is
         the supervisor's own; what its source raises is raised here.
@@ -140,7 +139,12 @@ class Caller:
             for failure in failures:
                 raise failure from None
             raise
+        if kind == "socket":
+            return self._socket(value, meta[0])
         return HandleStream(self._channel.read(value), meta[0]) if kind == "stream" else value
+
+    def _socket(self, number: int, meta: Mapping[str, Any]) -> FetchedSocket:
+        return FetchedSocket(fetched(self._channel, number, meta.get("protocol", "")), meta)
 
     def _sent(self, stream: ReadableStream, failures: list[Exception]) -> object:
         content = stream.detach()

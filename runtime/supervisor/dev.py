@@ -35,12 +35,12 @@ from runtime.supervisor.processes.health.stalls import Stalls
 from runtime.supervisor.processes.isolates import InlineSpawner
 from runtime.supervisor.processes.parts import Parts, Stream
 from runtime.supervisor.processes.residence import Residences
+from runtime.supervisor.processes.sockets import SocketTables
 from runtime.supervisor.processes.spawning import Spawner
 from runtime.supervisor.reload.reloader import Deployments
 from runtime.supervisor.reload.restart import Restart
 from runtime.supervisor.reload.workers import Workers
 from runtime.supervisor.server import Supervisor, address, bind
-from runtime.supervisor.sockets.quota import Quotas
 from runtime.supervisor.telemetry.metrics import is_private, metrics_routes
 from runtime.supervisor.telemetry.tracing import make_tracer
 from runtime.supervisor.traces.traces import Traces
@@ -116,7 +116,7 @@ class DevServer(Supervisor):
             self._tell,
             self._importing,
             self._ended,
-            Quotas(self._ended),
+            SocketTables(lambda *event: context.reside(*event), self._ended),
             reach=lambda worker: self._workers.reach(worker),
             lasting=residences.find,
         )

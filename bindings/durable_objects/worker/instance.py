@@ -19,14 +19,16 @@ from bindings.durable_objects.worker.errors import (
     raised,
     reset,
 )
+from bindings.durable_objects.worker.sockets import Hibernating
 from bindings.durable_objects.worker.state import DurableObjectState
 from bindings.messages import CallError
+from runtime.isolate.gates import before_sending
 from runtime.isolate.meter import CpuExceeded
-from runtime.isolate.remote import before_sending
 from runtime.isolate.serving.worker import Worker
 from runtime.web.scope import current_ctx
 
 T = TypeVar("T")
+SOCKET_HANDLERS = ("webSocketMessage", "webSocketClose", "webSocketError")
 MAX_BLOCK_S = 30.0  # that blockConcurrencyWhile may take
 CPU_SPENT = "Durable Object exceeded its CPU time limit and was reset."
 _inside: ContextVar[object] = ContextVar("inside", default=None)  # the block that what runs here belongs to
@@ -47,6 +49,8 @@ class Instance:
         self.id, self.cls = id, cls
         self._worker, self._gone = worker, gone
         self.file = ObjectFile(path, ring, self._storage_failed)
+        self.sockets = Hibernating(worker.channel, cls.__name__, str(id))
+        self._restored = not any(hasattr(cls, name) for name in SOCKET_HANDLERS)  # or there is nothing to be
         self.state = DurableObjectState(self, worker.tasks, worker.exports)
         self.broken: CallError | None = None
         self.events = 0  # in hand, streams of answers among them
@@ -110,6 +114,9 @@ class Instance:
     async def _begun(self) -> None:
         """Its constructor has returned, and nobody blocks it."""
         if self._object is None and not self._blocks:
+            if not self._restored:
+                self._restored = True
+                await self.alone(self.sockets.restore)
             await self._worker.metered(self._construct())
         await self.entered()
         if self.broken is not None:

@@ -12,7 +12,7 @@ from typing import Any
 from bindings.client import BindingClient, js_exception
 from bindings.durable_objects import ids
 from bindings.durable_objects.ids import DurableObjectId
-from runtime.isolate.remote import Caller
+from runtime.isolate.remote import Caller, FetchedSocket
 from runtime.values import JsException, js_string, to_wire
 from runtime.web import ReadableStream, Request, Response
 from runtime.wire import RemoteError
@@ -78,6 +78,11 @@ class DurableObjectStub:
         method, url, headers, body = request.to_parts()
         sent = body if body is None or isinstance(body, bytes) else ReadableStream(body)
         answer = await self._ask("fetch", method, url, headers, sent)
+        if isinstance(answer, FetchedSocket):
+            status, text, fields = answer.meta["head"]
+            response = Response.from_parts(status, text, fields, None, url=url)
+            response.web_socket = answer.socket
+            return response
         status, text, fields, content = answer if isinstance(answer, list) else (*answer.meta["head"], answer)
         return Response.from_parts(status, text, fields, content, url=url)
 

@@ -17,6 +17,7 @@ from typing import Any
 from msgspec.msgpack import Ext
 
 from bindings.durable_objects.ids import DurableObjectId
+from bindings.durable_objects.storage.values import cloned, read
 from bindings.durable_objects.worker.errors import OVERLOADED
 from bindings.durable_objects.worker.instance import Instance
 from bindings.messages import CallError
@@ -26,16 +27,21 @@ from runtime.isolate.script.entrypoints import entrypoints
 from runtime.isolate.script.errors import report
 from runtime.isolate.script.handlers import parameter_count, respond
 from runtime.isolate.serving.bodies import ScriptStream
+from runtime.isolate.serving.sockets import SocketLink, answered
 from runtime.isolate.serving.worker import Worker
 from runtime.values import from_wire, stream_named
-from runtime.web import Request
+from runtime.web import Request, Response
 from runtime.web.scope import current_env
+from runtime.web.sockets import ArrayBuffer, WebSocket
 
 ALARMS = ".durable_objects"  # the binding that has the clock
 _ID = re.compile(r"[0-9a-f]{64}")
 _SWEEP_S = 1.0
 _MAX_EVENTS = 4000  # of one object, waiting ones among them
 _RESERVED = ("alarm", "connect", "webSocketClose", "webSocketError", "webSocketMessage")
+
+
+WebSocket.clone = cloned, read
 
 
 class Objects:
@@ -48,7 +54,10 @@ class Objects:
         self._clock = Caller(worker.channel, ALARMS)
         self._instances: dict[tuple[str, str], Instance] = {}
         self._closing: dict[tuple[str, str], asyncio.Task[None]] = {}
-        self._methods: dict[str, Callable[..., Awaitable[list[Any]]]] = {"fetch": self._fetch, "alarm": self._alarm}
+        self._methods: dict[str, Callable[..., Awaitable[list[Any]]]] = {
+            "fetch": self._fetch, "alarm": self._alarm, "webSocketMessage": self._message,
+            "webSocketClose": self._closed, "webSocketError": self._error,
+        }  # fmt: skip
         self._sweeping = asyncio.get_running_loop().call_later(_SWEEP_S, self._sweep)
 
     async def __call__(self, event: int, method: str, args: list[Any]) -> list[Any]:
@@ -80,6 +89,8 @@ class Objects:
             return respond(await _result(handler(*(request, None, None)[: parameter_count(handler)])))
 
         response = await instance.deal(work)
+        if response.web_socket is not None:
+            return self._with_socket(instance, name, response)
         return self._answer(instance, *response.to_parts())
 
     async def call(
@@ -124,6 +135,60 @@ class Objects:
         ran = await instance.deal(work)
         return ["value", ["ran" if ran else "failed", file.alarm]]
 
+    # Sockets
+
+    async def _message(self, name: str, id: str, label: str | None, number: int, content: str | bytes) -> list[Any]:
+        message = content if isinstance(content, str) else ArrayBuffer(content)
+        return await self._socket_event("webSocketMessage", name, id, label, number, message)
+
+    async def _closed(
+        self, name: str, id: str, label: str | None, number: int, code: int, reason: str, clean: bool
+    ) -> list[Any]:
+        return await self._socket_event("webSocketClose", name, id, label, number, code, reason, clean)
+
+    async def _error(self, name: str, id: str, label: str | None, number: int, error: str) -> list[Any]:
+        return await self._socket_event("webSocketError", name, id, label, number, Exception(error))
+
+    async def _socket_event(
+        self, method: str, name: str, id: str, label: str | None, number: int, *args: Any
+    ) -> list[Any]:
+        """What its handler raises is told, and nothing else comes of it."""
+        instance = await self._instance(name, id, label)
+
+        async def work(found: Any) -> None:
+            socket = instance.sockets.find(number)
+            if socket is None:
+                return
+            if method == "webSocketClose":
+                socket.ends(args[2])
+            handler = getattr(found, method, None)
+            if handler is not None:
+                try:
+                    await _result(handler(*(socket, *args)[: parameter_count(handler)]))
+                except Exception as error:
+                    report(f"{name}.{method} failed", error)
+            if isinstance(socket.link, SocketLink):
+                await socket.link.settled()
+            if method == "webSocketClose":
+                instance.sockets.forget(socket)
+
+        await instance.deal(work)
+        return ["value", None]
+
+    def _with_socket(self, instance: Instance, name: str, response: Response) -> list[Any]:
+        socket = response.web_socket
+        assert socket is not None
+        status, text, headers, _ = response.to_parts()
+        meta: dict[str, Any] = {"head": [status, text, headers]}
+        event, peer = current_event.get(), socket.peer
+        if peer is not None and instance.sockets.has(peer):
+            number = answered(self._worker.channel, event, socket, partial(instance.sockets.forget, peer))
+            meta["hold"] = instance.sockets.kept(peer, instance.id.name, event)
+        else:
+            instance.events += 1  # it stays in memory while its socket is open
+            number = answered(self._worker.channel, event, socket, partial(_ended, instance))
+        return ["socket", number, meta]
+
     # Answers
 
     def _answer(self, instance: Instance, status: int, text: str, headers: list[Any], body: Any) -> list[Any]:
@@ -164,6 +229,7 @@ class Objects:
 
     def _let_go(self, key: tuple[str, str]) -> None:
         instance = self._instances.pop(key)
+        instance.sockets.let_go()
         task = asyncio.ensure_future(instance.file.aclose())
         self._closing[key] = task
         task.add_done_callback(lambda _: self._closing.pop(key))

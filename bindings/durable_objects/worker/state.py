@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from functools import partial
 from typing import Any, NoReturn, Protocol, TypeVar
 from weakref import WeakSet
@@ -12,8 +13,10 @@ from bindings.durable_objects.ids import DurableObjectId
 from bindings.durable_objects.storage.file import ObjectFile
 from bindings.durable_objects.storage.storage import DurableObjectStorage, Gate
 from bindings.durable_objects.worker.errors import DurableObjectAbort, reset
+from bindings.durable_objects.worker.sockets import Hibernating
 from bindings.messages import CallError
 from runtime.isolate.serving.context import Releasable, Tasks
+from runtime.web.sockets import WebSocket, WebSocketRequestResponsePair
 
 T = TypeVar("T")
 _NO_REASON = "Application called abort() to reset Durable Object."
@@ -27,6 +30,9 @@ class Holder(Gate, Protocol):
 
     @property
     def file(self) -> ObjectFile: ...
+
+    @property
+    def sockets(self) -> Hibernating: ...
 
     def block_while(self, work: Callable[[], Awaitable[Any]]) -> asyncio.Task[Any]: ...
 
@@ -59,9 +65,17 @@ class DurableObjectState:
         raises."""
         if not isinstance(work, Awaitable):
             raise TypeError(f"ctx.waitUntil wants an awaitable, not {type(work).__name__}: call the function")
-        task = self._tasks.add(work, "ctx.waitUntil: a task failed")
+        self.follow(work)
+
+    def follow(self, work: Awaitable[Any], what: str = "ctx.waitUntil: a task failed") -> asyncio.Future[Any]:
+        """For the runtime: the same; ``what`` heads what it raises."""
+        task = self._tasks.add(work, what)
         self._mine.add(task)
         task.add_done_callback(partial(self._mine.discard))
+        return task
+
+    def at_over(self, close: Callable[[], None]) -> None:
+        """For the runtime: an object is not over when an event of it is."""
 
     def holds(self, held: Releasable) -> None:
         """For the runtime: let go of what is another worker's once the object is reset; it is kept no longer than the
@@ -79,6 +93,37 @@ class DurableObjectState:
         """``await`` it for the result. No other event begins until ``work()`` has ended; where that raises, the object
         is reset."""
         return self._holder.block_while(work)
+
+    def acceptWebSocket(self, socket: WebSocket, tags: object = None) -> None:
+        """The supervisor keeps it, whether the object is in memory or not: its events are ``webSocketMessage``,
+        ``webSocketClose`` and ``webSocketError`` of the class. ``tags``: ten at most."""
+        self._holder.sockets.accept(socket, tags)
+
+    def getWebSockets(self, tag: str | None = None) -> list[WebSocket]:
+        """Those that were accepted so and are open; those with this tag."""
+        return self._holder.sockets.all(tag)
+
+    def getTags(self, socket: WebSocket) -> list[str]:
+        """Raises JsException."""
+        return self._holder.sockets.tags(socket)
+
+    def setWebSocketAutoResponse(self, pair: WebSocketRequestResponsePair | None = None) -> None:
+        """Answer this text without the object. None: no more."""
+        self._holder.sockets.set_pair(pair)
+
+    def getWebSocketAutoResponse(self) -> WebSocketRequestResponsePair | None:
+        return self._holder.sockets.pair
+
+    def getWebSocketAutoResponseTimestamp(self, socket: WebSocket) -> datetime | None:
+        """When that was last done for this one."""
+        return self._holder.sockets.answered(socket)
+
+    def setHibernatableWebSocketEventTimeout(self, milliseconds: float | None = None) -> None:
+        """How long one event of a socket may take; None or 0: as long as any. Raises ValueError."""
+        self._holder.sockets.set_timeout(milliseconds)
+
+    def getHibernatableWebSocketEventTimeout(self) -> int | None:
+        return self._holder.sockets.timeout
 
     def abort(self, reason: object = None) -> NoReturn:
         """Memory is gone, and what is not kept yet. Raises DurableObjectAbort."""

@@ -8,7 +8,8 @@ from typing import Any
 from runtime.isolate.calls.loans import Loans
 from runtime.isolate.calls.packing import Table, packed
 from runtime.isolate.calls.unpacking import unpacked
-from runtime.isolate.remote import current_event, until_kept
+from runtime.isolate.gates import until_kept
+from runtime.isolate.remote import current_event
 from runtime.values import JsException
 from runtime.wire import Channel, RemoteError
 from runtime.wire.protocol import NOTE

@@ -13,6 +13,7 @@ from runtime.isolate.calls.line import Line
 from runtime.isolate.calls.unpacking import CalledStream
 from runtime.isolate.remote import fits_inline, reference
 from runtime.isolate.script.entrypoints import DEFAULT
+from runtime.isolate.serving.sockets import fetched
 from runtime.values import JsException
 from runtime.web import URL, Request, Response
 from runtime.web.fetching import send
@@ -63,6 +64,10 @@ class Service:
             stream, body = reference(self._line.channel, body), None
         answer = await self._line.request(*self._at, method, url, headers, body, stream)
         status, text, answered, content = answer
+        if isinstance(content, list):
+            response = Response.from_parts(status, text, answered, None, url=url)
+            response.web_socket = fetched(self._line.channel, content[1], "")
+            return response
         if isinstance(content, int):
             content = CalledStream(self._line.channel.read(content))
         if method == "HEAD" or status in _BODYLESS:

@@ -13,7 +13,8 @@ from typing import Any, cast
 
 from runtime.isolate.calls.packing import Table
 from runtime.isolate.calls.stubs import RpcTarget
-from runtime.isolate.remote import current_event, until_kept
+from runtime.isolate.gates import until_kept
+from runtime.isolate.remote import current_event
 from runtime.isolate.script.entrypoints import DEFAULT, entrypoints
 from runtime.isolate.script.errors import ScriptFailure, as_remote
 from runtime.isolate.script.handlers import in_thread, is_async

@@ -22,8 +22,8 @@ from runtime.isolate.serving.caching import through_caches
 from runtime.isolate.serving.calls import Calls
 from runtime.isolate.serving.context import Tasks
 from runtime.isolate.serving.events import Events
+from runtime.isolate.serving.listeners import SocketEvents
 from runtime.isolate.serving.requests import Requests
-from runtime.isolate.serving.sockets import SocketEvents
 from runtime.isolate.serving.worker import Worker
 from runtime.web.scope import current_env
 from runtime.web.sockets import set_runner

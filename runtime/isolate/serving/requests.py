@@ -76,7 +76,12 @@ class Requests:
         number]. A fifth member: the supervisor says when it is over, as the client's leaving matters until then."""
         status, text, headers, body = response.to_parts(request.accepts)
         if response.web_socket is not None:
-            return [status, text, headers, ["socket", answered(self._channel, event, response.web_socket, ctx)]]
+            return [
+                status,
+                text,
+                headers,
+                ["socket", answered(self._channel, event, response.web_socket, ctx.responded)],
+            ]
         if not (body is None or isinstance(body, bytes | HandleStream)):
             stream = self._script_stream(event, request, body, ctx)
             return [status, text, headers, ["mine", self._channel.offer(stream)]]

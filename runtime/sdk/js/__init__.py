@@ -19,11 +19,12 @@ from js import _later  # type: ignore[import-not-found,unused-ignore]  # beside 
 from runtime import web
 from runtime.isolate import ambient
 from runtime.web import fetch
-from runtime.web.sockets import WebSocket, WebSocketPair
+from runtime.web.sockets import WebSocket, WebSocketPair, WebSocketRequestResponsePair
 
 __all__ = [
     "JSON", "URL", "AbortController", "AbortSignal", "Blob", "Date", "File", "FormData", "Headers", "Object",
-    "ReadableStream", "Request", "Response", "URLSearchParams", "WebSocket", "WebSocketPair", "console", "fetch",
+    "ReadableStream", "Request", "Response", "URLSearchParams", "WebSocket", "WebSocketPair",
+    "WebSocketRequestResponsePair", "console", "fetch",
 ]  # fmt: skip
 
 AbortSignal = web.AbortSignal

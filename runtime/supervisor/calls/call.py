@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from bindings.messages import Target
+from bindings.messages import HostSocket, Target
 from runtime.supervisor.calls.stubs import Stub
 from runtime.supervisor.http.asgi import Headers
 from runtime.tracing import Span
@@ -64,7 +64,7 @@ class ServiceAnswer:
     status: int
     text: str
     headers: Headers
-    body: bytes | AsyncIterator[Any] | None
+    body: bytes | AsyncIterator[Any] | HostSocket | None
 
 
 class Callee(Protocol):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any
 
+from bindings.messages import HostSocket
 from runtime.errors import ScriptError
 from runtime.supervisor.calls.call import Answer, Call, Caller, ServiceAnswer, ServiceRequest
 from runtime.supervisor.calls.capabilities import handed, taken, withdrawn
@@ -82,11 +83,13 @@ async def request(
         raise
     finally:
         process.at_work.end(activity)
-    return _service_answer(process, answer, limits)
+    return _service_answer(process, answer, limits, activity.number)
 
 
-def _service_answer(process: Stubs, answer: object, limits: Limits | None) -> ServiceAnswer:
+def _service_answer(process: Stubs, answer: object, limits: Limits | None, event: int) -> ServiceAnswer:
     match answer:
+        case [int(status), str(text), headers, ["socket", int(number)], *_]:
+            return ServiceAnswer(status, text, pairs(headers), HostSocket(process.sockets.given(number, event, None)))
         case [int(status), str(text), headers, None | bytes() | ["mine" | "yours", int()] as body, *_]:
             if not isinstance(body, bytes) or len(body) <= MAX_CHUNK:
                 return ServiceAnswer(status, text, pairs(headers), _content(process, body, limits))

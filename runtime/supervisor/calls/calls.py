@@ -18,7 +18,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
 from bindings.binding import Binding, Leading
-from bindings.messages import CallError, Target
+from bindings.messages import CallError, HostSocket, Target
 from runtime.errors import UserError
 from runtime.supervisor.calls import called
 from runtime.supervisor.calls.call import Call, Callee, Caller, Capability, ServiceRequest
@@ -97,7 +97,7 @@ class Calls:
         body: bytes | None,
         handle: list[Any] | None,
     ) -> list[Any]:
-        """[status, status text, headers, bytes | None | stream number]"""
+        """[status, status text, headers, bytes | None | stream number | ["socket", number]]"""
         caller = self._caller(event)
         sent = pairs(headers)
         check_size(sent)
@@ -158,9 +158,11 @@ class Calls:
     async def _given(self, capabilities: list[Capability]) -> list[tuple[str, int]]:
         return await handed(self._stubs, self.channel, capabilities)
 
-    async def _content(self, body: bytes | AsyncIterator[Any] | None) -> bytes | int | None:
+    async def _content(self, body: bytes | AsyncIterator[Any] | HostSocket | None) -> bytes | int | list[Any] | None:
         if body is None or isinstance(body, bytes):
             return body
+        if isinstance(body, HostSocket):
+            return ["socket", self._stubs.sockets.lend(body.end)]
         [(_, number)] = await handed(self._stubs, self.channel, [body])
         return number
 

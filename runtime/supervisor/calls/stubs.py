@@ -7,9 +7,11 @@ nothing else. An object is given back when the last holder lets go of it, whethe
 from __future__ import annotations
 
 from itertools import count
+from typing import Protocol
 
 from bindings.messages import CallError
 from runtime.supervisor.calls.at_work import AtWork
+from runtime.supervisor.sockets.ends import End
 from runtime.wire import GuardedChannel
 
 MAX_HELD = 10_000  # by one process
@@ -35,12 +37,23 @@ class Stub:
             self.owner.channel.note("returned", self.number)
 
 
+class Sockets(Protocol):
+    """The sockets of one process: ``runtime.supervisor.processes.sockets``."""
+
+    def given(self, number: int, event: int, hold: object) -> End:
+        """The end that its answer to this event names. Raises ScriptError."""
+
+    def lend(self, socket: End) -> int:
+        """Its number for that end. Raises ScriptError."""
+
+
 class Stubs:
     """Of one process: what it holds, by its numbers. ``lent``: how many objects of its own others hold. ``at_work``:
     what it works for."""
 
     def __init__(self, at_work: AtWork) -> None:
         self.channel: GuardedChannel
+        self.sockets: Sockets
         self.at_work, self.lent = at_work, 0
         self._held: dict[int, Stub] = {}
         self._numbers = count(1)
@@ -71,4 +84,4 @@ class Stubs:
             stub.drop()
 
 
-__all__ = ["MAX_HELD", "Stub", "Stubs"]
+__all__ = ["MAX_HELD", "Sockets", "Stub", "Stubs"]

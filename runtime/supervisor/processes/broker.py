@@ -9,6 +9,7 @@ from typing import Any
 from msgspec.msgpack import Ext
 
 from bindings.base import Binding, CallError, HostStream, WorkerStream
+from bindings.messages import HostSocket
 from runtime.isolate.ambient import INTERNAL
 from runtime.supervisor.calls.at_work import AtWork
 from runtime.supervisor.calls.call import Callee
@@ -44,17 +45,21 @@ class Broker:
         self.note = calls.note
         self._operations: dict[str, Callable[..., Awaitable[object]]] = {
             "binding": self._binding, "fetch": self._fetch, "call": calls.call, "invoke": calls.invoke,
-            "request": calls.request,
+            "request": calls.request, "sockets": self._held,
         }  # fmt: skip
 
-    def attach(self, channel: GuardedChannel) -> None:
+    def attach(self, channel: GuardedChannel, sockets: ProcessSockets) -> None:
         """Once, before anything is asked."""
         self.channel = self.stubs.channel = self._calls.channel = channel
+        self.sockets = self.stubs.sockets = sockets
 
     async def __call__(self, op: str, args: list[Any]) -> object:
         if (operation := self._operations.get(op)) is None:
             raise ValueError(f"no such operation: {op!r}")
         return await operation(*args)
+
+    async def _held(self, cls: object, id: object, after: object) -> list[Any]:
+        return self.sockets.held(cls, id, after)
 
     async def _binding(self, event: int, name: str, method: str, args: list[Any]) -> list[Any]:
         # what only an event's own object calls is the runtime's, and no subrequest of the script
@@ -76,6 +81,8 @@ class Broker:
                 exchange.uses(answer.chunks)
                 exchange.lent.append(number)
             return ["stream", number, dict(answer.meta)]
+        if isinstance(answer, HostSocket):
+            return ["socket", self.sockets.lend(answer.end), dict(answer.meta)]
         return ["value", answer]
 
     def _receive(self, args: list[Any], at: int) -> WorkerStream:

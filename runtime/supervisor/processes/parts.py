@@ -11,8 +11,8 @@ from runtime.supervisor.calls.calls import Reach, nowhere
 from runtime.supervisor.limits import Limits
 from runtime.supervisor.outbound import Outbound
 from runtime.supervisor.processes.cgroups import Cgroups
+from runtime.supervisor.processes.sockets import SocketTables
 from runtime.supervisor.processes.spawning import Spawner
-from runtime.supervisor.sockets.quota import Quotas
 
 Stream = Literal["stdout", "stderr"]
 
@@ -35,7 +35,7 @@ class Parts:
     on_output: Callable[[str, Stream, str], None]  # worker, stream, line
     on_slow_import: Callable[[str, str, float, str], None]  # worker, script, seconds, what it imports
     on_excess: Callable[[str, str], None]  # worker, why its process was ended
-    quotas: Quotas
+    sockets: SocketTables
     isolates: int = 1  # processes per version
     confinement: Confinement | None = None  # none in dev: it is the person's own code on their own machine
     limits: Limits | None = None  # none in dev

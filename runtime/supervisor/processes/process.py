@@ -26,7 +26,6 @@ from runtime.supervisor.processes.broker import Broker
 from runtime.supervisor.processes.cgroups import Cgroup
 from runtime.supervisor.processes.health.stacks import Stack, Stacks
 from runtime.supervisor.processes.parts import Parts, Stream
-from runtime.supervisor.processes.sockets import ProcessSockets, socket_limits
 from runtime.supervisor.processes.spawning import STOP_GRACE_S, Child
 from runtime.wire import ChannelClosed, GuardedChannel, RemoteError
 
@@ -202,9 +201,9 @@ class Starter:
                 asyncio.get_running_loop().call_later(_STRAY_S, partial(shutil.rmtree, temp, ignore_errors=True))
             raise
         channel = await GuardedChannel.guard(ours, broker, partial(self._over, child), on_note=broker.note)
-        broker.attach(channel)
-        quota = self._parts.quotas.of(self._config.name, socket_limits(limits))
-        broker.sockets = ProcessSockets(channel, at_work, quota)
+        keeps = self._resident is not None
+        sockets = self._parts.sockets.of(self._config.name, channel, at_work, limits, keeps=keeps)
+        broker.attach(channel, sockets)
         stacks.pid = child.pid
         process = Process(child, channel, broker, stacks, temp, cgroup, asked)
         self.living.add(process)

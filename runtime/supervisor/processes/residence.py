@@ -17,6 +17,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from bindings.base import CallError, HostStream
+from bindings.messages import HostSocket
 from runtime.errors import UserError
 from runtime.supervisor.calls import called
 from runtime.supervisor.calls.at_work import EventActivity
@@ -126,7 +127,8 @@ async def _asked(deployment: Deployment, process: Process, method: str, args: Se
     at_work.begin(activity)
     try:
         sent = [_sent(process, arg, offered) for arg in args]
-        return _answer(process, await process.channel.call("resident", activity.number, method, sent))
+        answer = await process.channel.call("resident", activity.number, method, sent)
+        return _answer(process, answer, activity.number)
     except asyncio.CancelledError:
         for number in activity.lent:
             process.channel.discard(number)
@@ -144,7 +146,7 @@ def _sent(process: Process, arg: Any, offered: list[int]) -> Any:
     return stream_mark("mine", number)
 
 
-def _answer(process: Process, answer: object) -> object:
+def _answer(process: Process, answer: object, event: int) -> object:
     """What a process answered, which may be anything. Raises IsolateLost."""
     match answer:
         case ["value", value]:
@@ -155,6 +157,9 @@ def _answer(process: Process, answer: object) -> object:
             if (source := process.channel.adopt(number)) is not None:
                 return HostStream(source, meta)
             raise UserError("the stream was already used")
+        case ["socket", int(number), dict(meta)]:
+            hold = meta.pop("hold", None)
+            return HostSocket(process.broker.sockets.given(number, event, hold), meta)
     raise IsolateLost("the worker's process sent an answer that is none")
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from typing import Any
 
 from runtime.errors import ScriptError
 from runtime.supervisor.calls.at_work import AtWork, SocketActivity
@@ -11,17 +13,13 @@ from runtime.supervisor.http.exchange import Exchange, numbers
 from runtime.supervisor.http.heads import head
 from runtime.supervisor.limits import Limits
 from runtime.supervisor.sockets.ends import ABNORMAL, LEFT, RESTARTS, End, join
-from runtime.supervisor.sockets.quota import Quota, SocketLimits
+from runtime.supervisor.sockets.held import CONTROL, Deliver, HeldTable, Key, ObjectsControl
+from runtime.supervisor.sockets.quota import Quota, Quotas, SocketLimits
 from runtime.supervisor.sockets.worker_end import WorkerEnd
 from runtime.wire import Channel
 
+_TOLD_AT_ONCE = 500  # held sockets: with their attachments they are some megabytes
 _MAX_LENT = 1_000  # sockets to other servers that a worker has not accepted
-
-
-def socket_limits(limits: Limits | None) -> SocketLimits:
-    if limits is None:
-        return SocketLimits()
-    return SocketLimits(limits.sockets, limits.socket_queue_mb << 20, limits.sockets_queue_mb << 20)
 
 
 class ProcessSockets:
@@ -31,6 +29,7 @@ class ProcessSockets:
     def __init__(self, channel: Channel, at_work: AtWork, quota: Quota) -> None:
         self._channel, self._at_work, self.quota = channel, at_work, quota
         self._ends: dict[int, WorkerEnd] = {}
+        self._worker, self._table = "", None  # type: str, HeldTable | None
         self.empty = asyncio.Event()
         self.empty.set()
 
@@ -49,9 +48,38 @@ class ProcessSockets:
         self._at_work.begin(activity)
         return self._keep(WorkerEnd(self._channel, number, heard, ended))
 
+    def given(self, number: int, event: int, hold: object) -> End:
+        """What the worker has answered an event with that is no request. ``hold``: who hibernates behind it. Raises
+        ScriptError."""
+        if number:
+            return self.taken_back(number)
+        if hold is None:
+            return self.opened(event, "a socket of an object")
+        match hold:
+            case [str(cls), str(id), None | str() as label, *told] if self._table is not None:
+                held = self._table.keep(Key(self._worker, cls, id), label, event, told)
+                held.known_to(self._channel)
+                return held
+        raise ScriptError("the worker's process sent a socket that is none")
+
+    def keep_for(self, worker: str, table: HeldTable) -> None:
+        """This process has a worker's objects, whose sockets hibernate."""
+        self._worker, self._table = worker, table
+        self._channel.sockets[CONTROL] = ObjectsControl(worker, table)
+
+    def held(self, cls: object, id: object, after: object) -> list[Any]:
+        """Those of one object, for its process: the next few beyond that number. Raises ValueError."""
+        if self._table is None or not (isinstance(cls, str) and isinstance(id, str) and isinstance(after, int)):
+            raise ValueError("no objects live here")
+        found = self._table.of(Key(self._worker, cls, id))
+        numbers = sorted(number for number in found.sockets if number > after)[:_TOLD_AT_ONCE]
+        for number in numbers:
+            found.sockets[number].known_to(self._channel)
+        return [[found.sockets[number].told() for number in numbers], found.pair, found.timeout_ms]
+
     def lend(self, socket: End) -> int:
         """A socket to another server, until the worker accepts it or answers with it."""
-        if sum(end.lent is not None for end in self._ends.values()) >= _MAX_LENT:
+        if len(self._ends) >= _MAX_LENT and sum(end.lent is not None for end in self._ends.values()) >= _MAX_LENT:
             raise ScriptError(f"{_MAX_LENT} WebSockets were fetched and not accepted")
         return self._keep(WorkerEnd(self._channel, next(numbers), lambda: None, self._let_go, socket)).number
 
@@ -79,6 +107,29 @@ class ProcessSockets:
         self._ends.pop(end.number, None)
         if not self._ends:
             self.empty.set()
+
+
+class SocketTables:
+    """What is known of sockets beyond one process. ``deliver``: to an object's; ``tell(worker, why)``: a limit was
+    reached, or an event could not be delivered."""
+
+    def __init__(self, deliver: Deliver, tell: Callable[[str, str], None]) -> None:
+        self._quotas, self._held = Quotas(tell), HeldTable(deliver, tell)
+
+    def of(
+        self, worker: str, channel: Channel, at_work: AtWork, limits: Limits | None, *, keeps: bool
+    ) -> ProcessSockets:
+        """Those of a new process. ``keeps``: it has the worker's objects."""
+        sockets = ProcessSockets(channel, at_work, self._quotas.of(worker, _socket_limits(limits)))
+        if keeps:
+            sockets.keep_for(worker, self._held)
+        return sockets
+
+
+def _socket_limits(limits: Limits | None) -> SocketLimits:
+    if limits is None:
+        return SocketLimits()
+    return SocketLimits(limits.sockets, limits.socket_queue_mb << 20, limits.sockets_queue_mb << 20)
 
 
 def open_socket(exchange: Exchange, headers: Headers, sockets: ProcessSockets, number: int) -> None:
@@ -112,4 +163,4 @@ def open_socket(exchange: Exchange, headers: Headers, sockets: ProcessSockets, n
     join(connection, other)
 
 
-__all__ = ["ProcessSockets", "open_socket", "socket_limits"]
+__all__ = ["ProcessSockets", "SocketTables", "open_socket"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from runtime.supervisor.sockets.ends import ABNORMAL, FAILED, LEFT, NO_CODE, Content, End, is_sendable, join
 from runtime.supervisor.sockets.quota import MESSAGE_BYTES
@@ -11,6 +10,7 @@ from runtime.wire import SOCKET, Channel
 from runtime.wire.credit import CreditExceeded
 
 _WINDOW_BYTES = 64 * 1024  # of messages that the worker has not dealt with; one more is always let through
+_QUEUE_BYTES = 64 * 1024 * 1024  # the same, where the sender is a worker, which nothing holds up
 _MESSAGE_BYTES = 128  # what a message costs besides its content
 _NOT_THAT = "sent over a socket what is none of its messages"
 
@@ -46,10 +46,18 @@ class WorkerEnd:
     def take(self, content: Content) -> None:
         self._heard()
         self._unread += len(content) + _MESSAGE_BYTES
+        if self._unread > _QUEUE_BYTES + len(content):  # only another worker sends on regardless
+            return self._too_slow()
         self._channel.send([SOCKET, self._number, content])
         if self._unread > _WINDOW_BYTES and not self._held and self.other is not None:
             self._held = True
             self.other.hold(True)
+
+    def _too_slow(self) -> None:
+        other = self.other
+        self.lose(ABNORMAL, LEFT)
+        if other is not None:
+            other.lose(ABNORMAL, LEFT)
 
     def close(self, code: int, reason: str) -> None:
         self._heard()
@@ -66,7 +74,7 @@ class WorkerEnd:
 
     # runtime.wire.protocol.SocketEnd
 
-    def arrived(self, content: Any) -> None:
+    def arrived(self, content: object) -> None:
         """Raises CreditExceeded for what no worker's process sends."""
         if content is None:
             self._channel.sockets.pop(self._number, None)
@@ -76,11 +84,12 @@ class WorkerEnd:
                 self.lent = None
                 join(lent, self)
         elif isinstance(content, str | bytes):
-            self._say(content)
+            if self.other is not None:
+                self.other.take(content_of(content))
         elif isinstance(content, int):
             self._read(content)
         else:
-            self._say_closed(content)
+            self._say_closed(*closing_of(content))
 
     def lost(self) -> None:
         self._over()
@@ -93,19 +102,9 @@ class WorkerEnd:
             self._ended(self)
         return lent
 
-    def _say(self, content: Content) -> None:
-        if len(content) > MESSAGE_BYTES:
-            raise CreditExceeded(f"sent a message of more than {MESSAGE_BYTES} bytes over a socket")
+    def _say_closed(self, code: int, reason: str) -> None:
         if self.other is not None:
-            self.other.take(content)
-
-    def _say_closed(self, content: Any) -> None:
-        match content:
-            case [int(code), str(reason)] if code == NO_CODE or is_sendable(code):
-                if self.other is not None:
-                    self.other.close(code, reason)
-            case _:
-                raise CreditExceeded(_NOT_THAT)
+            self.other.close(code, reason)
 
     def _read(self, size: int) -> None:
         if not 0 <= size <= self._unread:
@@ -127,4 +126,19 @@ class WorkerEnd:
         self._ended(self)
 
 
-__all__ = ["WorkerEnd"]
+def content_of(content: Content) -> Content:
+    """A message as a process sends it. Raises CreditExceeded."""
+    if len(content) > MESSAGE_BYTES:
+        raise CreditExceeded(f"sent a message of more than {MESSAGE_BYTES} bytes over a socket")
+    return content
+
+
+def closing_of(content: object) -> tuple[int, str]:
+    """A close as a process sends it. Raises CreditExceeded."""
+    match content:
+        case [int(code), str(reason)] if code == NO_CODE or is_sendable(code):
+            return code, reason
+    raise CreditExceeded(_NOT_THAT)
+
+
+__all__ = ["WorkerEnd", "closing_of", "content_of"]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from runtime.web.sockets.events import ArrayBuffer, CloseEvent, ErrorEvent, Event, MessageEvent
-from runtime.web.sockets.pair import WebSocketPair
+from runtime.web.sockets.pair import WebSocketPair, WebSocketRequestResponsePair
 from runtime.web.sockets.websocket import Link, WebSocket, set_runner
 
 __all__ = [
     "ArrayBuffer", "CloseEvent", "ErrorEvent", "Event", "Link", "MessageEvent", "WebSocket", "WebSocketPair",
-    "set_runner",
+    "WebSocketRequestResponsePair", "set_runner",
 ]  # fmt: skip

@@ -32,7 +32,7 @@ class Event:
 
     __slots__ = ("target", "type")
 
-    def __init__(self, type: str, target: Any = None) -> None:
+    def __init__(self, type: str, target: object = None) -> None:
         self.type, self.target = type, target
 
     @property
@@ -48,7 +48,7 @@ class MessageEvent(Event):
 
     __slots__ = ("data",)
 
-    def __init__(self, target: Any, data: object) -> None:
+    def __init__(self, target: object, data: object) -> None:
         super().__init__("message", target)
         self.data = data
 
@@ -56,7 +56,7 @@ class MessageEvent(Event):
 class CloseEvent(Event):
     __slots__ = ("code", "reason", "wasClean")
 
-    def __init__(self, target: Any, code: int, reason: str, clean: bool) -> None:
+    def __init__(self, target: object, code: int, reason: str, clean: bool) -> None:
         super().__init__("close", target)
         self.code, self.reason, self.wasClean = code, reason, clean
 
@@ -64,7 +64,7 @@ class CloseEvent(Event):
 class ErrorEvent(Event):
     __slots__ = ("error", "message")
 
-    def __init__(self, target: Any, message: str) -> None:
+    def __init__(self, target: object, message: str) -> None:
         super().__init__("error", target)
         self.message, self.error = message, Exception(message)
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 
-from runtime.web.sockets.websocket import NEW, Closing, Content, WebSocket
+from runtime.web.sockets.contents import Content
+from runtime.web.sockets.websocket import NEW, Closing, WebSocket
+
+_MAX_PAIR_CHARACTERS = 2048
 
 
 class PairLink:
@@ -27,6 +30,9 @@ class PairLink:
 
     def done(self, content: Content) -> None:
         """Nobody counts it."""
+
+    def attach(self, attachment: bytes) -> None:
+        """It goes along once the other one is answered with."""
 
     def over(self) -> None:
         """Nothing is kept."""
@@ -78,4 +84,23 @@ class WebSocketPair:
         raise AttributeError(name)
 
 
-__all__ = ["WebSocketPair"]
+class WebSocketRequestResponsePair:
+    """``WebSocketRequestResponsePair.new("ping", "pong")``: a text, and what is answered to it."""
+
+    __slots__ = ("request", "response")
+
+    def __init__(self, request: str, response: str) -> None:
+        self.request, self.response = _short("Request", request), _short("Response", response)
+
+    @classmethod
+    def new(cls, request: str, response: str) -> WebSocketRequestResponsePair:
+        return cls(request, response)
+
+
+def _short(what: str, text: object) -> str:
+    if len(str(text)) > _MAX_PAIR_CHARACTERS:
+        raise ValueError(f"{what} cannot be larger than {_MAX_PAIR_CHARACTERS} characters.")
+    return str(text)
+
+
+__all__ = ["WebSocketPair", "WebSocketRequestResponsePair"]

@@ -8,17 +8,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 from runtime.web.blobs import Blob
+from runtime.web.sockets.contents import MAX_MESSAGE_BYTES, NO_CODE, Content, check_closing, content_of
 from runtime.web.sockets.events import ArrayBuffer, CloseEvent, ErrorEvent, Event, MessageEvent
 
-Content = str | bytes
 Listener = Callable[[Any], Any]
 Runner = Callable[[contextvars.Context, Sequence[Listener], Event, Callable[[], None]], None]
 """``runner(context, listeners, event, done)`` calls them; ``done()`` once what they have begun is over."""
 
-MAX_MESSAGE_BYTES = 32 * 1024 * 1024
-_MAX_REASON_BYTES = 123  # a Close frame holds no more
-_NO_CODE, _ABNORMAL = 1005, 1006
-_RESERVED = (1004, _NO_CODE, _ABNORMAL, 1015)
+MAX_ATTACHMENT_BYTES = 16_384
 _NOT_ACCEPTED = "You must call one of accept() or state.acceptWebSocket() on this WebSocket before sending messages."
 
 NEW, ACCEPTED, HIBERNATING, RELEASED = "new", "accepted", "hibernating", "released"
@@ -46,6 +43,9 @@ class Link(Protocol):
     def done(self, content: Content) -> None:
         """A message that came was dealt with."""
 
+    def attach(self, attachment: bytes) -> None:
+        """What is kept with the socket while it hibernates."""
+
     def over(self) -> None:
         """Neither end has anything to say any more."""
 
@@ -72,9 +72,12 @@ class WebSocket:
 
     __slots__ = (
         "__weakref__", "_aborted", "_closed_in", "_closed_out", "_context", "_early", "_error", "_half_open", "_link",
-        "_listeners", "_ons", "_over", "binaryType", "extensions", "held", "peer", "protocol", "state", "url",
+        "_listeners", "_ons", "_over", "attachment", "binaryType", "extensions", "peer", "protocol", "state",
+        "url",
     )  # fmt: skip
     blob: ClassVar[type[Blob]] = Blob  # what a binary message is
+    clone: ClassVar[tuple[Callable[[Any], bytes], Callable[[bytes], Any]]]  # a value to bytes, and back
+    failure: ClassVar[type[Exception]] = Exception
     CONNECTING = READY_STATE_CONNECTING = 0
     OPEN = READY_STATE_OPEN = 1
     CLOSING = READY_STATE_CLOSING = 2
@@ -88,9 +91,9 @@ class WebSocket:
         self._early: deque[Content | Closing] = deque()  # what comes before it is accepted
         self._closed_in = self._closed_out = self._aborted = self._half_open = self._over = False
         self._error = False
+        self.attachment: bytes | None = None  # for the runtime, as ``serializeAttachment`` has made it
         self._context: contextvars.Context | None = None
         self.peer: WebSocket | None = None  # for the runtime: the other one of a pair
-        self.held: Any = None  # for the runtime: what hibernates instead of it
 
     # What a worker uses
 
@@ -119,7 +122,7 @@ class WebSocket:
         """A text, or binary: bytes, a Blob. Anything else becomes text, as in JavaScript. Raises TypeError."""
         if self._closed_out:
             raise TypeError("Can't call WebSocket send() after close().")
-        content = _content(message)
+        content = content_of(message)
         if self._aborted or self._error or self.state == RELEASED:
             return
         if self._link is None or self.state == NEW:
@@ -134,10 +137,27 @@ class WebSocket:
             return
         if self._link is None or self.state == NEW:
             raise TypeError(_NOT_ACCEPTED)
-        _check_closing(code, reason)
+        check_closing(code, reason)
         self._closed_out = True
-        self._link.close(_NO_CODE if code is None else int(code), str(reason or ""))
+        self._link.close(NO_CODE if code is None else int(code), str(reason or ""))
         self._settle()
+
+    def serializeAttachment(self, value: object) -> None:
+        """Keep a copy of ``value`` with the socket, for as long as that is open. Raises JsException beyond 16,384
+        bytes."""
+        kept = self.clone[0](value)
+        if len(kept) > MAX_ATTACHMENT_BYTES:
+            raise self.failure(
+                f"A WebSocket 'attachment' cannot be larger than {MAX_ATTACHMENT_BYTES} bytes."
+                f"'attachment' was {len(kept)} bytes."
+            )
+        self.attachment = kept
+        if self.state == HIBERNATING and self._link is not None:
+            self._link.attach(kept)
+
+    def deserializeAttachment(self) -> Any:
+        """A copy of what was kept; None before anything was."""
+        return None if self.attachment is None else self.clone[1](self.attachment)
 
     def addEventListener(self, type: str, listener: Any, options: Mapping[str, Any] | bool | None = None) -> None:
         """``listener(event)``, a coroutine function or a plain one, or an object with ``handleEvent``."""
@@ -147,7 +167,7 @@ class WebSocket:
         if all(other is not listener for other, _ in known):
             known.append((listener, once))
 
-    def removeEventListener(self, type: str, listener: Any, options: object = None) -> None:
+    def removeEventListener(self, type: str, listener: object, options: object = None) -> None:
         listener = getattr(listener, "handleEvent", listener)
         known = self._listeners.get(str(type), [])
         known[:] = [entry for entry in known if entry[0] is not listener]
@@ -172,6 +192,20 @@ class WebSocket:
     def link(self) -> Link | None:
         """For the runtime."""
         return self._link
+
+    def hibernate(self) -> None:
+        """For the runtime: another keeps it, and says what comes of it. Raises TypeError."""
+        if self.state != NEW:
+            raise TypeError("Tried to make an api::WebSocket hibernatable when it was in an incompatible state.")
+        self.state = HIBERNATING
+
+    def restore(self, attachment: bytes | None, closed: bool) -> None:
+        """For the runtime: it hibernated before. ``closed``: it was closed from this end."""
+        self.state, self.attachment, self._closed_out = HIBERNATING, attachment, closed
+
+    def ends(self, clean: bool) -> None:
+        """For the runtime, of one that hibernates: the other end has closed, or is gone."""
+        self._closed_in, self._aborted = True, not clean
 
     def connect(self, link: Link) -> None:
         """For the runtime: where the other end is from here on."""
@@ -235,41 +269,7 @@ class WebSocket:
         self._ons = {**(self._ons or {}), type: listener}
 
 
-def _content(message: object) -> Content:
-    if isinstance(message, str):
-        return message if message.isascii() else _well_formed(message)
-    if isinstance(message, bytes | bytearray | memoryview | Blob):
-        return bytes(message)
-    if message is None or isinstance(message, bool):
-        return {None: "undefined", True: "true", False: "false"}[message]
-    if isinstance(message, float) and message.is_integer():
-        return str(int(message))
-    try:
-        return bytes(memoryview(message))  # type: ignore[arg-type]  # an array of numpy's, say
-    except TypeError:
-        return _well_formed(str(message))
-
-
-def _well_formed(text: str) -> str:
-    """Half a surrogate pair is no character."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text
-
-
-def _check_closing(code: int | None, reason: str | None) -> None:
-    if code is None:
-        if reason is not None:
-            raise TypeError("If you specify a WebSocket close reason, you must also specify a code.")
-    elif not 1000 <= int(code) < 5000 or int(code) in _RESERVED:
-        raise TypeError(f"Invalid WebSocket close code: {code}.")
-    if reason is not None and len(str(reason).encode()) > _MAX_REASON_BYTES:
-        raise TypeError(f"A WebSocket close reason cannot be longer than {_MAX_REASON_BYTES} bytes.")
-
-
 __all__ = [
-    "ACCEPTED", "HIBERNATING", "MAX_MESSAGE_BYTES", "NEW", "RELEASED", "Closing", "Content", "Link", "WebSocket",
+    "ACCEPTED", "HIBERNATING", "NEW", "RELEASED", "Closing", "Content", "Link", "WebSocket",
     "set_runner",
 ]  # fmt: skip
