@@ -25,6 +25,7 @@ LEVELS = ("debug", "info", "warning", "error")
 
 # Commands that have a module of their own, imported on use.
 LAZY_COMMANDS = {
+    "doctor": "runtime.starting.doctor:doctor",
     "init": "runtime.starting.commands:init",
     "host": "runtime.host.commands:host",
     **{name: f"runtime.deploy.commands:{name}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from runtime.errors import UserError
@@ -49,6 +50,18 @@ def state_folder(root: Path, persist_to: Path | None = None) -> Path:
     return expanded(persist_to, "--persist-to").absolute() if persist_to else root / ".pilot" / "state"
 
 
+def cache_folder() -> Path | None:
+    """What was fetched, and can be again: ``PILOT_CACHE_DIR``, or the user's own cache. None: there is no home."""
+    if override := os.environ.get("PILOT_CACHE_DIR"):
+        return Path(override)
+    import platformdirs
+
+    with suppress(RuntimeError):
+        if (path := platformdirs.user_cache_path("pilotlight")).is_absolute():
+            return path
+    return None
+
+
 def sync_folder(folder: Path) -> None:
     """A new name in a folder outlives a fall of the machine once the folder itself is on the disk."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
@@ -58,4 +71,13 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-__all__ = ["DEFAULT_DATA", "check_folder", "expanded", "no_home", "open_streams", "state_folder", "sync_folder"]
+__all__ = [
+    "DEFAULT_DATA",
+    "cache_folder",
+    "check_folder",
+    "expanded",
+    "no_home",
+    "open_streams",
+    "state_folder",
+    "sync_folder",
+]

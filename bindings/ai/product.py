@@ -32,6 +32,7 @@ from bindings.ai.rest.gateway import GatewayRest
 from bindings.ai.rest.markdown import MarkdownRest
 from bindings.ai.rest.proxy import ProxyRest
 from bindings.ai.rest.run import RunRest
+from bindings.ai.rest.status import engine_rows
 from bindings.ai.rest.unknown import UnknownRest
 from bindings.ai.service import AIService, ServiceSettings
 from bindings.ai.settings import AISettings, models_file
@@ -128,16 +129,7 @@ class WorkersAI(Product):
     @classmethod
     def status(cls, context: ProductContext) -> Mapping[str, Sequence[Mapping[str, Any]]]:
         service: AIService = context.shared[cls.key]
-        rows = [
-            {
-                "name": client.name,
-                "state": client.state,
-                "live": client.live,
-                "device": client.info.device if client.info else None,
-            }
-            for client in service.pool.clients
-        ]
-        return {"engines": rows}
+        return {"engines": engine_rows(service)}
 
     @classmethod
     def routes(cls, context: ProductContext) -> Sequence[Route]:

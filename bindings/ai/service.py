@@ -44,9 +44,16 @@ class PooledClient(MeteredClient, Protocol):
     state: str
     live: int
     info: EngineInfo | None
+    spec: EngineSpec
 
     @property
     def name(self) -> str: ...
+
+    @property
+    def pid(self) -> int | None: ...
+
+    @property
+    def up_s(self) -> float | None: ...
 
 
 class Pool(Protocol):
@@ -172,9 +179,13 @@ class AIService:
         except Exception as error:
             raise self._refusal(error, request_id) from error
 
+    def ids_of(self, spec: EngineSpec) -> list[str]:
+        """The models that were asked for and that an engine of this spec answers for."""
+        return [id for id, served in self._served_models.items() if served.spec == spec]
+
     def name_of(self, spec: EngineSpec) -> str:
-        """The first model that was asked for and that an engine of this spec answers for."""
-        return next((id for id, served in self._served_models.items() if served.spec == spec), spec.model)
+        """The first of them."""
+        return next(iter(self.ids_of(spec)), spec.model)
 
     def takes_files(self, model: str) -> bool:
         """Whether a request for ``model`` may be a file instead of JSON."""

@@ -78,6 +78,7 @@ class EngineClient:
         self._settled = asyncio.Event()  # ready, failed or closed: no use in waiting longer
         self._keeper: asyncio.Task[None] | None = None
         self._pause, self._retry_at = FIRST_PAUSE_S, 0.0
+        self._ready_at = 0.0
 
     @property
     def name(self) -> str:
@@ -94,6 +95,11 @@ class EngineClient:
     def pid(self) -> int | None:
         """The process that serves now."""
         return self._process.pid if self._process else None
+
+    @property
+    def up_s(self) -> float | None:
+        """Seconds since the model was loaded; None while it is not."""
+        return asyncio.get_running_loop().time() - self._ready_at if self.state == "ready" else None
 
     def start(self) -> None:
         """Begin loading, unless that was done before or has just failed."""
@@ -213,7 +219,7 @@ class EngineClient:
             return _crash(self.name, f"{error.name}: {error.message}")
         except ChannelClosed:
             return None
-        self._process = process
+        self._process, self._ready_at = process, asyncio.get_running_loop().time()
         self._set_state("ready")
         self._terminal.progress_done(self.name, f"{self.name} is ready on {self.info.device}")
         await process.ended()

@@ -20,7 +20,7 @@ import os
 import re
 import zipfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import IO, TYPE_CHECKING
@@ -29,7 +29,7 @@ from urllib.parse import urldefrag, urljoin
 from bindings.ai.engine.embedded import MINILM, SMOLLM2, Pinned
 from bindings.ai.engine.protocol import Progress
 from runtime.errors import UserError
-from runtime.places import no_home
+from runtime.places import cache_folder, no_home
 
 if TYPE_CHECKING:
     import aiohttp
@@ -46,13 +46,8 @@ class _Mismatch(Exception):
 
 def cache_dir() -> Path:
     """``PILOT_CACHE_DIR``, or the user's cache folder (``~/.cache/pilotlight`` on Linux). Raises ``UserError``."""
-    if override := os.environ.get("PILOT_CACHE_DIR"):
-        return Path(override)
-    import platformdirs
-
-    with suppress(RuntimeError):
-        if (path := platformdirs.user_cache_path("pilotlight")).is_absolute():
-            return path
+    if (folder := cache_folder()) is not None:
+        return folder
     raise no_home("the embedded model", "Name a folder for it:  export PILOT_CACHE_DIR=/path/with/space")
 
 

@@ -37,6 +37,11 @@ def missing() -> str:
     return "" if _abi() else "Landlock is not available (Linux 5.13, enabled): a worker can read what this user can"
 
 
+def level() -> int:
+    """The version of its interface that this kernel has; 0: none."""
+    return _abi()
+
+
 def knows_truncate() -> bool:
     """Older ones let a file be cut by its path."""
     return _abi() >= 3
@@ -96,4 +101,4 @@ def _call(number: int, *args: object) -> int:
     return done
 
 
-__all__ = ["knows_truncate", "missing", "restrict"]
+__all__ = ["knows_truncate", "level", "missing", "restrict"]

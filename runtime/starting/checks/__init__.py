@@ -1,0 +1,1 @@
+"""What ``pilot doctor`` looks at: a file for each kind."""
