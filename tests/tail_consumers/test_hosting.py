@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 
 from hosting import Host, hosting, says, worker
+from wrangler_support import on_host
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -149,6 +150,50 @@ async def test_who_is_no_consumer_any_more_is_told_of_nothing(host: Host, tmp_pa
     await host.get("goes", "/afterwards")
     await told(host, of("/afterwards"))
     assert "/afterwards" not in (await host.get("left", "/seen"))[1]
+
+
+SLOW = """
+from workers import Response, WorkerEntrypoint
+import asyncio
+
+goes_on = asyncio.Event()
+
+class Default(WorkerEntrypoint):
+    async def fetch(self, request):
+        goes_on.set()
+        return Response("x")
+
+    async def tail(self, events):
+        await goes_on.wait()
+"""
+
+
+async def test_what_finds_no_place_is_counted_and_no_answer_waits_for_it(host: Host, tmp_path: Path) -> None:
+    await host.deploy(worker(tmp_path / "slow", SLOW, name="slow"))
+    await host.deploy(worker(tmp_path / "busy", says("x"), TOLD.format("slow"), name="busy"))
+    assert await host.get("busy") == (200, "x")
+    async with asyncio.timeout(60):
+        while (await row(host, "slow"))["waiting"]:  # until its tail has it, and waits
+            await asyncio.sleep(0.02)
+    for _ in range(11):
+        answers = await asyncio.gather(*(host.get("busy") for _ in range(100)))
+        assert set(answers) == {(200, "x")}
+    now = await row(host, "slow")
+    assert (now["delivered"], now["waiting"], now["lost"]) == (0, 1000, 100)
+    await host.get("slow")
+    await host.says("slow: 100 trace items are lost")
+    async with asyncio.timeout(60):
+        while (now := await row(host, "slow"))["delivered"] < 1001:
+            await asyncio.sleep(0.05)
+    assert now["lost"] == 100
+
+
+async def test_wrangler_deploys_it(host: Host, tmp_path: Path) -> None:
+    config = 'compatibility_date = "2026-01-01"\ncompatibility_flags = ["python_workers"]\n' + TOLD.format("logs")
+    folder = worker(tmp_path, PRODUCER, config, name="wrangled")
+    await on_host("4.164.0", "deploy", url=host.url, token=host.token, folder=folder)
+    assert await host.get("wrangled", "/by_wrangler") == (200, "x")
+    assert (await told(host, of("/by_wrangler")))["scriptName"] == "wrangled"
 
 
 async def test_what_cannot_be_read_is_refused(host: Host, tmp_path: Path) -> None:
