@@ -5,10 +5,14 @@ import datetime
 import decimal
 import os
 import signal
+import weakref
+
+import js
 
 from workers import URL, Blob, FormData, ReadableStream, Response, RpcTarget, WorkerEntrypoint
 
 kept = []
+counters = weakref.WeakSet()  # that somebody holds
 
 
 class Counter(RpcTarget):
@@ -16,6 +20,7 @@ class Counter(RpcTarget):
 
     def __init__(self):
         self.count, self.own = 0, lambda: "own"
+        counters.add(self)
 
     def add(self, by=1):
         self.count += by
@@ -44,6 +49,13 @@ class Named(WorkerEntrypoint):
         path = URL(request.url).pathname
         if path == "/boom":
             raise ValueError("boom")
+        if path == "/socket":
+            client, server = js.WebSocketPair.new().object_values()
+            server.accept()
+            server.addEventListener("message", lambda event: server.send(f"echo {event.data}"))
+            return Response(None, status=101, web_socket=client)
+        if path == "/echo":
+            return Response(request.body)
         if path == "/away":
             return Response(None, status=302, headers={"location": "/there"})
         text = await request.text()
@@ -100,6 +112,9 @@ class Named(WorkerEntrypoint):
 
     async def counter(self):
         return Counter()
+
+    async def counters(self):
+        return len(counters)
 
     async def keeps(self, function):
         kept.append(function)

@@ -1,62 +1,22 @@
 """The worker that calls in the tests of RPC: each function is a case, with its assertions inside."""
 
 import asyncio
-import gc
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
-from pyodide.ffi import JsBigInt, JsException, create_proxy
+import objects
+from checks import NO_RECEIVER, fails, refused
+from pyodide.ffi import JsBigInt
 
-from workers import (
-    URL,
-    Blob,
-    File,
-    FormData,
-    Headers,
-    ReadableStream,
-    Request,
-    Response,
-    RpcTarget,
-    WorkerEntrypoint,
-)  # fmt: skip
-
-NO_RECEIVER = (
-    "Proxy could not be serialized because it is not a valid RPC receiver type. The Proxy must emulate either a plain "
-    "object or an RpcTarget, as indicated by the Proxy's prototype chain."
-)
-DISPOSED = ("Error", "RPC stub used after being disposed.")
-held = []
+from workers import URL, FormData, Request, Response, WorkerEntrypoint  # fmt: skip
 
 
 class Default(WorkerEntrypoint):
     async def fetch(self, request):
         name = URL(request.url).pathname.strip("/")
-        answer = await globals()[name](self.env, *([self.ctx, request] if name.startswith("request_") else []))
+        case = getattr(objects, name, None) or globals()[name]
+        answer = await case(self.env, *([self.ctx, request] if name.startswith("request_") else []))
         return Response("held\n") if answer is None else answer
-
-
-async def refused(call, remote=True):
-    """(name, message) of what a call raises."""
-    try:
-        found = await call
-    except JsException as error:
-        caught = error
-    else:
-        raise AssertionError(f"it was not refused: {found!r}")
-    assert getattr(caught, "remote", False) is remote, caught
-    assert str(caught) == f"{caught.name}: {caught.message}"
-    return caught.name, caught.message
-
-
-async def fails(call, kind, text):
-    """Before anything is sent."""
-    try:
-        await call
-    except kind as error:
-        found = str(error)
-    else:
-        raise AssertionError("it was not refused")
-    assert text in found
 
 
 # what is called
@@ -149,6 +109,17 @@ async def fetching(env):
     request = Request("https://host/", method="POST", body=b"x" * 3_000_000)
     assert len(await (await env.NAMED.fetch(request)).text()) == 3_000_000 + len("POST https://host/ ")
     assert await (await env.DEFAULT.fetch("http://x/")).text() == "default http://x/"
+
+
+async def a_body_that_streams(env):
+    async def chunks():
+        for number in range(20):
+            yield b"%d " % number
+            await asyncio.sleep(0.001)
+
+    response = await env.NAMED.fetch("http://x/echo", method="POST", body=chunks())
+    assert await response.text() == "".join(f"{number} " for number in range(20))
+    assert (await (await env.NAMED.fetch("http://x/", method="POST", body=chunks())).text()).endswith(" 18 19 ")
 
 
 async def a_url_is_absolute(env):
@@ -258,160 +229,6 @@ async def what_is_too_large(env):
     assert len(back) == 31 * 1024 * 1024
 
 
-# functions and targets
-
-
-async def functions_are_called_back(env):
-    async def later(x, y):
-        await asyncio.sleep(0)
-        return x + y
-
-    assert await env.NAMED.calls_back(lambda x: x + 1, 4) == 5
-    assert await env.NAMED.calls_back(later, 1, 2) == 3
-    assert await env.NAMED.calls_back(create_proxy(len), "four") == 4
-    name, message = await refused(env.NAMED.calls_back(later, 1))
-    assert name == "PythonError"
-    assert "missing 1 required positional argument" in message
-
-
-async def a_callback_that_raises(env):
-    def boom():
-        raise ValueError("mine")
-
-    name, message = await refused(env.NAMED.calls_back(boom))
-    assert name == "PythonError"
-    assert "ValueError: mine" in message
-    assert "JsException: PythonError" in message  # which the callee did not catch
-
-
-class Mine(RpcTarget):
-    def __init__(self):
-        self.sum = 0
-
-    def add(self, x):
-        self.sum += x
-        return self.sum
-
-
-async def nested_functions_and_targets(env):
-    mine = Mine()
-    found = await env.NAMED.calls_all({"f": lambda x: x * 10, "list": [lambda x: x * 100], "deep": {"target": mine}})
-    assert (found, mine.sum) == ([10, 200, 3], 3)
-
-
-async def returned_functions_and_targets(env):
-    found = await env.NAMED.functions()
-    assert await found["lambda"](21) == 42
-    assert await found.later(1) == 2
-    assert await found.list[0]([1, 2]) == 2
-    counter = found.counter
-    assert [await counter.add(), await counter.add(5), await counter.later(1)] == [1, 6, 7]
-    for name in ("nope", "_hidden", "own", "attribute", "count"):
-        text = f'The RPC receiver does not implement the method "{name}".'
-        assert await refused(counter._call(name)) == ("TypeError", text)
-    assert (await refused(counter()))[0] == "TypeError"
-    assert (await refused(found["lambda"].name()))[0] == "TypeError"
-
-
-async def a_stub_is_handed_on(env):
-    counter = await env.NAMED.counter()
-    again = await env.NAMED.passes_on(counter)
-    assert [await counter.add(), await again.add()] == [1, 2]
-    counter.dispose()
-    assert await refused(counter.add(), remote=False) == DISPOSED
-    assert await again.add() == 3
-    assert await refused(env.NAMED.passes_on(counter), remote=False) == DISPOSED
-
-
-async def a_stub_ends_with_its_event(env):
-    await env.NAMED.keeps(lambda: 1)
-    name, message = await refused(env.NAMED.uses_kept())
-    assert name == "PythonError"
-    assert DISPOSED[1] in message.splitlines()[-1]
-
-
-async def a_stub_lives_as_long_as_its_events_tasks(env):
-    told = asyncio.get_running_loop().create_future()
-    await env.NAMED.keeps_for_later(told.set_result)
-    assert await told == "later"
-
-
-async def hold_a_stub(env):
-    held.append(await env.NAMED.counter())
-    assert await held[0].add() == 1
-
-
-async def use_what_an_earlier_event_held(env):
-    assert await refused(held.pop().add(), remote=False) == DISPOSED
-
-
-async def stubs_are_counted(env):
-    counters = await env.NAMED.many(1000)
-    assert [await counters[0].add(), await counters[999].add()] == [1, 1]
-    assert "functions, streams and stubs in one call" in (await refused(env.NAMED.many(2000), remote=False))[1]
-    for _ in range(12):
-        counters += await env.NAMED.many(500) if len(counters) < 9500 else []
-    kind, message = "", ""
-    for _ in range(10):
-        try:
-            counters += await env.NAMED.many(1000)
-        except JsException as error:
-            kind, message = error.name, error.message
-    assert (kind, message) == ("Error", "more than 10,000 RPC stubs are held at a time")
-    assert await counters[0].add() == 2
-    counters.clear()
-    gc.collect()
-    assert await (await env.NAMED.counter()).add() == 1
-
-
-# streams and messages
-
-
-async def streams(env):
-    assert await Response(await env.NAMED.stream("a", b"b" * 300_000)).text() == "a" + "b" * 300_000
-
-    async def mine():
-        yield "x"
-        yield b"y"
-
-    assert await env.NAMED.reads(ReadableStream(mine())) == "xy"
-    assert await env.NAMED.reads(await env.NAMED.passes_on(ReadableStream(mine()))) == "xy"
-    assert await env.NAMED.reads(Response("of a body").body) == "of a body"
-
-
-async def a_stream_that_breaks(env):
-    stream = await env.NAMED.broken_stream()
-    name, message = await refused(Response(stream).text())
-    assert (name, message) == ("ValueError", "half-way")
-
-
-async def a_stream_is_read_once(env):
-    stream = await env.NAMED.stream("a")
-    await Response(stream).text()
-    await fails(env.NAMED.reads(stream), TypeError, "used already")
-
-
-async def requests_and_responses(env):
-    request = Request("http://x/y", method="POST", headers={"x-a": "1"}, body="text")
-    assert await env.NAMED.request_text(request) == ["POST", "http://x/y", "1", "text"]
-    response = await env.NAMED.response("text")
-    assert (response.status, response.headers["x-a"], await response.text()) == (202, "1", "text")
-    response = await env.NAMED.passes_on(Response("é" * 2_000_000, headers={"x-b": "2"}))
-    assert (response.headers["x-b"], len(await response.text())) == ("2", 2_000_000)
-    [headers] = await env.NAMED.echo(Headers({"a": "b"}))
-    assert isinstance(headers, Headers)
-    assert headers["a"] == "b"
-
-
-async def blobs_and_files(env):
-    blob = await env.NAMED.blob(Blob([b"x"], type="a/b"))
-    assert isinstance(blob, Blob)
-    assert (bytes(blob), blob.type) == (b"x!", "a/b")
-    [file] = await env.NAMED.echo(File([b"x"], "a.txt", type="text/plain", last_modified=5))
-    assert isinstance(file, File)
-    assert (file.name, file.type, file.last_modified, bytes(file)) == ("a.txt", "text/plain", 5, b"x")
-
-
 # limits
 
 
@@ -444,6 +261,10 @@ async def a_cycle_of_tasks_has_an_end(env):
 
 async def request_is_passed_on(env, ctx, request):
     return await env.NAMED.fetch(request)
+
+
+async def request_for_a_socket(env, ctx, request):
+    return await env.NAMED.fetch("http://x/socket", headers=request.headers)
 
 
 async def request_exports(env, ctx, request):

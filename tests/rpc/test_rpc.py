@@ -1,4 +1,4 @@
-"""Calls between two workers: every case is a function of caller.py, which calls callee.py, behind a real socket."""
+"""Calls between two workers: each case is a function of caller.py or objects.py, and calls callee.py."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from serving import Served, serving, write
 
 HERE = Path(__file__).parent
 CALLER, CALLEE = (HERE / "caller.py").read_text(), (HERE / "callee.py").read_text()
-CASES = re.findall(r"^async def (\w+)\(env\):", CALLER, re.MULTILINE)
+BESIDE = {name: (HERE / name).read_text() for name in ("checks.py", "objects.py")}
+CASES = re.findall(r"^async def (\w+)\(env\):", CALLER + BESIDE["objects.py"], re.MULTILINE)
 SELF = '[[services]]\nbinding = "SELF"\nservice = "callee"\nentrypoint = "Named"\n'
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -37,7 +38,7 @@ BINDINGS = "".join([
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def pilot(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Served]:
     folder = tmp_path_factory.mktemp("rpc")
-    write(folder / "caller", CALLER, BINDINGS)
+    write(folder / "caller", CALLER, BINDINGS, BESIDE)
     write(folder / "callee", CALLEE, SELF)
     for name in ("caller", "callee"):
         config = folder / name / "wrangler.toml"
@@ -54,6 +55,23 @@ async def test_case(pilot: Served, case: str) -> None:
 async def test_a_request_is_passed_on(pilot: Served) -> None:
     status, text = await pilot.ask("/request_is_passed_on", "POST", data=b"body")
     assert (status, text) == (201, f"POST {pilot.url}/request_is_passed_on body")
+
+
+async def test_what_an_event_holds_goes_with_it(pilot: Served) -> None:
+    for case in ("hold_a_stub", "forgotten", "use_what_an_earlier_event_held"):
+        assert await pilot.ask(f"/{case}") == (200, "held\n"), case
+
+
+async def test_what_is_made_up_is_refused(pilot: Served) -> None:
+    """Nothing but errors comes of it, and the next call is as ever."""
+    for case in ("what_is_made_up", "methods"):
+        assert await pilot.ask(f"/{case}") == (200, "held\n"), case
+
+
+async def test_a_socket_is_handed_on(pilot: Served) -> None:
+    async with pilot.http.ws_connect(pilot.url + "/request_for_a_socket") as socket:
+        await socket.send_str("hello")
+        assert (await socket.receive()).data == "echo hello"
 
 
 async def test_own_entrypoints_are_exports(pilot: Served) -> None:

@@ -26,7 +26,7 @@ EMPTY = "0" * 16
 ENTRY = (
     ROUTER
     + """
-from workers import Response, fetch as get
+from workers import Response, WorkerEntrypoint, fetch as get
 
 async def chat(env):
     answer = await env.AI.run("@cf/meta/llama-2-7b-chat-int8",
@@ -49,12 +49,24 @@ async def key():
     import os
     return Response(str("OTEL_EXPORTER_OTLP_HEADERS" in os.environ))
 
+async def calls(env):
+    return Response(await env.SELF.name() + await (await env.SELF.fetch("http://x/key?secret")).text())
+
+class Named(WorkerEntrypoint):
+    async def name(self):
+        return "named "
+
+    async def fetch(self, request):
+        return Response("answered")
+
 async def broken():
     raise ValueError("the client's own words")
 """
 )
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+SELF = '[[services]]\nbinding = "SELF"\nservice = "lit"\nentrypoint = "Named"\n'
 
 
 class Collector:
@@ -132,6 +144,7 @@ def written(folder: Path, elsewhere: str, settings: str = "") -> Path:
     remote = f"remote: {{engine: openai, model: far, options: {{base_url: {elsewhere}/v1}}}}\n"
     full = "full: {engine: echo, options: {context_window: 2}}\n"
     config = f'name = "lit"\nmain = "entry.py"\n[ai]\nbinding = "AI"\n[vars]\nELSEWHERE = "{elsewhere}"\n{settings}'
+    config += SELF
     for name, text in {"entry.py": ENTRY, "wrangler.toml": config, "models.yaml": remote + full}.items():
         (folder / name).write_text(text)
     return folder
@@ -195,6 +208,15 @@ async def test_from_a_request_through_the_worker_to_the_engine(pilot: Served, co
     }
     assert collector.services == {"lit"}
     assert "one two three" not in str(collector.spans)  # what is said to a model stays out of traces
+
+
+async def test_a_call_of_another_worker(pilot: Served, collector: Collector) -> None:
+    headers, trace = parent(77)
+    assert await pilot.ask("/calls", headers=headers) == (200, "named answered")
+    spans = await collector.trace(trace, 4)
+    for name in ("worker lit Named.name", "worker lit GET"):
+        assert child_of(spans[name], spans["worker lit"])
+    assert "secret" not in str(list(spans.values()))
 
 
 async def test_the_rest_door(pilot: Served, collector: Collector) -> None:

@@ -34,7 +34,10 @@ class Call:
 
     @property
     def name(self) -> str:
+        """For a person."""
         return f"{self.target.entrypoint}.{self.method}"
+
+    label = name
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +61,16 @@ class ServiceRequest:
     def name(self) -> str:
         return f"{self.method} {self.url}"
 
+    @property
+    def label(self) -> str:
+        """The same, without what may be secret."""
+        return self.method
+
 
 @dataclass(frozen=True, slots=True)
 class ServiceAnswer:
+    """``body``: a socket too, which whoever has the answer joins to its own."""
+
     status: int
     text: str
     headers: Headers

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from types import NoneType
 from typing import Any
 
 from bindings.binding import Binding, Leading
@@ -24,6 +25,7 @@ from runtime.supervisor.calls import called
 from runtime.supervisor.calls.call import Call, Callee, Caller, Capability, ServiceRequest
 from runtime.supervisor.calls.capabilities import closed, dropped, handed, stream, taken
 from runtime.supervisor.calls.stubs import Stubs
+from runtime.supervisor.http.asgi import Headers
 from runtime.supervisor.http.heads import check_size, pairs
 from runtime.tracing import NO_SPAN
 from runtime.wire import ChannelClosed, GuardedChannel, RemoteError
@@ -99,19 +101,18 @@ class Calls:
     ) -> list[Any]:
         """[status, status text, headers, bytes | None | stream number | ["socket", number]]"""
         caller = self._caller(event)
-        sent = pairs(headers)
-        check_size(sent)
-        if len(url) > _MAX_URL_CHARACTERS:
-            raise CallError("TypeError", f"the URL has more than {_MAX_URL_CHARACTERS} characters")
+        sent = _checked(method, url, headers, body)
         content: Any = body if handle is None else stream(self.channel, *handle)
         try:
             target = self._target(name, address)
             callee = await self._callee(name, target)
             answer = await _told(callee.request(ServiceRequest(caller, target, method, url, sent, content)))
         except _Missing as error:
-            return [503, "", [(b"content-type", b"text/plain;charset=UTF-8")], str(error).encode()]
-        finally:
             await closed(content)
+            return [503, "", [(b"content-type", b"text/plain;charset=UTF-8")], str(error).encode()]
+        except BaseException:
+            await closed(content)
+            raise
         return [answer.status, answer.text, answer.headers, await self._content(answer.body)]
 
     def note(self, op: str, args: list[Any]) -> None:
@@ -165,6 +166,17 @@ class Calls:
             return ["socket", self._stubs.sockets.lend(body.end)]
         [(_, number)] = await handed(self._stubs, self.channel, [body])
         return number
+
+
+def _checked(method: object, url: object, headers: object, body: object) -> Headers:
+    """The headers. Raises CallError, ScriptError, RequestError."""
+    if type(method) is not str or type(url) is not str or type(body) not in (bytes, NoneType):
+        raise CallError("TypeError", "a request that is none")
+    if len(url) > _MAX_URL_CHARACTERS or len(method) > _MAX_METHOD_CHARACTERS:
+        raise CallError("TypeError", f"the URL has more than {_MAX_URL_CHARACTERS} characters")
+    sent = pairs(headers)
+    check_size(sent)
+    return sent
 
 
 class _Missing(CallError):

@@ -173,7 +173,7 @@ class Deployment:
         self._begins(slot)
         span = asked.caller.span
         if span is not NO_SPAN:
-            span = span.child(self._work, attributes={**self._facts, "pilot.call": asked.name})
+            span = span.child(f"{self._work} {asked.label}", attributes=self._facts)
         process: Process | None = None
         try:
             process = slot.process

@@ -12,7 +12,6 @@ from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from bindings.messages import TraceItem, TraceReader
-from runtime.errors import UserError
 from runtime.supervisor.http.exchange import Exchange
 from runtime.supervisor.traces.redaction import redacted
 
@@ -56,11 +55,11 @@ class Traces:
         self._answered(worker, exchange, exchange.status, None)
 
     async def event(self, worker: str, about: Mapping[str, Any], work: Awaitable[T]) -> T:
-        """The same of what is no request: a cron's run, a queue's batch. What has no ``about`` is not told of, the
-        reading of traces itself among it: that would have no end."""
+        """The same of what is no client's request: a cron's run, a queue's batch, another worker's call. What has no
+        ``about`` is not told of, the reading of traces itself among it: that would have no end."""
         try:
             outcome = await work
-        except UserError as error:
+        except Exception as error:
             self._dealt_with(worker, about, error)
             raise
         self._dealt_with(worker, about, None)
