@@ -113,11 +113,14 @@ class Instance:
 
     async def _begun(self) -> None:
         """Its constructor has returned, and nobody blocks it."""
-        if self._object is None and not self._blocks:
-            if not self._restored:
-                self._restored = True
+        while self._object is None and self.broken is None:
+            if self._blocks:  # another event is at it, and may be cancelled
+                await self.entered()
+            elif not self._restored:
                 await self.alone(self.sockets.restore)
-            await self._worker.metered(self._construct())
+                self._restored = True
+            else:
+                await self._worker.metered(self._construct())
         await self.entered()
         if self.broken is not None:
             raise self.broken

@@ -77,6 +77,8 @@ class Hibernating:
 
     async def restore(self) -> None:
         """As the supervisor has them: of an instance that was in memory before, or of other code."""
+        self._tags.clear()  # of an attempt that was cancelled
+        self._by_number.clear()
         number, more = 0, True
         while more:
             more, pair, timeout = await self._channel.call("sockets", self._name, self._id, number)
