@@ -165,9 +165,9 @@ class Queue:
         return asyncio.gather(*works)
 
     async def notice(self) -> None:
-        """See whether another process has written: what memory has may be out of date."""
+        """See whether another process has written: what memory has may be out of date. The first time nobody knows."""
         version = await self._store.version()
-        if self._version is not None and version != self._version:
+        if version != self._version:
             self._drop_ready()
             await self._read_settings()
             self._woken.set()

@@ -35,6 +35,7 @@ async def join(page: Page, url: str, name: str) -> None:
     await page.goto(url)
     await page.get_by_label("You are").fill(name)
     await page.get_by_label("You are").blur()
+    await expect(page.get_by_role("status")).to_have_text("", timeout=20_000)
     await expect(page.get_by_role("button", name="Send")).to_be_enabled()
 
 
@@ -61,7 +62,7 @@ async def test_two_guests_and_the_model_hear_each_other_over_a_save(
     entry.write_text(
         entry.read_text().replace('"text": text})\n\n    def keep', '"text": text.upper()})\n\n    def keep')
     )
-    await pilot.says("reloaded")
+    await pilot.event("reloaded")
     await say(ada, "still here?")
     await expect(grace.locator("#messages li").last).to_contain_text("STILL HERE?")
     await expect(grace.get_by_role("status")).to_have_text("")

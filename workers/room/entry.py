@@ -54,13 +54,13 @@ class Room(DurableObject):
             self.ctx.waitUntil(self.answer())
 
     async def webSocketClose(self, ws, code, reason, was_clean):
-        ws.close(code, reason)
+        ws.close(1000, reason)  # what a client says without a code, 1005, nobody may say
 
     async def alarm(self):
         """Nobody has said anything for a while."""
         for socket in self.ctx.getWebSockets():
             socket.close(1000, "the room was quiet for too long")
-        await self.ctx.storage.deleteAll()
+        self.sql.exec("DELETE FROM messages")
 
     async def answer(self):
         """The model's words go out as they come, and are kept once they are all there."""
