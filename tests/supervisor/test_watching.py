@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import shutil
 import subprocess
+import sys
+import urllib.request
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -217,3 +221,42 @@ async def test_secrets_that_are_a_link(tmp_path: Path) -> None:
         (tmp_path / "shared.vars").write_text("SECRET=two")
         await pilot.event("reloaded")
         assert await pilot.ask() == (200, "two")
+
+
+async def test_what_it_prints_into_a_file_beside_the_worker_reloads_nothing(tmp_path: Path) -> None:
+    write(tmp_path, SAYS.format("old"))
+    words = ["dev", "--port", "0", "--log-format", "json"]
+    with (tmp_path / "said").open("w") as said:
+        pilot = subprocess.Popen(
+            [sys.executable, "-P", "-m", "runtime.cli", *words], cwd=tmp_path, stdout=said, stderr=said
+        )
+    try:
+        url = (await said_of(tmp_path, "ready"))[0]["url"]
+        await asyncio.to_thread(answer_of, url)  # which is told there
+        (tmp_path / "entry.py").write_text(SAYS.format("new"))
+        async with asyncio.timeout(30):
+            while await asyncio.to_thread(answer_of, url) != "new":
+                await asyncio.sleep(0.05)
+        assert len(await said_of(tmp_path, "reloaded")) == 1
+    finally:
+        pilot.terminate()
+        await asyncio.to_thread(pilot.wait, 30)
+
+
+SAYS = "from workers import Response\n\ndef fetch(request):\n    return Response({!r})\n"
+
+
+async def said_of(folder: Path, event: str) -> list[dict[str, Any]]:
+    """What has been told of this event, once something has."""
+    async with asyncio.timeout(60):
+        while True:
+            lines = (folder / "said").read_text().splitlines()
+            found = [one for line in lines if line.endswith("}") and (one := json.loads(line))["event"] == event]
+            if found:
+                return found
+            await asyncio.sleep(0.05)
+
+
+def answer_of(url: str) -> str:
+    with urllib.request.urlopen(url, timeout=30) as answer:
+        return str(answer.read().decode())

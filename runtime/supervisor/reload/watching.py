@@ -10,6 +10,7 @@ before its files are listed: between the two nothing is missed. A file that is a
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
@@ -89,6 +90,8 @@ class _Watching:
             return False
         if path.suffix in IGNORED_SUFFIXES or path.name.endswith("~") or path.name.startswith((".", "#")):
             return False
+        if _is_our_output(path):
+            return False
         return path.suffix == ".py" or not self._survey.leaves_out(path)  # code that runs here, sent or not
 
     async def aclose(self) -> None:
@@ -143,6 +146,14 @@ async def written(files: Sequence[Path]) -> None:
 def stamps(files: Sequence[Path]) -> list[tuple[int, int, int] | None]:
     """What changes with each save of a file: its (inode, size in bytes, time of change in ns); None: there is none."""
     return [_stamp(file) for file in files]
+
+
+def _is_our_output(path: Path) -> bool:
+    """``pilot dev > said.txt``: to say that it has changed would change it."""
+    with suppress(OSError):
+        found = path.stat()
+        return any(os.path.samestat(found, os.fstat(descriptor)) for descriptor in (1, 2))
+    return False
 
 
 def _stamp(file: Path) -> tuple[int, int, int] | None:
