@@ -30,13 +30,18 @@ def files_of(template: str, name: str) -> Iterator[tuple[str, bytes]]:
         what = f"there is no template {template!r}{close_to(template, TEMPLATES)}"
         raise UserError(what, where="--template", remedy=f"One of: {', '.join(TEMPLATES)}")
     folder = (_PACKAGED if _PACKAGED.is_dir() else _SAMPLES) / template
-    for path in sorted(path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts):
+    for path in sorted(path for path in folder.rglob("*") if path.is_file() and not _is_left(path, folder)):
         content = path.read_bytes()
         if path.name == "wrangler.toml":
             content = _NAME_LINE.sub(f'name = "{name}"', content.decode(), count=1).encode()
         yield path.relative_to(folder).as_posix(), content
     yield "test_worker.py", _TEST.format(check=_CHECKS[template]).encode()
     yield ".gitignore", b"/.pilot/\n__pycache__/\n.dev.vars\n.env\n"
+
+
+def _is_left(path: Path, folder: Path) -> bool:
+    """By whoever has served the sample where it stands."""
+    return any(part.startswith(".") or part == "__pycache__" for part in path.relative_to(folder).parts)
 
 
 _TEST = '''"""pytest runs this. The fixture `worker` serves this folder; its models repeat what they are asked."""

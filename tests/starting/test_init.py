@@ -5,12 +5,14 @@ from __future__ import annotations
 import subprocess
 import sys
 import tomllib
+import zipfile
 from pathlib import Path
 
 import pytest
 
 from runtime.starting.templates import TEMPLATES
 
+ROOT = Path(__file__).parents[2]
 PLUGIN = ("-p", "no:cacheprovider", "-p", "runtime.testing.plugin")
 
 
@@ -37,6 +39,7 @@ def test_what_it_makes_runs_and_its_own_test_passes(tmp_path: Path, template: st
     code, said = pilot(tmp_path, "init", "My App", "--template", template)
     assert code == 0, said
     folder = tmp_path / "My App"
+    assert [path.name for path in folder.glob(".*")] == [".gitignore"]
     assert tomllib.loads((folder / "wrangler.toml").read_text())["name"] == "my-app"
     for path in (path for path in folder.rglob("*") if path.is_file()):
         assert path.relative_to(folder).as_posix() in said
@@ -81,3 +84,20 @@ def test_the_plugin_shows_what_a_worker_says_and_where_there_is_none(tmp_path: P
     (tmp_path / "wrangler.toml").unlink()
     code, said = run_tests(tmp_path)
     assert (code, "where is the worker?" in said) == (1, True), said
+
+
+def test_a_wheel_has_the_templates_and_no_state_of_theirs(tmp_path: Path) -> None:
+    state = ROOT / "workers/hello/.pilot"
+    state.mkdir(exist_ok=True)
+    (state / "kept").touch()
+    try:
+        subprocess.run(
+            [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)], cwd=ROOT, check=True
+        )
+    finally:
+        (state / "kept").unlink()
+    [wheel] = tmp_path.glob("*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    for template in TEMPLATES:
+        assert f"runtime/templates/{template}/wrangler.toml" in names
+    assert not [name for name in names if ".pilot" in name or name.startswith("workers/")]
