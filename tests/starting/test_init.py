@@ -13,7 +13,7 @@ import pytest
 from runtime.starting.templates import TEMPLATES
 
 ROOT = Path(__file__).parents[2]
-PLUGIN = ("-p", "no:cacheprovider", "-p", "runtime.testing.plugin")
+PLUGIN = ("-p", "no:cacheprovider")  # the fixture comes with the installation
 
 
 def pilot(folder: Path, *words: str) -> tuple[int, str]:
