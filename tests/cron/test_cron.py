@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from hosting import Host, hosting, worker
+from hosting import Host, hosting, tailing, worker
 from serving import Served, serving, write
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -144,7 +144,7 @@ async def test_by_the_clock_where_that_is_asked_for(tmp_path: Path) -> None:
 async def test_on_a_host_they_run_and_the_tail_tells(host: Host, tmp_path: Path) -> None:
     worker(tmp_path, WORKER, EVERY)
     await host.deploy(tmp_path)
-    async with _tailing(host) as told:
+    async with tailing(host, "app") as told:
         await host.says('app: cron "* * * * *" ok', within=100)
         event = await asyncio.wait_for(told.get(), 30)
     assert event["outcome"] == "ok"
@@ -156,28 +156,6 @@ async def test_on_a_host_they_run_and_the_tail_tells(host: Host, tmp_path: Path)
 
 
 PILOT = "/client/v4/pilot"
-
-
-class _tailing:  # noqa: N801
-    """What a tail of the worker app is told."""
-
-    def __init__(self, host: Host) -> None:
-        self._host = host
-
-    async def __aenter__(self) -> asyncio.Queue[Any]:
-        _, answer = await self._host.api("POST", "scripts/app/tails", {"filters": []})
-        self._socket = await self._host.http.ws_connect(answer["result"]["url"], protocols=("trace-v1",))
-        events: asyncio.Queue[Any] = asyncio.Queue()
-        self._reading = asyncio.create_task(self._read(events))
-        return events
-
-    async def _read(self, events: asyncio.Queue[Any]) -> None:
-        async for message in self._socket:
-            events.put_nowait(json.loads(message.data))
-
-    async def __aexit__(self, *raised: object) -> None:
-        self._reading.cancel()
-        await self._socket.close()
 
 
 async def test_on_a_host_the_schedules_are_checked_and_kept(host: Host, tmp_path: Path) -> None:

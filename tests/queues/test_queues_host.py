@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from hosting import Host, hosting, worker
+from hosting import Host, hosting, tailing, worker
 from wrangler_support import WRANGLERS, on_host
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -78,7 +78,7 @@ async def has_seen(host: Host, name: str, wanted: Callable[[str], bool]) -> str:
 
 async def test_one_worker_sends_and_another_consumes(host: Host, tmp_path: Path) -> None:
     await deploy(host, tmp_path, "jobs")
-    async with _tailing(host, "jobs-consumer") as told:
+    async with tailing(host, "jobs-consumer") as told:
         assert await host.get("jobs-sender", "/?one") == (200, "sent")
         await has_seen(host, "jobs", lambda text: "jobs one 1;" in text)
         event, printed = await _told_of_queue(told)
@@ -232,25 +232,3 @@ async def test_wrangler(host: Host, tmp_path: Path, version: str) -> None:
     assert (await api(host, "GET", f"/{name}"))["consumers"][0]["settings"]["batch_size"] == 7
     await run("queues", "delete", name)
     assert await api(host, "GET", f"/{name}", fails=404) == 11000
-
-
-class _tailing:  # noqa: N801
-    """What a tail of a worker is told."""
-
-    def __init__(self, host: Host, name: str) -> None:
-        self._host, self._name = host, name
-
-    async def __aenter__(self) -> asyncio.Queue[Any]:
-        _, answer = await self._host.api("POST", f"scripts/{self._name}/tails", {"filters": []})
-        self._socket = await self._host.http.ws_connect(answer["result"]["url"], protocols=("trace-v1",))
-        events: asyncio.Queue[Any] = asyncio.Queue()
-        self._reading = asyncio.create_task(self._read(events))
-        return events
-
-    async def _read(self, events: asyncio.Queue[Any]) -> None:
-        async for message in self._socket:
-            events.put_nowait(json.loads(message.data))
-
-    async def __aexit__(self, *raised: object) -> None:
-        self._reading.cancel()
-        await self._socket.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from hosting import Host, hosting
+from hosting import Host, hosting, tailing
 from serving import write
 from wrangler_support import WRANGLERS, on_host
 
@@ -152,10 +151,8 @@ async def test_a_tail_of_the_other_worker_has_the_call(both: Host) -> None:
 
 async def tailed(host: Host, worker: str) -> dict[str, Any]:
     """The first event that its tail has."""
-    status, answer = await host.api("POST", f"scripts/{worker}/tails", {"filters": []})
-    assert status == 200, answer
-    async with host.http.ws_connect(answer["result"]["url"], protocols=("trace-v1",)) as socket:
-        event: dict[str, Any] = json.loads((await socket.receive()).data)
+    async with tailing(host, worker) as told:
+        event: dict[str, Any] = await told.get()
         return event
 
 

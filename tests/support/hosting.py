@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import socket
 import sys
@@ -122,3 +123,22 @@ def worker(folder: Path, entry: str, config: str = "", name: str = "app", **file
 def says(text: str) -> str:
     """An entry that answers with ``text``."""
     return f"from workers import Response\ndef fetch(request, env): return Response({text!r})\n"
+
+
+@asynccontextmanager
+async def tailing(host: Host, worker: str) -> AsyncIterator[asyncio.Queue[Any]]:
+    """What a tail of this worker is told, event by event."""
+    status, answer = await host.api("POST", f"scripts/{worker}/tails", {"filters": []})
+    assert status == 200, answer
+    events: asyncio.Queue[Any] = asyncio.Queue()
+
+    async def read() -> None:
+        async for message in socket:
+            events.put_nowait(json.loads(message.data))
+
+    async with host.http.ws_connect(answer["result"]["url"], protocols=("trace-v1",)) as socket:
+        reading = asyncio.create_task(read())
+        try:
+            yield events
+        finally:
+            reading.cancel()
