@@ -53,9 +53,7 @@ class AnalyticsEngineDataset(BindingClient):
         task = asyncio.ensure_future(self._call("writeDataPoint", args, options))
         sending.add(task)  # or it might be collected before it is sent
         task.add_done_callback(sending.discard)
-        task.add_done_callback(
-            lambda done: done.cancelled() or done.exception()
-        )  # a full disk is not the worker's error
+        task.add_done_callback(_forgive)
 
 
 def _forgive(done: asyncio.Task[Any]) -> None:

@@ -9,15 +9,15 @@ import random
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
-from runtime.values import JsDict, JsException
+from runtime.values import JsDict, JsException, from_wire
 from runtime.values.buffers import JsBuffer
 from runtime.web.globals import pattern, text
 
 
 class URLPattern(pattern.URLPattern):
     def exec(self, input: str | Mapping[str, str] | None = None, base: str | None = None) -> JsDict | None:
-        found = super().exec(input, base)
-        return None if found is None else _dicts(found)
+        found: JsDict | None = from_wire(super().exec(input, base))
+        return found
 
 
 class TextEncoder(text.TextEncoder):
@@ -186,9 +186,3 @@ _NOTHING = object()
 def _settled(done: object) -> JsDict:
     failed = isinstance(done, BaseException)
     return JsDict(status="rejected", reason=done) if failed else JsDict(status="fulfilled", value=done)
-
-
-def _dicts(value: object) -> Any:
-    if isinstance(value, dict):
-        return JsDict({key: _dicts(item) for key, item in value.items()})
-    return [_dicts(item) for item in value] if isinstance(value, list) else value

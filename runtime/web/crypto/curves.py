@@ -12,7 +12,17 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
-from runtime.web.crypto.keys import CryptoError, CryptoKey, CryptoKeyPair, b64, data_of, hash_of, unb64, usages_of
+from runtime.web.crypto.keys import (
+    CryptoError,
+    CryptoKey,
+    CryptoKeyPair,
+    b64,
+    data_of,
+    hash_of,
+    pair_of,
+    unb64,
+    usages_of,
+)
 from runtime.web.crypto.pem import dump_der, load_der
 
 _DERIVING: dict[str, tuple[str, ...]] = {"private": ("deriveKey", "deriveBits"), "public": ()}
@@ -31,12 +41,7 @@ _PRIVATE = ec.EllipticCurvePrivateKey | Ed25519PrivateKey | X25519PrivateKey
 def generate(algorithm: Mapping[str, Any], extractable: bool, usages: Sequence[str]) -> CryptoKeyPair:
     name = algorithm["name"]
     private = _EDWARDS[name][1].generate() if name in _EDWARDS else ec.generate_private_key(_curve(algorithm))
-    allowed = USAGES[name]
-    usages_of(usages, (*allowed["private"], *allowed["public"]))
-    return CryptoKeyPair(
-        _key(private.public_key(), algorithm, True, [usage for usage in usages if usage in allowed["public"]]),
-        _key(private, algorithm, extractable, [usage for usage in usages if usage in allowed["private"]]),
-    )
+    return pair_of(private, USAGES[name], usages, extractable, lambda key, *rest: _key(key, algorithm, *rest))
 
 
 def load(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -69,6 +69,17 @@ def usages_of(given: Collection[str], allowed: Collection[str]) -> tuple[str, ..
     return tuple(usage for usage in allowed if usage in given)
 
 
+def pair_of(
+    private: Any, allowed: Mapping[str, Collection[str]], usages: Collection[str], extractable: bool,
+    make: Callable[[Any, bool, Sequence[str]], CryptoKey],
+) -> CryptoKeyPair:  # fmt: skip
+    """Of a private key; each half has of ``usages`` what it is ``allowed``, and the public one can be exported."""
+    usages_of(usages, (*allowed["private"], *allowed["public"]))
+    halves = {half: [usage for usage in usages if usage in allowed[half]] for half in ("public", "private")}
+    public = make(private.public_key(), True, halves["public"])
+    return CryptoKeyPair(public, make(private, extractable, halves["private"]))
+
+
 def b64(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
@@ -96,6 +107,6 @@ NAMES = {
 NAMES["node-ed25519"] = "Ed25519"
 
 __all__ = [
-    "HASHES", "NAMES", "CryptoError", "CryptoKey", "CryptoKeyPair", "b64", "data_of", "hash_of", "named", "unb64",
-    "unbound", "usages_of",
+    "HASHES", "NAMES", "CryptoError", "CryptoKey", "CryptoKeyPair", "b64", "data_of", "hash_of", "named", "pair_of",
+    "unb64", "unbound", "usages_of",
 ]  # fmt: skip

@@ -15,7 +15,17 @@ from cryptography.hazmat.primitives.asymmetric.rsa import (
     generate_private_key,
 )
 
-from runtime.web.crypto.keys import CryptoError, CryptoKey, CryptoKeyPair, b64, data_of, hash_of, unbound, usages_of
+from runtime.web.crypto.keys import (
+    CryptoError,
+    CryptoKey,
+    CryptoKeyPair,
+    b64,
+    data_of,
+    hash_of,
+    pair_of,
+    unbound,
+    usages_of,
+)
 from runtime.web.crypto.pem import dump_der, load_der
 
 _SIGNING: dict[str, tuple[str, ...]] = {"private": ("sign",), "public": ("verify",)}
@@ -35,11 +45,7 @@ def generate(algorithm: Mapping[str, Any], extractable: bool, usages: Sequence[s
         raise CryptoError("OperationError", f"The modulus length must be a multiple of 8, from 256 to 16384: {bits}.")
     private = generate_private_key(exponent, bits)
     allowed = USAGES[algorithm["name"]]
-    usages_of(usages, (*allowed["private"], *allowed["public"]))
-    return CryptoKeyPair(
-        _key(private.public_key(), algorithm, True, [usage for usage in usages if usage in allowed["public"]]),
-        _key(private, algorithm, extractable, [usage for usage in usages if usage in allowed["private"]]),
-    )
+    return pair_of(private, allowed, usages, extractable, lambda key, *rest: _key(key, algorithm, *rest))
 
 
 def load(
