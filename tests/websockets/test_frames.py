@@ -12,7 +12,7 @@ from websockets.protocol import OPEN
 from websockets.uri import parse_uri
 
 from runtime.supervisor.sockets import frames
-from runtime.supervisor.sockets.ends import Content
+from runtime.supervisor.sockets.ends import Content, Violation
 
 TEXTS = some.text(some.characters(exclude_categories=["Cs"]), max_size=300)
 MESSAGES = some.lists(TEXTS | some.binary(max_size=300) | some.just(b"x" * 70_000), max_size=8)
@@ -81,6 +81,6 @@ def test_what_is_sent(messages: list[Content], mask: bool) -> None:
 @given(some.binary(max_size=200), some.booleans())
 def test_noise_is_read_or_refused(noise: bytes, masked: bool) -> None:
     reader = frames.Reader(masked, 1000)
-    with suppress(frames.Violation):
+    with suppress(Violation):
         read(reader, [noise])
     assert reader.held <= len(noise) + 64 * 100

@@ -9,21 +9,22 @@ from urllib.parse import urlsplit
 
 from runtime.supervisor.outbound import Outbound, OutboundAnswer
 from runtime.supervisor.outbound.rules import RawHeaders
-from runtime.supervisor.sockets.handshake import asks
+from runtime.supervisor.sockets.asked import asks
 from runtime.supervisor.sockets.quota import Quota
 from runtime.tracing import NO_SPAN, Span
 
 
 async def fetch(
-    parent: Span, outbound: Outbound, method: str, url: str, headers: RawHeaders, body: Any, redirect: str, quota: Quota
-) -> OutboundAnswer:
+    parent: Span, outbound: Outbound, method: str, url: str, headers: RawHeaders, body: Any, redirect: str,
+    quota: Quota, deflates: bool,
+) -> OutboundAnswer:  # fmt: skip
     """``outbound.fetch``, or ``open`` where the headers ask for a socket. The span ends with the answer's head."""
     if parent is NO_SPAN:
-        return await _fetched(outbound, method, url, headers, body, redirect, quota)
+        return await _fetched(outbound, method, url, headers, body, redirect, quota, deflates)
     span = parent.child(method, "client", {"http.request.method": method, **_address(url)})
     try:
         headers = _continued(headers, span.headers)
-        answer = await _fetched(outbound, method, url, headers, body, redirect, quota)
+        answer = await _fetched(outbound, method, url, headers, body, redirect, quota, deflates)
         span.set({"http.response.status_code": answer.status})
         return answer
     finally:
@@ -31,13 +32,14 @@ async def fetch(
 
 
 async def _fetched(
-    outbound: Outbound, method: str, url: str, headers: RawHeaders, body: Any, redirect: str, quota: Quota
-) -> OutboundAnswer:
+    outbound: Outbound, method: str, url: str, headers: RawHeaders, body: Any, redirect: str,
+    quota: Quota, deflates: bool,
+) -> OutboundAnswer:  # fmt: skip
     if not asks(headers):
         return await outbound.fetch(method, url, headers, body, redirect)
     from runtime.supervisor.outbound.sockets import opened  # most workers have none
 
-    return await opened(outbound, method, url, headers, body, redirect, quota)
+    return await opened(outbound, method, url, headers, body, redirect, quota, deflates)
 
 
 def _address(url: str) -> Mapping[str, Any]:

@@ -115,8 +115,10 @@ class Broker:
             owner, number = stream
             source = self.channel.adopt(number) if owner == "yours" else self.channel.read(number)
         span = NO_SPAN if exchange is None else exchange.span
-        quota = self.sockets.quota
-        answer = await traced.fetch(span, self._outbound, method, url, pairs(headers), source, redirect, quota)
+        sockets = self.sockets
+        answer = await traced.fetch(
+            span, self._outbound, method, url, pairs(headers), source, redirect, sockets.quota, sockets.deflates
+        )
         handle: object = self.channel.offer(answer.chunks) if answer.socket is None else None
         if answer.socket is not None:
             handle = ["socket", self.sockets.lend(answer.socket)]

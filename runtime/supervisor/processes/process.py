@@ -27,6 +27,7 @@ from runtime.supervisor.processes.cgroups import Cgroup
 from runtime.supervisor.processes.health.stacks import Stack, Stacks
 from runtime.supervisor.processes.parts import Parts, Stream
 from runtime.supervisor.processes.spawning import STOP_GRACE_S, Child
+from runtime.supervisor.sockets.asked import deflates
 from runtime.wire import ChannelClosed, GuardedChannel, RemoteError
 
 CPU_EXCEEDED = "CpuExceeded"  # what an isolate raises
@@ -203,7 +204,8 @@ class Starter:
             raise
         channel = await GuardedChannel.guard(ours, broker, partial(self._over, child), on_note=broker.note)
         keeps = self._resident is not None
-        sockets = self._parts.sockets.of(self._config.name, channel, at_work, limits, keeps=keeps)
+        deflating = deflates(self._config.compatibility_date, self._config.compatibility_flags)
+        sockets = self._parts.sockets.of(self._config.name, channel, at_work, limits, keeps=keeps, deflates=deflating)
         broker.attach(channel, sockets)
         stacks.pid = child.pid
         process = Process(child, channel, broker, stacks, temp, cgroup, asked)

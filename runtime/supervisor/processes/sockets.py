@@ -24,10 +24,10 @@ _MAX_LENT = 1_000  # sockets to other servers that a worker has not accepted
 
 class ProcessSockets:
     """By what the channel knows them: an answer's socket by the number of its request, one that was lent to the worker
-    by a number of its own."""
+    by a number of its own. ``deflates``: permessage-deflate is spoken."""
 
-    def __init__(self, channel: Channel, at_work: AtWork, quota: Quota) -> None:
-        self._channel, self._at_work, self.quota = channel, at_work, quota
+    def __init__(self, channel: Channel, at_work: AtWork, quota: Quota, deflates: bool) -> None:
+        self._channel, self._at_work, self.quota, self.deflates = channel, at_work, quota, deflates
         self._ends: dict[int, WorkerEnd] = {}
         self._worker, self._table = "", None  # type: str, HeldTable | None
         self.empty = asyncio.Event()
@@ -117,10 +117,10 @@ class SocketTables:
         self._quotas, self._held = Quotas(tell), HeldTable(deliver, tell)
 
     def of(
-        self, worker: str, channel: Channel, at_work: AtWork, limits: Limits | None, *, keeps: bool
+        self, worker: str, channel: Channel, at_work: AtWork, limits: Limits | None, *, keeps: bool, deflates: bool
     ) -> ProcessSockets:
         """Those of a new process. ``keeps``: it has the worker's objects."""
-        sockets = ProcessSockets(channel, at_work, self._quotas.of(worker, _socket_limits(limits)))
+        sockets = ProcessSockets(channel, at_work, self._quotas.of(worker, _socket_limits(limits)), deflates)
         if keeps:
             sockets.keep_for(worker, self._held)
         return sockets
@@ -142,7 +142,9 @@ def open_socket(exchange: Exchange, headers: Headers, sockets: ProcessSockets, n
     other = sockets.taken_back(number) if number else sockets.opened(exchange.number, f"the socket {exchange.name}")
     try:
         sent = head(exchange.method, 200, headers, b"")
-        sent = handshake.accepted(exchange.method, scope["http_version"], scope["headers"], sent)
+        sent, deflate = handshake.accepted(
+            exchange.method, scope["http_version"], scope["headers"], sent, sockets.deflates
+        )
         quota.enter()
     except BaseException:
         other.lose(ABNORMAL, LEFT)
@@ -158,7 +160,7 @@ def open_socket(exchange: Exchange, headers: Headers, sockets: ProcessSockets, n
         quota.open -= 1
         taken.connections.discard(connection)
 
-    connection = Connection(taken.transport, quota, taken.patience, ended)
+    connection = Connection(taken.transport, quota, taken.patience, ended, deflate=deflate)
     taken.connections.add(connection)
     join(connection, other)
 

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from runtime.supervisor.sockets import frames
-from runtime.supervisor.sockets.ends import ABNORMAL, LEFT, RESTARTS, TOO_LARGE, Content, End
+from runtime.supervisor.sockets.deflate import Deflate
+from runtime.supervisor.sockets.ends import ABNORMAL, LEFT, RESTARTS, TOO_LARGE, Content, End, Violation
 from runtime.supervisor.sockets.quota import MESSAGE_BYTES, Quota
 
 _CLOSE_S = 10.0  # seconds in which a peer answers a Close frame
@@ -18,19 +19,20 @@ _KEPT_BYTES = 64 * 1024  # of a message that is not whole: more of them counts a
 
 class Connection(asyncio.Protocol):
     """Takes the transport over. ``client``: we are the client. ``patience``: seconds in which the peer must take what
-    waits for it, 0: any time. ``ended`` is called once, when it is gone."""
+    waits for it, 0: any time. ``deflate``: what both have agreed on. ``ended`` is called once, when it is gone."""
 
     __slots__ = (
-        "_client", "_ended", "_full", "_held", "_kept", "_patience", "_quota", "_reader", "_timer", "_transport",
-        "_waiting", "closed_in", "closed_out", "early", "other",
+        "_client", "_deflate", "_ended", "_full", "_held", "_kept", "_patience", "_quota", "_reader", "_timer",
+        "_transport", "_waiting", "closed_in", "closed_out", "early", "other",
     )  # fmt: skip
 
     def __init__(
         self, transport: asyncio.Transport, quota: Quota, patience: float, ended: Callable[[Connection], None],
-        *, client: bool = False,
+        *, client: bool = False, deflate: Deflate | None = None,
     ) -> None:  # fmt: skip
         self._transport, self._quota, self._patience, self._ended = transport, quota, patience, ended
-        self._client, self._reader = client, frames.Reader(not client, MESSAGE_BYTES)
+        self._client, self._deflate = client, deflate
+        self._reader = frames.Reader(not client, MESSAGE_BYTES, deflate is not None)
         self._full = self._held = self.closed_in = self.closed_out = False
         self._waiting = self._kept = 0  # bytes, as the quota has them
         self._timer: asyncio.TimerHandle | None = None
@@ -48,7 +50,7 @@ class Connection(asyncio.Protocol):
 
     def take(self, content: Content) -> None:
         if not self.closed_out:
-            self._write(frames.message(content, self._client))
+            self._write(frames.message(content, self._client, self._deflate))
 
     def close(self, code: int, reason: str) -> None:
         if self.closed_out:
@@ -92,7 +94,7 @@ class Connection(asyncio.Protocol):
         try:
             while not (self._held or self.closed_in) and (event := self._reader.next()) is not None:
                 self._heard(*event)
-        except frames.Violation as violation:
+        except Violation as violation:
             return self._fail(violation)
         if self._kept or self._reader.held > _KEPT_BYTES:
             self._keep(self._reader.held)
@@ -151,7 +153,7 @@ class Connection(asyncio.Protocol):
             if self.other is not None:
                 self.other.close(*content)
 
-    def _fail(self, violation: frames.Violation) -> None:
+    def _fail(self, violation: Violation) -> None:
         """What comes from here on is read no more."""
         other, self.other = self.other, None
         self.close(violation.code, str(violation))

@@ -15,6 +15,14 @@ Content = str | bytes
 """A message: text or binary."""
 
 
+class Violation(Exception):
+    """What the peer may not send, with the code to close with."""
+
+    def __init__(self, code: int, why: str) -> None:
+        self.code = code
+        super().__init__(why)
+
+
 class End(Protocol):
     """One end. Each method but ``begin`` is what the other end has to say."""
 
@@ -49,5 +57,5 @@ def join(one: End, other: End) -> None:
 
 __all__ = [
     "ABNORMAL", "AWAY", "FAILED", "INVALID_DATA", "LEFT", "NORMAL", "NO_CODE", "PROTOCOL_ERROR", "RESTARTS",
-    "TOO_LARGE", "TRY_LATER", "Content", "End", "is_sendable", "join",
+    "TOO_LARGE", "TRY_LATER", "Content", "End", "Violation", "is_sendable", "join",
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Frames on a connection, both ways. RFC 6455, section 5; no extension is spoken.
+"""Frames on a connection, both ways. RFC 6455, section 5; of extensions, permessage-deflate (``deflate``).
 
 A connection that rests costs nothing here but the reader itself, which is why this is not ``websockets.protocol``: that
 has several kilobytes of its own for each, and answers a Close frame where a worker may have to.
@@ -11,7 +11,16 @@ from struct import Struct
 
 from websockets.utils import apply_mask as _slow_mask
 
-from runtime.supervisor.sockets.ends import INVALID_DATA, NO_CODE, PROTOCOL_ERROR, TOO_LARGE, Content, is_sendable
+from runtime.supervisor.sockets.deflate import Deflate, inflated
+from runtime.supervisor.sockets.ends import (
+    INVALID_DATA,
+    NO_CODE,
+    PROTOCOL_ERROR,
+    TOO_LARGE,
+    Content,
+    Violation,
+    is_sendable,
+)
 
 try:
     from websockets.speedups import apply_mask
@@ -21,29 +30,21 @@ except ImportError:  # where its wheel has no compiled part
 MESSAGE, CLOSE, PING, PONG = 0, 8, 9, 10
 _CONTINUATION, _TEXT, _BINARY = 0, 1, 2
 _MAX_CONTROL = 125  # bytes
-_FIN, _RESERVED, _MASKED = 0x80, 0x70, 0x80
+_FIN, _RESERVED, _DEFLATED, _MASKED = 0x80, 0x70, 0x40, 0x80
 _SHORT, _LONG, _CODE = Struct("!H"), Struct("!Q"), Struct("!H")
 
 Event = tuple[int, Content | tuple[int, str]]
 """(MESSAGE, its content), (PING or PONG, bytes) or (CLOSE, (code, reason))."""
 
 
-class Violation(Exception):
-    """What the peer may not send, with the code to close with."""
-
-    def __init__(self, code: int, why: str) -> None:
-        self.code = code
-        super().__init__(why)
-
-
 class Reader:
     """Bytes in, as they come; events out, as they are wanted. ``masked``: the peer is a client. ``limit``: bytes of a
-    message."""
+    message. ``deflates``: it may deflate them."""
 
-    __slots__ = ("_at", "_kind", "_limit", "_masked", "_parts", "_rest", "_size")
+    __slots__ = ("_at", "_deflates", "_kind", "_limit", "_masked", "_parts", "_rest", "_size")
 
-    def __init__(self, masked: bool, limit: int) -> None:
-        self._masked, self._limit = masked, limit
+    def __init__(self, masked: bool, limit: int, deflates: bool = False) -> None:
+        self._masked, self._limit, self._deflates = masked, limit, deflates
         self._rest: bytes | bytearray = b""  # what has come and was not looked at, from ``_at`` on
         self._parts: list[bytes] | None = None  # of a message that is not whole
         self._at = self._kind = self._size = 0  # kind and size: of that message
@@ -113,7 +114,7 @@ class Reader:
 
     def _check(self, first: int, size: int) -> None:
         opcode = first & 0x0F
-        if first & _RESERVED:
+        if first & _RESERVED and not self._is_deflated(first):
             raise Violation(PROTOCOL_ERROR, "reserved bits must be 0")
         if opcode >= CLOSE:
             if opcode > PONG or size > _MAX_CONTROL or not first & _FIN:
@@ -123,24 +124,32 @@ class Reader:
         elif self._size + size > self._limit:
             raise Violation(TOO_LARGE, f"Message is too large: {self._size + size} > {self._limit}")
 
+    def _is_deflated(self, first: int) -> bool:
+        return self._deflates and first & _RESERVED == _DEFLATED and first & 0x0F in (_TEXT, _BINARY)
+
     def _event(self, first: int, payload: bytes) -> Event | None:
         opcode = first & 0x0F
         if opcode >= CLOSE:
             return (opcode, _closing(payload)) if opcode == CLOSE else (opcode, payload)
         if self._parts is None and first & _FIN:
-            return MESSAGE, _text(payload) if opcode == _TEXT else payload
-        return self._fragment(opcode, payload, bool(first & _FIN))
+            return MESSAGE, self._content(first, payload)
+        return self._fragment(first, payload)
 
-    def _fragment(self, opcode: int, payload: bytes, last: bool) -> Event | None:
+    def _fragment(self, first: int, payload: bytes) -> Event | None:
         if self._parts is None:
-            self._parts, self._kind = [], opcode
+            self._parts, self._kind = [], first
         self._parts.append(payload)
         self._size += len(payload) + _PART_BYTES
-        if not last:
+        if not first & _FIN:
             return None
-        whole, kind = b"".join(self._parts), self._kind
+        whole = b"".join(self._parts)
         self._parts, self._size = None, 0
-        return MESSAGE, _text(whole) if kind == _TEXT else whole
+        return MESSAGE, self._content(self._kind, whole)
+
+    def _content(self, first: int, whole: bytes) -> Content:
+        if first & _DEFLATED:
+            whole = inflated(whole, self._limit)
+        return _text(whole) if first & 0x0F == _TEXT else whole
 
 
 _PART_BYTES = 64  # what a fragment costs besides its content
@@ -164,11 +173,12 @@ def _closing(payload: bytes) -> tuple[int, str]:
     return code, _text(payload[2:])
 
 
-def message(content: Content, mask: bool) -> bytes:
+def message(content: Content, mask: bool, deflate: Deflate | None = None) -> bytes:
     """The frame of a whole message."""
-    if isinstance(content, str):
-        return _frame(_TEXT, content.encode(), mask)
-    return _frame(_BINARY, content, mask)
+    opcode, payload = (_TEXT, content.encode()) if isinstance(content, str) else (_BINARY, content)
+    if deflate is not None and (packed := deflate.deflated(payload)) is not None:
+        return _frame(opcode | _DEFLATED, packed, mask)
+    return _frame(opcode, payload, mask)
 
 
 def closing(code: int, reason: str, mask: bool) -> bytes:
