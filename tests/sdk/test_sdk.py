@@ -358,11 +358,6 @@ async def test_asgi_compresses_once() -> None:
     assert json.loads(gzip.decompress(b"".join([c async for c in body])))["method"] == "GET"
 
 
-async def test_asgi_has_no_websockets() -> None:
-    with pytest.raises(NotImplementedError, match="WebSockets"):
-        await use("asgi").websocket(None, None)
-
-
 async def test_types_read_as_the_sdks() -> None:
     """Positional and keyword forms, and names, of workers-runtime-sdk 1.9.5."""
     workers = use("workers")

@@ -1,0 +1,59 @@
+"""Run an ASGI application, such as FastAPI's or Starlette's, in a worker.
+
+    async def fetch(request, env, ctx):
+        return await asgi.fetch(app, request, env, ctx)
+
+Bodies stream both ways, and WebSockets are the application's. ``env`` is in the scope: ``request.scope["env"].AI``. The
+application's lifespan begins with the first request of an isolate and ends when its version is retired; an isolate that
+is killed tells it nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from asgi import _scope  # type: ignore[import-not-found,unused-ignore]  # beside this one, on sys.path
+from asgi._exchange import Exchange  # type: ignore[import-not-found,unused-ignore]
+from asgi._lifespan import start  # type: ignore[import-not-found,unused-ignore]
+from asgi._scope import App, Message, Receive, Send  # type: ignore[import-not-found,unused-ignore]
+from runtime.web import Request, Response
+from runtime.web.scope import current_ctx
+
+
+async def fetch(app: App, request: Request, env: object, ctx: Any = None) -> Response:
+    """The application's response to ``request``. What it raises before it answers is raised here.
+
+    Its background tasks go on after the response, under ``ctx.wait_until``. A client that leaves cancels it.
+    """
+    if _scope.is_websocket(request):
+        return await websocket(app, request, env, ctx)
+    ctx = current_ctx.get(None) if ctx is None else ctx
+    state = await start(app, ctx)
+    scope = {**_scope.http(request, env), "state": dict(state)}
+    response: Response = await Exchange(request, ctx).response(app, scope)
+    return response
+
+
+async def websocket(app: App, request: Request, env: object, ctx: Any = None) -> Response:
+    """The same of a request for a WebSocket: 101, or what the application refuses it with."""
+    from asgi._socket import Socket  # type: ignore[import-not-found,unused-ignore]  # most applications have none
+
+    ctx = current_ctx.get(None) if ctx is None else ctx
+    state = await start(app, ctx)
+    scope = {**_scope.websocket(request, env), "state": dict(state)}
+    response: Response = await Socket(request, ctx).response(app, scope)
+    return response
+
+
+def entrypoint(app: App) -> type:
+    """``Default = asgi.entrypoint(app)``: a class whose ``fetch`` is the application's."""
+    from workers import WorkerEntrypoint  # type: ignore[attr-defined,import-not-found,unused-ignore]
+
+    class Entrypoint(WorkerEntrypoint):  # type: ignore[misc,unused-ignore]
+        async def fetch(self, request: Request) -> Response:
+            return await fetch(app, request, self.env, self.ctx)
+
+    return Entrypoint
+
+
+__all__ = ["App", "Message", "Receive", "Send", "entrypoint", "fetch", "websocket"]

@@ -1,0 +1,112 @@
+"""One request and its response."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+from asgi._scope import App, Message  # type: ignore[import-not-found,unused-ignore]  # beside this one, on sys.path
+from runtime.web import URL, Headers, ReadableStream, Request, Response, to_bytes
+from runtime.web.response import NULL_BODY_STATUSES
+
+_MAX_CHUNKS_AHEAD = 16  # the application may be ahead of the client
+
+
+class Exchange:
+    """One request and its response: the application's ``receive`` and ``send``; an iterator over the body."""
+
+    def __init__(self, request: Request, ctx: Any) -> None:
+        self._request, self._ctx = request, ctx
+        self._upload: AsyncIterator[bytes] | None = None
+        self._chunks: asyncio.Queue[bytes | Exception | None] = asyncio.Queue(_MAX_CHUNKS_AHEAD)
+        self._disconnected = asyncio.Event()
+        self._received = self._sent = self._failed = False
+        self.started: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+        self.task: asyncio.Task[None]
+
+    async def response(self, app: App, scope: dict[str, Any]) -> Response:
+        """With the headers as they are: an application that compresses has done so itself."""
+        self.task = asyncio.create_task(self.run(app, scope))
+        try:
+            start = await self.started
+        except BaseException:
+            self.task.cancel()
+            raise
+        headers = Headers.from_raw(start.get("headers", ()))
+        length = headers.get("content-length") or ""
+        body = ReadableStream(self, length=int(length) if length.isdigit() else None)
+        empty = start["status"] in NULL_BODY_STATUSES
+        return Response(None if empty else body, status=start["status"], headers=headers, encode_body="manual")
+
+    async def run(self, app: App, scope: dict[str, Any]) -> None:
+        error: Exception | None
+        try:
+            await app(scope, self.receive, self.send)
+            error = None if self._sent else RuntimeError("the ASGI application sent no whole response")
+        except Exception as raised:
+            error = raised
+        if error is not None and not self.started.done():
+            self.started.set_exception(error)
+        elif error is not None and not self._sent:
+            await self._chunks.put(error)
+        elif error is not None:
+            raise error  # Starlette has answered 500 and says why; or a background task has failed
+
+    async def receive(self) -> Message:
+        if self._received:
+            await self._disconnected.wait()
+            return {"type": "http.disconnect"}
+        chunk = await self._read()
+        self._received = chunk is None
+        return {"type": "http.request", "body": chunk or b"", "more_body": chunk is not None}
+
+    async def _read(self) -> bytes | None:
+        if self._upload is None:
+            body = self._request.body
+            self._upload = aiter(body if body is not None else ReadableStream(b""))
+        return await anext(self._upload, None)
+
+    async def send(self, message: Message) -> None:
+        if self._disconnected.is_set():
+            raise OSError("the client has left")
+        if message["type"] == "http.response.start":
+            self._failed = message["status"] >= 500
+            self.started.set_result(message)
+        elif message["type"] == "http.response.body":
+            await self._send_body(message)
+
+    async def _send_body(self, message: Message) -> None:
+        if message.get("body"):
+            await self._chunks.put(to_bytes(message["body"]))
+        if not message.get("more_body", False):
+            await self._chunks.put(None)
+            self._sent = True
+            self._follow()
+
+    def _follow(self) -> None:
+        """Its background tasks go on after the answer; what the application raises now is the request's still."""
+        what = f"{self._request.method} {URL(self._request.url).pathname}"
+        if (follow := getattr(self._ctx, "follow", None)) is not None:
+            follow(self.task, what if self._failed else f"{what}, after its answer")
+        elif self._ctx is not None:
+            self._ctx.wait_until(self.task)
+
+    def __aiter__(self) -> Exchange:
+        return self
+
+    async def __anext__(self) -> bytes:
+        chunk = await self._chunks.get()
+        if isinstance(chunk, bytes):
+            return chunk
+        self._chunks.put_nowait(chunk)  # the end stays the end
+        raise StopAsyncIteration if chunk is None else chunk
+
+    async def aclose(self) -> None:
+        """The client has left, or has everything. An application that is not done with it is cancelled."""
+        self._disconnected.set()
+        if not self._sent:
+            self.task.cancel()
+
+
+__all__ = ["Exchange"]
