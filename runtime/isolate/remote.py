@@ -88,13 +88,13 @@ class Outbound:
         self._channel = channel
 
     async def __call__(self, request: Request) -> Response:
+        await until_kept()
         method, url, headers, body = request.to_parts()
         stream = None
         if body is not None and not fits_inline(body):
             stream, body = reference(self._channel, body), None
         try:
             sent = (method, url, headers, body, stream, request.redirect)
-            await until_kept()
             answer = await self._channel.call("fetch", current_event.get(), *sent)
         except RemoteError as error:
             raise TypeError(error.message) from None  # what the standard calls a network error
@@ -129,10 +129,10 @@ class Caller:
         A ``ReadableStream`` among ``args`` is brought over while the host's half reads it, or handed back when it is
         the supervisor's own; what its source raises is raised here.
         """
-        failures: list[Exception] = []
-        sent = [self._sent(arg, failures) if isinstance(arg, ReadableStream) else arg for arg in args]
         if not self._name.startswith(INTERNAL):
             await until_kept()
+        failures: list[Exception] = []
+        sent = [self._sent(arg, failures) if isinstance(arg, ReadableStream) else arg for arg in args]
         try:
             kind, value, *meta = await self._channel.call("binding", current_event.get(), self._name, method, sent)
         except RemoteError:

@@ -24,6 +24,7 @@ its ``Credit``, and looks at what comes in slices, so that one peer's frames do 
 
 from __future__ import annotations
 
+from runtime.wire.answers import Named
 from runtime.wire.channel import Channel, Handler
 from runtime.wire.credit import MAX_CHUNK, MAX_WORKER_FRAME
 from runtime.wire.errors import ChannelClosed, RemoteError, describe
@@ -44,6 +45,7 @@ __all__ = [
     "ChannelClosed",
     "GuardedChannel",
     "Handler",
+    "Named",
     "PushSource",
     "RemoteError",
     "RemoteStream",

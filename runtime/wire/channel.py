@@ -20,11 +20,11 @@ from runtime.wire.protocol import (
     END,
     ERROR,
     ITEM,
-    NOTE,
     PULL,
     RESULT,
     SOCKET,
     WINDOW,
+    CallNumber,
     Frame,
     OfferedStream,
     SocketEnd,
@@ -53,6 +53,8 @@ class Channel(Outgoing):
     ) -> None:
         super().__init__()
         self._handler, self._on_note, self._on_close, self._sources = handler, on_note, on_close, sources
+        self.unheard: Callable[[int], None] = lambda call: None
+        """Told of each call of the peer's whose answer it did not hear: what that named is nobody's."""
         self._unpack = Unpacker()
         self._last_number = 0
         self._calls: dict[int, asyncio.Future[Any]] = {}
@@ -98,10 +100,6 @@ class Channel(Outgoing):
             raise
         finally:
             self._calls.pop(number, None)
-
-    def note(self, op: str, *args: object) -> None:
-        """Tell the peer; no answer."""
-        self.send([NOTE, 0, op, args])
 
     def offer(self, source: AsyncIterator[Any]) -> int:
         """Let the peer pull from ``source``; the number is good for one ``read`` or one ``adopt``."""
@@ -172,14 +170,6 @@ class Channel(Outgoing):
 
     def forget(self, handle: int) -> None:
         self._reading.pop(handle, None)
-
-    def drop_later(self, handle: int) -> None:
-        self.send_later([DROP, handle])
-
-    def send_later(self, frame: Frame) -> None:
-        """From a destructor, which may run in any thread and after the loop has closed."""
-        if not self.closed.is_set() and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self.send, frame)
 
     def _next_number(self) -> int:
         self._last_number += 1
@@ -280,6 +270,7 @@ class Channel(Outgoing):
             end.lost()
         for handle in [handle for handle, offer in self._offers.items() if offer.call == number]:
             self.discard(handle)
+        self.unheard(number)
 
     def _resolve(self, number: int, value: object, error: Exception | None) -> None:
         future = self._calls.get(number)
@@ -291,10 +282,13 @@ class Channel(Outgoing):
             future.set_exception(error)
 
     async def _answer(self, number: int, op: str, args: list[Any]) -> None:
-        current_call.set(number)
+        current_call.set(CallNumber(self.serial, number))
         try:
             self.send([RESULT, number, await self._handler(op, args)])
-        except Exception as error:
+        except BaseException as error:
+            self.unheard(number)
+            if not isinstance(error, Exception):
+                raise
             self.send([ERROR, number, *describe(error)])
         finally:
             self._serving.pop(number, None)

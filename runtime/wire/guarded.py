@@ -267,6 +267,10 @@ class GuardedChannel(Channel):
         self._values -= values
         self.strays += _STRAYS_PER_CALL
 
+    def _cancel_call(self, number: int) -> None:
+        """Once it has begun: whoever serves it has taken what came with it by then, and lets go of that."""
+        self._loop.call_soon(super()._cancel_call, number)
+
     def spawn(self, work: Coroutine[Any, Any, None], context: contextvars.Context | None = None) -> asyncio.Task[None]:
         self._begun += 1
         return super().spawn(work, context)

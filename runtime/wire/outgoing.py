@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import count
 from typing import cast
 
 from runtime.wire.frames import MAX_FRAME_BYTES, encode, packed
-from runtime.wire.protocol import Frame
+from runtime.wire.protocol import DROP, NOTE, Frame
 
+_serials = count(1)
 _HIGH_WATER = 1024 * 1024  # bytes that the peer has not read, from which on its streams wait
 
 
@@ -18,6 +20,7 @@ class Outgoing(asyncio.Protocol):
     """Bytes of the largest frame that the peer takes."""
 
     def __init__(self) -> None:
+        self.serial = next(_serials)
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._outgoing: list[bytes] = []
@@ -44,6 +47,18 @@ class Outgoing(asyncio.Protocol):
         self._queued_bytes += len(body)
         if self._queued_bytes > _HIGH_WATER:
             self.congested = True
+
+    def note(self, op: str, *args: object) -> None:
+        """Tell the peer; no answer."""
+        self.send([NOTE, 0, op, args])
+
+    def drop_later(self, handle: int) -> None:
+        self.send_later([DROP, handle])
+
+    def send_later(self, frame: Frame) -> None:
+        """From a destructor, which may run in any thread and after the loop has closed."""
+        if not self.closed.is_set() and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self.send, frame)
 
     def _flush_soon(self) -> None:
         """Behind what the loop has to do already. Where that sends something, it leaves in the same turn."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 from collections.abc import AsyncIterator, Coroutine
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 CALL, RESULT, ERROR, CANCEL, NOTE, PULL, ITEM, END, DROP, ASK, SOCKET = range(11)
 UNLIMITED = -1  # as a window, or as credit
@@ -13,11 +13,23 @@ WINDOW = 32  # items on their way at a time
 
 Frame = list[Any]  # [kind, number of the call or stream, ...]
 
-current_call: contextvars.ContextVar[int] = contextvars.ContextVar("current_call", default=0)
+
+class CallNumber(NamedTuple):
+    """Of a call that a peer has made. ``channel``: which of this process's channels it came by; 0: there is no call."""
+
+    channel: int
+    number: int
+
+
+NO_CALL = CallNumber(0, 0)
+current_call: contextvars.ContextVar[CallNumber] = contextvars.ContextVar("current_call", default=NO_CALL)
 
 
 class StreamChannel(Protocol):
     """A channel, as its streams know it."""
+
+    serial: int
+    """Tells it from the process's others."""
 
     awaited: set[object]
     """Streams that a reader waits for: the channel's own references to them are weak."""
@@ -74,5 +86,5 @@ class SocketEnd(Protocol):
 
 __all__ = [
     "ASK", "CALL", "CANCEL", "DROP", "END", "ERROR", "ITEM", "NOTE", "PULL", "RESULT", "SOCKET", "UNLIMITED", "WINDOW",
-    "Frame", "OfferedStream", "SocketEnd", "StreamChannel", "current_call",
+    "CallNumber", "Frame", "OfferedStream", "SocketEnd", "StreamChannel", "current_call",
 ]  # fmt: skip

@@ -133,7 +133,8 @@ class PullSource:
     def __init__(self, channel: StreamChannel, handle: int, source: AsyncIterator[Any]) -> None:
         self.channel, self.handle, self.source = channel, handle, source
         self.context = contextvars.copy_context()  # the source runs as if where it was offered
-        self.call = current_call.get()
+        call = current_call.get()
+        self.call = call.number if call.channel == channel.serial else 0
         self.credit, self.begun = 0, False
         self.more: asyncio.Future[None] | None = None
         self.task: asyncio.Task[None] | None = None

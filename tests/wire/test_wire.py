@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from runtime.wire import UNLIMITED, Channel, ChannelClosed, RemoteError, RemoteStream
+from runtime.wire.protocol import CANCEL
 
 
 class Source:
@@ -290,6 +291,19 @@ async def test_a_stream_whose_answer_nobody_waits_for_is_closed(pair: Pair) -> N
         await asyncio.sleep(0)
     call.cancel()  # the answer is on its way
     await until(lambda: peer.source.closed)
+
+
+async def test_an_answer_that_is_not_heard_ends_no_stream_offered_to_somebody_else(pair: Pair) -> None:
+    """What is passed on while a call is served is not the answer to that, whatever its number is."""
+    channel, peer = pair
+    near, far = socket.socketpair()
+    third = await Channel.open(near, lambda op, args: peer.handle("echo", [channel.offer(source)]))
+    asker, source = await Channel.open(far, peer.handle), Source(3)
+    [number] = await asker.call("pass on")
+    peer.channel.send([CANCEL, 1])  # of a call of that number, long answered
+    assert await peer.channel.call("echo") == []
+    assert [item async for item in peer.channel.read(number)] == [1, 2, 3]
+    await asyncio.gather(third.aclose(), asker.aclose())
 
 
 async def test_a_peer_that_goes_ends_everything(pair: Pair) -> None:

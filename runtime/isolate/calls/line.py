@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from runtime.isolate.calls.loans import Loans
-from runtime.isolate.calls.packing import Table, packed
+from runtime.isolate.calls.packing import Table, packed, undone
 from runtime.isolate.calls.unpacking import unpacked
 from runtime.isolate.gates import until_kept
 from runtime.isolate.remote import current_event
@@ -18,22 +18,22 @@ from runtime.wire.protocol import NOTE
 class Line:
     def __init__(self, channel: Channel) -> None:
         self.channel, self.loans = channel, Loans()
+        channel.unheard = self.loans.unheard
 
     async def call(
         self, binding: str, address: object, method: str, args: Sequence[object], options: Mapping[str, object]
     ) -> Any:
         """``method`` of what ``binding`` has at ``address``, plain data which the binding's host half understands.
         Keyword arguments become one trailing object. Raises JsException, and TypeError for what cannot be sent."""
-        payload, table = self.pack(_arguments(args, options))
-        return self.unpack(*await self._ask("call", binding, address, method, payload, table))
+        return await self._called(_arguments(args, options), "call", binding, address, method)
 
     async def invoke(self, number: int, method: str, args: Sequence[object], options: Mapping[str, object]) -> Any:
         """The same of an object that is held; "": it is a function."""
-        payload, table = self.pack(_arguments(args, options))
-        return self.unpack(*await self._ask("invoke", number, method, payload, table))
+        return await self._called(_arguments(args, options), "invoke", number, method)
 
     async def request(self, binding: str, address: object, *parts: object) -> list[Any]:
-        """One HTTP request to ``binding``: [status, status text, headers, bytes | None | stream number]."""
+        """One HTTP request to ``binding``, whose event has nothing left to keep: [status, status text, headers,
+        bytes | None | stream number]."""
         answer: list[Any] = await self._ask("request", binding, address, *parts)
         return answer
 
@@ -41,13 +41,22 @@ class Line:
         self.channel.send_later([NOTE, 0, "returned", [number]])
 
     def pack(self, value: object) -> tuple[bytes, Table]:
-        return packed(self.channel, self.loans, value)
+        """The answer to the call at hand."""
+        return packed(self.channel, self.loans, value, answers=True)
 
     def unpack(self, payload: bytes, table: Table) -> Any:
         return unpacked(self, self.channel, payload, table)
 
+    async def _called(self, arguments: list[object], op: str, *before: object) -> Any:
+        payload, table = packed(self.channel, self.loans, arguments)
+        try:
+            await until_kept()
+        except BaseException:
+            undone(self.channel, self.loans, table)
+            raise
+        return self.unpack(*await self._ask(op, *before, payload, table))
+
     async def _ask(self, op: str, *args: object) -> Any:
-        await until_kept()
         try:
             return await self.channel.call(op, current_event.get(), *args)
         except RemoteError as error:

@@ -7,15 +7,18 @@ from itertools import count
 from typing import Any, NamedTuple
 
 from runtime.values import JsException
+from runtime.wire import Named
 
 DISPOSED = "RPC stub used after being disposed."
 
 
 class Lent(NamedTuple):
-    """``context``: of the event that lent it, for what it asks for while it is called."""
+    """``context``: of the event that lent it, for what it asks for while it is called. ``answers``: the call that it is
+    an answer to, or part of one; 0: it is an argument."""
 
     value: Any
     context: contextvars.Context
+    answers: int
 
 
 class Loans:
@@ -24,11 +27,13 @@ class Loans:
 
     def __init__(self) -> None:
         self._lent: dict[int, Lent] = {}
-        self._numbers = count(1)
+        self._numbers, self._answers = count(1), Named()
 
-    def lend(self, value: object) -> int:
+    def lend(self, value: object, *, answers: bool = False) -> int:
+        """``answers``: to the call at hand."""
         number = next(self._numbers)
-        self._lent[number] = Lent(value, contextvars.copy_context())
+        call = self._answers.add(number) if answers else 0
+        self._lent[number] = Lent(value, contextvars.copy_context(), call)
         return number
 
     def find(self, number: int) -> Lent:
@@ -39,7 +44,13 @@ class Loans:
             raise JsException(DISPOSED) from None
 
     def returned(self, number: int) -> None:
-        self._lent.pop(number, None)
+        if (lent := self._lent.pop(number, None)) is not None:
+            self._answers.forget(lent.answers, number)
+
+    def unheard(self, call: int) -> None:
+        """Nobody got what was lent with the answer to it."""
+        for number in self._answers.unheard(call):
+            del self._lent[number]
 
 
 __all__ = ["DISPOSED", "Lent", "Loans"]

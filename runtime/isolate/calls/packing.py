@@ -38,9 +38,10 @@ _NO_RECEIVER = (
 _encode = msgspec.msgpack.Encoder().encode
 
 
-def packed(channel: Channel, loans: Loans, value: object) -> tuple[bytes, Table]:
-    """Raises TypeError, or JsException (DataCloneError), for what cannot be sent; then nothing is lent."""
-    packing = _Packing(channel, loans)
+def packed(channel: Channel, loans: Loans, value: object, *, answers: bool = False) -> tuple[bytes, Table]:
+    """``answers``: it is the answer to the call at hand. Raises TypeError, or JsException (DataCloneError), for what
+    cannot be sent; then nothing is lent."""
+    packing = _Packing(channel, loans, answers)
     try:
         payload = _encode(to_wire(value, packing.other))
         if len(payload) > MAX_PAYLOAD_BYTES:
@@ -49,14 +50,23 @@ def packed(channel: Channel, loans: Loans, value: object) -> tuple[bytes, Table]
                 f"{len(payload)} bytes."
             )
     except BaseException:
-        packing.undo()
+        undone(channel, loans, packing.table)
         raise
     return payload, packing.table
 
 
+def undone(channel: Channel, loans: Loans, table: Table) -> None:
+    """It is not sent."""
+    for owner, number in table:
+        if owner == "lent":
+            loans.returned(number)
+        elif owner == "mine":
+            channel.discard(number)
+
+
 class _Packing:
-    def __init__(self, channel: Channel, loans: Loans) -> None:
-        self._channel, self._loans = channel, loans
+    def __init__(self, channel: Channel, loans: Loans, answers: bool) -> None:
+        self._channel, self._loans, self._answers = channel, loans, answers
         self.table: Table = []
 
     def other(self, value: object) -> Ext:
@@ -69,15 +79,8 @@ class _Packing:
             if isinstance(value, kind):
                 return pack(self, value)
         if isinstance(value, RpcTarget) or callable(value):
-            return self._row("lent", self._loans.lend(value))
+            return self._row("lent", self._loans.lend(value, answers=self._answers))
         raise JsException(_NO_RECEIVER, "DataCloneError")
-
-    def undo(self) -> None:
-        for owner, number in self.table:
-            if owner == "lent":
-                self._loans.returned(number)
-            elif owner == "mine":
-                self._channel.discard(number)
 
     def _row(self, owner: str, number: int) -> Ext:
         self.table.append((owner, number))
@@ -116,4 +119,4 @@ _NATIVE: tuple[tuple[type, Callable[[_Packing, Any], Ext]], ...] = (
     (FormData, _Packing.form),
 )
 
-__all__ = ["Table", "packed"]
+__all__ = ["Table", "packed", "undone"]

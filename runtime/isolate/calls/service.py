@@ -11,6 +11,7 @@ from typing import Any
 
 from runtime.isolate.calls.line import Line
 from runtime.isolate.calls.unpacking import CalledStream
+from runtime.isolate.gates import until_kept
 from runtime.isolate.remote import fits_inline, reference
 from runtime.isolate.script.entrypoints import DEFAULT
 from runtime.isolate.serving.sockets import fetched
@@ -58,6 +59,7 @@ class Service:
         raise JsException(f"{request.url} leads elsewhere, and redirect is {request.redirect!r}", "TypeError")
 
     async def _ask(self, request: Request) -> Response:
+        await until_kept()
         method, url, headers, body = request.to_parts()
         stream = None
         if body is not None and not fits_inline(body):

@@ -37,7 +37,7 @@ class SocketLink:
         self._waiting: list[Any] = []  # what may be sent once
         self._unanswered = False  # the supervisor has the answer that tells of this socket, and once
         self._kept: asyncio.Future[None] | None = None  # what an object has written before is on the disk
-        self._call = current_call.get()
+        self._call = current_call.get().number
         self.answered: int | None = None  # when the supervisor last answered in its place, in ms since 1970
         channel.sockets[number] = self
 

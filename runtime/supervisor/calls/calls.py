@@ -157,7 +157,7 @@ class Calls:
             raise _error(error) from None
 
     async def _given(self, capabilities: list[Capability]) -> list[tuple[str, int]]:
-        return await handed(self._stubs, self.channel, capabilities)
+        return await handed(self._stubs, self.channel, capabilities, answers=True)
 
     async def _content(self, body: bytes | AsyncIterator[Any] | HostSocket | None) -> bytes | int | list[Any] | None:
         if body is None or isinstance(body, bytes):

@@ -35,9 +35,11 @@ async def taken(stubs: Stubs, channel: Channel, table: object) -> list[Capabilit
     return found
 
 
-async def handed(stubs: Stubs, channel: GuardedChannel, capabilities: list[Capability]) -> list[tuple[str, int]]:
-    """The rows for another process, which has them from now on. Raises CallError or ChannelClosed, and then nobody
-    has. The list is empty afterwards."""
+async def handed(
+    stubs: Stubs, channel: GuardedChannel, capabilities: list[Capability], *, answers: bool = False
+) -> list[tuple[str, int]]:
+    """The rows for another process, which has them from now on; ``answers``: its call at hand. Raises CallError or
+    ChannelClosed, and then nobody has. The list is empty afterwards."""
     if not capabilities:
         return []
     given, rows = capabilities[:], list[tuple[str, int]]()
@@ -48,7 +50,7 @@ async def handed(stubs: Stubs, channel: GuardedChannel, capabilities: list[Capab
         if sum(not isinstance(each, Stub) for each in given) > channel.room:
             raise CallError("Error", "too many streams are open")
         for capability in given:
-            rows.append(_handed(stubs, channel, capability))
+            rows.append(_handed(stubs, channel, capability, answers))
     except BaseException:
         await dropped(given[len(rows) :])
         withdrawn(stubs, channel, rows)
@@ -98,9 +100,9 @@ def _taken(stubs: Stubs, channel: Channel, row: object) -> Capability:
     raise CallError("Error", "a row that is none")
 
 
-def _handed(stubs: Stubs, channel: Channel, capability: Capability) -> tuple[str, int]:
+def _handed(stubs: Stubs, channel: Channel, capability: Capability, answers: bool) -> tuple[str, int]:
     if isinstance(capability, Stub):
-        return "held", stubs.keep(capability)
+        return "held", stubs.keep(capability, answers=answers)
     return "stream", channel.offer(capability)
 
 

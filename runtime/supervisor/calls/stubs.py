@@ -7,12 +7,12 @@ nothing else. An object is given back when the last holder lets go of it, whethe
 from __future__ import annotations
 
 from itertools import count
-from typing import Protocol
+from typing import Protocol, cast
 
 from bindings.messages import CallError
 from runtime.supervisor.calls.at_work import AtWork
 from runtime.supervisor.sockets.ends import End
-from runtime.wire import GuardedChannel
+from runtime.wire import GuardedChannel, Named
 
 MAX_HELD = 10_000  # by one process
 
@@ -55,32 +55,40 @@ class Stubs:
         self.channel: GuardedChannel
         self.sockets: Sockets
         self.at_work, self.lent = at_work, 0
-        self._held: dict[int, Stub] = {}
-        self._numbers = count(1)
+        self._held: dict[int, tuple[Stub, int]] = {}  # with the call that it is an answer to, or 0
+        self._numbers, self._answers = count(1), Named()
 
-    def keep(self, stub: Stub) -> int:
-        """The number for the hold that is passed on. Raises CallError, and then it is not."""
+    def keep(self, stub: Stub, *, answers: bool) -> int:
+        """The number for the hold that is passed on; ``answers``: to the process's call at hand. Raises CallError, and
+        then it is not."""
         if len(self._held) >= MAX_HELD:
             raise CallError("Error", f"more than {MAX_HELD:,} RPC stubs are held at a time")
         number = next(self._numbers)
-        self._held[number] = stub
+        self._held[number] = stub, self._answers.add(number) if answers else 0
         return number
 
     def find(self, number: int) -> Stub:
         """Raises CallError: this process does not hold it."""
-        if (stub := self._held.get(number)) is None:
+        if (held := self._held.get(number)) is None:
             raise CallError("Error", "RPC stub used after being disposed.")
-        return stub
+        return held[0]
 
     def let_go(self, number: object) -> None:
-        stub = self._held.pop(number, None) if isinstance(number, int) else None
-        if stub is not None:
+        held = self._held.pop(number, None) if isinstance(number, int) else None
+        if held is not None:
+            stub, call = held
+            self._answers.forget(call, cast(int, number))
             stub.drop()
+
+    def unheard(self, call: int) -> None:
+        """The process did not get what the answer to its call named."""
+        for number in self._answers.unheard(call):
+            self.let_go(number)
 
     def clear(self) -> None:
         """The process has ended."""
         held, self._held = self._held, {}
-        for stub in held.values():
+        for stub, _ in held.values():
             stub.drop()
 
 

@@ -52,6 +52,7 @@ class Broker:
         """Once, before anything is asked."""
         self.channel = self.stubs.channel = self._calls.channel = channel
         self.sockets = self.stubs.sockets = sockets
+        channel.unheard = self.stubs.unheard
 
     async def __call__(self, op: str, args: list[Any]) -> object:
         if (operation := self._operations.get(op)) is None:
