@@ -15,17 +15,18 @@ import asyncio
 import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+from bindings.storage.wal import COMMITS_UNTIL_FULL_SIZE, WAL_BYTES, bring_to_full_size
 from runtime.errors import PilotError
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
 Outcome = tuple[Any, BaseException | None]  # a result, or what was raised
 BUSY_TIMEOUT_S = 10.0  # to wait for another process that writes
-WAL_BYTES = 4 * 1024 * 1024  # what is kept of the write-ahead log after a burst
 
 
 class StoreError(PilotError):
@@ -45,6 +46,7 @@ class Database:
         self._reader: sqlite3.Connection | None = None
         self._queue: list[tuple[Work[Any], asyncio.Future[Any]]] = []
         self._idle, self._closed = asyncio.Event(), False
+        self._commits = 0
         self._idle.set()
 
     def do(self, work: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
@@ -112,6 +114,7 @@ class Database:
         """One transaction. Where it fails as a whole, nothing of it was done."""
         try:
             connection = self._connection = self._connection or self._open()
+            self._count_commit(connection)
             with connection:
                 connection.execute("BEGIN IMMEDIATE")
                 if len(works) == 1:  # whose failure undoes the transaction
@@ -119,6 +122,12 @@ class Database:
                 return [self._attempt(connection, work) for work in works]
         except BaseException as error:
             return [(None, self._named(error))] * len(works)
+
+    def _count_commit(self, connection: sqlite3.Connection) -> None:
+        self._commits += 1
+        if self._durable and self._commits == COMMITS_UNTIL_FULL_SIZE:
+            with suppress(sqlite3.Error, OSError), connection:  # it serves speed alone
+                bring_to_full_size(self.path, connection.execute)
 
     def _attempt(self, connection: sqlite3.Connection, work: Work[Any]) -> Outcome:
         connection.execute("SAVEPOINT work")

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from bindings.sqlite import Database, StoreError
+from bindings.storage.wal import COMMITS_UNTIL_FULL_SIZE, WAL_BYTES
 
 pytestmark = pytest.mark.unit
 STEPS = ["CREATE TABLE numbers (number INTEGER PRIMARY KEY)"]
@@ -119,3 +120,23 @@ async def test_another_process_is_seen(database: Database) -> None:
     with closing(sqlite3.connect(database.path)) as connection, connection:
         add(5)(connection)
     assert await database.read(numbers) == [5]
+
+
+async def test_a_file_that_is_written_to_often_keeps_its_log_at_full_size(database: Database) -> None:
+    log = Path(f"{database.path}-wal")
+
+    async def add_one_by_one(first: int, count: int) -> None:
+        for number in range(first, first + count):
+            await database.do(add(number))
+
+    await add_one_by_one(0, COMMITS_UNTIL_FULL_SIZE - 2)
+    assert log.stat().st_size < WAL_BYTES / 8
+    before = database.path.stat().st_size
+    await add_one_by_one(100, 10)
+    size = log.stat().st_size
+    assert 0.9 * WAL_BYTES < size < 1.1 * WAL_BYTES
+    await add_one_by_one(200, 100)
+    assert log.stat().st_size == size
+    assert database.path.stat().st_size == before  # nothing of it is in the database
+    assert len(elsewhere(database.path)) == COMMITS_UNTIL_FULL_SIZE - 2 + 110
+    assert await database.read(lambda to: to.execute("SELECT name FROM sqlite_schema").fetchall()) == [("numbers",)]

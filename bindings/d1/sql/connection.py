@@ -10,6 +10,7 @@ import secrets
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,13 +22,14 @@ from bindings.storage.sql.counting import Counter
 from bindings.storage.sql.errors import ONLY_THE_LAST, TOO_LONG
 from bindings.storage.sql.guard import Guard
 from bindings.storage.sql.limits import shut_in
+from bindings.storage.wal import COMMITS_UNTIL_FULL_SIZE, WAL_BYTES, bring_to_full_size
 
 Value = float | str | bytes | None
 """What is bound: D1 knows numbers as JavaScript does, and SQLite's affinity makes integers of them."""
 
 OUTCOME_BYTES = 400  # of one statement's answer without its rows
 ROWS32, ROWS32_BYTES = b"\xdd", 4  # msgpack: an array follows, and the number of its elements in four bytes
-SETTINGS = ("journal_mode=WAL", "synchronous=FULL", "journal_size_limit=4194304", "foreign_keys=ON")
+SETTINGS = ("journal_mode=WAL", "synchronous=FULL", f"journal_size_limit={WAL_BYTES}", "foreign_keys=ON")
 encode = msgspec.msgpack.Encoder().encode
 
 
@@ -57,7 +59,7 @@ class Connection:
         self._secret = f" -- {secrets.token_hex()}"
         self._deadline = self.patience_s = float("inf")  # no call has longer than the latter
         self._lock, self._runs = threading.Lock(), False
-        self._room = 0
+        self._room = self._commits = 0
         self._size = -1, 0  # SQLite's version of the data, and the bytes of that
         self._columns: list[str] | None = None  # of the statement that runs, once one does
         self._bound = False
@@ -125,10 +127,19 @@ class Connection:
         return self._outcomes
 
     def begin(self, kind: str) -> None:
+        if self._commits == COMMITS_UNTIL_FULL_SIZE:
+            self._lengthen_log()
         self.own(f"BEGIN {kind}")
 
     def commit(self) -> None:
         self.own("COMMIT")
+        self._commits += 1
+
+    def _lengthen_log(self) -> None:
+        self._commits += 1
+        with suppress(errors.D1Error, OSError):  # it serves speed alone
+            bring_to_full_size(Path(self.sqlite.filename), self.own)
+        self.rollback()
 
     def rollback(self) -> None:
         if self.sqlite.in_transaction:  # SQLite may have rolled back by itself
