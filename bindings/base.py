@@ -4,7 +4,7 @@ A product (``ai``, ``kv_namespaces`` …) is one file or folder with one ``Produ
 ``bindings.PRODUCTS``; nothing else in the tree names it. It answers:
 
 * ``key``, ``label``, ``shape``, ``inherited``: which table of wrangler.toml is its own, and what may stand there?
-* ``settings``: which settings of ``[pilot]`` are its own?
+* ``settings``: which settings of ``[pilot]`` are its own, among them what it allows each worker?
 * ``parse``: what does its table mean?                → the host's halves, one per binding name
 * ``start`` / ``stop``: what outlives reloads?        (once per supervisor; shared things via ``ProductContext``)
 * ``upload`` / ``restore``, and the rest of ``deploying``: what does a deploy send, and how does a host read it back?
@@ -23,20 +23,19 @@ happens when the worker uses it (in the supervisor; the isolate cannot forge it)
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 
-from bindings.binding import Answering, Binding, Connect, Explored, Leading
-from bindings.deploying import Deploying, WorkerRegistry
-from bindings.messages import CallError, Event, HostStream, Resident, Target, TraceReader, WorkerStream
-from bindings.names import names_in
+from bindings.binding import Answering, Binding, Connect, Explored, Leading, names_in
+from bindings.context import Admits, ProductContext, ProductObserver, Seal
+from bindings.deploying import Deploying
+from bindings.messages import CallError, Event, HostStream, Resident, Target, WorkerStream
 from runtime import web
-from runtime.errors import ScriptError, UserError
 
 if TYPE_CHECKING:  # not needed in an isolate
     from prometheus_client import Metric
@@ -65,80 +64,6 @@ class Route:
     body_limit: int | None = None  # bytes; None: as [pilot] body_limit says
     guarded: bool = False  # it wants a token: on a host one that may read (GET, HEAD) or deploy (anything else)
     origins: Callable[[], Collection[str]] | None = None  # whose pages may ask ("*": all); None: none of another site
-
-
-class Seal(Protocol):
-    """A host's secrets at rest: a text that is sealed for ``worker`` and ``name`` opens for these alone."""
-
-    def close(self, worker: str, name: str, text: str) -> str: ...
-
-    def open(self, worker: str, name: str, sealed: str) -> str:
-        """Raises UserError: it was sealed with another key."""
-
-
-class ProductObserver(Protocol):
-    """How a product tells the person at the terminal something: what it uses of the supervisor's ``Observer``."""
-
-    def debug(self, text: str) -> None: ...
-
-    def note(self, text: str) -> None: ...
-
-    def warn(self, text: str) -> None: ...
-
-    def error(self, text: str, worker: str | None = None) -> None: ...
-
-    def script_error(self, err: ScriptError, worker: str | None = None) -> None:
-        """What a worker raised, with its own traceback."""
-
-    def fault(self, exc: BaseException, request_id: str | None = None) -> None:
-        """A bug in a product, with its traceback."""
-
-    def progress(self, key: str, stage: str, fraction: float | None, detail: str = "") -> None:
-        """``fraction``: 0..1, or None where nobody knows."""
-
-    def progress_done(self, key: str, text: str) -> None: ...
-
-
-async def _nobody(worker: str, event: Event) -> object:
-    raise UserError("no worker is served yet", where=worker)
-
-
-Admits = Callable[[str, str, str], bool]
-"""``(token, scope, address)``: whether this token has this scope. Raises RequestError when too many wrong tokens have
-come from the client's address."""
-
-
-async def _no_process(worker: str, method: str, args: Sequence[Any]) -> object:
-    raise UserError("no worker is served yet", where=worker)
-
-
-@dataclass
-class ProductContext:
-    """What the supervisor lends to products: where to keep state, and how to tell the person something."""
-
-    root: Path  # the worker's project folder
-    state: Path  # .pilot/state
-    on_host: bool  # pilot host (True) or pilot dev (False)
-    observer: ProductObserver
-    shared: dict[str, Any] = field(default_factory=dict)  # product key → what outlives reloads
-    url: str = ""  # where the supervisor answers, without a slash at the end
-    config: Config | None = None  # on a host: its own settings; in dev: the worker's, as it was at start
-    admits: Admits | None = None  # on a host
-    registry: WorkerRegistry | None = None  # on a host
-    seal: Seal | None = None  # on a host
-    dispatch: Callable[[str, Event], Awaitable[object]] = _nobody
-    """``await dispatch(worker, event)``: the version that answers its requests deals with it; its outcome. Raises
-    ``ScriptError`` when the worker fails, has no such handler or uses more than it may, and ``Undelivered``."""
-    reside: Callable[[str, str, Sequence[Any]], Awaitable[object]] = _no_process
-    """``await reside(worker, method, args)``: what its ``Resident`` answers, plain data or a ``HostStream``; an async
-    iterator of bytes among ``args`` is a stream there. Raises ``RemoteError`` with what that raised, ``ScriptError``
-    when the process ends or uses more than it may, another ``UserError`` when there is none."""
-    readers: list[TraceReader] = field(default_factory=list)  # of what becomes of requests and events
-    options: Mapping[str, Any] = field(default_factory=dict)  # ``bindings.OPTIONS`` as given, e.g. {"engine": "echo"}
-
-    def leads(self, config: Config) -> bool:
-        """Whether, in dev, this is the first worker's: what it says of the server counts for all."""
-        return self.config is None or config.path == self.config.path
 
 
 class Product(Deploying):
@@ -200,8 +125,8 @@ class Product(Deploying):
 
     @classmethod
     def parse(cls, config: Config, context: ProductContext) -> Sequence[Binding]:
-        """The bindings this configuration asks for; none when its key is absent."""
-        raise NotImplementedError
+        """The bindings this configuration asks for; none when its key is absent, or has nothing to do with ``env``."""
+        return ()
 
     @classmethod
     def responder(cls, config: Config, context: ProductContext) -> Responder | None:
@@ -277,6 +202,7 @@ def rest_routes(prefix: str, make: str, context: ProductContext, body_limit: int
 
 
 __all__ = [
+    "Admits",
     "Answering",
     "Binding",
     "CallError",

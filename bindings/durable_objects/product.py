@@ -168,14 +168,6 @@ class Migrations(Product):
         steps = [{key: value for key, value in msgspec.to_builtins(step).items() if key != "tag"} for step in found]
         return {cls.key: {"new_tag": tags[-1], "tags": tags, "steps": steps}}
 
-    @classmethod
-    def names(cls, table: object) -> Sequence[str]:
-        return ()
-
-    @classmethod
-    def parse(cls, config: Config, context: ProductContext) -> Sequence[Binding]:
-        return ()
-
 
 class Exports(Product):
     """``[exports.CLASS]``: the same, as what is to be."""
@@ -187,14 +179,6 @@ class Exports(Product):
     def metadata(cls, config: Config) -> Mapping[str, object]:
         found = tables.exports(config)
         return {cls.key: msgspec.to_builtins(found)} if found else {}
-
-    @classmethod
-    def names(cls, table: object) -> Sequence[str]:
-        return ()
-
-    @classmethod
-    def parse(cls, config: Config, context: ProductContext) -> Sequence[Binding]:
-        return ()
 
 
 def namespaces(config: Config) -> dict[str, str]:

@@ -27,6 +27,7 @@ from bindings.base import Event, ProductContext
 from bindings.messages import Undelivered
 from runtime.config import Config
 from runtime.errors import PilotError, UserError
+from runtime.host.returns import Returns
 from runtime.host.store.bundle import Bundles
 from runtime.host.store.registry import Registry
 from runtime.host.store.rows import DeploymentRow, VersionRow, now
@@ -45,9 +46,6 @@ from runtime.supervisor.reload.reloader import make_resident, make_responders, p
 from runtime.supervisor.traces.traces import Traces
 
 _ALL = ""  # the turns of what concerns every worker
-_TRIAL_S = 300.0  # seconds in which a new deployment is watched
-_MIN_REQUESTS = 20  # requests it must have had
-_MAX_FAILURE_SHARE = 0.25  # share of failing ones that is too many, unless the one before was like that
 _RESTORE_PAUSES_S = (0.5, 30.0)  # seconds until what the host itself could not begin is tried again: at first, at most
 
 
@@ -69,6 +67,7 @@ class Fleet:
         self._packages = packages
         self.workers: dict[str, Worker] = {}
         self.turns, self.versions = Turns(), OpenVersions(self._made)
+        self._returns = Returns(registry, self.turns, self.deploy, observer)
         self.context, self._parts, self._observer, self._traces = context, parts, observer, traces
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -110,7 +109,7 @@ class Fleet:
             self._let_go(arms)
             raise
         worker = self.workers.get(name) or self._new(name)
-        judge = partial(self._judge, worker, worker.rollout.failing) if worker.rollout else None
+        judge = partial(self._returns.judge, worker, worker.rollout.failing) if worker.rollout else None
         self._swap(worker, Rollout(row, arms, judge))
         await self._tell_products(name, kept)
         return row
@@ -165,35 +164,7 @@ class Fleet:
         worker = self.workers.get(deployment.config.name)
         rollout = worker.rollout if worker is not None else None
         if worker is not None and rollout is not None and any(arm.deployment is deployment for arm in rollout.arms):
-            self.turns.begin(worker.name, partial(self._return, worker, rollout, why))
-
-    def _judge(self, worker: Worker, before: float, rollout: Rollout) -> None:
-        """A new deployment fails: far more often than the one before, in its first minutes?"""
-        young = time.monotonic() - rollout.began < _TRIAL_S
-        enough = sum(arm.answered for arm in rollout.arms) >= _MIN_REQUESTS
-        if young and enough and rollout.failing > max(_MAX_FAILURE_SHARE, 4 * before) and rollout.give_up():
-            why = f"{rollout.failing:.0%} of its requests fail"
-            self.turns.begin(worker.name, partial(self._return, worker, rollout, why))
-
-    async def _return(self, worker: Worker, rollout: Rollout, why: str) -> None:
-        """To the newest earlier deployment that names none of these versions; not when another has come meanwhile."""
-        if worker.rollout is not rollout:
-            return
-        failing = {arm.row.id for arm in rollout.arms}
-        message = f"{worker.name} version {worker.version}: {why}"
-        try:
-            versions = await asyncio.to_thread(self._earlier, worker.name, failing)
-            if not versions:
-                return self._observer.error(f"{message}; there is no earlier version to go back to")
-            await self.deploy(worker.name, versions, source="host", note=f"went back: {why}")
-            self._observer.error(f"{message}; version {worker.version} answers again")
-        except (UserError, OSError, sqlite3.Error) as error:
-            self._observer.error(f"{message}; it stays, for the one before cannot be begun: {error}")
-
-    def _earlier(self, name: str, failing: set[str]) -> list[tuple[VersionRow, float]]:
-        earlier = self.registry.deployments(name, 20)
-        before = next((row for row in earlier if not failing & {id for id, _ in row.versions}), None)
-        return self.registry.versions_of(before) if before is not None else []
+            self._returns.begin(worker, rollout, why)
 
     async def aclose(self, drain: float) -> None:
         until = time.monotonic() + drain

@@ -32,7 +32,7 @@ SHARED = {
     "deploying",
     "limited",
     "messages",
-    "names",
+    "context",
     "products",
     "refusing",
     "responder",
@@ -183,8 +183,8 @@ ROOMS = {
         "reload", "server", "dev",
     ),
     "runtime.host": (
-        "store", "versions", "addresses", "tails", "worker", "fleet", "purge", "report", "http", "control",
-        "serve", "commands",
+        "store", "versions", "addresses", "tails", "worker", "returns", "fleet", "purge", "report", "http",
+        "control", "serve", "commands",
     ),
 }  # fmt: skip
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable
+from typing import Self
 
 from runtime import web
 from runtime.isolate.script.errors import as_failure, ended_by_runtime
@@ -29,16 +30,13 @@ async def chunks(source: AsyncIterable[object]) -> AsyncGenerator[bytes, None]:
         await close(source)
 
 
-class ScriptStream:
-    """A response body: what it raises half-way is the script's, so it carries the script's traceback.
+class _Chunks:
+    """A source's chunks. Closing it closes the source, begun or not."""
 
-    ``ended()`` is called when no more will be read, whether it was read to its end, in part or not at all.
-    """
+    def __init__(self, source: AsyncIterable[object]) -> None:
+        self._source, self._chunks = source, chunks(source)
 
-    def __init__(self, source: AsyncIterable[object], ended: Callable[[], None]) -> None:
-        self._source, self._chunks, self._ended = source, chunks(source), ended
-
-    def __aiter__(self) -> ScriptStream:
+    def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> bytes:
@@ -47,40 +45,50 @@ class ScriptStream:
         except StopAsyncIteration:
             raise
         except BaseException as error:
-            if ended_by_runtime(error):
-                raise
-            raise as_failure(error) from None
-
-    async def aclose(self) -> None:
-        try:
-            await self._chunks.aclose()
-            await close(self._source)  # for one that was never started
-        finally:
-            self._ended()
-
-
-class SentStream:
-    """A stream that is sent as an argument: ``failures`` gets what its source raises, which the other end knows as a
-    text alone. Closing it closes the source, begun or not."""
-
-    def __init__(self, source: AsyncIterable[object], failures: list[Exception]) -> None:
-        self._source, self._chunks, self._failures = source, chunks(source), failures
-
-    def __aiter__(self) -> SentStream:
-        return self
-
-    async def __anext__(self) -> bytes:
-        try:
-            return await anext(self._chunks)
-        except StopAsyncIteration:
-            raise
-        except Exception as error:
-            self._failures.append(error)
+            if (instead := self._failed(error)) is not None:
+                raise instead from None
             raise
 
     async def aclose(self) -> None:
         await self._chunks.aclose()
         await close(self._source)
+
+    def _failed(self, error: BaseException) -> Exception | None:
+        """The source has raised it. What is raised in its place, if anything is."""
+        raise NotImplementedError
+
+
+class ScriptStream(_Chunks):
+    """A response body: what it raises half-way is the script's, so it carries the script's traceback.
+
+    ``ended()`` is called when no more will be read, whether it was read to its end, in part or not at all.
+    """
+
+    def __init__(self, source: AsyncIterable[object], ended: Callable[[], None]) -> None:
+        super().__init__(source)
+        self._ended = ended
+
+    async def aclose(self) -> None:
+        try:
+            await super().aclose()
+        finally:
+            self._ended()
+
+    def _failed(self, error: BaseException) -> Exception | None:
+        return None if ended_by_runtime(error) else as_failure(error)
+
+
+class SentStream(_Chunks):
+    """A stream that is sent as an argument: ``failures`` gets what its source raises, which the other end knows as a
+    text alone."""
+
+    def __init__(self, source: AsyncIterable[object], failures: list[Exception]) -> None:
+        super().__init__(source)
+        self._failures = failures
+
+    def _failed(self, error: BaseException) -> None:
+        if isinstance(error, Exception):
+            self._failures.append(error)
 
 
 async def close(source: object) -> None:

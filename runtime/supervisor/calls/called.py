@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from bindings.messages import HostSocket
@@ -48,15 +49,8 @@ async def _called(
     process: Stubs, activity: CallActivity, call: Call, op: str, before: tuple[object, ...], *after: object
 ) -> Answer:
     rows = await handed(process, process.channel, call.capabilities)
-    process.at_work.begin(activity)
-    try:
+    with _under_way(process, activity, rows):
         answer = await process.channel.call(op, activity.number, *before, call.payload, rows, *after)
-    except BaseException:
-        withdrawn(process, process.channel, rows)
-        _discard(process, activity)
-        raise
-    finally:
-        process.at_work.end(activity)
     match answer:
         case [bytes(payload), table]:
             return Answer(payload, await taken(process, process.channel, table))
@@ -72,17 +66,10 @@ async def request(
     rows = await handed(process, process.channel, list(streams))
     content, handle = (None, rows[0][1]) if rows else (body, None)
     parts = (request.method, request.url, request.headers, content, handle, None, target.entrypoint, dict(target.props))
-    process.at_work.begin(activity)
-    try:
+    with _under_way(process, activity, rows):
         answer = await process.channel.call("fetch", activity.number, *parts)
         if isinstance(answer, list) and len(answer) > 4:
             process.channel.note("over", activity.number)
-    except BaseException:
-        withdrawn(process, process.channel, rows)
-        _discard(process, activity)
-        raise
-    finally:
-        process.at_work.end(activity)
     return _service_answer(process, answer, limits, activity.number)
 
 
@@ -108,9 +95,19 @@ def _content(process: Stubs, body: Any, limits: Limits | None) -> bytes | AsyncI
     return adopted
 
 
-def _discard(process: Stubs, activity: CallActivity) -> None:
-    for number in activity.lent:
-        process.channel.discard(number)
+@contextmanager
+def _under_way(process: Stubs, activity: CallActivity, rows: Sequence[Any]) -> Iterator[None]:
+    """While the process is at it. Where that fails, it keeps nothing of what it was handed and lent."""
+    process.at_work.begin(activity)
+    try:
+        yield
+    except BaseException:
+        withdrawn(process, process.channel, rows)
+        for number in activity.lent:
+            process.channel.discard(number)
+        raise
+    finally:
+        process.at_work.end(activity)
 
 
 __all__ = ["CallActivity", "call", "invoke", "request"]
