@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
@@ -63,12 +63,17 @@ class Histogram:
 
 def gauge(name: str, about: str, label: str, values: dict[str, float]) -> Metric:
     """A number that goes up and down, by one label, as ``prometheus_client`` knows it."""
+    return gauges(name, about, (label,), {(value_of,): value for value_of, value in values.items()})
+
+
+def gauges(name: str, about: str, labels: Sequence[str], values: Mapping[tuple[str, ...], float]) -> Metric:
+    """The same by several labels."""
     from prometheus_client.core import GaugeMetricFamily
 
-    family = GaugeMetricFamily(name, about, labels=[label])
-    for value_of, value in values.items():
-        family.add_metric([value_of], value)
+    family = GaugeMetricFamily(name, about, labels=labels)
+    for values_of, value in values.items():
+        family.add_metric(values_of, value)
     return family
 
 
-__all__ = ["Counter", "Histogram", "gauge"]
+__all__ = ["Counter", "Histogram", "gauge", "gauges"]

@@ -17,15 +17,16 @@ from bindings.ai.anthropic.rest import MessagesRest
 from bindings.ai.binding import AIBinding
 from bindings.ai.catalog.models import check_engine
 from bindings.ai.catalog.resolve import EMBEDDED, EMBEDDED_NAME, Catalog, automatic_engine
-from bindings.ai.engine.pool import EnginePool
 from bindings.ai.http import cors
 from bindings.ai.http.auth import Auth
 from bindings.ai.methods.gateway import GatewayMethods
 from bindings.ai.observe.metrics import engine_families
+from bindings.ai.observe.replicas import replica_families
 from bindings.ai.openai.audio import AudioRest
 from bindings.ai.openai.rankings import RankingsRest
 from bindings.ai.openai.text import OpenAIRest
 from bindings.ai.openai.tokens import TokensRest
+from bindings.ai.replicas.pool import EnginePool
 from bindings.ai.rest.catalog import CatalogRest
 from bindings.ai.rest.finetunes import FinetunesRest
 from bindings.ai.rest.gateway import GatewayRest
@@ -151,7 +152,9 @@ class WorkersAI(Product):
     @classmethod
     async def metrics(cls, context: ProductContext) -> Sequence[Metric]:
         service: AIService = context.shared[cls.key]
-        return [*service.meter.families(), *await engine_families(service.pool.clients, service.name_of)]
+        pool, name_of = service.pool, service.name_of
+        own = [*service.meter.families(), *replica_families(pool.groups, name_of)]
+        return [*own, *await engine_families(pool.clients, name_of)]
 
 
 def _remote_engine_remark(*, chosen: bool) -> str:

@@ -24,7 +24,8 @@ from bindings.ai.catalog import kinds
 from bindings.ai.catalog.models import Model
 from bindings.ai.catalog.resolve import EMBEDDED, Catalog, Served, automatic_engine
 from bindings.ai.engine import tasks
-from bindings.ai.engine.protocol import Delta, EngineError, EngineInfo, EngineSpec, Generate
+from bindings.ai.engine.client import EngineClient
+from bindings.ai.engine.protocol import Delta, EngineError, EngineSpec, Generate
 from bindings.ai.error_table import INTERNAL
 from bindings.ai.errors import ModelError, bad_input, internal, of_engine
 from bindings.ai.finetunes.adapters import Adapters, NoAdapters
@@ -32,39 +33,26 @@ from bindings.ai.gateway.gateway import GatewayCall, Gateways
 from bindings.ai.inputs.text import TextRequest, refuse_options, text_generation
 from bindings.ai.markdown.convert import MarkdownConverter
 from bindings.ai.observe import tracing
-from bindings.ai.observe.metrics import Meter, MeteredClient
+from bindings.ai.observe.metrics import Meter
+from bindings.ai.replicas.group import Replicas
+from bindings.ai.replicas.placement import Placed, Placement
 from bindings.ai.tasks import registry
 from bindings.base import ProductObserver
 from runtime.errors import UserError
 
 
-class PooledClient(MeteredClient, Protocol):
-    """An engine's client, as a host's status shows it (``bindings.ai.engine.client``)."""
-
-    state: str
-    live: int
-    info: EngineInfo | None
-    spec: EngineSpec
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def pid(self) -> int | None: ...
-
-    @property
-    def up_s(self) -> float | None: ...
-
-
 class Pool(Protocol):
-    """Engines by their specs; ``bindings.ai.engine.pool`` has the real one."""
+    """Engines by their specs; ``bindings.ai.replicas.pool`` has the real one."""
 
-    def get(self, spec: EngineSpec) -> tasks.Client: ...
+    def get(self, spec: EngineSpec, placement: Placement | None = None) -> tasks.Client: ...
 
     @property
-    def clients(self) -> Sequence[PooledClient]: ...
+    def clients(self) -> Sequence[EngineClient]: ...
 
-    async def reconcile(self, specs: Iterable[EngineSpec]) -> None: ...
+    @property
+    def groups(self) -> Sequence[Replicas]: ...
+
+    async def reconcile(self, wanted: Iterable[Placed]) -> None: ...
 
     async def aclose(self) -> None: ...
 
@@ -145,7 +133,7 @@ class AIService:
         self, served: Served, request: TextRequest, generate: Generate, request_id: str
     ) -> AsyncGenerator[Delta, None]:
         """The engine's deltas, of one prompt or merged of several. Raises ModelError 5006."""
-        prompts, client = request.of_each_prompt(generate), self.pool.get(served.spec)
+        prompts, client = request.of_each_prompt(generate), self.pool.get(served.spec, served.placement)
         if served.stand_in and served.spec.engine != "echo" and any(each.prompt_tokens for each in prompts):
             raise bad_input(f"'/prompt' is token ids: those of {served.model.id} are not its stand-in's. Send a text")
         if len(prompts) == 1:
@@ -159,7 +147,7 @@ class AIService:
         try:
             if served.spec.runner != tasks.GENERATE:
                 raise bad_input(f"{served.model.id} is a model for {served.model.task}: its tokens are not told")
-            return await self.pool.get(served.spec).perform(task(served.model), request_id)
+            return await self.pool.get(served.spec, served.placement).perform(task(served.model), request_id)
         except Exception as error:
             raise self._refusal(error, request_id) from error
 
@@ -168,7 +156,8 @@ class AIService:
     ) -> RunAnswer:
         """The answer of a task other than text generation."""
         stats = StreamStats(served.model.id)
-        client = partial(self.pool.get, served.spec)  # called once the inputs are checked: it starts the engine
+        # Called once the inputs are checked: it starts the engine.
+        client = partial(self.pool.get, served.spec, served.placement)
         try:
             task = registry.TaskRequest(
                 served.model, served.stand_in, client, request_id, stats, self._with_adapter, form
@@ -211,10 +200,11 @@ class AIService:
         for id in ids:
             with suppress(ModelError):
                 self._resolve(id)
-        self.preloaded = self._to_preload() if preload else []
-        for spec in self.preloaded:
-            self.pool.get(spec)
-        self._spawn(self._reconcile())
+        first = self._to_preload() if preload else []
+        self.preloaded = [spec for spec, _ in first]
+        for spec, placement in first:
+            self.pool.get(spec, placement)
+        self._spawn(self._reconcile(first))
 
     async def aclose(self) -> None:
         """Close the stores, and end every engine."""
@@ -235,14 +225,16 @@ class AIService:
         self._served_models[served.model.id] = served
         return served
 
-    def _to_preload(self) -> list[EngineSpec]:
+    def _to_preload(self) -> Sequence[Placed]:
         if not self.catalog.own:
             engine = self.settings.engine or automatic_engine()
-            return [EMBEDDED] if engine == EMBEDDED.engine else []
-        return [self._resolve(model.id).spec for model in self.catalog.own if model.preload]
+            return [(EMBEDDED, None)] if engine == EMBEDDED.engine else []
+        served = [self._resolve(model.id) for model in self.catalog.own if model.preload]
+        return [(each.spec, each.placement) for each in served]
 
-    async def _reconcile(self) -> None:
-        await self.pool.reconcile([*self.preloaded, *(served.spec for served in self._served_models.values())])
+    async def _reconcile(self, preloaded: Sequence[Placed]) -> None:
+        served = [(each.spec, each.placement) for each in self._served_models.values()]
+        await self.pool.reconcile([*preloaded, *served])
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

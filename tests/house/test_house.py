@@ -54,6 +54,7 @@ NOT_IN_START_UP = [
     "prometheus_client",
     "jsonschema_rs",
     "opentelemetry",
+    "ray",
     "markitdown",
     "ctypes",
     "brotli",
@@ -174,9 +175,9 @@ def test_tests_are_no_packages() -> None:
 
 ROOMS = {
     "bindings.ai": (
-        "error_table", "engine", "errors", "engines", "settings", "catalog", "inputs", "answers", "tasks", "observe",
-        "gateway", "batch", "finetunes", "markdown", "schemas", "service", "stores", "http", "openai", "anthropic",
-        "worker", "methods", "binding", "rest", "shim", "product", "terminal",
+        "error_table", "engine", "errors", "engines", "settings", "replicas", "catalog", "inputs", "answers", "tasks",
+        "observe", "gateway", "batch", "finetunes", "markdown", "schemas", "service", "stores", "http", "openai",
+        "anthropic", "worker", "methods", "binding", "rest", "shim", "product", "terminal",
     ),
     "runtime.supervisor": (
         "observe", "limits", "sockets", "outbound", "telemetry", "explorer", "http", "traces", "calls", "processes",

@@ -18,6 +18,7 @@ import msgspec
 from bindings.ai.engine import options as engine_options
 from bindings.ai.engine.protocol import ENGINES
 from bindings.ai.engines import installed
+from bindings.ai.replicas.placement import Count, Counts, Placement, check, placement
 from runtime.errors import ConfigError
 from runtime.hints import close_to
 
@@ -79,12 +80,19 @@ class Model(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     echo: Row | None = None
     stand_in: bool = True
     preload: bool = False
+    replicas: Count | Counts | None = None
+    gpus: float | None = None
     own: frozenset[str] = frozenset()  # the fields that the project's own file gives
 
     @property
     def catalog_id(self) -> str:
         """Upstream's UUID, or one of ours that stays the same from run to run."""
         return self.uuid or str(uuid.uuid5(uuid.NAMESPACE_URL, self.id))
+
+    @property
+    def placement(self) -> Placement | None:
+        """How many processes serve it, if the row says so."""
+        return placement(self.replicas, self.gpus)
 
 
 @functools.cache
@@ -171,6 +179,7 @@ def _own_model(file: Path, id: str, row: Row) -> Model:
     except msgspec.ValidationError as error:
         raise _wrong_field(where, str(error)) from None
     _check_options(model, where)
+    check(model.replicas, model.gpus, where)
     return _with_paths(model, file.parent, where)
 
 

@@ -18,6 +18,7 @@ from bindings.ai.catalog.models import TEXT_GENERATION, Model, built_in, built_i
 from bindings.ai.engine.protocol import EngineSpec
 from bindings.ai.engine.tasks import GENERATE, servable
 from bindings.ai.errors import no_such_model, retired
+from bindings.ai.replicas.placement import Placement
 from runtime.hints import closest
 
 EMBEDDED = EngineSpec(engine="llamacpp", model="embedded")
@@ -37,6 +38,11 @@ class Served:
     spec: EngineSpec
     stand_in: bool = False
     answers: str = ""
+
+    @property
+    def placement(self) -> Placement | None:
+        """That of the model's row; what stands in for several models is one process."""
+        return None if self.stand_in else self.model.placement
 
 
 class Catalog:

@@ -50,7 +50,7 @@ POOLING = {"pooling": STRING}
 Known = Mapping[str, OptionType]
 ECHO: Known = {
     "rate": OptionType((int, float), "a number", 0), "tokens": POSITIVE_INTEGER, "context_window": POSITIVE_INTEGER,
-    "tool_call": TABLE, "reasoning": STRING, "images": BOOLEAN,
+    "tool_call": TABLE, "reasoning": STRING, "images": BOOLEAN, "sleeps": BOOLEAN,
 }  # fmt: skip
 OPENAI: Known = {
     "base_url": STRING, "api_key": STRING, "timeout_s": POSITIVE_NUMBER, "extra_body": TABLE, **POOLING,
@@ -133,6 +133,7 @@ def _fields(node: ast.ClassDef) -> Iterator[tuple[str, OptionType | None]]:
             yield line.target.id, _ANNOTATED.get(ast.unparse(line.annotation).removesuffix(" | None"))
 
 
+SLEEP, WHERE_IT_CAN = "enable_sleep_mode", "where it can"  # vLLM's option; asked for without knowing this vLLM
 METRICS_OPTIONS: dict[str, dict[str, Any]] = {"vllm": {"disable_log_stats": False}}
 
 
@@ -141,4 +142,4 @@ def with_metrics(spec: EngineSpec) -> EngineSpec:
     return msgspec.structs.replace(spec, options={**METRICS_OPTIONS.get(spec.engine, {}), **spec.options})
 
 
-__all__ = ["KNOWN", "METRICS_OPTIONS", "check", "unknown", "with_metrics"]
+__all__ = ["KNOWN", "METRICS_OPTIONS", "SLEEP", "WHERE_IT_CAN", "check", "unknown", "with_metrics"]

@@ -15,7 +15,7 @@ import socket
 import sys
 from asyncio.subprocess import PIPE, STDOUT, Process
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 import msgspec
@@ -23,10 +23,11 @@ import msgspec
 from bindings.ai.engine import tasks
 from bindings.ai.engine.protocol import EngineInfo, EngineSpec, Generate, Progress
 from runtime.errors import UserError
-from runtime.processes import kill_group
+from runtime.processes import group_ended, kill_group
 from runtime.wire import Channel, RemoteError, RemoteStream
 
 EXIT_TIMEOUT_S = 8.0  # from asking it to leave to killing it; longer than its own ``server.UNLOAD_TIMEOUT_S``
+GROUP_TIMEOUT_S = 10.0  # for what was killed with it to be gone: a GPU's memory is held until then
 WINDOW_DELTAS = 4096
 Log = Callable[[str], None]
 
@@ -45,13 +46,14 @@ class EngineProcess:
         self.info: EngineInfo | None = None  # once the model is loaded
 
     @classmethod
-    async def start(cls, log: Log) -> EngineProcess:
+    async def start(cls, log: Log, environment: Mapping[str, str] | None = None) -> EngineProcess:
+        """``environment``: beside this process's own."""
         self = cls(log)
         own_end, engine_end = socket.socketpair()
         with engine_end:
             self._channel = await Channel.open(own_end, _no_calls, on_note=self._on_note)
             try:
-                self._process = await _spawn(engine_end)
+                self._process = await _spawn(engine_end, environment or {})
             except BaseException:
                 await self._channel.aclose()
                 raise
@@ -61,6 +63,11 @@ class EngineProcess:
     @property
     def pid(self) -> int:
         return self._process.pid
+
+    @property
+    def is_open(self) -> bool:
+        """It has not gone."""
+        return self._channel.is_open
 
     async def open(self, spec: EngineSpec, progress: Progress) -> EngineInfo:
         """Load the model. Raises UserError; ChannelClosed when the process died; RemoteError for a bug."""
@@ -80,6 +87,15 @@ class EngineProcess:
     async def perform(self, task: tasks.Task, request_id: str) -> object:
         """The task's answer, as plain values. Cancelling aborts it."""
         return await self._channel.call("perform", task, request_id)
+
+    async def sleep(self) -> int:
+        """As ``Sleeping.sleep``; 0 of an engine that cannot."""
+        level: int = await self._channel.call("sleep")
+        return level
+
+    async def wake(self) -> None:
+        """As ``Sleeping.wake``. Raises RemoteError."""
+        await self._channel.call("wake")
 
     async def stats(self) -> dict[str, Any]:
         """``{"live": n}``: the requests the model is working on."""
@@ -107,6 +123,7 @@ class EngineProcess:
         code = await self._process.wait()
         await asyncio.wait([self._reader], timeout=1)  # someone may still hold its output open
         self._reader.cancel()
+        await group_ended(self.pid, GROUP_TIMEOUT_S)
         return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
 
     def kill(self) -> None:
@@ -134,12 +151,12 @@ class EngineProcess:
             rest = rest[-10_000:]
 
 
-async def _spawn(engine_end: socket.socket) -> Process:
+async def _spawn(engine_end: socket.socket, environment: Mapping[str, str]) -> Process:
     """``-P``: nothing in the current folder may pass for a module of ours or of a library's."""
     command = [sys.executable, "-P", "-m", "bindings.ai.engine.server", str(engine_end.fileno())]
     return await asyncio.create_subprocess_exec(
         *command, stdin=PIPE, stdout=PIPE, stderr=STDOUT, pass_fds=[engine_end.fileno()], start_new_session=True,
-        env={name: value for name, value in os.environ.items() if name != "PILOT_API_TOKEN"},
+        env={**{name: value for name, value in os.environ.items() if name != "PILOT_API_TOKEN"}, **environment},
     )  # fmt: skip
 
 

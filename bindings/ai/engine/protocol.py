@@ -166,8 +166,9 @@ class ModelUnavailable(EngineError):
 class StillLoading(EngineError):
     """408 / 3007: the caller's patience (``load_timeout``) ended before the model was ready."""
 
-    def __init__(self, model: str, seconds: float) -> None:
-        super().__init__(TIMEOUT, f"{model} is still loading after {seconds:g} s, please try again.")
+    def __init__(self, model: str, seconds: float, detail: str = "") -> None:
+        why = f": {detail}" if detail else ", please try again."
+        super().__init__(TIMEOUT, f"{model} is still loading after {seconds:g} s{why}")
 
 
 class ContextExceeded(EngineError):
@@ -205,6 +206,17 @@ class Feeding(Protocol):
 
     def feed(self, request: Generate, request_id: str) -> PushSource | None:
         """What ``generate`` would stream, put into a feed as it is made; None: this one is for ``generate``."""
+
+
+@runtime_checkable
+class Sleeping(Protocol):
+    """An engine whose model can leave its device and come back, while nothing is asked of it."""
+
+    async def sleep(self) -> int:
+        """How deep it sleeps from here on: 0 not at all, 1 the weights are in this machine's memory, 2 on its disk."""
+
+    async def wake(self) -> None:
+        """As it was before, but for what it had cached. Raises whatever keeps it from that."""
 
 
 ENGINES: dict[str, str] = {
@@ -250,6 +262,7 @@ __all__ = [
     "Generate",
     "ModelUnavailable",
     "Progress",
+    "Sleeping",
     "StillLoading",
     "check_limits",
 ]

@@ -9,7 +9,8 @@ The way of a token begins here, and goes on in ``process``, ``client`` and ``del
    event loop brings, of whatever streams, cross in one write.
 4. A supervisor that drops the stream closes the feed or the iterator, which aborts the request inside the engine.
 
-``perform`` is a call: one ``Task``, one answer; cancelling aborts it. ``stats`` and ``metrics`` are calls as well.
+``perform`` is a call: one ``Task``, one answer; cancelling aborts it. ``stats``, ``metrics``, ``sleep`` and ``wake``
+are calls as well.
 
 The process must never outlive the supervisor, not even one that was killed, nor leave children on the GPU. Its
 standard input is a pipe that nobody writes to: when the supervisor is gone the pipe ends, the model is given
@@ -44,6 +45,7 @@ from bindings.ai.engine.protocol import (
     EngineSpec,
     Feeding,
     Generate,
+    Sleeping,
     bad_input,
 )
 from runtime.errors import UserError
@@ -80,6 +82,10 @@ class EngineServer:
             return await self._perform(msgspec.convert(args[0], tasks.Task), args[1])
         if op == "open":
             return await self._open(msgspec.convert(args[0], EngineSpec))
+        if op == "sleep":
+            return await self.engine.sleep() if isinstance(self.engine, Sleeping) else 0
+        if op == "wake":
+            return await self.engine.wake() if isinstance(self.engine, Sleeping) else None
         if op == "stats":
             return {"live": self.engine.live if self.engine else 0}
         if op == "metrics":

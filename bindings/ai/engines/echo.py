@@ -9,6 +9,7 @@ with single spaces; one word is one token, and a token's id is a word. Options:
 ``tool_call``       ``{name, arguments}``: call this function wherever a request offers it
 ``reasoning``       think this aloud before every answer, unless the request's ``reasoning_effort`` is ``none``
 ``images``          true: take images, and look away
+``sleeps``          true: let itself be put to sleep, and answer nothing meanwhile
 
 ``max_tokens`` and ``stop`` are honoured; sampling parameters and seeds change nothing; ``n`` answers are all the
 same. In JSON mode it repeats a prompt that is JSON itself, and refuses any other. Tools and ``reasoning_effort`` are
@@ -41,6 +42,7 @@ class EchoOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tool_call: ScriptedCall | None = None
     reasoning: str = ""
     images: bool = False
+    sleeps: bool = False
 
     @property
     def features(self) -> frozenset[str]:
@@ -75,6 +77,7 @@ class EchoEngine:
 
     def __init__(self, info: EngineInfo, options: EchoOptions) -> None:
         self.info, self._options, self.live = info, options, 0
+        self._asleep = False
         self._places: dict[str, int] = {}
 
     @classmethod
@@ -98,6 +101,7 @@ class EchoEngine:
 
     async def generate(self, request: Generate, request_id: str) -> AsyncGenerator[Delta, None]:
         features.check(request, self.info)
+        assert not self._asleep
         prompt_tokens = _prompt_tokens(request)
         max_tokens = check_limits(request, prompt_tokens, self._options.context_window)
         self.live += 1
@@ -131,6 +135,13 @@ class EchoEngine:
             due = start + number / self._options.rate if self._options.rate else 0
             await asyncio.sleep(max(0.0, due - loop.time()))
             yield piece
+
+    async def sleep(self) -> int:
+        self._asleep = self._options.sleeps
+        return int(self._asleep)
+
+    async def wake(self) -> None:
+        self._asleep = False
 
     async def aclose(self) -> None:
         """Nothing to free."""

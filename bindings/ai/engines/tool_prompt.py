@@ -10,7 +10,7 @@ import json
 from typing import Any
 
 from bindings.ai.engine.protocol import Generate
-from bindings.ai.engine.subschemas import moved
+from bindings.ai.engines.subschemas import moved
 from bindings.ai.engines.tool_calls import END, START, Json
 
 Message = dict[str, Any]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bindings.ai.engine.subschemas import Schema, changed
+from bindings.ai.engines.subschemas import Schema, changed
 from bindings.ai.errors import bad_input
 
 IN_PLACE_APPLICATORS = ("allOf", "anyOf", "oneOf", "$ref", "if", "then", "else", "dependentSchemas")

@@ -144,9 +144,10 @@ class MeteredDeltas:
 
 
 class MeteredClient(Protocol):
-    """An engine (``bindings.ai.engine.client``)."""
+    """An engine (``bindings.ai.engine.client``). ``replica``: which of a model's several."""
 
     spec: EngineSpec
+    replica: int | None
 
     async def metrics(self) -> str: ...
 
@@ -154,16 +155,19 @@ class MeteredClient(Protocol):
 async def engine_families(clients: Sequence[MeteredClient], name_of: Callable[[EngineSpec], str]) -> list[Metric]:
     """What engines tell of themselves, with the name of the model each is for."""
     texts = await asyncio.gather(*(client.metrics() for client in clients))
-    families = [labelled(text, name_of(client.spec)) for client, text in zip(clients, texts, strict=True)]
+    families = [
+        labelled(text, name_of(client.spec), client.replica) for client, text in zip(clients, texts, strict=True)
+    ]
     return [family for of_engine in families for family in of_engine]
 
 
-def labelled(text: str, model: str) -> Iterable[Metric]:
-    """An engine's own metrics, each sample with the model it is about."""
+def labelled(text: str, model: str, replica: int | None = None) -> Iterable[Metric]:
+    """An engine's own metrics, each sample with the model it is about, and its replica."""
     from prometheus_client.parser import text_string_to_metric_families
 
+    of = {"model": model} if replica is None else {"model": model, "replica": str(replica)}
     for family in text_string_to_metric_families(text):
-        family.samples = [sample._replace(labels={**sample.labels, "model": model}) for sample in family.samples]
+        family.samples = [sample._replace(labels={**sample.labels, **of}) for sample in family.samples]
         yield family
 
 

@@ -75,13 +75,19 @@ def _told(server: Server) -> Iterator[str]:
     widths = [max(len(row[column]) for row in rows) for column in range(len(HEADS))]
     for row in rows:
         yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+    for engine in server.engines:
+        if why := engine.get("why"):
+            yield clean(f"{engine['name']} is {engine['state']}: {why}")
 
 
 def _row(engine: Mapping[str, Any]) -> tuple[str, ...]:
-    memory = engine.get("memory_mb")
+    memory, restarts, gpus = engine.get("memory_mb"), engine.get("restarts"), engine.get("gpus")
     cells = (
-        engine.get("models") or "-", engine["name"], engine["state"], "-" if memory is None else f"{memory:,} MB",
-        engine["live"], _age(engine.get("up_s")), engine["device"] or "-",
+        engine.get("models") or "-", engine["name"],
+        engine["state"] + (f", restarts: {restarts}" if restarts else ""),
+        "-" if memory is None else f"{memory:,} MB",
+        engine["live"], _age(engine.get("up_s")),
+        (engine["device"] or "-") + (f", GPU {gpus}" if gpus else ""),
     )  # fmt: skip
     return tuple(clean(str(cell)) for cell in cells)
 

@@ -17,10 +17,10 @@ from typing import Any
 import msgspec
 
 from bindings.ai.catalog.resolve import Served
-from bindings.ai.engine.pool import EnginePool
 from bindings.ai.error_table import CONTEXT_EXCEEDED
 from bindings.ai.errors import ModelError
 from bindings.ai.inputs.text import CHAT, OPENAI_ROUTE
+from bindings.ai.replicas.pool import EnginePool
 from bindings.ai.service import AIService, ServiceSettings
 from bindings.ai.terminal.project import Project
 from bindings.ai.terminal.telling import Telling

@@ -16,7 +16,6 @@ import psutil
 import pytest
 
 from bindings.ai.engine.client import EngineClient
-from bindings.ai.engine.pool import EnginePool
 from bindings.ai.engine.protocol import (
     Delta,
     EngineError,
@@ -26,6 +25,7 @@ from bindings.ai.engine.protocol import (
     ModelUnavailable,
     StillLoading,
 )
+from bindings.ai.replicas.pool import EnginePool
 from families import ENGINE, running
 from models_support import Said, ask, text_of, tokens_of
 
@@ -192,7 +192,7 @@ async def test_equal_specs_share_a_process_and_reloads_keep_it(pool: EnginePool)
     await client.ready()
     pid = client.pid
     options = dict(reversed(SLOW.options.items()))
-    await pool.reconcile([EngineSpec(engine="echo", model="slow", options=options)])
+    await pool.reconcile([(EngineSpec(engine="echo", model="slow", options=options), None)])
     assert pool.get(SLOW) is client
     assert client.pid == pid
 
@@ -201,7 +201,7 @@ async def test_an_engine_nobody_wants_finishes_its_streams_first(pool: EnginePoo
     client = pool.get(SLOW)
     async with aclosing(client.generate(Generate(prompt="a", max_tokens=20), "r")) as deltas:
         await anext(deltas)
-        await pool.reconcile([FAST])
+        await pool.reconcile([(FAST, None)])
         assert pool.clients == []
         assert tokens_of([delta async for delta in deltas]) == 19
     await until(lambda: client.state == "closed")
@@ -239,7 +239,7 @@ SUPERVISOR = """
 import asyncio
 from models_support import Said
 from bindings.ai.engine.protocol import EngineSpec
-from bindings.ai.engine.pool import EnginePool
+from bindings.ai.replicas.pool import EnginePool
 async def main():
     pool = EnginePool(Said())
     client = pool.get(EngineSpec(engine="echo", model="e"))

@@ -8,6 +8,7 @@ from typing import Any
 from bindings.ai.catalog.resolve import Catalog
 from bindings.ai.engine.protocol import Delta, Engine, EngineSpec, Generate
 from bindings.ai.engines.echo import EchoEngine
+from bindings.ai.replicas.placement import Placed, Placement
 from bindings.ai.service import AIService, ServiceSettings
 
 INT8 = "@cf/meta/llama-2-7b-chat-int8"
@@ -34,12 +35,12 @@ class InProcess:
     def __init__(self, engine: Engine) -> None:
         self.engine, self.asked, self.kept = engine, [], []  # type: ignore[var-annotated]
 
-    def get(self, spec: EngineSpec) -> Engine:
+    def get(self, spec: EngineSpec, placement: Placement | None = None) -> Engine:
         self.asked.append(spec)
         return self.engine
 
-    async def reconcile(self, specs: Iterable[EngineSpec]) -> None:
-        self.kept = list(specs)
+    async def reconcile(self, wanted: Iterable[Placed]) -> None:
+        self.kept = [spec for spec, _ in wanted]
 
     async def aclose(self) -> None:
         await self.engine.aclose()

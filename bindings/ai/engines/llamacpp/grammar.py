@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from bindings.ai.engine import features
-from bindings.ai.engine.subschemas import Schema, everywhere
+from bindings.ai.engines.subschemas import Schema, everywhere
 
 GUIDANCE = {"whitespace_flexible": False, "lenient": True}
 MAX_CACHED_SCHEMAS = 256  # schemas whose grammar is known

@@ -31,6 +31,7 @@ from bindings.ai.engines.vllm.lora import LoadedAdapters, Turns
 from bindings.ai.engines.vllm.parsers import Parsers
 from bindings.ai.engines.vllm.read import GenerateCall
 from bindings.ai.engines.vllm.sampling import patch_stop_strings, within
+from bindings.ai.engines.vllm.sleep import Sleep
 from bindings.ai.engines.vllm.streams.plain import PlainText
 from bindings.ai.engines.vllm.streams.steps import StepRouter
 from bindings.ai.engines.vllm.streams.stream import Stream
@@ -46,7 +47,7 @@ class VLLMEngine:
     ) -> None:
         self.info, self._generating = info, 0
         self._llm, self._plain, self._chats, self._grammars = llm, plain, chats, grammars
-        self._errors = ErrorTranslator()
+        self._errors, self._sleep = ErrorTranslator(), Sleep(llm)
         self._adapters = LoadedAdapters(llm, self._errors.dead)
         self._turns = Turns() if "lora" in info.features and info.device == "cpu" else None
         self._steps: StepRouter | None = None
@@ -162,6 +163,12 @@ class VLLMEngine:
         async with aclosing(self.generate(Generate(prompt="Hi", raw=True, max_tokens=1), "warm-up")) as deltas:
             async for _ in deltas:
                 pass
+
+    async def sleep(self) -> int:
+        return await self._sleep.begin()
+
+    async def wake(self) -> None:
+        await self._sleep.end()
 
     async def aclose(self) -> None:
         if self._llm.output_handler is not None:

@@ -13,7 +13,7 @@ from typing import Any
 from bindings.ai.engine.options import MAX_LORA_RANK, unknown
 from bindings.ai.engine.protocol import EngineInfo
 from bindings.ai.engines.installed import VLLM
-from bindings.ai.engines.vllm import compat, grammar
+from bindings.ai.engines.vllm import compat, grammar, sleep
 from bindings.ai.engines.vllm.interfaces import AsyncLLM
 from bindings.ai.engines.vllm.parsers import OPTIONS, Parsers, chosen
 from runtime.errors import UserError
@@ -90,6 +90,7 @@ def arguments(model: str, options: dict[str, Any], names: Mapping[str, compat.Na
         raise UserError(
             f"vLLM is not installed here, or not whole: {error}", where="engine: vllm", remedy=VLLM
         ) from None
+    options = sleep.settled(options)
     _check_names(options, {field.name for field in dataclasses.fields(kind)})
     quiet = not options.get("otlp_traces_endpoint")  # vLLM makes its traces of its statistics
     return kind(**{**_defaults(), "disable_log_stats": quiet, **options, "model": model})

@@ -24,6 +24,7 @@ from bindings.ai.engines.vllm import compat
 from bindings.ai.engines.vllm.errors import ErrorTranslator
 from bindings.ai.engines.vllm.interfaces import AsyncLLM, Prompt
 from bindings.ai.engines.vllm.load import describe, load
+from bindings.ai.engines.vllm.sleep import Sleep
 from bindings.ai.error_table import INTERNAL, NO_SUCH_MODEL
 
 T = TypeVar("T")
@@ -32,7 +33,7 @@ T = TypeVar("T")
 class VLLMPooling:
     def __init__(self, llm: AsyncLLM, info: EngineInfo, tasks: tuple[str, ...]) -> None:
         self.info, self.live = info, 0
-        self._llm, self._tasks, self._errors = llm, tasks, ErrorTranslator()
+        self._llm, self._tasks, self._errors, self._sleep = llm, tasks, ErrorTranslator(), Sleep(llm)
         self._params = compat.get("PoolingParams")
         self._tokenizer = llm.get_tokenizer()
         self._thread = ThreadPoolExecutor(1, "tokenizer")  # one: a tokenizer that truncates keeps state
@@ -137,6 +138,12 @@ class VLLMPooling:
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+    async def sleep(self) -> int:
+        return await self._sleep.begin()
+
+    async def wake(self) -> None:
+        await self._sleep.end()
 
     async def aclose(self) -> None:
         self._thread.shutdown(wait=False)

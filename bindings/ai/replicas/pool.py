@@ -1,0 +1,194 @@
+"""Every engine of one supervisor: equal specs share a process, or a group of replicas, and outlive every reload."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from functools import cached_property
+
+import msgspec
+
+from bindings.ai.engine.client import EngineClient
+from bindings.ai.engine.life import Changed, Terminal
+from bindings.ai.engine.process import Log
+from bindings.ai.engine.protocol import EngineSpec
+from bindings.ai.engine.room import Room
+from bindings.ai.replicas.displacing import Displacing
+from bindings.ai.replicas.gpus import Ledger, Share
+from bindings.ai.replicas.group import Replicas
+from bindings.ai.replicas.placement import Placed, Placement, gpus_needed, opened
+
+DRAIN_S = 60.0  # that streams have to finish on an engine that is wanted no more
+
+Engine = EngineClient | Replicas
+
+
+class EnginePool:
+    """``get`` starts what is missing; ``reconcile`` ends what no configuration asks for any more."""
+
+    def __init__(
+        self,
+        terminal: Terminal,
+        *,
+        load_timeout: float = 600.0,
+        log: Log | None = None,
+        metrics: bool = False,
+        max_engines: int | None = None,
+    ) -> None:
+        self._terminal, self._load_timeout, self._log = terminal, load_timeout, log
+        self._metrics = metrics  # have engines keep their own
+        self._max_engines = max_engines  # engines at a time; None: as many as are asked for
+        self._engines: dict[bytes, Engine] = {}  # the one asked for last is the last
+        self._pinned: set[bytes] = set()
+        self._room = asyncio.Lock()
+        self._leaving: set[asyncio.Task[None]] = set()
+        self._closing = False
+
+    @property
+    def clients(self) -> list[EngineClient]:
+        """One per process, those of groups among them."""
+        return [
+            client
+            for engine in self._engines.values()
+            for client in (engine.members.values() if isinstance(engine, Replicas) else (engine,))
+        ]
+
+    @property
+    def groups(self) -> list[Replicas]:
+        return [engine for engine in self._engines.values() if isinstance(engine, Replicas)]
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        return Ledger.of_this_machine()
+
+    def get(self, spec: EngineSpec, placement: Placement | None = None) -> Engine:
+        """The engine for ``spec``, which begins to load if it is new. ``placement``: for one that is."""
+        key = _key(spec)
+        engine = self._engines.pop(key, None) or self._new(spec, placement)
+        self._engines[key] = engine
+        engine.start()
+        return engine
+
+    def keep(self, specs: Iterable[EngineSpec]) -> None:
+        """These never make room for others."""
+        self._pinned = {_key(spec) for spec in specs}
+
+    def _new(self, spec: EngineSpec, placement: Placement | None) -> Engine:
+        is_full = self._max_engines is not None and len(self._engines) >= self._max_engines
+        seat = _Seat(self) if is_full else None
+        if placement is None:
+            return self._client(spec, seat)
+        gpus = gpus_needed(spec, placement)
+        if placement.gpus is None and not self.ledger.devices:
+            gpus = 0  # vLLM on a machine without: its CPU build
+        others = Displacing(lambda: self._groups_that_may_go(spec), lambda: self._serves(spec))
+
+        def member(index: int, changed: Changed) -> EngineClient:
+            room = Share(self.ledger, gpus, others, before=seat) if gpus else seat
+            spec_opened = opened(spec, gpus)
+            return self._client(spec, room, replica=index, opened=spec_opened, changed=changed)
+
+        return Replicas(spec, placement, member, load_timeout=self._load_timeout)
+
+    def _client(
+        self,
+        spec: EngineSpec,
+        room: Room | None,
+        *,
+        replica: int | None = None,
+        opened: EngineSpec | None = None,
+        changed: Changed = lambda: None,
+    ) -> EngineClient:
+        return EngineClient(
+            spec,
+            self._terminal,
+            load_timeout=self._load_timeout,
+            log=self._log,
+            metrics=self._metrics,
+            room=room,
+            opened=opened,
+            replica=replica,
+            changed=changed,
+        )
+
+    def _serves(self, spec: EngineSpec) -> bool:
+        engine = self._engines.get(_key(spec))
+        return engine is not None and engine.state == "ready"
+
+    def _groups_that_may_go(self, spec: EngineSpec) -> Sequence[Replicas]:
+        """Those of other models than ``spec`` that are not to be kept, the one asked for longest ago first."""
+        own = _key(spec)
+        return [
+            engine
+            for key, engine in self._engines.items()
+            if key != own and key not in self._pinned and isinstance(engine, Replicas)
+        ]
+
+    async def make_room(self) -> None:
+        """End the engine that was asked for longest ago, once nobody waits for it or reads from it."""
+        async with self._room:
+            while len(self._engines) > (self._max_engines or 0) and not self._closing:
+                if (key := next(filter(self._may_go, self._engines), None)) is None:
+                    await asyncio.sleep(0.1)
+                    continue
+                engine = self._engines.pop(key)
+                self._terminal.progress_done(engine.name, f"{engine.name} makes room for another model")
+                await engine.aclose()
+
+    def _may_go(self, key: bytes) -> bool:
+        engine = self._engines[key]
+        return key not in self._pinned and not engine.is_in_use and engine.state not in ("idle", "pending", "loading")
+
+    async def reconcile(self, wanted: Iterable[Placed]) -> None:
+        """Keep the engines of ``wanted`` that stand as they are asked for, and retire the others: their streams
+        finish first."""
+        kept = {_key(spec): placement for spec, placement in wanted}
+        for key in [key for key, engine in self._engines.items() if not _stands(engine, key, kept)]:
+            task = asyncio.create_task(self._retire(self._engines.pop(key)))
+            self._leaving.add(task)
+            task.add_done_callback(self._leaving.discard)
+
+    async def aclose(self) -> None:
+        """End every process, all at once, within the seconds a client takes."""
+        self._closing = True
+        engines, self._engines = list(self._engines.values()), {}
+        await asyncio.gather(*self._leaving, *(engine.aclose() for engine in engines))
+
+    async def _retire(self, engine: Engine) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(DRAIN_S):
+                while engine.live and not self._closing:
+                    await asyncio.sleep(0.1)
+        await engine.aclose()
+
+
+class _Seat(Room):
+    """One of the engines that there may be at a time (``--models``)."""
+
+    def __init__(self, pool: EnginePool) -> None:
+        self._pool, self._is_taken = pool, False
+
+    async def take(self, *, again: bool = False) -> None:
+        if not self._is_taken:
+            await self._pool.make_room()
+            self._is_taken = True
+
+
+def _stands(engine: Engine, key: bytes, kept: Mapping[bytes, Placement | None]) -> bool:
+    """Whether it goes on, with other numbers of replicas if the row says so. Other GPUs are other processes."""
+    if key not in kept or not isinstance(engine, Replicas):
+        return key in kept and kept[key] is None
+    placement = kept[key]
+    if placement is None or placement.gpus != engine.placement.gpus:
+        return False
+    engine.resize(placement)
+    return True
+
+
+def _key(spec: EngineSpec) -> bytes:
+    """A spec's options are a dict, which cannot be hashed."""
+    return msgspec.json.encode(spec, order="deterministic")
+
+
+__all__ = ["EnginePool"]
