@@ -103,6 +103,7 @@ def main() -> None:
 @click.option("--persist-to", type=click.Path(path_type=Path, file_okay=False), help="Default: .pilot/state.")
 @click.option("--no-persist", is_flag=True, help="Forget all state at the end.")
 @click.option("--var", "variables", multiple=True, metavar="K:V", help="Set or override a variable.")
+@click.option("--no-install", is_flag=True, help="Leave the worker's dependencies to this Python's own packages.")
 @click.option("--inline", is_flag=True, help="Run the worker in this process, for breakpoint() and debuggers.")
 @click.option("--drain", type=click.FloatRange(min=0, max=86400), help="Seconds to let requests finish when stopping.")
 @click.option("--log-level", type=click.Choice(LEVELS), default="info", show_default=True)
@@ -113,6 +114,7 @@ def dev(
     log_format: LogFormat | None,
     variables: tuple[str, ...],
     inline: bool,
+    no_install: bool,
     no_persist: bool,
     **options: Any,
 ) -> None:
@@ -130,7 +132,7 @@ def dev(
     from runtime.supervisor.observe import make_observer
 
     options.update(configs=(script,) if script else options["configs"], variables=dict(map(parse_variable, variables)))
-    options["persist"] = not no_persist
+    options |= {"persist": not no_persist, "install": not no_install}
     serve(DevOptions(**options), make_observer(log_format, log_level), spawner)
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 MAX_FILES = 20_000  # files; a link may lead to a whole disk
 VENDORED = "python_modules"  # where pywrangler puts a worker's packages: sent whatever git is told of it
+SYNCED = ".synced"  # and what it writes there last
 _CACHE_FOLDERS = {"node_modules", "__pycache__"}
 _ENVIRONMENT_MARKERS = ("pyvenv.cfg", "conda-meta")
 _MAX_LINKS = 40  # links that one path may lead through, as Linux has it
@@ -163,4 +164,4 @@ def _lines(file: Path) -> list[str]:
         return []
 
 
-__all__ = ["MAX_FILES", "VENDORED", "Identity", "Survey", "identity", "steps"]
+__all__ = ["MAX_FILES", "SYNCED", "VENDORED", "Identity", "Survey", "identity", "steps"]

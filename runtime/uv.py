@@ -1,11 +1,11 @@
-"""Where uv is: it pins a worker's dependencies where it is deployed from, and installs them on the host."""
+"""Where uv is: it pins and installs what a worker depends on."""
 
 from __future__ import annotations
 
 import shutil
+import sys
 
 from runtime.errors import UserError
-from runtime.extras import install
 
 
 def command() -> str:
@@ -17,7 +17,7 @@ def command() -> str:
     except (ImportError, FileNotFoundError):
         if found := shutil.which("uv"):
             return found
-    raise UserError("a worker with dependencies needs uv", remedy=install("host"))
+    raise UserError("a worker with dependencies needs uv", remedy=f"{sys.executable} -m pip install uv")
 
 
 __all__ = ["command"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -61,13 +62,14 @@ def deploy(
 ) -> None:
     """Send this worker to a host, where it takes the place of its last version once it has been seen to load."""
     from runtime.config import load, parse_variable
-    from runtime.deploy import lock, show, tree
+    from runtime.deploy import show, tree
+    from runtime.packages.cache import pinned
     from runtime.web.blobs import File
     from runtime.web.forms import FormData, encode
 
     read = load(config, environment=environment, variables=dict(map(parse_variable, variables)))
     show.warnings(warning for warning in read.warnings if warning not in read.local_warnings)
-    sent, requirements = tree.collect(read), lock.pinned(read)
+    sent, requirements = tree.collect(read), asyncio.run(pinned(read))
     show.sizes(read.name, sent, requirements)
     shipments = tree.shipments(read)
     show.shipments(shipments)

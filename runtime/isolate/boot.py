@@ -8,9 +8,9 @@ ASKS = b"?"  # of an isolate whose connections are asked about, ahead of all mes
 
 
 class Boot(TypedDict, total=False):
-    """``packages``: folders of what the worker depends on; ``bindings``: rows as of ``env.build``; ``wait_until``:
-    seconds; ``confined``: on a host; ``cpu_ms``: of a request, None or left out: no limit; ``resident``: of
-    ``bindings.messages.Resident``, its client and arguments."""
+    """``packages``: folders of what the worker depends on, which is then all that it sees; ``bindings``: rows as of
+    ``env.build``; ``wait_until``: seconds; ``confined``: on a host; ``cpu_ms``: of a request, None or left out: no
+    limit; ``resident``: of ``bindings.messages.Resident``, its client and arguments."""
 
     root: Required[str]
     main: Required[str]

@@ -4,8 +4,9 @@ It reads messages from the supervisor on a Unix socket (length + msgpack, descri
 
 * ``["fork", number, the sandbox's rules or None]`` with four descriptors (channel, stdout, stderr, stacks)
   → ``["forked", number, pid]``
-* ``["preload", paths, modules]``: import third-party packages before the next fork → ``["unsafe", module]`` for one
-  that starts a thread, which is left to the isolates
+* ``["preload", paths, alone, modules]``: import third-party packages, found in ``paths`` too, before the next fork;
+  ``alone`` hides this interpreter's own from then on → ``["unsafe", module]`` for one that starts a thread, which is
+  left to the isolates
 * an isolate's end → ``["exited", pid, status]``; a negative status is the signal that killed it
 
 No event loop and no thread may exist here: a fork copies neither.
@@ -28,7 +29,7 @@ from typing import Any, NoReturn
 from runtime.isolate import control as zygote_control
 from runtime.isolate import main as isolate_main
 from runtime.isolate import stack
-from runtime.isolate.script import loader
+from runtime.isolate.script import hidden, loader
 from runtime.memory import freeze_heap
 from runtime.processes import kill_group
 
@@ -74,7 +75,7 @@ def _handle_message(control: socket.socket, message: list[Any], descriptors: lis
         for descriptor in descriptors:
             os.close(descriptor)
     elif message[0] == "preload":
-        _preload(control, message[1], message[2])
+        _preload(control, *message[1:])
 
 
 def _fork(rules: dict[str, Any] | None, errors: int) -> int:
@@ -121,8 +122,10 @@ def _close_others(*kept: int) -> None:
     os.closerange(begin, os.sysconf("SC_OPEN_MAX"))
 
 
-def _preload(control: socket.socket, paths: list[str], modules: list[str]) -> None:
-    sys.path[:] = [*(path for path in paths if path not in sys.path), *sys.path]
+def _preload(control: socket.socket, paths: list[str], alone: bool, modules: list[str]) -> None:
+    if alone:
+        hidden.hide([loader.SDK, *paths])
+    sys.path[:] = [*(path for path in [loader.SDK, *paths] if path not in sys.path), *sys.path]
     for name in modules:
         if name not in sys.modules and not loader.is_runtime(name) and not _is_safe(control, name):
             _send(control, ["unsafe", name])

@@ -37,6 +37,7 @@ from runtime.supervisor.processes.parts import Parts, Stream
 from runtime.supervisor.processes.residence import Residences
 from runtime.supervisor.processes.sockets import SocketTables
 from runtime.supervisor.processes.spawning import Spawner
+from runtime.supervisor.reload.packages import Packages
 from runtime.supervisor.reload.reloader import Deployments
 from runtime.supervisor.reload.restart import Restart
 from runtime.supervisor.reload.workers import Workers
@@ -62,6 +63,7 @@ class DevOptions:
     port: int | None = None
     drain: float | None = None
     persist_to: Path | None = None  # where state is kept; None: .pilot/state beside the configuration
+    install: bool = True  # False: what this interpreter has is all there is
     persist: bool = True  # False: in a folder that is removed at the end
     variables: dict[str, str] = field(default_factory=dict)
     product_options: Mapping[str, object] = field(default_factory=dict)
@@ -124,8 +126,9 @@ class DevServer(Supervisor):
         flags = {name for name, flag in (("dev.ip", options.host), ("dev.port", options.port)) if flag is not None}
         restart = Restart(config, flags, observer.warn)
         looks = [restart.look, *(_nothing for _ in configs[1:])]  # what is read at start is the first one's
+        self._packages = Packages(observer, install=options.install)
         self._workers = Workers([
-            Deployments(config, read, context, parts, observer, look)
+            Deployments(config, read, context, parts, observer, look, self._packages)
             for config, read, look in zip(configs, readers, looks, strict=True)
         ])  # fmt: skip
         self._deployments = self._workers.first
@@ -199,6 +202,7 @@ class DevServer(Supervisor):
 
     async def close(self, left: float) -> None:
         await self._workers.aclose(left)
+        await self._packages.aclose()
 
     async def run(self) -> int:
         with self._forgotten or nullcontext():

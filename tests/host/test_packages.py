@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import io
 import json
 import os
@@ -11,7 +9,6 @@ import re
 import shutil
 import subprocess
 import tarfile
-import zipfile
 from collections.abc import AsyncIterator
 from importlib import metadata
 from pathlib import Path
@@ -22,37 +19,13 @@ import pytest_asyncio
 
 from hosting import Host, hosting, worker
 from runtime import uv
+from wheels import project, wheel
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
     pytest.mark.skipif(os.name != "posix" or os.uname().sysname != "Linux", reason="a host is Linux's"),
 ]
 ENTRY = "import {0}\nfrom workers import Response\ndef fetch(request): return Response({0}.told())\n"
-
-
-def wheel(house: Path, name: str, version: str, says: str, needs: str = "") -> None:
-    """A wheel with one module, whose ``told()`` returns ``says``; it ``needs`` another, and tells of it too."""
-    more = f"\n    import {needs}\n    return {says!r} + ' ' + {needs}.told()" if needs else f" return {says!r}"
-    info = f"{name}-{version}.dist-info"
-    files = {
-        f"{name}.py": f"def told():{more}\n",
-        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
-        + (f"Requires-Dist: {needs}\n" if needs else ""),
-        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-    }
-    files[f"{info}/RECORD"] = "".join(map(row, files, files.values())) + f"{info}/RECORD,,\n"
-    with zipfile.ZipFile(house / f"{name}-{version}-py3-none-any.whl", "w") as archive:
-        for path, text in files.items():
-            archive.writestr(path, text)
-
-
-def row(path: str, text: str) -> str:
-    digest = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=").decode()
-    return f"{path},sha256={digest},{len(text)}\n"
-
-
-def project(*needs: str) -> str:
-    return f'[project]\nname = "w"\nversion = "1"\nrequires-python = ">=3.11"\ndependencies = {json.dumps(needs)}\n'
 
 
 @pytest.fixture(scope="module")

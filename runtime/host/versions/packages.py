@@ -8,22 +8,18 @@ that is missing is installed again when a version that needs it is opened.
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import os
 import re
 import shutil
 import sys
-import tempfile
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from runtime import uv
 from runtime.errors import RequestError
 from runtime.files import VENDORED
+from runtime.packages.sets import ASIDE, NotInstalled, digest, install
 
 _MAX_PINS = 1_000  # pins of one worker
-_INSTALL_TIMEOUT_S = 240.0  # seconds for one set
 _PIN = re.compile(r"[A-Za-z0-9][\w.-]{0,100}(\[[\w.,-]{1,200}\])?==[\w.!+]{1,100}( *;[\w .<>=!'\"()]{1,400})?")
 _RECORD = re.compile(rf"{VENDORED}/([^/-]+)-([^/-]+)\.dist-info/RECORD")
 
@@ -56,56 +52,26 @@ class Packages:
         self._root, self._wheelhouse = root, wheelhouse
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         root.mkdir(parents=True, exist_ok=True)
-        for left in root.glob(".new-*"):  # of an installation that was cut by the host's end
+        for left in root.glob(f"{ASIDE}*"):  # of an installation that was cut by the host's end
             shutil.rmtree(left, ignore_errors=True)
 
     async def folders(self, pins: Sequence[str]) -> tuple[Path, ...]:
         """Where the set is, installed if it was not. Raises RequestError with uv's words, OSError (disk full)."""
         if not pins:
             return ()
-        place = self._root / _digest(pins)
+        place = self._root / digest(pins, sys.implementation.cache_tag or "")
         async with self._turns[place.name]:
             if not place.is_dir():
                 await self._install(place, pins)
         return (place,)
 
     async def _install(self, place: Path, pins: Sequence[str]) -> None:
-        aside = Path(tempfile.mkdtemp(prefix=".new-", dir=self._root))
-        (aside / "set").mkdir()
-        try:
-            (aside / "requirements.txt").write_text("\n".join(pins) + "\n")
-            await self._run(aside)
-            await asyncio.to_thread(os.sync)  # a name that says whole must not outlive the machine with empty files
-            (aside / "set").rename(place)
-        finally:
-            await asyncio.to_thread(shutil.rmtree, aside, ignore_errors=True)
-
-    async def _run(self, aside: Path) -> None:
-        """uv, in the folder ``aside``. What it leaves is in ``aside/set``."""
         wheels = ["--no-index", "--find-links", str(self._wheelhouse.absolute())] if self._wheelhouse else []
-        process = await asyncio.create_subprocess_exec(
-            uv.command(), "pip", "install", "--target", "set", "--python", sys.executable, "--no-deps", "--no-build",
-            "--compile-bytecode", "--no-config", "--no-progress", "--cache-dir", str(self._root / ".cache"), *wheels,
-            "-r", "requirements.txt", cwd=aside, env={**os.environ, "NO_COLOR": "1"}, stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
-        )  # fmt: skip
+        flags = ["--no-build", "--no-config", "--cache-dir", str(self._root / ".cache"), *wheels]
         try:
-            async with asyncio.timeout(_INSTALL_TIMEOUT_S):
-                _, output = await process.communicate()
-        except TimeoutError:
-            raise RequestError(400, f"installing the dependencies took more than {_INSTALL_TIMEOUT_S:g} s") from None
-        finally:
-            if process.returncode is None:
-                process.kill()
-        if process.returncode:
-            raise RequestError(
-                400, f"the dependencies cannot be installed\n{output.decode('utf-8', 'replace').strip()}"
-            )
-
-
-def _digest(pins: Iterable[str]) -> str:
-    """The same set under another Python is another one."""
-    return hashlib.sha256("\n".join([sys.implementation.cache_tag or "", *sorted(pins)]).encode()).hexdigest()
+            await install(pins, place, flags)
+        except NotInstalled as error:
+            raise RequestError(400, f"the dependencies cannot be installed\n{error}") from None
 
 
 __all__ = ["Packages", "checked", "native"]

@@ -4,8 +4,8 @@ Theory of operation
 -------------------
 One process, and one ``sys.modules``, has the worker's code, its libraries' and ours. A module of the worker's that is
 called like one that is there for others (``runtime.py``, ``token.py``, ``yaml.py``) is loaded under another name, and
-``import`` in the worker's own files leads to it; nobody else's import changes. On a host, what this runtime is made of
-is taken out of ``sys.modules`` and ``sys.path``; ``import`` in those packages' files and in ours finds it all the same.
+``import`` in the worker's own files leads to it; nobody else's import changes. On a host, and wherever a worker has
+packages of its own, ``hidden`` takes ours out of its sight.
 """
 
 from __future__ import annotations
@@ -14,24 +14,21 @@ import builtins
 import importlib
 import os
 import sys
-import sysconfig
-import threading
 from collections.abc import Iterable, Iterator, Sequence
 from importlib.abc import Loader, MetaPathFinder
-from importlib.machinery import BuiltinImporter, FrozenImporter, ModuleSpec, PathFinder, SourceFileLoader
+from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.util import spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-OURS = ("runtime", "bindings")
+from runtime.isolate.script import hidden
+from runtime.isolate.script.hidden import OURS, top_of
+
 # What the runtime's files import once it is needed:
 IMPORTED_LATER = ("brotli", "backports", "python_multipart", "js", "pyodide", "asgi", "wsgi",
                   "cryptography", "cssselect", "greenlet", "urlpattern")  # fmt: skip
 _WORKER_PREFIX = "worker:"  # before a name: the worker's module of that name
-_RUNTIME_FOLDERS = tuple(f"{Path(__file__).parents[3] / name}{os.sep}" for name in OURS)
-_STDLIB_FOLDERS = tuple(f"{path}{os.sep}" for path in {sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")})
-_SITE_FOLDERS = ("site-packages", "dist-packages")
 _import = builtins.__import__
 
 
@@ -45,22 +42,22 @@ class ImportGuard(MetaPathFinder):
         places = {*path, *sys.path} - {str(main.parent)} if shared else ()
         self.shared_names = frozenset(name for name in _top_level_names(main.parent) if _is_shared(name, places))
         self._own_names = self.shared_names - {"workers", main.stem}  # its own files mean their own, but for the entry
-        self._hidden = _HiddenPackages(path)
+        self._alone = False
 
-    def open(self, *, confined: bool) -> None:
-        """From here on. ``confined``: the packages of this interpreter are not the worker's."""
-        if confined:
-            sys.meta_path[:] = [BuiltinImporter, FrozenImporter, PathFinder]  # no editable installations
-            self._hidden.hide()
+    def open(self, *, alone: bool) -> None:
+        """From here on. ``alone``: the packages of this interpreter are not the worker's."""
+        self._alone = alone
+        if alone:
+            hidden.hide(self._path)
         sys.path[:] = [*self._path, *(entry for entry in sys.path if entry not in self._path)]
         sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, ImportGuard)] + [self]
-        builtins.__import__ = self._imported if self._own_names or confined else _import
+        builtins.__import__ = self._imported if self._own_names or alone else _import
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """Of a module under its other name, or of one that only ``importlib`` or a library asks for by ours."""
-        if path is not None and _top(name) in OURS:
+        if path is not None and top_of(name) in OURS:
             return self._below_ours(name)
         if not name.startswith(_WORKER_PREFIX) or path is not None:
             return None
@@ -82,14 +79,11 @@ class ImportGuard(MetaPathFinder):
     def _imported(
         self, name: str, globals: Any = None, locals: Any = None, fromlist: Any = (), level: int = 0
     ) -> ModuleType:
-        top = "" if level else _top(name)
-        if globals is not None:
-            if top in self._own_names and isinstance(globals.get("__loader__"), self._loader):
-                name = _WORKER_PREFIX + name
-            elif self._hidden.concerns(top, globals):
-                with self._hidden:
-                    return _import(name, globals, locals, fromlist, level)
-        return _import(name, globals, locals, fromlist, level)
+        top = "" if level else top_of(name)
+        if globals is not None and top in self._own_names and isinstance(globals.get("__loader__"), self._loader):
+            return _import(_WORKER_PREFIX + name, globals, locals, fromlist, level)
+        find = hidden.imported if self._alone else _import
+        return find(name, globals, locals, fromlist, level)
 
 
 class _Alias(Loader):
@@ -97,62 +91,6 @@ class _Alias(Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         sys.modules[module.__name__] = importlib.import_module(_WORKER_PREFIX + module.__name__)
-
-
-class _HiddenPackages:
-    """What this runtime imports and a worker, whose files are below ``path``, does not; there again within ``with``."""
-
-    def __init__(self, path: Sequence[str]) -> None:
-        self._theirs = tuple(f"{entry}{os.sep}" for entry in path)
-        self._modules: dict[str, ModuleType] = {}
-        self._path: list[str] = []
-        self._places: tuple[str, ...] = ()
-        self._aside: tuple[dict[str, ModuleType], list[str], set[str]] = {}, [], set()
-        self._lock, self._depth = threading.RLock(), 0
-
-    def hide(self) -> None:
-        self._path = list(sys.path)
-        sys.path[:] = [entry for entry in sys.path if _is_standard(f"{entry}{os.sep}") or entry.endswith(".zip")]
-        self._places = (*_RUNTIME_FOLDERS, *(f"{entry}{os.sep}" for entry in self._path if entry not in sys.path))
-        self._put_away(sys.modules)
-
-    def concerns(self, top: str, globals: dict[str, Any]) -> bool:
-        """Whether a file of ours, or of a package that is hidden, imports one that may be."""
-        if not self._places or top in sys.stdlib_module_names or top in OURS:
-            return False
-        file = str(globals.get("__file__"))
-        return file.startswith(self._places) and not file.startswith(self._theirs)
-
-    def __enter__(self) -> None:
-        self._lock.acquire()
-        self._depth += 1
-        if self._depth == 1:
-            tops = {_top(name) for name in self._modules}
-            theirs = {name: module for name, module in sys.modules.items() if _top(name) in tops}
-            self._aside = theirs, list(sys.path), set(sys.modules)
-            for name in theirs:
-                del sys.modules[name]
-            sys.modules.update(self._modules)
-            sys.path[:] = self._path
-
-    def __exit__(self, *_: object) -> None:
-        self._depth -= 1
-        if self._depth == 0:
-            theirs, sys.path[:], before = self._aside
-            self._put_away({*self._modules, *sys.modules} - (before - theirs.keys()))
-            sys.modules.update(theirs)
-        self._lock.release()
-
-    def _put_away(self, names: Iterable[str]) -> None:
-        found = {name: sys.modules[name] for name in names if name in sys.modules}
-        tops = {_top(name) for name, module in found.items() if self._is_private(getattr(module, "__file__", None))}
-        for name, module in found.items():
-            if _top(name) in tops:
-                self._modules[name] = module
-                del sys.modules[name]
-
-    def _is_private(self, file: str | None) -> bool:
-        return file is not None and not _is_standard(file) and not file.startswith((*_RUNTIME_FOLDERS, *self._theirs))
 
 
 def _is_shared(name: str, places: Iterable[str]) -> bool:
@@ -163,14 +101,6 @@ def _is_shared(name: str, places: Iterable[str]) -> bool:
     if name in sys.stdlib_module_names or name in OURS or name in IMPORTED_LATER or name in sys.modules:
         return True
     return any(os.path.exists(f"{place}/{name}{end}") for place in places for end in ("", ".py"))
-
-
-def _top(name: str) -> str:
-    return name.partition(".")[0]
-
-
-def _is_standard(path: str) -> bool:
-    return path.startswith(_STDLIB_FOLDERS) and not any(name in path for name in _SITE_FOLDERS)
 
 
 def _top_level_names(folder: Path) -> Iterator[str]:

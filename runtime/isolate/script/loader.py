@@ -48,16 +48,16 @@ class FreshLoader(SourceFileLoader):
 
 
 def load(main: Path, root: Path, packages: Sequence[str] = (), *, confined: bool = False) -> ModuleType:
-    """Import the entry script. ``packages``: folders of what it depends on; ``confined``: besides, it has
-    the standard library alone. Raises ``ScriptError`` with the script's own traceback."""
+    """Import the entry script. ``packages``: folders of what it depends on: besides, it has the standard library alone,
+    as every ``confined`` one. Raises ``ScriptError`` with the script's own traceback."""
     set_root(root)
-    _make_importable(main, root, packages, confined)
+    _make_importable(main, root, packages, alone=confined or (bool(packages) and not _in_supervisor))
     try:
         return _execute(main)
     except BaseException as error:
         what = str(error.msg) if isinstance(error, SyntaxError) else summary(error)
         where = script_place(error) or place(main) or str(main)
-        remedy = _DEPENDENCY_REMEDY if confined and isinstance(error, ModuleNotFoundError) else _of_the_sdk(error)
+        remedy = _DEPENDENCY_REMEDY if isinstance(error, ModuleNotFoundError) else _of_the_sdk(error)
         raise ScriptError(what, where=where, trace=script_trace(error), remedy=remedy) from None
 
 
@@ -72,9 +72,10 @@ def _of_the_sdk(error: BaseException) -> str:
         return str(explained)
 
 
-def third_party(root: Path) -> list[str]:
-    """Top-level packages this worker brought in from site-packages: worth importing before the next fork."""
-    places = (*_SITE_PACKAGES, str(root / VENDORED) + os.sep)
+def third_party(root: Path, packages: Sequence[str]) -> list[str]:
+    """Top-level packages that this worker brought in and that are not its own code: worth importing before the next
+    fork."""
+    places = (*_SITE_PACKAGES, *(f"{folder}{os.sep}" for folder in (*packages, root / VENDORED)))
     loaded = {name: getattr(module, "__file__", None) or "" for name, module in list(sys.modules.items())}
     return sorted({name.partition(".")[0] for name, file in loaded.items() if file.startswith(places)} - set(OURS))
 
@@ -94,14 +95,14 @@ def unload(root: Path) -> None:
     sys.path_importer_cache.clear()
 
 
-def _make_importable(main: Path, root: Path, packages: Sequence[str], confined: bool) -> None:
+def _make_importable(main: Path, root: Path, packages: Sequence[str], *, alone: bool) -> None:
     folder, vendored = main.parent, root / VENDORED
     _refuse_sdk_name(folder, main)
     _refuse_our_name([vendored, *map(Path, packages)])
-    path = [str(folder), *packages, *([str(vendored)] if vendored.is_dir() else []), SDK]
+    path = [str(folder), SDK, *packages, *([str(vendored)] if vendored.is_dir() else [])]
     guard = ImportGuard(main, FreshLoader, path, shared=_in_supervisor)
     _install_hook(root, str(folder), guard.shared_names)
-    guard.open(confined=confined)
+    guard.open(alone=alone)
 
 
 def _refuse_sdk_name(folder: Path, main: Path) -> None:

@@ -80,7 +80,7 @@ class Isolate:
             kept = resolve_name(resident[0])(worker, **resident[1])
             self._operations.update(resident=kept, call=kept.call)
             tasks.closers.append(kept.aclose)
-        return loader.third_party(root)
+        return loader.third_party(root, boot["packages"])
 
     async def _beat(self) -> bool:
         """The loop turns. Whether a thread goes on that was to end."""

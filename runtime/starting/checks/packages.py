@@ -76,7 +76,7 @@ def _uv() -> Finding:
     try:
         return Finding("uv", "ok", uv.command())
     except UserError as error:
-        return Finding("uv", "missing", "pilot host installs dependencies of workers with it", error.remedy)
+        return Finding("uv", "missing", "dependencies of workers are installed with it", error.remedy)
 
 
 __all__ = ["packages"]

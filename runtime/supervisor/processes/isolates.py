@@ -19,8 +19,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from runtime.processes import kill_group
-from runtime.supervisor.processes.forks import ForkSpawner
-from runtime.supervisor.processes.spawning import Child, OnLine, Rules, Spawner, in_words, output_pipes, start_process
+from runtime.supervisor.processes.forking.forks import ForkSpawner
+from runtime.supervisor.processes.spawning import (
+    NO_SHELF,
+    Child,
+    OnLine,
+    Rules,
+    Shelf,
+    Spawner,
+    in_words,
+    output_pipes,
+    start_process,
+)
 
 _POLL_INTERVAL_S = 0.1  # seconds between two looks at a process that is not a fork of the zygote
 _PRIVATE = re.compile(r"TOKEN|SECRET|PASSWORD|CREDENTIAL|_KEY$|_HEADERS$")  # the operator's; a worker's are in its env
@@ -76,7 +86,7 @@ class ProcessSpawner:
     async def start(self) -> None:
         """Nothing to keep warm."""
 
-    async def spawn(self, sock: socket.socket, on_line: OnLine, rules: Rules = None) -> Child:
+    async def spawn(self, sock: socket.socket, on_line: OnLine, rules: Rules = None, shelf: Shelf = NO_SHELF) -> Child:
         pipes = await output_pipes(on_line)
         process = start_process("runtime.isolate.main", self._environment, sock, pipes, rules)
         for descriptor in pipes:
@@ -84,7 +94,7 @@ class ProcessSpawner:
         sock.close()
         return _PopenChild(process)
 
-    def preload(self, modules: list[str], paths: Sequence[str] = ()) -> None:
+    def preload(self, modules: Sequence[str], shelf: Shelf = NO_SHELF) -> None:
         """Nothing to keep warm."""
 
     async def aclose(self) -> None:
@@ -118,14 +128,14 @@ class InlineSpawner:
     async def start(self) -> None:
         """Nothing to keep warm."""
 
-    async def spawn(self, sock: socket.socket, on_line: OnLine, rules: Rules = None) -> Child:
+    async def spawn(self, sock: socket.socket, on_line: OnLine, rules: Rules = None, shelf: Shelf = NO_SHELF) -> Child:
         from runtime.isolate import main
         from runtime.isolate.script import loader
 
         loader.unload(self._root)
         return _InlineChild(asyncio.create_task(main.serve(sock)))
 
-    def preload(self, modules: list[str], paths: Sequence[str] = ()) -> None:
+    def preload(self, modules: Sequence[str], shelf: Shelf = NO_SHELF) -> None:
         """Nothing to keep warm."""
 
     async def aclose(self) -> None:

@@ -26,7 +26,7 @@ from runtime.supervisor.processes.broker import Broker
 from runtime.supervisor.processes.cgroups import Cgroup
 from runtime.supervisor.processes.health.stacks import Stack, Stacks
 from runtime.supervisor.processes.parts import Parts, Stream
-from runtime.supervisor.processes.spawning import STOP_GRACE_S, Child
+from runtime.supervisor.processes.spawning import NO_SHELF, STOP_GRACE_S, Child, shelf_of
 from runtime.supervisor.sockets.asked import deflates
 from runtime.wire import ChannelClosed, GuardedChannel, RemoteError
 
@@ -129,9 +129,9 @@ class Starter:
     def __init__(
         self, config: Config, bindings: Sequence[Binding], parts: Parts, own: Callee, resident: Resident | None = None
     ) -> None:
-        self._config, self._bindings, self._parts = config, bindings, parts
-        self._own, self._resident = own, resident
+        self._config, self._bindings, self._parts, self._own, self._resident = config, bindings, parts, own, resident
         self._main = os.path.relpath(config.main or config.root, config.root)
+        self._shelf = NO_SHELF if parts.confinement is not None else shelf_of(config)
         self._answering = {one.socket_folder: one for one in bindings if isinstance(one, Answering)}
         self.living: set[Process] = set()
 
@@ -140,7 +140,7 @@ class Starter:
         that is not the script's fault: the zygote was killed, and the next one as well."""
         clients = [binding.client for binding in self._bindings if is_listed(binding.name)]
         clients += [self._resident.client] if self._resident is not None else []
-        self._parts.spawner.preload(sorted({client.partition(":")[0] for client in clients}))
+        self._parts.spawner.preload(sorted({client.partition(":")[0] for client in clients}), self._shelf)
         try:
             return await self._begin()
         except IsolateLost:
@@ -155,7 +155,7 @@ class Starter:
                 error, process.channel.excess or await process.kill(), process.child.bereft
             ) from None
         if self._parts.confinement is None:  # the zygote is in no sandbox
-            self._parts.spawner.preload(packages, [str(self._config.root / "python_modules")])
+            self._parts.spawner.preload(packages, self._shelf)
         return process
 
     async def _loaded(self, process: Process) -> list[str]:
@@ -194,7 +194,7 @@ class Starter:
         confined = self._parts.confinement
         temp = tempfile.mkdtemp(prefix="isolate-", dir=confined.temp) if confined else None
         try:
-            child = await self._parts.spawner.spawn(theirs, partial(self._tell, stacks), self._rules(temp))
+            child = await self._parts.spawner.spawn(theirs, partial(self._tell, stacks), self._rules(temp), self._shelf)
             cgroup = self._hold(child)
             asked = await self._asked(ours)
         except BaseException:

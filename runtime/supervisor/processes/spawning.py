@@ -10,14 +10,37 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
+from runtime.config import Config
+from runtime.files import SYNCED, VENDORED
 from runtime.supervisor.processes.pipes import listen
 
 OnLine = Callable[[str, str], None]  # (one of STREAMS, line)
 STREAMS = ("stdout", "stderr", "stack")  # stack: what runtime.isolate.stack tells
 Rules = dict[str, Any] | None  # runtime.isolate.sandbox.Rules, as they travel; None: no sandbox
 STOP_GRACE_S = 2.0  # seconds between asking an isolate to end and killing it
+
+
+class Shelf(NamedTuple):
+    """Where an isolate finds the packages of its worker. ``alone``: it has no others, as this interpreter's are hidden;
+    ``stamp``: changes with what is in the ``paths``."""
+
+    paths: tuple[str, ...] = ()
+    alone: bool = False
+    stamp: int = 0
+
+
+NO_SHELF = Shelf()  # this interpreter's own
+
+
+def shelf_of(config: Config) -> Shelf:
+    """What the worker depends on, and what pywrangler has put beside its configuration."""
+    packages, vendored = tuple(map(str, config.packages)), config.root / VENDORED
+    if not vendored.is_dir():
+        return Shelf(packages, bool(packages))
+    stamps = [path.stat().st_mtime_ns for path in (vendored, vendored / SYNCED) if path.exists()]
+    return Shelf((*packages, str(vendored)), bool(packages), max(stamps, default=0))
 
 
 class Child(Protocol):
@@ -40,11 +63,11 @@ class Spawner(Protocol):
 
     async def start(self) -> None: ...
 
-    async def spawn(self, sock: socket.socket, on_line: OnLine, rules: Rules = None) -> Child:
+    async def spawn(self, sock: socket.socket, on_line: OnLine, rules: Rules = None, shelf: Shelf = NO_SHELF) -> Child:
         """``sock`` is closed here. Raises ``IsolateLost``: try again, with another socket."""
 
-    def preload(self, modules: list[str], paths: Sequence[str] = ()) -> None:
-        """Modules that the next isolates will import; ``paths``: where to look for them as well."""
+    def preload(self, modules: Sequence[str], shelf: Shelf = NO_SHELF) -> None:
+        """Modules that the next isolates of this shelf will import."""
 
     async def aclose(self) -> None: ...
 

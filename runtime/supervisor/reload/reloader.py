@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from bindings import products
 from bindings.base import Binding, ProductContext, Resident
 from bindings.responder import Responder
 from bindings.unserved import UnservedBinding
-from runtime.config import Config, watched
+from runtime.config import Config
 from runtime.errors import ScriptError, UserError
 from runtime.supervisor.http.asgi import Headers
 from runtime.supervisor.observe.base import Observer
 from runtime.supervisor.processes.deployment import Deployment
 from runtime.supervisor.processes.parts import Parts
-from runtime.supervisor.reload.watching import cancelled, stamps, written
+from runtime.supervisor.reload.watching import cancelled, stamps, watched, written
 
+Provide = Callable[[Config], Awaitable[tuple[Path, ...]]]  # folders of what a worker depends on
 _SUPERSEDED_GRACE_S = 0.1  # seconds that a reload may go on when there is newer code: most are over by then
 
 
@@ -33,9 +35,11 @@ class Deployments:
         parts: Parts,
         observer: Observer,
         changed: Callable[[Config], None],
+        packages: Provide,
     ) -> None:
         self.config, self.broken = config, None  # type: Config, UserError | None
         self._read, self._context, self._parts, self._observer, self._changed = read, context, parts, observer, changed
+        self._packages, self._provided = packages, None  # type: Provide, Config | None
         self._bindings: list[Binding] | None = None
         self._responders: list[Responder] = []
         self._current: Deployment | None = None
@@ -116,6 +120,7 @@ class Deployments:
                 self._configure(files)
             finally:
                 self._configured.set()
+            await self._provide(files)
             await self._next()
         except UserError as error:
             if stamps(files) == before:  # else it is about half a save, and the other half is on its way here
@@ -138,6 +143,12 @@ class Deployments:
                     self._observer.warn(warning)
             self.config = config
             self._changed(config)
+
+    async def _provide(self, files: Sequence[Path]) -> None:
+        """What it depends on, as soon as that may have changed. Raises UserError."""
+        if self.config is not self._provided or self.config.main in files:
+            packages = await self._packages(self.config)
+            self._provided = self.config = replace(self.config, packages=packages)
 
     async def _next(self) -> None:
         resident = make_resident(self.config, self._context)

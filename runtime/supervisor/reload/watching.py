@@ -16,8 +16,10 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from runtime.config import Config, owned_folders, watched
+from runtime.config import Config, owned_folders
+from runtime.config import watched as configured
 from runtime.files import Identity, Survey, identity, steps
+from runtime.packages import declared
 
 # Editors' and programs' own files: a worker that writes a log or a database must not reload itself for ever.
 IGNORED_SUFFIXES = {
@@ -43,6 +45,11 @@ async def changes(config: Callable[[], Config]) -> AsyncIterator[set[Path]]:
                 yield relevant
     finally:
         await watching.aclose()
+
+
+def watched(config: Config) -> list[Path]:
+    """Files beside the worker's code that shape it, whether they exist yet or not."""
+    return [*configured(config), *declared.files(config.root, config.main)]
 
 
 class _Watching:
@@ -174,4 +181,4 @@ async def cancelled(task: asyncio.Task[None]) -> None:
     await asyncio.wait([task])
 
 
-__all__ = ["IGNORED_SUFFIXES", "cancelled", "changes", "stamps", "written"]
+__all__ = ["IGNORED_SUFFIXES", "cancelled", "changes", "stamps", "watched", "written"]

@@ -1,0 +1,1 @@
+"""Isolates as forks of a warm process."""
