@@ -145,7 +145,7 @@ class Database:
     def _named(self, error: BaseException) -> BaseException:
         if not isinstance(error, sqlite3.Error | OSError):
             return error
-        named = StoreError(f"{self.path.name}: {error}")
+        named = StoreError(f"{self.path.name}: {disk_error(error)}")
         named.__cause__ = error
         return named
 
@@ -193,6 +193,11 @@ class Database:
         self._reader = self._connection = None
 
 
+def disk_error(error: Exception) -> str:
+    """What went wrong, for a worker: where the file lies is not its business."""
+    return error.strerror or type(error).__name__ if isinstance(error, OSError) else str(error)
+
+
 def trim(connection: sqlite3.Connection, table: str, limit: int) -> None:
     """Delete ``table``'s oldest rows until the file's content takes at most ``limit`` bytes.
 
@@ -212,4 +217,4 @@ def used(connection: sqlite3.Connection) -> int:
     return int((pages - free) * size)
 
 
-__all__ = ["Database", "StoreError", "trim", "used"]
+__all__ = ["Database", "StoreError", "disk_error", "trim", "used"]

@@ -10,7 +10,7 @@ from typing import Any
 from bindings.base import CallError, HostStream
 from bindings.cache import policy
 from bindings.cache.store import CacheStore, Entry
-from bindings.sqlite import StoreError
+from bindings.sqlite import StoreError, disk_error
 from bindings.storage.blobs import BlobStream
 
 MAX_TTL_S = 366 * 86400.0
@@ -31,7 +31,7 @@ async def serve(store: CacheStore, limit: int, method: str, args: Sequence[Any])
             cache, url = args
             return await store.delete(cache, url)
     except (StoreError, OSError) as error:
-        raise CallError("Error", f"Cache {method} failed: {error}") from None
+        raise CallError("Error", f"Cache {method} failed: {disk_error(error)}") from None
     raise CallError("TypeError", f"caches has no {method}()")
 
 

@@ -12,7 +12,7 @@ from bindings.base import CallError, HostStream, WorkerStream
 from bindings.kv import checks
 from bindings.kv.checks import Refused, WrongName
 from bindings.kv.store import Found, KVStore
-from bindings.sqlite import StoreError
+from bindings.sqlite import StoreError, disk_error
 from bindings.storage.blobs import BlobStream
 from bindings.storage.resources import Resources
 from runtime.values import JsBigInt, js_string, opened
@@ -57,7 +57,7 @@ class KVBinding:
         except WrongName as error:
             raise CallError("TypeError", str(error)) from None
         except (StoreError, OSError) as error:
-            raise CallError("Error", f"KV {verb} failed: 500 {error}") from None
+            raise CallError("Error", f"KV {verb} failed: 500 {disk_error(error)}") from None
 
     async def _get(self, key: object, kind: object = "text", options: object = None) -> object:
         """Bytes, or a stream of them; None where there is none."""

@@ -11,7 +11,7 @@ from bindings.base import CallError
 from bindings.queues.queue import Queue
 from bindings.queues.shapes import TYPES, NewMessage, Refused, checked
 from bindings.queues.store import Totals
-from bindings.sqlite import StoreError
+from bindings.sqlite import StoreError, disk_error
 from bindings.storage.resources import Resources
 
 CODE = "(15000)"  # upstream's, of everything that cannot be sent
@@ -50,7 +50,7 @@ class QueueBinding:
         except Refused as error:
             raise CallError("Error", f"{error} {CODE}") from None
         except (StoreError, OSError) as error:
-            raise CallError("Error", f"Queue send failed: {error} {CODE}") from None
+            raise CallError("Error", f"Queue send failed: {disk_error(error)} {CODE}") from None
 
 
 def metrics(totals: Totals) -> dict[str, int]:

@@ -18,7 +18,7 @@ from bindings.r2.options.ranges import Range, resolve
 from bindings.r2.options.ssec import key_md5
 from bindings.r2.store import Bucket, Content, Found, limited
 from bindings.r2.uploads import MAX_PART_BYTES
-from bindings.sqlite import StoreError
+from bindings.sqlite import StoreError, disk_error
 from bindings.storage.blobs import BlobStream
 from bindings.storage.resources import Resources
 from runtime.values import js_string
@@ -64,7 +64,7 @@ class R2Binding:
         except R2Error as error:
             raise error.during(method) from None
         except (StoreError, OSError) as error:
-            raise CallError("Error", f"{method}: {error} (10001)", code=10001) from None
+            raise CallError("Error", f"{method}: {disk_error(error)} (10001)", code=10001) from None
 
     async def _head(self, key: object) -> object:
         stored = await self._bucket.head(parse_key(key))

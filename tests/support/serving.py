@@ -78,12 +78,14 @@ async def serving(
     env: dict[str, str] | None = None,
     port: tuple[str, ...] = ("--port", "0"),
     python: str = sys.executable,
+    before: Callable[[], None] | None = None,
 ) -> AsyncIterator[Served]:
-    """``pilot dev --engine echo`` of the worker in ``folder``."""
+    """``pilot dev --engine echo`` of the worker in ``folder``. ``before`` runs in the new process first."""
     process = await asyncio.create_subprocess_exec(
         python, "-P", "-m", "runtime.cli", "dev", "--log-format", "json", "--engine", "echo", *port,
         *args, cwd=folder, env={**os.environ, **(env or {})}, limit=1 << 24,
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        preexec_fn=before,
     )  # fmt: skip
     pilot = Served(process)
     pilot.folder = folder

@@ -102,8 +102,8 @@ class ObjectFile:
         guard.trusted = True
         try:
             return sqlite.execute(sql + _OURS, values).fetchall()
-        except apsw.Error:
-            self.check_open()
+        except apsw.Error as error:
+            self.check_open(error)
             raise
         finally:
             guard.trusted = False
@@ -131,10 +131,10 @@ class ObjectFile:
         self._open = True
         self._schedule()
 
-    def check_open(self) -> None:
-        """After a failure of SQLite's: it may have undone the transaction, which others have written in as well."""
+    def check_open(self, error: apsw.Error) -> None:
+        """After this failure of SQLite's: it may have undone the transaction, which others have written in as well."""
         if self._open and self._sqlite is not None and not self._sqlite.in_transaction:
-            self._fail(Undone("SQLite has undone the transaction"))
+            self._fail(Undone(f"SQLite has undone the transaction: {error}"))
 
     def savepoint(self) -> None:
         self.begin()

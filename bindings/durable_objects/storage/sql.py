@@ -142,7 +142,7 @@ class SqlStorageCursor:
     def _failure(self, error: apsw.Error) -> JsException:
         """What SQLite has undone as a whole, such as ON CONFLICT ROLLBACK, undoes what others wrote: nobody may be told
         that it is kept."""
-        self._file.check_open()
+        self._file.check_open(error)
         return JsException(explained(error, self._file.guard.refusal))
 
 
