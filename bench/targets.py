@@ -63,6 +63,7 @@ class Target:
 _TOKEN, _FIRST, _HELLO = "CPU/token µs", "TTFT p50 at 64 ms", "CPU/request µs"
 _ONE, _ECHO = "TTFT p50 at 1 ms", "pilot, echo engine"
 _MINI = "miniflare (JS)"
+_SQLITE = "sqlite3, in process"
 _SERVE, _RUST, _WORKERD = "vllm serve", "vLLM's Rust frontend", "workerd (JS)"
 
 TARGETS = (
@@ -98,8 +99,15 @@ TARGETS = (
     Target("KV get, p50 over an empty handler, µs", Cell("kv get", "p50 over empty µs"), Bound(120)),
     Target("KV put, durable, p50, µs", Cell("kv put", "p50 at 1 µs"), Bound(0.7, Cell("kv put", "p50 at 1 µs", _MINI))),
     Target("KV durable puts/s, 64 connections", Cell("kv puts", "puts/s"), Bound(20_000, least=True)),
+    Target("D1 insert, durable, p50, µs", Cell("d1 insert", "p50 at 1 µs"),
+           Bound(0.7, Cell("d1 insert", "p50 at 1 µs", _MINI))),
+    Target("D1 select of a row, CPU, µs", Cell("d1 select", _HELLO), Bound(0.5, Cell("d1 select", _HELLO, _MINI)),
+           Bound(2, Cell("d1 select", _HELLO, _SQLITE))),
+    Target("D1 select of 100 rows, CPU, µs", Cell("d1 hundred", _HELLO), Bound(0.5, Cell("d1 hundred", _HELLO, _MINI)),
+           Bound(2, Cell("d1 hundred", _HELLO, _SQLITE))),
     Target("R2, 100 MB passed through, MB/s", Cell("r2 get", "MB/s"),
-           Bound(1, Cell("r2 get", "MB/s", "python -m http.server"), least=True)),
+           Bound(1, Cell("r2 get", "MB/s", "python -m http.server"), least=True),
+           Bound(1, Cell("r2 get", "MB/s", "nginx"), least=True)),
     Target("R2, 100 MB passed through, memory more, MB", Cell("r2 get", "PSS MB more"), Bound(5)),
     Target("Vectorize, topK 10 of 100,000 × 384, p50, ms", Cell("search", "p50 ms"),
            Bound(1.5, Cell("search", "p50 ms", "numpy, in process")), Bound(5)),
