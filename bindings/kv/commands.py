@@ -145,8 +145,8 @@ def bulk_get(file: IO[bytes], where: Where, **named: Any) -> None:
     async def use(target: Target) -> dict[str, Any]:
         found: dict[str, Any] = {}
         for at in range(0, len(keys), 100):
-            wanted = {"keys": keys[at : at + 100], "withMetadata": True}
-            values = (await target.call("POST", f"storage/kv/namespaces/{quote(id, '')}/bulk/get", wanted))["values"]
+            body = {"keys": keys[at : at + 100], "withMetadata": True}
+            values = (await target.call("POST", f"storage/kv/namespaces/{quote(id, '')}/bulk/get", body))["values"]
             found |= {key: shown(value) for key, value in values.items()}
         return found
 

@@ -115,8 +115,8 @@ class Queues(KeepingProduct):
         for name in {*names.values(), *(table.queue for table in tables.consumers)}:
             resources.get(name).keep_at_most(size)  # it is there from now on
         if not context.on_host:
-            wanted = {table.queue: subscription(config.name, table) for table in tables.consumers}
-            consumers(context, resources).configure(str(config.path or config.root), wanted)
+            subscriptions = {table.queue: subscription(config.name, table) for table in tables.consumers}
+            consumers(context, resources).configure(str(config.path or config.root), subscriptions)
         return [QueueBinding(binding, queue, config.name, resources) for binding, queue in names.items()]
 
     @classmethod

@@ -149,8 +149,8 @@ def query(name: str, vector: str | None, vector_id: str | None, top_k: int, name
         "topK": top_k, "namespace": namespace, "returnValues": return_values, "returnMetadata": return_metadata,
         "filter": None if filter_ is None else _json(filter_),
     }  # fmt: skip
-    asked = {"vectorId": vector_id} if vector is None else {"vector": _numbers(vector)}
-    print_json(_call(where, "POST", _below(name, "query"), {**asked, **options}))
+    nearest_to = {"vectorId": vector_id} if vector is None else {"vector": _numbers(vector)}
+    print_json(_call(where, "POST", _below(name, "query"), {**nearest_to, **options}))
 
 
 @vectorize.command("get-vectors", short_help="Print vectors by id.")

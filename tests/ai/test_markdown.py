@@ -238,5 +238,5 @@ async def test_a_sealed_process_touches_nothing(attempt: str) -> None:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    said, _ = await process.communicate()
-    assert b"PermissionError: a conversion may not" in said, said.decode()
+    output, _ = await process.communicate()
+    assert b"PermissionError: a conversion may not" in output, output.decode()

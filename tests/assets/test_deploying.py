@@ -79,9 +79,9 @@ async def test_a_site_with_a_worker(host: Host, tmp_path: Path) -> None:
     lay_out(tmp_path, FILES, not_found_handling="404-page")
     assert "assets: 5 files, 1.4 MB" in await host.cli("deploy", "--dry-run", cwd=tmp_path)
     assert not blobs(host)
-    told = await host.cli("deploy", cwd=tmp_path)
-    assert "assets: 5 files, 1.4 MB" in told
-    assert "assets: 4 new, 1 there already" in told  # two files have one content
+    output = await host.cli("deploy", cwd=tmp_path)
+    assert "assets: 5 files, 1.4 MB" in output
+    assert "assets: 4 new, 1 there already" in output  # two files have one content
     prefix = "/_w/site"
     answer = await get(host, "/about", prefix=prefix)
     assert (answer.status, answer.body, answer.headers["x-all"]) == (200, b"about", "1")
@@ -96,8 +96,8 @@ async def test_a_site_with_a_worker(host: Host, tmp_path: Path) -> None:
     bundle = [path.name for path in (host.data / "bundles").rglob("*") if path.is_file()]
     assert "about.html" not in bundle  # they are no part of the worker's code
 
-    told = await host.cli("deploy", cwd=tmp_path)
-    assert "assets: 0 new, 5 there already" in told
+    output = await host.cli("deploy", cwd=tmp_path)
+    assert "assets: 0 new, 5 there already" in output
     (tmp_path / "public/about.html").write_text("new")
     assert "assets: 1 new, 4 there already" in await host.cli("deploy", cwd=tmp_path)
     assert (await get(host, "/about", prefix=prefix)).body == b"new"
@@ -203,10 +203,10 @@ async def test_a_deploy_that_is_too_large_says_so(host: Host, tmp_path: Path) ->
     lay_out(tmp_path, {"index.html": ""}, script=None)
     with (tmp_path / "public/huge.bin").open("wb") as file:
         file.truncate(25 * 1024 * 1024 + 1)
-    told = await host.cli("deploy", cwd=tmp_path, fails=True)
-    assert "huge.bin" in told
-    assert "over 25 MiB" in told
-    assert ".assetsignore" in told
+    output = await host.cli("deploy", cwd=tmp_path, fails=True)
+    assert "huge.bin" in output
+    assert "over 25 MiB" in output
+    assert ".assetsignore" in output
 
 
 async def test_a_host_that_is_killed_in_mid_upload_goes_on_from_there(tmp_path: Path) -> None:

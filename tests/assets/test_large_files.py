@@ -113,5 +113,5 @@ async def _deployed(host: Host, folder: Path, certificate: str) -> None:
         env={**os.environ, "PILOT_HOST": host.url.replace("127.0.0.1", "localhost"), "PILOT_API_TOKEN": host.token,
              "SSL_CERT_FILE": certificate},
     )  # fmt: skip
-    told = (await process.communicate())[0].decode()
-    assert process.returncode == 0, told
+    output = (await process.communicate())[0].decode()
+    assert process.returncode == 0, output

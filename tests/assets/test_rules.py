@@ -177,14 +177,14 @@ async def test_a_wrong_line_warns_by_its_number_and_stops_nothing(tmp_path: Path
         assert (await get(pilot, "/ok")).status == 302
         assert (await get(pilot, "/about")).body == b"about"
         assert (await get(pilot, "/d")).headers["location"] == "/about"
-        told = "\n".join(str(event.get("text", "")) for event in pilot.events)
+        text = "\n".join(str(event.get("text", "")) for event in pilot.events)
         for line in (1, 2, 5, 6, 7, 8, 9, 11, 12, 13):
-            assert f"public/_headers, line {line}:" in told, told
+            assert f"public/_headers, line {line}:" in text, text
         for line in (1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 14):
-            assert f"public/_redirects, line {line}:" in told, told
+            assert f"public/_redirects, line {line}:" in text, text
         for line in (3, 4, 10, 14, 15):
-            assert f"public/_headers, line {line}:" not in told
-        assert "must be 200, 301, 302 (as without one), 303, 307 or 308, not 404" in told
+            assert f"public/_headers, line {line}:" not in text
+        assert "must be 200, 301, 302 (as without one), 303, 307 or 308, not 404" in text
 
 
 async def test_limits(tmp_path: Path) -> None:

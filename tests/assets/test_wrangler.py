@@ -53,9 +53,9 @@ async def run(host: Host, version: str, folder: Path, *words: str) -> str:
         *wrangler(version, NODES[version]), *words, cwd=folder, env=environment, stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip
-    told = (await process.communicate())[0].decode()
-    assert process.returncode == 0, told + host.log()[-3000:]
-    return told
+    output = (await process.communicate())[0].decode()
+    assert process.returncode == 0, output + host.log()[-3000:]
+    return output
 
 
 def named(folder: Path, name: str) -> Path:
@@ -70,8 +70,8 @@ async def test_wrangler_deploys_assets(host: Host, version: str, tmp_path: Path,
     how = {"script": None} if alone else {"top": TOP}
     lay_out(tmp_path, SITE, not_found_handling="404-page", **how)
     named(tmp_path, name)
-    told = await run(host, version, tmp_path, "deploy")
-    assert "Success! Uploaded 6 files" in told
+    output = await run(host, version, tmp_path, "deploy")
+    assert "Success! Uploaded 6 files" in output
     prefix = f"/_w/{name}"
 
     async def answered(path: str) -> Got:
@@ -88,11 +88,11 @@ async def test_wrangler_deploys_assets(host: Host, version: str, tmp_path: Path,
         assert (await answered("/via/about.html")).body == b"about"
 
     (tmp_path / "public/about.html").write_text("changed")
-    told = await run(host, version, tmp_path, "deploy")
-    assert re.search(r"Uploaded 1 file \(5 already uploaded\)", told)
+    output = await run(host, version, tmp_path, "deploy")
+    assert re.search(r"Uploaded 1 file \(5 already uploaded\)", output)
     assert (await answered("/about")).body == b"changed"
-    told = await run(host, version, tmp_path, "deploy")
-    assert "No updated asset files to upload" in told or "No files to upload" in told
+    output = await run(host, version, tmp_path, "deploy")
+    assert "No updated asset files to upload" in output or "No files to upload" in output
     if version == NEW:
         first = (await run(host, version, tmp_path, "versions", "list", "--json")).partition("[")[2]
         id = re.search(r'"id": "([0-9a-f-]{36})"', first)

@@ -27,39 +27,41 @@ async def bench(*arguments: str) -> tuple[int, str]:
         stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip
     async with asyncio.timeout(120):
-        said, _ = await process.communicate()
-    return process.returncode or 0, said.decode()
+        output, _ = await process.communicate()
+    return process.returncode or 0, output.decode()
 
 
 @pytest.mark.skipif(shutil.which("cc") is None, reason="the load generator is compiled on first use")
 async def test_a_tiny_run_writes_a_table_and_a_plot(tmp_path: Path) -> None:
     servers = ("--servers", "pilot", "uvicorn, raw ASGI")
-    status, said = await bench("--only", "hello", "proxied", *servers, *SMALL, "--out", str(tmp_path), "--name", "tiny")
-    assert status == 0, said
+    status, output = await bench(
+        "--only", "hello", "proxied", *servers, *SMALL, "--out", str(tmp_path), "--name", "tiny"
+    )
+    assert status == 0, output
     table = (tmp_path / "tiny.md").read_text()
     assert "## Hello world, 64 connections" in table
     for server in ("pilot", "uvicorn, raw ASGI"):
-        assert table.count(f"\n| {server} | ") == 2, said
+        assert table.count(f"\n| {server} | ") == 2, output
     plot = ElementTree.parse(tmp_path / "tiny.svg").getroot()
     bars = plot.findall(".//{http://www.w3.org/2000/svg}rect")
-    assert len(bars) == 4, said
+    assert len(bars) == 4, output
 
 
 async def test_what_is_not_there_is_named(tmp_path: Path) -> None:
-    status, said = await bench("--only", "hello", "--servers", "nothing of that name", "--out", str(tmp_path))
+    status, output = await bench("--only", "hello", "--servers", "nothing of that name", "--out", str(tmp_path))
     assert status == 2
-    assert "nothing of that name" in said
+    assert "nothing of that name" in output
 
 
 @pytest.mark.skipif(shutil.which("cc") is None, reason="the load generator is compiled on first use")
 async def test_the_soak_ends_with_every_stream_open(tmp_path: Path) -> None:
     """Clients leave and come again for two seconds; the table says what became of memory and streams."""
     arguments = ("--only", "soak", "--servers", "pilot, echo engine", "--rounds", "1", "--soak", "2")
-    status, said = await bench(*arguments, "--out", str(tmp_path), "--name", "soak")
-    assert status == 0, said
+    status, output = await bench(*arguments, "--out", str(tmp_path), "--name", "soak")
+    assert status == 0, output
     heads, _, row = re.findall(r"^\|.*\|$", (tmp_path / "soak.md").read_text(), re.MULTILINE)
     found = dict(zip(cells(heads), cells(row), strict=True))
-    assert found["open at the end"] == "256", said
+    assert found["open at the end"] == "256", output
     assert float(found["left by client"]) > 20
     assert found["broken"] == "0.00"
     assert float(found["MB at 100 %"]) > 10
@@ -139,6 +141,6 @@ HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
 
 @pytest.mark.e2e
 def test_an_argument_that_is_a_json_object_reaches_the_server_whole() -> None:
-    said = '{"cudagraph_mode": "FULL", "pass_config": {}} {port'
-    with running.Server("says", (sys.executable, "-c", SAYS, "{port}", said)).run(pinned=False) as server:
-        assert running.first_bytes(server.port, "/", None).decode() == said
+    text = '{"cudagraph_mode": "FULL", "pass_config": {}} {port'
+    with running.Server("says", (sys.executable, "-c", SAYS, "{port}", text)).run(pinned=False) as server:
+        assert running.first_bytes(server.port, "/", None).decode() == text

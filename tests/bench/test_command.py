@@ -119,10 +119,10 @@ async def test_a_streaming_worker(worker: Path, tmp_path: Path) -> None:
 async def test_two_servers_in_turns(worker: Path, server: Callable[[bytes], str]) -> None:
     peer = server(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
     arguments = ("--engine", "echo", *BRIEF, "--against", f"peer={peer}")
-    status, out, said = await bench(*arguments, folder=worker)
-    assert status == 0, said
+    status, out, output = await bench(*arguments, folder=worker)
+    assert status == 0, output
     assert "worker ÷ peer" in out
-    turns = [line.split()[2] for line in said.splitlines() if line.startswith("round") and " 4 streams" in line]
+    turns = [line.split()[2] for line in output.splitlines() if line.startswith("round") and " 4 streams" in line]
     assert turns == ["worker", "peer", "peer", "worker"]
 
 
@@ -162,18 +162,18 @@ async def test_an_answer_that_ends_with_its_connection(server: Callable[[bytes],
     ],
 )  # fmt: skip
 async def test_what_cannot_be_measured_is_said(arguments: tuple[str, ...], words: str) -> None:
-    status, out, said = await bench(*arguments, "--wait", "60")
-    assert status == 3, said
-    assert words in said
+    status, out, output = await bench(*arguments, "--wait", "60")
+    assert status == 3, output
+    assert words in output
     assert not out
-    assert "Traceback" not in said
+    assert "Traceback" not in output
 
 
 async def test_a_refusal_is_shown(server: Callable[[bytes], str]) -> None:
-    status, _, said = await bench(server(b"HTTP/1.1 404 Not Found\r\nContent-Length: 12\r\n\r\nno such page"), *BRIEF)
+    status, _, output = await bench(server(b"HTTP/1.1 404 Not Found\r\nContent-Length: 12\r\n\r\nno such page"), *BRIEF)
     assert status == 3
-    assert "answered 404" in said
-    assert "no such page" in said
+    assert "answered 404" in output
+    assert "no such page" in output
 
 
 async def test_ctrl_c_shows_what_there_is(server: Callable[[bytes], str]) -> None:
@@ -185,11 +185,11 @@ async def test_ctrl_c_shows_what_there_is(server: Callable[[bytes], str]) -> Non
             if line.startswith(b"round 2"):
                 break
         process.send_signal(signal.SIGINT)
-        out, said = await process.communicate()
-    assert process.returncode == 130, said.decode()
+        out, output = await process.communicate()
+    assert process.returncode == 130, output.decode()
     assert len(json.loads(out)["results"][0]["rounds"]) >= 2
-    assert b"interrupted" in said
-    assert b"Traceback" not in said
+    assert b"interrupted" in output
+    assert b"Traceback" not in output
 
 
 async def test_more_streams_than_open_files_are_usually_allowed(project: Callable[..., Path]) -> None:

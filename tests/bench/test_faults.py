@@ -19,8 +19,8 @@ async def test_nothing_is_lost_by_a_few_of_each_fault(tmp_path: Path) -> None:
         sys.executable, "-m", "bench.faults", "--short", "--out", str(out), cwd=ROOT,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip
-    said, _ = await process.communicate()
-    assert process.returncode == 0, said.decode()
+    output, _ = await process.communicate()
+    assert process.returncode == 0, output.decode()
     heads, _, *rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in out.read_text().splitlines()]
     table = {row[0]: dict(zip(heads, row, strict=True)) for row in rows}
     assert {f"`kill -9` of {what}" for what in ("the host", "the zygote", "an isolate", "a model's process")} < set(

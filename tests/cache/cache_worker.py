@@ -23,10 +23,10 @@ async def fetch(request, env, ctx):
         found = [await caches.default.match(f"{HERE}many/{number}") for number in range(40)]
         return Response(str(sum(answer is not None for answer in found)))
     if route == "fetched":
-        asked = await request.json()
-        answer = await other_fetch(asked["url"], cf=asked["cf"], headers=asked.get("headers", {}))
-        told = f"{answer.headers.get('cf-cache-status')} {answer.status} {answer.url == asked['url']}"
-        return Response(f"{told}\n{await answer.text()}")
+        body = await request.json()
+        answer = await other_fetch(body["url"], cf=body["cf"], headers=body.get("headers", {}))
+        text = f"{answer.headers.get('cf-cache-status')} {answer.status} {answer.url == body['url']}"
+        return Response(f"{text}\n{await answer.text()}")
     if route == "seen":
         answer = await caches.default.match(HERE + "lasting")
         return Response("-" if answer is None else await answer.text())

@@ -97,9 +97,9 @@ async def test_a_page_of_another_site_runs_nothing(pilot: Served) -> None:
 
 
 async def test_the_banner_says_that_the_clock_runs_nothing_here(pilot: Served) -> None:
-    said = str((await pilot.event("banner"))["engines"])
-    assert 'cron "*/5 * * * *"' in said
-    assert f"{pilot.url}{URL}" in said
+    line = str((await pilot.event("banner"))["engines"])
+    assert 'cron "*/5 * * * *"' in line
+    assert f"{pilot.url}{URL}" in line
 
 
 def pilot_cron(folder: Path, *words: str, **env: str) -> subprocess.CompletedProcess[str]:

@@ -60,9 +60,9 @@ async def test_beside_a_running_server(tmp_path: Path) -> None:
         bookmark = json.loads(d1("time-travel", "info", "main", "--json"))["bookmark"]
         d1("execute", "main", "--command", "DELETE FROM people")
         assert await pilot.ask() == (200, "[]")
-        said = d1("time-travel", "restore", "main", "--bookmark", bookmark)
+        output = d1("time-travel", "restore", "main", "--bookmark", bookmark)
         assert len(json.loads((await pilot.ask())[1])) == 5
-        [before] = re.findall(r"previous bookmark: (\S+)", said)
+        [before] = re.findall(r"previous bookmark: (\S+)", output)
         d1("time-travel", "restore", "DB", "--bookmark", before)
         assert await pilot.ask() == (200, "[]")
         assert {row["name"] for row in json.loads(d1("list", "--json"))} == {"main"}
@@ -70,9 +70,9 @@ async def test_beside_a_running_server(tmp_path: Path) -> None:
 
 def test_execute(tmp_path: Path) -> None:
     d1 = Commands(tmp_path)
-    said = d1("execute", "main", "--command", PEOPLE + "SELECT * FROM people; -- that is all")
-    assert said.startswith(f"🌀 Executing on local database main (one) of {tmp_path / '.pilot/state'}:\n")
-    assert "🚣 3 commands executed successfully." in said
+    output = d1("execute", "main", "--command", PEOPLE + "SELECT * FROM people; -- that is all")
+    assert output.startswith(f"🌀 Executing on local database main (one) of {tmp_path / '.pilot/state'}:\n")
+    assert "🚣 3 commands executed successfully." in output
     assert d1.rows("SELECT * FROM people; SELECT 1 AS a") == [[{"id": 1, "name": 'Ann; "A"'}], [{"a": 1}]]
     assert json.loads(_failing(d1, "execute", "main", "--json", "--command", "SELEC")) == {
         "error": {"text": 'near "SELEC": syntax error at offset 0: SQLITE_ERROR'}
@@ -138,9 +138,9 @@ def _whole(folder: Path) -> dict[str, list[tuple[object, ...]]]:
 
 def test_migrations(tmp_path: Path) -> None:
     d1 = Commands(tmp_path)
-    said = d1("migrations", "create", "main", "make", "people")
+    output = d1("migrations", "create", "main", "make", "people")
     path = tmp_path / "migrations/0001_make_people.sql"
-    assert said == (
+    assert output == (
         "✅ Successfully created Migration '0001_make_people.sql'!\n\nThe migration is available for editing here\n"
         f"{path}\n"
     )
@@ -151,8 +151,8 @@ def test_migrations(tmp_path: Path) -> None:
     assert json.loads(d1("migrations", "create", "main", "last", "--json"))["name"] == "0011_last.sql"
     listed = [row["Name"] for row in json.loads(d1("migrations", "list", "main", "--json"))]
     assert listed == ["0001_make_people.sql", "0009_more.sql", "0010_more.sql", "0011_last.sql"]
-    said = d1("migrations", "apply", "main", code=1)
-    assert 'Migration 0009_more.sql failed with the following errors:\nnear "SELEC": syntax error' in said
+    output = d1("migrations", "apply", "main", code=1)
+    assert 'Migration 0009_more.sql failed with the following errors:\nnear "SELEC": syntax error' in output
     assert d1.rows("SELECT name FROM people; SELECT name FROM d1_migrations") == [
         [{"name": 'Ann; "A"'}], [{"name": "0001_make_people.sql"}],
     ]  # fmt: skip

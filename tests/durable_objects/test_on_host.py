@@ -102,8 +102,8 @@ async def test_classes_are_renamed_and_deleted_once_by_tag(host: Host, tmp_path:
     await host.deploy(project(tmp_path, "Third", MADE + RENAMED + DELETED, "moves"))
     assert (await host.get("moves", "/add/a"))[1].startswith("1 Third ")
     assert len(folders(host)) == before  # one went, one came
-    said = await host.cli("rollback", second, fails=True, cwd=tmp_path)
-    assert "before the Durable Object migration 'v3'" in said
+    output = await host.cli("rollback", second, fails=True, cwd=tmp_path)
+    assert "before the Durable Object migration 'v3'" in output
     assert (await host.get("moves", "/add/a"))[1].startswith("2 Third ")
 
 

@@ -185,8 +185,8 @@ async def test_a_message_comes_in(pilot: Served, path: str) -> None:
 
 async def test_a_worker_without_a_handler(pilot: Served) -> None:
     assert await pilot.save(ENTRY.replace("async def email(", "async def no_email("))
-    told = "Worker does not export an email() handler; message stored without delivery."
-    assert await come_in(pilot, mail("hi")) == (200, told)
+    text = "Worker does not export an email() handler; message stored without delivery."
+    assert await come_in(pilot, mail("hi")) == (200, text)
     assert await pilot.save(ENTRY)
 
 

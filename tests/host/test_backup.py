@@ -79,11 +79,11 @@ async def test_a_copy_while_it_serves(tmp_path: Path) -> None:
         while number < 3:
             await asyncio.sleep(0.05)
         least = number
-        said = await pilot("--data", str(host.data), "backup", str(file))
+        output = await pilot("--data", str(host.data), "backup", str(file))
         most = number + 1
         over.set()
         await asyncio.gather(*going)
-    assert "sealed" in said
+    assert "sealed" in output
     assert file.stat().st_mode & 0o777 == 0o600
     content = gzip.decompress(file.read_bytes())
     for secret in (b"a-very-secret-text", key.read_bytes(), host.token.encode()):
@@ -104,8 +104,8 @@ async def test_secrets_need_their_key(tmp_path: Path) -> None:
     assert f"copy their key to {data / 'secrets.key'}" in said
     wrong = tmp_path / "wrong"
     wrong.write_bytes(os.urandom(32))
-    told = await pilot("--data", str(tmp_path / "other"), "restore", str(file), "--key", str(wrong), fails=True)
-    assert "sealed with another key" in told
+    output = await pilot("--data", str(tmp_path / "other"), "restore", str(file), "--key", str(wrong), fails=True)
+    assert "sealed with another key" in output
     assert not (tmp_path / "other" / "host.db").exists()
     shutil.copy(tmp_path / "data" / "secrets.key", data / "secrets.key")
     async with hosting(data) as host:
@@ -164,8 +164,8 @@ async def test_what_is_no_whole_backup_changes_nothing(tmp_path: Path) -> None:
     before = sorted((path, path.read_bytes()) for path in data.rglob("*") if path.is_file())
     for spoil in spoilt:
         bad.write_bytes(spoil(file.read_bytes()))
-        said = await pilot("--data", str(data), "restore", str(bad), "--replace", fails=True)
-        assert "is no whole backup" in said, said
+        output = await pilot("--data", str(data), "restore", str(bad), "--replace", fails=True)
+        assert "is no whole backup" in output, output
         assert sorted((path, path.read_bytes()) for path in data.rglob("*") if path.is_file()) == before
     assert not (tmp_path / "left").exists()
 

@@ -129,8 +129,8 @@ async def test_a_client_who_leaves_takes_nothing_back(host: Host) -> None:
         while await host.get("left") != (200, "new"):
             await asyncio.sleep(0.05)
     assert (await status_of(host, "left"))["version"] == 2
-    told = await host.cli("host", "--data", str(host.data), "audit")
-    assert any("499" in line and line.split()[3].endswith("/left") for line in told.splitlines()), told
+    output = await host.cli("host", "--data", str(host.data), "audit")
+    assert any("499" in line and line.split()[3].endswith("/left") for line in output.splitlines()), output
 
 
 async def test_going_back_does_not_undo_a_deploy(host: Host) -> None:

@@ -64,8 +64,8 @@ async def test_what_is_sent_is_what_git_has(host: Host, tmp_path: Path) -> None:
     subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
     git("add", "-f", "tracked.csv", "top/tracked.py")
     printed = await host.cli("deploy", cwd=folder)
-    told = git("ls-files", "-coz", "--exclude-per-directory=.gitignore").split("\0")
-    wanted = {name for name in told if name and not name.endswith(".gitignore")} - {"wrangler.toml"}
+    output = git("ls-files", "-coz", "--exclude-per-directory=.gitignore").split("\0")
+    wanted = {name for name in output if name and not name.endswith(".gitignore")} - {"wrangler.toml"}
     assert set(await sent(host, folder, "lists")) == wanted
     assert {"data/keep.csv", "build/__init__.py", "words.sqlite", "tracked.csv"} <= wanted
     assert "stays here, as .gitignore says: !bang, a.tmp, a.txt, crlf, logger/ and 8 more\n" in printed
@@ -129,9 +129,9 @@ async def test_what_is_not_served_is_said_as_in_dev(tmp_path: Path) -> None:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-P", "-m", "runtime.cli", "deploy", "--dry-run", cwd=folder, stderr=asyncio.subprocess.PIPE
     )
-    told = [line.removeprefix("▲ ") for line in (await process.communicate())[1].decode().splitlines()]
-    assert len(told) == 2
-    assert told == [line for line in load(None, cwd=folder).warnings if ".dev.vars" not in line]
+    output = [line.removeprefix("▲ ") for line in (await process.communicate())[1].decode().splitlines()]
+    assert len(output) == 2
+    assert output == [line for line in load(None, cwd=folder).warnings if ".dev.vars" not in line]
 
 
 async def test_an_upload_with_what_is_not_served_is_told_what_to_do_instead(host: Host) -> None:
@@ -142,5 +142,5 @@ async def test_an_upload_with_what_is_not_served_is_told_what_to_do_instead(host
     async with host.http.put(f"{host.url}{API}/scripts/browsing", data=form) as response:
         errors = (await response.json())["errors"]
     assert response.status == 400
-    said = "the binding 'BROWSER' is of the type browser, which this host does not serve: run a browser as a service"
-    assert said in errors[0]["message"]
+    text = "the binding 'BROWSER' is of the type browser, which this host does not serve: run a browser as a service"
+    assert text in errors[0]["message"]

@@ -59,8 +59,8 @@ async def test_the_log_names_the_worker(tmp_path: Path) -> None:
     async with hosting(tmp_path / "data") as host:
         await host.deploy(worker(tmp_path / "app", says("hello"), name="named"))
         await host.get("named", "/a")
-        asked = await host.says("/_w/named/a")
-        assert (asked["event"], asked["path"], asked["worker"]) == ("request", "/_w/named/a", "named")
+        line = await host.says("/_w/named/a")
+        assert (line["event"], line["path"], line["worker"]) == ("request", "/_w/named/a", "named")
         await host.deploy(worker(tmp_path / "app", "def fetch(request):\n    print('said')\n    1 / 0", name="named"))
         await host.get("named", "/b")
         assert (await host.event("output", text="said"))["worker"] == "named"

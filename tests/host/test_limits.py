@@ -124,9 +124,9 @@ async def test_one_that_blocks_is_killed_and_its_neighbours_notice_nothing(host:
         others += 1
     status, text = await blocked
     assert (status, others > 3) == (503, True), text
-    said = await host.event("blocked", worker="app", waiting=["GET /_w/app/block"])
-    assert said["where"].endswith(", in fetch")
-    assert str(host.data) not in said["trace"]  # where a host keeps them is nobody's business
+    line = await host.event("blocked", worker="app", waiting=["GET /_w/app/block"])
+    assert line["where"].endswith(", in fetch")
+    assert str(host.data) not in line["trace"]  # where a host keeps them is nobody's business
     await host.says("no sign of life")
     await answers_again(host)
 

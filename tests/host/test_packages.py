@@ -193,9 +193,9 @@ async def test_clients_are_told_to_use_fetch(host: Host, tmp_path: Path) -> None
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(str(package.locate_file(file)), target)
     await host.deploy(worker(tmp_path, CLIENTS, name="clients"))
-    told = json.loads((await host.get("clients"))[1])
-    assert len(told) == 18
-    assert [line for line in told if "from workers import fetch" not in line] == []
+    body = json.loads((await host.get("clients"))[1])
+    assert len(body) == 18
+    assert [line for line in body if "from workers import fetch" not in line] == []
 
 
 async def test_a_set_that_was_lost_is_installed_again(house: Path, tmp_path: Path) -> None:

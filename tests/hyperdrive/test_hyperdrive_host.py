@@ -235,9 +235,9 @@ async def test_a_configuration_that_is_not_there_is_refused_at_the_deploy(
     host: Host, house: Path, tmp_path: Path
 ) -> None:
     folder = worker(tmp_path, ENTRY, '[[hyperdrive]]\nbinding = "DB"\nid = "none"\n', "refused")
-    told = await host.cli("deploy", cwd=folder, fails=True)
-    assert "names the Hyperdrive configuration 'none', which this host does not have" in told
-    assert "wrangler hyperdrive create refused" in told
+    output = await host.cli("deploy", cwd=folder, fails=True)
+    assert "names the Hyperdrive configuration 'none', which this host does not have" in output
+    assert "wrangler hyperdrive create refused" in output
 
 
 @pytest.mark.parametrize(
@@ -282,9 +282,9 @@ async def test_wrangler_is_content(host: Host, tmp_path: Path, version: str) -> 
         return await on_host(version, "hyperdrive", *words, url=host.url, token=token, folder=folder)
 
     name = "w" + version.replace(".", "-")
-    told = await run("create", name, "--connection-string=postgres://u:secret@db.example:5433/d")
-    found = re.search(r"\b[0-9a-f]{32}\b", told)
-    assert found, told
+    output = await run("create", name, "--connection-string=postgres://u:secret@db.example:5433/d")
+    found = re.search(r"\b[0-9a-f]{32}\b", output)
+    assert found, output
     assert name in await run("list")
     assert "db.example" in await run("get", found[0])
     await run("update", found[0], "--name", f"{name}-new")

@@ -78,17 +78,17 @@ async def test_a_folder_that_is_gone(tmp_path: Path) -> None:
     gone = tmp_path / "gone"
     gone.mkdir()
     command = ("bash", "-c", f'rmdir "{gone}"; exec "$@"', "bash", *PILOT, "dev")
-    code, said = await run(*command, cwd=gone)
-    assert (code, said) == (3, "error the folder you are in no longer exists\n  cd to one that does\n")
+    code, output = await run(*command, cwd=gone)
+    assert (code, output) == (3, "error the folder you are in no longer exists\n  cd to one that does\n")
 
 
 @strangers
 @pytest.mark.parametrize("command", ["host", "host token list"])
 async def test_no_home_for_a_host(tmp_path: Path, command: str) -> None:
-    code, said = await run(*STRANGER, "env", "-u", "HOME", "-u", "PILOT_DATA", *PILOT, *command.split(), cwd=tmp_path)
+    code, output = await run(*STRANGER, "env", "-u", "HOME", "-u", "PILOT_DATA", *PILOT, *command.split(), cwd=tmp_path)
     assert code == 3
-    assert "HOME is not set, and user 54321 is unknown here" in said
-    assert "PILOT_DATA" in said
+    assert "HOME is not set, and user 54321 is unknown here" in output
+    assert "PILOT_DATA" in output
 
 
 @strangers
@@ -128,10 +128,10 @@ async def test_a_data_folder_that_cannot_be(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for command in ("host", "host token list"):
         words = [*command.split()[:1], "--data", str(tmp_path / "file/data"), *command.split()[1:]]
-        code, said = await run(*PILOT, *words, cwd=tmp_path)
+        code, output = await run(*PILOT, *words, cwd=tmp_path)
         assert code == 3
-        assert "cannot be used: Not a directory" in said
-        assert "--data FOLDER" in said
+        assert "cannot be used: Not a directory" in output
+        assert "--data FOLDER" in output
 
 
 async def run(*command: str, cwd: Path) -> tuple[int, str]:

@@ -202,8 +202,8 @@ async def test_a_signal_lets_what_is_in_flight_finish(mortal: Served, number: si
     passed, counting, children = await begun(mortal, "/ai"), await begun(mortal, "/count"), family(mortal)
     assert len(children) == 3
     mortal.process.send_signal(number)
-    said = await mortal.event("stopping", reason=number.name, seconds=3)
-    assert sorted(said["waiting"]) == ["GET /ai", "GET /count"]
+    line = await mortal.event("stopping", reason=number.name, seconds=3)
+    assert sorted(line["waiting"]) == ["GET /ai", "GET /count"]
     if number == signal.SIGHUP:
         mortal.process.send_signal(number)  # a terminal that closes sends it, and its shell once more
     await asyncio.sleep(0.2)

@@ -152,9 +152,9 @@ async def test_a_slow_import_of_a_reload(pilot: Served, tmp_path: Path) -> None:
     go, since = tmp_path / "go", len(pilot.events)
     pid = (await pilot.ask())[1]
     (pilot.folder / "entry.py").write_text(WAIT.format(str(go)) + ENTRY)
-    said = await pilot.event("importing", since=since)
-    assert said["what"].startswith("entry.py, line ")
-    assert "url" not in said
+    line = await pilot.event("importing", since=since)
+    assert line["what"].startswith("entry.py, line ")
+    assert "url" not in line
     assert await pilot.ask() == (200, pid)  # the old code
     go.touch()
     await pilot.event("reloaded", since=since)

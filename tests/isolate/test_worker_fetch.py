@@ -197,12 +197,12 @@ async def gone(server: Target, within: float = 3.0) -> None:
 
 
 async def test_a_request_and_its_answer(pilot: Served, target: tuple[Target, str]) -> None:
-    status, ok, url, told = json.loads((await pilot.ask("/told"))[1])
+    status, ok, url, body = json.loads((await pilot.ask("/told"))[1])
     assert (status, ok, url) == (200, True, f"{target[1]}/told?a=b")
-    assert (told["method"], told["path"], told["body"]) == ("POST", "/told?a=b", "héllo")
-    assert told["headers"]["x-a"] == "b"
-    assert told["headers"]["content-type"] == "text/plain;charset=UTF-8"
-    assert "user-agent" not in told["headers"]
+    assert (body["method"], body["path"], body["body"]) == ("POST", "/told?a=b", "héllo")
+    assert body["headers"]["x-a"] == "b"
+    assert body["headers"]["content-type"] == "text/plain;charset=UTF-8"
+    assert "user-agent" not in body["headers"]
 
 
 async def test_an_answer_passes_through_as_it_came(pilot: Served) -> None:
@@ -268,9 +268,9 @@ async def test_a_body_that_is_encoded_already(pilot: Served) -> None:
 
 async def test_a_request_is_forwarded(pilot: Served, target: tuple[Target, str]) -> None:
     _, text = await pilot.ask("/forwarded", "PUT", data=b"of mine", headers={"x-a": "b"})
-    told = json.loads(text)
-    assert (told["method"], told["body"], told["headers"]["x-a"]) == ("PUT", "of mine", "b")
-    assert told["headers"]["host"] == target[1].removeprefix("http://"), "the new URL's, not the old one's"
+    body = json.loads(text)
+    assert (body["method"], body["body"], body["headers"]["x-a"]) == ("PUT", "of mine", "b")
+    assert body["headers"]["host"] == target[1].removeprefix("http://"), "the new URL's, not the old one's"
 
 
 @pytest.mark.parametrize(("path", "first"), [("passed/slow", b"one\n"), ("body_of", b"one\n"), ("changed", b"ONE\n")])

@@ -260,19 +260,19 @@ async def several_are_limited(kv):
     many = [str(number) for number in range(101)]
     assert await refused(kv.get(many)) == ("Error", failed + "400 You can request a maximum of 100 keys")
     assert len(await kv.get(many[:100])) == 100
-    told = failed + '400 "arrayBuffer" is not a valid type. Use "json" or "text"'
-    assert await refused(kv.get(["a"], "arrayBuffer")) == ("Error", told)
-    told = failed + "400 At least one of the requested keys corresponds to a non-json value"
-    assert await refused(kv.get(["no json"], "json")) == ("Error", told)
-    told = failed + "414 UTF-8 encoded length of 513 exceeds key length limit of 512."
-    assert await refused(kv.getWithMetadata(["k" * 513])) == ("Error", told)
+    text = failed + '400 "arrayBuffer" is not a valid type. Use "json" or "text"'
+    assert await refused(kv.get(["a"], "arrayBuffer")) == ("Error", text)
+    text = failed + "400 At least one of the requested keys corresponds to a non-json value"
+    assert await refused(kv.get(["no json"], "json")) == ("Error", text)
+    text = failed + "414 UTF-8 encoded length of 513 exceeds key length limit of 512."
+    assert await refused(kv.getWithMetadata(["k" * 513])) == ("Error", text)
 
 
 async def several_have_a_size(kv):
     for number in range(3):
         await kv.put(f"size{number}", bytes(9 * MIB))
-    told = "KV GET_BULK failed: 413 Total size of request exceeds the limit of 25MB"
-    assert await refused(kv.get(["size0", "size1", "size2"])) == ("Error", told)
+    text = "KV GET_BULK failed: 413 Total size of request exceeds the limit of 25MB"
+    assert await refused(kv.get(["size0", "size1", "size2"])) == ("Error", text)
     for number in range(3):
         await kv.delete(f"size{number}")
 
@@ -301,8 +301,8 @@ async def types_are_checked(kv):
     for call in (kv.get("k", "bytes"), kv.get("k", type="x"), kv.getWithMetadata("k", {"type": "Text"})):
         assert await refused(call) == ("TypeError", TYPES)
     await kv.put("hello", "hello")
-    told = """Unexpected token 'h', "hello" is not valid JSON"""
-    assert await refused(kv.get("hello", "json")) == ("SyntaxError", told)
+    text = """Unexpected token 'h', "hello" is not valid JSON"""
+    assert await refused(kv.get("hello", "json")) == ("SyntaxError", text)
 
 
 async def values_are_limited(kv):
@@ -355,9 +355,9 @@ async def a_cache_ttl_is_checked(kv):
     await kv.put("cached", "x")
     assert await kv.get("cached", cacheTtl=60) == "x"
     assert await kv.get("cached", {"type": "text", "cacheTtl": 30}) == "x"
-    told = "KV GET failed: 400 Invalid cache_ttl of 10. Cache TTL must be at least 30."
-    assert await refused(kv.get("cached", cacheTtl=10)) == ("Error", told)
-    assert await refused(kv.getWithMetadata("cached", cacheTtl=10)) == ("Error", told)
+    text = "KV GET failed: 400 Invalid cache_ttl of 10. Cache TTL must be at least 30."
+    assert await refused(kv.get("cached", cacheTtl=10)) == ("Error", text)
+    assert await refused(kv.getWithMetadata("cached", cacheTtl=10)) == ("Error", text)
 
 
 # Lists
@@ -391,8 +391,8 @@ async def a_list_has_pages(kv):
         assert len((await kv.list(prefix="page/", limit=limit))["keys"]) == 25
     for cursor in ("!", "/w==", "äöü"):
         assert await kv.list(prefix="page/", cursor=cursor) == {"keys": [], "list_complete": True, "cacheStatus": None}
-    told = "KV GET failed: 400 Invalid key_count_limit of 1001. Please specify an integer less than 1000."
-    assert await refused(kv.list(limit=1001)) == ("Error", told)
+    text = "KV GET failed: 400 Invalid key_count_limit of 1001. Please specify an integer less than 1000."
+    assert await refused(kv.list(limit=1001)) == ("Error", text)
     assert (await kv.list(limit=1000)).list_complete
     assert (await kv.list(prefix="nothing has this"))["keys"] == []
 

@@ -62,8 +62,8 @@ def _large(folder: Path) -> Path:
 def test_values(tmp_path: Path) -> None:
     kv = Commands(tmp_path)
     (tmp_path / "bytes").write_bytes(b"a\xff")
-    said = kv("key", "put", "a b/c", "--path", "bytes", "--ttl", "100", "--metadata", '{"n": 1}')
-    assert said == 'Writing the contents of bytes to the key "a b/c" on namespace binding: "KV" (id: "notes").\n'
+    output = kv("key", "put", "a b/c", "--path", "bytes", "--ttl", "100", "--metadata", '{"n": 1}')
+    assert output == 'Writing the contents of bytes to the key "a b/c" on namespace binding: "KV" (id: "notes").\n'
     assert kv("key", "get", "a b/c") == "a\udcff"
     assert kv("key", "get", "a b/c", "--text") == "a\ufffd"
     assert kv("key", "get", "a b/c", "--json") == '"a\ufffd"\n'

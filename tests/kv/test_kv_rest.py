@@ -89,8 +89,8 @@ def _url(pilot: Served, path: str) -> URL:
 async def test_what_is_refused(pilot: Served) -> None:
     assert complaint(await api(pilot, "GET", f"{ROOT}/nope/keys")) == (404, 10013, "namespace not found")
     assert complaint(await api(pilot, "PUT", f"{ONE}/values/{'k' * 513}", "x"))[0] == 414
-    told = "Invalid expiration_ttl of 59. Expiration TTL must be at least 60."
-    assert complaint(await api(pilot, "PUT", f"{ONE}/values/k?expiration_ttl=59", "x")) == (400, 10029, told)
+    text = "Invalid expiration_ttl of 59. Expiration TTL must be at least 60."
+    assert complaint(await api(pilot, "PUT", f"{ONE}/values/k?expiration_ttl=59", "x")) == (400, 10029, text)
     assert complaint(await api(pilot, "GET", f"{ONE}/nothing"))[:2] == (404, 7003)
     assert complaint(await api(pilot, "PATCH", f"{ONE}/keys"))[:2] == (405, 10405)
     assert complaint(await api(pilot, "PUT", f"{ONE}/bulk", "{"))[:2] == (400, 10026)
@@ -222,16 +222,16 @@ async def test_the_commands_speak_to_a_host(host: Host, tmp_path: Path) -> None:
     host.token = (await host.cli("host", "--data", str(host.data), "token", "create", "c")).strip()
     folder = worker(tmp_path, ENTRY, CONFIG)
     where = ("--host", host.url)
-    said = await host.cli("kv", "key", "put", "k", "by command", "--metadata", "[1]", *where, cwd=folder)
-    assert said == 'Writing the value "by command" to key "k" on namespace binding: "KV" (id: "notes").\n'
+    output = await host.cli("kv", "key", "put", "k", "by command", "--metadata", "[1]", *where, cwd=folder)
+    assert output == 'Writing the value "by command" to key "k" on namespace binding: "KV" (id: "notes").\n'
     assert await host.get("app") == (200, "by command")
     assert await host.cli("kv", "key", "get", "k", *where, cwd=folder) == "by command"
     assert json.loads(await host.cli("kv", "key", "list", *where, cwd=folder)) == [{"name": "k", "metadata": [1]}]
     assert "id" in json.loads(await host.cli("kv", "namespace", "create", "new", "--json", *where, cwd=folder))
     titles = [item["title"] for item in json.loads(await host.cli("kv", "namespace", "list", *where, cwd=folder))]
     assert titles == ["new", "notes"]
-    said = await host.cli("kv", "key", "get", "k", "--namespace-id", "none", *where, cwd=folder, fails=True)
-    assert "namespace not found" in said
+    output = await host.cli("kv", "key", "get", "k", "--namespace-id", "none", *where, cwd=folder, fails=True)
+    assert "namespace not found" in output
     host.token = "wrong"
     assert "Authentication error" in await host.cli("kv", "key", "list", *where, cwd=folder, fails=True)
 

@@ -56,8 +56,8 @@ async def test_case(pilot: Served, case: str) -> None:
 async def test_a_body_goes_to_the_disk_and_back_unread(pilot: Served) -> None:
     """Neither way does it enter the worker's process."""
     content = bytes(range(256)) * 4096 * 40  # 40 MiB
-    told = f"{len(content)} {hashlib.md5(content).hexdigest()}"
-    assert await pilot.ask("/request_keeps_its_body", "POST", data=io.BytesIO(content)) == (200, told)
+    text = f"{len(content)} {hashlib.md5(content).hexdigest()}"
+    assert await pilot.ask("/request_keeps_its_body", "POST", data=io.BytesIO(content)) == (200, text)
     async with pilot.http.get(pilot.url + "/request_gives_the_body") as response:
         assert response.headers["content-length"] == str(len(content))
         assert await response.read() == content

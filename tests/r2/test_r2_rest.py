@@ -128,8 +128,8 @@ async def test_commands_beside_a_running_server(tmp_path: Path) -> None:
     write(tmp_path, ENTRY, CONFIG)
     (tmp_path / "report.txt").write_bytes(b"first")
     async with serving(tmp_path) as pilot:
-        said = r2(tmp_path, "object", "put", "files/a/b c.txt", "--file", "report.txt")
-        assert said == b'Creating object "a/b c.txt" in bucket "files".\nUpload complete.\n'
+        output = r2(tmp_path, "object", "put", "files/a/b c.txt", "--file", "report.txt")
+        assert output == b'Creating object "a/b c.txt" in bucket "files".\nUpload complete.\n'
         assert await pilot.ask() == (200, "text/plain first")
         r2(tmp_path, "object", "put", "files/a/b c.txt", "--pipe", "--content-type", "a/b", stdin=b"second")
         assert await pilot.ask() == (200, "a/b second")

@@ -98,8 +98,8 @@ async def test_the_lifespan_ends_with_its_version(pilot: Served) -> None:
     since = len(pilot.events)
     assert (await pilot.ask("/fine"))[0] == 200
     assert await pilot.save(entry())
-    said = f"✘ the application's lifespan: {line('END')}: ValueError: at the end"
-    await pilot.event("output", since=since, text=said)
+    text = f"✘ the application's lifespan: {line('END')}: ValueError: at the end"
+    await pilot.event("output", since=since, text=text)
 
 
 async def test_a_lifespan_that_does_not_start_says_why(pilot: Served) -> None:

@@ -36,29 +36,29 @@ def run_tests(folder: Path, *words: str) -> tuple[int, str]:
 
 @pytest.mark.parametrize("template", TEMPLATES)
 def test_what_it_makes_runs_and_its_own_test_passes(tmp_path: Path, template: str) -> None:
-    code, said = pilot(tmp_path, "init", "My App", "--template", template)
-    assert code == 0, said
+    code, output = pilot(tmp_path, "init", "My App", "--template", template)
+    assert code == 0, output
     folder = tmp_path / "My App"
     assert [path.name for path in folder.glob(".*")] == [".gitignore"]
     assert tomllib.loads((folder / "wrangler.toml").read_text())["name"] == "my-app"
     for path in (path for path in folder.rglob("*") if path.is_file()):
-        assert path.relative_to(folder).as_posix() in said
-    code, said = run_tests(folder)
-    assert (code, "1 passed" in said) == (0, True), said
+        assert path.relative_to(folder).as_posix() in output
+    code, output = run_tests(folder)
+    assert (code, "1 passed" in output) == (0, True), output
 
 
 def test_it_begins_in_the_folder_it_stands_in_and_overwrites_nothing(tmp_path: Path) -> None:
     assert pilot(tmp_path, "init")[0] == 0
     (tmp_path / "entry.py").write_text("mine")
-    code, said = pilot(tmp_path, "init")
+    code, output = pilot(tmp_path, "init")
     assert code == 3
-    assert "entry.py: is there already" in said
+    assert "entry.py: is there already" in output
     assert (tmp_path / "entry.py").read_text() == "mine"
 
 
 def test_a_template_that_is_none(tmp_path: Path) -> None:
-    code, said = pilot(tmp_path, "init", "x", "--template", "helo")
-    assert (code, "no template 'helo'" in said, "hello" in said) == (3, True, True), said
+    code, output = pilot(tmp_path, "init", "x", "--template", "helo")
+    assert (code, "no template 'helo'" in output, "hello" in output) == (3, True, True), output
     assert not list(tmp_path.iterdir())
 
 
@@ -76,14 +76,14 @@ def test_the_plugin_shows_what_a_worker_says_and_where_there_is_none(tmp_path: P
         "    if request.method == 'POST':\n        raise ValueError('odd')\n    return Response('5')\n"
     )
     (tmp_path / "test_it.py").write_text(BROKEN)
-    code, said = run_tests(tmp_path)
-    assert code == 0, said
+    code, output = run_tests(tmp_path)
+    assert code == 0, output
     (tmp_path / "wrangler.toml").write_text('name = "x"\nmain = "gone.py"\n')
-    code, said = run_tests(tmp_path)
-    assert (code, "pilot dev did not start" in said, "gone.py" in said) == (1, True, True), said
+    code, output = run_tests(tmp_path)
+    assert (code, "pilot dev did not start" in output, "gone.py" in output) == (1, True, True), output
     (tmp_path / "wrangler.toml").unlink()
-    code, said = run_tests(tmp_path)
-    assert (code, "where is the worker?" in said) == (1, True), said
+    code, output = run_tests(tmp_path)
+    assert (code, "where is the worker?" in output) == (1, True), output
 
 
 def test_a_wheel_has_the_templates_and_no_state_of_theirs(tmp_path: Path) -> None:

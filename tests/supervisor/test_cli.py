@@ -129,9 +129,9 @@ async def test_a_file_that_names_an_engine_that_is_not_installed_is_answered_bef
     tmp_path: Path, start_pilot: Start, project: Project, config: str, files: dict[str, str], words: str
 ) -> None:
     pilot = await start_pilot(project(ENTRY, config, files), env=without(tmp_path, "vllm"))
-    said = pilot.log()
-    assert f"{words}: vllm is not installed here" in said
-    assert "pip install -e '.[vllm]'" in said
+    text = pilot.log()
+    assert f"{words}: vllm is not installed here" in text
+    assert "pip install -e '.[vllm]'" in text
 
 
 async def test_a_port_in_use_is_3_and_names_a_way_out(project: Project) -> None:

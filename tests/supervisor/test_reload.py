@@ -193,9 +193,9 @@ async def fetch(request, env, ctx):
 ])  # fmt: skip
 async def test_broken_code_keeps_the_old_serving(pilot: Served, broken: str, place: str, words: str) -> None:
     assert not await pilot.save(broken)
-    told = await pilot.event("script_error")
-    assert place in told["where"]
-    assert words in told["what"]
+    line = await pilot.event("script_error")
+    assert place in line["where"]
+    assert words in line["what"]
     assert await pilot.ask() == (200, "v0")
     status, page = await pilot.ask(headers={"accept": "text/html"})
     assert status == 500

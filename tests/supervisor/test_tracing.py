@@ -310,9 +310,9 @@ async def test_where_the_libraries_are_not_installed(
     env = without(tmp_path_factory.mktemp("site"), "opentelemetry")
     folder = written(tmp_path, collector.url, f'[pilot]\notlp = "{collector.url}"\n')
     async with serving(folder, env=env) as pilot:
-        said = await pilot.says("OpenTelemetry is not installed")
-        assert f"{sys.executable} -m pip install -e '" in said["text"]
-        assert "[otel]'" in said["text"]
+        line = await pilot.says("OpenTelemetry is not installed")
+        assert f"{sys.executable} -m pip install -e '" in line["text"]
+        assert "[otel]'" in line["text"]
         assert (await pilot.ask("/chat"))[0] == 200
 
 

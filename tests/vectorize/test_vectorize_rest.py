@@ -134,8 +134,8 @@ async def test_commands_beside_a_running_server(tmp_path: Path) -> None:
 
     async with serving(tmp_path) as pilot:
         assert (await pilot.ask())[0] == 500
-        said = run("create", "docs", "--dimensions", "3", "--metric", "cosine")
-        assert '[[vectorize]]\nbinding = "DOCS"\nindex_name = "docs"' in said
+        output = run("create", "docs", "--dimensions", "3", "--metric", "cosine")
+        assert '[[vectorize]]\nbinding = "DOCS"\nindex_name = "docs"' in output
         assert await pilot.ask() == (200, "[]")
         run("create-metadata-index", "docs", "--property-name", "n", "--type", "number")
         assert "Inserted 2 vectors" in run("insert", "docs", "--file", "vectors.ndjson")
@@ -183,9 +183,9 @@ async def test_wrangler_is_content(host: Host, tmp_path: Path, version: str) -> 
     await run("create-metadata-index", name, "--property-name", "n", "--type", "number")
     await run("insert", name, "--file", "vectors.ndjson")
     assert '"vectorCount": 2' in await run("info", name, "--json")
-    said = await run("query", name, "--vector", "1", "0", "0", "--top-k", "1", "--return-metadata", "all")
-    assert '"id": "a"' in said
-    assert '"n": 1' in said
+    output = await run("query", name, "--vector", "1", "0", "0", "--top-k", "1", "--return-metadata", "all")
+    assert '"id": "a"' in output
+    assert '"n": 1' in output
     assert '"id": "b"' in await run("get-vectors", name, "--ids", "b")
     await run("delete-vectors", name, "--ids", "b")
     await run("delete", name, "--force")

@@ -243,9 +243,9 @@ async def talks(request):
     socket.accept()
     socket.send("one")
     socket.send(b"two")
-    said = [await heard.get(), await (await heard.get()).text()]
+    text = [await heard.get(), await (await heard.get()).text()]
     socket.close(3000, "enough")
-    return Response(f"{socket.protocol} {said} {await closed}")
+    return Response(f"{socket.protocol} {text} {await closed}")
 
 
 async def forgets(request):

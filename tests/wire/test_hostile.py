@@ -70,9 +70,9 @@ async def test_an_answer_of_too_many_headers(host: Host, tmp_path: Path) -> None
 
 async def test_a_huge_error_is_told_in_part(host: Host, tmp_path: Path) -> None:
     assert (await attacked(host, tmp_path, "raise"))[0] == 500
-    said = await host.event("script_error", worker="does-raise")
-    assert said["what"].startswith("ValueError: xxx")
-    assert len(str(said)) < 1_000_000
+    line = await host.event("script_error", worker="does-raise")
+    assert line["what"].startswith("ValueError: xxx")
+    assert len(str(line)) < 1_000_000
 
 
 async def test_an_upload_of_countless_parts(host: Host) -> None:

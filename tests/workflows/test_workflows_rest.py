@@ -223,10 +223,10 @@ async def ended_on_host(host: Host, id: str, status: str = "complete") -> Any:
 
 async def test_on_a_host(host: Host) -> None:
     _, id = await host.get("app")
-    said = await host.cli(
+    output = await host.cli(
         "workflows", "instances", "send-event", "orders", id, "--type", "approved", "--host", host.url
     )
-    assert f'Sent "approved" to instance "{id}"' in said
+    assert f'Sent "approved" to instance "{id}"' in output
     found = await ended_on_host(host, id)
     assert found["output"] == {"n": 7, "answer": {}}
     first, secret, nap, answer = found["steps"]

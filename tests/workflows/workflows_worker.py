@@ -76,9 +76,9 @@ async def where(env, asked):
 
 
 async def fetch(request, env, ctx):
-    asked = await request.json()
+    body = await request.json()
     try:
-        found = await globals()[URL(request.url).pathname.strip("/")](env, asked)
+        found = await globals()[URL(request.url).pathname.strip("/")](env, body)
         return Response.json({"result": plain(found)})
     except JsException as error:
         return Response.json({"error": [error.name, error.message]})

@@ -103,8 +103,8 @@ async def _came(more: asyncio.Event) -> bool:
 def _shown(number: int, at: float, what: RequestRecord | Line) -> dict[str, object]:
     facts = msgspec.structs.asdict(what)
     kind = "line" if isinstance(what, Line) else "request"
-    told = {name: _text(value) for name, value in facts.items() if value is not None}
-    return {"number": number, "at": round(at * 1000), "kind": kind, **told}
+    fields = {name: _text(value) for name, value in facts.items() if value is not None}
+    return {"number": number, "at": round(at * 1000), "kind": kind, **fields}
 
 
 def _text(value: object) -> object:

@@ -74,8 +74,8 @@ def _with_socket(answer: OutboundAnswer, quota: Quota, agreed: Deflate | None) -
     protocol.set_parser(early, early)
     socket = Connection(transport, quota, _PATIENCE_S, ended, client=True, deflate=agreed)
     socket.early = early.data
-    told = [pair for pair in answer.headers if pair[0] != b"sec-websocket-accept"]
-    return replace(answer, headers=told, socket=socket)
+    headers = [pair for pair in answer.headers if pair[0] != b"sec-websocket-accept"]
+    return replace(answer, headers=headers, socket=socket)
 
 
 __all__ = ["opened"]

@@ -291,8 +291,8 @@ async def test_a_chat_stream_that_breaks_says_so_in_both_dialects() -> None:
     answer = await serve(engine).run(INT8, {**HI, "stream": True}, request_id="id", form=CHAT)
     assert answer.stream is not None
     *_, last, end = (await read(answer.stream)).split(b"\n\n")
-    told = json.loads(last.removeprefix(b"data: "))
-    assert (told["errors"][0]["code"], told["error"]["code"], end) == (3040, "rate_limit_exceeded", b"")
+    body = json.loads(last.removeprefix(b"data: "))
+    assert (body["errors"][0]["code"], body["error"]["code"], end) == (3040, "rate_limit_exceeded", b"")
 
 
 # Completions

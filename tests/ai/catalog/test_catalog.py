@@ -162,8 +162,8 @@ def test_retired_only_where_marked(tmp_path: Path) -> None:
     with pytest.raises(ModelError) as caught:
         own(tmp_path, f'"{INT8}": {{retired: true}}').resolve(INT8, "echo")
     assert (caught.value.code, caught.value.status) == (5028, 410)
-    said = f"{INT8} was deprecated on 2026-05-30. See the model catalog for alternatives"
-    assert caught.value.description == said
+    text = f"{INT8} was deprecated on 2026-05-30. See the model catalog for alternatives"
+    assert caught.value.description == text
 
 
 def test_stand_in_can_be_refused(tmp_path: Path) -> None:

@@ -156,9 +156,9 @@ async def test_only_images_that_came_along(engine: Any) -> None:
 async def test_vllm_calls_a_tool_of_its_own_accord(engines: Featured) -> None:
     deltas = await collect(await engines.get("vllm"), ask("Weather?", tools=[TOOL]))
     [call] = calls_of(deltas)
-    wanted = json.loads(CALL)
-    assert call["name"] == wanted["name"]
-    assert json.loads(call["arguments"]) == wanted["arguments"]
+    body = json.loads(CALL)
+    assert call["name"] == body["name"]
+    assert json.loads(call["arguments"]) == body["arguments"]
     assert (deltas[-1].finish_reason, text_of(deltas)) == ("tool_calls", "")
 
 

@@ -252,9 +252,9 @@ async def test_the_provider_of_the_ai_sdk(pilot: Served) -> None:
     process = await asyncio.create_subprocess_exec(
         node, str(script), pilot.url, "openai/gpt-5", f"workers-ai/{INT8}", stdout=-1, stderr=-1
     )
-    said, errors = await process.communicate()
+    output, errors = await process.communicate()
     assert process.returncode == 0, errors.decode()
-    assert json.loads(said) == ["Hello New York", "1", "Hello again", "stop"]
+    assert json.loads(output) == ["Hello New York", "1", "Hello again", "stop"]
 
 
 async def test_numbers_beyond_64_bits(pilot: Served) -> None:

@@ -82,5 +82,5 @@ async def test_refused_where_isolates_are_no_forks(host: Host, tmp_path: Path) -
         host.python, "-P", "-m", "runtime.cli", "host", "--data", str(tmp_path), "--port", "0", "--namespaces",
         env={**os.environ, "PILOT_SPAWN": "process"}, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
-    _, said = await process.communicate()
-    assert (process.returncode, "not to be had here" in said.decode()) == (3, True), said
+    _, output = await process.communicate()
+    assert (process.returncode, "not to be had here" in output.decode()) == (3, True), output
