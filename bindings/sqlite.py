@@ -46,7 +46,7 @@ class Database:
         self._reader: sqlite3.Connection | None = None
         self._queue: list[tuple[Work[Any], asyncio.Future[Any]]] = []
         self._idle, self._closed = asyncio.Event(), False
-        self._commits = 0
+        self._commits = self._changes = 0
         self._idle.set()
 
     def do(self, work: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
@@ -114,7 +114,7 @@ class Database:
         """One transaction. Where it fails as a whole, nothing of it was done."""
         try:
             connection = self._connection = self._connection or self._open()
-            self._count_commit(connection)
+            self._see_to_log(connection)
             with connection:
                 connection.execute("BEGIN IMMEDIATE")
                 if len(works) == 1:  # whose failure undoes the transaction
@@ -123,11 +123,14 @@ class Database:
         except BaseException as error:
             return [(None, self._named(error))] * len(works)
 
-    def _count_commit(self, connection: sqlite3.Connection) -> None:
-        self._commits += 1
-        if self._durable and self._commits == COMMITS_UNTIL_FULL_SIZE:
-            with suppress(sqlite3.Error, OSError), connection:  # it serves speed alone
-                bring_to_full_size(self.path, connection.execute)
+    def _see_to_log(self, connection: sqlite3.Connection) -> None:
+        """Before a transaction: of those before, some have written."""
+        if self._durable and connection.total_changes != self._changes:
+            self._changes = connection.total_changes
+            self._commits += 1
+            if self._commits == COMMITS_UNTIL_FULL_SIZE:
+                with suppress(sqlite3.Error, OSError), connection:  # it serves speed alone
+                    bring_to_full_size(self.path, connection.execute)
 
     def _attempt(self, connection: sqlite3.Connection, work: Work[Any]) -> Outcome:
         connection.execute("SAVEPOINT work")
