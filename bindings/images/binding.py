@@ -18,7 +18,8 @@ from bindings.images.failures import BAD_OPTIONS, INTERNAL, TOO_MUCH_WORK, Image
 from bindings.images.limits import CPU_S, MAX_IMAGES, MAX_PLAN_BYTES, WALL_S
 from bindings.images.plan import Plan, Request, Result
 from bindings.images.spool import new_file, spooled
-from bindings.limited.parent import answer, running
+from bindings.limited.parent import MAX_PROCESSES, answer
+from bindings.limited.spare import Spare
 from bindings.storage.file_body import FileBody
 from runtime.extras import install
 
@@ -27,13 +28,23 @@ _MODULE = "bindings.images.process"
 _ANSWER_BYTES = 64 * 1024
 
 
-async def serve(turns: asyncio.Semaphore, method: str, args: Sequence[Any]) -> object:
-    """One call of the worker's half, ``info(image)`` or ``output(plan, *images)``. ``turns``: processes at once."""
+class Processes:
+    """Of one supervisor: so many at once, and one that waits."""
+
+    def __init__(self) -> None:
+        self.turns, self.spare = asyncio.Semaphore(MAX_PROCESSES), Spare(_MODULE)
+
+    async def aclose(self) -> None:
+        await self.spare.aclose()
+
+
+async def serve(processes: Processes, method: str, args: Sequence[Any]) -> object:
+    """One call of the worker's half, ``info(image)`` or ``output(plan, *images)``."""
     operation = "INFO" if method == "info" else "TRANSFORM"
     try:
         if method == "info":
-            return (await _run(turns, Plan(), args[:1])).info
-        return await _output(turns, _plan(args[0], len(args) - 1), args[1:])
+            return (await _run(processes, Plan(), args[:1])).info
+        return await _output(processes, _plan(args[0], len(args) - 1), args[1:])
     except ImageFailure as failure:
         message, code = worded(operation, failure.code, str(failure))
         raise CallError("Error", message, code=code) from None
@@ -60,34 +71,33 @@ def _plan(value: object, images: int) -> Plan:
     return plan
 
 
-async def _output(turns: asyncio.Semaphore, plan: Plan, images: Sequence[object]) -> HostStream:
+async def _output(processes: Processes, plan: Plan, images: Sequence[object]) -> HostStream:
     with ExitStack() as files:
         target = files.enter_context(await asyncio.to_thread(new_file))
-        result = await _run(turns, plan, images, target)
+        result = await _run(processes, plan, images, target)
         body = FileBody(os.dup(target.fileno()), os.fstat(target.fileno()).st_size)
         return HostStream(body, {"contentType": result.content_type, "length": body.length})
 
 
-async def _run(
-    turns: asyncio.Semaphore, plan: Plan, images: Sequence[object], target: IO[bytes] | None = None
-) -> Result:
+async def _run(processes: Processes, plan: Plan, images: Sequence[object], target: IO[bytes] | None = None) -> Result:
     """Raises ImageFailure."""
     with ExitStack() as files:
         numbers = [files.enter_context(await spooled(image)).fileno() for image in images]
-        request = Request(plan, numbers, -1 if target is None else target.fileno())
-        encoded = msgspec.json.encode(request)
+        encoded = msgspec.json.encode(Request(plan, len(numbers)))
         if len(encoded) > MAX_PLAN_BYTES:
             raise ImageFailure(BAD_OPTIONS, f"the transforms take more than {MAX_PLAN_BYTES // 1024} KB")
-        async with turns:
-            result = await _asked(encoded, numbers if target is None else [*numbers, target.fileno()])
+        if target is not None:
+            numbers.append(target.fileno())
+        async with processes.turns:
+            result = await _asked(processes.spare, encoded, numbers)
     if result.code:
         raise ImageFailure(result.code, result.error)
     return result
 
 
-async def _asked(request: bytes, descriptors: Sequence[int]) -> Result:
+async def _asked(spare: Spare, request: bytes, descriptors: Sequence[int]) -> Result:
     try:
-        async with running(_MODULE, request, WALL_S, descriptors) as process:
+        async with spare.running(request, WALL_S, descriptors) as process:
             text = await answer(process, _ANSWER_BYTES)
             status = await process.wait()
     except TimeoutError:
@@ -100,4 +110,4 @@ async def _asked(request: bytes, descriptors: Sequence[int]) -> Result:
         raise ImageFailure(INTERNAL, f"ERROR: its process ended ({status})") from None
 
 
-__all__ = ["MAX_AT_ONCE", "needed", "serve"]
+__all__ = ["MAX_AT_ONCE", "Processes", "needed", "serve"]

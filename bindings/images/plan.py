@@ -118,11 +118,10 @@ class Plan(Struct, frozen=True):
 
 
 class Request(Struct, frozen=True):
-    """``images``: descriptors, in the order of their numbers; ``result``: the one to write to."""
+    """Its descriptors are those of so many ``images``, in the order of their numbers, and the one to write to."""
 
     plan: Plan
-    images: list[int]
-    result: int
+    images: int
 
 
 class Result(Struct, frozen=True, omit_defaults=True):

@@ -1,36 +1,40 @@
-"""One ``info`` or ``output`` in a process of its own: ``python -P -B -m bindings.images.process REQUEST``.
+"""One ``info`` or ``output`` in a process of its own: ``python -P -B -m bindings.images.process``.
 
-It limits itself as ``bindings.limited`` says. It has the images and the file for its result as descriptors, which the
-``Request`` (its argument, JSON) names, and prints a ``Result`` as JSON.
+It is there before its request (``bindings.limited.spare``), and limits itself once that comes. With the ``Request``
+(JSON) it gets the images and the file for its result as descriptors, and prints a ``Result`` as JSON.
 """
 
 from __future__ import annotations
 
+import importlib
 import os
-import sys
 from collections.abc import Sequence
 
 import msgspec
 
 from bindings.images.failures import INTERNAL, TOO_LARGE, TOO_MUCH_WORK, ImageFailure
-from bindings.images.limits import CPU_S, MAX_OUTPUT_BYTES, MEMORY_BYTES, WALL_S
+from bindings.images.limits import CPU_S, MAX_IMAGES, MAX_OUTPUT_BYTES, MEMORY_BYTES, WALL_S
 from bindings.images.plan import Request, Result
 from bindings.limited import child
+
+_WHAT_TAKES_LONG = "bindings.images.operations.run"
 
 
 def main() -> None:
     output = os.fdopen(os.dup(1), "wb")
     child.silence()
+    importlib.import_module(_WHAT_TAKES_LONG)
+    request, descriptors = child.receive(MAX_IMAGES + 1)
     child.limit(memory=MEMORY_BYTES, cpu_s=CPU_S, wall_s=WALL_S, file_bytes=MAX_OUTPUT_BYTES)
-    result = _result(msgspec.json.decode(sys.argv[1], type=Request))
+    result = _result(msgspec.json.decode(request, type=Request), descriptors)
     output.write(msgspec.json.encode(result))
     output.flush()
     os._exit(0)  # nothing of a library's runs any more
 
 
-def _result(request: Request) -> Result:
+def _result(request: Request, descriptors: Sequence[int]) -> Result:
     try:
-        return _done(request)
+        return _done(request, descriptors)
     except ImageFailure as failure:
         return Result(failure.code, str(failure))
     except MemoryError:
@@ -43,14 +47,14 @@ def _result(request: Request) -> Result:
         return Result(INTERNAL, f"ERROR: {type(error).__name__}: {error}"[:500])
 
 
-def _done(request: Request) -> Result:
+def _done(request: Request, descriptors: Sequence[int]) -> Result:
     from bindings.images.operations import run
 
     child.seal()
-    files = [os.fdopen(number, "rb") for number in _own(request.images)]
+    files = [os.fdopen(number, "rb") for number in _own(descriptors[: request.images])]
     if request.plan.output is None:
         return run.info(files[0])
-    with os.fdopen(request.result, "wb") as result:
+    with os.fdopen(descriptors[request.images], "wb") as result:
         return run.output(files, request.plan, result)
 
 

@@ -42,6 +42,11 @@ class Images(Product):
         return [ImagesBinding(config.typed(cls.key, ImagesTable).binding, context)]
 
     @classmethod
+    async def stop(cls, context: ProductContext) -> None:
+        if (processes := context.shared.pop(cls.key, None)) is not None:
+            await processes.aclose()
+
+    @classmethod
     def upload(cls, config: Config) -> Sequence[Mapping[str, Any]]:
         table = config.products.get(cls.key)
         return [{"name": table["binding"], "type": "images"}] if table else []
@@ -70,18 +75,18 @@ class ImagesBinding:
         return "Images", "Pillow" if command is None else f"needs Pillow:  {command}"
 
     async def call(self, method: str, args: Sequence[Any]) -> object:
-        from bindings.images.binding import MAX_AT_ONCE, needed, serve
-        from bindings.limited.parent import MAX_PROCESSES
+        from bindings.images.binding import MAX_AT_ONCE, Processes, needed, serve
 
         if method not in ("info", "output") or not args:
             raise CallError("TypeError", f"env.{self.name}.{method} is not a function")
         if command := needed():
             what = f"env.{self.name} needs Pillow, which is not installed on this machine: {command}"
             raise CallError("Error", what, code=9523)
-        turns = self._shared.setdefault(Images.key, asyncio.Semaphore(MAX_PROCESSES))
+        if (processes := self._shared.get(Images.key)) is None:
+            processes = self._shared[Images.key] = Processes()
         self._places = self._places or asyncio.Semaphore(MAX_AT_ONCE)
         async with self._places:
-            return await serve(turns, method, args)
+            return await serve(processes, method, args)
 
 
 __all__ = ["Images", "ImagesTable"]

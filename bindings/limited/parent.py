@@ -6,7 +6,7 @@ import asyncio
 import os
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from runtime.limits import cpu_count
@@ -17,22 +17,29 @@ _PASSED_VARIABLES = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PYTHONPATH", 
 
 
 @asynccontextmanager
-async def running(
-    module: str, request: bytes, wall_s: float, descriptors: Sequence[int] = ()
-) -> AsyncIterator[Process]:
-    """``python -m module REQUEST`` with its standard input and output, until the block ends. ``descriptors`` are its as
-    well. Raises TimeoutError after ``wall_s`` seconds."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-P", "-B", "-m", module, request.decode(),
-        stdin=PIPE, stdout=PIPE, stderr=DEVNULL, cwd="/", env=_environment(), start_new_session=True,
-        pass_fds=descriptors,
-    )  # fmt: skip
+async def running(module: str, request: bytes, wall_s: float) -> AsyncIterator[Process]:
+    """``python -m module REQUEST`` with its standard input and output, until the block ends. Raises TimeoutError after
+    ``wall_s`` seconds."""
+    process = await start(module, request.decode())
     try:
         async with asyncio.timeout(wall_s):
             yield process
     finally:
-        kill_group(process.pid)
-        await process.wait()
+        await ended(process)
+
+
+async def start(module: str, *arguments: str, stdin: int = PIPE) -> Process:
+    """Whoever starts one has it ``ended``. Raises OSError."""
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-P", "-B", "-m", module, *arguments,
+        stdin=stdin, stdout=PIPE, stderr=DEVNULL, cwd="/", env=_environment(), start_new_session=True,
+    )  # fmt: skip
+
+
+async def ended(process: Process) -> None:
+    """With all that it has started."""
+    kill_group(process.pid)
+    await process.wait()
 
 
 async def answer(process: Process, limit: int) -> bytes | None:
@@ -52,4 +59,4 @@ def _environment() -> dict[str, str]:
     return {**environment, "HOME": "/", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 
 
-__all__ = ["MAX_PROCESSES", "answer", "running"]
+__all__ = ["MAX_PROCESSES", "answer", "ended", "running", "start"]

@@ -9,6 +9,7 @@ import json
 import struct
 import zlib
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from PIL import Image, ImageDraw, ImageStat
 
 from bindings.base import CallError
 from bindings.images import binding
+from bindings.images.limits import CPU_S
+from bindings.limited.spare import Spare
 from serving import Served, serving, without, write
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -363,23 +366,21 @@ async def test_endless_work_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(binding, "WALL_S", 1)
     plan = {"steps": [{"transform": {"width": 6000, "height": 6000, "fit": "squeeze"}}] + [_BLUR] * 50, "output": {}}
     with pytest.raises(CallError, match="IMAGES_TRANSFORM_ERROR 9522: it took more than 1 s") as caught:
-        await binding.serve(asyncio.Semaphore(1), "output", [plan, picture()])
+        await binding.serve(limited := binding.Processes(), "output", [plan, picture()])
     assert caught.value.fields == {"code": 9522}
+    await limited.aclose()
 
 
 async def test_a_client_that_leaves_ends_the_work(pilot: Served) -> None:
     """Work that takes seconds: its process goes with the request."""
-    supervisor = psutil.Process(pilot.process.pid)
 
-    def at_work() -> list[psutil.Process]:
-        found = []
-        for child in supervisor.children(True):
-            try:
-                if "bindings.images.process" in child.cmdline():
-                    found.append(child)
-            except psutil.Error:
-                continue
-        return found
+    def at_work() -> bool:
+        """One has its request, and has limited itself."""
+        for process in processes(pilot):
+            with suppress(psutil.Error):
+                if process.rlimit(psutil.RLIMIT_CPU)[0] == CPU_S:
+                    return True
+        return False
 
     steps = [{"width": 6000, "height": 6000, "fit": "squeeze"}, *[{"blur": 250} for _ in range(30)]]
     asking = asyncio.create_task(ask(pilot, "change", picture(), steps=steps, output={"format": "image/png"}))
@@ -389,6 +390,49 @@ async def test_a_client_that_leaves_ends_the_work(pilot: Served) -> None:
         asking.cancel()
         while at_work():
             await asyncio.sleep(0.01)
+
+
+async def test_the_next_process_is_there_before_its_request(pilot: Served) -> None:
+    """Each serves one, and one that has ended while it waited is replaced."""
+    await ask(pilot, "info", picture())
+    served = [await waiting(pilot)]
+    for _ in range(2):
+        assert (await ask(pilot, "info", picture()))[0] == 200
+        served.append(await waiting(pilot))
+    assert len({process.pid for process in served}) == 3
+    assert not any(process.is_running() for process in served[:-1])
+    served[-1].kill()
+    assert (await ask(pilot, "info", picture()))[0] == 200
+
+
+@pytest.mark.e2e
+async def test_a_process_that_waits_too_long_ends() -> None:
+    spare = Spare("bindings.images.process", idle_s=0.1)
+    async with spare.running(b"{}", 60, []):
+        pass
+    me = psutil.Process()
+    async with asyncio.timeout(60):
+        while any("bindings.images.process" in child.cmdline() for child in me.children()):
+            await asyncio.sleep(0.01)
+    await spare.aclose()
+
+
+def processes(pilot: Served) -> list[psutil.Process]:
+    """Those of images, as far as they are still there."""
+    found = []
+    for child in psutil.Process(pilot.process.pid).children(True):
+        with suppress(psutil.Error):
+            if "bindings.images.process" in child.cmdline():
+                found.append(child)
+    return found
+
+
+async def waiting(pilot: Served) -> psutil.Process:
+    """The one that is there and does nothing."""
+    async with asyncio.timeout(60):
+        while len(found := processes(pilot)) != 1:
+            await asyncio.sleep(0.01)
+    return found[0]
 
 
 async def test_without_pillow_it_says_what_to_install(tmp_path: Path) -> None:
