@@ -18,6 +18,7 @@ from bindings.durable_objects.migrations import shown_tag
 from bindings.storage.keeping import KeepingProduct
 from runtime.config import Config
 from runtime.errors import RequestError
+from runtime.isolate.ambient import EXPORT
 
 if TYPE_CHECKING:
     from bindings.durable_objects.alarms import Clock
@@ -76,7 +77,8 @@ class DurableObjects(KeepingProduct):
             found.append(NamespaceBinding(table.name, id, worker, table.class_name, context.reside))
         if own:
             context.shared.setdefault(f"{cls.key}.remarks", tables.remarks(config))
-            found.append(ClockBinding(config.name, frozenset(own), clock(context)))
+            exported = [NamespaceBinding(EXPORT + name, id, config.name, name, context.reside) for name, id in own.items()]
+            found += [ClockBinding(config.name, frozenset(own), clock(context)), *exported]
         return found
 
     @classmethod

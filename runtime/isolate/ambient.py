@@ -1,7 +1,7 @@
-"""What every worker has without its configuration naming it: globals of the module ``js`` that a product brings.
+"""What a worker has besides ``env``: globals of the module ``js`` that a product brings, and members of ``ctx.exports``.
 
-A row of the bindings' table whose name begins with ``js.`` is one. It is made when the worker first asks for it. One
-with a ``.`` in front has no name in the worker at all: only what an event is made into calls it.
+A row of the bindings' table whose name begins with ``js.`` is one, or with ``exports.``. It is made when the worker
+first asks for it. One with a ``.`` in front has no name in the worker at all: only what an event is made into calls it.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 PREFIX = "js."
+EXPORT = "exports."
 INTERNAL = "."
-_UNLISTED = (PREFIX, INTERNAL)
+_UNLISTED = (PREFIX, EXPORT, INTERNAL)
 _makers: dict[str, Callable[[], object]] = {}
 _made: dict[str, object] = {}
 
@@ -21,7 +22,7 @@ def is_listed(name: str) -> bool:
 
 
 def install(makers: dict[str, Callable[[], object]]) -> None:
-    """By name, without the prefix. Those of another version go."""
+    """By name: of globals without the prefix. Those of another version go."""
     _makers.clear()
     _made.clear()
     _makers.update(makers)
@@ -34,4 +35,4 @@ def find(name: str) -> object | None:
     return _made.get(name)
 
 
-__all__ = ["INTERNAL", "PREFIX", "find", "install", "is_listed"]
+__all__ = ["EXPORT", "INTERNAL", "PREFIX", "find", "install", "is_listed"]

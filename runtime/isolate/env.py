@@ -66,6 +66,6 @@ def build(table: Sequence[Sequence[Any]], line: Line) -> Env:
     def made(name: str, client: str, args: dict[str, Any]) -> Any:
         return resolve_name(client)(name, Caller(line.channel, name, line), **args)
 
-    globals_ = {row[0].removeprefix(ambient.PREFIX): row for row in table if row[0].startswith(ambient.PREFIX)}
-    ambient.install({name: partial(made, *row) for name, row in globals_.items()})
+    found = [row for row in table if row[0].startswith((ambient.PREFIX, ambient.EXPORT))]
+    ambient.install({row[0].removeprefix(ambient.PREFIX): partial(made, *row) for row in found})
     return Env({row[0]: made(*row) for row in table if ambient.is_listed(row[0])})

@@ -6,6 +6,7 @@ One called ``inside_NAME`` runs in an object of that name: ``self.ctx`` is its s
 import asyncio
 import os
 import time
+from inspect import signature
 
 from storage_cases import *  # noqa: F403
 from storage_cases import JsException, raises, refused
@@ -70,6 +71,16 @@ class Other(DurableObject):
         return [self.ctx.id.name, self.ctx.id.toString()]
 
 
+class Unbound(DurableObject):
+    """Named by a migration, and by no binding."""
+
+    async def named(self):
+        return self.ctx.id.name
+
+    async def fetch(self, request):
+        return Response("fetched")
+
+
 class Closed(DurableObject):
     def __init__(self, ctx, env):
         raise RuntimeError("no entry")
@@ -89,7 +100,7 @@ class Default(WorkerEntrypoint):
         if name.startswith("inside_"):
             answer = await self.env.THINGS.getByName(name).run(name.removeprefix("inside_"))
         else:
-            answer = await globals()[name](self.env)
+            answer = await globals()[name](*(self.ctx, self.env)[-len(signature(globals()[name]).parameters) :])
         return answer if isinstance(answer, Response) else Response("held\n")
 
 
@@ -101,6 +112,20 @@ async def eventually(ask, wanted, within=20.0):
             return found
         assert time.monotonic() < until, found
         await asyncio.sleep(0.02)
+
+
+async def classes_are_exports(ctx, env):
+    assert ctx.exports.Thing.idFromName("a") == env.THINGS.idFromName("a")
+    stub = ctx.exports.Unbound.getByName("one")
+    assert await stub.named() == "one"
+    assert await (await stub.fetch("http://x/")).text() == "fetched"
+    assert {"Thing", "Other", "Closed", "Unbound", "default"} == set(ctx.exports.keys())
+    assert "exports.Thing" not in env
+
+
+async def inside_exports(self):
+    assert await self.ctx.exports.Unbound.getByName("two").named() == "two"
+    assert self.ctx.exports["Unbound"].idFromName("two").name == "two"
 
 
 # Ids

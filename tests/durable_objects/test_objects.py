@@ -24,13 +24,13 @@ name = "CLOSED"
 class_name = "Closed"
 [[migrations]]
 tag = "v1"
-new_sqlite_classes = ["Thing", "Other", "Closed"]
+new_sqlite_classes = ["Thing", "Other", "Closed", "Unbound"]
 """
 STREAMED = "a_stream_passes_through"
 CASES = [
     name
     for name in (
-        *re.findall(r"^async def (\w+)\(env\)", WORKER, re.MULTILINE),
+        *re.findall(r"^async def (\w+)\((?:ctx, )?env\)", WORKER, re.MULTILINE),
         *re.findall(r"^async def (inside_\w+)\(self\):", WORKER + STORAGE, re.MULTILINE),
     )
     if name != STREAMED

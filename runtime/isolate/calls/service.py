@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from functools import partial
 from typing import Any
 
+from runtime.isolate import ambient
 from runtime.isolate.calls.line import Line
 from runtime.isolate.calls.unpacking import CalledStream
 from runtime.isolate.gates import until_kept
@@ -110,18 +111,19 @@ class _Loopback(Service):
 
 
 class Exports:
-    """``ctx.exports``: a binding for each entrypoint of this worker; that of ``Default`` is ``default``."""
+    """``ctx.exports``: a binding for each entrypoint of this worker, that of ``Default`` is ``default``; for a class of
+    which a product keeps instances, that product's."""
 
     def __init__(self, line: Line, names: Collection[str]) -> None:
         self._line = line
         self._names = {_exported(name): name for name in names}
 
-    def __getattr__(self, name: str) -> _Loopback:
+    def __getattr__(self, name: str) -> Any:
         if name not in self._names:
             raise AttributeError(f"ctx.exports has no {name!r}; it has: {', '.join(self._names) or 'nothing'}")
-        return _Loopback(self._line, self._names[name])
+        return ambient.find(ambient.EXPORT + name) or _Loopback(self._line, self._names[name])
 
-    def __getitem__(self, name: str) -> _Loopback:
+    def __getitem__(self, name: str) -> Any:
         return self.__getattr__(name)
 
     def __contains__(self, name: object) -> bool:
