@@ -60,6 +60,10 @@ async def _no_process(worker: str, method: str, args: Sequence[Any]) -> object:
     raise UserError("no worker is served yet", where=worker)
 
 
+async def _nothing(worker: str) -> None:
+    """There is no such process."""
+
+
 @dataclass
 class ProductContext:
     """What the supervisor lends to products: where to keep state, and how to tell the person something."""
@@ -81,6 +85,9 @@ class ProductContext:
     """``await reside(worker, method, args)``: what its ``Resident`` answers, plain data or a ``HostStream``; an async
     iterator of bytes among ``args`` is a stream there. Raises ``RemoteError`` with what that raised, ``ScriptError``
     when the process ends or uses more than it may, another ``UserError`` when there is none."""
+    rehouse: Callable[[str], Awaitable[None]] = _nothing
+    """``await rehouse(worker)``: the process with its ``Resident`` has ended, if there was one; the next begins when
+    it is asked for something."""
     readers: list[TraceReader] = field(default_factory=list)  # of what becomes of requests and events
     options: Mapping[str, Any] = field(default_factory=dict)  # ``bindings.OPTIONS`` as given, e.g. {"engine": "echo"}
 

@@ -96,19 +96,19 @@ class Resident:
     """A process of a worker's that is kept between requests: one at a time, whatever versions there are.
 
     ``client``, "module:Class", is made in it with its ``runtime.isolate.serving.worker.Worker``: ``client(worker,
-    **args)``. ``context.reside`` calls it as ``await it(event, method, args)``; before it ends comes ``await
-    it.aclose()``. It may write in ``folders``.
+    **args())``. ``context.reside`` calls it as ``await it(event, method, args)``; before it ends comes ``await
+    it.aclose()``. It may write in ``folders()``. Both are asked when a process begins.
     """
 
     client: str
-    args: Mapping[str, Any]
-    folders: Sequence[Path]
+    args: Callable[[], Mapping[str, Any]]
+    folders: Callable[[], Sequence[Path]]
     open_files: int = 4096
     file_bytes: int = 10 * 1024**3  # of one file
 
     def rules(self) -> dict[str, Any]:
         """What its sandbox has besides a worker's (``runtime.isolate.sandbox.Rules``)."""
-        folders = list(map(str, self.folders))
+        folders = list(map(str, self.folders()))
         return {"write": folders, "open_files": self.open_files, "file_size": self.file_bytes}
 
 

@@ -76,6 +76,8 @@ async def apply(
         registry.change(worker, **{KEY: msgspec.to_builtins(record)})
     for name, namespace in found.record.classes.items() if moves else ():
         await _moved(namespace, worker, name, spaces, clock)
+    for other, *_ in found.taken if moves else ():
+        await context.rehouse(other)  # the objects' files are open there
     for namespace in found.gone if moves else ():
         await remove(namespace, spaces, clock)
 

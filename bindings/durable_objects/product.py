@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
@@ -77,22 +78,28 @@ class DurableObjects(KeepingProduct):
             found.append(NamespaceBinding(table.name, id, worker, table.class_name, context.reside))
         if own:
             context.shared.setdefault(f"{cls.key}.remarks", tables.remarks(config))
-            exported = [NamespaceBinding(EXPORT + name, id, config.name, name, context.reside) for name, id in own.items()]
-            found += [ClockBinding(config.name, frozenset(own), clock(context)), *exported]
+            found.append(ClockBinding(config.name, frozenset(own), clock(context)))
+            for name, id in own.items():
+                found.append(NamespaceBinding(EXPORT + name, id, config.name, name, context.reside))
         return found
 
     @classmethod
     def resident(cls, config: Config, context: ProductContext) -> Resident | None:
-        own = {name: id for name, id in namespaces(config).items() if not is_away(config, context, id)}
-        if not own:
+        if not at_home(config, context):
             return None
-        opened = {name: cls.resources(context).get(id, name, {"worker": config.name}) for name, id in own.items()}
         whose = context.config if context.on_host and context.config is not None else config  # a host has its own
         settings = whose.settings(DurableObjectSettings)
-        folders = {name: str(namespace.folder) for name, namespace in opened.items()}
-        args = {"folders": folders, "idle_s": settings.object_idle, "most": settings.objects_in_memory}
+
+        def folders() -> dict[str, Path]:
+            """Of the classes that are this worker's still: one may have gone over to another."""
+            return {name: namespace.folder for name, namespace in at_home(config, context).items()}
+
+        def args() -> Mapping[str, Any]:
+            found = {name: str(folder) for name, folder in folders().items()}
+            return {"folders": found, "idle_s": settings.object_idle, "most": settings.objects_in_memory}
+
         files = 4 * settings.objects_in_memory + 1024  # the file, its log and that one's index
-        return Resident(_CLIENT, args, [namespace.folder for namespace in opened.values()], files)
+        return Resident(_CLIENT, args, lambda: list(folders().values()), files)
 
     @classmethod
     def remarks(cls, context: ProductContext) -> Sequence[str]:
@@ -195,6 +202,13 @@ def namespaces(config: Config) -> dict[str, str]:
 def namespace_of(worker: str, name: str) -> str:
     """Of a class that has no history. As upstream's local server has it."""
     return f"{worker}-{name}"
+
+
+def at_home(config: Config, context: ProductContext) -> dict[str, Namespace]:
+    """Its classes' objects, less those that another worker has by now."""
+    found = DurableObjects.resources(context)
+    own = {name: id for name, id in namespaces(config).items() if not is_away(config, context, id)}
+    return {name: found.get(id, name, {"worker": config.name}) for name, id in own.items()}
 
 
 def is_away(config: Config, context: ProductContext, id: str) -> bool:

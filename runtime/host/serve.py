@@ -115,6 +115,7 @@ class HostServer(Supervisor):
         context.readers.append(self._tails)
         self._traces = Traces(context.readers)
         context.reside = residences = Residences(lambda worker: self._fleet.resident(worker))
+        context.rehouse = residences.rehouse
         parts = Parts(
             spawner,
             self.outbound,

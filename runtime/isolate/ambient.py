@@ -1,4 +1,4 @@
-"""What a worker has besides ``env``: globals of the module ``js`` that a product brings, and members of ``ctx.exports``.
+"""What a worker has besides ``env``: globals of the module ``js`` that a product brings, members of ``ctx.exports``.
 
 A row of the bindings' table whose name begins with ``js.`` is one, or with ``exports.``. It is made when the worker
 first asks for it. One with a ``.`` in front has no name in the worker at all: only what an event is made into calls it.

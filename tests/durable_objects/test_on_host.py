@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -81,6 +82,17 @@ def project(folder: Path, cls: str, migrations: str, name: str) -> Path:
     return worker(folder, ENTRY.replace("CLASS", cls), BINDING.format(cls) + migrations, name=name)
 
 
+def holders(host: Host) -> list[str]:
+    """Processes that have a file of the worker ``giver``'s objects open."""
+    about = next(path for path in host.data.glob("**/about.json") if '"giver-First"' in path.read_text())
+    found = set[str]()
+    for link in Path("/proc").glob("[0-9]*/fd/*"):
+        with suppress(OSError):
+            if os.readlink(link).startswith(f"{about.parent}/"):
+                found.add(link.parts[2])
+    return sorted(found)
+
+
 def folders(host: Host) -> list[str]:
     return sorted(path.name for path in host.data.glob("**/durable_objects/*/about.json"))
 
@@ -113,8 +125,15 @@ async def test_a_class_goes_over_to_another_worker(host: Host, tmp_path: Path) -
     moved = (
         '[[migrations]]\ntag = "v1"\ntransferred_classes = [{from = "First", from_script = "giver", to = "Taker"}]\n'
     )
+    [before] = holders(host)
     await host.deploy(project(tmp_path / "to", "Taker", moved, "taker"))
+    assert holders(host) == []
     assert (await host.get("taker", "/add/a"))[1].startswith("2 Taker")
+    status, text = await host.get("giver", "/add/a")
+    assert (status, "are another worker's by now" in text) == (500, True), text
+    [after] = holders(host)
+    assert before != after
+    assert (await host.get("taker", "/add/a"))[1].startswith("3 Taker")  # nobody has opened it meanwhile
 
 
 async def test_objects_outlive_a_rollback_and_the_host_has_them_once(host: Host, tmp_path: Path) -> None:

@@ -215,8 +215,10 @@ class Objects:
         return instance
 
     def _made(self, name: str, id: str, label: str | None) -> Instance:
-        if (cls := self._classes.get(name)) is None or name not in self._folders or not _ID.fullmatch(id):
+        if (cls := self._classes.get(name)) is None or not _ID.fullmatch(id):
             raise CallError("TypeError", f"the script has no Durable Object class {name!r}", remote=True)
+        if name not in self._folders:
+            raise CallError("Error", f"the objects of {name!r} are another worker's by now", remote=True)
         path = Path(self._folders[name], f"{id}.sqlite")
         ring = partial(self._clock.call, "ring", name, id, label)
         return Instance(self._worker, cls, DurableObjectId(id, label), path, ring, self._gone)

@@ -242,7 +242,7 @@ class Starter:
         if self._parts.limits is not None:
             boot["cpu_ms"] = self._parts.limits.cpu_ms
         if self._resident is not None:
-            boot["resident"] = self._resident.client, dict(self._resident.args)
+            boot["resident"] = self._resident.client, dict(self._resident.args())
         return boot
 
     def _rules(self, temp: str | None) -> dict[str, Any] | None:

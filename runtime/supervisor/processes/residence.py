@@ -46,6 +46,11 @@ class Residence:
         """As ``ProductContext.reside``."""
         return await self._limited(partial(_asked, method=method, args=args))
 
+    async def rehouse(self) -> None:
+        """As of ``ProductContext``."""
+        if self._deployment is not None and self._deployment.resident is not None:
+            await self._deployment.resident.renew()
+
     async def call(self, call: Call) -> Answer:
         """As ``calls.call.Callee``: a method of one of its objects."""
         try:
@@ -109,6 +114,10 @@ class Residences:
 
     async def __call__(self, worker: str, method: str, args: Sequence[Any]) -> object:
         return await (await self.find(worker)).ask(method, args)
+
+    async def rehouse(self, worker: str) -> None:
+        if (residence := self._by_worker.get(worker)) is not None:
+            await residence.rehouse()
 
     async def find(self, worker: str) -> Residence:
         residence = self._by_worker.get(worker)

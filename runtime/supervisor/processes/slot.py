@@ -96,6 +96,11 @@ class ResidentSlot(IsolateSlot):
             if self.held:
                 self.process = await self._begin()
 
+    async def renew(self) -> None:
+        """The same, but that the new one begins when it is needed."""
+        async with self._lock:
+            await self._end()
+
     async def stop(self) -> None:
         """Its process finishes what it has begun, or is killed; none is left when this returns."""
         async with self._lock:
