@@ -23,6 +23,7 @@ PRODUCTS: dict[str, str] = {
     "assets": "bindings.assets.product:StaticAssets",
     "workflows": "bindings.workflows.product:Workflows",
     "services": "bindings.services.product:Services",
+    "worker_loaders": "bindings.worker_loaders.product:WorkerLoaders",
     "cache": "bindings.cache.product:Cache",
     "ai": "bindings.ai.product:WorkersAI",
     "images": "bindings.images.product:Images",

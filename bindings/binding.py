@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from asyncio import StreamReader, StreamWriter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Protocol, runtime_checkable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from bindings.messages import Target
+
+if TYPE_CHECKING:  # not needed in an isolate
+    from runtime.config import Config
 
 
 class Binding(Protocol):
@@ -78,4 +83,35 @@ def names_in(value: object) -> list[str]:
     return [name] if isinstance(name, str) else []
 
 
-__all__ = ["Answering", "Binding", "Connect", "Explored", "Leading", "names_in"]
+@dataclass(frozen=True)
+class Brought:
+    """Code that a worker has brought along: it runs in a process of its own, shut in as on a host. ``bindings`` are all
+    it has. ``limits``: those of ``runtime.supervisor.limits`` that are less than a worker's. ``outbound``: "": as the
+    worker's; None: it reaches nothing; else the binding that is asked instead. ``label``: for a person.
+    ``printed(stream, line)``."""
+
+    config: Config
+    bindings: Sequence[Binding]
+    temp: Path  # folder of its processes' temporary ones
+    limits: Mapping[str, int]
+    outbound: str | None
+    label: str
+    printed: Callable[[str, str], None]
+
+
+class Version(Protocol):
+    """The version of a worker that asks."""
+
+    closers: list[Callable[[], Awaitable[None]]]  # awaited once it is let go
+
+
+@runtime_checkable
+class Loading(Protocol):
+    """A binding that is brought code. Its worker's half calls the operation ``load`` with ``[args, services]``."""
+
+    async def load(self, args: object, services: Sequence[Target], version: Version) -> object:
+        """Plain data. ``services``: where other bindings of this version lead, for the code to be led there too. Raises
+        CallError; user code may have made anything of it up."""
+
+
+__all__ = ["Answering", "Binding", "Brought", "Connect", "Explored", "Leading", "Loading", "Version", "names_in"]

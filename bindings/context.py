@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from bindings.binding import Brought
 from bindings.deploying import WorkerRegistry
 from bindings.messages import Event, TraceReader
 from runtime.errors import ScriptError, UserError
@@ -60,6 +61,10 @@ async def _no_process(worker: str, method: str, args: Sequence[Any]) -> object:
     raise UserError("no worker is served yet", where=worker)
 
 
+def _no_code(brought: Brought) -> Any:
+    raise UserError("no worker is served yet", where=brought.config.name)
+
+
 async def _nothing(worker: str) -> None:
     """There is no such process."""
 
@@ -88,6 +93,8 @@ class ProductContext:
     rehouse: Callable[[str], Awaitable[None]] = _nothing
     """``await rehouse(worker)``: the process with its ``Resident`` has ended, if there was one; the next begins when
     it is asked for something."""
+    load: Callable[[Brought], Any] = _no_code
+    """A ``runtime.supervisor.processes.deployment.Deployment`` of it, which is not open yet."""
     readers: list[TraceReader] = field(default_factory=list)  # of what becomes of requests and events
     options: Mapping[str, Any] = field(default_factory=dict)  # ``bindings.OPTIONS`` as given, e.g. {"engine": "echo"}
 

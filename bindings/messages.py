@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -115,12 +115,14 @@ class Resident:
 @dataclass(frozen=True)
 class Target:
     """What another worker calls: a class of ``worker``'s. ``id``: of the instance that lives on under that name; None:
-    each call has one to itself. ``props``: its ``ctx.props``, plain data."""
+    each call has one to itself. ``props``: its ``ctx.props``, plain data. ``reach``: gives the
+    ``runtime.supervisor.calls.call.Callee`` where that is not found by the worker's name."""
 
     worker: str
     entrypoint: str = "Default"
     id: str | None = None
     props: Mapping[str, Any] = field(default_factory=dict)
+    reach: Callable[[], Awaitable[Any]] | None = None
 
 
 class Undelivered(UserError):

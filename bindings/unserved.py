@@ -54,7 +54,6 @@ _INSTEAD = {  # of what stays out, by the type of an upload's binding
     "stream": "keep the files in R2, and answer ranges of them",
     "vpc_network": "fetch the address itself",
     "vpc_service": "fetch the address itself",
-    "worker_loader": "deploy the code as a worker of its own, and call that by a service binding",
 }
 
 UNSERVED: dict[str, Unserved] = {
@@ -75,7 +74,6 @@ UNSERVED: dict[str, Unserved] = {
     "unsafe_hello_world": Unserved(list[Bound], "Hello World"),
     "vpc_networks": Unserved(list[Bound], "VPC networks", "vpc_network"),
     "vpc_services": Unserved(list[Bound], "VPC services", "vpc_service"),
-    "worker_loaders": Unserved(list[Bound], "Worker Loaders", "worker_loader"),
 }
 
 

@@ -43,6 +43,7 @@ from runtime.supervisor.http.app import App
 from runtime.supervisor.http.asgi import Application
 from runtime.supervisor.http.dispatch import Dispatch
 from runtime.supervisor.limits import Limits
+from runtime.supervisor.loading import Loading
 from runtime.supervisor.observe.base import Banner, Observer
 from runtime.supervisor.processes import cgroups
 from runtime.supervisor.processes.health.stalls import Stalls
@@ -129,6 +130,7 @@ class HostServer(Supervisor):
             reach=lambda worker: reach(self._fleet.workers, worker),
             lasting=residences.find,
         )
+        self._loading = context.load = Loading(parts)
         seal = context.seal = SecretBox.of(data / "secrets.key")
         self._fleet = Fleet(
             self._registry,
@@ -176,8 +178,9 @@ class HostServer(Supervisor):
         return TrustedProxies(front, self._options.trusted_proxies) if self._options.trusted_proxies else front
 
     def background(self) -> list[Coroutine[Any, Any, None]]:
-        stalls = Stalls(self.observer, self._fleet.deployments)
-        return [self._keeper.keep(self._fleet.deployments), stalls.watch(), self._control.keep_count()]
+        running = self._loading.beside(self._fleet.deployments)
+        stalls = Stalls(self.observer, running)
+        return [self._keeper.keep(running), stalls.watch(), self._control.keep_count()]
 
     def listening(self) -> dict[str, Any]:
         certificate, key = self._options.certificate, self._options.key

@@ -10,7 +10,8 @@ ASKS = b"?"  # of an isolate whose connections are asked about, ahead of all mes
 class Boot(TypedDict, total=False):
     """``packages``: folders of what the worker depends on, which is then all that it sees; ``bindings``: rows as of
     ``env.build``; ``wait_until``: seconds; ``confined``: on a host; ``cpu_ms``: of a request, None or left out: no
-    limit; ``resident``: of ``bindings.messages.Resident``, its client and arguments."""
+    limit; ``resident``: of ``bindings.messages.Resident``, its client and arguments; ``through``: the binding whose
+    ``fetch`` is the global one, "": there is none."""
 
     root: Required[str]
     main: Required[str]
@@ -20,6 +21,7 @@ class Boot(TypedDict, total=False):
     confined: bool
     cpu_ms: int | None
     resident: tuple[str, dict[str, Any]]
+    through: str
 
 
 __all__ = ["ASKS", "Boot"]

@@ -30,6 +30,7 @@ from runtime.supervisor.http.app import App
 from runtime.supervisor.http.asgi import Application, Receive, Scope, Send
 from runtime.supervisor.http.dispatch import Dispatch
 from runtime.supervisor.http.prefix import WORKER_PREFIX
+from runtime.supervisor.loading import Loading
 from runtime.supervisor.observe.base import Banner, Observer
 from runtime.supervisor.processes.health.stalls import Stalls
 from runtime.supervisor.processes.isolates import InlineSpawner
@@ -122,6 +123,7 @@ class DevServer(Supervisor):
             reach=lambda worker: self._workers.reach(worker),
             lasting=residences.find,
         )
+        self._loading = context.load = Loading(parts)
         self._announced, self._flag = False, options.drain
         flags = {name for name, flag in (("dev.ip", options.host), ("dev.port", options.port)) if flag is not None}
         restart = Restart(config, flags, observer.warn)
@@ -198,11 +200,13 @@ class DevServer(Supervisor):
         self.observer.error(why, name)
 
     def background(self) -> list[Coroutine[Any, Any, None]]:
-        return [self._workers.follow(), Stalls(self.observer, self._workers.deployments).watch()]
+        running = self._loading.beside(self._workers.deployments)
+        return [self._workers.follow(), Stalls(self.observer, running).watch()]
 
     async def close(self, left: float) -> None:
         await self._workers.aclose(left)
         await self._packages.aclose()
+        await self._loading.aclose()
 
     async def run(self) -> int:
         with self._forgotten or nullcontext():

@@ -120,8 +120,8 @@ from workers import Response
 
 async def fetch(request, env):
     try:
-        if "loader" in request.url:
-            env.LOADER.get("id", lambda: {})
+        if "dispatch" in request.url:
+            env.DISPATCH.get("id")
         await env.BROWSER.fetch("https://example.com")
     except JsException as error:
         return Response(str(error))
@@ -129,18 +129,22 @@ async def fetch(request, env):
 
 
 async def test_what_is_not_served_is_named_at_start_and_at_use(tmp_path: Path) -> None:
-    write(tmp_path, UNSERVED_ENTRY, '[browser]\nbinding = "BROWSER"\n[[worker_loaders]]\nbinding = "LOADER"\n')
+    write(
+        tmp_path,
+        UNSERVED_ENTRY,
+        '[browser]\nbinding = "BROWSER"\n[[dispatch_namespaces]]\nbinding = "DISPATCH"\nnamespace = "n"\n',
+    )
     said = "env.BROWSER is Browser Rendering, which is not served here: run a browser as a service of yours"
     async with serving(tmp_path) as pilot:
         [banner] = [line for line in pilot.events if line["event"] == "banner"]
         assert any(said in str(line) for line in pilot.events)
         assert banner["bindings"] == [
             {"name": "BROWSER", "what": "Browser Rendering", "where": "not served here"},
-            {"name": "LOADER", "what": "Worker Loaders", "where": "not served here"},
+            {"name": "DISPATCH", "what": "Workers for Platforms", "where": "not served here"},
         ]
         status, text = await pilot.ask("/")
         assert (status, text.startswith(f"Error: {said}")) == (200, True), text
-        said = "env.LOADER is Worker Loaders, which is not served here: deploy the code as a worker of its own"
+        said = "env.DISPATCH is Workers for Platforms, which is not served here: name the other worker as a service"
         assert any(said in str(line) for line in pilot.events)
-        status, text = await pilot.ask("/loader")
+        status, text = await pilot.ask("/dispatch")
         assert (status, text.startswith(f"Error: {said}")) == (200, True), text

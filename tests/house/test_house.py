@@ -181,7 +181,7 @@ ROOMS = {
     ),
     "runtime.supervisor": (
         "observe", "limits", "sockets", "outbound", "telemetry", "explorer", "http", "traces", "calls", "processes",
-        "reload", "server", "dev",
+        "loading", "reload", "server", "dev",
     ),
     "runtime.host": (
         "store", "versions", "addresses", "tails", "worker", "returns", "fleet", "purge", "report", "http",

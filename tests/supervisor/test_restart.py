@@ -28,6 +28,8 @@ AT_ONCE = {
     "workflow_run_limit",
     "object_idle",
     "objects_in_memory",
+    "loaded_workers",
+    "loaded_idle",
     "workflow_clock",
     "queue_size",
 }

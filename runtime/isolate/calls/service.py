@@ -48,7 +48,7 @@ class Service:
         return await self._line.call(*self._at, method, args, options)
 
     async def _followed(self, request: Request) -> Response:
-        """A redirect leads to this worker too, whatever its host."""
+        """For the runtime: the answer. A redirect leads to this worker too, whatever its host."""
         for hop in range(_MAX_REDIRECTS + 1):
             response = await self._ask(request)
             location = response.headers.get("location") if response.status in _REDIRECTS else None
@@ -78,6 +78,10 @@ class Service:
                 await content.aclose()
             content = None
         return Response.from_parts(status, text, answered, content, url=url)
+
+    def _place(self) -> tuple[str, object]:
+        """For the runtime: the binding, and the address there."""
+        return self._at
 
     def __repr__(self) -> str:
         return f"<Fetcher {self._at[0]}>"

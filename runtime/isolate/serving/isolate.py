@@ -15,6 +15,7 @@ from runtime.isolate import env as environment
 from runtime.isolate import meter, suspending
 from runtime.isolate.boot import Boot
 from runtime.isolate.calls.line import Line
+from runtime.isolate.calls.service import Service
 from runtime.isolate.remote import Outbound
 from runtime.isolate.script import loader, trace
 from runtime.isolate.script.errors import as_failure
@@ -63,7 +64,9 @@ class Isolate:
             trace.name_from_root()
         self._line = line = Line(self.channel)
         env = environment.build(boot["bindings"], line)
-        web.set_transport(through_caches(Outbound(self.channel)))
+        through = boot.get("through")
+        send = Service(line, through)._followed if through else Outbound(self.channel)
+        web.set_transport(through_caches(send))
         current_env.set(env)  # for code that runs while it is imported
         try:
             script = loader.load(Path(boot["main"]), root, boot["packages"], confined=boot.get("confined", False))

@@ -15,10 +15,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import replace
+from functools import partial
 from types import NoneType
-from typing import Any
+from typing import Any, cast
 
-from bindings.binding import Binding, Leading
+from bindings.binding import Binding, Leading, Loading, Version
 from bindings.messages import CallError, HostSocket, Target
 from runtime.errors import UserError
 from runtime.supervisor.calls import called
@@ -115,6 +117,19 @@ class Calls:
             raise
         return [answer.status, answer.text, answer.headers, await self._content(answer.body)]
 
+    async def load(self, event: int, name: str, args: object, services: list[list[Any]]) -> object:
+        """``services``: [binding, address] of what the code that is brought may call."""
+        self._stubs.at_work.ask(event)
+        binding: object = self._bindings.get(name)
+        if not isinstance(binding, Loading) or self._own is None:
+            raise CallError("TypeError", f"env.{name} loads no code")
+        return await binding.load(args, [self._lead(*row) for row in services], cast(Version, self._own))
+
+    def _lead(self, name: str, address: object) -> Target:
+        """For somebody else to be led there as well."""
+        target = self._target(name, address)
+        return replace(target, reach=partial(self._callee, name, target))
+
     def note(self, op: str, args: list[Any]) -> None:
         """``returned``: a stub is held no more. What was sent before may hand it on, and is looked at first."""
         if op == "returned" and args:
@@ -150,6 +165,8 @@ class Calls:
         if name == OWN and self._own is not None:
             return self._own
         try:
+            if target.reach is not None:
+                return cast(Callee, await target.reach())
             return await (self._reach if target.id is None else self._lasting)(target.worker)
         except NotRunning as error:
             raise _Missing(str(error)) from None

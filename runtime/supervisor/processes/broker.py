@@ -45,7 +45,7 @@ class Broker:
         self.note = calls.note
         self._operations: dict[str, Callable[..., Awaitable[object]]] = {
             "binding": self._binding, "fetch": self._fetch, "call": calls.call, "invoke": calls.invoke,
-            "request": calls.request, "sockets": self._held,
+            "request": calls.request, "load": calls.load, "sockets": self._held,
         }  # fmt: skip
 
     def attach(self, channel: GuardedChannel, sockets: ProcessSockets) -> None:

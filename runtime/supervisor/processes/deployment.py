@@ -62,6 +62,7 @@ class Deployment:
         self._events: list[Event] = []  # in hand
         self._uploads = Uploads(parts.limits)
         self._idle: asyncio.Future[None] | None = None  # once somebody waits for that
+        self.closers: list[Callable[[], Awaitable[None]]] = []
 
     @property
     def isolates(self) -> int:
@@ -225,11 +226,11 @@ class Deployment:
             self._idle = asyncio.get_running_loop().create_future()
             await self._idle
         await self._sockets_closed(self.config.pilot.drain)
-        await asyncio.gather(*(slot.retire(grace_s) for slot in self.slots))
+        await asyncio.gather(*(slot.retire(grace_s) for slot in self.slots), *(close() for close in self.closers))
 
     async def aclose(self) -> None:
         kept = [self.resident] if self.resident is not None else []
-        await asyncio.gather(*(slot.aclose() for slot in (*self.slots, *kept)))
+        await asyncio.gather(*(slot.aclose() for slot in (*self.slots, *kept)), *(close() for close in self.closers))
 
     def _slot(self) -> IsolateSlot:
         """Where the fewest requests are; one whose process has died only when there is no other."""

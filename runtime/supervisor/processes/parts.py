@@ -41,6 +41,7 @@ class Parts:
     limits: Limits | None = None  # none in dev
     reach: Reach = nowhere  # the other workers
     lasting: Reach = nowhere  # what of them lives on between calls
+    through: str = ""  # the binding that is asked in the place of the network
 
 
 __all__ = ["Confinement", "Parts", "Stream"]

@@ -236,9 +236,9 @@ class Starter:
             "bindings": table,
             "wait_until": self._config.pilot.wait_until,
             "packages": list(map(str, self._config.packages)),
+            "confined": self._parts.confinement is not None,
+            "through": self._parts.through,
         }
-        if self._parts.confinement is not None:
-            boot["confined"] = True
         if self._parts.limits is not None:
             boot["cpu_ms"] = self._parts.limits.cpu_ms
         if self._resident is not None:
