@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import msgspec
 
-from bindings.base import Binding, Product, ProductContext, Resident
+from bindings.base import Binding, Product, ProductContext, Resident, Route, rest_routes
 from bindings.durable_objects import deployed, tables
 from bindings.durable_objects.migrations import shown_tag
 from bindings.storage.keeping import KeepingProduct
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from bindings.storage.resources import Resources
 
 FOLDER = "durable_objects"
+PREFIX = "workers/durable_objects/namespaces"  # of the REST API
 _CLOCK = "durable_objects.clock"  # of ProductContext.shared
 _CLIENT = "bindings.durable_objects.worker.objects:Objects"
 
@@ -47,6 +48,7 @@ class DurableObjects(KeepingProduct):
     settings = DurableObjectSettings
     folder, resource = FOLDER, "bindings.durable_objects.namespace:Namespace"
     types = ("durable_object_namespace",)
+    commands: ClassVar[Mapping[str, str]] = {"do": "bindings.durable_objects.commands:objects"}
 
     @classmethod
     def check(cls, config: Config) -> None:
@@ -82,6 +84,10 @@ class DurableObjects(KeepingProduct):
             for name, id in own.items():
                 found.append(NamespaceBinding(EXPORT + name, id, config.name, name, context.reside))
         return found
+
+    @classmethod
+    def routes(cls, context: ProductContext) -> Sequence[Route]:
+        return rest_routes(PREFIX, "bindings.durable_objects.rest:api", context)
 
     @classmethod
     def resident(cls, config: Config, context: ProductContext) -> Resident | None:

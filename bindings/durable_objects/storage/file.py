@@ -60,9 +60,10 @@ class ObjectFile:
     ``failed(error)``: what was written since the last ``kept()`` is lost."""
 
     def __init__(
-        self, path: Path, ring: Callable[[int | None], Awaitable[object]], failed: Callable[[BaseException], None]
-    ) -> None:
-        self.path, self._ring, self._failed = path, ring, failed
+        self, path: Path, ring: Callable[[int | None], Awaitable[object]], failed: Callable[[BaseException], None],
+        name: str | None = None,
+    ) -> None:  # fmt: skip
+        self.path, self._ring, self._failed, self._name = path, ring, failed, name
         self.guard = Guard()
         self.page_bytes = 0
         self._loop = asyncio.get_running_loop()
@@ -241,7 +242,7 @@ class ObjectFile:
             refuse_newer(sqlite)
             for setting in SETTINGS:
                 sqlite.execute(f"PRAGMA {setting}", can_cache=False)
-            bring_up_to_date(sqlite)
+            bring_up_to_date(sqlite, self._name)
             self._version = sqlite.execute("PRAGMA data_version" + _OURS).fetchall()
             self.page_bytes = shut_in(sqlite, self.guard, _LIMITS)
             sqlite.set_wal_hook(self._logged)

@@ -6,7 +6,7 @@ import apsw
 
 from runtime.errors import PilotError
 
-ALARM, OPENED = 1, 2  # keys of _cf_METADATA: when it rings, in ms since 1970; how often the file was opened
+ALARM, OPENED, NAME = 1, 2, 3  # keys of _cf_METADATA: when it rings, in ms since 1970; how often the file was opened
 STEPS = (
     """
     CREATE TABLE _cf_KV (key TEXT PRIMARY KEY, value BLOB) WITHOUT ROWID;
@@ -27,8 +27,9 @@ def refuse_newer(sqlite: apsw.Connection) -> int:
     return found
 
 
-def bring_up_to_date(sqlite: apsw.Connection) -> None:
-    """The file is of this version, and whoever had it open can write no more. Raises NewerFile, apsw.Error."""
+def bring_up_to_date(sqlite: apsw.Connection, name: str | None) -> None:
+    """The file is of this version, and whoever had it open can write no more. ``name``: the object's, for ``listed``.
+    Raises NewerFile, apsw.Error."""
     sqlite.execute("BEGIN IMMEDIATE", can_cache=False)
     try:
         for step in STEPS[refuse_newer(sqlite) :]:
@@ -36,6 +37,8 @@ def bring_up_to_date(sqlite: apsw.Connection) -> None:
         sqlite.execute(f"PRAGMA user_version={len(STEPS)}", can_cache=False)
         opened = "INSERT INTO _cf_METADATA VALUES (?, 1) ON CONFLICT DO UPDATE SET value = value + 1"
         sqlite.execute(opened, (OPENED,), can_cache=False)
+        if name is not None:
+            sqlite.execute("INSERT OR IGNORE INTO _cf_METADATA VALUES (?, ?)", (NAME, name), can_cache=False)
         sqlite.execute("COMMIT", can_cache=False)
     except BaseException:
         if sqlite.in_transaction:
@@ -43,4 +46,4 @@ def bring_up_to_date(sqlite: apsw.Connection) -> None:
         raise
 
 
-__all__ = ["ALARM", "OPENED", "STEPS", "NewerFile", "bring_up_to_date", "refuse_newer"]
+__all__ = ["ALARM", "NAME", "OPENED", "STEPS", "NewerFile", "bring_up_to_date", "refuse_newer"]

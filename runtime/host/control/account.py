@@ -58,11 +58,6 @@ async def domains(call: ControlCall, account: str, name: str) -> object:
     return [{"hostname": host, "service": name} for host in hosts]
 
 
-async def nothing(call: ControlCall, account: str) -> object:
-    """Durable Objects, of which this host has none; wrangler looks before it deletes a worker."""
-    return []
-
-
 async def unknown(call: ControlCall, account: str, path: str) -> object:
     raise Refused(table.NO_SCRIPT, f"workers/{path} is not served by this host")
 
@@ -82,6 +77,5 @@ ENTRIES: list[Entry] = [
     ("GET", WORKERS + "/workers/{name}", "read", worker),
     ("POST", SCRIPT + "/domains/changeset", "deploy", domains_changeset),
     ("PUT", SCRIPT + "/domains/records", "deploy", domains),
-    ("GET", WORKERS + "/durable_objects/namespaces", "read", nothing),
 ]
 LAST: list[Entry] = [("*", WORKERS + "/{path:path}", "read", unknown)]
