@@ -17,6 +17,9 @@ OPTIONS: Mapping[str, Sequence[click.Option]] = {
         click.Option(
             ["--models"], type=click.IntRange(1, 1000), help="Loaded at a time; the one not used for longest goes."
         ),
+        click.Option(
+            ["--ray"], metavar="ADDRESS", help="Run replicas on this Ray cluster: auto, HEAD:6379, ray://HEAD:10001."
+        ),
     ],
     "bench": [click.Option(["--engine"], help="Run every model on this engine.")],
 }

@@ -26,7 +26,7 @@ from bindings.ai.openai.audio import AudioRest
 from bindings.ai.openai.rankings import RankingsRest
 from bindings.ai.openai.text import OpenAIRest
 from bindings.ai.openai.tokens import TokensRest
-from bindings.ai.replicas.pool import EnginePool
+from bindings.ai.replicas.pool import Elsewhere, EnginePool
 from bindings.ai.rest.catalog import CatalogRest
 from bindings.ai.rest.finetunes import FinetunesRest
 from bindings.ai.rest.gateway import GatewayRest
@@ -36,7 +36,7 @@ from bindings.ai.rest.run import RunRest
 from bindings.ai.rest.status import engine_rows
 from bindings.ai.rest.unknown import UnknownRest
 from bindings.ai.service import AIService, ServiceSettings
-from bindings.ai.settings import AISettings, models_file
+from bindings.ai.settings import AISettings, ClusterSettings, models_file
 from bindings.base import Admits, Binding, Product, ProductContext, Route
 from runtime.config import Config
 
@@ -57,7 +57,7 @@ class WorkersAI(Product):
     """One ``AIService`` per supervisor, in ``context.shared["ai"]``; a configuration brings it a catalog."""
 
     key, label, shape = "ai", "Workers AI", AITable
-    settings, at_start = AISettings, ("load_timeout", "engine_metrics")
+    settings, at_start = AISettings, ("load_timeout", "engine_metrics", "cluster")
     types = scopes = ("ai",)
     explorer = "explorer.js"
 
@@ -89,6 +89,7 @@ class WorkersAI(Product):
             log=context.observer.debug,
             metrics=settings.engine_metrics,
             max_engines=context.options.get("models"),
+            elsewhere=_cluster(context, settings.cluster),
         )
         service = AIService(pool, Catalog(), _settings(context, None), context.observer)
         stores.open_stores(service, context.state, context.observer.warn)
@@ -155,6 +156,17 @@ class WorkersAI(Product):
         pool, name_of = service.pool, service.name_of
         own = [*service.meter.families(), *replica_families(pool.groups, name_of)]
         return [*own, *await engine_families(pool.clients, name_of)]
+
+
+def _cluster(context: ProductContext, settings: ClusterSettings | None) -> Elsewhere | None:
+    """``--ray`` over ``[pilot.cluster]``. Nothing of it is imported where neither is there."""
+    address = context.options.get("ray") or (settings.address if settings else None)
+    if address is None:
+        return None
+    from bindings.ai.cluster.cluster import Cluster
+
+    linger = (settings or ClusterSettings()).linger
+    return Cluster(address, linger, context.observer.warn, context.observer.debug)
 
 
 def _remote_engine_remark(*, chosen: bool) -> str:

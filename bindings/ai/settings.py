@@ -11,6 +11,13 @@ import msgspec
 from runtime.config import Bytes, Config, Seconds
 
 
+class ClusterSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``[pilot.cluster]``: where rows with ``replicas``, ``gpus`` or ``where`` run."""
+
+    address: str = "auto"  # of a Ray cluster: a node on this machine, "head:6379", "ray://head:10001"
+    linger: Seconds = 600  # that a replica stays loaded which nobody is linked to
+
+
 class AISettings(msgspec.Struct, frozen=True):
     """On a host its own configuration has them, not a worker's."""
 
@@ -24,6 +31,7 @@ class AISettings(msgspec.Struct, frozen=True):
     batch_concurrency: Annotated[int, msgspec.Meta(gt=0, le=1024)] = 8  # queued requests that run at once
     gateway_cache: Bytes = 256 << 20  # bytes of answers that AI Gateways keep, or "256MiB"
     gateway_logs: Bytes = 64 << 20  # bytes of logs that AI Gateways keep
+    cluster: ClusterSettings | None = None  # [pilot.cluster]: replicas on a Ray cluster
     gateways: Mapping[str, Mapping[str, Any]] = {}  # [pilot.gateways.NAME]: an AI Gateway's own settings
 
 
@@ -32,4 +40,4 @@ def models_file(config: Config) -> Path:
     return config.root / (config.settings(AISettings).models or "models.yaml")
 
 
-__all__ = ["AISettings", "models_file"]
+__all__ = ["AISettings", "ClusterSettings", "models_file"]

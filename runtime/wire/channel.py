@@ -83,6 +83,11 @@ class Channel(Outgoing):
         _, channel = await loop.create_unix_connection(lambda: cls(handler, on_note, on_close, sources), sock=sock)
         return channel
 
+    @property
+    def load(self) -> int:
+        """Calls of the peer's that are not answered yet, and its streams that have not ended."""
+        return len(self._serving) + len(self._offers)
+
     # What the two ends say to each other
 
     async def call(self, op: str, *args: object) -> Any:

@@ -13,8 +13,8 @@ from bindings.ai.answers import constraints, sse
 from bindings.ai.answers.delta_iterator import DeltaIterator, EngineDeltas
 from bindings.ai.answers.encoders import Encoder, encoder_of
 from bindings.ai.catalog.resolve import Served
-from bindings.ai.engine.accumulator import Choice, Usage, index_of
 from bindings.ai.engine.protocol import Delta
+from bindings.ai.engines.accumulator import Choice, Usage, index_of
 from bindings.ai.errors import ModelError
 from bindings.ai.inputs.text import TextRequest
 

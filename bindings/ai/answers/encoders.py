@@ -13,8 +13,8 @@ from bindings.ai.answers.openai import ChatEncoder, CompletionEncoder
 from bindings.ai.answers.responses import ResponsesEncoder
 from bindings.ai.answers.workers_ai import WorkersAIEncoder
 from bindings.ai.catalog.models import Model
-from bindings.ai.engine.accumulator import Choice, Usage
 from bindings.ai.engine.protocol import Delta
+from bindings.ai.engines.accumulator import Choice, Usage
 from bindings.ai.inputs.text import CHAT, CLASSIC, COMPLETION, MESSAGES, TextRequest
 
 

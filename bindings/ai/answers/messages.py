@@ -17,8 +17,8 @@ import msgspec
 
 from bindings.ai.answers.message_errors import error_type
 from bindings.ai.catalog.models import Model
-from bindings.ai.engine.accumulator import AccumulatedCall, Choice, Usage
 from bindings.ai.engine.protocol import Delta, Extra
+from bindings.ai.engines.accumulator import AccumulatedCall, Choice, Usage
 from bindings.ai.inputs.messages import shows_thinking
 from bindings.ai.inputs.text import TextRequest
 

@@ -22,9 +22,9 @@ import msgspec
 
 from bindings.ai.answers import openai_errors, sse
 from bindings.ai.catalog.models import Model
-from bindings.ai.engine import accumulator
-from bindings.ai.engine.accumulator import Choice, Usage, index_of
 from bindings.ai.engine.protocol import Delta, Extra
+from bindings.ai.engines import accumulator
+from bindings.ai.engines.accumulator import Choice, Usage, index_of
 from bindings.ai.inputs import prompts
 from bindings.ai.inputs.text import TextRequest
 

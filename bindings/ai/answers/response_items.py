@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from bindings.ai.engine.accumulator import AccumulatedCall
+from bindings.ai.engines.accumulator import AccumulatedCall
 
 Event = dict[str, Any]
 

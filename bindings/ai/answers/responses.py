@@ -26,8 +26,8 @@ import msgspec
 from bindings.ai.answers import openai_errors, sse
 from bindings.ai.answers.response_items import FunctionCallItem, Item, MessageItem, ReasoningItem
 from bindings.ai.catalog.models import Model
-from bindings.ai.engine.accumulator import AccumulatedCall, Choice, Usage
 from bindings.ai.engine.protocol import Delta, Extra
+from bindings.ai.engines.accumulator import AccumulatedCall, Choice, Usage
 from bindings.ai.inputs.text import TextRequest
 
 NO_EXTRA = Extra()

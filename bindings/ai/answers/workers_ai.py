@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 
 from bindings.ai.answers import sse
-from bindings.ai.engine.accumulator import AccumulatedCall, Choice, Usage, reason
 from bindings.ai.engine.protocol import Delta, Extra
+from bindings.ai.engines.accumulator import AccumulatedCall, Choice, Usage, reason
 from bindings.ai.inputs import json_mode
 
 NO_EXTRA = Extra()

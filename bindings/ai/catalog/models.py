@@ -82,6 +82,7 @@ class Model(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     preload: bool = False
     replicas: Count | Counts | None = None
     gpus: float | None = None
+    where: dict[str, str] = {}
     own: frozenset[str] = frozenset()  # the fields that the project's own file gives
 
     @property
@@ -92,7 +93,7 @@ class Model(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     @property
     def placement(self) -> Placement | None:
         """How many processes serve it, if the row says so."""
-        return placement(self.replicas, self.gpus)
+        return placement(self.replicas, self.gpus, self.where)
 
 
 @functools.cache

@@ -34,7 +34,7 @@ class EngineClient(EngineLife):
 
     async def ready(self) -> EngineInfo:
         """Wait until the model is loaded. Raises ModelUnavailable or StillLoading."""
-        await self._ready_process()
+        await self.serving()
         assert self.info is not None
         return self.info
 
@@ -45,7 +45,7 @@ class EngineClient(EngineLife):
 
     async def deltas(self, origin: DeltaOrigin, request: Generate, request_id: str) -> AsyncGenerator[Delta, None]:
         """What ``generate`` streams; ``origin`` is told the stream behind it."""
-        process = await self._ready_process()
+        process = await self.serving()
         with self._translating_errors(process):
             stream = origin.stream = process.stream(request, request_id)
             try:
@@ -61,7 +61,7 @@ class EngineClient(EngineLife):
 
     async def perform(self, task: tasks.Task, request_id: str) -> Any:
         """The answer to any task but text generation (``bindings.ai.engine.tasks``). Raises EngineError."""
-        process = await self._ready_process()
+        process = await self.serving()
         with self._translating_errors(process):
             return msgspec.convert(await process.perform(task, request_id), tasks.ANSWER_TYPES[type(task)])
 

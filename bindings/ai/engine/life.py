@@ -18,7 +18,7 @@ from typing import Protocol
 
 from bindings.ai.engine import embedded
 from bindings.ai.engine.options import with_metrics
-from bindings.ai.engine.process import EXIT_TIMEOUT_S, EngineProcess, Log
+from bindings.ai.engine.process import EXIT_TIMEOUT_S, EngineProcess, Launch, Log
 from bindings.ai.engine.protocol import EngineInfo, EngineSpec, ModelUnavailable, StillLoading
 from bindings.ai.engine.room import Room
 from runtime.errors import UserError
@@ -53,13 +53,14 @@ class EngineLife:
         log: Log | None = None,
         metrics: bool = False,
         room: Room | None = None,
+        launch: Launch | None = None,
         opened: EngineSpec | None = None,
         replica: int | None = None,
         changed: Changed = lambda: None,
     ) -> None:
         self.spec, self.replica, self.load_timeout = spec, replica, load_timeout
         self.key = str(replica).encode()  # by which a conversation is its own (``bindings.ai.replicas.choice``)
-        self._terminal, self._changed = terminal, changed
+        self._terminal, self._changed, self._launch = terminal, changed, launch or EngineProcess.start
         self._opened = with_metrics(opened or spec) if metrics else opened or spec  # what its process is told
         self._log: Log = log or (lambda line: None)
         self.state, self.live, self.restarts = "idle", 0, 0
@@ -86,8 +87,8 @@ class EngineLife:
 
     @property
     def load(self) -> int:
-        """Requests that wait for it, or that it works on."""
-        return self.live + self._waiting
+        """Requests that wait for it, or that it works on, other supervisors' among them."""
+        return self.live + self._waiting + (self._process.others if self._process else 0)
 
     @property
     def is_in_use(self) -> bool:
@@ -141,7 +142,8 @@ class EngineLife:
         if tasks:
             await asyncio.wait(tasks)
 
-    async def _ready_process(self) -> EngineProcess:
+    async def serving(self) -> EngineProcess:
+        """The process that serves; waits for it. Raises ModelUnavailable or StillLoading."""
         if self.state == "ready" and self._process is not None:
             return self._process
         self.start()
@@ -172,7 +174,7 @@ class EngineLife:
         await self.room.take()
         self._set_state("restarting" if self.state == "restarting" else "loading")
         began = asyncio.get_running_loop().time()
-        process = await self._launch()
+        process = await self._launch(self._log, self.room.environment)
         try:
             problem = await self._serve(process)
         finally:
@@ -190,9 +192,6 @@ class EngineLife:
             return False
         await self._pause_before_restart(ended, asyncio.get_running_loop().time() - began)
         return True
-
-    async def _launch(self) -> EngineProcess:
-        return await EngineProcess.start(self._log, self.room.environment)
 
     async def _serve(self, process: EngineProcess) -> UserError | None:
         """Load and serve until the process ends. Returns what the person has to mend, if that is why."""

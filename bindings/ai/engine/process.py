@@ -15,7 +15,7 @@ import socket
 import sys
 from asyncio.subprocess import PIPE, STDOUT, Process
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NoReturn
 
 import msgspec
@@ -30,6 +30,7 @@ EXIT_TIMEOUT_S = 8.0  # from asking it to leave to killing it; longer than its o
 GROUP_TIMEOUT_S = 10.0  # for what was killed with it to be gone: a GPU's memory is held until then
 WINDOW_DELTAS = 4096
 Log = Callable[[str], None]
+Launch = Callable[[Log, Mapping[str, str]], Awaitable["EngineProcess"]]
 
 
 class EngineProcess:
@@ -65,6 +66,11 @@ class EngineProcess:
         return self._process.pid
 
     @property
+    def others(self) -> int:
+        """Requests in hand that came from other supervisors."""
+        return 0
+
+    @property
     def is_open(self) -> bool:
         """It has not gone."""
         return self._channel.is_open
@@ -96,6 +102,16 @@ class EngineProcess:
     async def wake(self) -> None:
         """As ``Sleeping.wake``. Raises RemoteError."""
         await self._channel.call("wake")
+
+    async def listen(self, host: str, version: str) -> dict[str, Any]:
+        """As ``Listening.begin``."""
+        where: dict[str, Any] = await self._channel.call("listen", host, version)
+        return where
+
+    async def fronts(self) -> int:
+        """Supervisors that are linked to it by ``listen``."""
+        number: int = await self._channel.call("fronts")
+        return number
 
     async def stats(self) -> dict[str, Any]:
         """``{"live": n}``: the requests the model is working on."""
@@ -164,4 +180,4 @@ async def _no_calls(op: str, args: list[Any]) -> NoReturn:
     raise ValueError("an engine process has nothing to ask")
 
 
-__all__ = ["EXIT_TIMEOUT_S", "EngineProcess", "Log"]
+__all__ = ["EXIT_TIMEOUT_S", "EngineProcess", "Launch", "Log"]

@@ -19,6 +19,11 @@ class Room:
         """What is waited for, if anything is."""
         return ""
 
+    @property
+    def node(self) -> str:
+        """The machine, where it is another one."""
+        return ""
+
     def is_free(self) -> bool:
         """Whether ``take`` has nothing to wait for."""
         return True

@@ -10,7 +10,7 @@ The way of a token begins here, and goes on in ``process``, ``client`` and ``del
 4. A supervisor that drops the stream closes the feed or the iterator, which aborts the request inside the engine.
 
 ``perform`` is a call: one ``Task``, one answer; cancelling aborts it. ``stats``, ``metrics``, ``sleep`` and ``wake``
-are calls as well.
+are calls as well. ``listen`` lets other machines' supervisors ask too (``listening``).
 
 The process must never outlive the supervisor, not even one that was killed, nor leave children on the GPU. Its
 standard input is a pipe that nobody writes to: when the supervisor is gone the pipe ends, the model is given
@@ -36,6 +36,7 @@ from typing import Any
 import msgspec
 
 from bindings.ai.engine import tasks
+from bindings.ai.engine.listening import Listening
 from bindings.ai.engine.protocol import (
     ENGINES,
     Delta,
@@ -76,6 +77,7 @@ class EngineServer:
         self.engine: Engine | None = None
         self._feed: Callable[[Generate, str], PushSource | None] = lambda request, request_id: None
         self.disconnected = asyncio.Event()
+        self._listening = Listening(self.handle, self.source, self._info)
 
     async def handle(self, op: str, args: list[Any]) -> object:
         if op == "perform":
@@ -86,6 +88,10 @@ class EngineServer:
             return await self.engine.sleep() if isinstance(self.engine, Sleeping) else 0
         if op == "wake":
             return await self.engine.wake() if isinstance(self.engine, Sleeping) else None
+        if op == "listen":
+            return await self._listening.begin(*args)
+        if op == "fronts":
+            return len(self._listening.fronts)
         if op == "stats":
             return {"live": self.engine.live if self.engine else 0}
         if op == "metrics":
@@ -135,6 +141,10 @@ class EngineServer:
         except Exception:
             traceback.print_exc()
             raise
+
+    def _info(self) -> EngineInfo:
+        assert self.engine is not None
+        return self.engine.info
 
     def _progress(self, stage: str, fraction: float | None) -> None:
         self.channel.note("progress", stage, fraction)

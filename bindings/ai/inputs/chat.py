@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from bindings.ai.engine.accumulator import CALL_KEYS
+from bindings.ai.engines.accumulator import CALL_KEYS
 from bindings.ai.inputs.checks import Fields, absent, mismatch, required, text
 
 ROLE_NAMES = {"developer": "system", "function": "tool"}  # newer and older names for what chat templates know

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from bindings.ai.engine.accumulator import Choice
+from bindings.ai.engines.accumulator import Choice
 from bindings.ai.inputs import checks
 from bindings.ai.inputs.checks import Fields
 

@@ -98,7 +98,7 @@ class Share(Room):
     def __init__(self, ledger: Ledger, gpus: float, others: Others, *, before: Room | None = None) -> None:
         self.ledger, self.gpus, self._others, self._before = ledger, gpus, others, before or Room()
         self.devices: Devices = ()
-        self.is_held = self._is_fixed = False
+        self.is_held = self._is_fixed = self._waits = False
 
     @property
     def environment(self) -> Mapping[str, str]:
@@ -106,7 +106,7 @@ class Share(Room):
 
     @property
     def detail(self) -> str:
-        if self.is_held:
+        if not self._waits:
             return ""
         whole = sum(part > 1 - NOTHING for part in self.ledger.free.values())
         return f"it waits for {self.gpus:g} GPU, and of {len(self.ledger.devices)} {whole} are wholly free"
@@ -118,9 +118,13 @@ class Share(Room):
         self.ledger.check(self.gpus)
         await self._before.take()
         self._is_fixed = again
-        while not self.is_held and not self._book():
-            self._others.displace(self)
-            await self.ledger.change()
+        try:
+            while not self.is_held and not self._book():
+                self._waits = True
+                self._others.displace(self)
+                await self.ledger.change()
+        finally:
+            self._waits = False
 
     def among(self, free: Mapping[str, float]) -> Mapping[str, float]:
         """Those of ``free`` that will do: a sleeping process wakes on the GPUs that it knows."""

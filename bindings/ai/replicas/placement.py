@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Annotated
 
 import msgspec
@@ -33,28 +34,33 @@ class Counts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Placement(msgspec.Struct, frozen=True, kw_only=True):
-    """``minimum``..``maximum`` processes. ``gpus``: of each of them; None: what the engine's options say it needs."""
+    """``minimum``..``maximum`` processes. ``gpus``: of each of them; None: what the engine's options say it needs.
+    ``where``: labels that a node of a cluster must have; on one machine they mean nothing.
+    """
 
     minimum: int = 1
     maximum: int = 1
     target: int = TARGET
     idle_s: float = IDLE_S
     gpus: float | None = None
+    where: Mapping[str, str] = {}
 
 
 Placed = tuple[EngineSpec, Placement | None]
 """An engine that is asked for."""
 
 
-def placement(replicas: int | Counts | None, gpus: float | None) -> Placement | None:
+def placement(replicas: int | Counts | None, gpus: float | None, where: Mapping[str, str]) -> Placement | None:
     """None: a row that says nothing of it, whose one process is counted nowhere."""
-    if replicas is None and gpus is None:
+    if replicas is None and gpus is None and not where:
         return None
     if not isinstance(replicas, Counts):
         number = 1 if replicas is None else replicas
-        return Placement(minimum=number, maximum=number, gpus=gpus)
+        return Placement(minimum=number, maximum=number, gpus=gpus, where=where)
     most = max(replicas.min, 1) if replicas.max is None else replicas.max
-    return Placement(minimum=replicas.min, maximum=most, target=replicas.target, idle_s=replicas.idle, gpus=gpus)
+    return Placement(
+        minimum=replicas.min, maximum=most, target=replicas.target, idle_s=replicas.idle, gpus=gpus, where=where
+    )
 
 
 def check(replicas: int | Counts | None, gpus: float | None, where: str) -> None:
@@ -76,11 +82,11 @@ def gpus_needed(spec: EngineSpec, placement: Placement) -> float:
     return float(math.prod(spec.options.get(f"{kind}_parallel_size", 1) for kind in ("tensor", "pipeline", "data")))
 
 
-def opened(spec: EngineSpec, gpus: float) -> EngineSpec:
+def opened(spec: EngineSpec, gpus: float, *, can_sleep: bool = True) -> EngineSpec:
     """The spec as a replica on ``gpus`` GPUs opens it: no more memory than its share, and able to sleep."""
     if spec.engine != "vllm" or not gpus:
         return spec
-    ours: dict[str, object] = {SLEEP: WHERE_IT_CAN}
+    ours: dict[str, object] = {SLEEP: WHERE_IT_CAN} if can_sleep else {}
     if gpus < 1:
         ours["gpu_memory_utilization"] = round(gpus * MEMORY_OF_SHARE, 3)
     return msgspec.structs.replace(spec, options={**ours, **spec.options})

@@ -6,12 +6,13 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
+from typing import Protocol
 
 import msgspec
 
 from bindings.ai.engine.client import EngineClient
 from bindings.ai.engine.life import Changed, Terminal
-from bindings.ai.engine.process import Log
+from bindings.ai.engine.process import Launch, Log
 from bindings.ai.engine.protocol import EngineSpec
 from bindings.ai.engine.room import Room
 from bindings.ai.replicas.displacing import Displacing
@@ -22,6 +23,17 @@ from bindings.ai.replicas.placement import Placed, Placement, gpus_needed, opene
 DRAIN_S = 60.0  # that streams have to finish on an engine that is wanted no more
 
 Engine = EngineClient | Replicas
+
+
+class Elsewhere(Protocol):
+    """Other machines (``bindings.ai.cluster.cluster``)."""
+
+    def replica(self, spec: EngineSpec, placement: Placement, index: int) -> tuple[Room, Launch]: ...
+
+    def leave(self) -> None:
+        """Replicas that are let go of from here on are wanted still, by whoever comes next."""
+
+    async def aclose(self) -> None: ...
 
 
 class EnginePool:
@@ -35,9 +47,11 @@ class EnginePool:
         log: Log | None = None,
         metrics: bool = False,
         max_engines: int | None = None,
+        elsewhere: Elsewhere | None = None,
     ) -> None:
         self._terminal, self._load_timeout, self._log = terminal, load_timeout, log
         self._metrics = metrics  # have engines keep their own
+        self._elsewhere = elsewhere  # where rows with replicas run, if not on this machine
         self._max_engines = max_engines  # engines at a time; None: as many as are asked for
         self._engines: dict[bytes, Engine] = {}  # the one asked for last is the last
         self._pinned: set[bytes] = set()
@@ -79,6 +93,8 @@ class EnginePool:
         seat = _Seat(self) if is_full else None
         if placement is None:
             return self._client(spec, seat)
+        if self._elsewhere is not None:
+            return self._remote(spec, placement, self._elsewhere)
         gpus = gpus_needed(spec, placement)
         if placement.gpus is None and not self.ledger.devices:
             gpus = 0  # vLLM on a machine without: its CPU build
@@ -91,6 +107,13 @@ class EnginePool:
 
         return Replicas(spec, placement, member, load_timeout=self._load_timeout)
 
+    def _remote(self, spec: EngineSpec, placement: Placement, elsewhere: Elsewhere) -> Replicas:
+        def member(index: int, changed: Changed) -> EngineClient:
+            room, launch = elsewhere.replica(spec, placement, index)
+            return self._client(spec, room, replica=index, launch=launch, changed=changed)
+
+        return Replicas(spec, placement, member, load_timeout=self._load_timeout)
+
     def _client(
         self,
         spec: EngineSpec,
@@ -98,6 +121,7 @@ class EnginePool:
         *,
         replica: int | None = None,
         opened: EngineSpec | None = None,
+        launch: Launch | None = None,
         changed: Changed = lambda: None,
     ) -> EngineClient:
         return EngineClient(
@@ -108,6 +132,7 @@ class EnginePool:
             metrics=self._metrics,
             room=room,
             opened=opened,
+            launch=launch,
             replica=replica,
             changed=changed,
         )
@@ -152,8 +177,12 @@ class EnginePool:
     async def aclose(self) -> None:
         """End every process, all at once, within the seconds a client takes."""
         self._closing = True
+        if self._elsewhere is not None:
+            self._elsewhere.leave()
         engines, self._engines = list(self._engines.values()), {}
         await asyncio.gather(*self._leaving, *(engine.aclose() for engine in engines))
+        if self._elsewhere is not None:
+            await self._elsewhere.aclose()
 
     async def _retire(self, engine: Engine) -> None:
         with suppress(TimeoutError):

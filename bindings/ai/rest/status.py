@@ -40,15 +40,16 @@ def _row(client: EngineClient, ids: Sequence[str]) -> dict[str, Any]:
 
 def _as_replica(client: EngineClient) -> dict[str, Any]:
     room = client.room
-    why = (client.state == "pending" and room.detail) or (client.state == "failed" and client.error) or ""
+    why = room.detail if client.state != "failed" else client.error
     gpus = ",".join(room.devices) if isinstance(room, Share) and room.is_held else None
-    return {"replica": client.replica, "gpus": gpus, "restarts": client.restarts, "why": str(why) or None}
+    of = {"replica": client.replica, "node": room.node or None, "gpus": gpus, "restarts": client.restarts}
+    return {**of, "why": str(why or "") or None}
 
 
 def _idle(group: Replicas, ids: Sequence[str]) -> dict[str, Any]:
     """A model whose replicas have all gone: its next request begins one."""
     row = {"name": group.name, "state": "idle", "live": 0, "device": None, "memory_mb": None, "up_s": None}
-    return {**row, "models": ", ".join(ids), "replica": None, "gpus": None, "restarts": 0, "why": None}
+    return {**row, "models": ", ".join(ids), "replica": None, "node": None, "gpus": None, "restarts": 0, "why": None}
 
 
 __all__ = ["engine_rows"]

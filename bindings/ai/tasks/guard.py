@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from bindings.ai.engine.accumulator import Usage
+from bindings.ai.engines.accumulator import Usage
 from bindings.ai.inputs.checks import Fields
 from bindings.ai.inputs.text import text_generation
 from bindings.ai.tasks import checks as check

@@ -82,12 +82,13 @@ def _told(server: Server) -> Iterator[str]:
 
 def _row(engine: Mapping[str, Any]) -> tuple[str, ...]:
     memory, restarts, gpus = engine.get("memory_mb"), engine.get("restarts"), engine.get("gpus")
+    node = engine.get("node")
     cells = (
         engine.get("models") or "-", engine["name"],
         engine["state"] + (f", restarts: {restarts}" if restarts else ""),
         "-" if memory is None else f"{memory:,} MB",
         engine["live"], _age(engine.get("up_s")),
-        (engine["device"] or "-") + (f", GPU {gpus}" if gpus else ""),
+        (engine["device"] or "-") + (f", GPU {gpus}" if gpus else "") + (f" on {node}" if node else ""),
     )  # fmt: skip
     return tuple(clean(str(cell)) for cell in cells)
 

@@ -35,6 +35,7 @@ def test_a_row_says_how_many(tmp_path: Path) -> None:
     assert row(tmp_path, "  gpus: 0.5\n") == Placement(gpus=0.5)
     told = row(tmp_path, "  replicas: {min: 0, max: 4, target: 8, idle: 600}\n  gpus: 2\n")
     assert told == Placement(minimum=0, maximum=4, target=8, idle_s=600, gpus=2)
+    assert row(tmp_path, "  where: {accelerator: H100}\n") == Placement(where={"accelerator": "H100"})
     assert row(tmp_path, "  replicas: {min: 0}\n") == Placement(minimum=0, maximum=1)
 
 
@@ -48,6 +49,7 @@ def test_a_row_says_how_many(tmp_path: Path) -> None:
         ("  replicas: {most: 2}\n", "most"),
         ("  gpus: 1.5\n", "gpus: cannot be 1.5"),
         ("  gpus: -1\n", "gpus: cannot be -1"),
+        ("  where: here\n", "where"),
     ],
 )
 def test_what_means_nothing_is_refused(tmp_path: Path, text: str, said: str) -> None:
@@ -268,4 +270,4 @@ async def test_no_sleep_where_vllm_has_none(tmp_path: Path) -> None:
 
 
 def test_nothing_said_is_nothing_counted() -> None:
-    assert placement(None, None) is None
+    assert placement(None, None, {}) is None

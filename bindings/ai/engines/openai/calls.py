@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from bindings.ai.engine.accumulator import CALL_KEYS
+from bindings.ai.engines.accumulator import CALL_KEYS
 
 Piece = dict[str, Any]
 

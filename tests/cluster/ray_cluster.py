@@ -1,0 +1,56 @@
+"""A Ray cluster on this machine, in a process of its own: ``python ray_cluster.py GPUS LABELS GPUS LABELS ...``, a head
+and a node for each pair. It answers every line of its input, ``[method, ...]`` in JSON, with a line.
+
+A killed head ends its driver, so no test may be one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from typing import Any
+
+import ray
+from ray.cluster_utils import Cluster
+
+COMMON = {"node_ip_address": "127.0.0.1", "object_store_memory": 80 << 20, "num_cpus": 0}
+
+
+class Nodes:
+    def __init__(self, nodes: list[str]) -> None:
+        self.cluster = Cluster(initialize_head=True, head_node_args={**COMMON, "include_dashboard": False})
+        self.nodes: list[Any] = []
+        for gpus, labels in zip(nodes[::2], nodes[1::2], strict=True):
+            self.add(int(gpus), labels)
+
+    def add(self, gpus: int, labels: str) -> None:
+        self.nodes.append(self.cluster.add_node(**COMMON, num_gpus=gpus, labels=json.loads(labels), wait=True))
+
+    def address(self) -> str:
+        return str(self.cluster.address)
+
+    def kill_node(self, number: int) -> None:
+        """Its raylet, as when a machine is lost; the workers end with it."""
+        self.nodes[number].kill_raylet()
+
+    def kill_head(self) -> None:
+        self.cluster.head_node.kill_gcs_server(check_alive=False)
+
+
+def main() -> None:
+    nodes = Nodes(sys.argv[1:])
+    print(json.dumps(nodes.address()), flush=True)
+    for line in sys.stdin:
+        method, *args = json.loads(line)
+        print(json.dumps(getattr(nodes, method)(*args) and None), flush=True)
+    try:
+        nodes.cluster.shutdown()
+    finally:
+        ray.shutdown()
+        os.killpg(0, signal.SIGKILL)  # Ray's agents outlive their raylets for half a minute
+
+
+if __name__ == "__main__":
+    main()

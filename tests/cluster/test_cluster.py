@@ -1,0 +1,334 @@
+"""Replicas on a Ray cluster: a head and two nodes with logical GPUs, all on this machine, and what befalls them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import re
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import aclosing
+from pathlib import Path
+
+import psutil
+import pytest
+
+pytest.importorskip("ray")
+
+from bindings.ai.cluster.cluster import Cluster
+from bindings.ai.engine.protocol import Delta, EngineLost, EngineSpec, Generate, ModelUnavailable, StillLoading
+from bindings.ai.replicas.group import Replicas
+from bindings.ai.replicas.placement import Placement
+from bindings.ai.replicas.pool import EnginePool
+from families import ENGINE, running
+from hosting import hosting
+from models_support import Said, text_of, tokens_of
+
+pytestmark = pytest.mark.e2e
+UP_S, STEP_S = 300, 90  # on two busy processors
+SCRIPT = Path(__file__).with_name("ray_cluster.py")
+SPEC = EngineSpec(engine="echo", model="e", options={"rate": 50, "tokens": 100_000})
+ASK = Generate(prompt="where is new york?", max_tokens=100_000)
+RAY = {
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # or loopback is no address for a cluster
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_AUTH_MODE": "token",
+    "RAY_raylet_start_wait_time_s": "200",
+    "RAY_health_check_period_ms": "500",
+    "RAY_health_check_timeout_ms": "1000",
+    "RAY_health_check_failure_threshold": "5",
+}
+
+
+class RayCluster:
+    """``address`` of its head; ``do(method, ...)`` of ``ray_cluster.Nodes``."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        self.address = self._line()
+
+    async def do(self, method: str, *args: object) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps([method, *args]) + "\n")
+        self.process.stdin.flush()
+        await asyncio.wait_for(asyncio.to_thread(self._line), STEP_S)
+
+    def _line(self) -> str:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            with contextlib.suppress(ValueError):
+                return str(json.loads(line))
+        raise AssertionError("the cluster has ended")
+
+    def engines(self) -> list[psutil.Process]:
+        return running(self.process.pid, ENGINE)
+
+    def actors(self) -> list[psutil.Process]:
+        return [parent for engine in self.engines() if (parent := engine.parent()) is not None]
+
+
+@pytest.fixture(scope="module")
+def environment() -> Iterator[None]:
+    told = {**RAY, "RAY_AUTH_TOKEN": secrets.token_hex(16)}
+    before = {name: os.environ.get(name) for name in told}
+    os.environ.update(told)
+    yield
+    for name, value in before.items():
+        os.environ.pop(name) if value is None else os.environ.update({name: value})
+
+
+@pytest.fixture(scope="module")
+def ray(environment: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RayCluster]:
+    nodes = ["8", '{"kind": "a"}', "8", '{"kind": "b"}']
+    log = (tmp_path_factory.mktemp("ray") / "log").open("w")
+    process = subprocess.Popen(
+        [sys.executable, str(SCRIPT), *nodes], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True,
+        start_new_session=True,
+    )  # fmt: skip
+    try:
+        yield RayCluster(process)
+    finally:
+        family = psutil.Process(process.pid).children(recursive=True)
+        os.killpg(process.pid, signal.SIGKILL)
+        for each in family:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                each.kill()
+        process.communicate()
+        log.close()
+
+
+@pytest.fixture
+def said() -> Said:
+    return Said()
+
+
+@pytest.fixture
+async def pool(ray: RayCluster, said: Said) -> AsyncIterator[EnginePool]:
+    async with front(ray, said) as pool:
+        yield pool
+
+
+@contextlib.asynccontextmanager
+async def front(ray: RayCluster, said: Said, *, linger_s: float = 2) -> AsyncIterator[EnginePool]:
+    """The engines of one supervisor, whose replicas go soon after it."""
+    cluster = Cluster(ray.address, linger_s, said.warn, said.note)
+    pool = EnginePool(said, load_timeout=STEP_S, elsewhere=cluster)
+    yield pool
+    for group in pool.groups:  # wanted no more: the next test finds free GPUs
+        await group.aclose()
+    await pool.aclose()
+    await until(lambda: not ray.engines())
+
+
+def group_of(pool: EnginePool, placement: Placement, model: str = "e") -> Replicas:
+    group = pool.get(EngineSpec(engine="echo", model=model, options=SPEC.options), placement)
+    assert isinstance(group, Replicas)
+    return group
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(STEP_S):
+        while not condition():  # noqa: ASYNC110 (what is waited for is in another process)
+            await asyncio.sleep(0.02)
+
+
+async def all_ready(group: Replicas, number: int) -> None:
+    await until(lambda: [client.state for client in group.members.values()] == ["ready"] * number)
+
+
+async def collect(group: Replicas, prompt: str) -> list[Delta]:
+    async with aclosing(group.generate(Generate(prompt=prompt, max_tokens=len(prompt.split())), "r")) as deltas:
+        return [delta async for delta in deltas]
+
+
+async def broken_off(stream: object) -> float:
+    """Seconds until a stream's reader is told that it has ended too early."""
+    began = time.monotonic()
+    with pytest.raises(EngineLost):
+        await asyncio.wait_for(_read(stream), STEP_S)
+    return time.monotonic() - began
+
+
+async def _read(stream: object) -> None:
+    async for _ in stream:  # type: ignore[attr-defined]
+        pass
+
+
+async def test_replicas_run_on_the_nodes_and_fronts_share_them(ray: RayCluster, pool: EnginePool) -> None:
+    group = group_of(pool, Placement(minimum=2, maximum=2, gpus=0.5))
+    await all_ready(group, 2)
+    assert text_of(await collect(group, "a b c")) == "a b c"
+    assert {client.room.node for client in group.members.values()} == {"127.0.0.1"}
+    before = {engine.pid for engine in ray.engines()}
+    async with front(ray, Said()) as other:
+        same = group_of(other, Placement(minimum=2, maximum=2, gpus=0.5))
+        await all_ready(same, 2)
+        assert {engine.pid for engine in ray.engines()} == before
+        async with aclosing(same.generate(ASK, "r")) as stream:
+            await anext(stream)
+            await until(lambda: group.load == 1)
+        await until(lambda: group.load == 0)
+        await same.aclose()
+        assert text_of(await collect(group, "d e")) == "d e", "what one front wants no more another still has"
+        await other.aclose()
+        other._engines.clear()
+        assert {engine.pid for engine in ray.engines()} == before
+        await group.aclose()
+
+
+async def test_an_engine_that_is_killed_is_started_again_in_place(ray: RayCluster, pool: EnginePool) -> None:
+    group = group_of(pool, Placement(minimum=2, maximum=2, gpus=1))
+    await all_ready(group, 2)
+    streams = [group.generate(Generate(prompt=f"p{number}", max_tokens=100_000), "r") for number in range(6)]
+    await asyncio.gather(*(anext(stream) for stream in streams))
+    assert sorted(client.live for client in group.members.values()) != [0, 6]
+    reading = [asyncio.create_task(_read(stream)) for stream in streams]
+    ray.engines()[0].kill()
+    await until(lambda: any(task.done() for task in reading))
+    await asyncio.sleep(0.5)
+    lost = [task for task in reading if task.done()]
+    assert 0 < len(lost) < 6
+    assert all(isinstance(task.exception(), EngineLost) for task in lost)
+    await all_ready(group, 2)
+    for task in reading:
+        task.cancel()
+    await asyncio.gather(*reading, return_exceptions=True)
+
+
+async def test_no_token_yet_is_asked_of_the_other_unseen(ray: RayCluster, pool: EnginePool) -> None:
+    slow = EngineSpec(engine="echo", model="slow", options={"rate": 0.5, "tokens": 1})
+    group = pool.get(slow, Placement(minimum=2, maximum=2, gpus=1))
+    assert isinstance(group, Replicas)
+    await all_ready(group, 2)
+    answers = [asyncio.create_task(collect(group, f"p{number}")) for number in range(6)]
+    await until(lambda: group.live == 6)
+    ray.engines()[0].kill()
+    assert [text_of(deltas) for deltas in await asyncio.gather(*answers)] == [f"p{number}" for number in range(6)]
+    assert group.retries > 0
+
+
+async def test_an_actor_that_is_killed_comes_back(ray: RayCluster, pool: EnginePool) -> None:
+    group = group_of(pool, Placement(gpus=1))
+    stream = group.generate(ASK, "r")
+    await anext(stream)
+    ray.actors()[0].kill()
+    await broken_off(stream)
+    assert text_of(await collect(group, "a b")) == "a b"
+
+
+async def test_an_engine_that_hangs_is_killed(ray: RayCluster, pool: EnginePool) -> None:
+    group = group_of(pool, Placement(gpus=1))
+    stream = group.generate(ASK, "r")
+    await anext(stream)
+    hung = ray.engines()[0]
+    hung.suspend()
+    await broken_off(stream)
+    assert text_of(await collect(group, "a b")) == "a b"
+    assert ray.engines()[0].pid != hung.pid
+
+
+async def test_an_agent_that_is_killed_is_missed_by_nobody(ray: RayCluster, pool: EnginePool) -> None:
+    group = group_of(pool, Placement(gpus=1))
+    async with aclosing(group.generate(ASK, "r")) as stream:
+        await anext(stream)
+        cluster = pool._elsewhere
+        assert isinstance(cluster, Cluster)
+        assert cluster._process is not None
+        cluster._process.kill()
+        for _ in range(20):
+            await anext(stream)
+    more = group_of(pool, Placement(gpus=1), "another")
+    assert text_of(await collect(more, "a b")) == "a b", "a new agent was started for it"
+
+
+async def test_a_label_is_waited_for_and_a_lost_node_is_left(ray: RayCluster, pool: EnginePool) -> None:
+    group = group_of(pool, Placement(gpus=1, where={"kind": "c"}))
+    await until(lambda: "label kind: c" in group.members[0].room.detail)
+    await ray.do("add", 2, '{"kind": "c"}')
+    await all_ready(group, 1)
+    assert group.members[0].room.detail == ""
+    stream = group.generate(ASK, "r")
+    await anext(stream)
+    await ray.do("add", 2, '{"kind": "c"}')
+    await ray.do("kill_node", 2)
+    await broken_off(stream)
+    assert text_of(await collect(group, "a b")) == "a b"
+
+
+async def test_more_gpus_than_the_cluster_has_wait(ray: RayCluster, pool: EnginePool) -> None:
+    group = group_of(pool, Placement(gpus=64))
+    await until(lambda: "waits for 64 GPU" in group.members[0].room.detail)
+    assert text_of(await collect(group_of(pool, Placement(gpus=1), "small"), "a b")) == "a b"
+
+
+async def test_a_model_that_cannot_be_loaded_names_the_node(ray: RayCluster, pool: EnginePool) -> None:
+    group = pool.get(EngineSpec(engine="llamacpp", model="/nowhere/model.gguf"), Placement(gpus=1))
+    with pytest.raises(ModelUnavailable, match=r"on node 127\.0\.0\.1") as caught:
+        await group.ready()
+    assert "there is no file /nowhere" in str(caught.value)
+
+
+async def test_a_replica_stays_for_a_front_that_starts_again(ray: RayCluster) -> None:
+    async with front(ray, Said(), linger_s=STEP_S) as first:
+        await group_of(first, Placement(gpus=1)).ready()
+        before = [engine.pid for engine in ray.engines()]
+        await first.aclose()
+        await asyncio.sleep(3)
+        async with front(ray, Said(), linger_s=STEP_S) as second:
+            await group_of(second, Placement(gpus=1)).ready()
+            assert [engine.pid for engine in ray.engines()] == before
+
+
+async def test_a_host_on_the_cluster(ray: RayCluster, tmp_path: Path) -> None:
+    (tmp_path / "models.yaml").write_text('"own/e": {engine: echo, replicas: 2, gpus: 1}\n')
+    (tmp_path / "host.toml").write_text("[pilot.cluster]\nlinger = 1\n")
+    async with hosting(tmp_path, "--ray", ray.address, env={"PILOT_API_TOKEN": "secret of ours"}) as host:
+        fields = {"prompt": "a b", "max_tokens": 2}
+        status, answer = await host.api("POST", "/client/v4/accounts/host/ai/run/own/e", fields)
+        assert (status, answer["result"]["response"]) == (200, "a b")
+        rows = json.loads(await host.cli("status", "--json"))["engines"]
+        assert {row["node"] for row in rows if row["state"] == "ready"} == {"127.0.0.1"}
+        assert not running(host.process.pid, ENGINE)
+        (agent,) = running(host.process.pid, "bindings.ai.cluster.agent")
+        assert not [name for name in agent.environ() if name.startswith("PILOT_")]
+        assert not [name for engine in ray.engines() for name in engine.environ() if name == "PILOT_API_TOKEN"]
+    await until(lambda: not ray.engines())
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [("127.0.0.1:1", "nothing answers at 127.0.0.1:1"), ("ray://127.0.0.1:1", "nothing answers at ray://127.0.0.1:1")],
+)
+async def test_an_address_where_nobody_is(environment: None, address: str, said: str) -> None:
+    told = Said()
+    pool = EnginePool(told, load_timeout=STEP_S, elsewhere=Cluster(address, 2, told.warn, told.note))
+    with pytest.raises(ModelUnavailable, match=re.escape(said)):
+        await group_of(pool, Placement()).ready()
+    await pool.aclose()
+
+
+async def test_a_wrong_token(ray: RayCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "0" * 32)
+    told = Said()
+    pool = EnginePool(told, load_timeout=STEP_S, elsewhere=Cluster(ray.address, 2, told.warn, told.note))
+    with pytest.raises((ModelUnavailable, StillLoading), match="token"):
+        await group_of(pool, Placement()).ready()
+    await pool.aclose()
+
+
+async def test_the_head_is_lost_and_streams_go_on(ray: RayCluster, pool: EnginePool) -> None:
+    """The last test: nothing of the cluster's state was kept."""
+    group = group_of(pool, Placement(gpus=1))
+    async with aclosing(group.generate(ASK, "r")) as stream:
+        await anext(stream)
+        await ray.do("kill_head")
+        assert tokens_of([await anext(stream) for _ in range(150)]) == 150
+    assert text_of(await collect(group, "a b")) == "a b"
+    for engine in ray.engines():
+        engine.kill()  # nobody else could
