@@ -1,4 +1,4 @@
-"""A tiny Llama that thinks aloud and calls tools, and an adapter that makes it say something else."""
+"""A tiny Llama that thinks aloud and calls tools, an adapter that makes it say something else, and a guard."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ CHAINS = [  # each is entered with its first token, which the chat template writ
     ["<tools>", "<tool_call>", CALL, "</tool_call>", END],
     [" f", " g", END],
 ]
-ADDED = ["<think>", "</think>", "<tools>", "<tool_call>", "</tool_call>", CALL]
+VERDICT = "unsafe\nS1,S10"
+GUARD_CHAINS = [["<verdict>", VERDICT, END]]
+GUARD_TEMPLATE = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}<verdict>"
+ADDED = ["<think>", "</think>", "<tools>", "<tool_call>", "</tool_call>", CALL, "<verdict>", VERDICT]
 TEMPLATE = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n<think>{% if not enable_thinking %}</think>{% endif %}"
@@ -25,14 +28,19 @@ TEMPLATE = (
 SIZE = 512
 
 
-def talking_llama(folder: Path) -> Path:
-    """The next token depends on the last alone: one of ``CHAINS``."""
+def guard_llama(folder: Path) -> Path:
+    """A guard to whom everything is ``VERDICT``."""
+    return talking_llama(folder, GUARD_CHAINS, GUARD_TEMPLATE)
+
+
+def talking_llama(folder: Path, chains: list[list[str]] = CHAINS, template: str = TEMPLATE) -> Path:
+    """The next token depends on the last alone: one of ``chains``, which ``template`` begins."""
     import numpy as np
 
     folder.mkdir(parents=True)
     tokenizer = _talking_tokenizer()
     output = np.zeros((SIZE, SIZE), np.float32)
-    for chain in CHAINS:
+    for chain in chains:
         for last, after in pairwise(map(tokenizer.token_to_id, map(_byte_level, chain))):
             output[after, last] = 0.33
     weights: dict[str, Any] = {
@@ -45,7 +53,7 @@ def talking_llama(folder: Path) -> Path:
     _write_model(folder, weights, SIZE, SIZE)
     tokenizer.save(str(folder / "tokenizer.json"))
     (folder / "tokenizer_config.json").write_text(
-        json.dumps({"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": END, "chat_template": TEMPLATE})
+        json.dumps({"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": END, "chat_template": template})
     )
     return folder
 
