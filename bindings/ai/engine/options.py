@@ -35,12 +35,13 @@ class OptionType(NamedTuple):
         if not isinstance(value, self.types) or (isinstance(value, bool) and bool not in self.types):
             return f"must be {self.words}, not {value!r}"
         if isinstance(value, int | float) and not self.low <= value <= self.high:
-            limit = f"at least {self.low:g}" if value < self.low else f"at most {self.high:g}"
+            limit = f"at least {self.low:.15g}" if value < self.low else f"at most {self.high:.15g}"
             return f"must be {limit}, not {value!r}"
         return ""
 
 
 INTEGER, POSITIVE_INTEGER = (OptionType((int,), "a whole number", low, MAX_INT32) for low in (-MAX_INT32 - 1, 1))
+WIDE_INTEGER = OptionType((int,), "a whole number", -(2**63), 2**63 - 1)  # Python's own: bytes of a GPU's memory
 NUMBER, POSITIVE_NUMBER = (OptionType((int, float), "a number", low) for low in (-math.inf, 1e-9))
 FRACTION = OptionType((int, float), "a number", 0, 1)
 BOOLEAN, STRING = OptionType((bool,), "true or false"), OptionType((str,), "a string")
@@ -84,7 +85,7 @@ VLLM: Known = {  # of vLLM's AsyncEngineArgs; the others are read in its source,
 }  # fmt: skip
 KNOWN = {"echo": ECHO, "openai": OPENAI, "llamacpp": LLAMACPP, "vllm": VLLM}
 FULLY_KNOWN = ("echo", "openai")
-_ANNOTATED = {"int": INTEGER, "float": NUMBER, "bool": BOOLEAN, "str": STRING}
+_ANNOTATED = {"int": WIDE_INTEGER, "float": NUMBER, "bool": BOOLEAN, "str": STRING}
 
 
 def check(engine: str, options: Mapping[str, Any], where: str) -> None:

@@ -178,6 +178,7 @@ def test_stand_in_can_be_refused(tmp_path: Path) -> None:
         ("m: {context_window: big}", ["models.yaml: m: context_window", "expected `int"]),
         ("m: {llamacpp: {n_ctx: lots}}", ["models.yaml: m: llamacpp: n_ctx", "must be a whole number, not 'lots'"]),
         ("m: {llamacpp: {n_ctx: 0}}", ["models.yaml: m: llamacpp: n_ctx", "must be at least 1, not 0"]),
+        ("m: {llamacpp: {n_batch: 4294967296}}", ["llamacpp: n_batch", "must be at most 2147483647, not 4294967296"]),
         ("m: {llamacpp: {n_batch: true}}", ["llamacpp: n_batch", "must be a whole number, not True"]),
         ("m: {llamacpp: {use_jinja: maybe}}", ["llamacpp: use_jinja", "must be true or false, not 'maybe'"]),
         ("m: {llamacpp: {n_cxt: 4}}", ["models.yaml: m: llamacpp", "unknown option 'n_cxt'", "n_ctx"]),
@@ -245,3 +246,11 @@ def test_the_options_known_here_are_those_vllm_fields() -> None:
     found = engine_options._vllm_fields()
     assert {"tensor_parallel_size", "max_num_seqs", "served_model_name", "enable_log_requests"} <= found.keys()
     assert engine_options.KNOWN["vllm"].keys() - found.keys() == {"chat_template", "pooling", "tool_call_parser"}
+
+
+@pytest.mark.vllm
+def test_a_gpus_bytes_are_a_number_that_vllm_takes(tmp_path: Path) -> None:
+    """More than 32 bits hold, as every card of today has."""
+    own(tmp_path, "m: {vllm: {model: a/b, kv_cache_memory_bytes: 8589934592}}")
+    with pytest.raises(ConfigError, match="does not fit in 64 bits"):
+        own(tmp_path, "m: {vllm: {model: a/b, kv_cache_memory_bytes: 9223372036854775808}}")

@@ -73,11 +73,10 @@ def _told(model: str) -> Iterator[None]:
     try:
         yield
     except (ValueError, TypeError, OSError) as error:
-        raise UserError(
-            f"vLLM cannot load it: {error}",
-            where=model,
-            remedy="Its options are set in models.yaml. A gated repository needs:  hf auth login",
-        ) from error
+        remedy = "Its options are set in models.yaml. A gated repository needs:  hf auth login"
+        if "failed to be inspected" in str(error):  # a library that this model's code needs; it is in the log alone
+            remedy = "What its code could not import is in vLLM's log:  pilot dev --log-level debug"
+        raise UserError(f"vLLM cannot load it: {error}", where=model, remedy=remedy) from error
 
 
 def arguments(model: str, options: dict[str, Any], names: Mapping[str, compat.Name]) -> Any:
