@@ -49,7 +49,9 @@ class Sleep:
         config = self._llm.vllm_config.model_config
         if not getattr(config, SLEEP, False) or not hasattr(self._llm, "sleep"):
             return 0
-        self._level = _level(_weights(config.model), _free_memory(), can_reload=self._can_reload())
+        weights = _weights(config.model)
+        can_reload = weights > 0 and self._can_reload()
+        self._level = _level(weights or _share(self._llm.vllm_config), _free_memory(), can_reload=can_reload)
         if self._level:
             await self._call("sleep", self._level)
         return self._level
@@ -75,7 +77,7 @@ class Sleep:
 def _level(weights: int, free: int, *, can_reload: bool) -> int:
     if 0 < weights < free:
         return 1
-    return 2 if can_reload and weights else 0
+    return 2 if can_reload else 0
 
 
 def _weights(model: str) -> int:
@@ -89,6 +91,13 @@ def _weights(model: str) -> int:
     if folder.is_file():
         return folder.stat().st_size
     return max(sum(file.stat().st_size for file in folder.glob(pattern)) for pattern in WEIGHTS)
+
+
+def _share(config: Any) -> int:
+    """Bytes of its GPUs that it may take: what weights that are nowhere on this disk cannot be more than."""
+    cache, parallel = getattr(config, "cache_config", None), getattr(config, "parallel_config", None)
+    total = getattr(compat.get("current_platform"), "get_device_total_memory", None) if cache and parallel else None
+    return int(total() * cache.gpu_memory_utilization * parallel.world_size) if cache and parallel and total else 0
 
 
 def _free_memory() -> int:
