@@ -4,6 +4,7 @@ import asyncio
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
+import js
 import objects
 from checks import NO_RECEIVER, fails, refused
 from pyodide.ffi import JsBigInt
@@ -207,8 +208,16 @@ async def what_cannot_be_sent(env):
     work.close()
     for value in (range(3), Decimal(1), object(), date(2026, 1, 1), frozenset({1}), (x for x in "a")):
         assert await refused(env.NAMED.echo([value]), remote=False) == ("DataCloneError", NO_RECEIVER)
-    form = 'Could not serialize object of type "FormData". This type does not support serialization.'
-    assert await refused(env.NAMED.echo(FormData()), remote=False) == ("DataCloneError", form)
+    client, _ = js.WebSocketPair.new().object_values()
+    answer = Response(None, status=101, web_socket=client)
+    for name, value in (
+        ("FormData", FormData()),
+        ("WebSocket", client),
+        ("WebSocket", [client]),
+        ("WebSocket", answer),
+    ):
+        text = f'Could not serialize object of type "{name}". This type does not support serialization.'
+        assert await refused(env.NAMED.echo(value), remote=False) == ("DataCloneError", text)
 
 
 async def what_cannot_be_returned(env):

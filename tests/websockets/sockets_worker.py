@@ -4,7 +4,7 @@ import asyncio
 import os
 
 import js
-from pyodide.ffi import create_proxy, to_js
+from pyodide.ffi import JsException, create_proxy, to_js
 
 from workers import URL, Response, WorkerEntrypoint, fetch
 
@@ -181,7 +181,7 @@ SOCKETS = {function.__name__: function for function in (
 def refusal(call):
     try:
         call()
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, JsException) as error:
         return str(error)
     raise AssertionError("it was not refused")
 
@@ -246,6 +246,43 @@ async def talks(request):
     text = [await heard.get(), await (await heard.get()).text()]
     socket.close(3000, "enough")
     return Response(f"{socket.protocol} {text} {await closed}")
+
+
+async def opens(request):
+    """A socket of its own, as a browser's: what it is told, in order."""
+    query = URL(request.url).searchParams
+    said, over = [], asyncio.get_running_loop().create_future()
+    socket = js.WebSocket.new(query.get("to"), query.get_all("protocol"))
+    assert (socket.readyState, isinstance(socket, js.WebSocket)) == (js.WebSocket.CONNECTING, True)
+    said += [refusal(socket.accept), refusal(lambda: socket.send("early"))]
+
+    def opened(event):
+        said.append(f"{event.type} {socket.readyState} {socket.protocol} {socket.extensions.partition(';')[0]}")
+        socket.send("x" * 1000)
+
+    def heard(event):
+        said.append(f"{len(event.data)} of {socket.url == query.get('to')}")
+        socket.close(4001, "enough")
+
+    def closed(event):
+        said.append(f"close {event.code} {event.reason} {event.wasClean} {socket.readyState}")
+        over.set_result(None)
+
+    socket.onopen = opened
+    socket.addEventListener("message", heard)
+    socket.addEventListener("error", lambda event: said.append(f"error {event.message}"))
+    socket.addEventListener("close", closed)
+    if query.get("early"):
+        socket.close()
+    await over
+    return Response("\n".join(said[2:]))
+
+
+async def refuses(request):
+    for url, protocols in (("no url", None), ("http://a/", None), ("ws://a/#b", None), ("ws://a/", "a b"),
+                           ("ws://a/", ["a", "a"])):  # fmt: skip
+        print(refusal(lambda url=url, protocols=protocols: js.WebSocket.new(url, protocols)))
+    return Response("held")
 
 
 async def forgets(request):

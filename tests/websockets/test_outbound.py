@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -48,6 +49,34 @@ async def test_a_server_that_opens_none(pilot: Served) -> None:
     assert await pilot.ask(f"/talks?to={pilot.url}/misuses") == (200, "refused 200 held")
     status, text = await pilot.ask("/talks?to=http://127.0.0.1:9/")
     assert (status, "fetch from 127.0.0.1:9 failed" in text) == (500, True), text
+
+
+async def test_a_worker_opens_one_as_a_browser_does(pilot: Served) -> None:
+    async with echoing(subprotocols=[Subprotocol("two")]) as (_, url):
+        to = url.replace("http", "ws")
+        assert await pilot.ask(f"/opens?to={to}&protocol=one&protocol=two") == (
+            200, "open 1 two permessage-deflate\n1000 of True\nclose 4001 enough True 3",
+        ), pilot.log()  # fmt: skip
+        refused = "expected server to reply with HTTP status code 101 (switching protocols), but received 400 instead."
+        lost = "close 1006 Failed to establish websocket connection False 3"
+        assert await pilot.ask(f"/opens?to={to}") == (
+            200, f"error Failed to establish the WebSocket connection: {refused}\n{lost}",
+        )  # fmt: skip
+    for query in (f"to={to}", f"to={to}&early=1"):
+        status, text = await pilot.ask(f"/opens?{query}")
+        assert (status, text.startswith("error Network connection lost."), text.endswith(lost)) == (200, True, True), (
+            text
+        )
+
+
+async def test_addresses_that_none_is_opened_to(pilot: Served) -> None:
+    since = len(pilot.events)
+    assert await pilot.ask("/refuses") == (200, "held")
+    for why in (
+        "The url is invalid.", "The url scheme must be ws or wss.", "The url fragment must be empty.",
+        "One of the protocol header tokens is invalid.", "The protocols header cannot have repeating values.",
+    ):  # fmt: skip
+        await pilot.says(f"SyntaxError: WebSocket Constructor: {why}", since=since)
 
 
 async def test_what_was_forgotten_is_closed(pilot: Served) -> None:
@@ -125,12 +154,12 @@ async def test_either_end_of_what_passes_through_may_go(pilot: Served) -> None:
 
 async def test_a_slow_reader_holds_the_other_end_up(pilot: Served) -> None:
     """What is sent through waits at its source once the buffers in between are full."""
-    sent = 0
+    sent, noise = 0, os.urandom(1 << 20)  # which gets no smaller
 
     async def pours(socket: ServerConnection) -> None:
         nonlocal sent
         for _ in range(200):
-            await socket.send(bytes(1 << 20))
+            await socket.send(noise)
             sent += 1
 
     async with echoing(pours) as (_, url), opening(f"{pilot.url}/through?to={url}", max_queue=1) as socket:

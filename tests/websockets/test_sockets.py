@@ -157,7 +157,8 @@ async def test_within_a_worker(pilot: Served, case: str) -> None:
 
 
 async def test_the_answers_headers_are_the_workers(pilot: Served) -> None:
-    async with opening(f"{pilot.url}/protocol", subprotocols=[Subprotocol("one"), Subprotocol("two")]) as socket:
+    asked = {"subprotocols": [Subprotocol("one"), Subprotocol("two")], "compression": None}
+    async with opening(f"{pilot.url}/protocol", **asked) as socket:
         assert (socket.subprotocol, socket.response and socket.response.headers["x-told"]) == ("two", "yes")
         assert "sec-websocket-extensions" not in (socket.response.headers if socket.response else "")
 

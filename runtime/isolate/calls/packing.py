@@ -27,6 +27,7 @@ from runtime.isolate.remote import fits_inline, reference
 from runtime.values import JsException, to_wire
 from runtime.values.wire import BLOB, CAPABILITY, HEADERS, REQUEST, RESPONSE
 from runtime.web import Blob, File, FormData, Headers, ReadableStream, Request, Response
+from runtime.web.sockets import WebSocket
 from runtime.wire import Channel
 
 MAX_PAYLOAD_BYTES = 32 * 1024 * 1024
@@ -96,6 +97,8 @@ class _Packing:
         return Ext(REQUEST, _encode((method, url, headers, self._body(body), value.redirect)))
 
     def response(self, value: Response) -> Ext:
+        if value.web_socket is not None:
+            self.none(value.web_socket)
         status, text, headers, body = value.to_parts()
         return Ext(RESPONSE, _encode((status, text, headers, self._body(body), value.url, value.redirected)))
 
@@ -106,8 +109,10 @@ class _Packing:
         file = (value.name, value.last_modified) if isinstance(value, File) else ()
         return Ext(BLOB, _encode((bytes(value), value.type, *file)))
 
-    def form(self, value: FormData) -> Ext:
-        what = 'Could not serialize object of type "FormData". This type does not support serialization.'
+    def none(self, value: object) -> Ext:
+        """As upstream: a socket goes by ``fetch`` alone."""
+        kind = WebSocket if isinstance(value, WebSocket) else type(value)
+        what = f'Could not serialize object of type "{kind.__name__}". This type does not support serialization.'
         raise JsException(what, "DataCloneError")
 
 
@@ -116,7 +121,8 @@ _NATIVE: tuple[tuple[type, Callable[[_Packing, Any], Ext]], ...] = (
     (Response, _Packing.response),
     (Headers, _Packing.headers),
     (Blob, _Packing.blob),
-    (FormData, _Packing.form),
+    (FormData, _Packing.none),
+    (WebSocket, _Packing.none),
 )
 
 __all__ = ["Table", "packed", "undone"]

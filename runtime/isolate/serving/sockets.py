@@ -68,6 +68,9 @@ class SocketLink:
             self._say(None)
             self._ended()
 
+    def moved(self, socket: WebSocket) -> None:
+        self.socket = socket
+
     # runtime.wire.protocol.SocketEnd
 
     def arrived(self, content: Any) -> None:
@@ -161,8 +164,15 @@ def answered(channel: Channel, event: int, socket: WebSocket, ended: Callable[[]
     return 0
 
 
+def _opened(url: str, protocols: Any) -> WebSocket:
+    from runtime.web.sockets.client import ClientWebSocket  # most workers open none
+
+    return ClientWebSocket(url, protocols)
+
+
 WebSocket.clone = (lambda value: encode(to_wire(value)), lambda kept: from_wire(decode(kept)))
 WebSocket.failure = JsException
+WebSocket.opener = _opened
 
 
 __all__ = ["SocketLink", "answered", "fetched"]

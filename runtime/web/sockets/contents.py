@@ -9,8 +9,8 @@ Content = str | bytes
 
 MAX_MESSAGE_BYTES = 32 * 1024 * 1024
 NO_CODE = 1005
-_ABNORMAL = 1006
-_RESERVED = (1004, NO_CODE, _ABNORMAL, 1015)
+ABNORMAL = 1006
+_RESERVED = (1004, NO_CODE, ABNORMAL, 1015)
 _MAX_REASON_BYTES = 123  # a Close frame holds no more
 
 
@@ -48,4 +48,4 @@ def check_closing(code: int | None, reason: str | None) -> None:
         raise TypeError(f"A WebSocket close reason cannot be longer than {_MAX_REASON_BYTES} bytes.")
 
 
-__all__ = ["MAX_MESSAGE_BYTES", "NO_CODE", "Content", "check_closing", "content_of"]
+__all__ = ["ABNORMAL", "MAX_MESSAGE_BYTES", "NO_CODE", "Content", "check_closing", "content_of"]

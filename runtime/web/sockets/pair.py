@@ -37,6 +37,9 @@ class PairLink:
     def over(self) -> None:
         """Nothing is kept."""
 
+    def moved(self, socket: WebSocket) -> None:
+        """One of a pair never is."""
+
     def _say(self, content: Content | Closing) -> None:
         if self._to.state == NEW:
             self._to.arrived(content)  # which keeps it

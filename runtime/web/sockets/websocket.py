@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextvars
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 from runtime.web.blobs import Blob
@@ -49,6 +49,9 @@ class Link(Protocol):
     def over(self) -> None:
         """Neither end has anything to say any more."""
 
+    def moved(self, socket: WebSocket) -> None:
+        """What comes is another one's."""
+
 
 def _call(context: contextvars.Context, listeners: Sequence[Listener], event: Event, done: Callable[[], None]) -> None:
     for listener in listeners:
@@ -77,7 +80,8 @@ class WebSocket:
     )  # fmt: skip
     blob: ClassVar[type[Blob]] = Blob  # what a binary message is
     clone: ClassVar[tuple[Callable[[Any], bytes], Callable[[bytes], Any]]]  # a value to bytes, and back
-    failure: ClassVar[type[Exception]] = Exception
+    failure: ClassVar[type[Exception]] = Exception  # (message, name of JavaScript's)
+    opener: ClassVar[Callable[[str, Any], WebSocket]]
     CONNECTING = READY_STATE_CONNECTING = 0
     OPEN = READY_STATE_OPEN = 1
     CLOSING = READY_STATE_CLOSING = 2
@@ -96,6 +100,11 @@ class WebSocket:
         self.peer: WebSocket | None = None  # for the runtime: the other one of a pair
 
     # What a worker uses
+
+    @classmethod
+    def new(cls, url: str, protocols: str | Iterable[str] | None = None) -> WebSocket:
+        """A connection to another server, by its ``ws`` or ``wss`` URL: its ``open`` event, then what that sends."""
+        return cls.opener(url, protocols)
 
     @property
     def readyState(self) -> int:
@@ -212,6 +221,13 @@ class WebSocket:
         self._link = link
         if self.state == ACCEPTED:
             link.accepted()
+
+    def moved(self, socket: WebSocket) -> list[Content | Closing]:
+        """For the runtime: what it was is ``socket`` from here on. What has come for it."""
+        early, socket._link = self.release(), self._link
+        if self._link is not None:
+            self._link.moved(socket)
+        return early
 
     def release(self) -> list[Content | Closing]:
         """For the runtime: it is another's to deal with. What has come for it. Raises TypeError."""
