@@ -24,7 +24,7 @@ DEFAULT_LENGTH = Length(2, 6)
 
 def main() -> None:
     options = arguments()
-    load.program()
+    load.compiled()
     if not (load.CACHE / "model" / "config.json").exists():
         model.make(load.CACHE / "model")
     chosen = chosen_figures(options)

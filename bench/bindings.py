@@ -57,11 +57,11 @@ WITH_SQLITE = (*ALL, SQLITE)
 def kv_get(server: Server, running: Running, length: Length) -> Numbers:
     """A value that was just written, again and again."""
     ask(running, "/kv/begin")
-    return _over_empty(running, length, "/kv/get")
+    return over_empty(running, length, "/kv/get")
 
 
 def kv_put(server: Server, running: Running, length: Length) -> Numbers:
-    return _over_empty(running, length, "/kv/put")
+    return over_empty(running, length, "/kv/put")
 
 
 def kv_puts(server: Server, running: Running, length: Length) -> Numbers:
@@ -87,10 +87,10 @@ def d1_hundred(server: Server, running: Running, length: Length) -> Numbers:
 
 def _d1(running: Running, length: Length, path: str) -> Numbers:
     ask(running, "/d1/begin")
-    return _over_empty(running, length, path)
+    return over_empty(running, length, path)
 
 
-def _over_empty(running: Running, length: Length, path: str) -> Numbers:
+def over_empty(running: Running, length: Length, path: str) -> Numbers:
     """And what is left of it without what any request costs."""
     empty = load.hello(running.port, 1, length.seconds / 2, running.cpu)
     one = load.hello(running.port, 1, length.seconds, running.cpu, path)

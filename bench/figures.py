@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bench import assets, bindings, keeping
+from bench import assets, bindings, calls, keeping, sockets
 from bench import measures as m
 from bench import servers as s
 from bench.idle import idle
@@ -74,6 +74,21 @@ FIGURES = (
            group="bindings"),
     Figure("search", "Vectorize: topK 10 of 100,000 × 384 (numpy: a matrix times a vector)", "p50 ms",
            (keeping.VECTORIZE, keeping.NUMPY), keeping.search, quick=False, group="bindings"),
+    Figure("rpc", "A method of another worker", "p50 over empty µs", calls.ALL, calls.rpc, quick=False, group="calls"),
+    Figure("service", "fetch of another worker", "p50 over empty µs", calls.ALL, calls.service, quick=False,
+           group="calls"),
+    Figure("count", "Durable Object: a call that writes a counter, durable", "p50 at 1 µs", calls.ALL, calls.count,
+           quick=False, group="calls"),
+    Figure("counts", "The same, 800 calls of one object at a time", "writes/s", calls.ALL, calls.counts, quick=False,
+           group="calls"),
+    Figure("queue", "Queue: send to handled, batches of 100 within 1 s", "messages/s", calls.ALL, calls.queue,
+           quick=False, group="calls"),
+    Figure("echo", "WebSocket: a message of 100 bytes, and back", "p50 at 1 µs", sockets.ALL, sockets.echo, quick=False,
+           group="calls"),
+    Figure("broadcast", "WebSocket: a message to 256", "CPU/delivery µs", sockets.TO_ALL, sockets.broadcast,
+           quick=False, group="calls"),
+    Figure("idle sockets", "10,000 idle WebSockets that hibernate", "KB/socket", sockets.KEPT, sockets.idle, alone=True,
+           quick=False, group="calls"),
     Figure("soak", "256 streams, clients leaving at random", "growth MB/min", (s.VLLM, s.ECHO, s.VLLM_SERVE), soak,
            quick=False, asked=True),
 )  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from hashlib import sha256
@@ -16,6 +17,7 @@ from bench import machine
 
 CACHE = Path.home() / ".cache" / "pilotlight-bench"
 HELD_S = 4  # as in load.c
+SOCKETS = Path(__file__).with_name("socket_load.py")
 _SOURCE = Path(__file__).with_name("load.c")
 BINARY = CACHE / f"load-{sha256(_SOURCE.read_bytes()).hexdigest()[:12]}"  # of this very source
 
@@ -24,7 +26,7 @@ class LoadError(Exception):
     """The server did not do what was asked of it: the figure would mean nothing."""
 
 
-def program() -> Path:
+def compiled() -> Path:
     """``load.c``, compiled once."""
     if not BINARY.exists():
         CACHE.mkdir(parents=True, exist_ok=True)
@@ -98,7 +100,7 @@ def soak(port: int, streams: int, mean: float, seconds: float, path: str, body: 
     """Clients that leave after ``mean`` seconds on average and are replaced; at the end all stay for HELD_S."""
     command = ["soak", port, path, streams, mean, seconds, *([body] if body else [])]
     process = subprocess.Popen(
-        [str(program()), *map(str, command)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=1, text=True,
+        [str(compiled()), *map(str, command)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=1, text=True,
         preexec_fn=machine.prepare(machine.LOAD))  # fmt: skip
     try:
         churn = Churn(process)
@@ -113,14 +115,19 @@ def soak(port: int, streams: int, mean: float, seconds: float, path: str, body: 
 def source(interval_ms: float) -> tuple[subprocess.Popen[str], int]:
     """A server of endless event streams, and its port."""
     process = subprocess.Popen(
-        [str(program()), "source", "0", str(interval_ms)], stdout=subprocess.PIPE, text=True,
+        [str(compiled()), "source", "0", str(interval_ms)], stdout=subprocess.PIPE, text=True,
         preexec_fn=machine.prepare(machine.LOAD))  # fmt: skip
     assert process.stdout is not None
     return process, int(process.stdout.readline())
 
 
-def _run(cpu: Callable[[], float], *arguments: object) -> dict[str, Any]:
-    command = [str(program()), *map(str, arguments)]
+def sockets(cpu: Callable[[], float], *arguments: object) -> dict[str, Any]:
+    """``socket_load.py``, and what the server's CPU time was meanwhile."""
+    return _run(cpu, *arguments, program=(sys.executable, str(SOCKETS)))
+
+
+def _run(cpu: Callable[[], float], *arguments: object, program: tuple[str, ...] = ()) -> dict[str, Any]:
+    command = [*(program or (str(compiled()),)), *map(str, arguments)]
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=machine.prepare(machine.LOAD)
     )

@@ -62,7 +62,7 @@ class Target:
 
 _TOKEN, _FIRST, _HELLO = "CPU/token µs", "TTFT p50 at 64 ms", "CPU/request µs"
 _ONE, _ECHO = "TTFT p50 at 1 ms", "pilot, echo engine"
-_MINI = "miniflare (JS)"
+_MINI, _WS = "miniflare (JS)", "uvicorn, websockets"
 _SQLITE = "sqlite3, in process"
 _SERVE, _RUST, _WORKERD = "vllm serve", "vLLM's Rust frontend", "workerd (JS)"
 
@@ -111,6 +111,25 @@ TARGETS = (
     Target("R2, 100 MB passed through, memory more, MB", Cell("r2 get", "PSS MB more"), Bound(5)),
     Target("Vectorize, topK 10 of 100,000 × 384, p50, ms", Cell("search", "p50 ms"),
            Bound(1.5, Cell("search", "p50 ms", "numpy, in process")), Bound(5)),
+    Target("RPC, p50 over an empty handler, µs", Cell("rpc", "p50 over empty µs"), Bound(150), Bound(80)),
+    Target("RPC, CPU over an empty handler, µs", Cell("rpc", "CPU over empty µs"),
+           Bound(0.5, Cell("rpc", "CPU over empty µs", _MINI))),
+    Target("RPC, CPU of a request with a call, µs", Cell("rpc", "CPU/request µs"),
+           Bound(0.5, Cell("rpc", "CPU/request µs", _MINI))),
+    Target("Durable Object, one durable write, p50, µs", Cell("count", "p50 at 1 µs"),
+           Bound(0.7, Cell("count", "p50 at 1 µs", _MINI))),
+    Target("Durable Object, durable writes of one object, 1/s", Cell("counts", "writes/s"),
+           Bound(1, Cell("counts", "writes/s", _MINI), least=True), Bound(5000, least=True)),
+    Target("queue, beyond the batch's timeout, p50, ms", Cell("queue", "beyond the timeout p50 ms"), Bound(10)),
+    Target("queue, messages/s", Cell("queue", "messages/s"), Bound(5000, least=True)),
+    Target("WebSocket, echo on one, p50, µs", Cell("echo", "p50 at 1 µs"),
+           Bound(1.5, Cell("echo", "p50 at 1 µs", _WS)), Bound(1, Cell("echo", "p50 at 1 µs", _WS))),
+    Target("WebSocket, CPU of an echoed message, 64 sockets, µs", Cell("echo", "CPU/message at 64 µs"),
+           Bound(1.5, Cell("echo", "CPU/message at 64 µs", _WS)), Bound(1, Cell("echo", "CPU/message at 64 µs", _WS))),
+    Target("WebSocket, a message to 256, p50, ms", Cell("broadcast", "until all have it p50 ms"),
+           Bound(1.5, Cell("broadcast", "until all have it p50 ms", _WS)),
+           Bound(1, Cell("broadcast", "until all have it p50 ms", _WS))),
+    Target("10,000 idle hibernating WebSockets, KB each", Cell("idle sockets", "KB/socket"), Bound(12), Bound(8)),
     Target("soak, growth of memory, MB/min", Cell("soak", "growth MB/min"), Bound(1)),
     Target("soak, live requests less open streams", Cell("soak", "live, less open"), Bound(0)),
     Target("soak, live after all left", Cell("soak", "live after all left"), Bound(0)),
