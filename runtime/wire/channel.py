@@ -187,10 +187,15 @@ class Channel(Outgoing):
     # asyncio.Protocol
 
     def data_received(self, data: bytes) -> None:
+        flushes, self._flushes, kind = self._flushes, True, None
         try:
             for frame in self._unpack(data):
+                kind = frame[0]
                 self._receive(frame)
-            self._flush_soon()  # behind the steps of the tasks that these frames begin, or wake
+            if kind == SOCKET and not flushes:
+                self._flush()  # whoever heard of it has answered
+            elif not flushes:
+                self._turns.add(self)  # behind the steps of the tasks that these frames begin, or wake
         except MALFORMED:
             self.abort()  # a peer that sends malformed frames is not one to go on with
 

@@ -27,6 +27,9 @@ class Unpacker:
 
     def __call__(self, data: bytes) -> list[Frame]:
         if not self._partial:
+            if int.from_bytes(data[:LENGTH_BYTES], "little") == len(data) - LENGTH_BYTES:  # as nearly always
+                whole: list[Frame] = decode(data[LENGTH_BYTES:])
+                return whole
             frames, end = _frames(data)
             self._partial += data[end:]
             return frames

@@ -29,6 +29,7 @@ _GATHERED_BYTES, _FRAME_BYTES = 64 * 1024, 1024  # or of one of many frames, suc
 _MAX_HIGH = 4096  # if so many of its bytes at most can be the head of anything but a small number
 _LOW = bytes(range(0x80))
 _FEW = 8  # frames that need no look at the clock, if they begin nothing
+_WAKING = (RESULT, ERROR)
 _TASKS = 16, 2  # begun at a time, before others have their turn; the fewer, the longer those take
 _LONG_TURN_S = 0.004
 _CREDIT = Credit()
@@ -168,8 +169,8 @@ class GuardedChannel(Channel):
             self._begun = 0
             for frame in frames:
                 self._receive(frame)
-            if self._begun:
-                self._flush_soon()  # behind their first steps, in which most are answered
+            if self._begun or (frames and frames[0][0] in _WAKING):
+                self._turns.soon()  # behind the steps of the tasks that they begin or wake, which mostly send something
         except CreditExceeded as error:
             self._end(str(error))
         except MALFORMED:
@@ -225,7 +226,9 @@ class GuardedChannel(Channel):
                 return stream._arrived(frame[2])
             return self._stray()
         if kind == SOCKET:
-            return super()._receive(frame) if number in self.sockets else self._stray()
+            if (end := self.sockets.get(number)) is not None:
+                return end.arrived(frame[2])
+            return self._stray()
         if kind == CALL:
             return self._admit(frame)
         if kind == NOTE and self._on_note is not None:

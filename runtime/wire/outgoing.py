@@ -8,6 +8,7 @@ from typing import cast
 
 from runtime.wire.frames import MAX_FRAME_BYTES, encode, packed
 from runtime.wire.protocol import DROP, NOTE, Frame
+from runtime.wire.turns import turns
 
 _serials = count(1)
 _HIGH_WATER = 1024 * 1024  # bytes that the peer has not read, from which on its streams wait
@@ -21,11 +22,11 @@ class Outgoing(asyncio.Protocol):
 
     def __init__(self) -> None:
         self.serial = next(_serials)
-        self._loop = asyncio.get_running_loop()
+        self._loop, self._turns = asyncio.get_running_loop(), turns()
         self._transport: asyncio.Transport | None = None
         self._outgoing: list[bytes] = []
         self._queued_bytes = 0  # in _outgoing
-        self._flushes = False  # soon
+        self._flushes = False  # by the end of this turn
         self._is_full = False  # the transport: the peer does not read
         self.congested = False
         self.closed = asyncio.Event()
@@ -39,14 +40,24 @@ class Outgoing(asyncio.Protocol):
             raise ValueError(
                 f"a message of {len(body)} bytes is over the limit of {self.max_frame}; send it as a stream"
             )
-        if not self._outgoing:
-            self._flush_soon()
-        elif self._queued_bytes + len(body) > self.max_frame:
+        if not self._flushes:
+            self._flushes = True
+            self._turns.add(self)
+        if self._queued_bytes + len(body) > self.max_frame:
             self._flush()
         self._outgoing.append(body)
         self._queued_bytes += len(body)
         if self._queued_bytes > _HIGH_WATER:
             self.congested = True
+
+    def send_now(self, frame: Frame) -> None:
+        """The same of one that nothing else follows in this turn."""
+        flushes, self._flushes = self._flushes, True
+        try:
+            self.send(frame)
+            self._flush()
+        finally:
+            self._flushes = flushes
 
     def note(self, op: str, *args: object) -> None:
         """Tell the peer; no answer."""
@@ -59,12 +70,6 @@ class Outgoing(asyncio.Protocol):
         """From a destructor, which may run in any thread and after the loop has closed."""
         if not self.closed.is_set() and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self.send, frame)
-
-    def _flush_soon(self) -> None:
-        """Behind what the loop has to do already. Where that sends something, it leaves in the same turn."""
-        if not self._flushes:
-            self._flushes = True
-            self._loop.call_soon(self._flush)
 
     def abort(self) -> None:
         """The peer is known to be gone, whoever else may hold its end of the socket open."""

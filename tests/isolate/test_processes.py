@@ -41,6 +41,7 @@ async def count():
     return Response(numbers())
 
 async def nap():
+    print("at work")
     await asyncio.sleep(60)
     return Response("rested")
 
@@ -55,10 +56,12 @@ async def pid():
     return Response(str(os.getpid()))
 
 async def block():
+    print("at work")
     while True:
         pass
 
 def block_a_thread():
+    print("at work")
     time.sleep(60)
 
 async def quit():
@@ -119,8 +122,9 @@ async def begun(pilot: Served, path: str) -> aiohttp.ClientResponse:
 async def test_a_killed_isolate_costs_its_own_requests_only(pilot: Served) -> None:
     isolate = int((await pilot.ask("/pid"))[1])
     passed, counting = await begun(pilot, "/ai"), await begun(pilot, "/count")
+    since = len(pilot.events)
     waiting = asyncio.create_task(pilot.ask("/nap"))
-    await asyncio.sleep(0.1)
+    await pilot.says("at work", since=since, within=60)
     os.kill(isolate, signal.SIGKILL)
     status, text = await waiting
     assert status == 500
@@ -222,7 +226,7 @@ async def test_what_takes_longer_than_the_drain_is_cut(tmp_path: Path, path: str
     write(tmp_path, ENTRY, CONFIG, MODELS)
     async with serving(tmp_path, "--drain", "1") as pilot:
         asking = asyncio.create_task(_ask(pilot, path))
-        await asyncio.sleep(0.3)
+        await pilot.says("at work", within=60)
         children, began = family(pilot), time.monotonic()
         assert await pilot.stop(signal.SIGINT) == 0
         assert time.monotonic() - began > 0.8
@@ -233,7 +237,7 @@ async def test_what_takes_longer_than_the_drain_is_cut(tmp_path: Path, path: str
 
 async def test_a_second_signal_ends_at_once(mortal: Served) -> None:
     asking = asyncio.create_task(_ask(mortal, "/block"))
-    await asyncio.sleep(0.3)
+    await mortal.says("at work", within=60)
     children = family(mortal)
     mortal.process.send_signal(signal.SIGINT)
     await mortal.event("stopping")

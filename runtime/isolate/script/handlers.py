@@ -33,6 +33,7 @@ _EXAMPLE = """Write one of:
           return Response("hello")"""
 
 
+_ASYNC_FLAGS = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 _RETURN_REMEDIES = {
     "str": "return Response(text)",
     "bytes": "return Response(data)",
@@ -173,6 +174,9 @@ def _location(function: Callable[..., Any]) -> str:
 
 
 def is_async(function: Callable[..., Any]) -> bool:
+    code = getattr(function, "__code__", None)  # of a method, too
+    if code is not None and code.co_flags & _ASYNC_FLAGS:
+        return True
     return inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, cast
+from typing import Any
 
 from runtime.isolate.calls.packing import Table
 from runtime.isolate.calls.stubs import RpcTarget
@@ -33,6 +33,7 @@ Answer = tuple[tuple[bytes, Table], object]
 class Calls:
     def __init__(self, worker: Worker) -> None:
         self._worker, self._line = worker, worker.line
+        self._classes: dict[str, type[Any]] = {}  # that were called before
 
     async def call(
         self, event: int, entrypoint: str, id: str | None, method: str, payload: bytes, table: Table, props: Any
@@ -82,8 +83,11 @@ class Calls:
         return self._line.pack(returned), returned
 
     def _instance(self, entrypoint: str, id: str | None, ctx: Context) -> object:
+        if (cls := self._classes.get(entrypoint)) is not None:
+            return cls(ctx, self._worker.env)
         known = entrypoints(self._worker.script)
         if entrypoint in known:
+            self._classes[entrypoint] = known[entrypoint]
             return known[entrypoint](ctx, self._worker.env)
         if entrypoint == DEFAULT:
             return None  # a script of functions, which has no methods
@@ -92,10 +96,10 @@ class Calls:
     def _method(self, instance: object, name: str, id: str | None) -> Callable[..., Any]:
         if name in (RESERVED if id is None else RESERVED_OF_OBJECTS):
             raise JsException(f"'{name}' is a reserved method and cannot be called over RPC.", "TypeError")
-        function = None if name.startswith("__") else getattr(instance, name, None)
+        function: Callable[..., Any] | None = None if name.startswith("__") else getattr(instance, name, None)
         if not callable(function):
             raise JsException(f"Method {name} does not exist", "TypeError")
-        return cast(Callable[..., Any], function)
+        return function
 
 
 def _function(value: object, name: str) -> Callable[..., Any]:

@@ -70,7 +70,7 @@ def _begun(
     except BaseException as error:
         report(_what(event), error)
         return None
-    if not inspect.isawaitable(result):
+    if result is None or not inspect.isawaitable(result):
         return None
     if ctx is None:
         return context.run(asyncio.ensure_future, result)

@@ -19,6 +19,7 @@ from runtime.wire.protocol import current_call
 _MESSAGE_BYTES = 128  # what a message counts besides its content, as the supervisor has it
 _TOLD_BYTES = 16 * 1024  # that were dealt with, from which on the supervisor is told
 _ABNORMAL = 1006
+_MESSAGE = (str, bytes)
 
 
 class SocketLink:
@@ -76,10 +77,10 @@ class SocketLink:
     def arrived(self, content: Any) -> None:
         if self._unanswered:
             self._begin()
-        if isinstance(content, list):
-            self.socket.arrived(Closing(*content))
-        elif isinstance(content, str | bytes):
+        if isinstance(content, _MESSAGE):
             self.socket.arrived(content)
+        elif isinstance(content, list):
+            self.socket.arrived(Closing(*content))
         elif content is not True:
             self.answered = content
 

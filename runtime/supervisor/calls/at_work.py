@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import OrderedDict  # whose oldest is found at once, however many have gone
 from typing import Protocol
 
 from runtime.supervisor.http.exchange import numbers
@@ -60,8 +61,12 @@ class AtWork:
         self.begun = 0  # so far
         self._limit, self._wait_s = limit, wait_s
         self._last = 0  # the number that began last
-        self._late: dict[int, tuple[int, float]] = {}  # by number: asks, and when they are forgotten; oldest first
-        self._depths: dict[int, int] = {}  # of those that have their answer, and may ask on; oldest first
+        self._late: OrderedDict[int, tuple[int, float]] = (
+            OrderedDict()
+        )  # by number: asks, and when they are forgotten; oldest first
+        self._depths: OrderedDict[int, int] = (
+            OrderedDict()
+        )  # of those that have their answer, and may ask on; oldest first
 
     def begin(self, activity: Activity) -> None:
         self.activities[activity.number] = activity
@@ -74,7 +79,7 @@ class AtWork:
         if activity.depth:
             self._depths[activity.number] = activity.depth
             if len(self._depths) > _MAX_LATE:
-                del self._depths[next(iter(self._depths))]
+                self._depths.popitem(last=False)
         if activity.subrequests and self._limit is not None:
             self._late[activity.number] = activity.subrequests, time.monotonic() + self._wait_s
             self._forget()
@@ -104,8 +109,8 @@ class AtWork:
 
     def _forget(self) -> None:
         now = time.monotonic()
-        while self._late and (oldest := next(iter(self._late.items())))[1][1] < now:
-            del self._late[oldest[0]]
+        while self._late and next(iter(self._late.values()))[1] < now:
+            self._late.popitem(last=False)
 
 
 __all__ = ["Activity", "AtWork", "EventActivity", "SocketActivity"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from bindings.messages import HostSocket, Target
 from runtime.supervisor.calls.stubs import Stub
@@ -14,16 +14,14 @@ from runtime.tracing import Span
 Capability = Stub | AsyncIterator[Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(NamedTuple):
     """``depth``: how many calls led to what calls, which count for it. ``span``: its own."""
 
     depth: int
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """``method`` of an entrypoint of ``target``'s worker."""
 
     caller: Caller
@@ -37,11 +35,13 @@ class Call:
         """For a person."""
         return f"{self.target.entrypoint}.{self.method}"
 
-    label = name
+    @property
+    def label(self) -> str:
+        """The same: nothing of it is secret."""
+        return self.name
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     payload: bytes
     capabilities: list[Capability]
 

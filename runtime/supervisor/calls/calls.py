@@ -64,7 +64,8 @@ class Calls:
         self, bindings: Mapping[str, Binding], stubs: Stubs, reach: Reach, lasting: Reach, own: Callee | None
     ) -> None:
         self.channel: GuardedChannel
-        self._bindings, self._stubs, self._reach, self._lasting, self._own = bindings, stubs, reach, lasting, own
+        self._stubs, self._reach, self._lasting, self._own = stubs, reach, lasting, own
+        self._leading = {name: each for name, each in bindings.items() if isinstance(each, Leading)}
 
     async def call(
         self, event: int, name: str, address: object, method: str, payload: bytes, table: list[Any]
@@ -156,8 +157,7 @@ class Calls:
                 case [str(entrypoint), dict(props)]:
                     return Target("", entrypoint, props=props)
             raise CallError("TypeError", "an address that is none")
-        binding: object = self._bindings.get(name)
-        if not isinstance(binding, Leading):
+        if (binding := self._leading.get(name)) is None:
             raise CallError("TypeError", f"env.{name} leads to no worker")
         return binding.target(address)
 

@@ -54,10 +54,10 @@ class Broker:
         self.sockets = self.stubs.sockets = sockets
         channel.unheard = self.stubs.unheard
 
-    async def __call__(self, op: str, args: list[Any]) -> object:
+    def __call__(self, op: str, args: list[Any]) -> Awaitable[object]:
         if (operation := self._operations.get(op)) is None:
             raise ValueError(f"no such operation: {op!r}")
-        return await operation(*args)
+        return operation(*args)
 
     async def _held(self, cls: object, id: object, after: object) -> list[Any]:
         return self.sockets.held(cls, id, after)

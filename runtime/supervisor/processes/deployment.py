@@ -117,6 +117,8 @@ class Deployment:
 
     async def call(self, call: Call) -> Answer:
         """As ``calls.call.Callee``; the limits of a request hold for it, as for the next."""
+        if self._limits is None:
+            return await self._called(call, called.call)
         return await self._limited(partial(self._called, call, called.call))
 
     async def request(self, request: ServiceRequest) -> ServiceAnswer:

@@ -12,6 +12,7 @@ from runtime.wire.credit import CreditExceeded
 _WINDOW_BYTES = 64 * 1024  # of messages that the worker has not dealt with; one more is always let through
 _QUEUE_BYTES = 64 * 1024 * 1024  # the same, where the sender is a worker, which nothing holds up
 _MESSAGE_BYTES = 128  # what a message costs besides its content
+_MESSAGE = (str, bytes)
 _NOT_THAT = "sent over a socket what is none of its messages"
 
 
@@ -48,7 +49,7 @@ class WorkerEnd:
         self._unread += len(content) + _MESSAGE_BYTES
         if self._unread > _QUEUE_BYTES + len(content):  # only another worker sends on regardless
             return self._too_slow()
-        self._channel.send([SOCKET, self._number, content])
+        self._channel.send_now([SOCKET, self._number, content])
         if self._unread > _WINDOW_BYTES and not self._held and self.other is not None:
             self._held = True
             self.other.hold(True)
@@ -76,16 +77,16 @@ class WorkerEnd:
 
     def arrived(self, content: object) -> None:
         """Raises CreditExceeded for what no worker's process sends."""
-        if content is None:
+        if isinstance(content, _MESSAGE):
+            if self.other is not None:
+                self.other.take(content_of(content))
+        elif content is None:
             self._channel.sockets.pop(self._number, None)
             self._over()
         elif content is True:
             if (lent := self.lent) is not None:
                 self.lent = None
                 join(lent, self)
-        elif isinstance(content, str | bytes):
-            if self.other is not None:
-                self.other.take(content_of(content))
         elif isinstance(content, int):
             self._read(content)
         else:

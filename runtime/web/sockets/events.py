@@ -49,8 +49,7 @@ class MessageEvent(Event):
     __slots__ = ("data",)
 
     def __init__(self, target: object, data: object) -> None:
-        super().__init__("message", target)
-        self.data = data
+        self.type, self.target, self.data = "message", target, data
 
 
 class CloseEvent(Event):

@@ -262,7 +262,8 @@ class WebSocket:
     def _run(self, event: Event, done: Callable[[], None]) -> None:
         known = self._listeners.get(event.type, [])
         listeners = [listener for listener, _ in known]
-        known[:] = [entry for entry in known if not entry[1]]
+        if any(once for _, once in known):
+            known[:] = [entry for entry in known if not entry[1]]
         if (on := self._on(event.type)) is not None:
             listeners.append(on)
         if not listeners or self._context is None:
