@@ -100,6 +100,11 @@ def wait_until_idle(within: float = 60) -> bool:
     return False
 
 
+def is_ahead() -> bool:
+    """Whether what is started here runs ahead of whatever else does: ``chrt -r 5 python -m bench``."""
+    return hasattr(os, "sched_getscheduler") and os.sched_getscheduler(0) in (os.SCHED_RR, os.SCHED_FIFO)
+
+
 def describe() -> str:
     """One line for the results."""
     model = next(

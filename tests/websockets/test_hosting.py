@@ -18,7 +18,7 @@ from hosting import Host, hosting, worker
 from socket_servers import echoing, opening
 
 WORKER = (Path(__file__).parent / "sockets_worker.py").read_text()
-DRAIN = "[pilot]\ndrain = 1\n"
+DRAIN = "[pilot]\ndrain = 5\n"  # seconds: a deploy takes some of them, where others are at work too
 LIMITS = ("sockets=30", "socket_queue_mb=40", "sockets_queue_mb=50", "subrequests=5", "cpu_ms=400", "stall_s=10")
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
