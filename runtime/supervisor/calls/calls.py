@@ -64,7 +64,7 @@ class Calls:
         self, bindings: Mapping[str, Binding], stubs: Stubs, reach: Reach, lasting: Reach, own: Callee | None
     ) -> None:
         self.channel: GuardedChannel
-        self._stubs, self._reach, self._lasting, self._own = stubs, reach, lasting, own
+        self._bindings, self._stubs, self._reach, self._lasting, self._own = bindings, stubs, reach, lasting, own
         self._leading = {name: each for name, each in bindings.items() if isinstance(each, Leading)}
 
     async def call(
