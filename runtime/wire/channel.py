@@ -69,14 +69,9 @@ class Channel(Outgoing):
 
     @classmethod
     async def open(
-        cls,
-        sock: socket.socket,
-        handler: Handler,
-        *,
-        on_note: Callable[[str, list[Any]], None] | None = None,
-        on_close: Callable[[], None] | None = None,
-        sources: Sources | None = None,
-    ) -> Channel:
+        cls, sock: socket.socket, handler: Handler, *, on_note: Callable[[str, list[Any]], None] | None = None,
+        on_close: Callable[[], None] | None = None, sources: Sources | None = None,
+    ) -> Channel:  # fmt: skip
         """Speak over ``sock``, one end of an AF_UNIX stream pair; the channel owns it from here on."""
         sock.setblocking(False)
         loop = asyncio.get_running_loop()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from bindings.durable_objects.alarms import STEPS as ALARM_STEPS
 from bindings.durable_objects.alarms import Clock, Key
 from bindings.durable_objects.storage import entries
-from bindings.durable_objects.storage.file import ObjectFile, Stale
+from bindings.durable_objects.storage.file import CHECKPOINT_PAGES, ObjectFile, Stale
 from bindings.durable_objects.storage.schema import STEPS, NewerFile
 from bindings.sqlite import StoreError
 
@@ -60,6 +61,29 @@ async def test_a_file_of_a_newer_release_is_left_alone(tmp_path: Path) -> None:
         entries.put(owner.file, "a", 1)
     await owner.file.aclose()
     assert path.read_bytes() == before
+
+
+async def test_room_in_the_log_is_its_end(tmp_path: Path) -> None:
+    """As of a process that ends without closing it: what SQLite finds, before and after the log begins anew."""
+    owner = Owner(tmp_path / "x.sqlite")
+    for number in range(CHECKPOINT_PAGES):
+        entries.put(owner.file, "a", number)
+        entries.put(owner.file, f"large{number % 7}", "x" * (number % 50) * 500)
+        await owner.kept()
+        if number in (0, 1, 2, 5, 20, 100, CHECKPOINT_PAGES - 1):
+            image = tmp_path / f"{number}.sqlite"
+            for end in ("", "-wal"):
+                shutil.copy(f"{owner.file.path}{end}", f"{image}{end}")
+            with closing(apsw.Connection(str(image))) as found:
+                assert found.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+                pages = int(found.execute("PRAGMA wal_checkpoint").fetchall()[0][1])
+            again = Owner(image)
+            assert entries.get(again.file, "a") == number
+            await again.file.aclose()
+            if number in (5, 20, 100):
+                assert Path(f"{owner.file.path}-wal").stat().st_size > 32 + (pages + 1) * 4120
+    await owner.file.aclose()
+    assert not Path(f"{owner.file.path}-wal").exists()
 
 
 async def test_two_that_have_a_file_open_do_not_both_write(tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ from typing import Any
 
 import apsw
 
+from bindings.durable_objects.storage.room import LogRoom
 from bindings.durable_objects.storage.schema import ALARM, bring_up_to_date, refuse_newer
 from bindings.storage.sql.guard import Guard
 from bindings.storage.sql.limits import LIMITS, shut_in
@@ -69,7 +70,7 @@ class ObjectFile:
         self._loop = asyncio.get_running_loop()
         self._sqlite: apsw.Connection | None = None
         self._version: Any = None  # SQLite's data_version while nobody else has written
-        self._log_pages = 0
+        self._log_pages, self._room = 0, None  # type: int, LogRoom | None
         self._open = self._scheduled = self._closed = False
         self._depth = 0  # of savepoints
         self._new = True  # its log has not been synced since it was opened
@@ -198,6 +199,8 @@ class ObjectFile:
     async def _round(self) -> None:
         done, self._next = self._next, self._loop.create_future()
         self._current, due = done, self.alarm
+        if self._room is not None:
+            self._room.make(self._log_pages)
         self.run("COMMIT")
         self._open = False
         await self._loop.run_in_executor(_pool, self._sync, self._new, self._log_pages)
@@ -245,6 +248,7 @@ class ObjectFile:
             bring_up_to_date(sqlite, self._name)
             self._version = sqlite.execute("PRAGMA data_version" + _OURS).fetchall()
             self.page_bytes = shut_in(sqlite, self.guard, _LIMITS)
+            self._room = LogRoom(f"{self.path}-wal", self.page_bytes)
             sqlite.set_wal_hook(self._logged)
         except BaseException:
             sqlite.close(True)
