@@ -25,6 +25,7 @@ LEVELS = ("debug", "info", "warning", "error")
 
 # Commands that have a module of their own, imported on use.
 LAZY_COMMANDS = {
+    "completion": "runtime.starting.completion:completion",
     "doctor": "runtime.starting.doctor:doctor",
     "init": "runtime.starting.commands:init",
     "host": "runtime.host.commands:host",
@@ -105,6 +106,7 @@ def main() -> None:
 @click.option("--var", "variables", multiple=True, metavar="K:V", help="Set or override a variable.")
 @click.option("--no-install", is_flag=True, help="Leave the worker's dependencies to this Python's own packages.")
 @click.option("--inline", is_flag=True, help="Run the worker in this process, for breakpoint() and debuggers.")
+@click.option("--open", is_flag=True, help="Open the page in a browser once it is served.")
 @click.option("--drain", type=click.FloatRange(min=0, max=86400), help="Seconds to let requests finish when stopping.")
 @click.option("--log-level", type=click.Choice(LEVELS), default="info", show_default=True)
 @click.option("--log-format", type=click.Choice(("pretty", "json")), default=None, help="Default pretty.")
@@ -132,7 +134,8 @@ def dev(
     from runtime.supervisor.observe import make_observer
 
     options.update(configs=(script,) if script else options["configs"], variables=dict(map(parse_variable, variables)))
-    options |= {"persist": not no_persist, "install": not no_install}
+    keys = log_format != "json" and not inline  # where breakpoint() reads them itself
+    options |= {"persist": not no_persist, "install": not no_install, "keys": keys}
     serve(DevOptions(**options), make_observer(log_format, log_level), spawner)
 
 

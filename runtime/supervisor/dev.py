@@ -22,7 +22,7 @@ from runtime.isolate.ambient import is_listed
 from runtime.places import state_folder
 from runtime.supervisor import server
 from runtime.supervisor.explorer.feed import Feed
-from runtime.supervisor.explorer.routes import Explorer, Served
+from runtime.supervisor.explorer.routes import ROOT, Explorer, Served
 from runtime.supervisor.explorer.watched import Watched
 from runtime.supervisor.http import prefix
 from runtime.supervisor.http.admission import OwnNames
@@ -30,6 +30,7 @@ from runtime.supervisor.http.app import App
 from runtime.supervisor.http.asgi import Application, Receive, Scope, Send
 from runtime.supervisor.http.dispatch import Dispatch
 from runtime.supervisor.http.prefix import WORKER_PREFIX
+from runtime.supervisor.keys.keyboard import Keyboard
 from runtime.supervisor.loading import Loading
 from runtime.supervisor.observe.base import Banner, Observer
 from runtime.supervisor.processes.health.stalls import Stalls
@@ -68,6 +69,8 @@ class DevOptions:
     persist: bool = True  # False: in a folder that is removed at the end
     variables: dict[str, str] = field(default_factory=dict)
     product_options: Mapping[str, object] = field(default_factory=dict)
+    keys: bool = False  # keys of the terminal do things
+    open: bool = False  # show the page in a browser
     cwd: Path = field(default_factory=Path.cwd)  # by its name: a folder that is moved away takes the process along
 
     def readers(self) -> list[Callable[[], Config]]:
@@ -134,6 +137,9 @@ class DevServer(Supervisor):
             for config, read, look in zip(configs, readers, looks, strict=True)
         ])  # fmt: skip
         self._deployments = self._workers.first
+        reached = f"{self.url}{ROOT}" if is_private(context) else None
+        self._keyboard = Keyboard(_here(self.url), reached, self._workers.reload, observer)
+        self._keys, self._open_page = options.keys and self._keyboard.is_there, options.open
 
     @property
     def drain(self) -> float:
@@ -175,7 +181,9 @@ class DevServer(Supervisor):
 
     def announce(self) -> None:
         self._announced = True
-        self.observer.ready(self.url)
+        self.observer.ready(self.url, keys=self._keys)
+        if self._open_page:
+            self._keyboard.open_page()
         if self._deployments.broken is not None:
             self.observer.warn("every request answers 500 until the error above is mended and saved")
 
@@ -201,7 +209,11 @@ class DevServer(Supervisor):
 
     def background(self) -> list[Coroutine[Any, Any, None]]:
         running = self._loading.beside(self._workers.deployments)
-        return [self._workers.follow(), Stalls(self.observer, running).watch()]
+        keys = [self._keyboard.listen()] if self._keys else []
+        return [self._workers.follow(), Stalls(self.observer, running).watch(), *keys]
+
+    def leave(self) -> None:
+        self._keyboard.restore()
 
     async def close(self, left: float) -> None:
         await self._workers.aclose(left)
@@ -243,6 +255,11 @@ def _temporary() -> TemporaryDirectory[str]:
     from tempfile import TemporaryDirectory  # hardly anybody's start
 
     return TemporaryDirectory(prefix="pilot-state-")
+
+
+def _here(url: str) -> str:
+    """The same, as a browser on this machine can open it: nothing is at "every address"."""
+    return url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
 
 
 def _near(path: Path) -> str:

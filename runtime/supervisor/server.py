@@ -103,6 +103,10 @@ class Supervisor(ABC):
         """What goes on while it serves."""
         return []
 
+    @abstractmethod
+    def leave(self) -> None:
+        """What must be put right even when it ends at once."""
+
     def listening(self) -> dict[str, Any]:
         """Further settings of the HTTP server."""
         return {}
@@ -166,6 +170,7 @@ class Supervisor(ABC):
                 self._stopped = time.monotonic()
                 server.stop(self.drain)
             elif number != signal.SIGHUP:  # which a terminal that closes sends, and its shell once more
+                self.leave()
                 os._exit(130)  # every child's socket closes with us, and that ends it
 
         for number in _stopping():

@@ -31,7 +31,7 @@ RUN = {
     "pilot dev": "test_readme.py, ai/test_shim.py, supervisor/test_tracing.py; installing: test_install.py",
     "pilot deploy --config": "test_deploy_docs.py",
     "pilot versions": "here",
-    "_PILOT_COMPLETE": "here",
+    "pilot completion": "here, and starting/test_completion.py",
     "__pilot/metrics": "here",
     "bindings.ai.shim": "ai/test_shim.py",
     "pilot bench": "test_readme.py",
@@ -106,7 +106,7 @@ async def test_the_versions_block(tmp_path: Path) -> None:
 
 
 async def test_the_completion_block() -> None:
-    block = next(block for _, block in BLOCKS if "_PILOT_COMPLETE" in block)
+    block = next(block for _, block in BLOCKS if "pilot completion" in block)
     pressed = 'COMP_WORDS=(pilot de) COMP_CWORD=1\n_pilot_completion pilot\necho "${COMPREPLY[@]}"'
     words = await bash(f"{block}\n{pressed}")
     assert words.split() == ["dev", "deploy", "deployments", "delete"]

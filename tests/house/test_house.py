@@ -185,7 +185,7 @@ ROOMS = {
     ),
     "runtime.supervisor": (
         "observe", "limits", "sockets", "outbound", "telemetry", "explorer", "http", "traces", "calls", "processes",
-        "loading", "reload", "server", "dev",
+        "loading", "reload", "keys", "server", "dev",
     ),
     "runtime.host": (
         "store", "versions", "addresses", "tails", "worker", "returns", "fleet", "purge", "report", "http",

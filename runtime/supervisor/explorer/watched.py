@@ -24,8 +24,14 @@ class Watched(Observer):
     def banner(self, banner: Banner) -> None:
         self._inner.banner(banner)
 
-    def ready(self, url: str) -> None:
-        self._inner.ready(url)
+    def ready(self, url: str, *, keys: bool = False) -> None:
+        self._inner.ready(url, keys=keys)
+
+    def tell(self, *lines: str) -> None:
+        self._inner.tell(*lines)
+
+    def clear(self) -> None:
+        self._inner.clear()
 
     def request(self, request: RequestRecord) -> None:
         self._feed.request(request)

@@ -67,8 +67,16 @@ class Observer(ABC):
         """A deployment was opened."""
 
     @abstractmethod
-    def ready(self, url: str) -> None:
-        """Connections are accepted. Shown at every level: whoever started us waits for it."""
+    def ready(self, url: str, *, keys: bool = False) -> None:
+        """Connections are accepted. Shown at every level: whoever started us waits for it. ``keys``: some do things."""
+
+    @abstractmethod
+    def tell(self, *lines: str) -> None:
+        """What was asked for at the terminal, by a key. Shown at every level."""
+
+    @abstractmethod
+    def clear(self) -> None:
+        """Empty the screen, where there is one."""
 
     @abstractmethod
     def request(self, request: RequestRecord) -> None:

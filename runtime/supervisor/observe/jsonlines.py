@@ -54,8 +54,14 @@ class JsonObserver(Observer):
         for warning in [warning for one in (banner, *banner.others) for warning in one.warnings]:
             self.warn(warning)
 
-    def ready(self, url: str) -> None:
+    def ready(self, url: str, *, keys: bool = False) -> None:
         self.emit("info", "ready", always=True, url=url)
+
+    def tell(self, *lines: str) -> None:
+        self.emit("info", "told", always=True, text="\n".join(lines))
+
+    def clear(self) -> None:
+        """Nobody looks at a screen."""
 
     def request(self, request: RequestRecord) -> None:
         fields = {**msgspec.structs.asdict(request), "ms": round(request.ms, 3)}

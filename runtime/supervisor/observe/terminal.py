@@ -47,10 +47,16 @@ class TerminalObserver(Observer):
         if warnings and self.shows("warning"):
             self._write("")
 
-    def ready(self, url: str) -> None:
-        self._write(
-            f"  Ready on {self._paint(url, fg='cyan', bold=True)}   {self._paint('Ctrl-C stops', dim=True)}", ""
-        )
+    def ready(self, url: str, *, keys: bool = False) -> None:
+        hint = self._paint("Ctrl-C stops · ? shows the keys" if keys else "Ctrl-C stops", dim=True)
+        self._write(f"  Ready on {self._paint(url, fg='cyan', bold=True)}   {hint}", "")
+
+    def tell(self, *lines: str) -> None:
+        self._write(*lines)
+
+    def clear(self) -> None:
+        if self._tty:
+            self._write("\x1b[H\x1b[2J\x1b[3J", end="")
 
     def request(self, request: RequestRecord) -> None:
         if not self.shows(self.level_of(request.status, request.note)):
@@ -157,8 +163,8 @@ class TerminalObserver(Observer):
         glyph, colour = SIGNS[kind]
         self._write(f"{self._paint(glyph, fg=colour)} {layout.hang(text, 2)}")
 
-    def _write(self, *lines: str, to: Output | None = None) -> None:
-        text, output = "\n".join(lines) + "\n", to or self._output
+    def _write(self, *lines: str, to: Output | None = None, end: str = "\n") -> None:
+        text, output = "\n".join(lines) + end, to or self._output
         if self._live is None:
             output.write(text)
         else:

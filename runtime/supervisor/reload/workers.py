@@ -61,6 +61,11 @@ class Workers:
             raise NotRunning(name)
         return await worker.current([])
 
+    async def reload(self) -> None:
+        """Each anew, with its configuration, whether or not anything was saved."""
+        for worker in self._workers:
+            await worker.reload([worker.config.path or worker.config.main or worker.config.root])
+
     async def follow(self) -> None:
         """Reload each when something of it is saved, for ever."""
         async with asyncio.TaskGroup() as following:

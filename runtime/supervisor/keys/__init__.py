@@ -1,0 +1,1 @@
+"""What a person at the terminal presses while ``pilot dev`` runs."""
