@@ -41,7 +41,7 @@ PRODUCTS: dict[str, str] = {
 OPTIONS: dict[str, str] = {"ai": "bindings.ai.options:OPTIONS"}
 
 # Commands that must be quick: found here, before any product is imported; of the others ``Product.commands`` says.
-COMMANDS: dict[str, str] = {name: f"bindings.ai.terminal.{name}:{name}" for name in ("models", "ps", "run")}
+COMMANDS: dict[str, str] = {name: f"bindings.ai.terminal.{name}:{name}" for name in ("models", "ps", "pull", "run")}
 
 
 @cache

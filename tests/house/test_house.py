@@ -179,9 +179,9 @@ def test_tests_are_no_packages() -> None:
 
 ROOMS = {
     "bindings.ai": (
-        "error_table", "engine", "errors", "engines", "settings", "replicas", "cluster", "catalog", "inputs", "answers",
-        "tasks", "observe", "gateway", "batch", "finetunes", "markdown", "schemas", "service", "stores", "http",
-        "openai", "anthropic", "worker", "methods", "binding", "rest", "shim", "product", "terminal",
+        "error_table", "engine", "errors", "hub", "engines", "settings", "replicas", "cluster", "catalog", "inputs",
+        "answers", "tasks", "observe", "gateway", "batch", "finetunes", "markdown", "schemas", "service", "stores",
+        "http", "openai", "anthropic", "worker", "methods", "binding", "rest", "shim", "product", "terminal",
     ),
     "runtime.supervisor": (
         "observe", "limits", "sockets", "outbound", "telemetry", "explorer", "http", "traces", "calls", "processes",

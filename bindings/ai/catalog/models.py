@@ -18,6 +18,7 @@ import msgspec
 from bindings.ai.engine import options as engine_options
 from bindings.ai.engine.protocol import ENGINES
 from bindings.ai.engines import installed
+from bindings.ai.hub.names import wanted
 from bindings.ai.replicas.placement import Count, Counts, Placement, check, placement
 from runtime.errors import ConfigError
 from runtime.hints import close_to
@@ -240,12 +241,17 @@ def _with_paths(model: Model, folder: Path, where: str) -> Model:
 def _path(name: object, folder: Path, where: str) -> str:
     if not isinstance(name, str) or not name:
         raise ConfigError(f"must be a path or a name, not {name!r}", where=where)
-    if not name.startswith(("./", "../", "~")) and not name.endswith(".gguf"):
+    if not name.startswith(("./", "../", "~")) and (not name.endswith(".gguf") or _is_of_a_hub(name)):
         return name
     try:
         return str((folder / Path(name).expanduser()).resolve())
     except (OSError, ValueError, RuntimeError) as error:  # a home nobody has, links in a circle
         raise ConfigError(f"{name} cannot be looked up: {error}", where=where) from None
+
+
+def _is_of_a_hub(name: str) -> bool:
+    """``org/name:FILE.gguf``."""
+    return ":" in name and wanted(name) is not None
 
 
 __all__ = ["TEXT_GENERATION", "Evidence", "Model", "Row", "built_in", "built_in_model", "check_engine", "own_models"]

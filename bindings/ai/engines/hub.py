@@ -36,7 +36,7 @@ def check_available(model: str) -> None:
         raise UserError(
             "the model is not on this machine and the Hugging Face hub cannot be reached",
             where=model,
-            remedy=f"Where there is a network:  hf download {model}\n"
+            remedy=f"Where there is a network:  pilot pull {model}\n"
             "or name a folder that holds it in models.yaml:  model: /path/to/the/model",
         )
 
@@ -56,7 +56,7 @@ def _check_path(path: Path) -> None:
         raise UserError(
             f"{path} holds no model: config.json is missing",
             where="vllm: model",
-            remedy="Give the folder that `hf download` made, or the repo id itself.",
+            remedy="Give the folder that holds it, or the repo id itself.",
         )
 
 

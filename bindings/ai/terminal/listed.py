@@ -11,6 +11,7 @@ from bindings.ai.catalog.kinds import kind
 from bindings.ai.catalog.models import Model
 from bindings.ai.catalog.resolve import Catalog, Served
 from bindings.ai.errors import ModelError
+from bindings.ai.hub.cache import cached_repository
 from bindings.ai.terminal import weights
 from runtime.starting.gpu import Gpu
 
@@ -39,7 +40,7 @@ def listed(catalog: Catalog, model: Model, engine: str | None, gpus: Sequence[Gp
     own = served.spec if served is not None and not served.stand_in else None
     path = weights.found(own) if own is not None and own.engine in ("vllm", "llamacpp") else None
     if path is None and (name := repository(model)):
-        path = weights.in_hub_cache(name)
+        path = cached_repository(name)
     size = weights.size_of(path) if path is not None else _estimate(model)
     return Listed(
         id=model.id,

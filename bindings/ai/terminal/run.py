@@ -10,12 +10,12 @@ import click
 
 from bindings.ai.catalog.kinds import kind
 from bindings.ai.catalog.models import TEXT_GENERATION
-from bindings.ai.catalog.resolve import Catalog, Served
+from bindings.ai.catalog.resolve import Served
 from bindings.ai.errors import ModelError
 from bindings.ai.terminal.asked import Asked
+from bindings.ai.terminal.ids import full_id
 from bindings.ai.terminal.project import CONFIG, ENGINE, Project, project
 from runtime.errors import UserError
-from runtime.hints import closest
 
 CHATTING = (TEXT_GENERATION, "Guard")
 EMBEDDING = "Text Embeddings"
@@ -54,7 +54,7 @@ def run(
 
 
 def _served(known: Project, name: str) -> Served:
-    id = _full(known.catalog, name)
+    id = full_id(known.catalog, name)
     try:
         served = known.catalog.resolve(id, known.engine)
     except ModelError as error:
@@ -63,29 +63,6 @@ def _served(known: Project, name: str) -> Served:
         what = f"is a model for {kind(served.model)}; pilot run asks for text and embeddings"
         raise UserError(what, where=id, remedy=f'In a worker:  await env.AI.run("{id}", {{...}})')
     return served
-
-
-def _full(catalog: Catalog, name: str) -> str:
-    """The id that is meant by itself, or by its last part alone."""
-    ids = [model.id for model in catalog.models()]
-    if name in ids:
-        return name
-    ends = [id for id in ids if id.rpartition("/")[2] == name]
-    if len(ends) == 1:
-        return ends[0]
-    close = ends or _near(name, ids)
-    hint = f"Did you mean {' or '.join(close)}?\n" if close else ""
-    raise UserError(f"there is no model {name!r}", remedy=f"{hint}pilot models   lists those there are")
-
-
-def _near(name: str, ids: Sequence[str]) -> list[str]:
-    """Ids that resemble it, or whose last parts do or begin so."""
-    known: dict[str, str] = {}
-    for id in ids:
-        end = id.rpartition("/")[2]
-        for part in (id, end, end[: len(name)]):
-            known.setdefault(part, id)
-    return list(dict.fromkeys(known[part] for part in closest(name, known, 5, alike=0.75)))[:3]
 
 
 def _prompt(words: Sequence[str], as_json: bool) -> str | None:

@@ -3,7 +3,6 @@ importing Hugging Face's takes longer than the answer may."""
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Sequence
 from contextlib import suppress
@@ -12,12 +11,12 @@ from pathlib import Path
 from bindings.ai.engine import embedded
 from bindings.ai.engine.protocol import EngineSpec
 from bindings.ai.engine.weights import cached
+from bindings.ai.hub.cache import cached_gguf, cached_repository, files_of
 from runtime.errors import UserError
 
 _PARAMETERS = re.compile(r"(?<![a-z0-9.])(\d+(?:\.\d+)?)([bm])(?![a-z0-9])")
 _EXPERTS = re.compile(r"\d+x\d|-\d+e(?![a-z0-9])")  # several of them: the name does not say how many parameters in all
 _BYTES = {r"awq|gptq|int4|4bit|gpt-oss|q4": 0.56, r"fp8|int8|torchao|q8": 1.05}  # per parameter; else two: bfloat16
-_WEIGHTS = (".safetensors", ".bin", ".gguf", ".pt")
 
 
 def found(spec: EngineSpec) -> Path | None:
@@ -27,21 +26,12 @@ def found(spec: EngineSpec) -> Path | None:
             return cached(embedded.SMOLLM2 if spec.runner == "generate" else embedded.MINILM)
         return None
     path = Path(spec.model)
-    return path if path.exists() else in_hub_cache(spec.model)
-
-
-def in_hub_cache(repository: str) -> Path | None:
-    """The newest whole snapshot of ``org/name`` in Hugging Face's cache."""
-    folder = _hub_cache() / f"models--{repository.replace('/', '--')}"
-    if any(folder.glob("blobs/*.incomplete")):
-        return None
-    snapshots = [path.parent for path in folder.glob("snapshots/*/config.json") if _files(path.parent)]
-    return max(snapshots, key=lambda path: path.stat().st_mtime, default=None)
+    return path if path.exists() else cached_gguf(spec.model) or cached_repository(spec.model)
 
 
 def size_of(path: Path) -> int:
     """Bytes of a file of weights, or of those in a folder."""
-    return path.stat().st_size if path.is_file() else sum(file.stat().st_size for file in _files(path))
+    return path.stat().st_size if path.is_file() else sum(file.stat().st_size for file in files_of(path))
 
 
 def estimate(names: Sequence[str], quantization: str = "") -> int | None:
@@ -59,23 +49,4 @@ def _bytes_each(text: str) -> float:
     return next((each for pattern, each in _BYTES.items() if re.search(pattern, text)), 2.0)
 
 
-def _files(folder: Path) -> list[Path]:
-    return [path for path in folder.iterdir() if path.suffix in _WEIGHTS and path.exists()]
-
-
-def _hub_cache() -> Path:
-    for name, below in (("HF_HUB_CACHE", ""), ("HUGGINGFACE_HUB_CACHE", ""), ("HF_HOME", "hub")):
-        if value := os.environ.get(name):
-            return _home(value) / below
-    return _home(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface" / "hub"
-
-
-def _home(path: str) -> Path:
-    """A user without a home has nothing there."""
-    try:
-        return Path(path).expanduser()
-    except RuntimeError:
-        return Path(os.devnull)
-
-
-__all__ = ["estimate", "found", "in_hub_cache", "size_of"]
+__all__ = ["estimate", "found", "size_of"]

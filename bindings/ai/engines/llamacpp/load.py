@@ -11,6 +11,8 @@ from bindings.ai.engine import embedded
 from bindings.ai.engine import options as engine_options
 from bindings.ai.engines import cores
 from bindings.ai.engines.llamacpp.interfaces import LlamaServer
+from bindings.ai.hub.cache import cached_gguf
+from bindings.ai.hub.names import wanted
 from runtime.errors import ConfigError, UserError
 from runtime.places import expanded
 
@@ -74,10 +76,15 @@ def existing(name: str) -> Path:
     path = expanded(name, "llamacpp: model")
     if path.is_file():
         return path
+    if (meant := wanted(name)) is not None and meant.variant:
+        if (found := cached_gguf(name)) is not None:
+            return found
+        raise UserError("is not on this machine", where=f"llamacpp: model: {name}", remedy=f"pilot pull {name}")
     raise UserError(
         f"there is no file {path}",
         where="llamacpp: model",
-        remedy=f"Give the path of a GGUF file, or {embedded.NAME!r} for the built-in model.",
+        remedy="Give the path of a GGUF file, or a name such as org/name:Q4_K_M,\n"
+        f"or {embedded.NAME!r} for the built-in model.",
     )
 
 
