@@ -30,19 +30,19 @@ int nvmlDeviceGetMemoryInfo(void *device, unsigned long long *memory) {
 """
 
 
-def typed(folder: Path, *words: str, code: int = 0, stdin: str | None = None, **env: str) -> str:
+def typed(folder: Path, *words: str, code: int = 0, stdin: str | None = None, within: float = 120, **env: str) -> str:
     """What ``pilot WORDS`` prints; what it complains of, where another ``code`` than 0 is expected."""
     done = subprocess.run(
-        [*PILOT, *words], cwd=folder, env={**os.environ, **env}, timeout=120, capture_output=True, text=True,
+        [*PILOT, *words], cwd=folder, env={**os.environ, **env}, timeout=within, capture_output=True, text=True,
         **({"input": stdin} if stdin is not None else {"stdin": subprocess.DEVNULL}),
     )  # type: ignore[call-overload]  # fmt: skip
     assert done.returncode == code, (done.stdout, done.stderr)
     return str(done.stderr if code else done.stdout)
 
 
-def told(folder: Path, *words: str, **env: str) -> Any:
+def told(folder: Path, *words: str, within: float = 120, **env: str) -> Any:
     """The same with ``--json``."""
-    return json.loads(typed(folder, *words, "--json", **env))
+    return json.loads(typed(folder, *words, "--json", within=within, **env))
 
 
 def block(heading: str) -> list[list[str]]:

@@ -171,6 +171,7 @@ async def test_llama_cpp_loads_what_was_pulled_without_a_network(served: Hub, tm
 
 
 @pytest.mark.vllm
+@pytest.mark.timeout(600)
 @pytest.mark.skipif(find_spec("vllm") is None, reason="needs vLLM")
 async def test_vllm_loads_what_was_pulled_without_a_network(served: Hub, tmp_path: Path) -> None:
     served.files["org/tiny"] = contents(tiny_llama(tmp_path / "tiny"))
@@ -179,6 +180,6 @@ async def test_vllm_loads_what_was_pulled_without_a_network(served: Hub, tmp_pat
     await pull(served, tmp_path, "@cf/mine/tiny", "--engine", "vllm")
     offline = {**around(served, tmp_path), "HF_ENDPOINT": "http://127.0.0.1:9"}
     ask = ("run", "@cf/mine/tiny", "one two", "--engine", "vllm", "--max-tokens", "3")
-    answer = await asyncio.to_thread(lambda: told(tmp_path, *ask, **offline))
+    answer = await asyncio.to_thread(lambda: told(tmp_path, *ask, within=500, **offline))
     assert answer["answered_by"] == "org/tiny"
     assert answer["response"]
