@@ -11,6 +11,7 @@ A product (``ai``, ``kv_namespaces`` …) is one file or folder with one ``Produ
 * ``keeps`` / ``purge``: what of it lies on a host's disk, and how does it go?
 * ``responder``, ``folders``: which requests does it answer ahead of the worker, and which folders are its own?
 * ``routes``, ``commands``, ``scopes``, ``status``, ``metrics``, ``remarks``: what else does it bring?
+* ``worker_type``, ``env_types``: what are type checkers told of its bindings?
 * ``resident``: what of it lives on between requests, in a process of the worker's own?
 
 ``context.dispatch`` has a worker's ``scheduled``, ``queue`` or whatever a product calls it deal with an ``Event``.
@@ -31,7 +32,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 
-from bindings.binding import Answering, Binding, Connect, Explored, Leading, names_in
+from bindings.binding import Answering, Binding, Connect, EnvType, Explored, Leading, names_in
 from bindings.context import Admits, ProductContext, ProductObserver, Seal
 from bindings.deploying import Deploying
 from bindings.messages import CallError, Event, HostStream, Resident, Target, WorkerStream
@@ -75,6 +76,7 @@ class Product(Deploying):
     inherited: ClassVar[bool] = False  # whether [env.NAME] takes the table over from the top level
     settings: ClassVar[type[msgspec.Struct] | None] = None  # its part of [pilot]: ``config.settings(that)``
     at_start: ClassVar[tuple[str, ...]] = ()  # those of them that count once the server is restarted
+    worker_type: ClassVar[str] = "typing:Any"  # "module:Class" of a binding in ``env``, for type checkers alone
     scopes: ClassVar[tuple[str, ...]] = ()  # what a host's token may be for, besides "deploy" and "read"
     explorer: ClassVar[str] = ""  # a JavaScript module beside its own that shows a binding of it on the explorer's page
     commands: ClassVar[Mapping[str, str]] = {}  # of ``pilot``: name → "module:click.Command"
@@ -83,6 +85,11 @@ class Product(Deploying):
     def names(cls, table: object) -> Sequence[str]:
         """The names in ``env`` that its table asks for."""
         return names_in(table)
+
+    @classmethod
+    def env_types(cls, config: Config) -> Mapping[str, EnvType]:
+        """What type checkers are told of its names in ``env``."""
+        return dict.fromkeys(cls.names(config.products.get(cls.key)), EnvType(cls.worker_type))
 
     @classmethod
     def needs_no_script(cls, table: object) -> bool:
@@ -207,6 +214,7 @@ __all__ = [
     "Binding",
     "CallError",
     "Connect",
+    "EnvType",
     "Event",
     "Explored",
     "HostStream",

@@ -6,7 +6,7 @@ from asyncio import StreamReader, StreamWriter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 from bindings.messages import Target
 
@@ -70,6 +70,13 @@ class Leading(Protocol):
         """Raises CallError for an address that is none: user code may have made it up."""
 
 
+class EnvType(NamedTuple):
+    """What type checkers are told of a name in ``env``: a ``module:Class``, and its parameters as Python has them."""
+
+    place: str = "typing:Any"
+    parameters: str = ""
+
+
 def names_in(value: object) -> list[str]:
     """The names that most tables put into ``env``: their ``binding``, or ``name`` where there is none."""
     if isinstance(value, list):
@@ -114,4 +121,4 @@ class Loading(Protocol):
         CallError; user code may have made anything of it up."""
 
 
-__all__ = ["Answering", "Binding", "Brought", "Connect", "Explored", "Leading", "Loading", "Version", "names_in"]
+__all__ = ["Answering", "Binding", "Brought", "Connect", "EnvType", "Explored", "Leading", "Loading", "Version", "names_in"]

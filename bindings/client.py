@@ -13,7 +13,7 @@ Facts: docs/reference/bindings.md#conversions.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping, Sequence
-from typing import Any, ClassVar, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Protocol
 
 from runtime.values import JsException, to_wire
 from runtime.web import ReadableStream
@@ -42,10 +42,12 @@ class BindingClient:
         except RemoteError as error:
             raise js_exception(error) from None
 
-    def __getattr__(self, name: str) -> NoReturn:
-        if name.startswith("__"):  # what copy, pickle and others look for
-            raise AttributeError(name)
-        raise AttributeError(self._missing(name), name=name, obj=self)
+    if not TYPE_CHECKING:  # type checkers know what is missing
+
+        def __getattr__(self, name: str) -> NoReturn:
+            if name.startswith("__"):  # what copy, pickle and others look for
+                raise AttributeError(name)
+            raise AttributeError(self._missing(name), name=name, obj=self)
 
     def _missing(self, name: str) -> str:
         own = sorted(word for word in dir(type(self)) if not word.startswith("_") and word != "product")

@@ -12,8 +12,10 @@ from typing import Any
 import msgspec
 
 from bindings.base import Binding, CallError, Product, ProductContext
+from bindings.binding import EnvType
 from runtime.config import Config
 
+_TEXT = EnvType("builtins:str")
 BANNER_CHARS = 60  # of a value
 
 
@@ -48,9 +50,20 @@ class Variables(Product):
         return list(table) if isinstance(table, Mapping) else []
 
     @classmethod
+    def env_types(cls, config: Config) -> Mapping[str, EnvType]:
+        """A text is that text: which model is meant by a variable can be told. Of a secret nothing is told."""
+        return {**{name: _type(value) for name, value in config.vars.items()}, **dict.fromkeys(config.secrets, _TEXT)}
+
+    @classmethod
     def parse(cls, config: Config, context: ProductContext) -> Sequence[Binding]:
         names = dict.fromkeys([*config.vars, *config.secrets])
         return [_binding(config, name) for name in names]
+
+
+def _type(value: object) -> EnvType:
+    if isinstance(value, str):
+        return EnvType("typing:Literal", repr(value))
+    return EnvType(f"builtins:{type(value).__name__}") if isinstance(value, bool | int | float) else EnvType()
 
 
 def _binding(config: Config, name: str) -> PlainBinding:

@@ -28,6 +28,7 @@ LAZY_COMMANDS = {
     "completion": "runtime.starting.completion:completion",
     "doctor": "runtime.starting.doctor:doctor",
     "init": "runtime.starting.commands:init",
+    "types": "runtime.starting.types:types",
     "host": "runtime.host.commands:host",
     **{name: f"runtime.deploy.commands:{name}"
        for name in ("deploy", "versions", "deployments", "rollback", "secret", "delete", "status", "tail")},

@@ -15,6 +15,7 @@ import msgspec
 from bindings.ai import stores
 from bindings.ai.anthropic.rest import MessagesRest
 from bindings.ai.binding import AIBinding
+from bindings.ai.catalog.kinds import kind
 from bindings.ai.catalog.models import check_engine
 from bindings.ai.catalog.resolve import EMBEDDED, EMBEDDED_NAME, Catalog, automatic_engine
 from bindings.ai.http import cors
@@ -37,7 +38,7 @@ from bindings.ai.rest.status import engine_rows
 from bindings.ai.rest.unknown import UnknownRest
 from bindings.ai.service import AIService, ServiceSettings
 from bindings.ai.settings import AISettings, ClusterSettings, models_file
-from bindings.base import Admits, Binding, Product, ProductContext, Route
+from bindings.base import Admits, Binding, EnvType, Product, ProductContext, Route
 from runtime.config import Config
 
 if TYPE_CHECKING:  # not needed before the first scrape
@@ -59,6 +60,7 @@ class WorkersAI(Product):
     key, label, shape = "ai", "Workers AI", AITable
     settings, at_start = AISettings, ("load_timeout", "engine_metrics", "cluster")
     types = scopes = ("ai",)
+    worker_type = "bindings.ai.env:AI"
     explorer = "explorer.js"
 
     @classmethod
@@ -66,6 +68,17 @@ class WorkersAI(Product):
         models = config.settings(AISettings).models
         if models is not None and not (config.root / models).is_file():
             raise config.error("pilot", f"there is no {models}", "models", remedy=f"It is looked for in {config.root}")
+
+    @classmethod
+    def env_types(cls, config: Config) -> Mapping[str, EnvType]:
+        """Its models are told apart by what they take: texts, what embeds, and others."""
+        ids: dict[str, list[str]] = {"Text Generation": [], "Text Embeddings": [], "": []}
+        for model in Catalog.load(models_file(config)).models():
+            ids[kind(model) if kind(model) in ids else ""].append(model.id)
+        literals = (
+            f"typing.Literal[{', '.join(map(repr, some))}]" if some else "typing.Never" for some in ids.values()
+        )
+        return dict.fromkeys(cls.names(config.products.get(cls.key)), EnvType(cls.worker_type, ", ".join(literals)))
 
     @classmethod
     def files(cls, config: Config) -> Sequence[Path]:

@@ -45,6 +45,7 @@ class DurableObjects(KeepingProduct):
     """One resource is a namespace: a class of a worker."""
 
     key, label, shape = tables.KEY, "Durable Objects", tables.Table
+    worker_type = "bindings.durable_objects.worker.namespace:DurableObjectNamespace"
     settings = DurableObjectSettings
     folder, resource = FOLDER, "bindings.durable_objects.namespace:Namespace"
     types = ("durable_object_namespace",)

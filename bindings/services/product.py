@@ -51,6 +51,7 @@ class ServiceBinding:
 
 class Services(Product):
     key, label, shape = "services", "Service bindings", list[ServiceTable]
+    worker_type = "bindings.services.worker:Fetcher"
     types = ("service",)
 
     @classmethod

@@ -26,6 +26,7 @@ class Workflows(KeepingProduct):
     """One resource is a workflow, by its name. Whose configuration has no ``script_name`` runs it."""
 
     key, label, shape = settings.KEY, "Workflows", list[WorkflowTable]
+    worker_type = "bindings.workflows.env:WorkflowClient"
     settings = WorkflowSettings
     folder, resource = "workflows", "bindings.workflows.engine.workflow:Workflow"
     types = ("workflow",)

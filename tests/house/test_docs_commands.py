@@ -37,6 +37,7 @@ RUN = {
     "pilot bench": "test_readme.py",
     "pilot doctor": "starting/test_doctor.py",
     "pilot models": "ai/terminal/test_models.py",
+    "pilot types": "starting/test_types.py",
     "pilot pull": "ai/terminal/test_pull.py",
     "pilot run": "ai/terminal/test_run.py",
     "pilot queues": "queues/test_queues_kept.py",

@@ -1,0 +1,3 @@
+"""For type checkers: ``runtime/sdk/asgi`` by the name that a worker has for it."""
+
+from runtime.sdk.asgi import *

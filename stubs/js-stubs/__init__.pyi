@@ -1,0 +1,62 @@
+"""For type checkers: ``runtime/sdk/js`` by the name that a worker has for it, with the names that are made when they
+are first asked for, and those that products bring. ``Class.new(...)`` is Pyodide's ``new Class(...)``."""
+
+from typing import Any, Self
+
+from bindings.cache.worker import CacheStorage
+from runtime.isolate.timers import clearInterval as clearInterval
+from runtime.isolate.timers import clearTimeout as clearTimeout
+from runtime.isolate.timers import performance as performance
+from runtime.isolate.timers import queueMicrotask as queueMicrotask
+from runtime.isolate.timers import scheduler as scheduler
+from runtime.isolate.timers import setInterval as setInterval
+from runtime.isolate.timers import setTimeout as setTimeout
+from runtime.sdk.js import *
+from runtime.sdk.js._adapted import Array as Array
+from runtime.sdk.js._adapted import Error as Error
+from runtime.sdk.js._adapted import Map as Map
+from runtime.sdk.js._adapted import Math as Math
+from runtime.sdk.js._adapted import Promise as Promise
+from runtime.sdk.js._adapted import RangeError as RangeError
+from runtime.sdk.js._adapted import Set as Set
+from runtime.sdk.js._adapted import SyntaxError as SyntaxError
+from runtime.sdk.js._adapted import TextEncoder as _TextEncoder
+from runtime.sdk.js._adapted import TypeError as TypeError
+from runtime.sdk.js._adapted import URLPattern as _URLPattern
+from runtime.sdk.js._adapted import navigator as navigator
+from runtime.sdk.js._crypto import crypto as crypto
+from runtime.values.buffers import JsBuffer as ArrayBuffer
+from runtime.values.buffers import JsBuffer as Uint8Array
+from runtime.values.buffers import JsBuffer as Uint8ClampedArray
+from runtime.web.globals.clone import structuredClone as structuredClone
+from runtime.web.globals.compression import CompressionStream as _CompressionStream
+from runtime.web.globals.compression import DecompressionStream as _DecompressionStream
+from runtime.web.globals.compression import TextDecoderStream as _TextDecoderStream
+from runtime.web.globals.compression import TextEncoderStream as _TextEncoderStream
+from runtime.web.globals.piping import FixedLengthStream as _FixedLengthStream
+from runtime.web.globals.piping import TransformStream as _IdentityTransformStream
+from runtime.web.globals.piping import TransformStream as _TransformStream
+from runtime.web.globals.piping import WritableStream as _WritableStream
+from runtime.web.globals.text import TextDecoder as _TextDecoder
+from runtime.web.globals.text import atob as atob
+from runtime.web.globals.text import btoa as btoa
+from runtime.web.html.rewriter import HTMLRewriter as _HTMLRewriter
+
+caches: CacheStorage
+
+class _New:
+    @classmethod
+    def new(cls, *args: Any, **options: Any) -> Self: ...
+
+class URLPattern(_URLPattern, _New): ...
+class HTMLRewriter(_HTMLRewriter, _New): ...
+class TextEncoder(_TextEncoder, _New): ...
+class TextDecoder(_TextDecoder, _New): ...
+class WritableStream(_WritableStream, _New): ...
+class TransformStream(_TransformStream, _New): ...
+class IdentityTransformStream(_IdentityTransformStream, _New): ...
+class FixedLengthStream(_FixedLengthStream, _New): ...
+class CompressionStream(_CompressionStream, _New): ...
+class DecompressionStream(_DecompressionStream, _New): ...
+class TextEncoderStream(_TextEncoderStream, _New): ...
+class TextDecoderStream(_TextDecoderStream, _New): ...

@@ -1,0 +1,3 @@
+"""For type checkers: ``runtime/sdk/pyodide`` by the name that a worker has for it."""
+
+__version__: str

@@ -1,0 +1,1 @@
+from runtime.sdk.workers.workflows import *
