@@ -107,6 +107,7 @@ def main() -> None:
 @click.option("--var", "variables", multiple=True, metavar="K:V", help="Set or override a variable.")
 @click.option("--no-install", is_flag=True, help="Leave the worker's dependencies to this Python's own packages.")
 @click.option("--inline", is_flag=True, help="Run the worker in this process, for breakpoint() and debuggers.")
+@click.option("--debug", type=click.IntRange(1, 65535), metavar="PORT", help="Let a debugger (VS Code's) attach there.")
 @click.option("--open", is_flag=True, help="Open the page in a browser once it is served.")
 @click.option("--drain", type=click.FloatRange(min=0, max=86400), help="Seconds to let requests finish when stopping.")
 @click.option("--log-level", type=click.Choice(LEVELS), default="info", show_default=True)
@@ -124,6 +125,8 @@ def dev(
     """Serve a worker here, reloading it on every save. SCRIPT is needed only without a configuration."""
     if no_persist and options["persist_to"]:
         raise click.UsageError("--persist-to and --no-persist exclude each other")
+    if inline and options["debug"]:
+        raise click.UsageError("--inline and --debug exclude each other")
     from runtime.supervisor.processes.isolates import make_spawner
 
     spawner = None if inline else make_spawner()

@@ -21,6 +21,7 @@ from runtime.errors import UserError
 from runtime.isolate.ambient import is_listed
 from runtime.places import state_folder
 from runtime.supervisor import server
+from runtime.supervisor.debugging.debugger import Debugger, patient
 from runtime.supervisor.explorer.feed import Feed
 from runtime.supervisor.explorer.routes import ROOT, Explorer, Served
 from runtime.supervisor.explorer.watched import Watched
@@ -48,6 +49,7 @@ from runtime.supervisor.telemetry.metrics import is_private, metrics_routes
 from runtime.supervisor.telemetry.tracing import make_tracer
 from runtime.supervisor.traces.traces import Traces
 from runtime.supervisor.traces.versions import TracedVersions
+from runtime.wire import Channel
 
 if TYPE_CHECKING:
     from tempfile import TemporaryDirectory
@@ -71,6 +73,7 @@ class DevOptions:
     product_options: Mapping[str, object] = field(default_factory=dict)
     keys: bool = False  # keys of the terminal do things
     open: bool = False  # show the page in a browser
+    debug: int | None = None  # a port for debuggers
     cwd: Path = field(default_factory=Path.cwd)  # by its name: a folder that is moved away takes the process along
 
     def readers(self) -> list[Callable[[], Config]]:
@@ -79,7 +82,8 @@ class DevOptions:
         return [partial(self._read, path, self.variables if number == 0 else {}) for number, path in enumerate(paths)]
 
     def _read(self, path: Path | None, variables: Mapping[str, str]) -> Config:
-        return configuration.load(path, environment=self.environment, variables=variables, cwd=self.cwd)
+        config = configuration.load(path, environment=self.environment, variables=variables, cwd=self.cwd)
+        return config if self.debug is None else patient(config)
 
 
 class DevServer(Supervisor):
@@ -116,6 +120,7 @@ class DevServer(Supervisor):
         tracer = make_tracer(config.name, pilot.otlp, observer.warn)
         super().__init__(sock, context, spawner, observer, tracer)
         self._traces = Traces(context.readers)
+        self._debugger = Debugger(options.debug, self._isolates) if options.debug is not None else None
         parts = Parts(
             spawner,
             self.outbound,
@@ -125,6 +130,7 @@ class DevServer(Supervisor):
             SocketTables(lambda *event: context.reside(*event), self._ended),
             reach=lambda worker: self._workers.reach(worker),
             lasting=residences.find,
+            debugger=self._debugger,
         )
         self._loading = context.load = Loading(parts)
         self._announced, self._flag = False, options.drain
@@ -174,6 +180,11 @@ class DevServer(Supervisor):
     def _served(self) -> list[Served]:
         return [(worker.config, worker.bindings) for worker in self._workers]
 
+    def _isolates(self) -> list[Channel]:
+        """To the processes that run."""
+        slots = [slot for deployment in self._workers.deployments() for slot in deployment.watched]
+        return [slot.process.channel for slot in slots if slot.process is not None]
+
     async def open(self) -> None:
         await self._workers.begin()
         self._banner()
@@ -182,6 +193,8 @@ class DevServer(Supervisor):
     def announce(self) -> None:
         self._announced = True
         self.observer.ready(self.url, keys=self._keys)
+        if self._debugger is not None:
+            self.observer.note(f"a debugger can attach to 127.0.0.1:{self._debugger.port}; no request times out")
         if self._open_page:
             self._keyboard.open_page()
         if self._deployments.broken is not None:
@@ -210,7 +223,8 @@ class DevServer(Supervisor):
     def background(self) -> list[Coroutine[Any, Any, None]]:
         running = self._loading.beside(self._workers.deployments)
         keys = [self._keyboard.listen()] if self._keys else []
-        return [self._workers.follow(), Stalls(self.observer, running).watch(), *keys]
+        stalls = [] if self._debugger else [Stalls(self.observer, running).watch()]
+        return [self._workers.follow(), *stalls, *keys]
 
     def leave(self) -> None:
         self._keyboard.restore()
@@ -222,7 +236,8 @@ class DevServer(Supervisor):
 
     async def run(self) -> int:
         with self._forgotten or nullcontext():
-            return await super().run()
+            async with self._debugger or nullcontext():
+                return await super().run()
 
 
 class ByName:

@@ -184,8 +184,8 @@ ROOMS = {
         "http", "openai", "anthropic", "worker", "methods", "binding", "rest", "shim", "product", "terminal",
     ),
     "runtime.supervisor": (
-        "observe", "limits", "sockets", "outbound", "telemetry", "explorer", "http", "traces", "calls", "processes",
-        "loading", "reload", "keys", "server", "dev",
+        "observe", "limits", "sockets", "debugging", "outbound", "telemetry", "explorer", "http", "traces", "calls",
+        "processes", "loading", "reload", "keys", "server", "dev",
     ),
     "runtime.host": (
         "store", "versions", "addresses", "tails", "worker", "returns", "fleet", "purge", "report", "http",

@@ -43,6 +43,7 @@ class Isolate:
             "load": self._load,
             "drain": self._drain,
             "beat": self._beat,
+            "debug": self._debug,
         }
 
     def __call__(self, op: str, args: list[Any]) -> Awaitable[Any]:
@@ -53,6 +54,11 @@ class Isolate:
             self._line.loans.returned(args[0])
         else:
             self._requests.note(op, args[0])
+
+    async def _debug(self, server: int, root: int) -> None:
+        from runtime.isolate.serving import debugging  # few workers' business
+
+        await debugging.attach(server, root)
 
     async def _load(self, boot: Boot) -> list[str]:
         root = Path(boot["root"])

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from runtime.supervisor.calls.calls import Reach, nowhere
+from runtime.supervisor.debugging.debugger import Debugger
 from runtime.supervisor.limits import Limits
 from runtime.supervisor.outbound import Outbound
 from runtime.supervisor.processes.cgroups import Cgroups
@@ -42,6 +43,7 @@ class Parts:
     reach: Reach = nowhere  # the other workers
     lasting: Reach = nowhere  # what of them lives on between calls
     through: str = ""  # the binding that is asked in the place of the network
+    debugger: Debugger | None = None  # in dev
 
 
 __all__ = ["Confinement", "Parts", "Stream"]

@@ -161,6 +161,9 @@ class Starter:
     async def _loaded(self, process: Process) -> list[str]:
         """What it has imported. Raises ``ScriptError`` when that takes too long: ``importing`` is told before."""
         await process.channel.call("beat")  # from here on it can say where it is
+        if self._parts.debugger is not None:  # a breakpoint may take its time
+            await self._parts.debugger.attach(process.channel)
+            return await self._load(process)
         loading = asyncio.create_task(self._load(process))
         began, next_ = time.monotonic(), _SLOW_LOAD_S
         try:
@@ -175,8 +178,8 @@ class Starter:
             loading.cancel()
 
     def _endless(self, stacks: Stacks, frames: Stack) -> ScriptError:
-        what = f"importing the script took more than {_LOAD_TIMEOUT_S:g} s"
         where = stacks.place(frames).removesuffix(", in <module>") or self._main
+        what = f"importing the script took more than {_LOAD_TIMEOUT_S:g} s"
         return ScriptError(what, where=where, trace=stacks.text(frames))
 
     async def _load(self, process: Process) -> list[str]:
@@ -215,9 +218,8 @@ class Starter:
 
     async def _asked(self, channel: socket.socket) -> Asked | None:
         """Where bindings answer its connections. Raises OSError."""
-        if not self._answering or self._parts.confinement is None:
-            return None
-        listener = await listener_of(channel)
+        shut_in = self._answering and self._parts.confinement is not None
+        listener = await listener_of(channel) if shut_in else None
         return None if listener is None else Asked(listener, self._answering, self._parts.outbound.connect)
 
     def _hold(self, child: Child) -> Cgroup | None:
@@ -228,12 +230,10 @@ class Starter:
         return confined.cgroups.hold(child.pid, self._parts.limits)
 
     def _boot(self) -> Boot:
-        table = [[binding.name, binding.client, dict(binding.client_args)] for binding in self._bindings]
-        main, root = str(self._config.main), str(self._config.root)
         boot: Boot = {
-            "main": main,
-            "root": root,
-            "bindings": table,
+            "main": str(self._config.main),
+            "root": str(self._config.root),
+            "bindings": [[binding.name, binding.client, dict(binding.client_args)] for binding in self._bindings],
             "wait_until": self._config.pilot.wait_until,
             "packages": list(map(str, self._config.packages)),
             "confined": self._parts.confinement is not None,
