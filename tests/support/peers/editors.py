@@ -91,8 +91,8 @@ class Editor:
         await session.attach(options)
 
     async def stopped(self, within: float = 60.0) -> tuple[Session, int, dict[str, str]]:
-        """Whose, its thread, and the local variables where that stands. debugpy may tell of a stop twice: what has gone on
-        since is passed over."""
+        """Whose, its thread, and the local variables where that stands. debugpy may tell of a stop twice: what has gone
+        on since is passed over."""
         async with asyncio.timeout(within):
             while True:
                 session, body = await self.stops.get()
