@@ -121,4 +121,15 @@ class Loading(Protocol):
         CallError; user code may have made anything of it up."""
 
 
-__all__ = ["Answering", "Binding", "Brought", "Connect", "EnvType", "Explored", "Leading", "Loading", "Version", "names_in"]
+__all__ = [
+    "Answering",
+    "Binding",
+    "Brought",
+    "Connect",
+    "EnvType",
+    "Explored",
+    "Leading",
+    "Loading",
+    "Version",
+    "names_in",
+]

@@ -45,6 +45,7 @@ class Loading:
             confinement=parts.confinement or Confinement(brought.temp),
             limits=msgspec.structs.replace(limits, **less),
             through=through,
+            debugger=None,  # it is shut in
         )
         made = Deployment(0, brought.config, brought.bindings, own)
         self._made.add(made)
