@@ -84,7 +84,9 @@ def _listed(file: Path) -> dict[str, Any]:
     try:
         content = file.read_bytes()
     except OSError as error:
-        raise UserError(f"cannot be read: {error.strerror}", where=str(file)) from None
+        raise UserError(
+            f"cannot be read: {error.strerror}", where=str(file), remedy="Name it in .assetsignore, and it is left out."
+        ) from None
     if len(content) > MAX_FILE_BYTES:
         what = f"has over {MAX_FILE_BYTES >> 20} MiB, which no asset may have"
         raise UserError(what, where=str(file), remedy="Name it in .assetsignore to leave it out.")

@@ -110,7 +110,9 @@ def read_json(file: IO[bytes], kind: Any) -> Any:
     try:
         return msgspec.json.decode(file.read(), type=kind)
     except (msgspec.MsgspecError, RecursionError) as error:
-        raise UserError(f"is not the JSON that is wanted: {error}", where=file.name) from None
+        raise UserError(
+            f"is not the JSON that is wanted: {error}", where=file.name, remedy='[{"key": "a", "value": "b"}, ...]'
+        ) from None
 
 
 def keys_in(file: IO[bytes]) -> list[str]:

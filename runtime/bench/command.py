@@ -128,7 +128,9 @@ def _body(value: str | None) -> str:
     try:
         return Path(value[1:]).read_text()
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read {value[1:]}: {error}", where="--body") from None
+        raise ConfigError(
+            f"cannot read {value[1:]}: {error}", where="--body", remedy="Name a file:  --body @FILE"
+        ) from None
 
 
 def _plan(options: BenchOptions) -> Plan:
@@ -147,7 +149,7 @@ def _plan(options: BenchOptions) -> Plan:
 
 def _cpus() -> list[int]:
     if not hasattr(os, "sched_getaffinity"):
-        raise ConfigError("this system cannot tie a process to a CPU", where="--pin")
+        raise ConfigError("this system cannot tie a process to a CPU", where="--pin", remedy="Leave it out.")
     return sorted(os.sched_getaffinity(0))
 
 
@@ -167,7 +169,7 @@ def _show(options: BenchOptions, plan: Plan, targets: list[Target], rows: list[R
             for path in report.write(options.out, rows, targets, plan):
                 _log(str(path))
         except OSError as error:
-            raise UserError(f"cannot write there: {error}", where="--out") from None
+            raise UserError(f"cannot write there: {error}", where="--out", remedy="Name another folder.") from None
 
 
 def _log(text: str) -> None:

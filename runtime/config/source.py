@@ -60,7 +60,7 @@ def find(path: Path | None, cwd: Path) -> Path:
         if path.is_file():
             return path
         if not path.is_dir():
-            raise ConfigError("there is no such file", where=str(path))
+            raise ConfigError("there is no such file", where=str(path), remedy="Begin one:  pilot init NAME")
         folders = [path]
     for folder in folders:
         for name in FILE_NAMES:
@@ -75,14 +75,18 @@ def read(path: Path, cwd: Path) -> tuple[Source, dict[str, Any]]:
     """Parse a ``.toml``, ``.json`` or ``.jsonc`` file; a syntax error shows line, column and the line."""
     source = Source(shown(path, cwd), toml=path.suffix == ".toml")
     if path.suffix not in (".toml", ".json", ".jsonc"):
-        raise ConfigError("must end in .toml, .json or .jsonc", where=source.file)
+        raise ConfigError(
+            "must end in .toml, .json or .jsonc", where=source.file, remedy="Name one:  --config wrangler.toml"
+        )
     text = text_of(path, source.file)
     try:
         document = toml.loads(text) if source.toml else _json(text)
     except ValueError as error:
         raise _syntax(source, text, str(error)) from None
     except RecursionError:
-        raise ConfigError("is nested too deeply", where=source.file) from None
+        raise ConfigError(
+            "is nested too deeply", where=source.file, remedy="No key of a configuration lies that deep."
+        ) from None
     if not isinstance(document, dict):
         raise ConfigError("must be a JSON object", where=source.file, remedy='{ "main": "entry.py" }')
     return source, document
@@ -98,9 +102,11 @@ def text_of(path: Path, name: str) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise ConfigError(f"cannot be read: {error.strerror}", where=name) from None
+        raise ConfigError(
+            f"cannot be read: {error.strerror}", where=name, remedy=f"ls -l {name}   says who may"
+        ) from None
     except UnicodeDecodeError as error:
-        raise ConfigError(f"is not UTF-8 (byte {error.start})", where=name) from None
+        raise ConfigError(f"is not UTF-8 (byte {error.start})", where=name, remedy="Save it as UTF-8.") from None
 
 
 def _json(text: str) -> Any:

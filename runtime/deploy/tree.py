@@ -63,7 +63,9 @@ def _contents(names: Mapping[Path, str], base: Path) -> dict[str, bytes]:
         try:
             contents[name] = path.read_bytes()
         except OSError as error:
-            raise UserError(f"cannot be read: {error.strerror}", where=str(path)) from None
+            raise UserError(
+                f"cannot be read: {error.strerror}", where=str(path), remedy="What .gitignore names is left out."
+            ) from None
         size += len(contents[name])
         if size > MAX_TREE_BYTES:
             raise _too_much(base, f"{MAX_TREE_BYTES // 10**6} MB of files")

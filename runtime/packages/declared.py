@@ -150,7 +150,9 @@ def toml_of(file: Path, text: str) -> dict[str, object]:
     try:
         return toml.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ConfigError(f"not valid TOML: {error}", where=file.name) from None
+        raise ConfigError(
+            f"not valid TOML: {error}", where=file.name, remedy='Like:  dependencies = ["NAME"]'
+        ) from None
 
 
 def _text(file: Path, errors: str = "strict") -> str | None:
@@ -160,7 +162,9 @@ def _text(file: Path, errors: str = "strict") -> str | None:
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot be read: {error}", where=file.name) from None
+        raise ConfigError(
+            f"cannot be read: {error}", where=file.name, remedy="Save it as UTF-8, where this user may read it."
+        ) from None
 
 
 def _line(text: str, need: str) -> int:

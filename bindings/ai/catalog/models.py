@@ -124,11 +124,15 @@ def _read(file: Path) -> dict[str, Row]:
 
     try:
         if file.stat().st_size > safe_yaml.MAX_BYTES:
-            raise ConfigError(f"is larger than {safe_yaml.MAX_BYTES:,} bytes", where=file.name)
+            raise ConfigError(
+                f"is larger than {safe_yaml.MAX_BYTES:,} bytes",
+                where=file.name,
+                remedy="Leave out what is not of this project.",
+            )
         rows: dict[str, Row] = safe_yaml.parse(file.read_text("utf-8")) or {}
     except yaml.MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise ConfigError(f"not valid YAML: {error.problem}", where=f"{file.name}{line}") from None
+        raise ConfigError(f"not valid YAML: {error.problem}", where=f"{file.name}{line}", remedy=EXAMPLE) from None
     except (yaml.YAMLError, ValueError, TypeError, RecursionError, OSError) as error:
         raise ConfigError(f"cannot be read: {error}", where=file.name) from None
     _check_table(file, rows)
@@ -240,13 +244,13 @@ def _with_paths(model: Model, folder: Path, where: str) -> Model:
 
 def _path(name: object, folder: Path, where: str) -> str:
     if not isinstance(name, str) or not name:
-        raise ConfigError(f"must be a path or a name, not {name!r}", where=where)
+        raise ConfigError(f"must be a path or a name, not {name!r}", where=where, remedy=EXAMPLE)
     if not name.startswith(("./", "../", "~")) and (not name.endswith(".gguf") or _is_of_a_hub(name)):
         return name
     try:
         return str((folder / Path(name).expanduser()).resolve())
     except (OSError, ValueError, RuntimeError) as error:  # a home nobody has, links in a circle
-        raise ConfigError(f"{name} cannot be looked up: {error}", where=where) from None
+        raise ConfigError(f"{name} cannot be looked up: {error}", where=where, remedy="Write the whole path.") from None
 
 
 def _is_of_a_hub(name: str) -> bool:

@@ -67,7 +67,9 @@ def _weights(known: Project, id: str, engine: str | None) -> Wanted:
     if engine in _FETCHING and (found := wanted(name)) is not None and not Path(name).exists():
         return found
     if name == embedded.NAME or Path(name).is_absolute():
-        raise UserError(f"its weights are named by a path, {name}: there is nothing to pull", where=id)
+        raise UserError(
+            f"its weights are named by a path, {name}: there is nothing to pull", where=id, remedy=f"pilot run {id}"
+        )
     raise UserError(f"no weights are named for {engine}", where=id, remedy=_remedy(model, engine))
 
 

@@ -99,7 +99,9 @@ def _written(output: Path) -> Any:
     try:
         return open(output, "wb")
     except OSError as error:
-        raise UserError(f"cannot be written: {error.strerror}", where=str(output)) from None
+        raise UserError(
+            f"cannot be written: {error.strerror}", where=str(output), remedy="Name another:  --output FILE"
+        ) from None
 
 
 __all__ = ["execute", "export"]

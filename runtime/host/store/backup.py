@@ -150,7 +150,9 @@ def _unpacked(file: Path, target: Path) -> About:
     except (tarfile.TarError, zlib.error, EOFError, ValueError, msgspec.MsgspecError, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
-        raise UserError(f"is no whole backup: {error}", where=str(file)) from None
+        raise UserError(
+            f"is no whole backup: {error}", where=str(file), remedy="Take another:  pilot host backup FILE"
+        ) from None
 
 
 def _unpack(archive: tarfile.TarFile, member: tarfile.TarInfo, target: Path) -> None:
@@ -172,7 +174,11 @@ def _unpack(archive: tarfile.TarFile, member: tarfile.TarInfo, target: Path) -> 
 
 def _check(about: About, file: Path, staged: Path) -> None:
     if about.format != _FORMAT or about.schema > SCHEMA_VERSION:
-        raise UserError(f"was written by Pilotlight {about.pilot}, which is newer than this one", where=str(file))
+        raise UserError(
+            f"was written by Pilotlight {about.pilot}, which is newer than this one",
+            where=str(file),
+            remedy="Restore it with that release or a newer one.",
+        )
     for database in filter(is_database, staged.rglob("*")):
         with closing(sqlite3.connect(database)) as opened:
             if (told := opened.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
@@ -185,7 +191,7 @@ def _bring_key(about: About, staged: Path, data: Path, key: Path | None) -> None
     found = key or data / KEY_FILE
     if not found.is_file():
         if key is not None:
-            raise UserError("is not there", where=str(key))
+            raise UserError("is not there", where=str(key), remedy="Name the key that the host had:  --key FILE")
         return
     if about.key is not None and about.secrets and not hmac.compare_digest(_mark(found.read_bytes()), about.key):
         remedy = "--key FILE   with the secrets.key of the host that was backed up"

@@ -53,7 +53,11 @@ class Registry:
         if found == 0:
             self._db.executescript(f"BEGIN; {_TABLES} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;")
         elif found != SCHEMA_VERSION:
-            raise UserError(f"was written by another release (schema {found}, not {SCHEMA_VERSION})", where=str(file))
+            raise UserError(
+                f"was written by another release (schema {found}, not {SCHEMA_VERSION})",
+                where=str(file),
+                remedy="Serve it with that release.",
+            )
         self._db.executescript(_TALLY)  # later than the schema's version, which need not change for it
         self._reader = sqlite3.connect(file, check_same_thread=False, isolation_level=None)
 

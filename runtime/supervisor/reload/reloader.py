@@ -74,7 +74,7 @@ class Deployments:
         if not self._tried.is_set():
             await self._tried.wait()
         if self._current is None:
-            raise self.broken or UserError("the worker is not loaded")
+            raise self.broken or UserError("is not loaded", where=self.config.name, remedy="Ask again in a moment.")
         return self._current
 
     async def begin(self) -> None:
