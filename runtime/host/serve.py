@@ -192,9 +192,6 @@ class HostServer(Supervisor):
             self.observer.warn(line)
         await self._fleet.open()
 
-    def leave(self) -> None:
-        """Nothing: it changes no terminal."""
-
     def announce(self) -> None:
         names = [worker.name for worker in self._fleet.workers.values() if worker.rollout]
         lines = [

@@ -103,9 +103,9 @@ class Supervisor(ABC):
         """What goes on while it serves."""
         return []
 
-    @abstractmethod
     def leave(self) -> None:
-        """What must be put right even when it ends at once."""
+        """What must be put right even when it ends at once: nothing, where no terminal was changed."""
+        return
 
     def listening(self) -> dict[str, Any]:
         """Further settings of the HTTP server."""
