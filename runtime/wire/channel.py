@@ -187,12 +187,13 @@ class Channel(Outgoing):
             for frame in self._unpack(data):
                 kind = frame[0]
                 self._receive(frame)
-            if kind == SOCKET and not flushes:
+        except MALFORMED:
+            self.abort()  # a peer that sends malformed frames is not one to go on with
+        finally:
+            if not flushes and kind == SOCKET:
                 self._flush()  # whoever heard of it has answered
             elif not flushes:
                 self._turns.add(self)  # behind the steps of the tasks that these frames begin, or wake
-        except MALFORMED:
-            self.abort()  # a peer that sends malformed frames is not one to go on with
 
     def resume_writing(self) -> None:
         super().resume_writing()
