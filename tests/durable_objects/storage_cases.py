@@ -1,5 +1,6 @@
 """Cases of test_objects.py: what an object does with its storage."""
 
+import re
 import time
 from contextlib import contextmanager
 from datetime import date, datetime
@@ -148,11 +149,11 @@ async def inside_transaction_sync(self):
 
 async def inside_bookmarks(self):
     storage = self.ctx.storage
-    assert set(await storage.getCurrentBookmark()) == {"0", "-"}
-    text = "Error: This Durable Object's storage back-end does not implement point-in-time recovery."
-    with raises(JsException, text):
-        await storage.getBookmarkForTime(time.time() * 1000)
-    with raises(JsException, text):
+    first = await storage.getCurrentBookmark()
+    assert re.fullmatch("[0-9a-f]{8}-[0-9a-f]{8}-[0-9a-f]{8}-[0-9a-f]{32}", first)
+    assert await storage.getBookmarkForTime(time.time() * 1000 + 1000) == first
+    assert await storage.getCurrentBookmark() > first
+    with raises(JsException, "Error: no copy of this object is kept for '0'"):
         await storage.onNextSessionRestoreBookmark("0")
 
 

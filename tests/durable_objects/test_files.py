@@ -14,7 +14,8 @@ import pytest
 from bindings.durable_objects.alarms import STEPS as ALARM_STEPS
 from bindings.durable_objects.alarms import Clock, Key
 from bindings.durable_objects.storage import entries
-from bindings.durable_objects.storage.file import CHECKPOINT_PAGES, ObjectFile, Stale
+from bindings.durable_objects.storage.disk import CHECKPOINT_PAGES
+from bindings.durable_objects.storage.file import ObjectFile, Stale
 from bindings.durable_objects.storage.schema import STEPS, NewerFile
 from bindings.sqlite import StoreError
 

@@ -20,31 +20,25 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import os
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import apsw
 
+from bindings.durable_objects.storage import bookmarks, disk
 from bindings.durable_objects.storage.room import LogRoom
 from bindings.durable_objects.storage.schema import ALARM, bring_up_to_date, refuse_newer
 from bindings.storage.sql.guard import Guard
 from bindings.storage.sql.limits import LIMITS, shut_in
-from runtime.places import sync_folder
 
 VALUE_BYTES = 32 * 1024 * 1024  # of a text, a blob, a row
 BUSY_MS = 2000  # the loop waits meanwhile: only a process that should be gone holds the lock
-CHECKPOINT_PAGES = 1000  # of the log, from which on it is folded back
-SYNC_THREADS = 8
 SETTINGS = ("journal_mode=WAL", "synchronous=NORMAL", "wal_autocheckpoint=0", "foreign_keys=ON")
 _LIMITS = {**LIMITS, apsw.SQLITE_LIMIT_LENGTH: VALUE_BYTES}
 _OURS = f" /* {secrets.token_hex(8)} */"  # or a worker's text would find ours prepared, and allowed
-_sync_data = getattr(os, "fdatasync", os.fsync)
-_pool = ThreadPoolExecutor(SYNC_THREADS, thread_name_prefix="durable")
 _nobody = contextvars.Context()  # whose work the syncs are
 
 
@@ -79,6 +73,7 @@ class ObjectFile:
         self.alarm: int | None = None  # as it is in the file and the open transaction
         self._rung: int | None = None  # as the clock has it
         self.alarms_set = 0  # how often
+        self._back: asyncio.Future[bool] | None = None
 
     @property
     def exists(self) -> bool:
@@ -162,6 +157,29 @@ class ObjectFile:
         self.alarm = due
         self.alarms_set += 1
 
+    def _ring_again(self) -> None:
+        """The clock knows nothing of an alarm that has come back."""
+        self._rung = None
+        if self.alarm is not None:
+            self.set_alarm(self.alarm)
+
+    # Going back
+
+    def going_back(self) -> Awaitable[object] | None:
+        """Before anything else of the object: done once it has what it was to go back to. None: that is so."""
+        if self._back is None and self._sqlite is None and bookmarks.are_kept(self.path):
+            self._back = self._loop.run_in_executor(disk.pool, bookmarks.gone_back, self.path)
+        return None if self._back is None or self._back.done() else asyncio.wait([self._back])
+
+    def _has_gone_back(self) -> bool:
+        back = self._back
+        return back is not None and back.done() and back.exception() is None and back.result()
+
+    @property
+    def in_transaction(self) -> bool:
+        """One of the worker's own."""
+        return self._depth > 0
+
     # When it is on the disk
 
     def kept(self) -> Awaitable[None] | None:
@@ -203,7 +221,7 @@ class ObjectFile:
             self._room.make(self._log_pages)
         self.run("COMMIT")
         self._open = False
-        await self._loop.run_in_executor(_pool, self._sync, self._new, self._log_pages)
+        await self._loop.run_in_executor(disk.pool, disk.sync, self.path, self._new, self._log_pages)
         self._new = False
         if due != self._rung:
             await self._ring(due)
@@ -218,21 +236,6 @@ class ObjectFile:
         self._open, self._closed = False, True
         self._failed(error)
 
-    def _sync(self, new: bool, pages: int) -> None:
-        """In a thread. Of the file itself no descriptor may be closed here: that would drop SQLite's locks on it."""
-        log = os.open(f"{self.path}-wal", os.O_RDONLY)
-        try:
-            _sync_data(log)
-        finally:
-            os.close(log)
-        if new:
-            sync_folder(self.path.parent)
-        if pages >= CHECKPOINT_PAGES:
-            with suppress(apsw.BusyError):
-                beside = apsw.Connection(str(self.path))
-                beside.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
-                beside.close()
-
     # From beginning to end
 
     def _opened(self) -> apsw.Connection:
@@ -245,6 +248,7 @@ class ObjectFile:
             refuse_newer(sqlite)
             for setting in SETTINGS:
                 sqlite.execute(f"PRAGMA {setting}", can_cache=False)
+            went_back = self._has_gone_back() or bookmarks.go_back(self.path, sqlite)
             bring_up_to_date(sqlite, self._name)
             self._version = sqlite.execute("PRAGMA data_version" + _OURS).fetchall()
             self.page_bytes = shut_in(sqlite, self.guard, _LIMITS)
@@ -257,6 +261,8 @@ class ObjectFile:
             self.guard.trusted = False
         self._sqlite = sqlite
         self.alarm = self._rung = self._read_alarm()
+        if went_back:
+            self._ring_again()
         return sqlite
 
     def _logged(self, sqlite: apsw.Connection, database: str, pages: int) -> int:
@@ -288,7 +294,7 @@ class ObjectFile:
             await asyncio.wait([self._rounds])
         sqlite, self._sqlite = self._sqlite, None
         if sqlite is not None:
-            await self._loop.run_in_executor(_pool, sqlite.close, True)
+            await self._loop.run_in_executor(disk.pool, sqlite.close, True)
 
 
 __all__ = ["ObjectFile", "Stale", "Undone"]

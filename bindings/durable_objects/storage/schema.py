@@ -6,7 +6,9 @@ import apsw
 
 from runtime.errors import PilotError
 
-ALARM, OPENED, NAME = 1, 2, 3  # keys of _cf_METADATA: when it rings, in ms since 1970; how often the file was opened
+# Keys of _cf_METADATA: when it rings, in ms since 1970; how often the file was opened; the object's name; the bookmark
+# that the next session begins with.
+ALARM, OPENED, NAME, RESTORE = 1, 2, 3, 4
 STEPS = (
     """
     CREATE TABLE _cf_KV (key TEXT PRIMARY KEY, value BLOB) WITHOUT ROWID;
@@ -46,4 +48,4 @@ def bring_up_to_date(sqlite: apsw.Connection, name: str | None) -> None:
         raise
 
 
-__all__ = ["ALARM", "NAME", "OPENED", "STEPS", "NewerFile", "bring_up_to_date", "refuse_newer"]
+__all__ = ["ALARM", "NAME", "OPENED", "RESTORE", "STEPS", "NewerFile", "bring_up_to_date", "refuse_newer"]

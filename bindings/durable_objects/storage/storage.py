@@ -5,20 +5,25 @@ Facts: docs/reference/bindings.md#durable-objects.
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import datetime
-from typing import Any, NoReturn, Protocol, TypeVar
+from datetime import UTC, datetime
+from typing import Any, Protocol, TypeVar
 
-from bindings.durable_objects.storage import entries
+import apsw
+
+from bindings.durable_objects.storage import bookmarks, entries
 from bindings.durable_objects.storage.file import ObjectFile
 from bindings.durable_objects.storage.sql import SqlStorage, SyncKvStorage
 from runtime.isolate.script.trace import script_trace
 from runtime.values import JsDict, JsException
 
 T = TypeVar("T")
-NO_RECOVERY = "This Durable Object's storage back-end does not implement point-in-time recovery."
-ZERO_BOOKMARK = "00000000-00000000-00000000-00000000000000000000000000000000"
+NO_BOOKMARK = "no copy of this object is kept"
+KEPT = "one is made by getCurrentBookmark(), the newest twenty are kept for thirty days"
+IN_TRANSACTION = "getCurrentBookmark() cannot be called within a transaction"
+NOT_COPIED = "this object's storage could not be copied"
 TOO_EARLY = "setAlarm() cannot be called with an alarm time <= 0"
 NO_DATE = "Failed to execute 'setAlarm' on 'DurableObjectStorage': parameter 1 is not of type 'date'."
 
@@ -153,13 +158,38 @@ class DurableObjectStorage(_Entries):
         return result
 
     async def getCurrentBookmark(self) -> str:
-        return ZERO_BOOKMARK
+        """Of a copy that is made now, of all that was written so far. Raises JsException within a transaction."""
+        if self._file.in_transaction:
+            raise JsException(IN_TRANSACTION)
+        self._file.open()
 
-    async def getBookmarkForTime(self, when: object) -> NoReturn:
-        raise JsException(NO_RECOVERY)
+        async def begun() -> apsw.Connection:
+            await self.sync()
+            return bookmarks.reader(self._file.path)
 
-    async def onNextSessionRestoreBookmark(self, bookmark: object) -> NoReturn:
-        raise JsException(NO_RECOVERY)
+        try:
+            return await bookmarks.copied(self._file.path, await self._gate.alone(begun))
+        except (apsw.Error, OSError) as error:
+            raise JsException(f"{NOT_COPIED}: {error}") from None
+
+    async def getBookmarkForTime(self, when: object) -> str:
+        """Of the newest copy that is kept from then or before: ms since 1970, or a datetime. Raises JsException."""
+        moment = _due(when) / 1000
+        found = await asyncio.to_thread(bookmarks.copies_of(self._file.path).at, moment)
+        if found is None:
+            raise JsException(f"{NO_BOOKMARK} from before {datetime.fromtimestamp(moment, UTC).isoformat()}: {KEPT}")
+        return found
+
+    async def onNextSessionRestoreBookmark(self, bookmark: object) -> str:
+        """When the object is next constructed, it has what it had then. A bookmark of what it has now. Raises
+        JsException."""
+        name = str(bookmark)
+        if await asyncio.to_thread(bookmarks.copies_of(self._file.path).find, name) is None:
+            raise JsException(f"{NO_BOOKMARK} for {name[:100]!r}: {KEPT}")
+        undo = await self.getCurrentBookmark()
+        bookmarks.ask(self._file, name)
+        await self.sync()
+        return undo
 
 
 def _due(due: object) -> int:

@@ -209,6 +209,12 @@ class Objects:
                 await asyncio.wait([closing])
             else:
                 instance = self._instances[key] = self._made(name, id, label)
+        if (waits := instance.file.going_back()) is not None:
+            instance.events += 1  # or it might be let go of meanwhile
+            try:
+                await waits
+            finally:
+                instance.events -= 1
         if instance.events >= _MAX_EVENTS:
             raise CallError("Error", OVERLOADED, overloaded=True, remote=True)
         instance.used = time.monotonic()
