@@ -47,6 +47,11 @@ def port() -> int:
     return number
 
 
+def is_free(port: int) -> bool:
+    with socket.socket() as tried:
+        return tried.connect_ex(("127.0.0.1", port)) != 0
+
+
 async def asked(pilot: Served) -> str:
     return (await pilot.ask())[1]
 
@@ -103,10 +108,14 @@ async def test_the_editor_is_told_what_the_docs_say() -> None:
 async def test_only_this_machine_can_attach(tmp_path: Path, port: int) -> None:
     write(tmp_path, ENTRY)
     async with serving(tmp_path, "--debug", str(port), "--host", "0.0.0.0") as pilot:
+        socket.create_connection(("127.0.0.1", port)).close()
         listening = Path("/proc/net/tcp").read_text() if Path("/proc/net/tcp").exists() else ""
         places = [line.split()[1] for line in listening.splitlines() if line.split()[3] == "0A"]
         assert [place for place in places if place.endswith(f":{port:04X}")] in ([f"0100007F:{port:04X}"], [])
         assert await pilot.says(f"127.0.0.1:{port}")
+    async with asyncio.timeout(30):  # and nobody stays there
+        while not is_free(port):
+            await asyncio.sleep(0.1)
 
 
 def test_what_it_cannot_do_it_says(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from runtime.supervisor.debugging import root
 from runtime.wire import Channel
 
 _START_TIMEOUT_S = 60.0
+_STOP_TIMEOUT_S = 5.0
 
 
 def patient(config: Config) -> Config:
@@ -63,9 +64,11 @@ class Debugger:
     async def __aexit__(self, *_: object) -> None:
         if self._follower is not None:
             self._follower.cancel()
-        if self._process is not None and self._process.returncode is None:
-            self._process.kill()
-            await self._process.wait()
+        if self._process is not None:
+            assert self._process.stdin is not None
+            self._process.stdin.close()
+            if not (await asyncio.wait([asyncio.ensure_future(self._process.wait())], timeout=_STOP_TIMEOUT_S))[0]:
+                self._process.kill()
 
     async def _follow(self) -> None:
         while said := await self._line():

@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,8 @@ def main(port: int) -> None:
         if (now := debugpy.is_client_connected()) != attached:
             attached = now
             _say(attached=attached)
+    with suppress(OSError):  # the adapter ends with its last process; of one that came too late it would wait for ever
+        socket.create_connection((server["host"], server["port"]), timeout=1).close()
     os._exit(0)
 
 
