@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from runtime.values.buffers import JsBuffer
 from runtime.values.incoming import from_json, from_wire
-from runtime.values.objects import JsBigInt, JsDict, JsException
+from runtime.values.maps import JsMap
+from runtime.values.objects import JsBigInt, JsDict, JsException, JsNull, jsnull
 from runtime.values.outgoing import to_wire
+from runtime.values.proxies import JsArray
 from runtime.values.texts import js_string, stringify, well_formed
 from runtime.values.wire import STREAM, Opaque, opened, stream_mark, stream_named
 
 __all__ = [
-    "STREAM", "JsBigInt", "JsBuffer", "JsDict", "JsException", "Opaque", "from_json", "from_wire", "js_string",
-    "opened", "stream_mark", "stream_named", "stringify", "to_wire", "well_formed",
+    "STREAM", "JsArray", "JsBigInt", "JsBuffer", "JsDict", "JsException", "JsMap", "JsNull", "Opaque", "from_json",
+    "from_wire", "js_string", "jsnull", "opened", "stream_mark", "stream_named", "stringify", "to_wire", "well_formed",
 ]  # fmt: skip

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from runtime.values.proxies import Default
 
 SAFE_INTEGER = 2**53 - 1  # from here on, in magnitude, an int goes over as a BigInt
 
@@ -18,7 +20,10 @@ class JsDict(dict[str, Any]):
         try:
             return self[name]
         except KeyError:
-            raise AttributeError(name) from None
+            pass
+        from runtime.values.proxies import attribute  # of JavaScript's, and Pyodide's: few ask for them
+
+        return attribute(self, name)
 
     def __setattr__(self, name: str, value: object) -> None:
         self[name] = value
@@ -29,9 +34,31 @@ class JsDict(dict[str, Any]):
         except KeyError:
             raise AttributeError(name) from None
 
-    def to_py(self, **_: object) -> dict[str, Any]:
-        """Plain dicts and lists, all the way down, as Pyodide's proxies give them."""
-        return {key: _plain(value) for key, value in self.items()}
+    def to_py(self, *, depth: int = -1, default_converter: Default = None) -> dict[str, Any]:
+        """Plain dicts and lists, ``depth`` levels deep; -1: all the way down, as Pyodide's proxies give them."""
+        from runtime.values.proxies import to_py
+
+        plain: dict[str, Any] = to_py(self, depth, default_converter)
+        return plain
+
+
+class JsNull:
+    """The type of ``jsnull``, JavaScript's null, where it is told from undefined, which is None."""
+
+    _only: JsNull | None = None
+
+    def __new__(cls) -> JsNull:
+        cls._only = cls._only or super().__new__(cls)
+        return cls._only
+
+    def __bool__(self) -> bool:
+        return False
+
+    def __repr__(self) -> str:
+        return "jsnull"
+
+
+jsnull = JsNull()
 
 
 class JsBigInt(int):
@@ -53,14 +80,4 @@ class JsException(Exception):
 _OWN = frozenset((*dir(Exception), "message", "name", "stack"))  # what no field may replace
 
 
-def _plain(value: object) -> object:
-    if isinstance(value, JsDict):
-        return value.to_py()
-    return list(_plain_items(value)) if isinstance(value, list) else value
-
-
-def _plain_items(values: list[Any]) -> Iterator[object]:
-    return map(_plain, values)
-
-
-__all__ = ["SAFE_INTEGER", "JsBigInt", "JsDict", "JsException"]
+__all__ = ["SAFE_INTEGER", "JsBigInt", "JsDict", "JsException", "JsNull", "jsnull"]

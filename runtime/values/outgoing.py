@@ -13,7 +13,9 @@ from typing import Any
 
 from runtime.values import wire
 from runtime.values.buffers import JsBuffer
-from runtime.values.objects import SAFE_INTEGER, JsBigInt, JsDict
+from runtime.values.maps import JsMap
+from runtime.values.objects import SAFE_INTEGER, JsBigInt, JsDict, JsNull
+from runtime.values.proxies import JsArray
 
 Other = Callable[[object], object]
 _AS_IT_IS = frozenset((str, bytes, NoneType, bool))
@@ -95,8 +97,11 @@ _BY_TYPE: dict[type, _Convert] = {
     tuple: _refuse,
     bytearray: _refuse,
     JsBigInt: wire.bigint,
+    JsNull: lambda value: None,
 }
-_NESTED: dict[type, Callable[[Any, Other], object]] = {list: _list, dict: _dict, set: _set, JsDict: _dict}
+_NESTED: dict[type, Callable[[Any, Other], object]] = {
+    list: _list, dict: _dict, set: _set, JsDict: _dict, JsArray: _list, JsMap: _dict,
+}  # fmt: skip
 _BY_BASE: tuple[tuple[type, _Convert], ...] = (
     (str, str.__str__),
     (JsBigInt, wire.bigint),

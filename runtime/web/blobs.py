@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Any
 
+from runtime.web.array_buffer import ArrayBuffer
 from runtime.web.streams import ReadableStream, to_bytes
 
 _Bytes = bytes
@@ -62,9 +63,9 @@ class Blob:
     async def bytes(self) -> _Bytes:
         return self._content
 
-    async def array_buffer(self) -> _Bytes:
-        """The same as ``bytes()``: Python has no ArrayBuffer."""
-        return self._content
+    async def array_buffer(self) -> ArrayBuffer:
+        """``bytes()``, with the names of Pyodide's proxy of an ArrayBuffer."""
+        return ArrayBuffer(self._content)
 
     def stream(self) -> ReadableStream:
         return ReadableStream(self._content)

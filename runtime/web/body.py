@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from runtime.web import forms
+from runtime.web.array_buffer import ArrayBuffer
 from runtime.web.blobs import Blob
 from runtime.web.headers import Headers
 from runtime.web.streams import ReadableStream
@@ -70,9 +71,9 @@ class Body:
         ``ValueError``) when it is not JSON."""
         return json.loads(await self.text(), **options)
 
-    async def array_buffer(self) -> _Bytes:
-        """The same as ``bytes()``: Python has no ArrayBuffer."""
-        return await self.bytes()
+    async def array_buffer(self) -> ArrayBuffer:
+        """``bytes()``, with ``to_bytes()`` and the other names of Pyodide's proxy of an ArrayBuffer."""
+        return ArrayBuffer(await self.bytes())
 
     async def blob(self) -> Blob:
         return Blob([await self.bytes()], type=self.headers.get("content-type") or "")
@@ -134,7 +135,7 @@ class Body:
         return memoryview(await self.bytes())
 
     bodyUsed = body_used
-    buffer, string = bytes, text
+    buffer, string = array_buffer, text
     arrayBuffer = array_buffer
     formData = form_data
 

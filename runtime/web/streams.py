@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Protocol
 
 from runtime.web import codings
 from runtime.web.abort import AbortSignal
+from runtime.web.array_buffer import ArrayBuffer
 from runtime.web.tee import split
 
 _USED = "this body has been used already: a stream can be read only once; use clone() or tee() before reading"
@@ -53,7 +54,7 @@ class Transform(Protocol):
 class ReadResult(NamedTuple):
     """What ``reader.read()`` returns; ``value`` is None once ``done``."""
 
-    value: bytes | None
+    value: ArrayBuffer | None
     done: bool
 
 
@@ -172,7 +173,7 @@ class ReadableStream:
         self.check_unlocked()
         self.locked = self.disturbed = True
         if coding != self.coding or self.signal is not None:
-            return ReadableStreamDefaultReader(self)
+            return _Chunks(self)
         source = self._source
         if isinstance(source, bytes) or hasattr(source, "__anext__"):
             return source  # type: ignore[no-any-return]
@@ -219,12 +220,12 @@ class ReadableStreamDefaultReader:
     def __aiter__(self) -> ReadableStreamDefaultReader:
         return self
 
-    def __anext__(self) -> Coroutine[Any, Any, bytes]:
-        return self._stream.pull()
+    async def __anext__(self) -> ArrayBuffer:
+        return ArrayBuffer(await self._stream.pull())
 
     async def read(self) -> ReadResult:
         try:
-            return ReadResult(await self._stream.pull(), False)
+            return ReadResult(await anext(self), False)
         except StopAsyncIteration:
             return ReadResult(None, True)
 
@@ -239,6 +240,22 @@ class ReadableStreamDefaultReader:
         await self._stream.aclose()
 
     releaseLock = release_lock
+
+
+class _Chunks:
+    """What is left of a stream, for a peer."""
+
+    def __init__(self, stream: ReadableStream) -> None:
+        self._stream = stream
+
+    def __aiter__(self) -> _Chunks:
+        return self
+
+    def __anext__(self) -> Coroutine[Any, Any, bytes]:
+        return self._stream.pull()
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
 
 
 _piping: set[asyncio.Future[None]] = set()

@@ -134,8 +134,8 @@ def test_js_values() -> None:
     assert type(data.to_py()["a"]) is dict
     assert js.JSON.stringify(data) == '{"a":{"b":[1,{"c":2}]}}'
     assert json.loads(js.JSON.stringify({"é": 1}, None, 2)) == {"é": 1}
-    with pytest.raises(TypeError, match="replacer"):
-        js.JSON.stringify({}, lambda k, v: v)
+    assert js.JSON.stringify({"a": 1, "b": [2]}, lambda k, v: v + 1 if k == "0" else v) == '{"a":1,"b":[3]}'
+    assert js.JSON.stringify({"a": 1, "b": 2}, ["b"]) == '{"b":2}'
     thing = js.Object.new()
     thing.x = 1
     assert js.Object.keys(js.Object.assign(thing, {"y": 2})) == ["x", "y"]

@@ -14,7 +14,7 @@ from bindings.durable_objects.storage.values import bound, column
 from bindings.storage.sql.counting import Counter
 from bindings.storage.sql.errors import ONLY_THE_LAST, TOO_LONG, explained
 from bindings.storage.sql.limits import SQL_BYTES
-from runtime.values import JsDict, JsException, js_string, to_wire
+from runtime.values import JsArray, JsDict, JsException, js_string, to_wire
 
 NO_STATEMENT = "SQL code did not contain a statement."
 NO_RESULTS = "Expected exactly one result from SQL query, but got no results."
@@ -69,7 +69,7 @@ class SqlStorageCursor:
 
     def toArray(self) -> list[JsDict]:
         """The rows that are left."""
-        return list(self)
+        return JsArray(self)
 
     def one(self) -> JsDict:
         """The only row. Raises JsException: there are none, or more."""
@@ -153,7 +153,7 @@ class SqlStorageRawCursor:
         self._row = row
 
     def toArray(self) -> list[list[Any]]:
-        return list(self)
+        return JsArray(self)
 
     def __iter__(self) -> Iterator[list[Any]]:
         return self

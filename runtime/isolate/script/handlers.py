@@ -23,6 +23,7 @@ from runtime.isolate.script.trace import place
 FetchHandler = Callable[..., Coroutine[Any, Any, web.Response]]
 _POSITIONAL_KINDS = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 _thread_pool = ThreadPoolExecutor(64, thread_name_prefix="fetch")  # none begins before it is needed
+_OUTBOUND = (web.fetch.__module__, "js")  # whose ``fetch`` asks others
 _ENTRY_NAMES = (DEFAULT, "on_fetch", "fetch")
 _EXAMPLE = """Write one of:
   async def fetch(request, env, ctx):
@@ -73,8 +74,12 @@ def entrypoint_handler(module: ModuleType, name: str) -> FetchHandler:
 
 def _is_entry(module: ModuleType, name: str) -> bool:
     value = getattr(module, name, None)
-    # `from workers import fetch` is the outbound one.
-    return callable(value) and value is not web.fetch and (name != "Default" or hasattr(value, "fetch"))
+    # `from workers import fetch`, or `from js`, is the outbound one.
+    return (
+        callable(value)
+        and getattr(value, "__module__", "") not in _OUTBOUND
+        and (name != "Default" or hasattr(value, "fetch"))
+    )
 
 
 def _no_fetch(error: ScriptError) -> FetchHandler:

@@ -8,27 +8,27 @@ from __future__ import annotations
 
 import json
 import sys
-import time
-from collections.abc import Iterable, Mapping, MutableMapping
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
+from time import perf_counter
 from typing import Any, Self, TypeVar
-
-from pyodide.ffi import JsProxy  # type: ignore[import-not-found,unused-ignore]  # beside this one, on sys.path
 
 from js import _later  # type: ignore[import-not-found,unused-ignore]  # beside this one, on sys.path
 from runtime import web
 from runtime.isolate import ambient
-from runtime.web import fetch
+from runtime.values import JsArray, JsDict, JsNull, from_json, jsnull
 from runtime.web.sockets import WebSocket, WebSocketPair, WebSocketRequestResponsePair
 
 __all__ = [
-    "JSON", "URL", "AbortController", "AbortSignal", "Blob", "Date", "File", "FormData", "Headers", "Object",
+    "JSON", "URL", "AbortController", "AbortSignal", "Blob", "File", "FormData", "Headers", "Object",
     "ReadableStream", "Request", "Response", "URLSearchParams", "WebSocket", "WebSocketPair",
     "WebSocketRequestResponsePair", "console", "fetch",
 ]  # fmt: skip
 
 AbortSignal = web.AbortSignal
 T = TypeVar("T", bound=MutableMapping[str, Any])
+V = TypeVar("V")
+_counts: dict[str, int] = {}
+_timers: dict[str, float] = {}
 
 
 class _New:
@@ -38,15 +38,36 @@ class _New:
 
     @classmethod
     def new(cls, *args: Any, **options: Any) -> Self:
-        return cls(*args, **options)
+        return cls(*(None if arg is jsnull else arg for arg in args), **options)
 
 
-class Response(web.Response, _New):
+class _Parsed:
+    """A body whose JSON comes as proxies."""
+
     __slots__ = ()
 
+    async def _json(self, **options: Any) -> Any:
+        text: str = await self.text()  # type: ignore[attr-defined]
+        return json.loads(text, **options) if options else JSON.parse(text)
 
-class Request(web.Request, _New):
+
+class _ResponseJson:
+    """``Response.json(data)`` makes one, ``response.json()`` reads one."""
+
+    def __get__(self, response: Response | None, owner: type[Response]) -> Callable[..., Any]:
+        return owner.from_json if response is None else response._json
+
+
+class Response(_Parsed, web.Response, _New):
     __slots__ = ()
+
+    json = _ResponseJson()
+
+
+class Request(_Parsed, web.Request, _New):
+    __slots__ = ()
+
+    json = _Parsed._json
 
 
 class Headers(web.Headers, _New):
@@ -93,6 +114,14 @@ class ReadableStream(web.ReadableStream, _New):
         return from_source(source)
 
 
+async def fetch(resource: object, init: Mapping[str, Any] | None = None, **options: Any) -> Response:
+    """``workers.fetch``; what the answer's ``json()`` gives are proxies."""
+    answer = await web.fetch(resource, init, **options)
+    if type(answer) is web.Response:
+        answer.__class__ = Response
+    return answer  # type: ignore[return-value]
+
+
 class console:
     """Prints; ``warn`` and ``error`` to standard error."""
 
@@ -104,77 +133,131 @@ class console:
     def error(*values: object) -> None:
         print(*values, file=sys.stderr)
 
-    info = debug = log
-    warn = error
+    info = debug = dir = table = group = groupCollapsed = log
+    warn = trace = error
+
+    @staticmethod
+    def assert_(condition: object = None, *values: object) -> None:
+        if not condition:
+            console.error("Assertion failed:", *values)
+
+    @staticmethod
+    def groupEnd() -> None: ...
+
+    @staticmethod
+    def count(label: str = "default") -> None:
+        _counts[label] = _counts.get(label, 0) + 1
+        print(f"{label}: {_counts[label]}")
+
+    @staticmethod
+    def countReset(label: str = "default") -> None:
+        _counts.pop(label, None)
+
+    @staticmethod
+    def time(label: str = "default") -> None:
+        _timers[label] = perf_counter()
+
+    @staticmethod
+    def timeLog(label: str = "default", *values: object) -> None:
+        if label in _timers:
+            print(f"{label}: {(perf_counter() - _timers[label]) * 1000:.3f}ms", *values)
+
+    @staticmethod
+    def timeEnd(label: str = "default") -> None:
+        console.timeLog(label)
+        _timers.pop(label, None)
 
 
 class JSON:
     @staticmethod
-    def stringify(value: object, replacer: None = None, space: int | str | None = None) -> str:
-        """JSON as JavaScript writes it. A ``replacer`` is not supported."""
+    def stringify(value: object, replacer: object = None, space: int | str | None = None) -> str:
+        """JSON as JavaScript writes it; None, too, is null. ``replacer``: a function of (key, value), or the keys
+        that are wanted."""
         if replacer is not None:
-            raise TypeError("JSON.stringify: a replacer is not supported; change the value first")
+            from js._adapted import replaced  # type: ignore[import-not-found,unused-ignore]
+
+            value = replaced(value, replacer)
         separators = (",", ":") if space is None else (",", ": ")
-        return json.dumps(value, ensure_ascii=False, separators=separators, indent=space)
+        return json.dumps(value, ensure_ascii=False, separators=separators, indent=space, default=_jsonable)
 
     @staticmethod
     def parse(text: str) -> Any:
-        return json.loads(text, object_hook=JsProxy)
+        """Raises JsException, a SyntaxError. null is ``jsnull``."""
+        return _with_null(from_json(text.encode("utf-8", "surrogatepass")))
+
+
+undefined = None
+
+
+def _jsonable(value: object) -> object:
+    if isinstance(value, JsNull):
+        return None
+    if (of_its_own := getattr(value, "toJSON", None)) is not None:
+        return of_its_own()
+    return {}
+
+
+def _with_null(value: object) -> object:
+    """As JavaScript's parser has it, and Pyodide's proxies show it."""
+    if isinstance(value, dict):
+        return JsDict({key: _with_null(item) for key, item in value.items()})
+    if isinstance(value, list):
+        return JsArray([_with_null(item) for item in value])
+    return jsnull if value is None else value
 
 
 class Object:
     """Plain objects, which are dicts whose keys are attributes too."""
 
     @staticmethod
-    def new() -> JsProxy:
-        return JsProxy()
+    def new(value: object = None) -> object:
+        return JsDict() if value is None else value
 
     @staticmethod
-    def fromEntries(pairs: Iterable[Any]) -> JsProxy:
-        return JsProxy({str(key): value for key, value in pairs})
+    def fromEntries(pairs: Iterable[Any]) -> JsDict:
+        return JsDict({str(key): value for key, value in _pairs(pairs)})
 
     @staticmethod
-    def entries(value: Mapping[str, Any]) -> list[list[Any]]:
-        return [list(pair) for pair in value.items()]
+    def entries(value: object) -> JsArray:
+        return JsArray(JsArray(pair) for pair in _members(value).items())
 
     @staticmethod
-    def keys(value: Mapping[str, Any]) -> list[str]:
-        return list(value)
+    def keys(value: object) -> JsArray:
+        return JsArray(_members(value))
 
     @staticmethod
-    def values(value: Mapping[str, Any] | WebSocketPair) -> list[Any]:
+    def values(value: object) -> list[Any]:
         if isinstance(value, WebSocketPair):
             return value.object_values()
-        return [value[key] for key in value]
+        return JsArray(_members(value).values())
 
     @staticmethod
-    def assign(target: T, *sources: Mapping[str, Any]) -> T:
+    def assign(target: T, *sources: Mapping[str, Any] | None) -> T:
         for source in sources:
-            target.update(source)
+            target.update(source or {})
         return target
 
-
-class Date:
-    """A moment: ``Date.now()``, or ``Date.new(milliseconds)``, by default the present. UTC only."""
-
-    def __init__(self, milliseconds: float | None = None) -> None:
-        self._time = Date.now() if milliseconds is None else int(milliseconds)
-
-    @classmethod
-    def new(cls, milliseconds: float | None = None) -> Date:
-        return cls(milliseconds)
+    @staticmethod
+    def freeze(value: V) -> V:
+        return value
 
     @staticmethod
-    def now() -> int:
-        """Milliseconds since 1970."""
-        return time.time_ns() // 1_000_000
+    def hasOwn(value: object, name: str) -> bool:
+        return name in _members(value)
 
-    def getTime(self) -> int:
-        return self._time
+    is_ = staticmethod(lambda one, other: one is other or one == other)
 
-    def toISOString(self) -> str:
-        moment = datetime.fromtimestamp(self._time // 1000, UTC)
-        return f"{moment:%Y-%m-%dT%H:%M:%S}.{self._time % 1000:03d}Z"
+
+def _pairs(pairs: Iterable[Any]) -> Iterable[Any]:
+    return pairs.items() if isinstance(pairs, Mapping) else pairs
+
+
+def _members(value: object) -> Mapping[str, Any]:
+    if isinstance(value, Mapping):
+        return value
+    if isinstance(value, list):
+        return {str(index): item for index, item in enumerate(value)}
+    return {name: item for name, item in getattr(value, "__dict__", {}).items() if not name.startswith("_")}
 
 
 def __getattr__(name: str) -> object:

@@ -9,9 +9,11 @@ import random
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
-from runtime.values import JsDict, JsException, from_wire
+from runtime.values import JsArray, JsDict, JsException, from_wire
 from runtime.values.buffers import JsBuffer
+from runtime.web import fetch
 from runtime.web.globals import pattern, text
+from workers import wait_until  # type: ignore[attr-defined,import-not-found,unused-ignore]
 
 
 class URLPattern(pattern.URLPattern):
@@ -25,48 +27,23 @@ class TextEncoder(text.TextEncoder):
         return JsBuffer(super().encode(text))
 
 
-class Array:
-    """A list."""
+class Array(JsArray):
+    @classmethod
+    def new(cls, *items: object) -> JsArray:
+        return JsArray([None] * items[0] if len(items) == 1 and isinstance(items[0], int) else items)
 
     @staticmethod
-    def new(*items: object) -> list[Any]:
-        return [None] * items[0] if len(items) == 1 and isinstance(items[0], int) else list(items)
+    def of(*items: object) -> JsArray:
+        return JsArray(items)
 
     @staticmethod
-    def of(*items: object) -> list[Any]:
-        return list(items)
-
-    @staticmethod
-    def from_(items: Iterable[Any], change: Callable[[Any], Any] | None = None) -> list[Any]:
+    def from_(items: Iterable[Any], change: Callable[[Any], Any] | None = None) -> JsArray:
         """``Array.from``, whose name Python keeps for itself."""
-        return list(items) if change is None else [change(item) for item in items]
+        return JsArray(items if change is None else map(change, items))
 
     @staticmethod
     def isArray(value: object) -> bool:
         return isinstance(value, list)
-
-
-class Map(dict[Any, Any]):
-    @classmethod
-    def new(cls, pairs: Iterable[Any] = ()) -> Map:
-        return cls(pairs.items() if isinstance(pairs, Mapping) else [tuple(pair) for pair in pairs])
-
-    def set(self, key: object, value: object) -> Map:
-        self[key] = value
-        return self
-
-    def has(self, key: object) -> bool:
-        return key in self
-
-    def delete(self, key: object) -> bool:
-        return self.pop(key, _NOTHING) is not _NOTHING
-
-    @property
-    def size(self) -> int:
-        return len(self)
-
-    def to_py(self, **_: object) -> dict[Any, Any]:
-        return dict(self)
 
 
 class Set(builtins.set[Any]):
@@ -88,6 +65,20 @@ class Set(builtins.set[Any]):
 
     def to_py(self, **_: object) -> builtins.set[Any]:
         return builtins.set(self)
+
+
+def replaced(value: object, replacer: Callable[..., object] | list[str], key: str = "") -> object:
+    """What ``JSON.stringify`` writes of ``value``: what ``replacer(key, value)`` makes of each, None leaving it out; or
+    of objects the members that it lists."""
+    if callable(replacer):
+        value = replacer(key, value)
+    if isinstance(value, Mapping):
+        wanted = value if callable(replacer) else [name for name in replacer if name in value]
+        members = {name: replaced(value[name], replacer, name) for name in wanted}
+        return {name: item for name, item in members.items() if item is not None or not callable(replacer)}
+    if isinstance(value, list):
+        return [replaced(item, replacer, str(index)) for index, item in enumerate(value)]
+    return value
 
 
 class Promise:
@@ -124,6 +115,24 @@ class Promise:
     async def allSettled(values: Iterable[Any]) -> list[JsDict]:
         done = await asyncio.gather(*map(Promise.resolve, values), return_exceptions=True)
         return [_settled(one) for one in done]
+
+    @staticmethod
+    async def any(values: Iterable[Any]) -> object:
+        """The first that does not fail."""
+        pending = [asyncio.ensure_future(Promise.resolve(value)) for value in values]
+        error = JsException("All promises were rejected", "AggregateError")
+        for done in asyncio.as_completed(pending):
+            try:
+                return await done
+            except Exception as failed:
+                error.__context__ = failed
+        raise error
+
+    @staticmethod
+    def withResolvers() -> JsDict:
+        made = JsDict()
+        made["promise"] = Promise.new(lambda resolve, reject: made.update(resolve=resolve, reject=reject))
+        return made
 
     @staticmethod
     async def race(values: Iterable[Any]) -> Any:
@@ -172,12 +181,30 @@ class _ErrorMaker:
         return isinstance(value, JsException) and (self._name in ("Error", value.name))
 
 
-Error, TypeError, RangeError, SyntaxError = map(_ErrorMaker, ("Error", "TypeError", "RangeError", "SyntaxError"))
+Error, TypeError, RangeError, SyntaxError, EvalError, ReferenceError, URIError = map(
+    _ErrorMaker, ("Error", "TypeError", "RangeError", "SyntaxError", "EvalError", "ReferenceError", "URIError")
+)
 
 
 class navigator:
     userAgent = "Cloudflare-Workers"
-    language = "en"
+    language, languages = "en", JsArray(["en"])
+    hardwareConcurrency = 1
+
+    @staticmethod
+    def sendBeacon(url: object, body: object = None) -> bool:
+        """Sends it while the event goes on, or under its ``waitUntil``."""
+        wait_until(fetch(url, method="POST", body=body))
+        return True
+
+
+class DOMException(JsException):
+    def __init__(self, message: str = "", name: str | Mapping[str, str] = "Error") -> None:
+        super().__init__(str(message), name if isinstance(name, str) else name.get("name", "Error"))
+
+    @classmethod
+    def new(cls, message: str = "", name: str | Mapping[str, str] = "Error") -> DOMException:
+        return cls(message, name)
 
 
 _NOTHING = object()

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 import os
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, TypeVar, cast
 
 from runtime.values import JsDict, JsException
 from runtime.values.buffers import JsBuffer
+from runtime.web.globals.piping import WritableStream
+from runtime.web.streams import to_bytes
 
 T = TypeVar("T")
+_DIGESTS = {"SHA-1": "sha1", "SHA-256": "sha256", "SHA-384": "sha384", "SHA-512": "sha512", "MD5": "md5"}
 _MAX_RANDOM_BYTES = 65536
 
 
@@ -42,8 +47,39 @@ def _converted(method: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
+class DigestStream(WritableStream):
+    """What is written is hashed. ``await stream.digest``, an ArrayBuffer, once it is closed. Raises JsException, a
+    NotSupportedError, for an algorithm that there is not."""
+
+    def __init__(self, algorithm: str | Mapping[str, str]) -> None:
+        name = algorithm if isinstance(algorithm, str) else algorithm["name"]
+        if name.upper() not in _DIGESTS:
+            raise JsException(f"Unrecognized or unimplemented digest algorithm requested: {name}", "NotSupportedError")
+        self._hash = hashlib.new(_DIGESTS[name.upper()])
+        self.digest: asyncio.Future[JsBuffer] = asyncio.get_running_loop().create_future()
+        self.bytesWritten = 0
+        super().__init__(write=self._update, close=self._finish, abort=self._give_up)
+
+    @classmethod
+    def new(cls, algorithm: str | Mapping[str, str]) -> DigestStream:
+        return cls(algorithm)
+
+    def _update(self, chunk: object) -> None:
+        data = to_bytes(chunk)
+        self._hash.update(data)
+        self.bytesWritten += len(data)
+
+    def _finish(self) -> None:
+        self.digest.set_result(JsBuffer(self._hash.digest()))
+
+    def _give_up(self, reason: object = None) -> None:
+        self.digest.set_exception(reason if isinstance(reason, Exception) else JsException(str(reason)))
+        self.digest.exception()  # seen, whether somebody waits for it or not
+
+
 class crypto:
     subtle = _Subtle()
+    DigestStream = DigestStream
 
     @staticmethod
     def randomUUID() -> str:

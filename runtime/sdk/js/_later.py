@@ -19,25 +19,55 @@ _CLASSES = {  # with ``new``
     "DecompressionStream": "runtime.web.globals.compression:DecompressionStream",
     "TextEncoderStream": "runtime.web.globals.compression:TextEncoderStream",
     "TextDecoderStream": "runtime.web.globals.compression:TextDecoderStream",
+    "EventSource": "runtime.web.globals.event_source:EventSource",
+    "CloseEvent": "runtime.web.sockets.events:CloseEvent",
+    **{
+        name: f"runtime.web.globals.events:{name}"
+        for name in (
+            "CustomEvent",
+            "ErrorEvent",
+            "Event",
+            "EventTarget",
+            "MessageChannel",
+            "MessageEvent",
+            "MessagePort",
+        )
+    },
 }
 _VALUES = {
     "crypto": "js._crypto:crypto",
     "atob": "runtime.web.globals.text:atob",
     "btoa": "runtime.web.globals.text:btoa",
     "structuredClone": "runtime.web.globals.clone:structuredClone",
+    "BigInt": "runtime.values:JsBigInt",
+    "globalThis": "js",
+    "self": "js",
     "ArrayBuffer": "runtime.values.buffers:JsBuffer",
     "Uint8Array": "runtime.values.buffers:JsBuffer",
     "Uint8ClampedArray": "runtime.values.buffers:JsBuffer",
     "Array": "js._adapted:Array",
-    "Map": "js._adapted:Map",
+    "Map": "runtime.values:JsMap",
+    "Date": "js._date:Date",
+    "DOMException": "js._adapted:DOMException",
     "Set": "js._adapted:Set",
     "Promise": "js._adapted:Promise",
     "Math": "js._adapted:Math",
-    "Error": "js._adapted:Error",
-    "TypeError": "js._adapted:TypeError",
-    "RangeError": "js._adapted:RangeError",
-    "SyntaxError": "js._adapted:SyntaxError",
     "navigator": "js._adapted:navigator",
+    **{
+        name: f"js._adapted:{name}"
+        for name in ("Error", "EvalError", "RangeError", "ReferenceError", "SyntaxError", "TypeError", "URIError")
+    },
+    **{
+        name: f"js._typed:{name}"
+        for name in ("BigInt64Array", "BigUint64Array", "DataView", "Float32Array", "Float64Array", "Int16Array",
+                     "Int32Array", "Int8Array", "Uint16Array", "Uint32Array")
+    },
+    **{
+        name: f"js._language:{name}"
+        for name in ("Boolean", "Infinity", "NaN", "Number", "Reflect", "String", "WeakMap", "WeakSet", "decodeURI",
+                     "decodeURIComponent", "encodeURI", "encodeURIComponent", "isFinite", "isNaN", "parseFloat",
+                     "parseInt", "reportError")
+    },
     **{
         name: f"runtime.isolate.timers:{name}"
         for name in ("setTimeout", "clearTimeout", "setInterval", "clearInterval", "queueMicrotask", "scheduler",

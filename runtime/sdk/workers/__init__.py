@@ -6,7 +6,6 @@ The Web API types, the base class of a worker, and ``env`` and ``wait_until`` fo
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -166,7 +165,9 @@ def python_from_rpc(value: T) -> T:
 def import_from_javascript(name: str) -> Any:
     """What a module of JavaScript's exports: ``import_from_javascript("cloudflare:email").EmailMessage``."""
     if name == "cloudflare:workers":
-        return sys.modules[__name__]
+        from workers import _modules  # type: ignore[attr-defined,import-not-found,unused-ignore]
+
+        return _modules.CloudflareWorkers()
     if (found := ambient.find(name)) is None:
         raise ImportError(f"there is no JavaScript here, and no module {name!r} in Python")
     return found

@@ -4,27 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-
-class ArrayBuffer(bytes):
-    """Bytes, with what Pyodide's proxies of an ArrayBuffer have besides."""
-
-    def to_bytes(self) -> bytes:
-        return bytes(self)
-
-    def to_py(self, **_: object) -> memoryview:
-        return memoryview(self)
-
-    to_memoryview = to_py
-
-    def to_string(self, encoding: str = "utf-8") -> str:
-        return self.decode(encoding)
-
-    def slice(self, start: int = 0, end: int | None = None) -> ArrayBuffer:
-        return ArrayBuffer(self[start:end])
-
-    @property
-    def byteLength(self) -> int:
-        return len(self)
+from runtime.web.array_buffer import ArrayBuffer
 
 
 class Event:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
@@ -15,26 +16,44 @@ from collections.abc import (
     Iterable,
     Iterator,
 )
-from typing import Any
+from types import ModuleType
+from typing import Any, Protocol
 
 from runtime.isolate import suspending
-from runtime.values import JsBigInt, JsBuffer, JsDict, JsException
+from runtime.values import JsArray, JsBigInt, JsBuffer, JsDict, JsException, JsMap, JsNull, jsnull
+from runtime.web import Response
 
-JsProxy = JsMap = JsMutableMap = JsDict  # a plain object, as ``js.Object.fromEntries`` makes
-JsArray = list
+_OURS = ("runtime", "bindings", "js", "pyodide")  # whose values stand for JavaScript's
+
+
+class _AnyProxy(type):
+    def __instancecheck__(cls, value: object) -> bool:
+        return type(value).__module__.partition(".")[0] in _OURS and not isinstance(value, (JsNull, JsBigInt))
+
+    def __call__(cls, *args: object, **members: object) -> JsDict:
+        return JsDict(*args, **members)
+
+
+class JsProxy(metaclass=_AnyProxy):
+    """What stands for an object of JavaScript's; called, it makes a plain one, as ``js.Object.new()``."""
+
+
+JsMutableMap = JsMap
 JsCallable = JsOnceCallable = Callable
 JsPromise = Awaitable
 JsIterable, JsIterator, JsGenerator = Iterable, Iterator, Generator
 JsAsyncIterable, JsAsyncIterator, JsAsyncGenerator = AsyncIterable, AsyncIterator, AsyncGenerator
 JsTypedArray = JsBuffer
-jsnull = JsNull = None  # null and undefined are both None here
+JsFetchResponse = Response
 IN_PYODIDE = IN_BROWSER = False
 
 __all__ = [
-    "ConversionError", "InternalError", "JsArray", "JsAsyncGenerator", "JsAsyncIterable", "JsAsyncIterator", "JsBigInt",
-    "JsBuffer", "JsCallable", "JsDoubleProxy", "JsException", "JsGenerator", "JsIterable", "JsIterator", "JsMap",
-    "JsMutableMap", "JsNull", "JsOnceCallable", "JsPromise", "JsProxy", "JsTypedArray", "create_once_callable",
-    "create_proxy", "destroy_proxies", "jsnull", "to_js",
+    "IN_BROWSER", "IN_PYODIDE", "ConversionError", "InternalError", "JsArray", "JsAsyncGenerator", "JsAsyncIterable",
+    "JsAsyncIterator", "JsBigInt", "JsBuffer", "JsCallable", "JsCallableDoubleProxy", "JsDomElement", "JsDoubleProxy",
+    "JsException", "JsFetchResponse", "JsGenerator", "JsIterable", "JsIterator", "JsMap", "JsMutableMap", "JsNull",
+    "JsOnceCallable", "JsPromise", "JsProxy", "JsTypedArray", "JsWeakRef", "ToJsConverter", "can_run_sync",
+    "create_once_callable", "create_proxy", "destroy_proxies", "jsnull", "register_js_module", "run_sync", "to_js",
+    "unregister_js_module",
 ]  # fmt: skip
 
 
@@ -46,48 +65,93 @@ class InternalError(Exception):
     """A bug in Pyodide. Nothing here raises it."""
 
 
-def to_js(value: object, *, dict_converter: Callable[[Any], Any] | None = None, **options: object) -> Any:
-    """``value`` with every dict in it given to ``dict_converter`` as pairs, usually ``Object.fromEntries``.
+class JsDomElement:
+    """There is no document, so nothing is one."""
 
-    Without one, dicts stay dicts (Pyodide makes a Map). Pyodide's other options have no meaning here.
-    """
-    if isinstance(value, dict):
-        pairs = [(key, to_js(item, dict_converter=dict_converter)) for key, item in value.items()]
-        return dict(pairs) if dict_converter is None else dict_converter(pairs)
-    if isinstance(value, (bytes, memoryview)):
-        return JsBuffer(value)
-    if isinstance(value, (list, tuple)):
-        return [to_js(item, dict_converter=dict_converter) for item in value]
-    return value
+
+class JsWeakRef(Protocol):
+    """What ``to_weakref()`` gives."""
+
+    def deref(self) -> object: ...
+
+
+class ToJsConverter(Protocol):
+    """``to_js(..., default_converter=...)``: what a value is on the other side."""
+
+    def __call__(
+        self, value: object, convert: Callable[[Any], Any], cache: Callable[[Any, Any], None], /
+    ) -> object: ...
+
+
+def to_js(
+    obj: object, /, *, depth: int = -1, pyproxies: object = None, create_pyproxies: bool = True,
+    dict_converter: Callable[[Any], Any] | None = None, default_converter: ToJsConverter | None = None,
+    eager_converter: ToJsConverter | None = None,
+) -> Any:  # fmt: skip
+    """``obj`` as JavaScript has it, ``depth`` levels deep: a dict what ``dict_converter`` makes of its pairs, usually
+    ``Object.fromEntries``, or a Map without one; a list or tuple an Array, bytes a buffer. Anything else stays, or is
+    what ``default_converter(value, convert, cache)`` says. Raises ConversionError for it if ``create_pyproxies`` is
+    False."""
+    from pyodide.ffi import _conversion  # type: ignore[import-not-found,unused-ignore]
+
+    rules = _conversion.Rules(dict_converter, default_converter, eager_converter, create_pyproxies, ConversionError)
+    return rules.convert(obj, depth)
 
 
 class JsDoubleProxy:
-    """What ``create_proxy`` gives."""
+    """What ``create_proxy`` gives: ``value``, until it is destroyed."""
 
-    def __init__(self, function: Callable[..., Any]) -> None:
-        self.function = function
+    def __init__(self, value: Any, once: bool = False) -> None:
+        self.function, self._once = value, once
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self.function(*args, **kwargs)
+        function = self.unwrap()
+        if self._once:
+            self.destroy()
+        return function(*args, **kwargs)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.function, name)
 
+    def unwrap(self) -> Any:
+        """Raises JsException once it is destroyed."""
+        if self.function is None:
+            raise JsException("Object has already been destroyed")
+        return self.function
+
     def destroy(self) -> None:
-        """Nothing to free: Python has a garbage collector."""
+        self.function = None
 
 
-def create_proxy(value: Callable[..., Any], **options: object) -> JsDoubleProxy:
-    """``value``, with the ``destroy()`` that Pyodide's proxies have."""
-    return JsDoubleProxy(value)
+JsCallableDoubleProxy = JsDoubleProxy
 
 
-def destroy_proxies(proxies: object) -> None:
-    """Nothing to free."""
+def create_proxy(obj: object, /, **options: object) -> JsDoubleProxy:
+    """``obj``, with the ``destroy()`` that Pyodide's proxies have."""
+    return JsDoubleProxy(obj)
 
 
-def create_once_callable(function: Callable[..., Any]) -> JsDoubleProxy:
-    return JsDoubleProxy(function)
+def destroy_proxies(proxies: Iterable[Any], /) -> None:
+    for proxy in proxies:
+        proxy.destroy()
+
+
+def create_once_callable(obj: Callable[..., Any], /, **options: object) -> JsDoubleProxy:
+    """``obj``, which can be called once. Raises JsException the second time."""
+    return JsDoubleProxy(obj, once=True)
+
+
+def register_js_module(name: str, jsproxy: object) -> None:
+    """``import name`` gives the attributes, or the members, of ``jsproxy``."""
+    module = ModuleType(name)
+    vars(module).update(jsproxy if isinstance(jsproxy, dict) else vars(jsproxy))
+    sys.modules[name] = module
+
+
+def unregister_js_module(name: str) -> None:
+    """Raises ValueError: there is none of that name."""
+    if sys.modules.pop(name, None) is None:
+        raise ValueError(f"Cannot unregister {name!r}: no Javascript module with that name is registered")
 
 
 def __getattr__(name: str) -> Any:
