@@ -17,6 +17,14 @@ from runtime.wire import MAX_CHUNK, Channel, RemoteError, RemoteStream
 
 current_event: ContextVar[int] = ContextVar("current_event", default=0)
 
+
+class _Lent:
+    """What the process has of the supervisor once a worker is loaded."""
+
+    channel: Channel | None = None
+
+
+lent = _Lent()
 Content = bytes | AsyncIterator[Any]
 
 # Bytes of a worker's body, a response's or an outbound request's, that travel in the frame of its head; a larger one is

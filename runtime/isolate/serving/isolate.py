@@ -16,7 +16,7 @@ from runtime.isolate import meter, suspending
 from runtime.isolate.boot import Boot
 from runtime.isolate.calls.line import Line
 from runtime.isolate.calls.service import Service
-from runtime.isolate.remote import Outbound
+from runtime.isolate.remote import Outbound, lent
 from runtime.isolate.script import loader, trace
 from runtime.isolate.script.errors import as_failure
 from runtime.isolate.serving.caching import through_caches
@@ -70,6 +70,7 @@ class Isolate:
             trace.name_from_root()
         self._line = line = Line(self.channel)
         env = environment.build(boot["bindings"], line)
+        lent.channel = self.channel
         through = boot.get("through")
         send = Service(line, through)._followed if through else Outbound(self.channel)
         web.set_transport(through_caches(send))

@@ -168,6 +168,10 @@ def import_from_javascript(name: str) -> Any:
         from workers import _modules  # type: ignore[attr-defined,import-not-found,unused-ignore]
 
         return _modules.CloudflareWorkers()
+    if name == "cloudflare:sockets":
+        from runtime.isolate.serving import tcp  # which few workers need
+
+        return tcp
     if (found := ambient.find(name)) is None:
         raise ImportError(f"there is no JavaScript here, and no module {name!r} in Python")
     return found

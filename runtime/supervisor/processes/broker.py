@@ -17,6 +17,7 @@ from runtime.supervisor.calls.calls import Calls, Reach, nowhere
 from runtime.supervisor.calls.stubs import Stubs
 from runtime.supervisor.http.heads import pairs
 from runtime.supervisor.outbound import FetchError, Outbound, traced
+from runtime.supervisor.outbound.tcp import TcpConnections
 from runtime.supervisor.processes.sockets import ProcessSockets
 from runtime.tracing import NO_SPAN, current
 from runtime.values import STREAM, stream_named
@@ -40,12 +41,14 @@ class Broker:
         self.channel: Channel
         self.sockets: ProcessSockets
         self._bindings, self._outbound, self.at_work = bindings, outbound, at_work
+        self.connections = TcpConnections(outbound)
         self.stubs = Stubs(at_work)
         self._calls = calls = Calls(bindings, self.stubs, reach, lasting, own)
         self.note = calls.note
         self._operations: dict[str, Callable[..., Awaitable[object]]] = {
             "binding": self._binding, "fetch": self._fetch, "call": calls.call, "invoke": calls.invoke,
-            "request": calls.request, "load": calls.load, "sockets": self._held,
+            "request": calls.request, "load": calls.load, "sockets": self._held, "connect": self._connect,
+            "tcp": self._tcp,
         }  # fmt: skip
 
     def attach(self, channel: GuardedChannel, sockets: ProcessSockets) -> None:
@@ -61,6 +64,13 @@ class Broker:
 
     async def _held(self, cls: object, id: object, after: object) -> list[Any]:
         return self.sockets.held(cls, id, after)
+
+    async def _connect(self, event: int, host: str, port: int, tls: bool) -> list[object]:
+        self.at_work.ask(event)
+        return await self.connections.open(self.channel, self.sockets.quota, host, port, tls)
+
+    async def _tcp(self, number: int, operation: str, *args: object) -> object:
+        return await self.connections.call(self.channel, number, operation, *args)
 
     async def _binding(self, event: int, name: str, method: str, args: list[Any]) -> list[Any]:
         # what only an event's own object calls is the runtime's, and no subrequest of the script

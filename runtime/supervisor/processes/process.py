@@ -115,6 +115,7 @@ class Process:
         await self.child.ended()
         self.channel.abort()
         self.broker.stubs.clear()
+        self.broker.connections.close()
         if self._asked is not None:
             self._asked.close()
         if self._cgroup is not None:
