@@ -10,11 +10,14 @@ size takes constant memory. ``environ["workers.env"]`` has the bindings; ``run_s
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import io
 import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from typing import Any
 from urllib.parse import unquote_to_bytes
+
+from workers.gateway import Options  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
 from runtime.isolate.script.handlers import in_thread
 from runtime.web import URL, Headers, ReadableStream, Request, Response
@@ -26,29 +29,32 @@ App = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 _READ_TIMEOUT_S = 600.0  # for one piece of an upload
 
 
-async def fetch(app: App, request: Request, env: object, ctx: Any = None) -> Response:
+async def fetch(
+    app: App, request: Request, env: object, ctx: Any = None, *, options: Options | None = None
+) -> Response:
     """The application's response to ``request``. What it raises before it answers is raised here."""
     environ = _environ(request, env, current_ctx.get(None) if ctx is None else ctx)
     call = _Call(app, environ)
-    first = await in_thread(call.begin, ())
+    first = await call.begin()
     headers = Headers.from_raw([(name.encode("latin-1"), value.encode("latin-1")) for name, value in call.headers])
     length = headers.get("content-length") or ""
     body = ReadableStream(call.body(first), length=int(length) if length.isdigit() else None)
     empty = call.status in NULL_BODY_STATUSES or request.method == "HEAD"
     if empty:
         await body.cancel()
+    encode_body = "manual" if options is None else options.encode_body
     return Response(
-        None if empty else body, status=call.status, status_text=call.reason, headers=headers, encode_body="manual"
+        None if empty else body, status=call.status, status_text=call.reason, headers=headers, encode_body=encode_body
     )
 
 
-def entrypoint(app: App) -> type:
+def entrypoint(app: App, *, options: Options | None = None) -> type:
     """``Default = wsgi.entrypoint(app)``: a class whose ``fetch`` is the application's."""
     from workers import WorkerEntrypoint  # type: ignore[attr-defined,import-not-found,unused-ignore]
 
     class Entrypoint(WorkerEntrypoint):  # type: ignore[misc,unused-ignore]
         async def fetch(self, request: Request) -> Response:
-            return await fetch(app, request, self.env, self.ctx)
+            return await fetch(app, request, self.env, self.ctx, options=options)
 
     return Entrypoint
 
@@ -58,13 +64,20 @@ class _Call:
 
     def __init__(self, app: App, environ: dict[str, Any]) -> None:
         self._app, self._environ = app, environ
+        self._context = (
+            contextvars.copy_context()
+        )  # one for all of its steps: Flask's generators take off what they put on
         self.status, self.reason, self.headers = 0, "", list[tuple[str, str]]()
         self._written: list[bytes] = []
         self._pieces: Iterator[bytes] = iter(())
         self._result: object = None
 
-    def begin(self) -> bytes | None:
-        """In a thread: until the headers are there, which may need the first piece. None: there is none."""
+    async def begin(self) -> bytes | None:
+        """Until the headers are there, which may need the first piece. None: there is none."""
+        first: bytes | None = await in_thread(self._begin, (), self._context)
+        return first
+
+    def _begin(self) -> bytes | None:
         result = self._app(self._environ, self._start)
         self._result, self._pieces = result, iter(result)
         try:
@@ -81,9 +94,9 @@ class _Call:
             piece = first
             while piece is not None:
                 yield piece
-                piece = await in_thread(self._next, ())
+                piece = await in_thread(self._next, (), self._context)
         finally:
-            await in_thread(self._close, ())
+            await in_thread(self._close, (), self._context)
 
     def _next(self) -> bytes | None:
         """The next piece that is not empty, after what was written by the old ``write``."""
@@ -169,4 +182,4 @@ class _Upload(io.RawIOBase):
         return b""
 
 
-__all__ = ["entrypoint", "fetch"]
+__all__ = ["Options", "entrypoint", "fetch"]

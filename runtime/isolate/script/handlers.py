@@ -133,9 +133,11 @@ async def _answer(function: Callable[..., Any], args: tuple[Any, ...], blocking:
         raise
 
 
-async def in_thread(function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
-    """A plain function may block: it holds up nobody else."""
-    run = contextvars.copy_context().run
+async def in_thread(
+    function: Callable[..., Any], args: tuple[Any, ...] = (), context: contextvars.Context | None = None
+) -> Any:
+    """A plain function may block: it holds up nobody else. ``context``: where it runs; a copy of this one's."""
+    run = (context or contextvars.copy_context()).run
     return await asyncio.get_running_loop().run_in_executor(_thread_pool, run, _call, function, args)
 
 

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from workers.gateway import Options  # type: ignore[import-not-found,import-untyped,unused-ignore]
+
 from asgi import _scope  # type: ignore[import-not-found,unused-ignore]  # beside this one, on sys.path
 from asgi._exchange import Exchange  # type: ignore[import-not-found,unused-ignore]
 from asgi._lifespan import start  # type: ignore[import-not-found,unused-ignore]
@@ -20,7 +22,9 @@ from runtime.web import Request, Response
 from runtime.web.scope import current_ctx
 
 
-async def fetch(app: App, request: Request, env: object, ctx: Any = None) -> Response:
+async def fetch(
+    app: App, request: Request, env: object, ctx: Any = None, *, options: Options | None = None
+) -> Response:
     """The application's response to ``request``. What it raises before it answers is raised here.
 
     Its background tasks go on after the response, under ``ctx.wait_until``. A client that leaves cancels it.
@@ -30,7 +34,8 @@ async def fetch(app: App, request: Request, env: object, ctx: Any = None) -> Res
     ctx = current_ctx.get(None) if ctx is None else ctx
     state = await start(app, ctx)
     scope = {**_scope.http(request, env), "state": dict(state)}
-    response: Response = await Exchange(request, ctx).response(app, scope)
+    encode_body = "manual" if options is None else options.encode_body
+    response: Response = await Exchange(request, ctx).response(app, scope, encode_body)
     return response
 
 
@@ -45,15 +50,29 @@ async def websocket(app: App, request: Request, env: object, ctx: Any = None) ->
     return response
 
 
-def entrypoint(app: App) -> type:
+def entrypoint(app: App, *, options: Options | None = None) -> type:
     """``Default = asgi.entrypoint(app)``: a class whose ``fetch`` is the application's."""
     from workers import WorkerEntrypoint  # type: ignore[attr-defined,import-not-found,unused-ignore]
 
     class Entrypoint(WorkerEntrypoint):  # type: ignore[misc,unused-ignore]
         async def fetch(self, request: Request) -> Response:
-            return await fetch(app, request, self.env, self.ctx)
+            return await fetch(app, request, self.env, self.ctx, options=options)
 
     return Entrypoint
 
 
-__all__ = ["App", "Message", "Receive", "Send", "entrypoint", "fetch", "websocket"]
+def __getattr__(name: str) -> object:
+    """``env``: what an endpoint of FastAPI's takes the bindings by, ``async def root(env=asgi.env)``."""
+    if name != "env":
+        raise AttributeError(f"module 'asgi' has no {name!r}; it has: {', '.join(__all__)}, env")
+    from fastapi import Depends
+    from fastapi import Request as Asked
+
+    async def env(request: Asked) -> object:
+        return request.scope["env"]
+
+    env.__annotations__["request"] = Asked  # as a text, it could not be found
+    return Depends(env)
+
+
+__all__ = ["App", "Message", "Options", "Receive", "Send", "entrypoint", "fetch", "websocket"]

@@ -25,8 +25,8 @@ class Exchange:
         self.started: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
         self.task: asyncio.Task[None]
 
-    async def response(self, app: App, scope: dict[str, Any]) -> Response:
-        """With the headers as they are: an application that compresses has done so itself."""
+    async def response(self, app: App, scope: dict[str, Any], encode_body: str) -> Response:
+        """``encode_body``: "manual" where an application that compresses has done so itself."""
         self.task = asyncio.create_task(self.run(app, scope))
         try:
             start = await self.started
@@ -37,7 +37,7 @@ class Exchange:
         length = headers.get("content-length") or ""
         body = ReadableStream(self, length=int(length) if length.isdigit() else None)
         empty = start["status"] in NULL_BODY_STATUSES
-        return Response(None if empty else body, status=start["status"], headers=headers, encode_body="manual")
+        return Response(None if empty else body, status=start["status"], headers=headers, encode_body=encode_body)
 
     async def run(self, app: App, scope: dict[str, Any]) -> None:
         error: Exception | None

@@ -1,5 +1,7 @@
 """``from workers import asgi``: the module ``asgi``."""
 
-from asgi import entrypoint, fetch, websocket  # type: ignore[import-not-found,unused-ignore]
+import sys
 
-__all__ = ["entrypoint", "fetch", "websocket"]
+import asgi  # type: ignore[import-not-found,unused-ignore]
+
+sys.modules[__name__] = asgi

@@ -1,5 +1,7 @@
 """``from workers import wsgi``: the module ``wsgi``."""
 
-from wsgi import entrypoint, fetch  # type: ignore[import-not-found,unused-ignore]
+import sys
 
-__all__ = ["entrypoint", "fetch"]
+import wsgi  # type: ignore[import-not-found,unused-ignore]
+
+sys.modules[__name__] = wsgi
