@@ -3,17 +3,20 @@
 Theory of operation. Pyodide suspends the whole stack; a greenlet does the same here. Once a script has imported
 ``run_sync``, each step of a handler's coroutine runs in a greenlet of its own. ``run_sync`` switches out of it with
 what it waits for; the loop's side awaits that and switches back with the result. Where the plain function already
-runs in a thread, as a handler that is a plain ``def`` does, the loop is simply asked to do it. A script that never
-imports it pays nothing.
+runs in a thread, as a handler that is a plain ``def`` does, the loop is simply asked to do it. So does each step of a
+task that the script begins. A script that never speaks of it pays nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable, Coroutine, Generator
+from pathlib import Path
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+_OURS = f"{Path(__file__).parents[1]}{os.sep}"  # whose tasks never wait within a plain function
 _loop: asyncio.AbstractEventLoop | None = None
 _greenlets: Any = None  # the module, once a script wants it
 
@@ -36,6 +39,18 @@ def begin(loop: asyncio.AbstractEventLoop) -> None:
     _loop = loop
 
 
+def follow_tasks(loop: asyncio.AbstractEventLoop) -> None:
+    """From here on, in tasks of others than this runtime, too."""
+
+    def task(loop: asyncio.AbstractEventLoop, work: Any, **options: Any) -> asyncio.Task[Any]:
+        code = getattr(work, "cr_code", None)
+        if code is not None and not code.co_filename.startswith(_OURS):
+            work = suspendable(work)
+        return asyncio.Task(work, loop=loop, **options)
+
+    loop.set_task_factory(task)
+
+
 def can_run_sync() -> bool:
     return _greenlets is not None and (_in_thread() or getattr(_greenlets.getcurrent(), "suspends", False))
 
@@ -49,7 +64,7 @@ def run_sync(awaitable: Awaitable[T]) -> T:
     if not getattr(current, "suspends", False):
         if isinstance(awaitable, Coroutine):
             awaitable.close()
-        raise RuntimeError("run_sync() can wait only within a handler: this is a callback, a task or the import")
+        raise RuntimeError("run_sync() can wait only within a handler: this is a callback, or the import")
     done, value = current.parent.switch(("wait", awaitable))
     if done:
         return value  # type: ignore[no-any-return]

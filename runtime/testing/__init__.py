@@ -64,7 +64,8 @@ class Worker:
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
         self._urls: queue.Queue[str] = queue.Queue()
-        threading.Thread(target=self._listen, daemon=True).start()
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
         try:
             self.url = self._urls.get(timeout=_START_S)
         except queue.Empty:
@@ -110,6 +111,9 @@ class Worker:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        self._listener.join(_STOP_S)
+        assert self._process.stdout is not None
+        self._process.stdout.close()
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):

@@ -134,11 +134,13 @@ class Request(Body):
         return other
 
     def to_parts(self) -> tuple[str, str, RawHeaders, bytes | AsyncIterator[Any] | None]:
-        """For the transport: (method, url, headers, body), the body taken. A Content-Length stays only when
-        it is known to be true of this body."""
+        """For the transport: (method, url, headers, body), the body taken. A Content-Length is there only when
+        it is known to be true of this body, as it is of a whole one: WSGI applications read no more than it says."""
         length = self._stream.length if self._stream is not None else None
         keep = length is not None or (self._content is None and self._stream is None)
         raw = [p for p in self.headers.raw() if keep or p[0] != b"content-length"]
+        if self._content is not None:
+            raw.append((b"content-length", b"%d" % len(self._content)))
         return self.method, self.url, raw, self.take_body()
 
     def _lent_signal(self) -> AbortSignal | Request | str | None:

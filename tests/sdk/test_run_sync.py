@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -88,13 +89,27 @@ async def on_fetch(request, env, ctx):
         await forever()
     if path == "task":
         async def inner():
+            return deep(3)
+        return Response(await asyncio.create_task(inner()))
+    if path == "callback":
+        told = asyncio.get_running_loop().create_future()
+        def called():
             try:
                 run_sync(slow(1))
             except RuntimeError as error:
-                return str(error)
-        return Response(await asyncio.create_task(inner()))
+                told.set_result(str(error))
+        asyncio.get_running_loop().call_soon(called)
+        return Response(await told)
     made = {"fails": fails, "in_order": in_order, "timed": timed, "globals": globals_}[path]()
     return Response.json(await made if asyncio.iscoroutine(made) else made)
+"""
+LATE = """
+import asyncio
+from workers import Response
+
+async def fetch(request, env, ctx):
+    import adapter
+    return Response(adapter.wait(asyncio.sleep(0.01, "late")))
 """
 PLAIN = """
 import asyncio
@@ -132,8 +147,19 @@ async def test_it_raises_what_is_raised_and_keeps_context_variables(pilot: Serve
 
 async def test_where_nothing_can_wait_it_says_so(pilot: Served) -> None:
     assert await pilot.ask("/early") == (200, "False")
-    status, text = await pilot.ask("/task")
+    status, text = await pilot.ask("/callback")
     assert (status, "only within a handler" in text) == (200, True), text
+
+
+async def test_a_task_waits_too(pilot: Served) -> None:
+    assert await pilot.ask("/task") == (200, "deep")
+
+
+async def test_one_that_is_imported_within_a_request_waits_in_the_first(tmp_path: Path) -> None:
+    files = {"adapter.py": "def wait(work):\n    from pyodide.ffi import run_sync\n    return run_sync(work)\n"}
+    write(tmp_path, LATE, files=files)
+    async with serving(tmp_path) as pilot:
+        assert await pilot.ask() == (200, "late")
 
 
 async def test_a_client_that_leaves_ends_the_wait(pilot: Served) -> None:

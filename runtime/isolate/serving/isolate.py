@@ -19,6 +19,7 @@ from runtime.isolate.calls.service import Service
 from runtime.isolate.remote import Outbound, lent
 from runtime.isolate.script import loader, trace
 from runtime.isolate.script.errors import as_failure
+from runtime.isolate.script.mentions import mentioned
 from runtime.isolate.serving.caching import through_caches
 from runtime.isolate.serving.calls import Calls
 from runtime.isolate.serving.context import Tasks
@@ -77,6 +78,10 @@ class Isolate:
         current_env.set(env)  # for code that runs while it is imported
         try:
             script = loader.load(Path(boot["main"]), root, boot["packages"], confined=boot.get("confined", False))
+            if not suspending.is_wanted() and mentioned("run_sync", root):
+                suspending.want()
+            if suspending.is_wanted():
+                suspending.follow_tasks(tasks.loop)
             self._worker = worker = Worker(line, env, script, tasks, cpu_ms)
             self._requests = Requests(worker)
             set_runner(SocketEvents(worker))

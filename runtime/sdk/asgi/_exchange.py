@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from asgi._scope import App, Message  # type: ignore[import-not-found,unused-ignore]  # beside this one, on sys.path
+from runtime.isolate.suspending import is_wanted, suspendable
 from runtime.web import URL, Headers, ReadableStream, Request, Response, to_bytes
 from runtime.web.response import NULL_BODY_STATUSES
 
@@ -27,7 +28,8 @@ class Exchange:
 
     async def response(self, app: App, scope: dict[str, Any], encode_body: str) -> Response:
         """``encode_body``: "manual" where an application that compresses has done so itself."""
-        self.task = asyncio.create_task(self.run(app, scope))
+        work = self.run(app, scope)
+        self.task = asyncio.create_task(suspendable(work) if is_wanted() else work)
         try:
             start = await self.started
         except BaseException:

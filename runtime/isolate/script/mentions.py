@@ -1,0 +1,55 @@
+"""Whether a worker's code, or a small package that it imports, speaks of a name: some import it within a request."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+from runtime.files import VENDORED
+
+_IMPORTS = re.compile(rb"^\s*(?:from|import)\s+(\w+)", re.MULTILINE)
+_MOST_FILES = 100  # of one package, or of the worker: a larger one is no adapter to a runtime such as this
+_ELSEWHERE = {VENDORED, "node_modules", "site-packages", "__pycache__"}
+
+
+def mentioned(name: str, root: Path) -> bool:
+    """``root``: the worker's folder. Packages count that a file of its own imports."""
+    wanted, imported = re.compile(rb"\b" + name.encode() + rb"\b"), set[str]()
+    for text in _texts(root):
+        if wanted.search(text):
+            return True
+        imported.update(found.decode() for found in _IMPORTS.findall(text))
+    return any(wanted.search(text) for package in imported for text in _texts_of(package, root))
+
+
+def _texts_of(package: str, root: Path) -> Iterator[bytes]:
+    file = getattr(sys.modules.get(package), "__file__", None)
+    if file is None or package in sys.stdlib_module_names or not file.endswith("__init__.py"):
+        return
+    folder = Path(file).parent
+    if "-packages" in file or VENDORED in folder.parts or not folder.is_relative_to(root):
+        yield from _texts(folder)
+
+
+def _texts(folder: Path) -> Iterator[bytes]:
+    """Of its Python files, unless there are too many."""
+    files = list(islice(_files(folder), _MOST_FILES + 1))
+    for file in files if len(files) <= _MOST_FILES else ():
+        try:
+            yield file.read_bytes()
+        except OSError:
+            continue
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for path in sorted(folder.iterdir()):
+        if path.suffix == ".py":
+            yield path
+        elif path.is_dir() and path.name not in _ELSEWHERE and not path.name.startswith("."):
+            yield from _files(path)
+
+
+__all__ = ["mentioned"]

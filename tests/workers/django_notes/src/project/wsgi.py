@@ -1,0 +1,4 @@
+from django.core.wsgi import get_wsgi_application
+
+application = get_wsgi_application()
+object_application = application
