@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import functools
 import inspect
+from collections.abc import Callable
 from types import CodeType
 from typing import Any, NoReturn
 
@@ -47,6 +49,59 @@ async def eval_code_async(
     return value
 
 
+class CodeRunner:
+    """Code in steps: ``CodeRunner(source).compile().run(globals)``, or ``await ....run_async(globals)``."""
+
+    def __init__(
+        self, source: str, *, filename: str = "<exec>", return_mode: str = "last_expr", **options: object
+    ) -> None:
+        self.ast = ast.parse(source, filename)
+        self._source, self._filename, self._returns = source, filename, return_mode == "last_expr"
+        self.code: CodeType | None = None
+
+    def compile(self) -> CodeRunner:
+        self.code = compile(self.ast, self._filename, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+        return self
+
+    def run(self, globals: dict[str, Any] | None = None, locals: dict[str, Any] | None = None) -> object:
+        """Raises RuntimeError unless it is compiled."""
+        self._check()
+        value = eval_code(self._source, globals, locals, filename=self._filename)
+        return value if self._returns else None
+
+    async def run_async(self, globals: dict[str, Any] | None = None, locals: dict[str, Any] | None = None) -> object:
+        self._check()
+        value = await eval_code_async(self._source, globals, locals, filename=self._filename)
+        return value if self._returns else None
+
+    def _check(self) -> None:
+        if self.code is None:
+            raise RuntimeError("Not yet compiled")
+
+
+def relaxed_call(function: Callable[..., Any], *args: object, **options: object) -> object:
+    """The call with as many of ``args``, and those of ``options``, that the function takes."""
+    parameters = inspect.signature(function).parameters.values()
+    kinds = [parameter.kind for parameter in parameters]
+    if inspect.Parameter.VAR_POSITIONAL not in kinds:
+        takes = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        args = args[: sum(kind in takes for kind in kinds)]
+    if inspect.Parameter.VAR_KEYWORD not in kinds:
+        known = {parameter.name for parameter in parameters}
+        options = {name: value for name, value in options.items() if name in known}
+    return function(*args, **options)
+
+
+def relaxed_wrap(function: Callable[..., Any]) -> Callable[..., object]:
+    """The function, called by ``relaxed_call``: what it does not take it is not given."""
+
+    @functools.wraps(function)
+    def wrapper(*args: object, **options: object) -> object:
+        return relaxed_call(function, *args, **options)
+
+    return wrapper
+
+
 def should_quiet(source: str) -> bool:
     """Whether its last line ends with ``;``."""
     return source.rstrip().endswith(";")
@@ -66,4 +121,7 @@ def _compiled(source: str, filename: str, flags: int) -> tuple[CodeType, CodeTyp
     return compile(tree, filename, "exec", flags), last
 
 
-__all__ = ["eval_code", "eval_code_async", "find_imports", "run_js", "should_quiet"]
+__all__ = [
+    "CodeRunner", "eval_code", "eval_code_async", "find_imports", "relaxed_call", "relaxed_wrap", "run_js",
+    "should_quiet",
+]  # fmt: skip

@@ -41,7 +41,7 @@ class Broker:
         self.channel: Channel
         self.sockets: ProcessSockets
         self._bindings, self._outbound, self.at_work = bindings, outbound, at_work
-        self.connections = TcpConnections(outbound)
+        self._connections = TcpConnections(outbound)
         self.stubs = Stubs(at_work)
         self._calls = calls = Calls(bindings, self.stubs, reach, lasting, own)
         self.note = calls.note
@@ -57,6 +57,11 @@ class Broker:
         self.sockets = self.stubs.sockets = sockets
         channel.unheard = self.stubs.unheard
 
+    def close(self) -> None:
+        """The isolate is gone."""
+        self.stubs.clear()
+        self._connections.close()
+
     def __call__(self, op: str, args: list[Any]) -> Awaitable[object]:
         if (operation := self._operations.get(op)) is None:
             raise ValueError(f"no such operation: {op!r}")
@@ -67,10 +72,10 @@ class Broker:
 
     async def _connect(self, event: int, host: str, port: int, tls: bool) -> list[object]:
         self.at_work.ask(event)
-        return await self.connections.open(self.channel, self.sockets.quota, host, port, tls)
+        return await self._connections.open(self.channel, self.sockets.quota, host, port, tls)
 
     async def _tcp(self, number: int, operation: str, *args: object) -> object:
-        return await self.connections.call(self.channel, number, operation, *args)
+        return await self._connections.call(self.channel, number, operation, *args)
 
     async def _binding(self, event: int, name: str, method: str, args: list[Any]) -> list[Any]:
         # what only an event's own object calls is the runtime's, and no subrequest of the script

@@ -114,8 +114,7 @@ class Process:
         """A process that forked leaves its end of the channel open in its children: it is gone all the same."""
         await self.child.ended()
         self.channel.abort()
-        self.broker.stubs.clear()
-        self.broker.connections.close()
+        self.broker.close()
         if self._asked is not None:
             self._asked.close()
         if self._cgroup is not None:
