@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import email.utils
-import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ from bindings.base import CallError, HostStream
 from bindings.cache import policy
 from bindings.cache.store import CacheStore, Entry
 from bindings.sqlite import StoreError, disk_error
+from bindings.storage import clock
 from bindings.storage.blobs import BlobStream
 
 MAX_TTL_S = 366 * 86400.0
@@ -40,7 +40,7 @@ async def _put(
     seconds: float | None = None,
 ) -> None:  # fmt: skip
     """Nothing is kept of what says no time for which it may be; but ``seconds`` count before that."""
-    pairs, now = _pairs(headers), time.time()
+    pairs, now = _pairs(headers), clock.now()
     ttl = policy.lifetime(status, pairs, now) if seconds is None else min(float(seconds), MAX_TTL_S)
     if not ttl > 0:
         return
@@ -52,7 +52,7 @@ async def _put(
 
 def _answer(entry: Entry, request: Pairs) -> object:
     """``[status, headers, bytes]``, or a stream whose ``meta`` has the first two."""
-    age = b"%d" % max(0, int(time.time() - entry.stored))
+    age = b"%d" % max(0, int(clock.now() - entry.stored))
     headers = [*(pair for pair in entry.headers if pair[0] != b"age"), (b"age", age), (b"cf-cache-status", b"HIT")]
     if policy.is_unchanged(request, entry.headers):
         return _whole(entry, 304, headers)

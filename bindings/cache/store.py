@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-import time
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from pathlib import Path
@@ -18,6 +17,7 @@ import msgspec
 
 from bindings.messages import CallError
 from bindings.sqlite import Database
+from bindings.storage import clock
 from bindings.storage.blobs import Blobs, OpenBlob
 from bindings.storage.resources import About
 
@@ -60,7 +60,7 @@ class CacheStore:
 
     async def match(self, cache: str, key: str) -> Entry | None:
         """What is fresh. Raises StoreError."""
-        now = time.time()
+        now = clock.now()
         row = await self._database.read(lambda connection: connection.execute(
             "SELECT status, headers, size, stored, body, blob FROM entry WHERE cache=? AND key=? AND expires>?",
             (cache, key, now)).fetchone())  # fmt: skip
@@ -85,7 +85,7 @@ class CacheStore:
             self._swept = True
             await self._sweep()
         content, blob, size = await self._received(body)
-        packed, now = msgspec.msgpack.encode(list(headers)), time.time()
+        packed, now = msgspec.msgpack.encode(list(headers)), clock.now()
         weight = size + len(packed) + len(key) + _ENTRY_BYTES
         row = (cache, key, status, packed, content, blob, size, now, now + ttl, now, weight)
 
@@ -103,7 +103,7 @@ class CacheStore:
 
     async def delete(self, cache: str, key: str) -> bool:
         """Whether there was something. Raises StoreError."""
-        now = time.time()
+        now = clock.now()
 
         def remove(connection: sqlite3.Connection) -> tuple[bool, list[str]]:
             query = "SELECT 1 FROM entry WHERE cache=? AND key=? AND expires>?"

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from bindings.base import Event, ProductContext
 from bindings.schedule.expression import BadExpression, Expression, parse
+from bindings.storage import clock as calendar
 from runtime.errors import ScriptError, UserError
 
 _LOOK_S = 15.0  # seconds between two looks at the clock, which may be set, or stand still while the machine sleeps
@@ -46,6 +47,15 @@ class Clock:
         self.last: dict[tuple[str, str], str] = {}  # (worker, cron) → how its last run by the clock went
         self._running: dict[tuple[str, str], asyncio.Task[None]] = {}
         self._task: asyncio.Task[None] | None = None
+        self._last = _minute()
+        calendar.watch(self)
+
+    async def clock_moved(self) -> None:
+        """Each that was due in between, one after the other, whether they go by the clock here or not."""
+        last, self._last = self._last, _minute()
+        for minute in range(last + 1, self._last + 1):
+            for worker, cron in self._matching(minute):
+                await self._run(worker, cron, minute * 60_000)
 
     def serve(self, file: Path, worker: str, crons: Sequence[str]) -> None:
         """From now on, as this configuration says."""
@@ -83,10 +93,10 @@ class Clock:
         return ran
 
     async def _watch(self) -> None:
-        last = _minute()
+        self._last = _minute()
         while True:
-            await asyncio.sleep(min(60 - time.time() % 60 + _LATE_S, _LOOK_S))
-            now = _minute()
+            await asyncio.sleep(min(60 - calendar.now() % 60 + _LATE_S, _LOOK_S))
+            now, last = _minute(), self._last
             if now == last + 1:
                 self._tick(now)
             elif now > last or now < last - 1:
@@ -95,7 +105,7 @@ class Clock:
                     self._tick(now)
             else:
                 continue  # the same minute, or the clock was set back a little: none runs twice
-            last = now
+            self._last = now
 
     def _jumped(self, last: int, now: int) -> None:
         if self.ticking and any(self.crons().values()):
@@ -103,13 +113,14 @@ class Clock:
             self._context.observer.warn(f"the clock went {what}: crons that were due in between are left out")
 
     def _tick(self, minute: int) -> None:
-        if not self.ticking:
-            return
+        if self.ticking:
+            for worker, cron in self._matching(minute):
+                self._due(worker, cron, minute * 60_000)
+
+    def _matching(self, minute: int) -> Iterator[tuple[str, str]]:
         at = datetime.fromtimestamp(minute * 60, UTC)
         for worker, crons in self.crons().items():
-            for cron in expressions(crons):
-                if cron.matches(at):
-                    self._due(worker, cron.text, minute * 60_000)
+            yield from ((worker, cron.text) for cron in expressions(crons) if cron.matches(at))
 
     def _due(self, worker: str, cron: str, at_ms: int) -> None:
         key = worker, cron
@@ -157,7 +168,7 @@ def clock(context: ProductContext) -> Clock:
 
 
 def _minute() -> int:
-    return int(time.time() // 60)
+    return int(calendar.now() // 60)
 
 
 def _shown(minute: int) -> str:

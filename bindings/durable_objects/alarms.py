@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bindings.sqlite import Database
+from bindings.storage import clock as calendar
 from runtime.errors import PilotError, UserError
 from runtime.supervisor.limits import IsolateLost, LimitExceeded
 from runtime.supervisor.processes.residence import CODE_UPDATED
@@ -70,6 +71,14 @@ class Clock:
         self._ringing: dict[Key, asyncio.Task[None]] = {}
         self._later: dict[Key, float] = {}  # not before then
         self._task: asyncio.Task[None] | None = None
+        calendar.watch(self)
+
+    async def clock_moved(self) -> None:
+        """Once those that were due have rung."""
+        if self._task is not None:
+            await self._look()
+            await asyncio.gather(*self._ringing.values())
+            self._changed.set()
 
     def begin(self) -> None:
         if self._task is None:
@@ -118,7 +127,7 @@ class Clock:
         ignored = len(self._ringing) + len(self._later)
         sql = "SELECT worker, class, id, label, due, retries FROM alarms ORDER BY due LIMIT ?"
         rows = await self._database.read(lambda it: it.execute(sql, (ignored + MOST_AT_ONCE + 1,)).fetchall())
-        now, clock = time.time() * 1000, time.monotonic()
+        now, clock = calendar.now() * 1000, time.monotonic()
         self._later = {key: until for key, until in self._later.items() if until > clock}
         pauses = [until - clock for until in self._later.values()]
         for row in map(Due._make, rows):
@@ -148,7 +157,9 @@ class Clock:
         """What became of it, and when it is due next, as the object says. Raises UserError: there is no such worker."""
         last = row.retries >= RETRIES
         try:
-            answer = await self._reside()(row.worker, "alarm", [row.cls, row.id, row.label, row.retries, last])
+            answer = await self._reside()(
+                row.worker, "alarm", [row.cls, row.id, row.label, row.retries, last, calendar.now_ms()]
+            )
         except IsolateLost as error:
             if error.what == CODE_UPDATED:
                 raise  # it is no failure of the handler's
@@ -164,7 +175,7 @@ class Clock:
         """Unless it was set anew meanwhile."""
         retries = 0
         if outcome == "failed" and due is not None:
-            due, retries = round(time.time() * 1000 + RETRY_S * 2**row.retries * 1000), row.retries + 1
+            due, retries = round(calendar.now() * 1000 + RETRY_S * 2**row.retries * 1000), row.retries + 1
             if retries > RETRIES:
                 due = None
         sql = f"UPDATE alarms SET due = ?, retries = ? WHERE {_WHERE} AND due = ?"

@@ -6,10 +6,10 @@ Facts: docs/reference/bindings.md#kv. https://developers.cloudflare.com/kv/platf
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Mapping
 from typing import Any
 
+from bindings.storage import clock
 from runtime.values import js_string, stringify
 
 MAX_KEY_BYTES, MAX_VALUE_BYTES, MAX_METADATA_BYTES = 512, 25 * 1024 * 1024, 1024
@@ -65,7 +65,7 @@ def metadata_text(metadata: object) -> str | None:
 
 def expiration(ttl: object, moment: object) -> int | None:
     """Seconds since 1970, None: never. ``...`` stands for an option that was not given. Raises Refused."""
-    now = math.floor(time.time())
+    now = math.floor(clock.now())
     if ttl is not ...:
         return now + _ttl(integer(ttl))
     if moment is ...:

@@ -9,7 +9,6 @@ import asyncio
 import base64
 import binascii
 import sqlite3
-import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import NamedTuple
 
 from bindings.kv.checks import check_value
 from bindings.sqlite import Database, StoreError
+from bindings.storage import clock
 from bindings.storage.blobs import Blobs, BlobStream, OpenBlob
 from bindings.storage.resources import About
 
@@ -138,7 +138,7 @@ class KVStore:
 
     def _found(self, connection: sqlite3.Connection, key: str) -> Found | None:
         for _ in range(3):
-            rows = connection.execute(_GET, (key, time.time())).fetchall()
+            rows = connection.execute(_GET, (key, clock.now())).fetchall()
             if not rows:
                 return None
             value, name, metadata = rows[0]
@@ -194,7 +194,7 @@ class KVStore:
             await asyncio.sleep(_SWEEP_S)
 
     async def _sweep_some(self) -> int:
-        swept = await self._database.do(lambda to: to.execute(_EXPIRED, (time.time(), _SWEPT)).fetchall())
+        swept = await self._database.do(lambda to: to.execute(_EXPIRED, (clock.now(), _SWEPT)).fetchall())
         await self._forget(*(name for (name,) in swept))
         return len(swept)
 
@@ -213,7 +213,7 @@ def _delete(connection: sqlite3.Connection, key: str) -> str | None:
 
 def _page(connection: sqlite3.Connection, prefix: str, limit: int, after: str) -> list[Key]:
     keys: list[Key] = []
-    for row in connection.execute(_PAGE, (after, prefix, time.time())):
+    for row in connection.execute(_PAGE, (after, prefix, clock.now())):
         if len(keys) == limit or not row[0].startswith(prefix):
             break
         keys.append(Key(*row))

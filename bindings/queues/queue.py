@@ -23,6 +23,8 @@ from weakref import WeakSet
 
 from bindings.queues.shapes import NewMessage, QueueSettings
 from bindings.queues.store import Message, QueueStore, Totals
+from bindings.storage import clock
+from bindings.storage.clock import now_ms
 from bindings.storage.resources import About
 
 MAX_READY, MAX_READY_BYTES = 1000, 8 * 1024 * 1024  # in memory
@@ -52,10 +54,14 @@ class Queue:
         self._woken = asyncio.Event()
         self.gone = False  # it is closed, or removed
         self._bound: WeakSet[Bound] = WeakSet()
+        clock.watch(self)
 
     @property
     def name(self) -> str:
         return self.about.id
+
+    async def clock_moved(self) -> None:
+        self._woken.set()
 
     @property
     def in_flight(self) -> int:
@@ -276,10 +282,6 @@ class Queue:
                 await self._woken.wait()
         except TimeoutError:
             pass
-
-
-def now_ms() -> int:
-    return int(time.time() * 1000)
 
 
 def _first(*values: float | None) -> float:

@@ -6,13 +6,13 @@ namespace count together. https://developers.cloudflare.com/workers/runtime-apis
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
 
 from bindings.base import Binding, CallError, Product, ProductContext
+from bindings.storage import clock
 from runtime.config import Config
 from runtime.errors import RequestError
 from runtime.values import js_string
@@ -40,7 +40,7 @@ class Window:
         self._number, self._counts = 0, dict[str, int]()
 
     def admits(self, key: str, simple: Simple) -> bool:
-        number = int(time.time() // simple.period)
+        number = int(clock.now() // simple.period)
         if number != self._number:
             self._number, self._counts = number, {}
         count = self._counts.get(key, 0)

@@ -20,7 +20,7 @@ from runtime.config import Config
 from runtime.errors import UserError
 from runtime.isolate.ambient import is_listed
 from runtime.places import state_folder
-from runtime.supervisor import server
+from runtime.supervisor import server, under_test
 from runtime.supervisor.debugging.debugger import Debugger, patient
 from runtime.supervisor.explorer.feed import Feed
 from runtime.supervisor.explorer.routes import ROOT, Explorer, Served
@@ -156,6 +156,7 @@ class DevServer(Supervisor):
         explorer = Explorer(self.context, products(), self._feed, self._served)
         guarded = explorer.routes() if is_private(self.context) else []
         guarded += [route for product in products() for route in product.routes(self.context)]
+        guarded += under_test.routes(lambda: self._deployments.bindings)
         routes += map(locally_guarded, guarded)
         dispatches = {worker: self._dispatch(worker) for worker in self._workers}
         dispatch = dispatches[self._deployments]

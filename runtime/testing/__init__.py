@@ -9,17 +9,24 @@ The pytest plugin ``plugin`` has it as the fixture ``worker``; nothing needs to 
 from __future__ import annotations
 
 import json
+import os
 import queue
+import secrets
 import subprocess
 import sys
+import tempfile
 import threading
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    from runtime.testing.environment import Environment
 
 _START_S = 60.0  # for it to serve; packages may have to be imported
 _STOP_S = 10.0
@@ -49,7 +56,7 @@ class Answer:
 @dataclass
 class Worker:
     """``with Worker(folder) as worker``. State is forgotten at the end; models are ``echo``, which repeats what it is
-    asked, unless ``arguments`` say otherwise. ``log``: what it has printed and said, line by line."""
+    asked, unless ``arguments`` or ``answer`` say otherwise. ``log``: what it has printed and said, line by line."""
 
     folder: Path
     arguments: tuple[str, ...] = ()
@@ -58,10 +65,13 @@ class Worker:
 
     def __enter__(self) -> Self:
         """Raises RuntimeError with its log when it does not start."""
+        self._token, self._answers = secrets.token_urlsafe(), tempfile.NamedTemporaryFile(suffix=".jsonl")  # noqa: SIM115
+        known = {"PILOT_TEST_TOKEN": self._token, "PILOT_ECHO_ANSWERS": self._answers.name}
         words = ["dev", "--port", "0", "--log-format", "json", "--no-persist", "--engine", "echo", *self.arguments]
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "runtime.cli", *words], cwd=self.folder, text=True, encoding="utf-8",
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            env={**os.environ, **known},
         )  # fmt: skip
         self._urls: queue.Queue[str] = queue.Queue()
         self._listener = threading.Thread(target=self._listen, daemon=True)
@@ -96,6 +106,41 @@ class Worker:
             with error:
                 return _answer(error)
 
+    @property
+    def env(self) -> Environment:
+        """Its bindings, to seed them and to look into them: ``worker.env.KV.put("a", "b")``; nothing is awaited."""
+        from runtime.testing.environment import Environment  # which not every test needs
+
+        return Environment(self._asked)
+
+    def advance(self, seconds: float) -> None:
+        """Move its clock on. Crons and alarms that were due in between have run when this returns; what has expired in
+        KV and the Cache API is gone, and delayed messages and sleeping workflows go on. ``time.time()`` in the worker's
+        own code stays as it is. Raises RuntimeError: it is another server's."""
+        self._asked("clock", repr(float(seconds)).encode())
+
+    def scheduled(self, cron: str | None = None, *, time: float | None = None) -> Answer:
+        """Run its ``scheduled`` handler now, as for ``cron``; ``time``: seconds since 1970 that the event says."""
+        query = {} if cron is None else {"cron": cron}
+        query |= {} if time is None else {"time": str(int(time * 1000))}
+        return self.fetch(f"/cdn-cgi/local/scheduled?{urllib.parse.urlencode(query)}")
+
+    def answer(self, text: str = "", *, when: str = "", tool: tuple[str, Mapping[str, object]] | None = None) -> None:
+        """From now on its models say ``text`` to a prompt whose last message holds ``when``, or call the ``tool``
+        (name, arguments) where one of that name is offered. The newest rule that fits counts."""
+        rule: dict[str, object] = {"when": when, "text": text}
+        if tool is not None:
+            rule |= {"tool": tool[0], "arguments": dict(tool[1])}
+        with open(self._answers.name, "ab") as rules:
+            rules.write(_encoded(rule) + b"\n")
+
+    def _asked(self, what: str, body: bytes) -> tuple[int, Mapping[str, str], bytes]:
+        headers = {"x-pilot-test-token": self._token, "content-type": "application/octet-stream"}
+        answer = self.fetch(f"/__pilot/testing/{what}", "POST", headers=headers, body=body)
+        if answer.status not in (200, 400):
+            raise RuntimeError(f"the server says to {what}: {answer.status} {answer.text()}")
+        return answer.status, answer.headers, answer.body
+
     def _listen(self) -> None:
         assert self._process.stdout is not None
         for line in self._process.stdout:
@@ -111,6 +156,7 @@ class Worker:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        self._answers.close()
         self._listener.join(_STOP_S)
         assert self._process.stdout is not None
         self._process.stdout.close()

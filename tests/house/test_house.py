@@ -186,7 +186,7 @@ ROOMS = {
     ),
     "runtime.supervisor": (
         "observe", "limits", "sockets", "debugging", "outbound", "telemetry", "explorer", "http", "traces", "calls",
-        "processes", "loading", "reload", "keys", "server", "dev",
+        "processes", "loading", "reload", "under_test", "keys", "server", "dev",
     ),
     "runtime.host": (
         "store", "versions", "addresses", "tails", "worker", "returns", "fleet", "purge", "report", "http",

@@ -19,6 +19,7 @@ refused unless the option for them is there, and so is all that takes a real mod
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator, Iterable, Iterator
 from itertools import chain, cycle, islice
 from typing import Any, NamedTuple
@@ -27,7 +28,10 @@ import msgspec
 
 from bindings.ai.engine import features, tasks
 from bindings.ai.engine.protocol import Delta, EngineInfo, EngineSpec, Extra, Generate, Progress, check_limits
+from bindings.ai.engines import scripted
 from runtime.errors import ConfigError
+
+_PIECES = re.compile(r"\s*\S+|\s+$")  # of a text that is told: nothing of it is lost
 
 
 class ScriptedCall(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -95,7 +99,7 @@ class EchoEngine:
             version="1",
             device="cpu",
             context_window=options.context_window,
-            features=options.features,
+            features=options.features | ({"tools"} if scripted.is_there() else frozenset()),
         )
         return cls(info, options)
 
@@ -171,7 +175,14 @@ def _answer(request: Generate, options: EchoOptions) -> Iterator[_Piece]:
     """
     thoughts = [] if request.reasoning_effort == "none" else options.reasoning.split()[: request.max_tokens]
     room = request.max_tokens - len(thoughts)
-    answer = _call(request, options, room) or _words(request, options.tokens, room)
+    rule = scripted.rule_for(_texts(request)[-1], {tool["function"]["name"] for tool in request.tools})
+    if rule is None or (rule.tool and request.tool_choice == "none"):
+        answer = _call(request, options, room) or _words(request, options.tokens, room)
+    elif rule.tool:
+        call = ScriptedCall(rule.tool, rule.arguments)
+        answer = _call(request, msgspec.structs.replace(options, tool_call=call), room)
+    else:
+        answer = _said(_PIECES.findall(rule.text), request, room)
     return chain((_Piece(reasoning=word) for word in _spaced(thoughts)), answer)
 
 
@@ -196,9 +207,14 @@ def _words(request: Generate, tokens: int | None, room: int) -> Iterator[_Piece]
     if request.json_schema is not None:
         _check_json(prompt)
     words = prompt.split() or [""]
-    count = len(words) if tokens is None else tokens
-    made = min(count, room)
-    pieces: Iterable[str] = _spaced(islice(cycle(words), made))
+    return _said(_spaced(words if tokens is None else islice(cycle(words), min(tokens, room + 1))), request, room)
+
+
+def _said(words: Iterable[str], request: Generate, room: int) -> Iterator[_Piece]:
+    """Of more than there is room for, one is asked for: the reason is ``length`` then."""
+    begun = [*islice(words, room + 1)]
+    count, made = len(begun), min(len(begun), room)
+    pieces: Iterable[str] = begun[:made]
     stop = ""
     if request.stop:
         pieces, stop = _cut([*pieces], request.stop)

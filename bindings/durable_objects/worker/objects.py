@@ -107,12 +107,12 @@ class Objects:
 
         return await instance.deal(work)
 
-    async def _alarm(self, name: str, id: str, label: str | None, retries: int, last: bool) -> list[Any]:
-        """``["ran" | "failed" | "none", when it is due next]``. ``last``: it is not tried again."""
+    async def _alarm(self, name: str, id: str, label: str | None, retries: int, last: bool, now: int) -> list[Any]:
+        """``["ran" | "failed" | "none", when it is due next]``. ``last``: it is not tried again; ``now``: in ms."""
         instance = await self._instance(name, id, label)
         file = instance.file
         due = file.alarm if file.exists and file.sqlite else None
-        if due is None or due > time.time() * 1000:
+        if due is None or due > now:
             return ["value", ["none", due]]
 
         async def work(found: Any) -> bool:

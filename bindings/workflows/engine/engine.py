@@ -14,6 +14,7 @@ from bindings.base import Binding, Event, ProductContext
 from bindings.messages import Undelivered
 from bindings.schedule.expression import parse
 from bindings.sqlite import StoreError
+from bindings.storage import clock
 from bindings.workflows.engine import outcomes, rows
 from bindings.workflows.engine.rows import Instance
 from bindings.workflows.engine.run import Run
@@ -41,7 +42,7 @@ class Engine:
         self, name: str, store: Store, terms: Terms, context: ProductContext, settings: WorkflowSettings
     ) -> None:
         self.name, self._store, self._context = name, store, context
-        self._minute = int(time.time() // 60)
+        self._minute = int(clock.now() // 60)
         self.live: dict[str, Run] = {}  # by the instance's id
         self._serving: set[asyncio.Task[None]] = set()
         self._kicked = asyncio.Event()
@@ -50,6 +51,10 @@ class Engine:
         self._told = ""  # the last reason of that
         self.serve(terms, settings)
         self._task = asyncio.create_task(self._work())
+        clock.watch(self)
+
+    async def clock_moved(self) -> None:
+        self.kick()
 
     def kick(self) -> None:
         """Something may be due."""
@@ -124,7 +129,7 @@ class Engine:
         """Begin what ``schedules`` say for this minute, unless it has passed already; seconds until the next."""
         if not self._expressions:
             return None
-        minute, self._minute = self._minute, int(time.time() // 60)
+        minute, self._minute = self._minute, int(clock.now() // 60)
         if minute != self._minute:
             at = datetime.fromtimestamp(self._minute * 60, UTC)
             due = [expression for expression in self._expressions if expression.matches(at)]
@@ -133,7 +138,7 @@ class Engine:
             ]  # a restart begins none twice
             await self._store.create_all(batch, "cron")
             self.kick()
-        return 60 - time.time() % 60 + _LATE_S
+        return 60 - clock.now() % 60 + _LATE_S
 
     async def _see(self) -> None:
         """Whether another process has written."""

@@ -6,12 +6,12 @@ restarts: a run of an earlier one changes nothing any more.
 
 from __future__ import annotations
 
-import time
 from sqlite3 import Connection
 from typing import Any, NamedTuple
 
 import msgspec
 
+from bindings.storage import clock
 from bindings.workflows.errors import Failure
 
 STEPS = (
@@ -114,7 +114,7 @@ _STEP = ", ".join(Step._fields)
 
 
 def now() -> int:
-    return time.time_ns() // 1_000_000
+    return clock.now_ms()
 
 
 def instance(connection: Connection, id: str) -> Instance | None:

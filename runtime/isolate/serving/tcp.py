@@ -141,7 +141,7 @@ def _seen(closed: asyncio.Future[None]) -> None:
         closed.exception()
 
 
-def _parts(address: Any) -> tuple[str, int]:
+def _parts(address: object) -> tuple[str, int]:
     if isinstance(address, Mapping):
         host, port = address.get("hostname"), address.get("port")
     else:

@@ -91,7 +91,7 @@ class Console:
         asyncio.ensure_future(self._run(source)).add_done_callback(over)
         return result
 
-    async def _run(self, source: str) -> Any:
+    async def _run(self, source: str) -> object:
         async with self._lock:
             with self.redirect_streams():
                 return await eval_code_async(source, self.globals, filename=self.filename)

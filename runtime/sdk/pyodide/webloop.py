@@ -42,7 +42,7 @@ async def _then(source: Any, fulfilled: Any, rejected: Any) -> Any:
     return value if fulfilled is None else await _called(fulfilled, value)
 
 
-async def _called(function: Callable[..., Any], *args: object) -> Any:
+async def _called(function: Callable[..., Any], *args: object) -> object:
     done = function(*args)
     return await done if inspect.isawaitable(done) else done
 
