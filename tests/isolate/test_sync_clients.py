@@ -1,0 +1,100 @@
+"""Synchronous HTTP clients in a worker of ``pilot dev``: in a plain ``def``, and within ``async def``."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+from aiohttp import web
+
+from serving import Served, serving, write
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+ENTRY = """
+from urllib.parse import parse_qs, urlsplit
+from workers import Response, WorkerEntrypoint
+
+def requests(url):
+    import requests
+    return requests.post(url + "/echo", json={"by": "requests"}, timeout=20).json()["by"]
+
+def urllib3(url):
+    import urllib3
+    return urllib3.request("POST", url + "/echo", json={"by": "urllib3"}, timeout=20).json()["by"]
+
+def httpx(url):
+    import httpx
+    with httpx.Client(timeout=20) as client, client.stream("POST", url + "/echo", json={"by": "httpx"}) as answer:
+        return __import__("json").loads(b"".join(answer.iter_bytes()))["by"]
+
+def urllib(url):
+    from urllib.request import urlopen
+    return __import__("json").load(urlopen(url + "/echo", b'{"by": "urllib"}', timeout=20))["by"]
+
+def openai(url):
+    import openai
+    client = openai.OpenAI(base_url=url + "/v1", api_key="key", timeout=60)
+    asked = [{"role": "user", "content": "x"}]
+    return client.chat.completions.create(model="m", messages=asked).choices[0].message.content
+
+def langchain(url):
+    from langchain_openai import ChatOpenAI
+    return ChatOpenAI(model="m", base_url=url + "/v1", api_key="key", timeout=60).invoke("x").content
+
+def cloudflare(url):
+    import cloudflare
+    client = cloudflare.Cloudflare(api_token="t", base_url=url + "/client/v4", timeout=60)
+    return client.user.tokens.verify().status
+
+def asked(request):
+    query = {name: values[0] for name, values in parse_qs(urlsplit(request.url).query).items()}
+    return Response(globals()[query["by"]](query["url"]))
+"""
+PLAIN = "\ndef fetch(request, env, ctx):\n    return asked(request)\n"
+ASYNC = "\nclass Default(WorkerEntrypoint):\n    async def fetch(self, request):\n        return asked(request)\n"
+SAID = {
+    "requests": "requests", "urllib3": "urllib3", "httpx": "httpx", "urllib": "urllib", "openai": "hello",
+    "langchain": "hello", "cloudflare": "active",
+}  # fmt: skip
+
+
+async def echo(request: web.Request) -> web.Response:
+    return web.json_response(await request.json())
+
+
+async def chat(request: web.Request) -> web.Response:
+    choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "hello"}}
+    return web.json_response({"id": "1", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice]})
+
+
+async def verified(request: web.Request) -> web.Response:
+    return web.json_response({"success": True, "errors": [], "messages": [], "result": {"id": "1", "status": "active"}})
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def url() -> AsyncIterator[str]:
+    app = web.Application()
+    routes = [web.post("/echo", echo), web.post("/v1/chat/completions", chat)]
+    app.add_routes([*routes, web.get("/client/v4/user/tokens/verify", verified)])
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    await runner.cleanup()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=[PLAIN, ASYNC], ids=["def", "async def"])
+async def pilot(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Served]:
+    folder = tmp_path_factory.mktemp("clients")
+    write(folder, ENTRY + request.param)
+    async with serving(folder) as served:
+        yield served
+
+
+@pytest.mark.parametrize("client", SAID)
+async def test_a_client_just_asks(pilot: Served, url: str, client: str) -> None:
+    async with pilot.http.get(f"{pilot.url}/?by={client}&url={url}") as answer:
+        assert (answer.status, await answer.text()) == (200, SAID[client])
