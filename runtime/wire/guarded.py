@@ -25,7 +25,7 @@ from runtime.wire.sliced import Join, Slices, count
 
 _SLICE_S = 0.001  # of one peer's frames, before others have their turn
 _SMALL_BYTES = 4 * 1024  # of a message that is decoded in one go,
-_GATHERED_BYTES, _FRAME_BYTES = 64 * 1024, 1024  # or of one of many frames, such as tokens, so large on average,
+_GATHERED_BYTES, _FRAME_BYTES = 64 * 1024, 4 * 1024  # or of many frames, such as tokens, so large on average,
 _MAX_HIGH = 4096  # if so many of its bytes at most can be the head of anything but a small number
 _LOW = bytes(range(0x80))
 _FEW = 8  # frames that need no look at the clock, if they begin nothing
