@@ -7,6 +7,7 @@ import msgspec
 from runtime.wire.protocol import Frame
 
 MAX_FRAME_BYTES = 64 * 1024 * 1024  # bytes
+GATHERED_BYTES = 60 * 1024  # of frames in one message; a larger frame is one by itself
 LENGTH_BYTES = 4
 _ARRAY32, _ARRAY32_BYTES = b"\xdd", 5  # msgpack: this byte, and the number of elements in four more
 

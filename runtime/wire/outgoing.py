@@ -6,7 +6,7 @@ import asyncio
 from itertools import count
 from typing import cast
 
-from runtime.wire.frames import MAX_FRAME_BYTES, encode, packed
+from runtime.wire.frames import GATHERED_BYTES, MAX_FRAME_BYTES, encode, packed
 from runtime.wire.protocol import DROP, NOTE, Frame
 from runtime.wire.turns import turns
 
@@ -43,7 +43,7 @@ class Outgoing(asyncio.Protocol):
         if not self._flushes:
             self._flushes = True
             self._turns.add(self)
-        if self._queued_bytes + len(body) > self.max_frame:
+        if self._outgoing and self._queued_bytes + len(body) > min(GATHERED_BYTES, self.max_frame):
             self._flush()
         self._outgoing.append(body)
         self._queued_bytes += len(body)
