@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from time import perf_counter
 from typing import Any, Self, TypeVar
 
-from js import _later  # type: ignore[import-not-found,unused-ignore]  # beside this one, on sys.path
+from js import _later  # type: ignore[import-not-found,attr-defined,unused-ignore]  # beside this one, on sys.path
 from runtime import web
 from runtime.isolate import ambient
 from runtime.values import JsArray, JsDict, JsNull, from_json, jsnull

@@ -92,7 +92,7 @@ def to_js(
     ``Object.fromEntries``, or a Map without one; a list or tuple an Array, bytes a buffer. Anything else stays, or is
     what ``default_converter(value, convert, cache)`` says. Raises ConversionError for it if ``create_pyproxies`` is
     False."""
-    from pyodide.ffi import _conversion  # type: ignore[import-not-found,unused-ignore]
+    from pyodide.ffi import _conversion  # type: ignore[import-not-found,attr-defined,unused-ignore]
 
     rules = _conversion.Rules(dict_converter, default_converter, eager_converter, create_pyproxies, ConversionError)
     return rules.convert(obj, depth)
