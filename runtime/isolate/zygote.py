@@ -4,9 +4,9 @@ It reads messages from the supervisor on a Unix socket (length + msgpack, descri
 
 * ``["fork", number, the sandbox's rules or None]`` with four descriptors (channel, stdout, stderr, stacks)
   → ``["forked", number, pid]``
-* ``["preload", paths, alone, modules]``: import third-party packages, found in ``paths`` too, before the next fork;
-  ``alone`` hides this interpreter's own from then on → ``["unsafe", module]`` for one that starts a thread, which is
-  left to the isolates
+* ``["preload", paths, alone, modules]``: import third-party modules, found in ``paths`` too, while nothing else is to
+  be done; ``alone`` hides this interpreter's own from then on. ``modules`` are (name, whether it is known to start no
+  thread) → ``["unsafe", name]`` for one that does, which is left to the isolates
 * an isolate's end → ``["exited", pid, status]``; a negative status is the signal that killed it
 
 No event loop and no thread may exist here: a fork copies neither.
@@ -24,6 +24,7 @@ import signal
 import socket
 import sys
 import time
+from collections import deque
 from typing import Any, NoReturn
 
 from runtime.isolate import control as zygote_control
@@ -31,12 +32,13 @@ from runtime.isolate import main as isolate_main
 from runtime.isolate import stack
 from runtime.isolate.script import hidden, loader
 from runtime.memory import freeze_heap
-from runtime.processes import kill_group
+from runtime.processes import kill_group, thread_count
 
 _PRELOAD_TIMEOUT_S = 10.0  # an import may take before it is left to the isolates
 _PR_SET_PDEATHSIG = 1
 _OUT_OF_SIGHT = 0  # a parent in another namespace
 _children: set[int] = set()
+_wanted: deque[tuple[str, bool]] = deque()  # modules that are to be imported
 
 
 def serve(control: socket.socket) -> NoReturn:
@@ -52,7 +54,9 @@ def serve(control: socket.socket) -> NoReturn:
     signal.set_wakeup_fd(woken)
     freeze_heap()
     while True:
-        ready, _, _ = select.select([control.fileno(), wake], [], [])
+        ready, _, _ = select.select([control.fileno(), wake], [], [], 0 if _wanted else None)
+        if not ready:
+            _import_next(control)
         if wake in ready:
             os.read(wake, 4096)
             _reap(control)
@@ -75,7 +79,7 @@ def _handle_message(control: socket.socket, message: list[Any], descriptors: lis
         for descriptor in descriptors:
             os.close(descriptor)
     elif message[0] == "preload":
-        _preload(control, *message[1:])
+        _preload(*message[1:])
 
 
 def _fork(rules: dict[str, Any] | None, errors: int) -> int:
@@ -122,16 +126,24 @@ def _close_others(*kept: int) -> None:
     os.closerange(begin, os.sysconf("SC_OPEN_MAX"))
 
 
-def _preload(control: socket.socket, paths: list[str], alone: bool, modules: list[str]) -> None:
+def _preload(paths: list[str], alone: bool, modules: list[tuple[str, bool]]) -> None:
     if alone:
         hidden.hide([loader.SDK, *paths])
     sys.path[:] = [*(path for path in [loader.SDK, *paths] if path not in sys.path), *sys.path]
-    for name in modules:
-        if name not in sys.modules and not loader.is_runtime(name) and not _is_safe(control, name):
-            _send(control, ["unsafe", name])
-            continue
+    _wanted.extend((name, safe) for name, safe in modules if name not in sys.modules)
+
+
+def _import_next(control: socket.socket) -> None:
+    name, safe = _wanted.popleft()
+    verdict = True if safe or name in sys.modules or loader.is_runtime(name) else _is_safe(control, name)
+    if verdict is None:
+        _wanted.appendleft((name, safe))
+    elif verdict:
         _import(name)
-    gc.freeze()
+    else:
+        _send(control, ["unsafe", name])
+    if not _wanted:
+        gc.freeze()
 
 
 def _import(name: str) -> None:
@@ -147,31 +159,22 @@ def _import(name: str) -> None:
         os.close(descriptor)
 
 
-def _is_safe(control: socket.socket, name: str) -> bool:
-    """Tried in a fork: a thread that an import has started cannot be taken back, and the isolates live on here."""
+def _is_safe(control: socket.socket, name: str) -> bool | None:
+    """Tried in a fork: a thread that an import has started cannot be taken back, and the isolates live on here. None:
+    the try gave way to what the supervisor wants next, or to its end."""
     pid = os.fork()
     if pid == 0:
         _import(name)
-        os._exit(_threads() > 1)
-    return _outcome(control, pid) == 0
-
-
-def _outcome(control: socket.socket, pid: int) -> int:
-    """How the try ended; it gives way to whatever the supervisor wants next, and to its end."""
-    ended, until = (0, 0), time.monotonic() + _PRELOAD_TIMEOUT_S
-    while ended[0] == 0 and time.monotonic() < until and not select.select([control], [], [], 0.01)[0]:
+        os._exit(thread_count() > 1)
+    ended, until, wanted = (0, 0), time.monotonic() + _PRELOAD_TIMEOUT_S, False
+    while ended[0] == 0 and time.monotonic() < until and not wanted:
+        wanted = bool(select.select([control], [], [], 0.01)[0])
         ended = os.waitpid(pid, os.WNOHANG)
     if ended[0] == 0:
         os.kill(pid, signal.SIGKILL)
-        return os.waitpid(pid, 0)[1]
-    return ended[1]
-
-
-def _threads() -> int:
-    try:
-        return len(os.listdir("/proc/self/task"))
-    except OSError:
-        return 1
+        os.waitpid(pid, 0)
+        return None if wanted else False
+    return ended[1] == 0
 
 
 def _reap(control: socket.socket) -> None:

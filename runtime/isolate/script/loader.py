@@ -13,13 +13,15 @@ import sysconfig
 from collections.abc import Iterable, Sequence
 from importlib.machinery import EXTENSION_SUFFIXES, ExtensionFileLoader, FileFinder, ModuleSpec, SourceFileLoader
 from importlib.util import decode_source
+from itertools import takewhile
 from pathlib import Path
 from types import CodeType, ModuleType
 
 from runtime.errors import ScriptError
 from runtime.files import VENDORED
 from runtime.isolate.script.errors import summary
-from runtime.isolate.script.imports import OURS, ImportGuard
+from runtime.isolate.script.hidden import OURS, top_of
+from runtime.isolate.script.imports import ImportGuard
 from runtime.isolate.script.trace import place, remember_source, script_place, script_trace, set_root
 
 SDK = str(Path(__file__).parents[2] / "sdk")
@@ -51,6 +53,7 @@ def load(main: Path, root: Path, packages: Sequence[str] = (), *, confined: bool
     """Import the entry script. ``packages``: folders of what it depends on: besides, it has the standard library alone,
     as every ``confined`` one. Raises ``ScriptError`` with the script's own traceback."""
     set_root(root)
+    sys.modules[__name__] = sys.modules.pop(__name__)  # what comes after this one is new: see third_party
     _make_importable(main, root, packages, alone=confined or (bool(packages) and not _in_supervisor))
     try:
         return _execute(main)
@@ -73,11 +76,12 @@ def _of_the_sdk(error: BaseException) -> str:
 
 
 def third_party(root: Path, packages: Sequence[str]) -> list[str]:
-    """Top-level packages that this worker brought in and that are not its own code: worth importing before the next
-    fork."""
-    places = (*_SITE_PACKAGES, *(f"{folder}{os.sep}" for folder in (*packages, root / VENDORED)))
-    loaded = {name: getattr(module, "__file__", None) or "" for name, module in list(sys.modules.items())}
-    return sorted({name.partition(".")[0] for name, file in loaded.items() if file.startswith(places)} - set(OURS))
+    """Modules that this worker brought in and that are not its own code, the SDK's among them, in the order of their
+    imports: worth importing before the next fork. To look at all that the zygote has imported would copy its pages."""
+    places = (*_SITE_PACKAGES, *(f"{folder}{os.sep}" for folder in (*packages, root / VENDORED, SDK)))
+    new = takewhile(lambda name: name != __name__, reversed(list(sys.modules)))
+    loaded = {name: getattr(sys.modules[name], "__file__", None) or "" for name in new}
+    return [name for name, file in reversed(loaded.items()) if file.startswith(places) and top_of(name) not in OURS]
 
 
 def is_runtime(module: str) -> bool:
@@ -138,7 +142,8 @@ def _install_hook(root: Path, folder: str, shared_names: frozenset[str]) -> None
 
     hook.pilot = True  # type: ignore[attr-defined]
     sys.path_hooks[:] = [hook, *(other for other in sys.path_hooks if not hasattr(other, "pilot"))]
-    sys.path_importer_cache.clear()
+    for path in [path for path in sys.path_importer_cache if path.startswith(str(root))]:  # all would be pages to copy
+        del sys.path_importer_cache[path]
 
 
 def _execute(main: Path) -> ModuleType:

@@ -27,6 +27,7 @@ from runtime.isolate.serving.events import Events
 from runtime.isolate.serving.listeners import SocketEvents
 from runtime.isolate.serving.requests import Requests
 from runtime.isolate.serving.worker import Worker
+from runtime.processes import thread_count
 from runtime.web.scope import current_env
 from runtime.web.sockets import set_runner
 from runtime.wire import Channel
@@ -61,7 +62,8 @@ class Isolate:
 
         await debugging.attach(server, root)
 
-    async def _load(self, boot: Boot) -> list[str]:
+    async def _load(self, boot: Boot) -> tuple[list[str], bool]:
+        """Modules that are worth keeping, and whether importing them has started no thread."""
         root = Path(boot["root"])
         tasks, cpu_ms = Tasks(boot["wait_until"]), boot.get("cpu_ms")
         if cpu_ms is not None:
@@ -95,7 +97,7 @@ class Isolate:
             kept = resolve_name(resident[0])(worker, **resident[1])
             self._operations.update(resident=kept, call=kept.call)
             tasks.closers.append(kept.aclose)
-        return loader.third_party(root, boot["packages"])
+        return loader.third_party(root, boot["packages"]), thread_count() == 1
 
     async def _beat(self) -> bool:
         """The loop turns. Whether a thread goes on that was to end."""

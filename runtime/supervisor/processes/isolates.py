@@ -94,7 +94,7 @@ class ProcessSpawner:
         sock.close()
         return _PopenChild(process)
 
-    def preload(self, modules: Sequence[str], shelf: Shelf = NO_SHELF) -> None:
+    def preload(self, modules: Sequence[str], shelf: Shelf = NO_SHELF, *, safe: bool = False) -> None:
         """Nothing to keep warm."""
 
     async def aclose(self) -> None:
@@ -135,7 +135,7 @@ class InlineSpawner:
         loader.unload(self._root)
         return _InlineChild(asyncio.create_task(main.serve(sock)))
 
-    def preload(self, modules: Sequence[str], shelf: Shelf = NO_SHELF) -> None:
+    def preload(self, modules: Sequence[str], shelf: Shelf = NO_SHELF, *, safe: bool = False) -> None:
         """Nothing to keep warm."""
 
     async def aclose(self) -> None:

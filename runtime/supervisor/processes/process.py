@@ -149,16 +149,16 @@ class Starter:
     async def _begin(self) -> Process:
         process = await self._start()
         try:
-            packages = await self._loaded(process)
+            modules, safe = await self._loaded(process)
         except BaseException as error:
             raise self._not_loaded(
                 error, process.channel.excess or await process.kill(), process.child.bereft
             ) from None
         if self._parts.confinement is None:  # the zygote is in no sandbox
-            self._parts.spawner.preload(packages, self._shelf)
+            self._parts.spawner.preload(modules, self._shelf, safe=safe)
         return process
 
-    async def _loaded(self, process: Process) -> list[str]:
+    async def _loaded(self, process: Process) -> tuple[list[str], bool]:
         """What it has imported. Raises ``ScriptError`` when that takes too long: ``importing`` is told before."""
         await process.channel.call("beat")  # from here on it can say where it is
         if self._parts.debugger is not None:  # a breakpoint may take its time
@@ -182,10 +182,10 @@ class Starter:
         what = f"importing the script took more than {_LOAD_TIMEOUT_S:g} s"
         return ScriptError(what, where=where, trace=stacks.text(frames))
 
-    async def _load(self, process: Process) -> list[str]:
-        packages: list[str] = await process.channel.call("load", self._boot())
+    async def _load(self, process: Process) -> tuple[list[str], bool]:
+        loaded: tuple[list[str], bool] = await process.channel.call("load", self._boot())
         await process.channel.call("beat")  # what its import has left running lets the event loop turn
-        return packages
+        return loaded
 
     async def _start(self) -> Process:
         stacks = Stacks(self._config.root)

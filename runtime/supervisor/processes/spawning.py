@@ -66,8 +66,9 @@ class Spawner(Protocol):
     async def spawn(self, sock: socket.socket, on_line: OnLine, rules: Rules = None, shelf: Shelf = NO_SHELF) -> Child:
         """``sock`` is closed here. Raises ``IsolateLost``: try again, with another socket."""
 
-    def preload(self, modules: Sequence[str], shelf: Shelf = NO_SHELF) -> None:
-        """Modules that the next isolates of this shelf will import."""
+    def preload(self, modules: Sequence[str], shelf: Shelf = NO_SHELF, *, safe: bool = False) -> None:
+        """Modules that the next isolates of this shelf will import, in this order. ``safe``: known to start no thread;
+        of the others those at the top are tried."""
 
     async def aclose(self) -> None: ...
 

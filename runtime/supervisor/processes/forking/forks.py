@@ -8,6 +8,7 @@ import socket
 from collections.abc import Sequence
 
 from runtime.errors import Fault
+from runtime.isolate.script.hidden import OURS, top_of
 from runtime.supervisor.limits import IsolateLost
 from runtime.supervisor.processes.forking.zygotes import ForkedChild, Zygote
 from runtime.supervisor.processes.spawning import NO_SHELF, Child, OnLine, Rules, Shelf, output_pipes
@@ -41,11 +42,9 @@ class ForkSpawner:
                 os.close(descriptor)
             sock.close()
 
-    def preload(self, modules: Sequence[str], shelf: Shelf = NO_SHELF) -> None:
-        zygote = self._zygote(shelf)
-        if not zygote.modules.keys() >= set(modules):
-            zygote.modules.update(dict.fromkeys(modules))
-            zygote.preload()
+    def preload(self, modules: Sequence[str], shelf: Shelf = NO_SHELF, *, safe: bool = False) -> None:
+        wanted = modules if safe else sorted({name if name.startswith(OURS) else top_of(name) for name in modules})
+        self._zygote(shelf).preload(dict.fromkeys(wanted, safe))
 
     async def aclose(self) -> None:
         spare = [self._spare] if self._spare is not None else []
@@ -67,8 +66,8 @@ class ForkSpawner:
         zygote.shelf = shelf
         self._zygotes[shelf] = zygote
         if before is not None:
-            zygote.modules, zygote.unsafe = before.modules, before.unsafe
-            zygote.preload()
+            zygote.unsafe = before.unsafe
+            zygote.preload(before.modules)
         return zygote
 
     def _idle(self, zygote: Zygote) -> None:

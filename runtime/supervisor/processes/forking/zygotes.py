@@ -10,7 +10,7 @@ import contextlib
 import signal
 import socket
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from runtime.errors import Fault
@@ -39,7 +39,8 @@ class ForkedChild:
 
 class Zygote:
     """Its process begins at once, for it has much to import; it ends when the socket closes. ``modules``: what it has
-    been asked to import, in that order; ``on_idle`` is told when the last of its children has ended."""
+    been asked to import, in that order, and whether that is known to start no thread; ``on_idle`` is told when the last
+    of its children has ended."""
 
     def __init__(self, environment: dict[str, str], on_idle: Callable[[Zygote], None]) -> None:
         self._control, theirs = socket.socketpair()
@@ -47,7 +48,7 @@ class Zygote:
         theirs.close()
         self._control.setblocking(False)
         self._on_idle = on_idle
-        self.shelf, self.modules, self.unsafe = NO_SHELF, dict[str, None](), set[str]()
+        self.shelf, self.modules, self.unsafe = NO_SHELF, dict[str, bool](), set[str]()
         self.alive, self.children = True, dict[int, ForkedChild]()
         self._pending: dict[int, asyncio.Future[ForkedChild]] = {}
         self._last_fork = 0
@@ -70,11 +71,13 @@ class Zygote:
             self.drop()
             raise
 
-    def preload(self) -> None:
-        safe = [name for name in self.modules if name not in self.unsafe]
-        if safe and self.alive:
+    def preload(self, modules: Mapping[str, bool]) -> None:
+        """Modules that are new to it: name → whether it is known to start no thread."""
+        new = {name: safe for name, safe in modules.items() if name not in self.modules and name not in self.unsafe}
+        self.modules.update(new)
+        if new and self.alive:
             with contextlib.suppress(OSError):  # it has died; its successor is told
-                self._send(["preload", list(self.shelf.paths), self.shelf.alone, safe])
+                self._send(["preload", list(self.shelf.paths), self.shelf.alone, list(new.items())])
 
     def drop(self) -> None:
         """It is gone, or as good as gone, and its isolates with it."""
