@@ -1,14 +1,42 @@
-"""What of a product goes to a host with a worker, and how it comes back there: one half of ``Product``."""
+"""What of a product goes to a host with a worker, how it comes back there, and what of it is other on Cloudflare: one
+half of ``Product``."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from runtime.config import Config
 
 Sent = Callable[[int, int], None]  # (bytes so far, bytes in all)
+
+
+# Fields that many tables have and that do nothing here:
+IDLE_FIELDS: Mapping[str, str] = {
+    "remote": "everything is kept on this machine: true is refused",
+    "jurisdiction": "everything is kept on this machine",
+    "preview_id": "there is one resource, that of the id",
+    "preview_database_id": "there is one database, that of the id",
+    "preview_bucket_name": "there is one bucket, that of the name",
+    "staging": "there is no other AI",
+}
+
+
+class Text(NamedTuple):
+    """A text that stands in the worker's code, and where: ``entry.py, line 3``."""
+
+    value: str
+    where: str
+
+
+class Apart(NamedTuple):
+    """What would not be so on Cloudflare. ``stops``: the worker would not work there."""
+
+    where: str
+    what: str
+    remedy: str = ""
+    stops: bool = True
 
 
 class HostApi(Protocol):
@@ -54,6 +82,13 @@ class Shipment(Protocol):
 
 
 class Deploying:
+    idle: ClassVar[Mapping[str, str]] = {}  # fields of its table that do nothing here, besides those above → why
+
+    @classmethod
+    def apart(cls, config: Config, texts: Sequence[Text]) -> Iterator[Apart]:
+        """What of this configuration, and of the texts in its code, is other on Cloudflare."""
+        return iter(())
+
     types: ClassVar[tuple[str, ...]] = ()  # of Cloudflare's upload API, that ``restore`` reads
 
     @classmethod
@@ -86,4 +121,4 @@ class Deploying:
         return cls.restore(uploaded) if uploaded else None
 
 
-__all__ = ["Deploying", "HostApi", "Sent", "Shipment", "WorkerRegistry"]
+__all__ = ["IDLE_FIELDS", "Apart", "Deploying", "HostApi", "Sent", "Shipment", "Text", "WorkerRegistry"]

@@ -26,6 +26,7 @@ LEVELS = ("debug", "info", "warning", "error")
 # Commands that have a module of their own, imported on use.
 LAZY_COMMANDS = {
     "completion": "runtime.starting.completion:completion",
+    "check": "runtime.checking.command:check",
     "doctor": "runtime.starting.doctor:doctor",
     "init": "runtime.starting.commands:init",
     "types": "runtime.starting.types:types",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,7 @@ from bindings.ai import stores
 from bindings.ai.anthropic.rest import MessagesRest
 from bindings.ai.binding import AIBinding
 from bindings.ai.catalog.kinds import kind
-from bindings.ai.catalog.models import check_engine
+from bindings.ai.catalog.models import built_in, check_engine, own_models
 from bindings.ai.catalog.resolve import EMBEDDED, EMBEDDED_NAME, Catalog, automatic_engine
 from bindings.ai.http import cors
 from bindings.ai.http.auth import Auth
@@ -39,10 +39,14 @@ from bindings.ai.rest.unknown import UnknownRest
 from bindings.ai.service import AIService, ServiceSettings
 from bindings.ai.settings import AISettings, ClusterSettings, models_file
 from bindings.base import Admits, Binding, EnvType, Product, ProductContext, Route
+from bindings.deploying import Apart, Text
 from runtime.config import Config
 
 if TYPE_CHECKING:  # not needed before the first scrape
     from prometheus_client import Metric
+
+
+_MODEL_ID = re.compile(r"@(?:cf|hf)/[\w.-]+/[\w.-]+")
 
 
 class AITable(msgspec.Struct, frozen=True):
@@ -79,6 +83,19 @@ class WorkersAI(Product):
             f"typing.Literal[{', '.join(map(repr, some))}]" if some else "typing.Never" for some in ids.values()
         )
         return dict.fromkeys(cls.names(config.products.get(cls.key)), EnvType(cls.worker_type, ", ".join(literals)))
+
+    @classmethod
+    def apart(cls, config: Config, texts: Sequence[Text]) -> Iterator[Apart]:
+        """Models that upstream's catalog does not have."""
+        file = models_file(config)
+        own = own_models(file) if file.is_file() else {}
+        for text in texts:
+            if text.value in built_in() or not (text.value in own or _MODEL_ID.fullmatch(text.value)):
+                continue
+            if text.value in own:
+                yield Apart(text.where, f"{text.value} is in your {file.name} alone")
+            else:
+                yield Apart(text.where, f"{text.value} is not in the catalog that this version knows", stops=False)
 
     @classmethod
     def files(cls, config: Config) -> Sequence[Path]:

@@ -14,6 +14,7 @@ from bindings.unserved import unserved
 from runtime.config import values
 from runtime.config.check import typed
 from runtime.config.environment import ResolvedSettings, resolve
+from runtime.config.javascript import modules
 from runtime.config.model import Bytes, Config, DevSettings, PilotSettings, Seconds, Version
 from runtime.config.secrets import Hidden, candidates, parse_variable, read_secrets
 from runtime.config.source import Source, find, read, shown
@@ -91,12 +92,12 @@ def _build(settings: ResolvedSettings, origin: Path | None, root: Path, variable
     secrets = read_secrets(
         root, settings.environment, cwd, required=required, names=resolved.get("vars", {}), warnings=local_warnings
     )
-    extras = values.pilot(settings)
+    extras, main = values.pilot(settings), values.main(settings, root)
     config = Config(
         path=origin,
         root=root,
         name=values.name(settings, root),
-        main=values.main(settings, root),
+        main=main,
         environment=settings.environment,
         compatibility_date=values.date(settings),
         compatibility_flags=tuple(resolved.get("compatibility_flags", ())),
@@ -109,13 +110,19 @@ def _build(settings: ResolvedSettings, origin: Path | None, root: Path, variable
         domains=values.domains(settings),
         limits=resolved.get("limits", {}),
         dev=typed(settings.source, ("dev",), resolved.get("dev", {}), DevSettings),
-        warnings=(*settings.warnings, *local_warnings),
+        warnings=(*settings.warnings, *_javascript(main), *local_warnings),
         local_warnings=tuple(local_warnings),
         source=settings.source,
         places=settings.places,
     )
     values.check_distinct(settings, [*config.vars, *config.secrets])
     return _checked(config)
+
+
+def _javascript(main: Path | None) -> list[str]:
+    remedy = "say it in Python, or put it into a worker of its own and call that by a service binding"
+    what = f"is a JavaScript module, which nothing here can run: {remedy}"
+    return [f"{path.name}: {what}" for path in modules(main)]
 
 
 def _checked(config: Config) -> Config:

@@ -8,7 +8,8 @@ from typing import Any
 from bindings import PRODUCTS
 from bindings.unserved import unserved
 from runtime.config.check import Path, typed
-from runtime.config.keys import NOT_SERVED, TOP_LEVEL, inherited, keys_of, per_environment
+from runtime.config.effects import NOT_SERVED
+from runtime.config.keys import TOP_LEVEL, inherited, keys_of, per_environment
 from runtime.config.source import Source
 from runtime.hints import close_to
 

@@ -107,15 +107,6 @@ _KEYS_OF_TABLES: dict[str, tuple[str, ...]] = {  # tables of which every key is 
     ),
 }  # fmt: skip
 
-NOT_SERVED: dict[str, str] = {  # settings whose effect a person would miss; the others change nothing here
-    "build": "the build command is not run here; run it yourself",
-    "containers": "containers are not run here: start them yourself, and fetch their address",
-    "data_blobs": "data blobs are not available here",
-    "site": "Workers Sites are not served here",
-    "text_blobs": "text blobs are not available here",
-    "wasm_modules": "Wasm modules are not available here",
-}
-
 
 def per_environment() -> dict[str, Any]:
     """The keys, with their types, that each environment has afresh: ``[env.NAME]`` does not take them over."""

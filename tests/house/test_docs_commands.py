@@ -28,6 +28,7 @@ WORKERS = (ROOT / "docs/workers.md").read_text("utf-8")
 # What decides where a block is run; the first that is in it.
 RUN = {
     "pilot init": "starting/test_init.py",
+    "pilot check": "checking/test_check.py",
     "pilot dev": "test_readme.py, ai/test_shim.py, supervisor/test_tracing.py; installing: test_install.py",
     "pilot deploy --config": "test_deploy_docs.py",
     "pilot versions": "here",
