@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bench import assets, bindings, calls, keeping, sockets
+from bench import assets, bindings, calls, frameworks, keeping, sockets
 from bench import measures as m
 from bench import servers as s
 from bench.idle import idle
@@ -89,6 +89,12 @@ FIGURES = (
            quick=False, group="calls"),
     Figure("idle sockets", "10,000 idle WebSockets that hibernate", "KB/socket", sockets.KEPT, sockets.idle, alone=True,
            quick=False, group="calls"),
+    Figure("fastapi", "FastAPI, a small object as JSON, 64 connections", "CPU/request µs", frameworks.FASTAPI,
+           frameworks.hello, quick=False, group="frameworks"),
+    Figure("django", "Django, a page of a template, 64 connections", "CPU/request µs", frameworks.DJANGO,
+           frameworks.hello, quick=False, group="frameworks"),
+    Figure("imports", "import workers, js", "CPU ms", (s.OURS,), frameworks.imports, alone=True, quick=False,
+           group="frameworks"),
     Figure("soak", "256 streams, clients leaving at random", "growth MB/min", (s.VLLM, s.ECHO, s.VLLM_SERVE), soak,
            quick=False, asked=True),
 )  # fmt: skip

@@ -23,6 +23,8 @@ class Exchange:
         self._chunks: asyncio.Queue[bytes | Exception | None] = asyncio.Queue(_MAX_CHUNKS_AHEAD)
         self._disconnected = asyncio.Event()
         self._received = self._sent = self._failed = False
+        self._whole: bytes | None = None  # the body, where the application had it with the head
+        self._start: Message = {}
         self.started: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
         self.task: asyncio.Task[None]
 
@@ -37,7 +39,11 @@ class Exchange:
             raise
         headers = Headers.from_raw(start.get("headers", ()))
         length = headers.get("content-length") or ""
-        body = ReadableStream(self, length=int(length) if length.isdigit() else None)
+        whole = self._whole
+        if whole is not None and length in ("", str(len(whole))):  # else such as of an answer to HEAD
+            body: bytes | ReadableStream = whole
+        else:
+            body = ReadableStream(self, length=int(length) if length.isdigit() else None)
         empty = start["status"] in NULL_BODY_STATUSES
         return Response(None if empty else body, status=start["status"], headers=headers, encode_body=encode_body)
 
@@ -48,6 +54,8 @@ class Exchange:
             error = None if self._sent else RuntimeError("the ASGI application sent no whole response")
         except Exception as raised:
             error = raised
+        if error is not None and self._start:
+            self._begin(self._start)
         if error is not None and not self.started.done():
             self.started.set_exception(error)
         elif error is not None and not self._sent:
@@ -74,11 +82,24 @@ class Exchange:
             raise OSError("the client has left")
         if message["type"] == "http.response.start":
             self._failed = message["status"] >= 500
-            self.started.set_result(message)
+            asyncio.get_running_loop().call_soon(self._begin, message)
+            self._start = message
         elif message["type"] == "http.response.body":
             await self._send_body(message)
 
+    def _begin(self, start: Message) -> None:
+        """The head goes alone once the application lets others run: until then the whole body may follow."""
+        if not self.started.done():
+            self.started.set_result(start)
+
     async def _send_body(self, message: Message) -> None:
+        if not (message.get("more_body", False) or self.started.done()) and self._chunks.empty():
+            self._whole = to_bytes(message.get("body") or b"")
+            self._chunks.put_nowait(None)
+            self._sent = True
+            self._disconnected.set()
+            self.started.set_result(self._start)
+            return self._follow()
         if message.get("body"):
             await self._chunks.put(to_bytes(message["body"]))
         if not message.get("more_body", False):

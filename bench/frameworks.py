@@ -1,0 +1,67 @@
+"""Frameworks: an application in a worker beside the same on uvicorn alone, and what importing their packages costs."""
+
+from __future__ import annotations
+
+import shutil
+import statistics
+import subprocess
+import sys
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from bench import load, servers
+from bench.measures import Length, Numbers, per
+from bench.running import HERE, Running, Server
+
+_APPLICATIONS = HERE / "workers" / "frameworks"
+_SDK = HERE.parent / "runtime" / "sdk"
+_ENTRY = "import asgi\nfrom {0} import app\nDefault = asgi.entrypoint(app)\n"
+_CONFIG = 'name = "bench"\nmain = "worker.py"\ncompatibility_date = "2026-10-01"\n'
+_IMPORTS = """
+import sys, time
+import runtime.isolate.main
+sys.path.insert(0, {0!r})
+began = time.process_time()
+import workers, js
+print((time.process_time() - began) * 1000)
+"""
+
+
+def _worker(application: str, folder: Path, port: int, target: str) -> None:
+    shutil.copy(_APPLICATIONS / f"{application}.py", folder)
+    (folder / "worker.py").write_text(_ENTRY.format(application))
+    (folder / "wrangler.toml").write_text(_CONFIG)
+
+
+def _pair(application: str, name: str, package: str) -> tuple[Server, Server]:
+    """In a worker, and on uvicorn alone."""
+    words = list(servers.uvicorn(f"{application}:app"))
+    words[words.index("--app-dir") + 1] = str(_APPLICATIONS)
+    alone = Server(f"{name} on uvicorn", tuple(words), version=servers.distribution(package), health="/")
+    ours = replace(servers.OURS, name=f"pilot, {name}", prepare=partial(_worker, application), health="/", proxy=None,
+                   idle=None)  # fmt: skip
+    return ours, alone
+
+
+FASTAPI = _pair("fastapi_app", "FastAPI", "fastapi")
+DJANGO = _pair("django_app", "Django", "django")
+
+
+def hello(server: Server, running: Running, length: Length) -> Numbers:
+    many = load.hello(running.port, 64, length.seconds, running.cpu)
+    return {
+        "CPU/request µs": per(many, "requests"),
+        "req/s": many["requests"] / many["elapsed_us"] * 1e6,
+        "p99 at 64 ms": many["p99"] / 1000,
+    }
+
+
+def imports(server: Server, length: Length) -> Numbers:
+    """Of the SDK, in a process that has the runtime: what a worker's first import costs where nothing is kept."""
+    words = [sys.executable, "-c", _IMPORTS.format(str(_SDK))]
+    times = [
+        float(subprocess.run(words, cwd=HERE.parent, capture_output=True, text=True, check=True, timeout=60).stdout)
+        for _ in range(max(5, length.repeats))
+    ]
+    return {"CPU ms": statistics.median(times), "worst ms": max(times)}
