@@ -38,8 +38,8 @@ class Machine:
             timeout=aiohttp.ClientTimeout(total=PATIENCE_S), connector=aiohttp.TCPConnector(limit=0)
         )
         await self.start()
-        token = seen_by(self.process.pid, self.data / "token").read_text().strip()
-        self.headers = {"authorization": f"Bearer {token}"}
+        token = seen_by(self.process.pid, self.data / "token")
+        self.headers = {"authorization": f"Bearer {token.read_text().strip() if token.exists() else 'any'}"}
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -53,11 +53,12 @@ class Machine:
     async def start(self) -> None:
         """Until its port accepts: what it restores may take longer."""
         port = self.url.rpartition(":")[2]
-        flags = ["--port", port, "--engine", "echo", "--isolates", "2", "--log-format", "json", "--drain", "5"]
+        words = [*self._words(), "--port", port, "--engine", "echo", "--log-format", "json", "--drain", "5"]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                self._command(*flags), stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=self._before
-            )
+                [sys.executable, "-P", "-m", "runtime.cli", *words], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                preexec_fn=self._before,
+            )  # fmt: skip
         async with asyncio.timeout(_START_TIMEOUT_S):
             while not await self._accepts(int(port)):
                 assert self.process.poll() is None, self.log.read_text(errors="replace")[-3000:]
@@ -87,14 +88,25 @@ class Machine:
             await asyncio.sleep(0.05)
         return len(alive)
 
-    def _command(self, *words: str) -> list[str]:
-        return [sys.executable, "-P", "-m", "runtime.cli", "host", "--data", str(self.data), *words]
+    def _words(self) -> list[str]:
+        return ["host", "--data", str(self.data), "--isolates", "2"]
 
     async def _accepts(self, port: int) -> bool:
         with suppress(OSError):
             (await asyncio.open_connection("127.0.0.1", port))[1].close()
             return True
         return False
+
+
+class Dev(Machine):
+    """``pilot dev`` of the worker in ``folder / "worker"``."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self._worker = folder / "worker"
+
+    def _words(self) -> list[str]:
+        return ["dev", "-c", str(self._worker / "wrangler.toml")]
 
 
 def _is_alive(process: psutil.Process) -> bool:
@@ -117,4 +129,4 @@ def _free_port() -> int:
         return int(sock.getsockname()[1])
 
 
-__all__ = ["ENGINE", "PATIENCE_S", "ZYGOTE", "Machine"]
+__all__ = ["ENGINE", "PATIENCE_S", "ZYGOTE", "Dev", "Machine"]
