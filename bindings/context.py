@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from bindings.binding import Brought
 from bindings.deploying import WorkerRegistry
-from bindings.messages import Event, TraceReader
+from bindings.messages import Event, Trace, TraceReader, untraced
 from runtime.errors import ScriptError, UserError
 
 if TYPE_CHECKING:  # not needed in an isolate
@@ -95,6 +95,7 @@ class ProductContext:
     it is asked for something."""
     load: Callable[[Brought], Any] = _no_code
     """A ``runtime.supervisor.processes.deployment.Deployment`` of it, which is not open yet."""
+    trace: Trace = untraced
     readers: list[TraceReader] = field(default_factory=list)  # of what becomes of requests and events
     options: Mapping[str, Any] = field(default_factory=dict)  # ``bindings.OPTIONS`` as given, e.g. {"engine": "echo"}
 

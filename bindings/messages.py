@@ -6,9 +6,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from runtime.errors import UserError
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -78,7 +80,22 @@ class Event:
 TraceItem = dict[str, Any]
 """What became of one event of a worker, as Cloudflare's tail has it: ``outcome``, ``scriptName``, ``event``
 (``{"request", "response"}``, an ``Event``'s ``about``, or None for lines that belong to none), ``eventTimestamp``,
-``logs``, ``exceptions``. Whoever reads it changes nothing in it."""
+``logs``, ``exceptions``; ``executionModel`` (stateless, durableObject, workflow), and where known ``entrypoint`` and
+``durableObjectId``. Whoever reads it changes nothing in it."""
+
+
+class Trace(Protocol):
+    """``await trace(worker, about, work, facts)``: what ``work`` returns or raises; whoever reads is told how it ended.
+    ``about``: the item's ``event``, ``facts``: more of it. Both may change until the work is done."""
+
+    def __call__(
+        self, worker: str, about: Mapping[str, Any], work: Awaitable[T], facts: Mapping[str, Any] | None = None
+    ) -> Awaitable[T]: ...
+
+
+async def untraced(worker: str, about: object, work: Awaitable[T], facts: object = None) -> T:
+    """A ``Trace`` of nobody's."""
+    return await work
 
 
 class TraceReader(Protocol):
@@ -159,8 +176,10 @@ __all__ = [
     "HostStream",
     "Resident",
     "Target",
+    "Trace",
     "TraceItem",
     "TraceReader",
     "Undelivered",
     "WorkerStream",
+    "untraced",
 ]

@@ -11,14 +11,19 @@ import sqlite3
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from bindings.base import ProductContext
 from bindings.sqlite import Database
 from bindings.storage import clock as calendar
 from runtime.errors import PilotError, UserError
+from runtime.supervisor.calls.traced import of_object
 from runtime.supervisor.limits import IsolateLost, LimitExceeded
+from runtime.supervisor.observe.report import Report
 from runtime.supervisor.processes.residence import CODE_UPDATED
+from runtime.supervisor.traces.traces import raised
 from runtime.wire import RemoteError
 
 RETRIES = 6
@@ -62,11 +67,10 @@ class Due(NamedTuple):
 
 
 class Clock:
-    """``reside()``: ``ProductContext.reside``, once there is one."""
-
-    def __init__(self, path: Path, reside: Callable[[], Reside], warn: Callable[[str], None]) -> None:
+    def __init__(self, path: Path, context: ProductContext) -> None:
         self._database = Database(path, STEPS, durable=True)
-        self._reside, self._warn = reside, warn
+        self._context, self._warn = context, context.observer.warn
+        self._reports: dict[str, Report] = {}  # class → its line in the terminal
         self._changed = asyncio.Event()
         self._ringing: dict[Key, asyncio.Task[None]] = {}
         self._later: dict[Key, float] = {}  # not before then
@@ -108,6 +112,8 @@ class Clock:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        for report in self._reports.values():
+            report.close()
         await self._database.aclose()
 
     async def _run(self) -> None:
@@ -155,11 +161,10 @@ class Clock:
 
     async def _woken(self, row: Due) -> tuple[str, int | None]:
         """What became of it, and when it is due next, as the object says. Raises UserError: there is no such worker."""
-        last = row.retries >= RETRIES
+        about: dict[str, object] = {"scheduledTime": datetime.fromtimestamp(row.due / 1000, UTC).isoformat()}
+        facts = of_object(row.cls, row.id)
         try:
-            answer = await self._reside()(
-                row.worker, "alarm", [row.cls, row.id, row.label, row.retries, last, calendar.now_ms()]
-            )
+            answer = await self._context.trace(row.worker, about, self._rung(row, about, facts), facts)
         except IsolateLost as error:
             if error.what == CODE_UPDATED:
                 raise  # it is no failure of the handler's
@@ -170,6 +175,22 @@ class Clock:
             case ["ran" | "failed" | "none" as outcome, None | int() as due]:
                 return outcome, due
         return "failed", row.due
+
+    async def _rung(self, row: Due, about: dict[str, object], facts: dict[str, Any]) -> object:
+        """What the object's process answers, which may be anything."""
+        began, last = time.monotonic(), row.retries >= RETRIES
+        args = [row.cls, row.id, row.label, row.retries, last, calendar.now_ms()]
+        answer = await self._context.reside(row.worker, "alarm", args)
+        match answer:
+            case ["none", *_]:
+                about.clear()  # it was not due: there was no event
+                return answer
+            case ["failed", due, str(what)]:
+                facts.update(raised(what))
+                answer = ["failed", due]
+        report = self._reports.setdefault(row.cls, Report(f"ALARM {row.cls}", self._context.observer.note, "alarms"))
+        report.batch("outcome" not in facts, 1, time.monotonic() - began)
+        return answer
 
     async def _settle(self, row: Due, outcome: str, due: int | None) -> None:
         """Unless it was set anew meanwhile."""

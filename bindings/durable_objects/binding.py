@@ -9,10 +9,11 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bindings.base import CallError
-from bindings.durable_objects.alarms import Clock, Key, Reside
-from bindings.messages import Target
+from bindings.base import CallError, HostStream, ProductContext
+from bindings.durable_objects.alarms import Clock, Key
+from bindings.messages import HostSocket, Target
 from runtime.errors import UserError
+from runtime.supervisor.calls.traced import of_object
 from runtime.supervisor.limits import IsolateLost, LimitExceeded
 from runtime.supervisor.processes.residence import lost
 from runtime.wire import RemoteError
@@ -27,8 +28,8 @@ class NamespaceBinding:
 
     client = "bindings.durable_objects.worker.namespace:DurableObjectNamespace"
 
-    def __init__(self, name: str, namespace: str, worker: str, class_name: str, reside: Reside) -> None:
-        self.name, self._worker, self._class, self._reside = name, worker, class_name, reside
+    def __init__(self, name: str, namespace: str, worker: str, class_name: str, context: ProductContext) -> None:
+        self.name, self._worker, self._class, self._context = name, worker, class_name, context
         self.client_args: Mapping[str, Any] = {"namespace": namespace}
 
     @property
@@ -49,14 +50,32 @@ class NamespaceBinding:
         """``fetch``: ``[id, its name, ...]``, which the object's process understands."""
         if method != "fetch" or len(args) < 2 or not isinstance(args[0], str) or not _ID.fullmatch(args[0]):
             raise CallError("TypeError", f"env.{self.name}.{method} is not a function")
+        url, how = _asked(args)
+        about: dict[str, Any] = {"request": {"url": url, "method": how}}
+        facts = of_object(self._class, args[0])
         try:
-            return await self._reside(self._worker, method, [self._class, *args])
+            return await self._context.trace(self._worker, about, self._answered(args, about), facts)
         except RemoteError as error:
             raise CallError(error.name, error.message, **error.fields) from None
         except (IsolateLost, LimitExceeded) as error:
             raise lost(error) from None
         except UserError as error:
             raise CallError("Error", str(error), remote=True) from None
+
+    async def _answered(self, args: Sequence[Any], about: dict[str, Any]) -> object:
+        answer = await self._context.reside(self._worker, "fetch", [self._class, *args])
+        head = answer.meta.get("head") if isinstance(answer, HostStream | HostSocket) else answer
+        if isinstance(head, list) and head and isinstance(head[0], int):
+            about["response"] = {"status": head[0]}
+        return answer
+
+
+def _asked(args: Sequence[Any]) -> tuple[str, str]:
+    """(URL, method) of a request that a worker hands over, which may be anything."""
+    match args:
+        case [_, _, str(method), str(url), *_]:
+            return url, method
+    return "", ""
 
 
 class ClockBinding:

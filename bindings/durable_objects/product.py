@@ -78,7 +78,7 @@ class DurableObjects(KeepingProduct):
             worker = table.script_name or config.name
             id = own.get(table.class_name) if tables.is_own(config, table) else None
             id = id or namespace_of(worker, table.class_name)
-            found.append(NamespaceBinding(table.name, id, worker, table.class_name, context.reside))
+            found.append(NamespaceBinding(table.name, id, worker, table.class_name, context))
         if own:
             context.shared.setdefault(f"{cls.key}.remarks", tables.remarks(config))
             found.append(ClockBinding(config.name, frozenset(own), clock(context)))
@@ -233,7 +233,7 @@ def clock(context: ProductContext) -> Clock:
         from bindings.durable_objects.alarms import Clock
 
         path = context.state / FOLDER / "alarms.sqlite"
-        found = context.shared[_CLOCK] = Clock(path, lambda: context.reside, context.observer.warn)
+        found = context.shared[_CLOCK] = Clock(path, context)
     return found
 
 

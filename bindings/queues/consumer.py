@@ -19,11 +19,11 @@ from bindings.base import Event, ProductContext
 from bindings.messages import Undelivered
 from bindings.queues.binding import metrics
 from bindings.queues.queue import Queue, now_ms
-from bindings.queues.report import Report
 from bindings.queues.shapes import Delay, Refused, Subscription
 from bindings.queues.store import Message
 from bindings.sqlite import StoreError
 from runtime.errors import PilotError, ScriptError, UserError
+from runtime.supervisor.observe.report import Report
 
 _MAX_BYTES = 4 * 1024 * 1024  # of a batch: it goes over in one message
 _MAX_LOST = 10
@@ -57,7 +57,7 @@ class Consumer:
     ) -> None:
         self.queue, self.subscription = queue, subscription
         self._context, self._dead, self._lapsed = context, dead, lapsed
-        self._report = Report(queue.name, context.observer.note)
+        self._report = Report(f"QUEUE {queue.name}", context.observer.note)
         self._lost: dict[int, int] = {}  # number → how often its process has ended
         self._batches: set[asyncio.Task[None]] = set()
         self._settling: set[asyncio.Future[Any]] = set()

@@ -50,19 +50,29 @@ def pretty(event: dict[str, Any]) -> str:
     lines = []
     if about:
         colour = {"ok": "green", "canceled": "yellow"}.get(event["outcome"], "red")
-        what, how = _said(about, event["outcome"])
+        what, how = _said(about, event)
         lines.append(f"{at}  {clean(what)}  {click.style(clean(how), fg=colour)}")
     lines += [f"{at}  {clean(item['level']):5}  {clean_lines(_joined(item['message']))}" for item in event["logs"]]
     raised = ((click.style(clean(item["name"]), fg="red"), item["message"]) for item in event["exceptions"])
     return "\n".join([*lines, *(f"{at}  {name}: {clean_lines(message)}" for name, message in raised)])
 
 
-def _said(about: dict[str, Any], outcome: str) -> tuple[str, str]:
+def _said(about: dict[str, Any], event: dict[str, Any]) -> tuple[str, str]:
     """(what it was, how it went)."""
-    if "request" in about:
-        return f"{about['request']['method']:6} {about['request']['url']}", str(about["response"]["status"])
-    if "cron" in about:
-        return f'cron   "{about["cron"]}"', outcome
+    outcome, whose = event["outcome"], event.get("entrypoint", "")
+    match about:
+        case {"request": {"method": method, "url": url}}:
+            return f"{method:6} {url}", str(about.get("response", {}).get("status", outcome))
+        case {"cron": cron}:
+            return f'cron   "{cron}"', outcome
+        case {"queue": queue, "batchSize": size}:
+            return f"queue  {queue} ({size} message{'' if size == 1 else 's'})", outcome
+        case {"scheduledTime": _}:
+            return f"alarm  {whose}", outcome
+        case {"rpcMethod": method}:
+            return f"{'flow' if event.get('executionModel') == 'workflow' else 'rpc':6} {whose}.{method}", outcome
+        case {"getWebSocketEvent": {"webSocketEventType": kind}}:
+            return f"socket {whose} {kind}", outcome
     return " ".join(f"{name}={value}" for name, value in about.items()), outcome
 
 

@@ -36,6 +36,7 @@ from runtime.host.worker import Worker, reach
 from runtime.isolate import sandbox
 from runtime.limits import cpu_count
 from runtime.supervisor import server
+from runtime.supervisor.calls.traced import delivered, traced
 from runtime.supervisor.explorer.feed import Feed
 from runtime.supervisor.explorer.routes import EVENTS, STATE, Explorer, Served
 from runtime.supervisor.explorer.watched import Watched
@@ -115,6 +116,7 @@ class HostServer(Supervisor):
         self._tails = Tails(options.host, options.tail_port, _tls(options))
         context.readers.append(self._tails)
         self._traces = Traces(context.readers)
+        context.trace = self._traces.event
         context.reside = residences = Residences(lambda worker: self._fleet.resident(worker))
         context.rehouse = residences.rehouse
         parts = Parts(
@@ -123,12 +125,12 @@ class HostServer(Supervisor):
             self._tell,
             observer.importing,
             lambda worker, why: observer.error(why, worker),
-            SocketTables(lambda *event: context.reside(*event), lambda worker, why: observer.error(why, worker)),
+            SocketTables(delivered(self._traces, residences), lambda worker, why: observer.error(why, worker)),
             isolates=options.isolates or min(cpu_count(), 4),
             confinement=Confinement(temp, self._cgroups, options.namespaces),
             limits=options.limits,
-            reach=lambda worker: reach(self._fleet.workers, worker),
-            lasting=residences.find,
+            reach=traced(self._traces, lambda worker: reach(self._fleet.workers, worker)),
+            lasting=traced(self._traces, residences.find),
         )
         self._loading = context.load = Loading(parts)
         seal = context.seal = SecretBox.of(data / "secrets.key")
@@ -219,8 +221,7 @@ class HostServer(Supervisor):
         observer.note(f"a first token is in {data / local_token.FILE}: pilot on this machine finds it there")
 
     def _tell(self, worker: str, stream: Stream, line: str) -> None:
-        self.observer.worker_output(worker, stream, line)
-        self._traces.printed(worker, stream, line)
+        self.observer.worker_output(worker, stream, self._traces.printed(worker, stream, line))
 
     async def status(self, call: ControlCall) -> dict[str, Any]:
         """What ``pilot status`` shows."""

@@ -10,11 +10,10 @@ from bindings.messages import Event
 from runtime.config import PilotSettings
 from runtime.errors import UserError
 from runtime.host.versions.rollout import Arm, Rollout
-from runtime.supervisor.calls.call import Answer, Call, Callee, ServiceAnswer, ServiceRequest
+from runtime.supervisor.calls.call import Callee
 from runtime.supervisor.calls.calls import NotRunning
 from runtime.supervisor.http.dispatch import Dispatch
 from runtime.supervisor.http.exchange import Exchange
-from runtime.supervisor.processes.deployment import Deployment
 from runtime.supervisor.traces.traces import Traces
 
 
@@ -67,30 +66,11 @@ class Worker:
         return Chosen(self, self.rollout, self.rollout.choose(self.name, headers))
 
 
-class Called:
-    """The version that answers another worker; what becomes of it is told to whoever reads its traces."""
-
-    def __init__(self, worker: Worker, deployment: Deployment) -> None:
-        self._name, self._traces, self._deployment = worker.name, worker.traces, deployment
-
-    async def call(self, call: Call) -> Answer:
-        return await self._traces.event(self._name, {"rpcMethod": call.method}, self._deployment.call(call))
-
-    async def request(self, request: ServiceRequest) -> ServiceAnswer:
-        about: dict[str, object] = {"request": {"url": request.url, "method": request.method}}
-        return await self._traces.event(self._name, about, self._answered(request, about))
-
-    async def _answered(self, request: ServiceRequest, about: dict[str, object]) -> ServiceAnswer:
-        answer = await self._deployment.request(request)
-        about["response"] = {"status": answer.status}
-        return answer
-
-
 async def reach(workers: Mapping[str, Worker], name: str) -> Callee:
     """The version that answers another worker. Raises ``NotRunning``, or the ``UserError`` of why not."""
     if (worker := workers.get(name)) is None:
         raise NotRunning(name)
-    return Called(worker, (await worker.current([])).arm.deployment)
+    return (await worker.current([])).arm.deployment
 
 
 __all__ = ["NotDeployed", "Worker", "reach"]

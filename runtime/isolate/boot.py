@@ -6,6 +6,8 @@ from typing import Any, Required, TypedDict
 
 ASKS = b"?"  # of an isolate whose connections are asked about, ahead of all messages, with seccomp's listener beside it
 
+LINE_MARKS = "\x1e", "\x1f"  # around the number of the event that a printed line is of, at its beginning
+
 
 class Boot(TypedDict, total=False):
     """``packages``: folders of what the worker depends on, which is then all that it sees; ``bindings``: rows as of
@@ -24,4 +26,4 @@ class Boot(TypedDict, total=False):
     through: str
 
 
-__all__ = ["ASKS", "Boot"]
+__all__ = ["ASKS", "LINE_MARKS", "Boot"]

@@ -21,6 +21,7 @@ from runtime.errors import ScriptError
 from runtime.isolate import stack
 from runtime.isolate.boot import ASKS
 from runtime.isolate.serving.isolate import Isolate
+from runtime.isolate.serving.output import output
 from runtime.wire import MAX_WORKER_FRAME, Channel
 
 _EXIT_GRACE_S = 2.0  # from the supervisor's end to this process's
@@ -55,8 +56,7 @@ async def serve(sock: socket.socket) -> None:
 def reopen_output() -> None:
     """Print line by line to whatever the descriptors 1 and 2 are by then: packages that were imported before a fork
     may have kept these objects."""
-    sys.stdout = open(1, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
-    sys.stderr = open(2, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
+    sys.stdout, sys.stderr = output(1), output(2)
 
 
 def run(sock: socket.socket, stacks: int) -> None:

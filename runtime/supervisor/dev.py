@@ -21,6 +21,7 @@ from runtime.errors import UserError
 from runtime.isolate.ambient import is_listed
 from runtime.places import state_folder
 from runtime.supervisor import server, under_test
+from runtime.supervisor.calls.traced import delivered, traced
 from runtime.supervisor.debugging.debugger import Debugger, patient
 from runtime.supervisor.explorer.feed import Feed
 from runtime.supervisor.explorer.routes import ROOT, Explorer, Served
@@ -120,6 +121,7 @@ class DevServer(Supervisor):
         tracer = make_tracer(config.name, pilot.otlp, observer.warn)
         super().__init__(sock, context, spawner, observer, tracer)
         self._traces = Traces(context.readers)
+        context.trace = self._traces.event
         self._debugger = Debugger(options.debug, self._isolates) if options.debug is not None else None
         parts = Parts(
             spawner,
@@ -127,9 +129,9 @@ class DevServer(Supervisor):
             self._tell,
             self._importing,
             self._ended,
-            SocketTables(lambda *event: context.reside(*event), self._ended),
-            reach=lambda worker: self._workers.reach(worker),
-            lasting=residences.find,
+            SocketTables(delivered(self._traces, residences), self._ended),
+            reach=traced(self._traces, lambda worker: self._workers.reach(worker)),
+            lasting=traced(self._traces, residences.find),
             debugger=self._debugger,
         )
         self._loading = context.load = Loading(parts)
@@ -175,8 +177,7 @@ class DevServer(Supervisor):
         return await self._traces.event(worker, event.about, self._workers.handle(worker, event))
 
     def _tell(self, worker: str, stream: Stream, line: str) -> None:
-        self.observer.worker_output(worker, stream, line)
-        self._traces.printed(worker, stream, line)
+        self.observer.worker_output(worker, stream, self._traces.printed(worker, stream, line))
 
     def _served(self) -> list[Served]:
         return [(worker.config, worker.bindings) for worker in self._workers]

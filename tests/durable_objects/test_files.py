@@ -11,6 +11,7 @@ from pathlib import Path
 import apsw
 import pytest
 
+from bindings.base import ProductContext
 from bindings.durable_objects.alarms import STEPS as ALARM_STEPS
 from bindings.durable_objects.alarms import Clock, Key
 from bindings.durable_objects.storage import entries
@@ -18,6 +19,7 @@ from bindings.durable_objects.storage.disk import CHECKPOINT_PAGES
 from bindings.durable_objects.storage.file import ObjectFile, Stale
 from bindings.durable_objects.storage.schema import STEPS, NewerFile
 from bindings.sqlite import StoreError
+from runtime.supervisor.observe import make_observer
 
 KEY = Key("worker", "Class", "0" * 64)
 
@@ -125,11 +127,7 @@ async def test_alarms_of_a_newer_release_are_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "alarms.sqlite"
     with closing(sqlite3.connect(path)) as newer:
         newer.execute(f"PRAGMA user_version={len(ALARM_STEPS) + 1}")
-
-    async def reside(worker: str, method: str, args: object) -> object:
-        raise AssertionError("nothing is due")
-
-    clock = Clock(path, lambda: reside, print)
+    clock = Clock(path, ProductContext(tmp_path, tmp_path, on_host=False, observer=make_observer(None)))
     with pytest.raises(StoreError, match="newer release"):
         await clock.ring(KEY, None, 5000)
     await clock.aclose()

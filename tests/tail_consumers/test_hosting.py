@@ -164,6 +164,7 @@ class Default(WorkerEntrypoint):
         return Response("x")
 
     async def tail(self, events):
+        print("has", len(events))
         await goes_on.wait()
 """
 
@@ -172,13 +173,14 @@ async def test_what_finds_no_place_is_counted_and_no_answer_waits_for_it(host: H
     await host.deploy(worker(tmp_path / "slow", SLOW, name="slow"))
     await host.deploy(worker(tmp_path / "busy", says("x"), TOLD.format("slow"), name="busy"))
     assert await host.get("busy") == (200, "x")
-    async with asyncio.timeout(60):
-        while (await row(host, "slow"))["waiting"]:  # until its tail has it, and waits
-            await asyncio.sleep(0.02)
+    await host.says("has 1")  # and waits
     for _ in range(11):
         answers = await asyncio.gather(*(host.get("busy") for _ in range(100)))
         assert set(answers) == {(200, "x")}
     now = await row(host, "slow")
+    async with asyncio.timeout(30):
+        while (now := await row(host, "slow"))["lost"] < 100:
+            await asyncio.sleep(0.05)
     assert (now["delivered"], now["waiting"], now["lost"]) == (0, 1000, 100)
     await host.get("slow")
     await host.says("slow: 100 trace items are lost")

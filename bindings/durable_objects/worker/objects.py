@@ -24,7 +24,7 @@ from bindings.messages import CallError
 from runtime.isolate.calls.packing import Table
 from runtime.isolate.remote import Caller, HandleStream, current_event, fits_inline, reference
 from runtime.isolate.script.entrypoints import entrypoints
-from runtime.isolate.script.errors import report
+from runtime.isolate.script.errors import report, summary
 from runtime.isolate.script.handlers import parameter_count, respond
 from runtime.isolate.serving.bodies import ScriptStream
 from runtime.isolate.serving.sockets import SocketLink, answered
@@ -108,14 +108,15 @@ class Objects:
         return await instance.deal(work)
 
     async def _alarm(self, name: str, id: str, label: str | None, retries: int, last: bool, now: int) -> list[Any]:
-        """``["ran" | "failed" | "none", when it is due next]``. ``last``: it is not tried again; ``now``: in ms."""
+        """``["ran" | "none", when it is due next]`` or ``["failed", when, with what]``. ``last``: no more tries; ``now``:
+        in ms."""
         instance = await self._instance(name, id, label)
         file = instance.file
         due = file.alarm if file.exists and file.sqlite else None
         if due is None or due > now:
             return ["value", ["none", due]]
 
-        async def work(found: Any) -> bool:
+        async def work(found: Any) -> list[str]:
             handler = getattr(found, "alarm", None)
             if handler is None:
                 raise CallError("TypeError", "Handler does not export an alarm() function.")
@@ -127,13 +128,13 @@ class Objects:
                 report(f"{name}.alarm failed", error)
                 if instance.rang() and last:
                     file.set_alarm(None)
-                return False
+                return [summary(error)]
             if instance.rang():
                 file.set_alarm(None)
-            return True
+            return []
 
-        ran = await instance.deal(work)
-        return ["value", ["ran" if ran else "failed", file.alarm]]
+        failed = await instance.deal(work)
+        return ["value", ["failed" if failed else "ran", file.alarm, *failed]]
 
     # Sockets
 
@@ -152,13 +153,13 @@ class Objects:
     async def _socket_event(
         self, method: str, name: str, id: str, label: str | None, number: int, *args: Any
     ) -> list[Any]:
-        """What its handler raises is told, and nothing else comes of it."""
+        """What its handler raises is told, and nothing else comes of it: its text is the answer."""
         instance = await self._instance(name, id, label)
 
-        async def work(found: Any) -> None:
-            socket = instance.sockets.find(number)
+        async def work(found: Any) -> str | None:
+            socket, failed = instance.sockets.find(number), None
             if socket is None:
-                return
+                return None
             if method == "webSocketClose":
                 socket.ends(args[2])
             handler = getattr(found, method, None)
@@ -167,13 +168,14 @@ class Objects:
                     await _result(handler(*(socket, *args)[: parameter_count(handler)]))
                 except Exception as error:
                     report(f"{name}.{method} failed", error)
+                    failed = summary(error)
             if isinstance(socket.link, SocketLink):
                 await socket.link.settled()
             if method == "webSocketClose":
                 instance.sockets.forget(socket)
+            return failed
 
-        await instance.deal(work)
-        return ["value", None]
+        return ["value", await instance.deal(work)]
 
     def _with_socket(self, instance: Instance, name: str, response: Response) -> list[Any]:
         socket = response.web_socket

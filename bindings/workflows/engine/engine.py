@@ -21,6 +21,8 @@ from bindings.workflows.engine.run import Run
 from bindings.workflows.engine.store import MAX_BYTES, New, Store
 from bindings.workflows.settings import Terms, WorkflowSettings
 from runtime.errors import ScriptError, UserError
+from runtime.supervisor.observe.report import Report
+from runtime.supervisor.traces.traces import raised
 
 BINDING = ".workflows"
 _CLIENT = "bindings.workflows.worker.run:Run"
@@ -49,6 +51,7 @@ class Engine:
         self._seen = self._swept = 0.0
         self._unserved = 0  # times in a row
         self._told = ""  # the last reason of that
+        self._report = Report(f"WORKFLOW {name}", context.observer.note, "instances")
         self.serve(terms, settings)
         self._task = asyncio.create_task(self._work())
         clock.watch(self)
@@ -85,6 +88,7 @@ class Engine:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        self._report.close()
 
     async def _work(self) -> None:
         recovered = False
@@ -191,7 +195,9 @@ class Engine:
 
     async def _served(self, run: Run) -> Callable[[Connection, Instance], Any] | None:
         """What is to be written at its end."""
-        task = asyncio.ensure_future(self._context.dispatch(self.terms.worker, self._event(run)))
+        facts = {"entrypoint": self.terms.class_name, "executionModel": "workflow"}
+        work = self._context.trace(self.terms.worker, {"rpcMethod": "run"}, self._dispatched(run, facts), facts)
+        task = asyncio.ensure_future(work)
         try:
             either: set[asyncio.Future[Any]] = {task, run.over}
             await asyncio.wait(either, timeout=self._limit_s, return_when=asyncio.FIRST_COMPLETED)
@@ -208,6 +214,15 @@ class Engine:
         if not in_time:
             return self._lost(run, f"a run took more than {self._limit_s:g} s (workflow_run_limit)")
         return await self._ended(run, task)
+
+    async def _dispatched(self, run: Run, facts: dict[str, Any]) -> object:
+        began = time.monotonic()
+        outcome = await self._context.dispatch(self.terms.worker, self._event(run))
+        match outcome:
+            case ["errored", str(what), *_]:
+                facts.update(raised(what))
+        self._report.batch("outcome" not in facts, 1, time.monotonic() - began)
+        return outcome
 
     async def _ended(self, run: Run, task: asyncio.Future[object]) -> Callable[[Connection, Instance], Any]:
         waits = list(run.waiting.values())

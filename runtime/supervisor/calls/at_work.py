@@ -8,6 +8,7 @@ from typing import Protocol
 
 from runtime.supervisor.http.exchange import numbers
 from runtime.supervisor.limits import too_many_subrequests
+from runtime.supervisor.traces.lines import claimed
 from runtime.tracing import NO_SPAN, Span
 
 _MAX_LATE = 10_000  # activities that have their answer and ask on, at a time
@@ -70,6 +71,7 @@ class AtWork:
 
     def begin(self, activity: Activity) -> None:
         self.activities[activity.number] = activity
+        claimed(activity.number)
         self.begun += 1
         self._last = activity.number
 

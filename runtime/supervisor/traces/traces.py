@@ -1,7 +1,8 @@
 """What became of each request of a worker, and of each other event, for whoever reads that: in Cloudflare's form.
 
-A line that is printed knows nothing of requests: it goes with the one that ends next, or, if none does for a moment, by
-itself. Nothing is done for a worker that nobody reads.
+A line that is printed goes with the event it was printed for, or, where that has ended or there was none, by itself
+after a moment. What is printed past ``print``, by a program or a library in C, goes with the event that ends next.
+Nothing is done for a worker that nobody reads.
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ from typing import Any, TypeVar
 
 from bindings.messages import TraceItem, TraceReader
 from runtime.supervisor.http.exchange import Exchange
+from runtime.supervisor.traces.lines import Claim, Lines, claim, parted
 from runtime.supervisor.traces.redaction import redacted
 
 T = TypeVar("T")
 
-_MAX_PENDING_LINES = 256  # printed lines that wait for the request they belong to
-_UNCLAIMED_AFTER_S = 1.0  # seconds until lines that no request claims go by themselves
+_UNCLAIMED_AFTER_S = 1.0  # seconds until lines that no event claims go by themselves
+_LATE_S = 0.05  # seconds that an event's lines may come after its end: they have a pipe of their own
 
 
 class Traces:
@@ -26,88 +28,132 @@ class Traces:
 
     def __init__(self, readers: Sequence[TraceReader]) -> None:
         self._readers = readers
-        self._lines: dict[str, list[TraceItem]] = {}
-        self._left: dict[str, int] = {}  # worker → lines that found no place
+        self._lines: dict[str, Lines] = {}
+        self._running: dict[str, set[Claim]] = {}
+        self._flushing: set[str] = set()  # workers
 
-    def printed(self, worker: str, stream: str, line: str) -> None:
-        """A line of a worker: it waits for the request it belongs to, for a moment."""
-        if not self._wanted(worker):
-            return
-        waiting = self._lines.setdefault(worker, [])
-        if not waiting:
-            asyncio.get_running_loop().call_later(_UNCLAIMED_AFTER_S, self._flush, worker)
-        if len(waiting) < _MAX_PENDING_LINES:
+    def printed(self, worker: str, stream: str, line: str) -> str:
+        """A line of a worker, as its process sent it; it waits for the event it belongs to. The line as it was
+        printed."""
+        number, text = parted(line)
+        if self.wanted(worker):
             level = "log" if stream == "stdout" else "error"
-            waiting.append({"message": [line], "level": level, "timestamp": _now()})
-        else:
-            self._left[worker] = self._left.get(worker, 0) + 1
+            item = {"message": [text], "level": level, "timestamp": _now()}
+            self._lines.setdefault(worker, Lines()).add(number, item)
+            if worker not in self._flushing:
+                self._flushing.add(worker)
+                asyncio.get_running_loop().call_later(_UNCLAIMED_AFTER_S, self._flush, worker)
+        return text
 
     async def request(self, worker: str, exchange: Exchange, work: Awaitable[None]) -> None:
         """Do it, and tell how it ended: with what it raised, or its status; 499: the client has left."""
+        mine = self._begin(worker, exchange.number)
         try:
             await work
         except asyncio.CancelledError:
-            self._answered(worker, exchange, 499, None)
+            self._answered(worker, mine, exchange, 499, None)
             raise
         except Exception as error:
-            self._answered(worker, exchange, exchange.status or 500, error)
+            self._answered(worker, mine, exchange, exchange.status or 500, error)
             raise
-        self._answered(worker, exchange, exchange.status, None)
+        self._answered(worker, mine, exchange, exchange.status, None)
 
-    async def event(self, worker: str, about: Mapping[str, Any], work: Awaitable[T]) -> T:
-        """The same of what is no client's request: a cron's run, a queue's batch, another worker's call. What has no
-        ``about`` is not told of, the reading of traces itself among it: that would have no end."""
+    async def event(
+        self, worker: str, about: Mapping[str, Any], work: Awaitable[T], facts: Mapping[str, Any] | None = None
+    ) -> T:
+        """The same of what is no client's request: a cron's run, a queue's batch, an alarm, another worker's call.
+
+        ``about``: the item's ``event``. What has none is not told of, the reading of traces itself among it: that would
+        have no end. ``facts``: more of the item (``bindings.messages.TraceItem``). Both may change until it ends.
+        """
+        if not about:
+            return await work
+        mine = self._begin(worker)
+        outer = claim.set(mine)
+        error: BaseException | None = None
         try:
-            outcome = await work
-        except Exception as error:
-            self._dealt_with(worker, about, error)
+            return await work
+        except (Exception, asyncio.CancelledError) as raised:
+            error = raised
             raise
-        self._dealt_with(worker, about, None)
-        return outcome
+        finally:
+            claim.reset(outer)
+            self._dealt_with(worker, mine, about, error, facts or {})
 
-    def _answered(self, worker: str, exchange: Exchange, status: int, error: Exception | None) -> None:
-        if not self._wanted(worker):
-            return
-        outcome = "exception" if error is not None else "canceled" if status == 499 else "ok"
-        ms = round((time.perf_counter() - exchange.started) * 1000)
-        self._tell(worker, _item(worker, outcome, _about(exchange, status), error, ms))
-
-    def _dealt_with(self, worker: str, about: Mapping[str, Any], error: Exception | None) -> None:
-        if about and self._wanted(worker):
-            self._tell(worker, _item(worker, "ok" if error is None else "exception", dict(about), error))
-
-    def _wanted(self, worker: str) -> bool:
+    def wanted(self, worker: str) -> bool:
+        """Whether somebody reads."""
         return any(reader.wants(worker) for reader in self._readers)
 
-    def _flush(self, worker: str) -> None:
-        if self._lines.get(worker):
-            self._tell(worker, _item(worker, "ok", None))
+    def _begin(self, worker: str, *numbers: int) -> Claim:
+        mine = Claim(*numbers)
+        self._running.setdefault(worker, set()).add(mine)
+        return mine
 
-    def _tell(self, worker: str, item: TraceItem) -> None:
-        item["logs"], item["truncated"] = self._lines.pop(worker, []), self._left.pop(worker, 0) > 0
+    def _answered(self, worker: str, mine: Claim, exchange: Exchange, status: int, error: Exception | None) -> None:
+        if not self.wanted(worker):
+            return self._end(worker, mine)
+        item = _item(worker, "canceled" if status == 499 else "ok", _about(exchange, status))
+        item["eventTimestamp"] -= round((time.perf_counter() - exchange.started) * 1000)
+        self._tell(worker, mine, item, error)
+
+    def _dealt_with(
+        self, worker: str, mine: Claim, about: Mapping[str, Any], error: BaseException | None, facts: Mapping[str, Any]
+    ) -> None:
+        if not about or not self.wanted(worker):
+            return self._end(worker, mine)
+        outcome = "canceled" if isinstance(error, asyncio.CancelledError) else "ok"
+        self._tell(worker, mine, {**_item(worker, outcome, dict(about)), **facts}, error)
+
+    def _tell(self, worker: str, mine: Claim, item: TraceItem, error: BaseException | None) -> None:
+        if isinstance(error, Exception):
+            item.update(raised(str(getattr(error, "what", error)), type(error).__name__))
+        asyncio.get_running_loop().call_later(_LATE_S, self._send, worker, mine, item)
+
+    def _send(self, worker: str, mine: Claim, item: TraceItem) -> None:
+        self._end(worker, mine)
+        if (lines := self._lines.get(worker)) is not None:
+            item["logs"], item["truncated"] = lines.take(mine.numbers)
+        self._give(worker, item)
+
+    def _end(self, worker: str, mine: Claim) -> None:
+        mine.over = True
+        self._running[worker].discard(mine)
+
+    def _flush(self, worker: str) -> None:
+        self._flushing.discard(worker)
+        lines = self._lines.pop(worker, Lines())
+        running = {number for one in self._running.get(worker, ()) for number in one.numbers}
+        logs, truncated = lines.unclaimed(running)
+        if lines:
+            self._lines[worker] = lines
+        if logs or truncated:
+            self._give(worker, {**_item(worker, "ok", None), "logs": logs, "truncated": truncated})
+
+    def _give(self, worker: str, item: TraceItem) -> None:
         for reader in self._readers:
             if reader.wants(worker):
                 reader.take(worker, item)
 
 
-def _item(worker: str, outcome: str, about: Any, error: Exception | None = None, ms: int = 0) -> TraceItem:
-    """``ms``: how long ago it began."""
+def _item(worker: str, outcome: str, about: Any) -> TraceItem:
     return {
         "outcome": outcome,
         "scriptName": worker,
+        "executionModel": "stateless",
         "event": about,
-        "eventTimestamp": _now() - ms,
+        "eventTimestamp": _now(),
         "logs": [],
-        "exceptions": [] if error is None else [_exception(error)],
+        "exceptions": [],
         "diagnosticsChannelEvents": [],
         "truncated": False,
     }
 
 
-def _exception(error: Exception) -> TraceItem:
-    name, _, what = str(getattr(error, "what", error)).partition(": ")
-    name, what = (name, what) if name.isidentifier() else (type(error).__name__, f"{name}: {what}".strip(": "))
-    return {"name": name, "message": what, "timestamp": _now()}
+def raised(what: str, otherwise: str = "Error") -> TraceItem:
+    """Of an item whose event has failed. ``what``: ``ValueError: no``, or of a kind that is called ``otherwise``."""
+    name, _, text = what.partition(": ")
+    name, text = (name, text) if name.isidentifier() else (otherwise, f"{name}: {text}".strip(": "))
+    return {"outcome": "exception", "exceptions": [{"name": name, "message": text, "timestamp": _now()}]}
 
 
 def _about(exchange: Exchange, status: int) -> TraceItem:
@@ -125,4 +171,4 @@ def _now() -> int:
     return int(time.time() * 1000)
 
 
-__all__ = ["Traces"]
+__all__ = ["Traces", "raised"]

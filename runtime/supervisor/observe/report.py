@@ -9,15 +9,17 @@ _EVERY_S = 0.25
 
 
 class Report:
-    def __init__(self, queue: str, note: Callable[[str], None]) -> None:
-        self._queue, self._note = queue, note
+    """``head``: how each line begins, ``QUEUE jobs``; ``each``: what many of them are called."""
+
+    def __init__(self, head: str, note: Callable[[str], None], each: str = "batches") -> None:
+        self._head, self._note, self._each = head, note, each
         self._timer: asyncio.TimerHandle | None = None
-        self._acked = self._all = self._batches = 0
+        self._well = self._all = self._batches = 0
         self._seconds = 0.0
 
-    def batch(self, acked: int, all_: int, seconds: float) -> None:
-        """How many of how many were acknowledged, and how long that took."""
-        self._acked, self._all = self._acked + acked, self._all + all_
+    def batch(self, well: int, all_: int, seconds: float) -> None:
+        """How many of how many went well, and how long that took."""
+        self._well, self._all = self._well + well, self._all + all_
         self._batches, self._seconds = self._batches + 1, self._seconds + seconds
         if self._timer is None:
             self._print()
@@ -32,9 +34,9 @@ class Report:
         if not self._batches:
             return
         took = f"{self._seconds / self._batches * 1000:.0f}ms"
-        how = took if self._batches == 1 else f"{self._batches} batches of {took}"
-        self._note(f"QUEUE {self._queue} {self._acked}/{self._all} ({how})")
-        self._acked = self._all = self._batches = 0
+        how = took if self._batches == 1 else f"{self._batches} {self._each} of {took}"
+        self._note(f"{self._head} {self._well}/{self._all} ({how})")
+        self._well = self._all = self._batches = 0
         self._seconds = 0.0
         if not last:
             self._timer = asyncio.get_running_loop().call_later(_EVERY_S, self._print)

@@ -1,0 +1,74 @@
+"""What becomes of calls between workers, and of what their objects deal with, for whoever reads a worker's traces."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from runtime.supervisor.calls.call import Answer, Call, Callee, ServiceAnswer, ServiceRequest
+from runtime.supervisor.calls.calls import Reach
+from runtime.supervisor.traces.traces import Traces, raised
+
+_KINDS = {"webSocketMessage": "message", "webSocketClose": "close", "webSocketError": "error"}
+
+
+class TracedCallee:
+    """A version of ``worker``, or what of it lives on between calls."""
+
+    def __init__(self, worker: str, callee: Callee, traces: Traces) -> None:
+        self._worker, self._callee, self._traces = worker, callee, traces
+
+    async def call(self, call: Call) -> Answer:
+        target = call.target
+        facts: dict[str, Any] = {"entrypoint": target.entrypoint}
+        if target.id is not None:
+            facts |= of_object(target.entrypoint, target.id)
+        return await self._traces.event(self._worker, {"rpcMethod": call.method}, self._callee.call(call), facts)
+
+    async def request(self, request: ServiceRequest) -> ServiceAnswer:
+        about: dict[str, Any] = {"request": {"url": request.url, "method": request.method}}
+        facts = {"entrypoint": request.target.entrypoint}
+        return await self._traces.event(self._worker, about, self._answered(request, about), facts)
+
+    async def _answered(self, request: ServiceRequest, about: dict[str, Any]) -> ServiceAnswer:
+        answer = await self._callee.request(request)
+        about["response"] = {"status": answer.status}
+        return answer
+
+
+def traced(traces: Traces, reach: Reach) -> Reach:
+    async def reached(worker: str) -> Callee:
+        return TracedCallee(worker, await reach(worker), traces)
+
+    return reached
+
+
+def delivered(
+    traces: Traces, reside: Callable[[str, str, Sequence[Any]], Awaitable[object]]
+) -> Callable[[str, str, Sequence[Any]], Awaitable[object]]:
+    """What hibernated sockets have to say. ``args``: of the class, the id, its name, the socket, and what there is."""
+
+    async def deliver(worker: str, method: str, args: Sequence[Any]) -> object:
+        if not traces.wanted(worker):
+            return await reside(worker, method, args)
+        cls, id, _, _, *said = args
+        facts, about = of_object(cls, id), {"webSocketEventType": _KINDS[method]}
+        if method == "webSocketClose":
+            about |= {"code": said[0], "wasClean": said[2]}
+
+        async def dealt_with() -> object:
+            if isinstance(failed := await reside(worker, method, args), str):
+                facts.update(raised(failed))
+            return failed
+
+        return await traces.event(worker, {"getWebSocketEvent": about}, dealt_with(), facts)
+
+    return deliver
+
+
+def of_object(cls: str, id: str) -> dict[str, Any]:
+    """Facts of an item."""
+    return {"entrypoint": cls, "executionModel": "durableObject", "durableObjectId": id}
+
+
+__all__ = ["TracedCallee", "delivered", "of_object", "traced"]
