@@ -54,6 +54,9 @@ class Scene:
         return await self._killed(await self.load.surely("object", f"{self.load.name}-pid", "pid")), 0
 
     async def zygote(self) -> tuple[float, int]:
+        """Sockets that hibernate stay open; what was said to a process that is killed, nobody answers."""
+        for one in self.talkers:
+            one.forgives = one not in self.own
         return await self._all_suffer(self._kill_zygote, self.own)
 
     async def host(self) -> tuple[float, int]:
