@@ -5,8 +5,12 @@ Facts: docs/reference/bindings.md#workflows. What is heavy is imported once a wo
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
+from functools import partial
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -16,10 +20,13 @@ from bindings.workflows import settings
 from bindings.workflows.settings import Terms, WorkflowSettings, WorkflowTable, is_own, tables, terms_of
 from runtime.config import Config
 from runtime.errors import RequestError
+from runtime.web import Request, Response
 
 if TYPE_CHECKING:
     from bindings.storage.resources import Resources
     from bindings.workflows.engine.workflow import Workflow
+
+LOCAL = "/cdn-cgi/local/explorer/api/workflows"  # where wrangler workflows --local asks
 
 
 class Workflows(KeepingProduct):
@@ -90,7 +97,24 @@ class Workflows(KeepingProduct):
 
     @classmethod
     def routes(cls, context: ProductContext) -> Sequence[Route]:
-        return rest_routes(cls.key, "bindings.workflows.rest:api", context)
+        routes = rest_routes(cls.key, "bindings.workflows.rest:api", context)
+        if context.on_host:
+            return routes
+        local = [
+            Route("*", LOCAL + below, partial(_local, context), when=lambda: _is_local(context))
+            for below in ("", "/{path:path}")
+        ]
+        return [*routes, *local]
+
+
+async def _local(context: ProductContext, request: Request, path: str = "") -> Response:
+    answer: Response = await resolve_name("bindings.workflows.rest:api")(context)(request, path)
+    return answer
+
+
+def _is_local(context: ProductContext) -> bool:
+    """Whether nobody else can ask, as who asks there brings no token."""
+    return urlsplit(context.url).hostname in ("127.0.0.1", "::1", "localhost") and "PILOT_API_TOKEN" not in os.environ
 
 
 def serve(context: ProductContext, name: str, terms: Terms, config: Config | None = None) -> Workflow:

@@ -49,6 +49,7 @@ class Deployed(msgspec.Struct):
 
 class NewInstance(msgspec.Struct):
     instance_id: str | None = None
+    id: str | None = None  # what wrangler --local calls it
     params: Any = msgspec.UNSET
 
 
@@ -269,7 +270,7 @@ def _table(name: str, given: Deployed) -> WorkflowTable:
 
 
 def _new(given: NewInstance) -> New:
-    return New(given.instance_id, EMPTY if given.params is msgspec.UNSET else _packed(given.params))
+    return New(given.instance_id or given.id, EMPTY if given.params is msgspec.UNSET else _packed(given.params))
 
 
 def _packed(value: object) -> bytes:

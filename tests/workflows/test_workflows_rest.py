@@ -301,3 +301,25 @@ async def test_wrangler(version: str, host: Host, tmp_path: Path) -> None:
     assert "ValueError: once" in shown
     assert "restarted successfully" in await wrangler(f"workflows instances restart {name} one")
     await wrangler(f"workflows instances delete {name} one")
+
+
+async def test_wrangler_local_speaks_with_pilot_dev(pilot: Served, tmp_path: Path) -> None:
+    async def run(*words: str) -> str:
+        where = "--local", "--port", pilot.url.rpartition(":")[2]
+        return await on_host("4.164.0", "workflows", *words, *where, url=pilot.url, token="none", folder=tmp_path)
+
+    assert "cases" in await run("list")
+    assert "Cases" in await run("describe", "cases")
+    assert "local-1" in await run("trigger", "cases", '{"case": "waits"}', "--id", "local-1")
+    await run("instances", "pause", "cases", "local-1")
+    await run("instances", "resume", "cases", "local-1")
+    await run("instances", "send-event", "cases", "latest", "--type", "go", "--payload", '{"by": "me"}')
+    async with asyncio.timeout(120):
+        while "Completed" not in (said := await run("instances", "describe", "cases", "local-1")):
+            await asyncio.sleep(0.2)
+    assert '"by": "me"' in said or '"by":"me"' in said
+    assert "local-1" in await run("instances", "list", "cases")
+    async with pilot.http.get(
+        f"{pilot.url}/cdn-cgi/local/explorer/api/workflows", headers={"origin": "http://x"}
+    ) as there:
+        assert there.status == 403  # a page of another site
