@@ -15,6 +15,10 @@ Kind = Literal["server", "client", "internal"]
 
 class Span(Protocol):
     @property
+    def over(self) -> bool:
+        """It has ended, or there is none: what comes is no part of it."""
+
+    @property
     def headers(self) -> Mapping[str, str]:
         """``traceparent``, and ``tracestate`` if there is one, for a server that is asked (W3C Trace Context)."""
 
@@ -30,6 +34,7 @@ class NoSpan:
     """Nothing is traced."""
 
     headers: Mapping[str, str] = {}
+    over = True
 
     def child(self, name: str, kind: Kind = "internal", attributes: Mapping[str, Any] | None = None) -> Span:
         return self

@@ -49,6 +49,7 @@ class DurableObjects(KeepingProduct):
     settings = DurableObjectSettings
     folder, resource = FOLDER, "bindings.durable_objects.namespace:Namespace"
     types = ("durable_object_namespace",)
+    explorer = "explorer.js"
     commands: ClassVar[Mapping[str, str]] = {"do": "bindings.durable_objects.commands:objects"}
 
     @classmethod
@@ -83,7 +84,7 @@ class DurableObjects(KeepingProduct):
             context.shared.setdefault(f"{cls.key}.remarks", tables.remarks(config))
             found.append(ClockBinding(config.name, frozenset(own), clock(context)))
             for name, id in own.items():
-                found.append(NamespaceBinding(EXPORT + name, id, config.name, name, context.reside))
+                found.append(NamespaceBinding(EXPORT + name, id, config.name, name, context))
         return found
 
     @classmethod

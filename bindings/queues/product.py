@@ -36,6 +36,7 @@ class Queues(KeepingProduct):
     folder, resource = "queues", "bindings.queues.queue:Queue"
     types = ("queue",)
     settings = QueueConfig
+    explorer, page = "explorer.js", "Queues"
     commands: ClassVar[Mapping[str, str]] = {"queues": "bindings.queues.commands:queues"}
 
     @classmethod

@@ -114,6 +114,10 @@ class Queue:
         """Of those that wait, delayed ones among them; not of those in a consumer's hands."""
         return self._waiting(await self._store.totals())
 
+    async def delayed(self) -> int:
+        """How many of those that wait are not due yet."""
+        return await self._store.delayed(now_ms())
+
     async def peek(self, most: int) -> list[Message]:
         return await self._store.peek(most)
 

@@ -131,6 +131,11 @@ class QueueStore:
     async def totals(self) -> Totals:
         return await self._database.read(_totals)
 
+    async def delayed(self, now: int) -> int:
+        """How many are not due yet."""
+        sql = "SELECT count(*) FROM message WHERE due > ?"
+        return await self._database.read(lambda connection: int(connection.execute(sql, [now]).fetchone()[0]))
+
     async def peek(self, most: int) -> list[Message]:
         """The oldest ones."""
         query = f"SELECT {_FIELDS} FROM message ORDER BY seq LIMIT ?"

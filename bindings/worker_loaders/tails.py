@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Mapping, Sequence
-from contextlib import suppress
 from typing import Any, TypeVar
 
 import msgspec
@@ -14,12 +13,12 @@ from bindings.context import ProductObserver
 from bindings.messages import TraceItem
 from runtime.errors import UserError
 from runtime.supervisor.calls.call import Call, Callee, Caller
-from runtime.supervisor.traces.traces import Traces
+from runtime.supervisor.telemetry.tracing import NoTracer
+from runtime.supervisor.traces.traces import LATE_S, Traces
 from runtime.tracing import NO_SPAN
 from runtime.wire import ChannelClosed, RemoteError
 
 T = TypeVar("T")
-_GATHER_S = 0.05  # from an event's end: what it has printed is on its way
 _HANDED_WITHIN_S = 60.0
 _MAX_WAITING = 1000  # items
 _encode = msgspec.msgpack.Encoder().encode
@@ -30,30 +29,15 @@ class Tails:
 
     def __init__(self, name: str, targets: Sequence[Target], observer: ProductObserver) -> None:
         self._name, self._targets, self._observer = name, targets, observer
-        self._traces = Traces([self])
+        self._traces = Traces([self], NoTracer())
         self._telling: set[asyncio.Task[Any]] = set()
 
     async def watched(self, about: Mapping[str, Any], work: Awaitable[T]) -> T:
         """Its outcome; the tails hear of it later."""
-        if not self._targets:
-            return await work
-        outcome = asyncio.get_running_loop().create_future()
-        try:
-            result = await work
-            outcome.set_result(None)
-            return result
-        except Exception as error:
-            outcome.set_exception(error)
-            raise
-        except BaseException:
-            outcome.set_result(None)
-            raise
-        finally:
-            self._begin(self._told(about, outcome))
+        return await (self._traces.event(self._name, about, work) if self._targets else work)
 
     def printed(self, stream: str, line: str) -> None:
-        if self._targets:
-            self._traces.printed(self._name, stream, line)
+        self._traces.printed(self._name, stream, line)
 
     def wants(self, worker: str) -> bool:
         return bool(self._targets)
@@ -64,6 +48,8 @@ class Tails:
 
     async def aclose(self) -> None:
         """Once what has happened is told."""
+        if self._targets:
+            await asyncio.sleep(2 * LATE_S)
         if self._telling:
             await asyncio.wait(self._telling, timeout=_HANDED_WITHIN_S)
 
@@ -73,11 +59,6 @@ class Tails:
         task = asyncio.ensure_future(work)
         self._telling.add(task)
         task.add_done_callback(self._telling.discard)
-
-    async def _told(self, about: Mapping[str, Any], outcome: asyncio.Future[None]) -> None:
-        await asyncio.sleep(_GATHER_S)
-        with suppress(Exception):  # whoever called has it
-            await self._traces.event(self._name, about, outcome)
 
     async def _hand_over(self, target: Target, item: TraceItem) -> None:
         call = Call(Caller(1, NO_SPAN), target, "tail", _encode([[item]]), [])

@@ -38,7 +38,8 @@ from runtime.limits import cpu_count
 from runtime.supervisor import server
 from runtime.supervisor.calls.traced import delivered, traced
 from runtime.supervisor.explorer.feed import Feed
-from runtime.supervisor.explorer.routes import EVENTS, STATE, Explorer, Served
+from runtime.supervisor.explorer.recorder import KEPT, Recorder
+from runtime.supervisor.explorer.routes import Explorer, Served
 from runtime.supervisor.explorer.watched import Watched
 from runtime.supervisor.http.app import App
 from runtime.supervisor.http.asgi import Application
@@ -90,8 +91,8 @@ class HostServer(Supervisor):
     def __init__(self, options: HostOptions, observer: Observer) -> None:
         self._options = options
         observer.several = True
-        self._feed = Feed()
-        observer = Watched(observer, self._feed)
+        self._feed, self._spans = Feed(), Feed(KEPT)
+        observer = Watched(observer, self._feed, self._spans)
         data = options.data.absolute()
         self._lock = _lock_data(data)
         if restored.finish(data):
@@ -110,12 +111,12 @@ class HostServer(Supervisor):
             data, data / "state", True, observer, url=self.url, options=options.product_options, config=config
         )
         spawner = make_spawner(clean=True)
-        tracer = make_tracer("pilot-host", config.pilot.otlp, observer.warn)
+        tracer = Recorder(make_tracer("pilot-host", config.pilot.otlp, observer.warn), self._spans)
         super().__init__(sock, context, spawner, observer, tracer, rule(options.allow))
         temp = _empty_folder(data / "temp")
         self._tails = Tails(options.host, options.tail_port, _tls(options))
         context.readers.append(self._tails)
-        self._traces = Traces(context.readers)
+        self._traces = Traces(context.readers, tracer)
         context.trace = self._traces.event
         context.reside = residences = Residences(lambda worker: self._fleet.resident(worker))
         context.rehouse = residences.rehouse
@@ -156,11 +157,10 @@ class HostServer(Supervisor):
 
     def application(self) -> Application:
         status: Entry = ("GET", ROOT + "/pilot/status", "read", self.status)
-        explorer = Explorer(self.context, products(), self._feed, self._served)
-        looked_at: dict[str, RouteHandler] = {PATH: self._metrics, STATE: explorer.state, EVENTS: explorer.events}
+        explorer = Explorer(self.context, products(), self._feed, self._spans, self._served)
         entries = [
             status,
-            *(("GET", path, "read", _asked(handler)) for path, handler in looked_at.items()),
+            *(("GET", path, "read", _asked(it)) for path, it in {PATH: self._metrics, **explorer.data()}.items()),
             *scripts.ENTRIES,
             *secrets.ENTRIES,
             *account.ENTRIES,
@@ -226,12 +226,8 @@ class HostServer(Supervisor):
     async def status(self, call: ControlCall) -> dict[str, Any]:
         """What ``pilot status`` shows."""
         sections = {head: rows for product in products() for head, rows in product.status(self.context).items()}
-        return {
-            "version": VERSION,
-            "up_s": time.monotonic() - self._began,
-            "workers": report.workers(self._fleet, f"{self.url}{WORKER_PREFIX}"),
-            **sections,
-        }
+        workers = report.workers(self._fleet, f"{self.url}{WORKER_PREFIX}")
+        return {"version": VERSION, "up_s": time.monotonic() - self._began, "workers": workers, **sections}
 
     async def _metrics(self, request: Request) -> Response:
         return await Metrics(self.context, products(), self.requests, None).show(request)

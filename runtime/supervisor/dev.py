@@ -24,6 +24,7 @@ from runtime.supervisor import server, under_test
 from runtime.supervisor.calls.traced import delivered, traced
 from runtime.supervisor.debugging.debugger import Debugger, patient
 from runtime.supervisor.explorer.feed import Feed
+from runtime.supervisor.explorer.recorder import KEPT, Recorder
 from runtime.supervisor.explorer.routes import ROOT, Explorer, Served
 from runtime.supervisor.explorer.watched import Watched
 from runtime.supervisor.http import prefix
@@ -91,14 +92,14 @@ class DevServer(Supervisor):
     """Reads the configuration at once: what is wrong in it is said before anything runs."""
 
     def __init__(self, options: DevOptions, observer: Observer, spawner: Spawner | None) -> None:
-        readers, self._feed = options.readers(), Feed()
+        readers, self._feed, self._spans = options.readers(), Feed(), Feed(KEPT)
         configs = [read() for read in readers]
         config = configs[0]
         _check_names(configs)
         if spawner is None and len(configs) > 1:
             raise UserError("has room for one worker in its process", where="--inline", remedy="Name one -c.")
         observer.several = len(configs) > 1
-        observer = Watched(observer, self._feed)
+        observer = Watched(observer, self._feed, self._spans)
         host = options.host or config.dev.ip or "127.0.0.1"
         port = next(port for port in (options.port, config.dev.port, 8787) if port is not None)
         sock = bind(host, port)
@@ -118,9 +119,9 @@ class DevServer(Supervisor):
             reside=(residences := Residences(lambda worker: self._workers.current(worker))),
         )
         spawner = spawner or InlineSpawner(config.root)
-        tracer = make_tracer(config.name, pilot.otlp, observer.warn)
+        tracer = Recorder(make_tracer(config.name, pilot.otlp, observer.warn), self._spans)
         super().__init__(sock, context, spawner, observer, tracer)
-        self._traces = Traces(context.readers)
+        self._traces = Traces(context.readers, tracer)
         context.trace = self._traces.event
         self._debugger = Debugger(options.debug, self._isolates) if options.debug is not None else None
         parts = Parts(
@@ -155,7 +156,7 @@ class DevServer(Supervisor):
 
     def application(self) -> Application:
         routes = [*metrics_routes(self.context, products(), self.requests)]
-        explorer = Explorer(self.context, products(), self._feed, self._served)
+        explorer = Explorer(self.context, products(), self._feed, self._spans, self._served)
         guarded = explorer.routes() if is_private(self.context) else []
         guarded += [route for product in products() for route in product.routes(self.context)]
         guarded += under_test.routes(lambda: self._deployments.bindings)

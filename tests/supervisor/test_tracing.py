@@ -182,7 +182,8 @@ def parent(number: int) -> tuple[dict[str, str], str]:
 async def test_from_a_request_through_the_worker_to_the_engine(pilot: Served, collector: Collector) -> None:
     status, text = await pilot.ask("/chat", headers={"traceparent": PARENT, "tracestate": "a=b"})
     assert (status, "[DONE]" in text) == (200, True)
-    spans = await collector.trace(TRACE, 3)
+    spans = await collector.trace(TRACE, 4)
+    assert child_of(spans["env.AI.run"], spans["worker lit"])
     request, worker, model = spans["GET"], spans["worker lit"], spans[f"chat {INT8}"]
     assert request.parent_span_id.hex() == PARENT.split("-")[2]
     assert child_of(worker, request)
@@ -258,7 +259,7 @@ async def test_a_worker_that_traces_by_itself_is_left_its_own(pilot: Served) -> 
 async def test_the_trace_goes_on_in_an_openai_server(pilot: Served, collector: Collector) -> None:
     headers, trace = parent(30)
     assert (await pilot.ask("/remote", headers=headers))[0] == 200
-    model = (await collector.trace(trace, 3))["text_completion remote"]
+    model = (await collector.trace(trace, 4))["text_completion remote"]
     asked = next(context for path, context in collector.asked if path == "/v1/chat/completions")
     assert asked.split("-")[1:3] == [trace, model.span_id.hex()]
     assert facts(model)["gen_ai.response.model"] == "far"

@@ -108,8 +108,8 @@ class Objects:
         return await instance.deal(work)
 
     async def _alarm(self, name: str, id: str, label: str | None, retries: int, last: bool, now: int) -> list[Any]:
-        """``["ran" | "none", when it is due next]`` or ``["failed", when, with what]``. ``last``: no more tries; ``now``:
-        in ms."""
+        """``["ran" | "none", when it is due next]`` or ``["failed", when, with what]``. ``last``: there is no next try;
+        ``now``: in ms."""
         instance = await self._instance(name, id, label)
         file = instance.file
         due = file.alarm if file.exists and file.sqlite else None

@@ -107,6 +107,7 @@ class QueuesRest:
             "backlog_bytes": totals.bytes,
             "oldest_message_timestamp_ms": totals.oldest or 0,
             "in_flight": self._queue(id).in_flight,
+            "delayed": await self._queue(id).delayed(),
         }
 
     # Messages

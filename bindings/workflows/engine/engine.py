@@ -18,7 +18,7 @@ from bindings.storage import clock
 from bindings.workflows.engine import outcomes, rows
 from bindings.workflows.engine.rows import Instance
 from bindings.workflows.engine.run import Run
-from bindings.workflows.engine.store import MAX_BYTES, New, Store
+from bindings.workflows.engine.store import MAX_BYTES, New, Store, data_version
 from bindings.workflows.settings import Terms, WorkflowSettings
 from runtime.errors import ScriptError, UserError
 from runtime.supervisor.observe.report import Report
@@ -147,7 +147,7 @@ class Engine:
     async def _see(self) -> None:
         """Whether another process has written."""
         if self._poll_s is not None and self.live:
-            version = await self._store.database.read(_data_version)
+            version = await self._store.database.read(data_version)
             if version != self._seen:
                 self._seen = version
                 await self.look()
@@ -294,11 +294,6 @@ class Engine:
         if name is None:
             raise ScriptError(f"the version that answers has no workflow {self.name!r}")
         return name
-
-
-def _data_version(connection: Connection) -> int:
-    """Changes with each transaction of another connection."""
-    return int(connection.execute("PRAGMA data_version").fetchone()[0])
 
 
 __all__ = ["BINDING", "Engine"]

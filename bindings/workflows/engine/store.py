@@ -226,4 +226,9 @@ def _deliver(connection: Connection, found: Instance, type: str, payload: bytes)
         rows.change(connection, found.number, due=at)
 
 
+def data_version(connection: Connection) -> int:
+    """Changes with each transaction of another connection."""
+    return int(connection.execute("PRAGMA data_version").fetchone()[0])
+
+
 __all__ = ["EMPTY", "MAX_BATCH", "MAX_BYTES", "From", "New", "Store", "View", "check_size", "event_result", "is_id"]

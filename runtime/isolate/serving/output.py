@@ -12,6 +12,8 @@ from typing import cast
 from runtime.isolate.boot import LINE_MARKS
 from runtime.isolate.remote import current_event
 
+_write = io.TextIOWrapper.write
+
 
 class Output(io.TextIOWrapper):
     """Standard output, or standard error, of an isolate."""
@@ -19,15 +21,18 @@ class Output(io.TextIOWrapper):
     _begun = False  # a line that has not ended
 
     def write(self, text: str) -> int:
-        if not text:
-            return 0
+        if not text or (text == "\n" and self._begun):  # as print ends a line
+            self._begun = self._begun and not text
+            return _write(self, text)
         event, ends = current_event.get(), text[-1] == "\n"
         if event:
             before, after = LINE_MARKS
             mark = f"{before}{event}{after}"
-            marked = ("" if self._begun else mark) + text[:-1].replace("\n", f"\n{mark}") + text[-1]
+            lines = text[:-1].replace("\n", f"\n{mark}") + text[-1]
+            _write(self, lines if self._begun else mark + lines)
+        else:
+            _write(self, text)
         self._begun = not ends
-        super().write(marked if event else text)
         return len(text)
 
 

@@ -9,7 +9,7 @@ from typing import Protocol
 from runtime.supervisor.http.exchange import numbers
 from runtime.supervisor.limits import too_many_subrequests
 from runtime.supervisor.traces.lines import claimed
-from runtime.tracing import NO_SPAN, Span
+from runtime.tracing import NO_SPAN, Span, current
 
 _MAX_LATE = 10_000  # activities that have their answer and ask on, at a time
 
@@ -36,7 +36,8 @@ class EventActivity:
     """An event of a product's."""
 
     def __init__(self, handler: str) -> None:
-        self.number, self.name, self.span = next(numbers), f"the {handler} handler", NO_SPAN
+        self.number, self.name = next(numbers), f"the {handler} handler"
+        self.span = NO_SPAN if (span := current.get()).over else span
         self.status = self.subrequests = self.depth = 0
         self.lent: list[int] = []
 

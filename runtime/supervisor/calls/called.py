@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import contextmanager
+import sys
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 from bindings.messages import HostSocket
@@ -17,7 +18,21 @@ from runtime.supervisor.limits import LimitedBody, Limits
 from runtime.tracing import NO_SPAN, Span
 from runtime.wire import MAX_CHUNK, RemoteStream
 
+_UNTRACED = nullcontext(NO_SPAN)
 _NO_ANSWER = "the worker's process sent an answer that is none"
+
+
+def spanned(parent: Span, name: str, facts: Mapping[str, Any] | None = None) -> AbstractContextManager[Span]:
+    """A span below that one, where there is one."""
+    return _UNTRACED if parent is NO_SPAN else _ended(parent.child(name, attributes=facts))
+
+
+@contextmanager
+def _ended(span: Span) -> Iterator[Span]:
+    try:
+        yield span
+    finally:
+        span.end(sys.exception())
 
 
 class CallActivity:
@@ -41,8 +56,9 @@ async def call(process: Stubs, activity: CallActivity, call: Call) -> Answer:
 
 async def invoke(stub: Stub, call: Call) -> Answer:
     """The same of an object that a process has lent."""
-    activity = CallActivity(call.name, call.caller)
-    return await _called(stub.owner, activity, call, "invoke", (stub.number, call.method))
+    with spanned(call.caller.span, f"stub {call.method}") as span:
+        activity = CallActivity(call.name, call.caller, span)
+        return await _called(stub.owner, activity, call, "invoke", (stub.number, call.method))
 
 
 async def _called(
@@ -110,4 +126,4 @@ def _under_way(process: Stubs, activity: CallActivity, rows: Sequence[Any]) -> I
         process.at_work.end(activity)
 
 
-__all__ = ["CallActivity", "call", "invoke", "request"]
+__all__ = ["CallActivity", "call", "invoke", "request", "spanned"]

@@ -23,12 +23,14 @@ class TracedCallee:
         facts: dict[str, Any] = {"entrypoint": target.entrypoint}
         if target.id is not None:
             facts |= of_object(target.entrypoint, target.id)
-        return await self._traces.event(self._worker, {"rpcMethod": call.method}, self._callee.call(call), facts)
+        return await self._traces.event(
+            self._worker, {"rpcMethod": call.method}, self._callee.call(call), facts, call.caller.span
+        )
 
     async def request(self, request: ServiceRequest) -> ServiceAnswer:
         about: dict[str, Any] = {"request": {"url": request.url, "method": request.method}}
         facts = {"entrypoint": request.target.entrypoint}
-        return await self._traces.event(self._worker, about, self._answered(request, about), facts)
+        return await self._traces.event(self._worker, about, self._answered(request, about), facts, request.caller.span)
 
     async def _answered(self, request: ServiceRequest, about: dict[str, Any]) -> ServiceAnswer:
         answer = await self._callee.request(request)

@@ -13,12 +13,14 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator
 from itertools import count
+from typing import Any
 
 import msgspec
 
 from runtime.supervisor.observe.base import RequestRecord
 
 KEPT = 500  # events
+_LINGERS_S = 300.0  # seconds after the last reader in which things are still kept for the next
 MAX_TEXT = 4_096  # characters of a line
 OWN = ("/__pilot/", "/client/v4/accounts/explorer/")  # looking at requests is none of them
 _LIFETIME_S = 3600.0  # seconds of one stream, whose token may have been revoked meanwhile
@@ -34,15 +36,37 @@ class Line(msgspec.Struct, frozen=True):
     worker: str | None = None
 
 
-Happening = tuple[int, float, RequestRecord | Line]  # number, seconds since 1970, what
+class Span(msgspec.Struct):
+    """``start``, ``ms``: milliseconds, from the trace's beginning; ``parent``: its number in the trace."""
+
+    name: str
+    kind: str
+    parent: int | None
+    start: float
+    ms: float | None = None  # it goes on
+    failed: str | None = None
+    facts: dict[str, Any] = {}
+
+
+class Trace(msgspec.Struct):
+    """What one request or event has caused. ``left``: spans that found no place."""
+
+    name: str
+    spans: list[Span]
+    left: int = 0
+
+
+What = RequestRecord | Line | Trace
+Happening = tuple[int, float, What]  # number, seconds since 1970, what
 
 
 class Feed:
     """``id``: of this life of the server. A reader that comes back with it and a number goes on from there."""
 
-    def __init__(self) -> None:
+    def __init__(self, kept: int = KEPT) -> None:
         self.id = secrets.token_hex(4)
-        self._happened: deque[Happening] = deque(maxlen=KEPT)
+        self._happened: deque[Happening] = deque(maxlen=kept)
+        self.wanted = False  # somebody reads, or did a while ago
         self._numbers = count(1)
         self._readers: dict[asyncio.Event, asyncio.AbstractEventLoop] = {}
         self._closed = self._looked_at = False
@@ -58,6 +82,9 @@ class Feed:
     def line(self, level: str, text: str, worker: str | None = None) -> None:
         self._add(Line(level, text[:MAX_TEXT], worker))
 
+    def trace(self, trace: Trace) -> None:
+        self._add(trace)
+
     def close(self) -> None:
         """No more: every stream ends, so that none keeps the server from ending."""
         self._closed = True
@@ -66,7 +93,7 @@ class Feed:
     async def stream(self, since: int = 0) -> AsyncIterator[bytes]:
         """The events after number ``since``, in JSON arrays, one per server-sent event, until it is closed."""
         more, end = asyncio.Event(), time.monotonic() + _LIFETIME_S
-        self._readers[more], self._looked_at = asyncio.get_running_loop(), True
+        self._readers[more], self._looked_at, self.wanted = asyncio.get_running_loop(), True, True
         try:
             yield b": pilot\n\n"
             while not self._closed and time.monotonic() < end:
@@ -79,8 +106,12 @@ class Feed:
                     yield b": still here\n\n"
         finally:
             del self._readers[more]
+            asyncio.get_running_loop().call_later(_LINGERS_S, self._lingered)
 
-    def _add(self, what: RequestRecord | Line) -> None:
+    def _lingered(self) -> None:
+        self.wanted = bool(self._readers)
+
+    def _add(self, what: What) -> None:
         self._happened.append((next(self._numbers), time.time(), what))
         if self._readers:
             self._wake()
@@ -100,9 +131,9 @@ async def _came(more: asyncio.Event) -> bool:
     return True
 
 
-def _shown(number: int, at: float, what: RequestRecord | Line) -> dict[str, object]:
+def _shown(number: int, at: float, what: What) -> dict[str, object]:
     facts = msgspec.structs.asdict(what)
-    kind = "line" if isinstance(what, Line) else "request"
+    kind = "request" if isinstance(what, RequestRecord) else type(what).__name__.lower()
     fields = {name: _text(value) for name, value in facts.items() if value is not None}
     return {"number": number, "at": round(at * 1000), "kind": kind, **fields}
 
@@ -112,4 +143,4 @@ def _text(value: object) -> object:
     return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
 
 
-__all__ = ["Feed", "Line"]
+__all__ = ["Feed", "Line", "Span", "Trace"]

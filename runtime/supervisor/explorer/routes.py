@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from bindings.base import Binding, Explored, Product, ProductContext, Route
+from bindings.base import Binding, Explored, Product, ProductContext, Route, RouteHandler
 from runtime import VERSION
 from runtime.config import Config
 from runtime.isolate.ambient import is_listed
@@ -21,7 +21,7 @@ from runtime.supervisor.explorer.feed import Feed
 from runtime.web import Request, Response
 
 ROOT = "/__pilot/"
-STATE, EVENTS = ROOT + "state", ROOT + "events"
+STATE, EVENTS, TRACES = ROOT + "state", ROOT + "events", ROOT + "traces"
 PAGE = Path(__file__).with_name("page")
 KINDS = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
 HEADERS = {
@@ -45,9 +45,11 @@ class Explorer:
         context: ProductContext,
         products: Sequence[type[Product]],
         feed: Feed,
+        traces: Feed,
         served: Callable[[], Iterable[Served]],
     ) -> None:
-        self._context, self._products, self._feed, self._served = context, products, feed, served
+        self._context, self._products, self._served = context, products, served
+        self._feed, self._traces = feed, traces
 
     def files(self) -> list[Route]:
         """The page, for everybody who may use our own routes."""
@@ -56,8 +58,11 @@ class Explorer:
 
     def routes(self) -> list[Route]:
         """All of it, as ``pilot dev`` serves it."""
-        data = [Route("GET", STATE, self.state, guarded=True), Route("GET", EVENTS, self.events, guarded=True)]
-        return [*self.files(), *data]
+        return [*self.files(), *(Route("GET", path, handler, guarded=True) for path, handler in self.data().items())]
+
+    def data(self) -> Mapping[str, RouteHandler]:
+        """What wants a token where others do."""
+        return {STATE: self.state, EVENTS: self.events, TRACES: self.traces}
 
     async def to_page(self, request: Request) -> Response:
         return Response(None, status=308, headers={"location": ROOT})
@@ -78,14 +83,26 @@ class Explorer:
     def shown(self) -> Mapping[str, object]:
         status = {head: rows for product in self._products for head, rows in product.status(self._context).items()}
         workers = [self._worker(config, bindings) for config, bindings in self._served()]
-        return {"version": VERSION, "onHost": self._context.on_host, "workers": workers, "status": status}
+        pages = [
+            {"key": one.key, "title": one.page}
+            for one in self._products
+            if one.page and one.key in self._context.shared
+        ]
+        return {
+            "version": VERSION,
+            "onHost": self._context.on_host,
+            "workers": workers,
+            "pages": pages,
+            "status": status,
+        }
 
     async def events(self, request: Request) -> Response:
         """``Last-Event-ID: FEED-NUMBER`` goes on after that one of this feed; of another one all is new."""
-        feed, _, number = (request.headers.get("last-event-id") or "").partition("-")
-        since = int(number) if feed == self._feed.id and number.isdecimal() else 0
-        headers = {"content-type": "text/event-stream", "cache-control": "no-store", "x-feed": self._feed.id}
-        return Response(self._feed.stream(since), headers=headers)
+        return _followed(request, self._feed)
+
+    async def traces(self, request: Request) -> Response:
+        """The same of what requests and events have caused."""
+        return _followed(request, self._traces)
 
     def _worker(self, config: Config, bindings: Sequence[Binding]) -> Mapping[str, object]:
         views = {
@@ -98,6 +115,13 @@ class Explorer:
             "name": config.name,
             "bindings": [_binding(one, views.get(one.name)) for one in bindings if is_listed(one.name)],
         }
+
+
+def _followed(request: Request, feed: Feed) -> Response:
+    known, _, number = (request.headers.get("last-event-id") or "").partition("-")
+    since = int(number) if known == feed.id and number.isdecimal() else 0
+    headers = {"content-type": "text/event-stream", "cache-control": "no-store", "x-feed": feed.id}
+    return Response(feed.stream(since), headers=headers)
 
 
 def _binding(binding: Binding, view: str | None) -> Mapping[str, object]:
@@ -120,4 +144,4 @@ def _nothing() -> Response:
 
 _JSON = {"content-type": "application/json", "cache-control": "no-store"}
 
-__all__ = ["EVENTS", "ROOT", "STATE", "Explorer"]
+__all__ = ["ROOT", "Explorer"]

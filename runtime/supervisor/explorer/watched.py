@@ -12,10 +12,11 @@ from runtime.supervisor.observe.base import LEVELS, Banner, Level, Observer, Req
 
 
 class Watched(Observer):
-    """``inner`` decides what it shows at its level; while the feed is read, that is told of everything from info up."""
+    """``inner`` decides what it shows at its level; while the feed is read, that is told of everything from info up.
+    ``others``: feeds that end with the server too."""
 
-    def __init__(self, inner: Observer, feed: Feed) -> None:
-        self._inner, self._feed = inner, feed
+    def __init__(self, inner: Observer, feed: Feed, *others: Feed) -> None:
+        self._inner, self._feed, self._feeds = inner, feed, (feed, *others)
         self.threshold, self.several = inner.threshold, inner.several
 
     def shows(self, level: Level) -> bool:
@@ -84,7 +85,8 @@ class Watched(Observer):
             self._feed.line("info", text)
 
     def stopping(self, reason: str, waiting: Sequence[str] = (), seconds: float = 0) -> None:
-        self._feed.close()
+        for feed in self._feeds:
+            feed.close()
         self._inner.stopping(reason, [one for one in waiting if not one.startswith("GET /__pilot/")], seconds)
 
     def close(self) -> None:

@@ -3,6 +3,7 @@ here."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -80,8 +81,11 @@ class Broker:
     async def _binding(self, event: int, name: str, method: str, args: list[Any]) -> list[Any]:
         # what only an event's own object calls is the runtime's, and no subrequest of the script
         exchange = self.at_work.activities.get(event) if name.startswith(INTERNAL) else self.at_work.ask(event)
+        span = NO_SPAN
         if exchange is not None and exchange.span is not NO_SPAN:
             current.set(exchange.span)
+            if not name.startswith(INTERNAL):
+                span = exchange.span.child(f"env.{name}.{method}", "client")
         streams: list[WorkerStream] = []
         try:
             for at, arg in enumerate(args):
@@ -89,6 +93,8 @@ class Broker:
                     streams.append(self._receive(args, at))
             answer = await self._bindings[name].call(method, args)
         finally:
+            if span is not NO_SPAN:
+                span.end(sys.exception())
             for stream in streams:
                 await stream.aclose()
         if isinstance(answer, HostStream):

@@ -174,23 +174,19 @@ class Deployment:
         """What a process answers to another worker."""
         slot = self._slot()
         self._begins(slot)
-        span = asked.caller.span
-        if span is not NO_SPAN:
-            span = span.child(f"{self._work} {asked.label}", attributes=self._facts)
         process: Process | None = None
         try:
-            process = slot.process
-            if process is None or not process.channel.is_open:
-                process = await slot.serving()
-            return await ask(process.broker.stubs, CallActivity(asked.name, asked.caller, span), asked)
+            with called.spanned(asked.caller.span, f"{self._work} {asked.label}", self._facts) as span:
+                process = slot.process
+                if process is None or not process.channel.is_open:
+                    process = await slot.serving()
+                return await ask(process.broker.stubs, CallActivity(asked.name, asked.caller, span), asked)
         except ChannelClosed:
             assert process is not None
             raise await died(process, self._limits) from None
         except RemoteError as error:
             raise (failure(error, self._limits) if error.name == CPU_EXCEEDED else error) from None
         finally:
-            if span is not NO_SPAN:
-                span.end(sys.exception())
             self._ends(slot)
 
     def _begins(self, slot: IsolateSlot) -> None:

@@ -128,7 +128,8 @@ class Residences:
 
 
 async def _called(deployment: Deployment, process: Process, call: Call) -> Answer:
-    return await called.call(process.broker.stubs, CallActivity(call.name, call.caller), call)
+    with called.spanned(call.caller.span, f"object {call.label}") as span:
+        return await called.call(process.broker.stubs, CallActivity(call.name, call.caller, span), call)
 
 
 async def _asked(deployment: Deployment, process: Process, method: str, args: Sequence[Any]) -> object:

@@ -25,11 +25,17 @@ class Tracer(Protocol):
     def request(self, scope: Mapping[str, Any]) -> Span:
         """The span of an ASGI request, a child of the client's own if it sent ``traceparent``."""
 
+    def event(self, name: str, facts: Mapping[str, Any]) -> Span:
+        """The span of what is no request, with which a trace begins."""
+
     async def aclose(self) -> None: ...
 
 
 class NoTracer:
     def request(self, scope: Mapping[str, Any]) -> Span:
+        return NO_SPAN
+
+    def event(self, name: str, facts: Mapping[str, Any]) -> Span:
         return NO_SPAN
 
     async def aclose(self) -> None:
@@ -79,6 +85,9 @@ class OpenTelemetry:
         }
         return self.begin(scope["method"], "server", facts, context)
 
+    def event(self, name: str, facts: Mapping[str, Any]) -> Span:
+        return self.begin(name, "internal", facts, None)
+
     def begin(self, name: str, kind: Kind, attributes: Mapping[str, Any], context: Any) -> Span:
         from opentelemetry.trace import SpanKind
 
@@ -103,7 +112,7 @@ class _Span:
     def __init__(self, tracer: OpenTelemetry, span: Any) -> None:
         from opentelemetry.trace import set_span_in_context
 
-        self._tracer, self._span = tracer, span
+        self._tracer, self._span, self.over = tracer, span, False
         self._context = set_span_in_context(span)
 
     @property
@@ -119,6 +128,7 @@ class _Span:
     def end(self, failure: BaseException | str | None = None) -> None:
         if failure is not None and not isinstance(failure, asyncio.CancelledError | GeneratorExit):
             self._fail(failure)
+        self.over = True
         self._span.end()
 
     def _fail(self, failure: BaseException | str) -> None:

@@ -14,20 +14,23 @@ from typing import Any, TypeVar
 
 from bindings.messages import TraceItem, TraceReader
 from runtime.supervisor.http.exchange import Exchange
+from runtime.supervisor.telemetry.tracing import Tracer
 from runtime.supervisor.traces.lines import Claim, Lines, claim, parted
 from runtime.supervisor.traces.redaction import redacted
+from runtime.tracing import NO_SPAN, Span, current
 
 T = TypeVar("T")
 
 _UNCLAIMED_AFTER_S = 1.0  # seconds until lines that no event claims go by themselves
-_LATE_S = 0.05  # seconds that an event's lines may come after its end: they have a pipe of their own
+LATE_S = 0.05  # seconds that an event's lines may come after its end: they have a pipe of their own
 
 
 class Traces:
-    """``readers``: whoever reads, from now on or later."""
+    """``readers``: whoever reads, from now on or later. ``tracer``: where an event begins a trace, if it is no part of
+    one."""
 
-    def __init__(self, readers: Sequence[TraceReader]) -> None:
-        self._readers = readers
+    def __init__(self, readers: Sequence[TraceReader], tracer: Tracer) -> None:
+        self._readers, self._tracer = readers, tracer
         self._lines: dict[str, Lines] = {}
         self._running: dict[str, set[Claim]] = {}
         self._flushing: set[str] = set()  # workers
@@ -59,18 +62,25 @@ class Traces:
         self._answered(worker, mine, exchange, exchange.status, None)
 
     async def event(
-        self, worker: str, about: Mapping[str, Any], work: Awaitable[T], facts: Mapping[str, Any] | None = None
+        self,
+        worker: str,
+        about: Mapping[str, Any],
+        work: Awaitable[T],
+        facts: Mapping[str, Any] | None = None,
+        within: Span = NO_SPAN,
     ) -> T:
         """The same of what is no client's request: a cron's run, a queue's batch, an alarm, another worker's call.
 
         ``about``: the item's ``event``. What has none is not told of, the reading of traces itself among it: that would
         have no end. ``facts``: more of the item (``bindings.messages.TraceItem``). Both may change until it ends.
+        ``within``: the span that it is a part of; else ``current`` is.
         """
         if not about:
             return await work
         mine = self._begin(worker)
         outer = claim.set(mine)
         error: BaseException | None = None
+        span = self._span(worker, about, facts or {}, within)
         try:
             return await work
         except (Exception, asyncio.CancelledError) as raised:
@@ -78,7 +88,18 @@ class Traces:
             raise
         finally:
             claim.reset(outer)
+            if span is not NO_SPAN:
+                span.end((facts or {}).get("outcome") or error)
             self._dealt_with(worker, mine, about, error, facts or {})
+
+    def _span(self, worker: str, about: Mapping[str, Any], facts: Mapping[str, Any], within: Span) -> Span:
+        """A trace's first, which is ``current`` from now on; NO_SPAN: it is a part of one."""
+        if not (within.over and current.get().over):
+            return NO_SPAN
+        span = self._tracer.event(_named(about, facts), {"pilot.worker": worker})
+        if span is not NO_SPAN:
+            current.set(span)
+        return span
 
     def wanted(self, worker: str) -> bool:
         """Whether somebody reads."""
@@ -107,7 +128,7 @@ class Traces:
     def _tell(self, worker: str, mine: Claim, item: TraceItem, error: BaseException | None) -> None:
         if isinstance(error, Exception):
             item.update(raised(str(getattr(error, "what", error)), type(error).__name__))
-        asyncio.get_running_loop().call_later(_LATE_S, self._send, worker, mine, item)
+        asyncio.get_running_loop().call_later(LATE_S, self._send, worker, mine, item)
 
     def _send(self, worker: str, mine: Claim, item: TraceItem) -> None:
         self._end(worker, mine)
@@ -149,6 +170,25 @@ def _item(worker: str, outcome: str, about: Any) -> TraceItem:
     }
 
 
+def _named(about: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
+    """Of a span."""
+    whose = facts.get("entrypoint", "")
+    match about:
+        case {"cron": cron}:
+            return f"cron {cron}"
+        case {"queue": queue}:
+            return f"queue {queue}"
+        case {"scheduledTime": _}:
+            return f"alarm {whose}"
+        case {"rpcMethod": method}:
+            return f"{whose}.{method}"
+        case {"getWebSocketEvent": {"webSocketEventType": kind}}:
+            return f"socket {whose} {kind}"
+        case {"request": {"method": method}}:
+            return f"{whose} {method}"
+    return "email" if "mailFrom" in about else "event"
+
+
 def raised(what: str, otherwise: str = "Error") -> TraceItem:
     """Of an item whose event has failed. ``what``: ``ValueError: no``, or of a kind that is called ``otherwise``."""
     name, _, text = what.partition(": ")
@@ -171,4 +211,4 @@ def _now() -> int:
     return int(time.time() * 1000)
 
 
-__all__ = ["Traces", "raised"]
+__all__ = ["LATE_S", "Traces", "raised"]

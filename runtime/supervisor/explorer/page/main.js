@@ -2,15 +2,17 @@
 import * as kit from "./kit.js";
 import figures from "./figures.js";
 import requests from "./requests.js";
+import traces from "./traces.js";
 
 const { element } = kit;
 const $ = (id) => document.getElementById(id);
-let state = { workers: [], status: {} };
+let state = { workers: [], pages: [], status: {} };
 let leave = () => {};
 let turn = 0;
 
 const FIXED = [
   { hash: "requests", title: "Requests", show: requests },
+  { hash: "traces", title: "Traces", show: traces },
   { hash: "figures", title: "Models and figures", show: figures },
 ];
 
@@ -19,15 +21,23 @@ function places() {
     hash: `${worker.name}/${binding.name}`, title: `env.${binding.name}`, more: binding.what, worker: worker.name,
     show: (root) => look(root, binding, worker.name),
   })));
-  return [...FIXED, ...bindings];
+  const pages = state.pages.map(({ key, title }) => ({ hash: `pages/${key}`, title, show: (root) => all(root, key, title) }));
+  return [...FIXED, ...pages, ...bindings];
 }
+
+// All that a product keeps, whoever is bound to it.
+async function all(root, key, title) {
+  root.append(element("h2", { textContent: title }));
+  return (await viewOf(key)).default(root, { facts: {} }, kit);
+}
+
+const viewOf = (key) => import(`../views/${encodeURIComponent(key)}.js`);
 
 async function look(root, binding, worker) {
   root.append(element("h2", { textContent: `env.${binding.name}` }),
     element("p", { className: "soft", textContent: [binding.what, binding.where].filter(Boolean).join(", ") }));
   if (!binding.view) return root.append(element("p", { className: "row soft", textContent: "There is nothing more to see of it here." }));
-  const view = await import(`../views/${encodeURIComponent(binding.view)}.js`);
-  return view.default(root, { ...binding, worker }, kit);
+  return (await viewOf(binding.view)).default(root, { ...binding, worker }, kit);
 }
 
 function link(place, current) {

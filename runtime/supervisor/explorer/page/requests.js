@@ -1,6 +1,7 @@
 // Requests and what was printed meanwhile, newest first, as they come.
+import { follow } from "./follow.js";
+
 const KEPT = 500; // rows
-const AGAIN_MS = 1000;
 
 export default async function requests(root, state, kit) {
   const { element, field, time } = kit;
@@ -16,9 +17,7 @@ export default async function requests(root, state, kit) {
   root.append(element("h2", { textContent: "Requests" }),
     element("div", { className: "row" }, ...field("Filter", filter), pause, clear), told, list.node);
 
-  let feed = "";
   let waiting = [];
-  let seen = 0;
   let missed = 0;
   let count = 0;
   const paused = () => pause.getAttribute("aria-pressed") === "true";
@@ -39,21 +38,14 @@ export default async function requests(root, state, kit) {
     return element("tr", {}, ...cells.map(([className, textContent]) => element("td", { className, textContent })));
   }
 
-  function begin(id) { // a server that was started anew counts anew
-    feed = id;
-    seen = 0;
-    empty();
-  }
-
   function empty() {
     list.body.replaceChildren();
     waiting = [];
     count = missed = 0;
   }
 
-  function add(events) {
-    if (seen && events[0].number > seen + 1) missed += events[0].number - seen - 1;
-    seen = events.at(-1).number;
+  function add(events, lost) {
+    missed += lost;
     if (paused()) waiting = [...waiting, ...events].slice(-KEPT);
     else draw(events);
   }
@@ -80,22 +72,5 @@ export default async function requests(root, state, kit) {
     if (!paused()) { draw(waiting); waiting = []; }
   });
 
-  const end = new AbortController();
-  const follow = async () => {
-    while (!end.signal.aborted) {
-      try {
-        const response = await kit.ask("events", { signal: end.signal, headers: { "last-event-id": `${feed}-${seen}` } });
-        if (response.headers.get("x-feed") !== feed) begin(response.headers.get("x-feed"));
-        tell();
-        for await (const events of kit.events(response)) add(events);
-      } catch (error) {
-        if (end.signal.aborted) return;
-        if (error instanceof kit.Refused) return tell(error.message);
-      }
-      tell("The server does not answer; trying again");
-      await new Promise((done) => setTimeout(done, AGAIN_MS));
-    }
-  };
-  follow();
-  return () => end.abort();
+  return follow(kit, "events", { begin: empty, add, tell });
 }
