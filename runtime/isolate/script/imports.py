@@ -27,7 +27,7 @@ from runtime.isolate.script.hidden import OURS, top_of
 
 # What the runtime's files import once it is needed:
 IMPORTED_LATER = ("brotli", "backports", "python_multipart", "js", "pyodide", "asgi", "wsgi",
-                  "cryptography", "cssselect", "greenlet", "urlpattern")  # fmt: skip
+                  "cryptography", "cssselect", "debugpy", "fastapi", "greenlet", "urlpattern")  # fmt: skip
 _WORKER_PREFIX = "worker:"  # before a name: the worker's module of that name
 _import = builtins.__import__
 
