@@ -23,7 +23,7 @@ def test_a_model_that_is_nowhere() -> None:
     pytest.importorskip("huggingface_hub")
     with pytest.raises(UserError, match="hub cannot be reached") as caught:
         hub.check_available("nobody/nothing")
-    assert "hf download nobody/nothing" in caught.value.remedy
+    assert "pilot pull nobody/nothing" in caught.value.remedy
 
 
 def test_a_folder_needs_no_network(tmp_path: Path) -> None:
