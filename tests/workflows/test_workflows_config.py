@@ -80,6 +80,8 @@ BACKOFFS = {"constant": [10, 10, 10], "linear": [10, 20, 30], "exponential": [10
 
 
 class Observer:
+    def note(self, text: str) -> None: ...
+
     def warn(self, text: str) -> None: ...
 
 
