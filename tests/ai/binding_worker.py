@@ -321,7 +321,7 @@ async def what_is_not_json_is_named(env):
 async def a_stream_read_here(env):
     stream = await env.AI.run(INT8, {**NEW_YORK, "stream": True})
     chunks = [chunk async for chunk in stream]
-    assert all(type(chunk) is bytes for chunk in chunks)
+    assert all(isinstance(chunk, bytes) for chunk in chunks)
     *events, usage, done, end = b"".join(chunks).split(b"\n\n")
     assert [json.loads(event[6:]) for event in events] == [{"response": "New"}, {"response": " York"}]
     assert json.loads(usage[6:]) == {"response": "", "usage": USAGE}
