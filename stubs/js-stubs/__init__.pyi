@@ -13,18 +13,43 @@ from runtime.isolate.timers import setInterval as setInterval
 from runtime.isolate.timers import setTimeout as setTimeout
 from runtime.sdk.js import *
 from runtime.sdk.js._adapted import Array as Array
+from runtime.sdk.js._adapted import DOMException as DOMException
 from runtime.sdk.js._adapted import Error as Error
-from runtime.sdk.js._adapted import Map as Map
+from runtime.sdk.js._adapted import EvalError as EvalError
 from runtime.sdk.js._adapted import Math as Math
 from runtime.sdk.js._adapted import Promise as Promise
 from runtime.sdk.js._adapted import RangeError as RangeError
+from runtime.sdk.js._adapted import ReferenceError as ReferenceError
 from runtime.sdk.js._adapted import Set as Set
 from runtime.sdk.js._adapted import SyntaxError as SyntaxError
 from runtime.sdk.js._adapted import TextEncoder as _TextEncoder
 from runtime.sdk.js._adapted import TypeError as TypeError
+from runtime.sdk.js._adapted import URIError as URIError
 from runtime.sdk.js._adapted import URLPattern as _URLPattern
 from runtime.sdk.js._adapted import navigator as navigator
 from runtime.sdk.js._crypto import crypto as crypto
+from runtime.sdk.js._date import Date as Date
+from runtime.sdk.js._language import Boolean as Boolean
+from runtime.sdk.js._language import Infinity as Infinity
+from runtime.sdk.js._language import NaN as NaN
+from runtime.sdk.js._language import Number as Number
+from runtime.sdk.js._language import Reflect as Reflect
+from runtime.sdk.js._language import String as String
+from runtime.sdk.js._language import WeakMap as WeakMap
+from runtime.sdk.js._language import WeakSet as WeakSet
+from runtime.sdk.js._language import decodeURI as decodeURI
+from runtime.sdk.js._language import decodeURIComponent as decodeURIComponent
+from runtime.sdk.js._language import encodeURI as encodeURI
+from runtime.sdk.js._language import encodeURIComponent as encodeURIComponent
+from runtime.sdk.js._language import isFinite as isFinite
+from runtime.sdk.js._language import isNaN as isNaN
+from runtime.sdk.js._language import parseFloat as parseFloat
+from runtime.sdk.js._language import parseInt as parseInt
+from runtime.sdk.js._language import reportError as reportError
+from runtime.sdk.js._typed import DataView as DataView
+from runtime.sdk.js._typed import _TypedArray
+from runtime.values import JsBigInt as BigInt
+from runtime.values import JsMap as Map
 from runtime.values.buffers import JsBuffer as ArrayBuffer
 from runtime.values.buffers import JsBuffer as Uint8Array
 from runtime.values.buffers import JsBuffer as Uint8ClampedArray
@@ -33,6 +58,14 @@ from runtime.web.globals.compression import CompressionStream as _CompressionStr
 from runtime.web.globals.compression import DecompressionStream as _DecompressionStream
 from runtime.web.globals.compression import TextDecoderStream as _TextDecoderStream
 from runtime.web.globals.compression import TextEncoderStream as _TextEncoderStream
+from runtime.web.globals.event_source import EventSource as _EventSource
+from runtime.web.globals.events import CustomEvent as _CustomEvent
+from runtime.web.globals.events import ErrorEvent as _ErrorEvent
+from runtime.web.globals.events import Event as _Event
+from runtime.web.globals.events import EventTarget as _EventTarget
+from runtime.web.globals.events import MessageChannel as _MessageChannel
+from runtime.web.globals.events import MessageEvent as _MessageEvent
+from runtime.web.globals.events import MessagePort as _MessagePort
 from runtime.web.globals.piping import FixedLengthStream as _FixedLengthStream
 from runtime.web.globals.piping import TransformStream as _IdentityTransformStream
 from runtime.web.globals.piping import TransformStream as _TransformStream
@@ -41,8 +74,11 @@ from runtime.web.globals.text import TextDecoder as _TextDecoder
 from runtime.web.globals.text import atob as atob
 from runtime.web.globals.text import btoa as btoa
 from runtime.web.html.rewriter import HTMLRewriter as _HTMLRewriter
+from runtime.web.sockets.events import CloseEvent as _CloseEvent
 
 caches: CacheStorage
+globalThis: Any
+self: Any
 
 class _New:
     @classmethod
@@ -60,3 +96,21 @@ class CompressionStream(_CompressionStream, _New): ...
 class DecompressionStream(_DecompressionStream, _New): ...
 class TextEncoderStream(_TextEncoderStream, _New): ...
 class TextDecoderStream(_TextDecoderStream, _New): ...
+class EventSource(_EventSource, _New): ...
+class CloseEvent(_CloseEvent, _New): ...
+class CustomEvent(_CustomEvent, _New): ...
+class ErrorEvent(_ErrorEvent, _New): ...
+class Event(_Event, _New): ...
+class EventTarget(_EventTarget, _New): ...
+class MessageChannel(_MessageChannel, _New): ...
+class MessageEvent(_MessageEvent, _New): ...
+class MessagePort(_MessagePort, _New): ...
+class BigInt64Array(_TypedArray): ...
+class BigUint64Array(_TypedArray): ...
+class Float32Array(_TypedArray): ...
+class Float64Array(_TypedArray): ...
+class Int8Array(_TypedArray): ...
+class Int16Array(_TypedArray): ...
+class Int32Array(_TypedArray): ...
+class Uint16Array(_TypedArray): ...
+class Uint32Array(_TypedArray): ...
