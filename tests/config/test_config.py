@@ -122,7 +122,6 @@ EVERYTHING = """
     routes = ["example.com/*", { pattern = "a.example.com", custom_domain = true }]
     send_metrics = false
     keep_vars = true
-    logpush = true
     upload_source_maps = true
     no_bundle = true
     minify = false
