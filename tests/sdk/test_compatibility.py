@@ -8,6 +8,7 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -50,11 +51,18 @@ def rows(module: str) -> dict[str, list[str]]:
 
 @pytest.fixture(autouse=True)
 def source_root(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """As in an isolate; taken away afterwards, with everything imported from it."""
+    """As in an isolate; what other tests have imported is set aside, and comes back."""
     monkeypatch.syspath_prepend(str(SDK))
+    before = _taken()
     yield
-    for name in [name for name in sys.modules if name.split(".")[0] in ("workers", "js", "pyodide", "asgi", "wsgi")]:
-        del sys.modules[name]
+    _taken()
+    sys.modules |= before
+
+
+def _taken() -> dict[str, ModuleType]:
+    """The SDK's modules, no longer in ``sys.modules``."""
+    names = [name for name in sys.modules if name.split(".")[0] in ("workers", "js", "pyodide", "asgi", "wsgi")]
+    return {name: sys.modules.pop(name) for name in names}
 
 
 @pytest.mark.parametrize("module", sorted(SECTIONS))
