@@ -35,7 +35,7 @@ class CounterBinding:
     counts: dict[str, int]
     step: int
     file: Path
-    client: str = "bindings.counters:Counter"
+    client: str = "bindings.counters_worker:Counter"
     client_args: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -52,31 +52,6 @@ class CounterBinding:
         self.file.parent.mkdir(parents=True, exist_ok=True)
         self.file.write_text(str(self.counts[self.name]))
         return self.counts[self.name]
-
-
-class Counter:
-    """The worker's half."""
-
-    def __init__(self, name: str, caller: Any) -> None:
-        self._caller = caller
-
-    async def add(self) -> int:
-        total: int = await self._caller.call("add")
-        return total
-
-
-class Count:
-    """What the worker's ``count`` handler is given, made in the isolate."""
-
-    def __init__(self, counts: dict[str, int]) -> None:
-        self.counts = counts
-        self._kept: list[str] = []
-
-    def keep(self, text: str) -> None:
-        self._kept.append(text)
-
-    def outcome(self, returned: object) -> list[str]:
-        return self._kept
 
 
 def kept_at(context: ProductContext, name: str) -> Path:
@@ -133,7 +108,7 @@ class Counters(Product):
             return Response.json(context.shared[cls.key])
 
         async def count(request: Any, worker: str) -> Response:
-            event = Event("count", "bindings.counters:Count", {"counts": context.shared[cls.key]})
+            event = Event("count", "bindings.counters_worker:Count", {"counts": context.shared[cls.key]})
             try:
                 return Response.json(await context.dispatch(worker, event))
             except UserError as error:

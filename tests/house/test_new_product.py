@@ -111,6 +111,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Tree:
     for package in ("runtime", "bindings"):
         shutil.copytree(ROOT / package, copy / package, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "tests/house/counters_product.py", copy / "bindings/counters.py")
+    shutil.copy(ROOT / "tests/house/counters/worker.py", copy / "bindings/counters_worker.py")
     (copy / "bindings/counters_view.js").write_text(
         "export default (root, binding) => root.append(binding.facts.step);"
     )
