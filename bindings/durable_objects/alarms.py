@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -40,9 +40,6 @@ STEPS = (
     """,
 )
 _WHERE = "worker = ? AND class = ? AND id = ?"
-
-
-Reside = Callable[[str, str, Sequence[Any]], Awaitable[object]]
 
 
 class Key(NamedTuple):

@@ -15,7 +15,6 @@ from bindings.base import CallError, Target
 from runtime.values.wire import CAPABILITY
 
 MAX_CODE_BYTES = 32 * 1024 * 1024  # of all modules
-MAX_ENV_BYTES = 1024 * 1024  # as upstream
 MAX_MODULES = 5_000
 _MAX_NAME_BYTES, _MAX_DEPTH = 200, 32
 _SERVICE = ".loaded."  # how the binding of a service is called in the code's own table

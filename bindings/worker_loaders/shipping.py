@@ -16,7 +16,6 @@ from runtime.values import JsException, to_wire
 from runtime.values.wire import CAPABILITY
 
 MAX_CODE_BYTES = 32 * 1024 * 1024
-MAX_ENV_BYTES = 1024 * 1024
 _KINDS = ("js", "cjs", "text", "data", "json", "py", "wasm")
 _JAVASCRIPT = ("js", "cjs", "wasm")
 Rows = list[tuple[str, object]]

@@ -43,13 +43,12 @@ class Need(NamedTuple):
 
 @dataclass(frozen=True)
 class Declared:
-    """``lock``: uv's, where there is one; ``requires_python``: as written, or empty; ``settings``: of uv, as the file
-    has them; ``others``: texts of files that it includes."""
+    """``lock``: uv's, where there is one; ``settings``: of uv, as the file has them; ``others``: texts of files that it
+    includes."""
 
     file: Path
     needs: tuple[Need, ...]
     lock: Path | None = None
-    requires_python: str = ""
     settings: str = ""
     others: tuple[str, ...] = field(default=(), repr=False)
 
@@ -108,7 +107,6 @@ def _declared(file: Path, text: str, document: dict[str, object], table: str, lo
         file,
         tuple(Need(need, _line(text, need)) for need in needs if Need(need, 0).name not in STANDS_HERE),
         lock if lock.is_file() else None,
-        str(about.get("requires-python") or ""),
         json.dumps(settings, sort_keys=True, default=str),
     )
 
