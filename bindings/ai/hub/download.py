@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import fcntl
 import hashlib
 import os
 import shutil
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO
 
 import aiohttp
 
+from bindings.ai.engine.weights import locked
 from bindings.ai.hub import refusals
 from bindings.ai.hub.cache import folder_of, hub_cache, hub_home
 from bindings.ai.hub.listing import Entry, Listing
@@ -95,7 +94,7 @@ class Download:
         return snapshot
 
     async def _whole(self, entry: Entry) -> None:
-        async with self._turns, self._alone(entry):
+        async with self._turns, locked(self._lock(entry)):
             if self._blob(entry).is_file():
                 return
             for last in (False, True):
@@ -156,19 +155,11 @@ class Download:
             raise _Mismatch
         part.replace(self._blob(entry))
 
-    @asynccontextmanager
-    async def _alone(self, entry: Entry) -> AsyncIterator[None]:
-        """Of Hugging Face's own programs too, whose lock it is. The kernel lets go when the holder dies."""
+    def _lock(self, entry: Entry) -> Path:
+        """That of Hugging Face's own programs, too."""
         lock = hub_cache() / ".locks" / self._folder.name / f"{entry.checksum}.lock"
         lock.parent.mkdir(parents=True, exist_ok=True)
-        with lock.open("w") as file:
-            while True:
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    await asyncio.sleep(0.2)
-            yield
+        return lock
 
     def _have(self, entry: Entry) -> int:
         for path in (self._blob(entry), self._part(entry)):
