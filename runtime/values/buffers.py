@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Self
 
+from runtime.web.array_buffer import BufferNames
 
-class JsBuffer(bytearray):
+
+class JsBuffer(bytearray, BufferNames):
     """Bytes of JavaScript's: a ``bytearray`` with the names of an ArrayBuffer's and of a ``JsBuffer``'s.
 
     ``JsBuffer.new(...)`` takes what ``new Uint8Array(...)`` does: a length, bytes, or numbers, of which the low eight
@@ -28,27 +30,6 @@ class JsBuffer(bytearray):
 
     from_ = new
 
-    @property
-    def byteLength(self) -> int:
-        return len(self)
-
-    @property
-    def length(self) -> int:
-        return len(self)
-
-    @property
-    def buffer(self) -> Self:
-        return self
-
-    @property
-    def byteOffset(self) -> int:
-        return 0
-
-    def slice(self, start: int = 0, end: int | None = None) -> Self:
-        return type(self)(self[start:end])
-
-    subarray = slice
-
     def set(self, content: bytes | Iterable[int], offset: int = 0) -> None:
         """Raises JavaScript's RangeError, as a ValueError, for what does not fit."""
         added = type(self).new(content)
@@ -58,9 +39,6 @@ class JsBuffer(bytearray):
 
     def to_py(self, **_: object) -> memoryview:
         return memoryview(bytes(self))
-
-    def to_bytes(self) -> bytes:
-        return bytes(self)
 
     def to_memoryview(self) -> memoryview:
         return memoryview(bytes(self))
