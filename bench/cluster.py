@@ -12,7 +12,7 @@ import random
 import statistics
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
@@ -60,8 +60,7 @@ class Link:
 
     client: EngineClient
     engine: EngineProcess
-    cpu: list[float] = field(default_factory=list)
-    first: list[float] = field(default_factory=list)
+    costs: list[float] = field(default_factory=list)
 
 
 async def links(spec: EngineSpec) -> tuple[Link, Link, EngineProcess]:
@@ -100,23 +99,24 @@ async def first_token(link: Link, times: int = 200) -> float:
     return statistics.median(taken) * 1e3
 
 
+async def compared(spec: EngineSpec, cost: Callable[[Link], Awaitable[float]]) -> tuple[float, float]:
+    """Medians of ``ROUNDS``, in turns: by the socketpair, by TLS."""
+    near, far, behind = await links(spec)
+    for _ in range(ROUNDS):
+        for link in (near, far):
+            link.costs.append(await cost(link))
+    await asyncio.gather(near.client.aclose(), far.client.aclose())
+    await behind.aclose()
+    return statistics.median(near.costs), statistics.median(far.costs)
+
+
 async def compare_links() -> None:
-    near, far, behind = await links(SPEC)
-    for _ in range(ROUNDS):
-        for link in (near, far):
-            link.cpu.append(await tokens_cost(link))
-    await asyncio.gather(near.client.aclose(), far.client.aclose())
-    await behind.aclose()
-    a, b = (statistics.median(link.cpu) for link in (near, far))
-    print(f"CPU per token, both ends, {STREAMS} streams: socketpair {a:.1f} µs, TLS {b:.1f} µs: × {b / a:.2f}")
-    near, far, behind = await links(AT_ONCE)
-    for _ in range(ROUNDS):
-        for link in (near, far):
-            link.first.append(await first_token(link))
-    await asyncio.gather(near.client.aclose(), far.client.aclose())
-    await behind.aclose()
-    a, b = (statistics.median(link.first) for link in (near, far))
-    print(f"first token: socketpair {a:.2f} ms, TLS {b:.2f} ms: + {b - a:.2f} ms")
+    near, far = await compared(SPEC, tokens_cost)
+    print(
+        f"CPU per token, both ends, {STREAMS} streams: socketpair {near:.1f} µs, TLS {far:.1f} µs: × {far / near:.2f}"
+    )
+    near, far = await compared(AT_ONCE, first_token)
+    print(f"first token: socketpair {near:.2f} ms, TLS {far:.2f} ms: + {far - near:.2f} ms")
 
 
 async def more_of_them() -> None:
