@@ -14,7 +14,8 @@ import pytest
 from bindings.ai.cluster.remote import Address, Place, WantedReplica, launcher
 from bindings.ai.engine.client import EngineClient
 from bindings.ai.engine.process import EngineProcess
-from bindings.ai.engine.protocol import Delta, EngineError, EngineLost, EngineSpec, Generate, ModelUnavailable
+from bindings.ai.engine.protocol import EngineError, EngineLost, EngineSpec, Generate, ModelUnavailable
+from engines_support import collect, until
 from models_support import Said, text_of
 from runtime.wire import Channel, RemoteError
 from runtime.wire.net import Hello, dial
@@ -49,17 +50,6 @@ async def listening() -> AsyncIterator[Beside]:
     await engine.open(SPEC, lambda stage, fraction: None)
     yield Beside(engine, Address(node="here", host="127.0.0.1", **await engine.listen("127.0.0.1", "1")))
     await engine.aclose()
-
-
-async def collect(client: EngineClient, request: Generate) -> list[Delta]:
-    async with aclosing(client.generate(request, "r")) as deltas:
-        return [delta async for delta in deltas]
-
-
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(30):
-        while not condition():  # noqa: ASYNC110 (what is waited for is in another process)
-            await asyncio.sleep(0.01)
 
 
 async def test_it_answers_refuses_and_is_left_like_one_at_home() -> None:

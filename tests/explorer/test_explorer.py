@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Page, expect
 
-from browsing import chromium
 from hosting import hosting, worker
 from serving import Served, serving, write
 
@@ -40,17 +39,6 @@ async def fetch(request, env, ctx):
 MODELS = '"@cf/meta/llama-3.1-8b-instruct": {echo: {rate: 25, tokens: 200}}\n'
 KEYS = "/client/v4/accounts/a/storage/kv/namespaces/notes"
 ANY = {"authorization": "Bearer any"}
-
-
-@pytest.fixture
-async def page() -> AsyncIterator[Page]:
-    async with chromium() as browser:
-        page = await browser.new_page()
-        wrong: list[str] = []
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("console", lambda said: wrong.append(said.text) if "Content Security" in said.text else None)
-        yield page
-        assert wrong == []
 
 
 @pytest.fixture

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncIterator
 
+import psutil
 import pytest
 import pytest_asyncio
 
@@ -116,13 +116,5 @@ async def test_a_version_that_lent_something_to_calls_that_were_cancelled_retire
     await pilot.ask("/storm?of=CALLEE")
     (pilot.folder / "callee/entry.py").write_text(CALLEE + "\n# saved\n")
     async with asyncio.timeout(30):
-        while _lives(int(pid)):
+        while psutil.pid_exists(int(pid)):
             await asyncio.sleep(0.05)
-
-
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True

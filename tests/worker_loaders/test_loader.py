@@ -9,6 +9,7 @@ import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import psutil
 import pytest
 import pytest_asyncio
 
@@ -73,7 +74,7 @@ async def test_one_at_rest_goes_and_comes_again(pilot: Served) -> None:
     _, pid = await pilot.ask("/pid_of?id=resting")
     assert (await pilot.ask("/pid_of?id=resting"))[1] == pid
     async with asyncio.timeout(30):
-        while _lives(int(pid)):
+        while psutil.pid_exists(int(pid)):
             await asyncio.sleep(0.1)
     status, again = await pilot.ask("/pid_of?id=resting")
     assert (status, again != pid) == (200, True)
@@ -99,7 +100,7 @@ async def test_a_reload_takes_what_was_loaded_with_it(pilot: Served) -> None:
     assert (status, other != pid) == (200, True)
     await pilot.says("loaded anew")
     async with asyncio.timeout(30):
-        while _lives(int(pid)):
+        while psutil.pid_exists(int(pid)):
             await asyncio.sleep(0.1)
     assert await pilot.save(WORKER)
 
@@ -113,11 +114,3 @@ async def test_nothing_of_it_is_left_on_the_disk(pilot: Served) -> None:
 async def test_the_banner_says_so(pilot: Served) -> None:
     banner = await pilot.event("banner")
     assert {"name": "LOADER", "what": "Worker Loader", "where": "6 at a time"} in banner["bindings"]
-
-
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,6 +14,7 @@ from runtime.testing import Worker
 
 HERE = Path(__file__).parent
 Started = Callable[..., Worker]
+Until = Callable[[Callable[[], object], object], None]
 
 
 @pytest.fixture
@@ -27,3 +29,16 @@ def started(tmp_path: Path) -> Iterator[Started]:
             return stack.enter_context(Worker(folder, arguments))
 
         yield start
+
+
+@pytest.fixture
+def until() -> Until:
+    """Ask again until the answer is the one that is wanted, for 20 seconds."""
+
+    def ask(asked: Callable[[], object], wanted: object) -> None:
+        end = time.monotonic() + 20.0
+        while (found := asked()) != wanted:
+            assert time.monotonic() < end, found
+            time.sleep(0.05)
+
+    return ask

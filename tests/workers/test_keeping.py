@@ -6,7 +6,6 @@ import hashlib
 import hmac
 import io
 import json
-import time
 from collections.abc import Callable
 
 import pytest
@@ -16,13 +15,7 @@ from runtime.testing import Worker
 
 pytestmark = pytest.mark.e2e
 Started = Callable[..., Worker]
-
-
-def until(asked: Callable[[], object], wanted: object, seconds: float = 20.0) -> None:
-    end = time.monotonic() + seconds
-    while (found := asked()) != wanted:
-        assert time.monotonic() < end, found
-        time.sleep(0.05)
+Until = Callable[[Callable[[], object], object], None]
 
 
 def test_notes_are_found_by_meaning(started: Started) -> None:
@@ -52,7 +45,7 @@ def test_images_and_their_thumbnails(started: Started) -> None:
     assert worker.fetch("/thumb/dog.png").status == 404
 
 
-def test_webhooks_that_are_signed(started: Started) -> None:
+def test_webhooks_that_are_signed(started: Started, until: Until) -> None:
     worker = started("webhook")
     body = json.dumps({"repository": {"full_name": "a/b"}}).encode()
     signature = "sha256=" + hmac.new(b"shh", body, hashlib.sha256).hexdigest()
@@ -63,14 +56,14 @@ def test_webhooks_that_are_signed(started: Started) -> None:
     until(lambda: worker.fetch("/").json(), [{"event": "push", "repository": "a/b"}])
 
 
-def test_orders_in_batches_and_a_dead_one(started: Started) -> None:
+def test_orders_in_batches_and_a_dead_one(started: Started, until: Until) -> None:
     worker = started("queue")
     orders = [{"id": "a", "amount": 1}, {"id": "b", "amount": -1}, {"id": "c", "amount": 2}]
     assert worker.fetch("/", json=orders).json() == {"queued": 3}
     until(lambda: worker.fetch("/").json(), {"a": "2 after 1", "b": "dead", "c": "4 after 1"})
 
 
-def test_short_links(started: Started) -> None:
+def test_short_links(started: Started, until: Until) -> None:
     worker = started("shortener")
     assert worker.fetch("/", json={"url": "https://example.com/a"}).status == 403
     made = worker.fetch("/", json={"url": "https://example.com/a"}, headers={"authorization": "Bearer token"})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable
 
 import pytest
@@ -13,13 +12,7 @@ from runtime.values import JsException
 
 pytestmark = pytest.mark.e2e
 Started = Callable[..., Worker]
-
-
-def until(asked: Callable[[], object], wanted: object, seconds: float = 20.0) -> None:
-    end = time.monotonic() + seconds
-    while (found := asked()) != wanted:
-        assert time.monotonic() < end, found
-        time.sleep(0.05)
+Until = Callable[[Callable[[], object], object], None]
 
 
 def test_bindings_are_seeded_and_looked_into(started: Started) -> None:
@@ -70,7 +63,7 @@ def test_an_alarm_rings_and_what_is_kept_expires(started: Started) -> None:
     assert baskets.fetch("/", headers=cookie).json() == {}
 
 
-def test_a_limit_begins_anew(started: Started) -> None:
+def test_a_limit_begins_anew(started: Started, until: Until) -> None:
     worker = started("limited")
     until(lambda: worker.fetch("/", headers={"x-api-key": "k"}).status, 429)
     worker.advance(60)

@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 from asyncio.subprocess import PIPE
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
 
@@ -16,16 +16,9 @@ import psutil
 import pytest
 
 from bindings.ai.engine.client import EngineClient
-from bindings.ai.engine.protocol import (
-    Delta,
-    EngineError,
-    EngineLost,
-    EngineSpec,
-    Generate,
-    ModelUnavailable,
-    StillLoading,
-)
+from bindings.ai.engine.protocol import EngineError, EngineLost, EngineSpec, Generate, ModelUnavailable, StillLoading
 from bindings.ai.replicas.pool import EnginePool
+from engines_support import collect, until
 from families import ENGINE, running
 from models_support import Said, ask, text_of, tokens_of
 
@@ -44,17 +37,6 @@ async def pool(said: Said) -> AsyncIterator[EnginePool]:
     pool = EnginePool(said, load_timeout=30)
     yield pool
     await pool.aclose()
-
-
-async def collect(client: EngineClient, request: Generate = ASK) -> list[Delta]:
-    async with aclosing(client.generate(request, "r")) as deltas:
-        return [delta async for delta in deltas]
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
-        while not condition():  # noqa: ASYNC110 (what is waited for is in another process)
-            await asyncio.sleep(0.005)
 
 
 async def until_idle(client: EngineClient) -> float:
@@ -101,7 +83,7 @@ async def test_leaving_before_the_first_delta_reaches_the_model(pool: EnginePool
     client = pool.get(SLOW)
     await client.ready()
     for turns in range(6):  # wherever the request happens to be
-        task = asyncio.create_task(collect(client))
+        task = asyncio.create_task(collect(client, ASK))
         for _ in range(turns):
             await asyncio.sleep(0)
         task.cancel()
@@ -147,18 +129,18 @@ async def test_a_model_that_cannot_be_loaded_is_every_requests_answer(pool: Engi
     client = pool.get(EngineSpec(engine="llamacpp", model="/nowhere/model.gguf"))
     for _ in range(2):
         with pytest.raises(ModelUnavailable, match="there is no file /nowhere") as caught:
-            await collect(client)
+            await collect(client, ASK)
         assert caught.value.code == 3043
     assert client.state == "failed"
     assert len(said.warnings) == 1
     await asyncio.sleep(0.25)
     with pytest.raises(ModelUnavailable):
-        await collect(client)
+        await collect(client, ASK)
     assert len(said.warnings) == 2, "the pause is over: it tries again"
 
 
 async def test_a_process_that_dies_while_it_loads(pool: EnginePool, said: Said) -> None:
-    request = asyncio.create_task(collect(pool.get(EngineSpec(engine="llamacpp", model="embedded"))))
+    request = asyncio.create_task(collect(pool.get(EngineSpec(engine="llamacpp", model="embedded")), ASK))
     await until(lambda: not no_children())
     for child in psutil.Process().children():
         child.kill()
@@ -171,7 +153,7 @@ async def test_patience_ends(pool: EnginePool) -> None:
     client = EngineClient(SLOW, Said(), load_timeout=0.001)
     try:
         with pytest.raises(StillLoading, match=r"still loading after 0\.001 s"):
-            await collect(client)
+            await collect(client, ASK)
         assert client.state == "loading"
     finally:
         await client.aclose()
@@ -217,12 +199,12 @@ async def test_closing_ends_every_process_quickly(said: Said) -> None:
     assert time.monotonic() - start < 5
     assert not any(psutil.pid_exists(pid) for pid in pids if pid)
     with pytest.raises(ModelUnavailable, match="closed"):
-        await collect(clients[0])
+        await collect(clients[0], ASK)
 
 
 async def test_closing_while_it_loads(said: Said) -> None:
     pool = EnginePool(said)
-    waiting = asyncio.create_task(collect(pool.get(EngineSpec(engine="llamacpp", model="embedded"))))
+    waiting = asyncio.create_task(collect(pool.get(EngineSpec(engine="llamacpp", model="embedded")), ASK))
     await asyncio.sleep(0.3)
     await pool.aclose()
     with pytest.raises(ModelUnavailable):

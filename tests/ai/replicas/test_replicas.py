@@ -6,18 +6,19 @@ import asyncio
 import os
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
 
 import pytest
 
-from bindings.ai.engine.protocol import Delta, EngineError, EngineLost, EngineSpec, Generate, ModelUnavailable
+from bindings.ai.engine.protocol import EngineError, EngineLost, EngineSpec, Generate, ModelUnavailable
 from bindings.ai.engine.tasks import Tokenize
 from bindings.ai.replicas import gpus
 from bindings.ai.replicas.group import Replicas
 from bindings.ai.replicas.placement import Placement
 from bindings.ai.replicas.pool import EnginePool
+from engines_support import collect, until
 from models_support import Said, text_of, tokens_of
 
 SLOW = EngineSpec(engine="echo", model="slow", options={"rate": 50, "tokens": 500, "sleeps": True})
@@ -45,17 +46,6 @@ def group_of(pool: EnginePool, spec: EngineSpec, placement: Placement) -> Replic
     group = pool.get(spec, placement)
     assert isinstance(group, Replicas)
     return group
-
-
-async def collect(group: Replicas, request: Generate = ASK) -> list[Delta]:
-    async with aclosing(group.generate(request, "r")) as deltas:
-        return [delta async for delta in deltas]
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
-        while not condition():  # noqa: ASYNC110 (what is waited for is in another process)
-            await asyncio.sleep(0.005)
 
 
 def states(group: Replicas) -> list[str]:
@@ -275,7 +265,7 @@ async def test_one_that_is_kept_never_goes(pool: EnginePool) -> None:
 
 async def test_more_gpus_than_there_are(pool: EnginePool, said: Said) -> None:
     with pytest.raises(ModelUnavailable, match=r"needs 3 GPUs, and this machine has 2 \(CUDA_VISIBLE_DEVICES=0,1\)"):
-        await collect(group_of(pool, SLOW, Placement(gpus=3)))
+        await collect(group_of(pool, SLOW, Placement(gpus=3)), ASK)
     assert text_of(await collect(group_of(pool, OTHER, ONE_GPU), Generate(prompt="a"))) == "a"
     assert any("gpus: 0" in text for text in said.warnings)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from contextlib import aclosing
 from importlib import import_module
 from importlib.util import find_spec
@@ -71,6 +72,12 @@ class Engines:
 async def collect(engine: Any, request: Generate, name: str = "r") -> list[Delta]:
     async with aclosing(engine.generate(request, name)) as deltas:
         return [delta async for delta in deltas]
+
+
+async def until(condition: Callable[[], object], within: float = 30.0) -> None:
+    async with asyncio.timeout(within):
+        while not condition():  # noqa: ASYNC110 (what is waited for is in another process)
+            await asyncio.sleep(0.005)
 
 
 async def live(engine: Any) -> int:
