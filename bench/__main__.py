@@ -11,7 +11,7 @@ from contextlib import ExitStack, closing
 from itertools import product
 from pathlib import Path
 
-from bench import load, machine, measures, model, report
+from bench import against, load, machine, measures, model, report
 from bench.figures import FIGURES, Figure
 from bench.measures import Length, Numbers
 from bench.running import Running, Server
@@ -28,13 +28,14 @@ def main() -> None:
     if not (load.CACHE / "model" / "config.json").exists():
         model.make(load.CACHE / "model")
     chosen = chosen_figures(options)
-    present = available(chosen, options.servers or (QUICK_SERVERS if options.quick and not options.only else None))
+    present = available(chosen, chosen_servers(options))
     length = chosen_length(options)
     results, began = report.empty(), time.perf_counter()
     count = options.rounds or (1 if options.quick else 3)
     with closing(rounds(count, began + 60 * options.minutes, chosen, present, length, results)) as done:
         for number in done:
-            paths = report.write(Path(options.out), options.name, results, head(present, number))
+            judged = against.table(results, chosen, options.against) if options.against else []
+            paths = report.write(Path(options.out), options.name, results, [*head(present, number), *judged])
     log(f"{time.perf_counter() - began:.0f} s; {paths[0]}, {paths[1]}")
     print(paths[0].read_text())
 
@@ -47,12 +48,21 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=20, help="begin no round that would end after these (20)")
     parser.add_argument("--only", nargs="*", choices=_names(), help="these figures")
     parser.add_argument("--servers", nargs="*", metavar="NAME", help="these alone", choices=names)
+    parser.add_argument("--against", metavar="FOLDER", type=_checkout, help="another checkout of this project, "
+                        "in turns with this one; no peers, unless --servers names them")  # fmt: skip
     parser.add_argument("--seconds", type=float, help="of every measured window (2)")
     parser.add_argument("--repeats", type=int, help="of what happens once at a time: launches, saves, first tokens (6)")
     parser.add_argument("--soak", type=float, default=60, metavar="SECONDS", help="how long the soak lasts (60)")
     parser.add_argument("--out", default=RESULTS)
     parser.add_argument("--name", default="table")
     return parser.parse_args()
+
+
+def _checkout(text: str) -> Path:
+    try:
+        return against.checkout(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _names() -> list[str]:
@@ -62,19 +72,33 @@ def _names() -> list[str]:
 
 def chosen_figures(options: argparse.Namespace) -> list[Figure]:
     if options.only:
-        return [figure for figure in FIGURES if {figure.key, figure.group} & set(options.only)]
-    return [figure for figure in FIGURES if not figure.asked and (figure.quick or not options.quick)]
+        chosen = [figure for figure in FIGURES if {figure.key, figure.group} & set(options.only)]
+    else:
+        chosen = [figure for figure in FIGURES if not figure.asked and (figure.quick or not options.quick)]
+    return against.beside(chosen, options.against) if options.against else chosen
+
+
+def chosen_servers(options: argparse.Namespace) -> Callable[[Server], bool]:
+    """Whether one takes part. What is judged against another checkout needs no peers."""
+    if options.servers:
+        twins = {against.twin_name(name, options.against) for name in options.servers} if options.against else set()
+        return lambda server: server.name in {*options.servers, *twins}
+    if options.against:
+        return lambda server: server.is_ours
+    if options.quick and not options.only:
+        return lambda server: server.name in QUICK_SERVERS
+    return lambda server: True
 
 
 def chosen_length(options: argparse.Namespace) -> Length:
     return Length(options.seconds or DEFAULT_LENGTH.seconds, options.repeats or DEFAULT_LENGTH.repeats, options.soak)
 
 
-def available(chosen: list[Figure], names: list[str] | None) -> list[Server]:
+def available(chosen: list[Figure], wanted: Callable[[Server], bool]) -> list[Server]:
     """Every server of the chosen figures that can be started here; the others are named."""
     servers = []
     for server in dict.fromkeys(server for figure in chosen for server in figure.servers):
-        if names and server.name not in names:
+        if not wanted(server):
             continue
         if server.missing is not None or not server.version:
             log(f"left out: {server.name}, which is not installed ({server.missing or 'no such package'})")

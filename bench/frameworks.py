@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import statistics
 import subprocess
-import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,7 +14,6 @@ from bench.measures import Length, Numbers, per
 from bench.running import HERE, Running, Server
 
 _APPLICATIONS = HERE / "workers" / "frameworks"
-_SDK = HERE.parent / "runtime" / "sdk"
 _ENTRY = "import asgi\nfrom {0} import app\nDefault = asgi.entrypoint(app)\n"
 _CONFIG = 'name = "bench"\nmain = "worker.py"\ncompatibility_date = "2026-10-01"\n'
 _IMPORTS = """
@@ -59,9 +57,9 @@ def hello(server: Server, running: Running, length: Length) -> Numbers:
 
 def imports(server: Server, length: Length) -> Numbers:
     """Of the SDK, in a process that has the runtime: what a worker's first import costs where nothing is kept."""
-    words = [sys.executable, "-c", _IMPORTS.format(str(_SDK))]
+    words = [server.command[0], "-c", _IMPORTS.format(str(server.tree / "runtime" / "sdk"))]
     times = [
-        float(subprocess.run(words, cwd=HERE.parent, capture_output=True, text=True, check=True, timeout=60).stdout)
+        float(subprocess.run(words, cwd=server.tree, capture_output=True, text=True, check=True, timeout=60).stdout)
         for _ in range(max(5, length.repeats))
     ]
     return {"CPU ms": statistics.median(times), "worst ms": max(times)}

@@ -116,7 +116,7 @@ NUMPY = replace(
 def r2_get(server: Server, running: Running, length: Length) -> Numbers:
     """An object of 100 MB, which the worker hands on unread."""
     path = "/object"
-    if server is R2:
+    if server.is_ours:
         ask(running, "/r2/begin", 60)
     ask(running, path, 60)
     before = machine.pss(running.process.pid)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from bench import load, machine, servers
+from bench import load, machine
 from bench.running import Running, Server, first_bytes, until
 
 Numbers = dict[str, float]
@@ -135,7 +135,7 @@ def memory(server: Server, running: Running, length: Length) -> Numbers:
 
 def save(server: Server, running: Running, length: Length) -> Numbers:
     """From the end of the write to the first answer of the new code."""
-    script = running.folder / "project" / ("worker.py" if server is servers.OURS else "worker.js")
+    script = running.folder / "project" / ("worker.py" if server.is_ours else "worker.js")
     source, times = script.read_text(), []
     for number in range(2 * length.repeats):
         text = re.sub(r"Hello from \w+", f"Hello from v{number}", source)

@@ -68,6 +68,15 @@ class Server:
     tokens: str | None = None
     body: str | None = None
     patience: float = 30
+    tree: Path = HERE.parent  # of the checkout whose code it runs
+
+    @property
+    def is_ours(self) -> bool:
+        return "runtime.cli" in self.command
+
+    @property
+    def python_path(self) -> str:
+        return ":".join(filter(None, (str(self.tree), self.environment.get("PYTHONPATH"))))
 
     @property
     def missing(self) -> Path | None:
@@ -84,13 +93,13 @@ class Server:
         if self.prepare is not None:
             self.prepare(folder / "project", port, target)
         command = [_filled(part, words) for part in self.command]
-        paced = {"PACED_MS": str(interval_ms), "PACED_LOG": str(folder / "paced.log")}
-        tree = {"PYTHONPATH": str(HERE.parent)}
+        paced = {"PACED_MS": str(interval_ms), "PACED_LOG": str(folder / "paced.log")} if self.tokens else {}
+        environment = {**os.environ, **self.environment, **paced, "PYTHONPATH": self.python_path}
         with (folder / "log").open("wb") as log:
             process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=folder / "project",
-                env={**os.environ, **tree, **self.environment, **(paced if self.tokens else {})},
-                start_new_session=True, preexec_fn=machine.prepare(machine.SERVER if pinned else None),
+                env=environment, start_new_session=True,
+                preexec_fn=machine.prepare(machine.SERVER if pinned else None),
             )  # fmt: skip
         running = Running(port, process, folder)
         try:

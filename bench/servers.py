@@ -18,7 +18,7 @@ RUST = CACHE / "tools" / "vllm-rs"
 MODEL, QUIET = "@cf/bench/paced", "@cf/bench/quiet"
 MAX_TOKENS = 3000  # half a minute: a server that does not notice that its clients have left is busy no longer
 ENGINE_ENV = {
-    "PYTHONPATH": f"{HERE.parent}:{HERE / 'paced'}", "PACED_TOKENS": model.TOKENS, "PACED_CPU": str(machine.LOAD),
+    "PYTHONPATH": str(HERE / "paced"), "PACED_TOKENS": model.TOKENS, "PACED_CPU": str(machine.LOAD),
     "VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_NO_USAGE_STATS": "1", "VLLM_CPU_OMP_THREADS_BIND": "nobind",
     "VLLM_LOGGING_LEVEL": "WARNING", "TOKENIZERS_PARALLELISM": "false",
 }  # fmt: skip

@@ -47,6 +47,32 @@ async def test_a_tiny_run_writes_a_table_and_a_plot(tmp_path: Path) -> None:
     assert len(bars) == 4, output
 
 
+@pytest.mark.skipif(shutil.which("cc") is None, reason="the load generator is compiled on first use")
+async def test_another_checkout_is_measured_in_turns(tmp_path: Path) -> None:
+    """Its own code runs, for it is another; the table has ours divided by theirs."""
+    yesterday = tmp_path / "yesterday"
+    for package in ("runtime", "bindings"):
+        shutil.copytree(ROOT / package, yesterday / package, ignore=shutil.ignore_patterns("__pycache__"))
+    ran, module = tmp_path / "ran", yesterday / "runtime" / "supervisor" / "dev.py"
+    module.write_text(module.read_text() + f"\nPath({str(ran)!r}).touch()\n")
+    status, output = await bench(
+        "--only", "hello", "--against", str(yesterday), *SMALL, "--out", str(tmp_path), "--name", "turns"
+    )
+    assert status == 0, output
+    table = (tmp_path / "turns.md").read_text()
+    judged = table[table.index("## Against yesterday") : table.index("## Hello world")]
+    assert "| hello, pilot | CPU/request µs | " in judged
+    assert "\n| pilot, yesterday | " in table
+    assert "uvicorn" not in table, "peers are measured when they are named"
+    assert ran.exists(), output
+
+
+async def test_a_folder_that_is_no_checkout_is_told(tmp_path: Path) -> None:
+    status, output = await bench("--only", "hello", "--against", str(tmp_path), "--out", str(tmp_path))
+    assert status == 2
+    assert "has no runtime/cli.py" in output
+
+
 async def test_what_is_not_there_is_named(tmp_path: Path) -> None:
     status, output = await bench("--only", "hello", "--servers", "nothing of that name", "--out", str(tmp_path))
     assert status == 2
