@@ -1,4 +1,4 @@
-"""The table of docs/bindings.md has each method that a worker can call."""
+"""The table of docs/bindings/index.md has each method that a worker can call."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pkgutil import resolve_name
 
 import pytest
 
-DOCS = (Path(__file__).parents[2] / "docs/bindings.md").read_text("utf-8")
+DOCS = (Path(__file__).parents[2] / "docs/bindings/index.md").read_text("utf-8")
 TABLE = DOCS.partition("## Every method")[2].partition("\n## ")[0]
 CLIENTS = [
     "kv.worker:KVNamespace", "d1.worker:D1Database", "d1.worker:D1DatabaseSession", "d1.worker:D1PreparedStatement",

@@ -87,7 +87,7 @@ async def test_a_database_that_cannot_be_reached_is_told_at_start(tmp_path: Path
 
 
 def test_the_query_that_is_shown_names_the_columns() -> None:
-    docs = (Path(__file__).parents[2] / "docs/bindings.md").read_text("utf-8")
+    docs = (Path(__file__).parents[2] / "docs/bindings/analytics-engine.md").read_text("utf-8")
     query = re.search(r"^sqlite3 (\S+) '(.*)'$", docs, re.MULTILINE)
     assert query
     assert query[1].endswith(f"analytics_engine/visits/{FILE}")

@@ -15,7 +15,7 @@ from pathlib import Path
 from hosting import hosting, worker
 from serving import serving, write
 
-DOCS = (Path(__file__).parents[2] / "docs/bindings.md").read_text("utf-8")
+DOCS = (Path(__file__).parents[2] / "docs/bindings/d1.md").read_text("utf-8")
 ENTRY = """
 from workers import Response
 async def fetch(request, env):

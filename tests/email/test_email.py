@@ -191,7 +191,7 @@ async def test_a_worker_without_a_handler(pilot: Served) -> None:
 
 
 async def test_the_command_that_is_shown_brings_mail(pilot: Served) -> None:
-    docs = (Path(__file__).parents[2] / "docs/bindings.md").read_text("utf-8")
+    docs = (Path(__file__).parents[2] / "docs/bindings/email.md").read_text("utf-8")
     block = re.search(r"^```sh\n(curl [^`]*cdn-cgi/local/email.*?)```", docs, re.MULTILINE | re.DOTALL)
     assert block
     command = block[1].replace("http://localhost:8787", pilot.url)

@@ -18,7 +18,7 @@ from hosting import hosting, says, worker
 from serving import Served, serving, write
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]
+PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")), *sorted(ROOT.glob("docs/bindings/*.md"))]
 BLOCKS = [
     (page.name, block)
     for page in PAGES

@@ -19,7 +19,7 @@ async def fetch(request, env):
         await env.KV.put("k", await request.text())
     return Response(str(await env.KV.get("k")))
 """
-DOCS = (Path(__file__).parents[2] / "docs/bindings.md").read_text("utf-8")
+DOCS = (Path(__file__).parents[2] / "docs/bindings/kv.md").read_text("utf-8")
 CONFIG = '[[kv_namespaces]]\nbinding = "KV"\nid = "notes"\n'
 TWO = CONFIG + '[[kv_namespaces]]\nbinding = "OTHER"\npreview_id = "preview"\nid = "x"\n'
 

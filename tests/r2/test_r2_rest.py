@@ -26,7 +26,7 @@ async def fetch(request, env):
 """
 CONFIG = '[[r2_buckets]]\nbinding = "R2"\nbucket_name = "files"\n'
 PYTHON = 'compatibility_date = "2025-09-01"\ncompatibility_flags = ["python_workers"]\n'
-DOCS = (Path(__file__).parents[2] / "docs/bindings.md").read_text("utf-8")
+DOCS = (Path(__file__).parents[2] / "docs/bindings/r2.md").read_text("utf-8")
 TOKEN = {"authorization": "Bearer any"}
 ROOT = "/client/v4/accounts/a/r2/buckets"
 

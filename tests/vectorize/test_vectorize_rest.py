@@ -34,7 +34,7 @@ dimensions = 3
 LINES = [{"id": "a", "values": [1, 0, 0], "metadata": {"n": 1}}, {"id": "b", "values": [0, 1, 0], "metadata": {"n": 2}}]
 NDJSON = "\n".join(map(json.dumps, LINES)).encode()
 TOKEN = {"authorization": "Bearer any"}
-DOCS = (Path(__file__).parents[2] / "docs/bindings.md").read_text("utf-8")
+DOCS = (Path(__file__).parents[2] / "docs/bindings/vectorize.md").read_text("utf-8")
 PYTHON = 'compatibility_date = "2025-09-01"\ncompatibility_flags = ["python_workers"]\n'
 ROOT = "/client/v4/accounts/a/vectorize/v2/indexes"
 

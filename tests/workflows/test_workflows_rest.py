@@ -204,8 +204,8 @@ async def test_commands_work_beside_a_server(pilot: Served) -> None:
 
 async def test_the_commands_of_the_docs(tmp_path: Path) -> None:
     write(tmp_path, ENTRY, CONFIG)
-    page = (Path(__file__).parents[2] / "docs/bindings.md").read_text("utf-8")
-    block = page.partition("### `pilot workflows`")[2].partition("```sh\n")[2].partition("```")[0]
+    page = (Path(__file__).parents[2] / "docs/bindings/workflows.md").read_text("utf-8")
+    block = page.partition("## `pilot workflows`")[2].partition("```sh\n")[2].partition("```")[0]
     async with serving(tmp_path) as pilot:
         said = [await cli(pilot, *shlex.split(line)[2:]) for line in block.splitlines()]
     assert "orders  Orders  test" in said[0]

@@ -22,7 +22,7 @@ class Context(Protocol):
 
 
 class RequestInitCfProperties(TypedDict, total=False):
-    """``cf`` of an outbound request. What is honoured here: docs/bindings.md, Cache API."""
+    """``cf`` of an outbound request. What is honoured here: docs/bindings/cache-api.md."""
 
     apps: bool | None
     cacheEverything: bool | None
