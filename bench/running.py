@@ -94,7 +94,9 @@ class Server:
             self.prepare(folder / "project", port, target)
         command = [_filled(part, words) for part in self.command]
         paced = {"PACED_MS": str(interval_ms), "PACED_LOG": str(folder / "paced.log")} if self.tokens else {}
-        environment = {**os.environ, **self.environment, **paced, "PYTHONPATH": self.python_path}
+        # Bytecode is kept, as a user's Python does, or each launch would compile all of it.
+        kept = {"PYTHONPATH": self.python_path, "PYTHONDONTWRITEBYTECODE": ""}
+        environment = {**os.environ, **self.environment, **paced, **kept}
         with (folder / "log").open("wb") as log:
             process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=folder / "project",

@@ -1,0 +1,168 @@
+"""What the paths that are gone most cost, without a clock: calls of functions, which are the same on any machine.
+
+Each figure stands in ``hot_paths.json``, by version of Python. One that is 5 % higher fails; one that is 5 % lower is a
+gain to be kept. Either way, once it is meant to be so:  RECORD=1 make test ARGS=tests/bench/test_hot_paths.py
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import struct
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from dev_server import Pilot
+from serving import connect, serving, write
+
+FIGURES = Path(__file__).with_name("hot_paths.json")
+PYTHON = "{}.{}".format(*sys.version_info)
+RECORD = "RECORD=1 make test ARGS=tests/bench/test_hot_paths.py"
+TOLERANCE = 0.05
+ROUNDS, REQUESTS = 7, 20
+TOKENS, RATE = 31, 100  # of a stream; a second: each comes alone, unless the machine is busy
+ANOTHER = any(os.environ.get(name) for name in ("LATEST", "LOWEST"))  # libraries than those the figures are of
+MODEL = "@cf/meta/llama-2-7b-chat-int8"
+CONFIG = """
+[ai]
+binding = "AI"
+
+[[kv_namespaces]]
+binding = "KV"
+id = "counted"
+"""
+ENTRY = f"""
+from workers import Response, URL
+
+async def fetch(request, env, ctx):
+    path = URL(request.url).pathname
+    if path == "/hello":
+        return Response("Hello")
+    if path == "/get":
+        return Response(await env.KV.get("key"))
+    if path == "/put":
+        await env.KV.put("key", "value")
+        return Response("put")
+    tokens = int(path.removeprefix("/tokens/"))
+    asked = {{"prompt": "hi", "stream": True, "max_tokens": tokens}}
+    return Response(await env.AI.run("{MODEL}", asked), headers={{"content-type": "text/event-stream"}})
+"""
+Ask = Callable[[str], Awaitable[bytes]]
+pytestmark = pytest.mark.skipif(ANOTHER, reason="the figures are of the libraries in uv.lock")
+
+
+class Counted:
+    """A worker's processes, and what they have called so far."""
+
+    def __init__(self, folder: Path, ask: Ask) -> None:
+        self._folder, self._ask = folder, ask
+
+    def calls(self) -> dict[str, int]:
+        found: dict[str, int] = {}
+        for path in self._folder.iterdir():
+            role = path.name.partition("-")[0]
+            found[role] = found.get(role, 0) + struct.unpack("=Q", path.read_bytes())[0]
+        return found
+
+    async def per_request(
+        self, path: str, requests: int = REQUESTS, of: Callable[[list[float]], float] = min
+    ) -> dict[str, float]:
+        """By process; the least ``of`` several rounds, since timers of their own go off in some."""
+        for _ in range(requests):
+            await self._ask(path)  # what only the first ones pay
+        rounds = []
+        for _ in range(ROUNDS):
+            await asyncio.sleep(0.02)  # what the last request leaves to be done
+            before = self.calls()
+            for _ in range(requests):
+                await self._ask(path)
+            await asyncio.sleep(0.02)
+            after = self.calls()
+            rounds.append({role: (after[role] - before[role]) / requests for role in before})
+        return {role: of([each[role] for each in rounds]) for role in rounds[0]}
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def counted(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Counted]:
+    folder, counts = tmp_path_factory.mktemp("worker"), tmp_path_factory.mktemp("counts")
+    models = {MODEL: {"preload": True, "echo": {"rate": RATE, "tokens": TOKENS}}}
+    write(folder, ENTRY, CONFIG, {"models.yaml": json.dumps(models)})
+    counting = Path(__file__).parents[1] / "support" / "counting"
+    env = {"PYTHONPATH": str(counting), "COUNTED_CALLS": str(counts)}
+    async with serving(folder, "--log-level", "warning", env=env) as pilot:
+        reader, writer = await connect(pilot)
+        yield Counted(counts, lambda path: asked(reader, writer, path))
+        writer.close()
+
+
+async def asked(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, path: str) -> bytes:
+    """One answer, on a connection that stays."""
+    writer.write(f"GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n".encode())
+    head = (await reader.readuntil(b"\r\n\r\n")).lower()
+    assert head.startswith(b"http/1.1 200"), head
+    if b"content-length: " in head:
+        return await reader.readexactly(int(head.partition(b"content-length: ")[2].split()[0]))
+    chunks = []
+    while size := int(await reader.readline(), 16):
+        chunks.append((await reader.readexactly(size + 2))[:-2])
+    await reader.readline()
+    return b"".join(chunks)
+
+
+def less(more: dict[str, float], base: dict[str, float]) -> dict[str, float]:
+    return {role: more[role] - base[role] for role in more}
+
+
+def judge(path: str, found: dict[str, float], *roles: str) -> None:
+    """Against what is recorded; ``roles``: the processes that have a part in it."""
+    figures: dict[str, Any] = json.loads(FIGURES.read_text()) if FIGURES.exists() else {}
+    known = figures.setdefault(PYTHON, {})
+    now = {role: round(found[role], 1) for role in roles}
+    if os.environ.get("RECORD"):
+        known[path] = now
+        FIGURES.write_text(json.dumps(dict(sorted(figures.items())), indent=2) + "\n")
+        return
+    if path not in known:
+        pytest.skip(f"no figure of Python {PYTHON}:  {RECORD}")
+    for role, calls in now.items():
+        recorded = known[path][role]
+        assert calls <= recorded * (1 + TOLERANCE), (
+            f"{path}: {calls:g} calls in the {role} instead of {recorded:g}. If it has to be:  {RECORD}"
+        )
+        assert calls >= recorded * (1 - TOLERANCE), (
+            f"{path}: only {calls:g} calls in the {role} instead of {recorded:g}. To keep that:  {RECORD}"
+        )
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_hello(counted: Counted) -> None:
+    judge("a hello", await counted.per_request("/hello"), "supervisor", "isolate")
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_get_of_kv(counted: Counted) -> None:
+    """Without what any request costs."""
+    await counted.per_request("/put", 1)
+    more = less(await counted.per_request("/get"), await counted.per_request("/hello"))
+    judge("a get of KV", more, "supervisor", "isolate")
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_an_admitted_request(counted: Counted) -> None:
+    """A stream's start to its end, one token."""
+    judge("an admitted request", await counted.per_request("/tokens/1"), "supervisor", "isolate", "engine")
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_token_that_the_worker_does_not_read(counted: Counted) -> None:
+    """Each of a stream's. The median, since two that come at once cost less."""
+    one, many = await counted.per_request("/tokens/1", 1), await counted.per_request(f"/tokens/{TOKENS}", 1, median)
+    more = {role: calls / (TOKENS - 1) for role, calls in less(many, one).items()}
+    judge("a token unread", more, "supervisor", "engine")
