@@ -19,7 +19,6 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from dev_server import Pilot
 from serving import connect, serving, write
 
 FIGURES = Path(__file__).with_name("hot_paths.json")
