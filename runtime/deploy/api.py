@@ -37,11 +37,25 @@ class Host:
 
     @classmethod
     def chosen(cls, url: str | None) -> Host:
-        """From ``--host``, PILOT_HOST and PILOT_API_TOKEN. Raises UserError."""
-        url = (url or os.environ.get("PILOT_HOST") or DEFAULT_URL).rstrip("/")
+        """From ``--host``, PILOT_HOST and PILOT_API_TOKEN. Raises UserError, for several too."""
+        first, *others = cls.every(url)
+        if others:
+            what = f"this command speaks to one host, and {1 + len(others)} are named"
+            raise UserError(what, where="--host" if url else "PILOT_HOST", remedy=f"Write:  --host {first.url}")
+        return first
+
+    @classmethod
+    def every(cls, urls: str | None) -> list[Host]:
+        """One or several, with commas between them, each once; and so with their tokens. Raises UserError."""
+        given = (urls or os.environ.get("PILOT_HOST") or DEFAULT_URL).split(",")
+        found = [url.strip().rstrip("/") for url in given if url.strip() or len(given) == 1]
+        tokens = _tokens(len(found))
+        return [cls._at(url, token) for url, token in dict(zip(found, tokens, strict=True)).items()]
+
+    @classmethod
+    def _at(cls, url: str, token: str) -> Host:
         if not url.startswith(("http://", "https://")):
             raise UserError(f"{url!r} is not a URL", where="--host", remedy=f"Write:  --host {DEFAULT_URL}")
-        token = os.environ.get("PILOT_API_TOKEN") or os.environ.get("CLOUDFLARE_API_TOKEN")
         return cls(url, token) if token else cls._here(url)
 
     @classmethod
@@ -112,6 +126,16 @@ class Host:
         if NO_TOKEN.code in refused and not self.token:
             what = "it has tokens, and none was given"
         raise UserError(what, where=self.url, remedy=_REMEDY if refused & {NO_TOKEN.code, NOT_ALLOWED.code} else "")
+
+
+def _tokens(hosts: int) -> list[str]:
+    """One for each host, in their order. Raises UserError."""
+    given = os.environ.get("PILOT_API_TOKEN") or os.environ.get("CLOUDFLARE_API_TOKEN") or ""
+    tokens = [token.strip() for token in given.split(",")]
+    if len(tokens) not in (1, hosts):
+        remedy = "One for all of them, or one for each, in their order:  export PILOT_API_TOKEN=FIRST,SECOND"
+        raise UserError(f"has {len(tokens)} tokens for {hosts} hosts", where="PILOT_API_TOKEN", remedy=remedy)
+    return tokens * hosts if len(tokens) == 1 else tokens
 
 
 async def _pieces(content: bytes, sent: Sent | None) -> AsyncIterator[bytes]:

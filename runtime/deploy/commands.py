@@ -13,9 +13,11 @@ import click
 
 from runtime.controls import clean
 from runtime.deploy.api import DEFAULT_URL, Host
+from runtime.deploy.several import on_each
 from runtime.errors import UserError
 
 HOST = click.option("--host", metavar="URL", help=f"Default: PILOT_HOST, then {DEFAULT_URL}. Token: PILOT_API_TOKEN.")
+HOSTS = click.option("--host", metavar="URL[,URL]", help=f"Default: PILOT_HOST, then {DEFAULT_URL}. Of several: each.")
 CONFIG = click.option("-c", "--config", type=click.Path(path_type=Path), help="wrangler.toml, .jsonc or .json.")
 ENV = click.option("-e", "--env", "environment", envvar="CLOUDFLARE_ENV", help="[env.NAME] of the configuration.")
 NAME = click.option("--name", help="The worker. Default: the configuration's.")
@@ -30,11 +32,15 @@ class WorkerOptions(TypedDict):
     environment: str | None
 
 
-def _worker(command: Callable[..., None]) -> Callable[..., None]:
+def _worker(command: Callable[..., None], host: Callable[..., Any] = HOST) -> Callable[..., None]:
     """The options that name a worker on a host."""
-    for option in (NAME, ENV, CONFIG, HOST):
+    for option in (NAME, ENV, CONFIG, host):
         command = option(command)
     return command
+
+
+def _worker_on_each(command: Callable[..., None]) -> Callable[..., None]:
+    return _worker(command, HOSTS)
 
 
 def _named(name: str | None, config: Path | None, environment: str | None) -> str:
@@ -44,7 +50,7 @@ def _named(name: str | None, config: Path | None, environment: str | None) -> st
 
 
 @click.command(short_help="Send this worker to a host.")
-@HOST
+@HOSTS
 @CONFIG
 @ENV
 @click.option("--var", "variables", multiple=True, metavar="K:V", help="Set or override a variable.")
@@ -63,34 +69,17 @@ def deploy(
     """Send this worker to a host, where it takes the place of its last version once it has been seen to load."""
     from runtime.config import load, parse_variable
     from runtime.deploy import show, tree
+    from runtime.deploy.sending import Parcel
     from runtime.packages.cache import pinned
-    from runtime.web.blobs import File
-    from runtime.web.forms import FormData, encode
 
     read = load(config, environment=environment, variables=dict(map(parse_variable, variables)))
     show.warnings(warning for warning in read.warnings if warning not in read.local_warnings)
     sent, requirements = tree.collect(read), asyncio.run(pinned(read))
     show.sizes(read.name, sent, requirements)
-    shipments = tree.shipments(read)
-    show.shipments(shipments)
-    if dry_run:
-        return
-    target = Host.chosen(host)
-    metadata = tree.metadata(read, message, tag, requirements)
-    for shipment in shipments:
-        with show.progress(read.name) as on_sent:
-            metadata |= shipment.send(target, read.name, click.echo, on_sent)
-    form = FormData({"metadata": tree.encoded(metadata).decode()})
-    for name, content in sent.files.items():
-        form.append(name, File([content], name, type=_type(name)))
-    with show.progress(read.name) as on_sent:
-        result = target.call("PUT", f"scripts/{read.name}", form=encode(form), sent=on_sent)
-    origins = [{"hostname": domain} for domain in read.domains]
-    target.call("PUT", f"scripts/{read.name}/domains/records", {"origins": origins})
-    tree.follow_up(read, target)
-    show.deployed(read.name, result, [*map(target.at, read.domains), f"{target.url}/_w/{read.name}/"])
-    if read.secrets and (missing := set(read.secrets) - {row["name"] for row in _secrets(target, read.name)}):
-        click.echo(f"  not sent: the secrets {', '.join(sorted(missing))}.  pilot secret put NAME")
+    parcel = Parcel(read, sent.files, tree.metadata(read, message, tag, requirements), tree.shipments(read))
+    show.shipments(parcel.shipments)
+    if not dry_run:
+        on_each(host, parcel.send)
 
 
 @click.command()
@@ -117,23 +106,28 @@ def deployments(host: str | None, as_json: bool, **worker: Unpack[WorkerOptions]
 
 @click.command(short_help="Make an earlier version answer again.")
 @click.argument("version", required=False)
-@_worker
+@_worker_on_each
 @click.option("-m", "--message", default="", help="Why.")
 def rollback(version: str | None, host: str | None, message: str, **worker: Unpack[WorkerOptions]) -> None:
     """Make an earlier VERSION answer again: its number or its id, as `pilot versions` has them, or an id's beginning.
 
     Without one, the version before the one in force.
     """
-    name, target = _named(**worker), Host.chosen(host)
-    row = target.call("GET", f"scripts/{name}/versions/{quote(version or _previous(target, name), safe='')}")
-    share = [{"version_id": row["id"], "percentage": 100}]
-    notes = {"workers/message": message or f"rollback to {row['id']}"}
-    target.call("POST", f"scripts/{name}/deployments", {"versions": share, "annotations": notes})
-    click.echo(f"{name}: version {row['number']} answers   {row['id']}")
+    name = _named(**worker)
+
+    def roll_back(target: Host) -> str:
+        row = target.call("GET", f"scripts/{name}/versions/{quote(version or _previous(target, name), safe='')}")
+        share = [{"version_id": row["id"], "percentage": 100}]
+        notes = {"workers/message": message or f"rollback to {row['id']}"}
+        target.call("POST", f"scripts/{name}/deployments", {"versions": share, "annotations": notes})
+        click.echo(f"{name}: version {row['number']} answers   {row['id']}")
+        return f"{name} with the code {row['resources']['script']['etag'][:12]}"
+
+    on_each(host, roll_back)
 
 
 @click.command(short_help="Take the worker off the host.")
-@_worker
+@_worker_on_each
 @click.option("--purge", is_flag=True, help="And what it keeps there, unless another worker has it too.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 def delete(host: str | None, purge: bool, yes: bool, **worker: Unpack[WorkerOptions]) -> None:
@@ -142,21 +136,36 @@ def delete(host: str | None, purge: bool, yes: bool, **worker: Unpack[WorkerOpti
     if not yes:
         kept = " and everything it keeps" if purge else ""
         click.confirm(f"Delete {name} with all its versions and secrets{kept}?", abort=True)
-    removed = Host.chosen(host).call("DELETE", f"services/{name}{'?purge=true' if purge else ''}")
-    click.echo(f"{name} is deleted")
-    for item in removed or ():
-        click.echo(clean(f"  removed: {item['product']} {item['id']}"))
+
+    def remove(target: Host) -> str:
+        removed = target.call("DELETE", f"services/{name}{'?purge=true' if purge else ''}")
+        click.echo(f"{name} is deleted")
+        for item in removed or ():
+            click.echo(clean(f"  removed: {item['product']} {item['id']}"))
+        return f"{name} is not there any more"
+
+    on_each(host, remove)
 
 
 @click.command()
-@HOST
+@HOSTS
 @AS_JSON
 def status(host: str | None, as_json: bool) -> None:
-    """What the host serves, and how it fares."""
+    """What the host serves, and how it fares; of several hosts, each."""
     from runtime.deploy import show
 
-    target = Host.chosen(host)
-    show.status(target.call("GET", f"{target.url}/client/v4/pilot/status"), target.url, as_json)
+    def report(target: Host) -> str:
+        told[target.url] = target.call("GET", f"{target.url}/client/v4/pilot/status")
+        if not as_json:
+            show.status(told[target.url], target.url)
+        return ""
+
+    told: dict[str, Any] = {}
+    try:
+        on_each(host, report, quiet=True)
+    finally:
+        if as_json and told:
+            show.dump(told if len(Host.every(host)) > 1 else next(iter(told.values())))
 
 
 @click.command(short_help="Watch the worker's requests and prints.")
@@ -199,36 +208,34 @@ def secret() -> None:
 
 @secret.command("put")
 @click.argument("key")
-@_worker
+@_worker_on_each
 def secret_put(key: str, host: str | None, **worker: Unpack[WorkerOptions]) -> None:
     """Set KEY. The value is asked for, or read from standard input."""
     text = click.prompt(f"{key}", hide_input=True) if sys.stdin.isatty() else sys.stdin.read().rstrip("\n")
-    name, target = _named(**worker), Host.chosen(host)
-    target.call("PUT", f"scripts/{name}/secrets", {"name": key, "text": text, "type": "secret_text"})
-    click.echo(f"{name}: {key} is set")
+    name, body = _named(**worker), {"name": key, "text": text, "type": "secret_text"}
+    _change_secrets(host, f"{name}: {key} is set", "PUT", f"scripts/{name}/secrets", body)
 
 
 @secret.command("list")
 @_worker
 def secret_list(host: str | None, **worker: Unpack[WorkerOptions]) -> None:
     """Their names."""
-    for row in _secrets(Host.chosen(host), _named(**worker)):
+    for row in Host.chosen(host).call("GET", f"scripts/{_named(**worker)}/secrets"):
         click.echo(clean(row["name"]))
 
 
 @secret.command("delete")
 @click.argument("key")
-@_worker
+@_worker_on_each
 def secret_delete(key: str, host: str | None, **worker: Unpack[WorkerOptions]) -> None:
     """Take KEY away."""
     name = _named(**worker)
-    Host.chosen(host).call("DELETE", f"scripts/{name}/secrets/{key}")
-    click.echo(f"{name}: {key} is gone")
+    _change_secrets(host, f"{name}: {key} is gone", "DELETE", f"scripts/{name}/secrets/{key}")
 
 
 @secret.command("bulk", short_help="Set all of a JSON object.")
 @click.argument("file", type=click.File("rb"), default="-")
-@_worker
+@_worker_on_each
 def secret_bulk(file: IO[bytes], host: str | None, **worker: Unpack[WorkerOptions]) -> None:
     """Set all of FILE, a JSON object NAME → text (null takes one away), in one new version."""
     import msgspec
@@ -241,13 +248,17 @@ def secret_bulk(file: IO[bytes], host: str | None, **worker: Unpack[WorkerOption
         key: None if text is None else {"name": key, "text": text, "type": "secret_text"} for key, text in given.items()
     }
     name = _named(**worker)
-    Host.chosen(host).call("PATCH", f"scripts/{name}/secrets-bulk", {"secrets": secrets})
-    click.echo(f"{name}: set or taken away: {', '.join(given) or 'nothing'}")
+    done = f"{name}: set or taken away: {', '.join(given) or 'nothing'}"
+    _change_secrets(host, done, "PATCH", f"scripts/{name}/secrets-bulk", {"secrets": secrets})
 
 
-def _secrets(target: Host, name: str) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = target.call("GET", f"scripts/{name}/secrets")
-    return rows
+def _change_secrets(host: str | None, done: str, method: str, path: str, body: object = None) -> None:
+    def change(target: Host) -> str:
+        target.call(method, path, body)
+        click.echo(done)
+        return done
+
+    on_each(host, change)
 
 
 def _previous(target: Host, name: str) -> str:
@@ -258,7 +269,3 @@ def _previous(target: Host, name: str) -> str:
         if id not in in_force:
             return str(id)
     raise UserError("there is no earlier version to go back to", where=name, remedy="pilot versions")
-
-
-def _type(name: str) -> str:
-    return "text/x-python" if name.endswith(".py") else "application/octet-stream"

@@ -70,7 +70,7 @@ def deployed(name: str, result: Mapping[str, Any], urls: Sequence[str]) -> None:
 
 def versions(items: Sequence[Mapping[str, Any]], as_json: bool) -> None:
     if as_json:
-        return _json(items)
+        return dump(items)
     rows = [
         [
             str(item["number"]),
@@ -87,7 +87,7 @@ def versions(items: Sequence[Mapping[str, Any]], as_json: bool) -> None:
 
 def deployments(rows: Sequence[Mapping[str, Any]], as_json: bool) -> None:
     if as_json:
-        return _json(rows)
+        return dump(rows)
     lines = [
         [
             row["created_on"][:19],
@@ -100,9 +100,7 @@ def deployments(rows: Sequence[Mapping[str, Any]], as_json: bool) -> None:
     _table(["since", "versions", "by", "message"], lines)
 
 
-def status(report: Mapping[str, Any], url: str, as_json: bool) -> None:
-    if as_json:
-        return _json(report)
+def status(report: Mapping[str, Any], url: str) -> None:
     click.echo(f"{url}   pilot {report['version']}, up {report['up_s']:.0f} s")
     lines = [
         [
@@ -139,7 +137,8 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     Console(width=None if sys.stdout.isatty() else 200, markup=False).print(table)
 
 
-def _json(value: object) -> None:
+def dump(value: object) -> None:
+    """As JSON."""
     click.echo(clean_json(msgspec.json.format(msgspec.json.encode(value), indent=2).decode()))
 
 
