@@ -13,10 +13,11 @@ _TEXTS = re.compile(r""""{3}[\s\S]*?"{3}|\'{3}[\s\S]*?\'{3}|"(?:[^"\\\n]|\\.)*"|
 _LINE_ENDS = re.compile(r"[^\n]+")
 
 
-def loads(text: str) -> dict[str, Any]:
-    """As ``tomllib.loads``. Raises its errors, and ValueError, in the same words, for what is too much of anything."""
-    if len(text) > MAX_CHARACTERS:
-        raise ValueError(f"More than {MAX_CHARACTERS:,} characters")
+def loads(text: str, most: int = MAX_CHARACTERS) -> dict[str, Any]:
+    """As ``tomllib.loads``. Raises its errors, and ValueError, in the same words, for what is too much of anything:
+    ``most`` characters, for one."""
+    if len(text) > most:
+        raise ValueError(f"More than {most:,} characters")
     bare = _TEXTS.sub(lambda found: _LINE_ENDS.sub("", found[0]), text)
     for number, line in enumerate(bare.split("\n"), 1):
         if line.count(".") >= MAX_KEY_PARTS and any(
@@ -26,4 +27,4 @@ def loads(text: str) -> dict[str, Any]:
     return tomllib.loads(text)
 
 
-__all__ = ["MAX_KEY_PARTS", "loads"]
+__all__ = ["MAX_CHARACTERS", "MAX_KEY_PARTS", "loads"]

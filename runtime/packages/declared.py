@@ -2,7 +2,8 @@
 
 The first that names any counts: the head of the entry script (PEP 723), ``[project] dependencies`` of the
 ``pyproject.toml`` beside the configuration, ``requirements.txt``. Dependency groups are for the person's own tools, as
-pywrangler has it. What stands for Cloudflare's runtime here is never installed: ``STANDS_HERE``.
+pywrangler has it. What stands for Cloudflare's runtime here is never installed, and a folder that is one of them names
+what *it* needs, not its sample worker: ``STANDS_HERE``.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from runtime.config import toml
 from runtime.errors import ConfigError
 from runtime.files import SYNCED, VENDORED
 
-STANDS_HERE = ("workers-py", "workers-runtime-sdk", "webtypy", "pyodide-py")  # on PyPI; `workers` and `js` are ours
+STANDS_HERE = ("pilotlight", "workers-py", "workers-runtime-sdk", "webtypy", "pyodide-py")  # on PyPI
 _INCLUDE = re.compile(r"(?:-r|-c|--requirements?|--constraints?)[ =]*(\S+)")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _UV_ASIDE = ("UV_CACHE_DIR", "UV_CONCURRENT", "UV_HTTP_", "UV_NO_PROGRESS", "UV_OFFLINE")  # these decide no version
@@ -37,8 +38,7 @@ class Need(NamedTuple):
     @property
     def name(self) -> str:
         """In lower case, with ``-`` for ``_`` and ``.``; empty: it is an option or an address."""
-        found = _NAME.match(self.text)
-        return re.sub(r"[-_.]+", "-", found[0]).lower() if found else ""
+        return _named(self.text)
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def _declared(file: Path, text: str, document: dict[str, object], table: str, lo
     about = about if isinstance(about, dict) else {}
     if table == "script":
         tools = about.get("tool")
-    needs = about.get("dependencies") or []
+    needs = [] if _named(str(about.get("name"))) in STANDS_HERE else about.get("dependencies") or []
     if not isinstance(needs, list) or not all(isinstance(need, str) for need in needs):
         raise ConfigError("'dependencies' must be an array of strings", where=file.name, remedy='["fastapi>=0.115"]')
     settings = tools.get("uv") if isinstance(tools, dict) else None
@@ -143,10 +143,10 @@ def _head(text: str) -> str | None:
     return None
 
 
-def toml_of(file: Path, text: str) -> dict[str, object]:
+def toml_of(file: Path, text: str, most: int = toml.MAX_CHARACTERS) -> dict[str, object]:
     """Raises ConfigError."""
     try:
-        return toml.loads(text)
+        return toml.loads(text, most)
     except (ValueError, RecursionError) as error:
         raise ConfigError(
             f"not valid TOML: {error}", where=file.name, remedy='Like:  dependencies = ["NAME"]'
@@ -169,6 +169,11 @@ def _line(text: str, need: str) -> int:
     """Where it is quoted; 0: nobody knows."""
     at = next((at for quote in "\"'" if (at := text.find(quote + need + quote)) >= 0), -1)
     return text.count("\n", 0, at) + 1 if at >= 0 else 0
+
+
+def _named(requirement: str) -> str:
+    found = _NAME.match(requirement)
+    return re.sub(r"[-_.]+", "-", found[0]).lower() if found else ""
 
 
 def _uv_environment() -> list[tuple[str, str]]:

@@ -13,6 +13,7 @@ from runtime.packages.failing import invalid, unmet
 from runtime.packages.tool import run
 
 _TIMEOUT_S = 300.0  # seconds for uv, which may have to ask an index
+_LOCK_CHARACTERS = 50_000_000  # uv writes it, some 300 for each wheel there is: a hundred packages may be a million
 _QUIET_FLAGS = ("--no-header", "--no-annotate", "--no-progress", "--no-python-downloads")
 
 
@@ -43,7 +44,7 @@ def _resolved(file: Path, without: str) -> list[str]:
 def _of_lock(named: Declared) -> list[str]:
     """Raises ConfigError: a package is not in it, which ``uv`` would pass over."""
     assert named.lock is not None
-    rows = toml_of(named.lock, named.lock.read_text("utf-8")).get("package")
+    rows = toml_of(named.lock, named.lock.read_text("utf-8"), _LOCK_CHARACTERS).get("package")
     known = {row.get("name") for row in rows if isinstance(row, dict)} if isinstance(rows, list) else set()
     for need in named.needs:
         if need.name not in known:

@@ -55,7 +55,7 @@ async def test_they_are_installed_apart_from_ours_and_again_when_changed(index: 
         "    others = [name for name in ('click', 'starlette') if importlib.util.find_spec(name)]\n"
         "    return Response(', '.join([*told, *others, str(hasattr(workers, 'WorkerEntrypoint'))]))\n"
     )
-    needs = ["outer", "msgspec", "compiled", "workers-py", "workers_runtime_sdk", "webtypy"]
+    needs = ["outer", "msgspec", "compiled", "pilotlight[vllm]", "workers-py", "workers_runtime_sdk", "webtypy"]
     write(tmp_path / "app", entry, files={"pyproject.toml": project(*needs)})
     async with serving(tmp_path / "app", env=environment(index, tmp_path)) as pilot:
         assert await pilot.ask() == (200, "outer 1.1 inner 2.0, their msgspec, True, True"), pilot.log()
@@ -156,6 +156,25 @@ async def test_a_lock_beside_it_is_kept_to(index: Index, tmp_path: Path) -> None
         (app / "pyproject.toml").write_text(project("outer", "late"))
         error = (await pilot.event("error"))["text"]
         assert error == "uv.lock: does not have 'late', which pyproject.toml names\n  uv lock"
+
+
+async def test_a_lock_may_be_long(index: Index, tmp_path: Path) -> None:
+    app, env = tmp_path / "app", environment(index, tmp_path)
+    write(app, ENTRY, files={"pyproject.toml": project("outer==1.0")})
+    subprocess.run([uv.command(), "lock", "--quiet"], cwd=app, check=True, timeout=120, env={**os.environ, **env})
+    with (app / "uv.lock").open("a") as lock:
+        lock.write("# a wheel for every platform\n" * 50_000)
+    async with serving(app, env=env) as pilot:
+        assert await pilot.ask() == (200, "outer 1.0 inner 2.0"), pilot.log()
+
+
+async def test_what_this_project_needs_is_not_what_its_sample_needs(tmp_path: Path) -> None:
+    """``make dev`` serves the worker that is configured beside our own pyproject.toml."""
+    words = ["--persist-to", str(tmp_path / "state")]
+    async with serving(Path(__file__).parents[2], *words, env=environment(None, tmp_path)) as pilot:
+        status, page = await pilot.ask()
+        assert (status, "<html" in page) == (200, True), page
+        assert not (tmp_path / "pilot/packages").exists()
 
 
 async def test_new_contents_of_python_modules_are_loaded(index: Index, tmp_path: Path) -> None:
