@@ -102,7 +102,7 @@ async def test_a_queue_is_seen_and_steered(pilot: Served, page: Page) -> None:
     await page.get_by_role("link", name="Queues").click()
     await page.get_by_role("button", name="jobs").focus()
     await page.keyboard.press("Enter")
-    card = page.get_by_role("region", name="Queue jobs")
+    card = page.get_by_role("region", name="Queue jobs", exact=True)
     await expect(card).to_be_focused()
     await expect(card).to_contain_text(re.compile("Consumertest.*Dead letters todead"))
     await card.get_by_role("button", name="Pause").focus()
@@ -124,12 +124,14 @@ async def test_a_queue_is_seen_and_steered(pilot: Served, page: Page) -> None:
     await page.get_by_role("row", name=re.compile("^dead")).get_by_role("button").click()
     await expect(page.get_by_role("region", name="Messages of dead").locator("tbody tr")).to_have_count(1)
     await page.get_by_role("button", name="Remove all messages").click()
-    await expect(page.get_by_role("region", name="Queue dead").get_by_role("status")).to_have_text("0 messages")
+    await expect(page.get_by_role("region", name="Queue dead", exact=True).get_by_role("status")).to_have_text(
+        "0 messages"
+    )
     await page.get_by_role("link", name="Traces").click()
     await page.get_by_role("button", name="queue jobs").click()
     await expect(page.get_by_role("region", name="Spans of queue jobs")).to_contain_text("env.NOTES.get")
     await page.get_by_role("link", name="env.JOBS").click()
-    await expect(page.get_by_role("region", name="Queue jobs")).to_be_visible()
+    await expect(page.get_by_role("region", name="Queue jobs", exact=True)).to_be_visible()
 
 
 async def test_the_objects_of_a_class_are_listed(pilot: Served, page: Page) -> None:

@@ -65,7 +65,7 @@ async def echo(request):
 async def large(request):
     address = to_js({"hostname": "127.0.0.1", "port": port(request)}, dict_converter=Object.fromEntries)
     socket = connect(address, to_js({"allowHalfOpen": True}, dict_converter=Object.fromEntries))
-    await request.body.pipeTo(socket.writable)
+    asyncio.ensure_future(request.body.pipeTo(socket.writable))  # the other end takes no more than is read from it
     return Response(socket.readable)
 
 async def ended(request):
@@ -73,6 +73,10 @@ async def ended(request):
     got = [chunk.to_bytes().decode() async for chunk in socket.readable]
     await socket.closed
     return Response.json(got)
+
+async def left(request):
+    socket = connect(f"127.0.0.1:{port(request)}")
+    return Response(await line(socket.readable))
 
 async def secure(request):
     socket = connect(f"localhost:{port(request)}", {"secureTransport": "on"})
@@ -208,6 +212,19 @@ async def test_the_other_end_closes(pilot: Serving) -> None:
 
     async with listening(says) as port:
         assert await told(pilot[0], "/ended", port) == ["bye"]
+
+
+async def test_one_that_a_script_forgets_ends_with_its_event(pilot: Serving) -> None:
+    ended = asyncio.Event()
+
+    async def waits(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"hello\n")
+        if not await reader.read():
+            ended.set()
+
+    async with listening(waits) as port:
+        assert (await pilot[0].ask(f"/left?port={port}"))[1] == "hello\n"
+        await asyncio.wait_for(ended.wait(), 10)
 
 
 async def test_tls_from_the_start(pilot: Serving) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from typing import Any, NoReturn
 
 from runtime.isolate.gates import until_kept
@@ -14,9 +15,11 @@ from runtime.isolate.remote import HandleStream, current_event, lent
 from runtime.values import JsDict, JsException
 from runtime.web import ReadableStream, to_bytes
 from runtime.web.globals.piping import WritableStream
+from runtime.web.scope import current_ctx
 from runtime.wire import RemoteError
 
 _TRANSPORTS = ("off", "on", "starttls")
+_open: set[Socket] = set()  # whatever a script forgets of them, they are closed with the event
 
 
 def connect(address: object, options: Mapping[str, Any] | None = None, **more: object) -> Socket:
@@ -33,19 +36,27 @@ def connect(address: object, options: Mapping[str, Any] | None = None, **more: o
 
 class Socket:
     """``readable`` and ``writable`` are streams; ``await opened`` gives ``{remoteAddress, localAddress}``, ``await
-    closed`` ends with the connection. Both raise JsException where it fails. What is written waits until it is open."""
+    closed`` ends with the connection. Both raise JsException where it fails. What is written waits until it is open.
+    It is closed with the event that made it, its ``waitUntil`` tasks included, or the object."""
 
     def __init__(self, host: str, port: int, transport: str, half_open: bool, over: Socket | None = None) -> None:
         loop = asyncio.get_running_loop()
         self._host, self._port, self._half_open = host, port, half_open
         self.secureTransport, self.upgraded = transport, False
         self.closed: asyncio.Future[None] = loop.create_future()
-        self.closed.add_done_callback(_seen)
+        _open.add(self)
+        self.closed.add_done_callback(self._seen)
         self._number, self._incoming = 0, list[HandleStream]()
         self.opened: asyncio.Task[JsDict] = loop.create_task(self._open() if over is None else self._upgrade(over))
         self.opened.add_done_callback(self._tried)
         self.readable = ReadableStream(self._chunks())
         self.writable = WritableStream(write=self._write, close=self._end, abort=self._abort)
+        if (ctx := current_ctx.get(None)) is not None:
+            ctx.holds(self)
+
+    def release(self) -> None:
+        """What it was made for is over."""
+        self._leaving = asyncio.ensure_future(self._leave())
 
     async def close(self) -> None:
         """At once, in both directions."""
@@ -122,6 +133,16 @@ class Socket:
         except RemoteError as error:
             raise JsException(error.message, error.name) from None
 
+    async def _leave(self) -> None:
+        with suppress(JsException, ConnectionError):  # it is gone already, or all of the process is
+            await self.close()
+
+    def _seen(self, closed: asyncio.Future[None]) -> None:
+        """Whether anybody waits for it or not."""
+        _open.discard(self)
+        if not closed.cancelled():
+            closed.exception()
+
     def _tried(self, opened: asyncio.Task[JsDict]) -> None:
         if not opened.cancelled() and (error := opened.exception()) is not None:
             self._over(error)
@@ -133,12 +154,6 @@ class Socket:
             self.closed.set_result(None)
         else:
             self.closed.set_exception(error)
-
-
-def _seen(closed: asyncio.Future[None]) -> None:
-    """Whether anybody waits for it or not."""
-    if not closed.cancelled():
-        closed.exception()
 
 
 def _parts(address: object) -> tuple[str, int]:
