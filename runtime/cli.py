@@ -82,7 +82,7 @@ def _of_products() -> Mapping[str, str]:
     return {name: target for product in products() for name, target in product.commands.items()}
 
 
-@click.group(cls=_Command, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Command, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
 @click.version_option(package_name="pilotlight", prog_name="pilot")
 def main() -> None:
     """Run Cloudflare-style Python workers on your own machine and your own GPU."""

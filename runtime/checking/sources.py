@@ -26,6 +26,7 @@ _GLOBAL_HANDLERS_UNTIL = "2025-08-14"
 _KEEP_FLAG = "disable_python_no_global_handlers"
 _CLASS = """class Default(WorkerEntrypoint):
     async def {0}(self, {1}): ..."""
+_FROM_JS = "from js import {name}   # a class of JavaScript's is made with {name}.new()"
 _WSGI = "from workers import wsgi"
 
 
@@ -99,7 +100,7 @@ def _sdk_names(source: Source, node: ast.ImportFrom) -> Iterator[Apart]:
     for alias in node.names:
         if alias.name not in known and alias.name != "*":
             what = f"{alias.name} is in our workers alone, not in workers-runtime-sdk {upstream().sdk}"
-            yield Apart(source.at(node), what, f"from js import {alias.name}")
+            yield Apart(source.at(node), what, _FROM_JS.format(name=alias.name))
 
 
 def _name(path: Path, root: Path) -> str:

@@ -31,6 +31,7 @@ class Default(WorkerEntrypoint):
     async def fetch(self, request):
         return Response("hello")
 """
+WORKERS = Path(__file__).parents[2] / "workers"
 ODD = """
 import subprocess, tkinter
 import wsgi
@@ -88,6 +89,12 @@ def test_a_worker_that_runs_in_both_places(tmp_path: Path) -> None:
     assert "✓ kv_namespaces" in told
     assert told.endswith("✓ nothing found that would keep it from running there\n")
     assert found(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["digest", "proxy", "rag", "room"])  # others show a module's own fetch()
+def test_samples_run_in_both_places(name: str) -> None:
+    told = check(WORKERS / name)
+    assert "✘" not in told
 
 
 def test_what_would_not_run_there_is_said_by_line(tmp_path: Path) -> None:

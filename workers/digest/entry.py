@@ -4,12 +4,14 @@ workflow for each, and that asks the model and sends the mail.
 ``POST /notes`` keeps a note; ``GET /notes`` lists them; ``GET /digests/ID`` says how one fares.
 """
 
-from workers import URL, Response, WorkerEntrypoint, WorkflowEntrypoint
+from urllib.parse import urlsplit
+
+from workers import Response, WorkerEntrypoint, WorkflowEntrypoint
 
 
 class Default(WorkerEntrypoint):
     async def fetch(self, request):
-        path = URL(request.url).pathname
+        path = urlsplit(request.url).path
         if path == "/notes" and request.method == "POST":
             await self.env.NOTES.put(f"note:{await count(self.env):06}", await request.text())
             return Response("kept\n", status=201)

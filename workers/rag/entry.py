@@ -5,11 +5,11 @@
 """
 
 import json
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote, urlsplit
 
 from library import Library
 
-from workers import URL, Response, WorkerEntrypoint
+from workers import Response, WorkerEntrypoint
 
 SETTINGS = {"pieces": 3, "instruction": "Answer from these notes alone. If they do not say, say that."}
 
@@ -17,7 +17,7 @@ SETTINGS = {"pieces": 3, "instruction": "Answer from these notes alone. If they 
 class Default(WorkerEntrypoint):
     async def fetch(self, request):
         library = Library(self.env)
-        path = unquote(URL(request.url).pathname)
+        path = unquote(urlsplit(request.url).path)
         match request.method, path.strip("/").split("/", 2):
             case "GET", ["api", "documents"]:
                 return Response.json(await library.documents())

@@ -7,10 +7,11 @@ which nobody speaks costs no memory, and new code closes none of them.
 
 import json
 import time
+from urllib.parse import parse_qs, urlsplit
 
 import js
 
-from workers import URL, DurableObject, Response, WorkerEntrypoint
+from workers import DurableObject, Response, WorkerEntrypoint
 
 CALL = "@model"
 LONGEST = 2000  # characters of a message
@@ -20,7 +21,7 @@ SYSTEM = {"role": "system", "content": "You are a guest in a chat room. Answer t
 
 class Default(WorkerEntrypoint):
     async def fetch(self, request):
-        path = URL(request.url).pathname.removeprefix("/api/rooms/")
+        path = urlsplit(request.url).path.removeprefix("/api/rooms/")
         if request.headers["upgrade"] != "websocket" or not path:
             return Response("Expected a WebSocket at /api/rooms/NAME\n", status=426)
         return await self.env.ROOMS.getByName(path).fetch(request)
@@ -35,7 +36,7 @@ class Room(DurableObject):
         )
 
     async def fetch(self, request):
-        who = URL(request.url).searchParams.get("name") or "somebody"
+        who = parse_qs(urlsplit(request.url).query).get("name", ["somebody"])[0]
         client, server = js.WebSocketPair.new().object_values()
         self.ctx.acceptWebSocket(server)
         server.serializeAttachment({"who": who[:40]})
