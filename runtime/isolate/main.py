@@ -29,20 +29,22 @@ _EXIT_GRACE_S = 2.0  # from the supervisor's end to this process's
 
 def confine(rules: dict[str, Any], channel: int) -> None:
     """Before the event loop is made: libuv would otherwise count on what is taken away. ``channel``: its descriptor,
-    by which the supervisor gets what it needs to be asked about connections, or hears that it will not be."""
+    by which the supervisor gets what it is asked on about sockets and connections."""
     from runtime.isolate import sandbox  # dev has no use for it
 
     limits = msgspec.convert(rules, sandbox.Rules)
     os.environ.update(TMPDIR=limits.temp, HOME=limits.temp)
     os.chdir(limits.temp)
     asking: list[int] = []
-    if not sandbox.enter(limits, asking.append if limits.asks else None):  # all of it is there
-        sandbox.explain(limits)
-    if limits.asks:
-        with socket.socket(fileno=os.dup(channel)) as sock:
-            socket.send_fds(sock, [ASKS], asking)
-        for descriptor in asking:
-            os.close(descriptor)
+    sandbox.enter(limits, asking.append if limits.asks else None)
+    if sandbox.refuses_calls():
+        line, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        sandbox.lend(limits, line)
+        asking.insert(0, theirs.detach())
+    with socket.socket(fileno=os.dup(channel)) as sock:
+        socket.send_fds(sock, [ASKS], asking)
+    for descriptor in asking:
+        os.close(descriptor)
 
 
 async def serve(sock: socket.socket) -> None:

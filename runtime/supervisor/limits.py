@@ -27,7 +27,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     threads: Positive = 512  # of one isolate; beyond it is killed
     temp_mb: Positive = 1_024  # in the temporary folder of one isolate; beyond it is killed
     stall_s: Positive = 10  # seconds without a heartbeat until an isolate is killed
-    sockets: Positive = 32_768  # WebSockets of one worker, all its versions together; one more is refused
+    sockets: Positive = 32_768  # WebSockets and TCP connections of one worker, all its versions together
     socket_queue_mb: Positive = 64  # that wait for one client that does not read; beyond it loses its socket
     sockets_queue_mb: Positive = 256  # that wait for all of one worker's clients, and of messages half come
 
@@ -65,7 +65,7 @@ def too_many_uploads(limit: int) -> LimitExceeded:
 
 
 def too_many_sockets(limit: int) -> LimitExceeded:
-    return LimitExceeded(1015, f"the worker has {limit} WebSockets open (sockets)")
+    return LimitExceeded(1015, f"the worker has {limit} sockets open (sockets)")
 
 
 def ended(why: str) -> LimitExceeded:

@@ -5,12 +5,10 @@ from __future__ import annotations
 import io
 import json
 import os
-import re
 import shutil
 import subprocess
 import tarfile
 from collections.abc import AsyncIterator
-from importlib import metadata
 from pathlib import Path
 
 import aiohttp
@@ -127,75 +125,6 @@ async def test_packages_that_came_along(host: Host, tmp_path: Path) -> None:
     }  # fmt: skip
     await host.deploy(worker(tmp_path, entry, name="vendored", **files))
     assert await host.get("vendored") == (200, "sent, made for this host")
-
-
-CLIENTS = """
-import asyncio, traceback, urllib.request
-from workers import Response, URL
-
-async def by_httpx(url):
-    import httpx
-    async with httpx.AsyncClient() as client:
-        await client.get(url)
-
-def by_httpx_in_a_thread(url):
-    import httpx
-    httpx.get(url)
-
-def by_requests(url):
-    import requests
-    requests.get(url)
-
-async def by_aiohttp(url):
-    import aiohttp
-    async with aiohttp.ClientSession() as session, session.get(url):
-        pass
-
-def by_urllib(url):
-    urllib.request.urlopen(url)
-
-async def by_asyncio(url):
-    await asyncio.open_connection(URL(url).hostname, 80)
-
-async def fetch(request):
-    told = []
-    for name, client in list(globals().items()):
-        for url in ("http://127.0.0.1:9/", "http://example.com/", "https://[::1]/") if name.startswith("by_") else ():
-            try:
-                sync = not asyncio.iscoroutinefunction(client)
-                await (asyncio.to_thread(client, url) if sync else client(url))
-            except Exception as error:
-                said = str(error) if "example" in url else "".join(traceback.format_exception(error))
-                told.append(f"{name} {url} {said}")
-    return Response.json(told)
-"""
-
-
-def with_needs(*names: str) -> dict[str, metadata.Distribution]:
-    """These packages of the tests' own environment, and what they need."""
-    found: dict[str, metadata.Distribution] = {}
-    todo = list(names)
-    while todo:
-        name = todo.pop()
-        if name not in found:
-            found[name] = metadata.distribution(name)
-            needs = [re.match(r"[\w.-]+", line) for line in found[name].requires or () if ";" not in line]
-            todo += [match[0] for match in needs if match]
-    return found
-
-
-async def test_clients_are_told_to_use_fetch(host: Host, tmp_path: Path) -> None:
-    """Real ones, as a worker may bring them. Of an address without a name httpx has the reason in its traceback."""
-    for package in with_needs("httpx", "requests", "aiohttp", "typing_extensions").values():
-        for file in package.files or ():
-            if file.suffix in (".py", ".so", ".pem") and ".." not in file.parts:
-                target = tmp_path / "python_modules" / file
-                target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(str(package.locate_file(file)), target)
-    await host.deploy(worker(tmp_path, CLIENTS, name="clients"))
-    body = json.loads((await host.get("clients"))[1])
-    assert len(body) == 18
-    assert [line for line in body if "from workers import fetch" not in line] == []
 
 
 async def test_a_set_that_was_lost_is_installed_again(house: Path, tmp_path: Path) -> None:

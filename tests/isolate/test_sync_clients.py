@@ -1,4 +1,4 @@
-"""Synchronous HTTP clients in a worker of ``pilot dev``: in a plain ``def``, and within ``async def``."""
+"""Synchronous HTTP clients in a worker, of ``pilot dev`` and on a host: in a plain ``def``, and in ``async def``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 
+from hosting import Host, hosting, worker
+from runtime.isolate import sandbox
 from serving import Served, serving, write
+from vendored import bring
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -58,6 +61,13 @@ SAID = {
     "requests": "requests", "urllib3": "urllib3", "httpx": "httpx", "urllib": "urllib", "openai": "hello",
     "langchain": "hello", "cloudflare": "active",
 }  # fmt: skip
+# On a host, which has no other packages than a worker's: worker → what it brings. An upload is bounded, and takes time.
+BROUGHT = {
+    "def": ("requests", "httpx"), "async": ("requests", "httpx"), "openai": ("langchain-openai", "typing_extensions"),
+    "cloudflare": ("cloudflare", "typing_extensions"),
+}  # fmt: skip
+ON_HOST = [(name, client) for name in ("def", "async") for client in ("requests", "urllib3", "httpx", "urllib")]
+ON_HOST += [("openai", "openai"), ("openai", "langchain"), ("cloudflare", "cloudflare")]
 
 
 async def echo(request: web.Request) -> web.Response:
@@ -94,7 +104,22 @@ async def pilot(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPat
         yield served
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def host(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Host]:
+    folder = tmp_path_factory.mktemp("clients")
+    async with hosting(folder / "data", "--allow", "127.0.0.0/8", "--isolates", "1") as running:
+        for name, packages in BROUGHT.items():
+            bring(folder / name, *packages)
+            await running.deploy(worker(folder / name, ENTRY + (PLAIN if name == "def" else ASYNC), name=name))
+        yield running
+
+
 @pytest.mark.parametrize("client", SAID)
 async def test_a_client_just_asks(pilot: Served, url: str, client: str) -> None:
-    async with pilot.http.get(f"{pilot.url}/?by={client}&url={url}") as answer:
-        assert (answer.status, await answer.text()) == (200, SAID[client])
+    assert await pilot.ask(f"/?by={client}&url={url}") == (200, SAID[client])
+
+
+@pytest.mark.skipif(bool(sandbox.available()), reason="; ".join(sandbox.available()))
+@pytest.mark.parametrize(("name", "client"), ON_HOST)
+async def test_a_client_just_asks_on_a_host(host: Host, url: str, name: str, client: str) -> None:
+    assert await host.get(name, f"/?by={client}&url={url}") == (200, SAID[client])

@@ -53,7 +53,7 @@ async def test_open_sockets_are_counted(host: Host) -> None:
         async with opening(at(host, "echo", "other")):
             pass
     assert caught.value.response.status_code == 503
-    await host.says("30 WebSockets open (sockets)")
+    await host.says("30 sockets open (sockets)")
     async with opening(at(host, "echo")) as socket:  # another worker's
         await socket.send("x")
         assert await socket.recv() == "x"

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import ctypes
 import resource
+import socket
 import sys
 import sysconfig
 from collections.abc import Callable, Sequence
@@ -59,9 +60,14 @@ def enter(rules: Rules, ask: Callable[[int], object] | None = None) -> list[str]
     return [line for line in missing if line]
 
 
-def explain(rules: Rules) -> None:
-    """What Python's own functions say and do of it from here on, where a bare EPERM would not help."""
-    sockets.explain()
+def refuses_calls() -> bool:
+    """Whether this machine has a filter of system calls."""
+    return sys.platform == "linux" and not seccomp.missing()
+
+
+def lend(rules: Rules, line: socket.socket) -> None:
+    """What Python's own functions do from here on, where a bare EPERM would not help. ``line``: to the supervisor."""
+    sockets.lend(line)
     modes.forgive(rules.temp)
 
 
@@ -105,4 +111,4 @@ def _interpreter() -> list[str]:
     return sorted({*paths, str(ours / "runtime"), str(ours / "bindings")})
 
 
-__all__ = ["Rules", "available", "enter", "explain", "walls"]
+__all__ = ["Rules", "available", "enter", "lend", "refuses_calls", "walls"]

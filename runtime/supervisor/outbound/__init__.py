@@ -22,10 +22,11 @@ if TYPE_CHECKING:
 
     from runtime.supervisor.sockets.ends import End
 
-__all__ = ["Allow", "FetchError", "Outbound", "OutboundAnswer", "ResponseBody"]
+__all__ = ["AddressInfo", "Allow", "FetchError", "Outbound", "OutboundAnswer", "ResponseBody"]
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Allow = Callable[[Address], bool]
+AddressInfo = tuple[int, int, int, str, tuple[Any, ...]]  # as of socket.getaddrinfo
 _NO_HEADERS: RawHeaders = []
 
 
@@ -88,6 +89,25 @@ class Outbound:
                     failed = error
         raise failed
 
+    async def resolve(
+        self,
+        host: str | None,
+        port: int | str | None,
+        *,
+        family: int = 0,
+        kind: int = 0,
+        protocol: int = 0,
+        flags: int = 0,
+    ) -> list[AddressInfo]:
+        """As ``socket.getaddrinfo``, but for addresses that are not allowed. Raises OSError: there is no other."""
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(self._connect):
+            found = await loop.getaddrinfo(host, port, family=family, type=kind, proto=protocol, flags=flags)
+        allowed = [info for info in found if self._allows(str(info[4][0]))]
+        if found and not allowed:
+            raise PermissionError(_refusal(str(found[0][4][0])))
+        return [(*info[:3], info[3], tuple(info[4])) for info in allowed]
+
     async def aclose(self) -> None:
         """Close every connection."""
         if self._session is not None:
@@ -145,11 +165,17 @@ class Outbound:
     def _guard(self, info: Any) -> socket.socket:
         """Called with each address about to be connected to: the last door, which DNS cannot go around."""
         family, kind, protocol, _, (host, *_) = info
-        address = ipaddress.ip_address(host)
-        mapped = getattr(address, "ipv4_mapped", None)
-        if self._allow is not None and not self._allow(mapped or address):
-            raise PermissionError(f"the address {host} is not allowed")
+        if not self._allows(host):
+            raise PermissionError(_refusal(host))
         return socket.socket(family, kind, protocol)
+
+    def _allows(self, host: str) -> bool:
+        address = ipaddress.ip_address(host)
+        return self._allow is None or self._allow(getattr(address, "ipv4_mapped", None) or address)
+
+
+def _refusal(host: str) -> str:
+    return f"the address {host} is not allowed"
 
 
 async def _connected(sock: socket.socket, address: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
-from runtime.supervisor.outbound import FetchError, Outbound, OutboundAnswer
+from runtime.supervisor.outbound import AddressInfo, FetchError, Outbound, OutboundAnswer
 from runtime.supervisor.outbound.bodies import close
 from runtime.supervisor.outbound.rules import RawHeaders, parse
 
@@ -28,6 +28,19 @@ class Blocked(Outbound):
         raise FetchError(parse(url).host, _WHY)
 
     async def connect(self, host: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Raises OSError."""
+        raise PermissionError(_WHY)
+
+    async def resolve(
+        self,
+        host: str | None,
+        port: int | str | None,
+        *,
+        family: int = 0,
+        kind: int = 0,
+        protocol: int = 0,
+        flags: int = 0,
+    ) -> list[AddressInfo]:
         """Raises OSError."""
         raise PermissionError(_WHY)
 

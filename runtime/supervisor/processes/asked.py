@@ -121,8 +121,9 @@ def _flags(asked: _Notice) -> int:
         return next(int(line.split()[1], 8) for line in lines if line.startswith(b"flags:"))
 
 
-async def listener_of(channel: socket.socket) -> int | None:
-    """What the isolate sends ahead of all messages; None: it has nothing to ask with, or has ended. Raises OSError."""
+async def asking_of(channel: socket.socket) -> tuple[int | None, int | None]:
+    """What the isolate sends ahead of all messages: its line for names and connections, and the listener. None: it has
+    nothing to ask with, or has ended. Raises OSError."""
     channel.setblocking(False)
     loop = asyncio.get_running_loop()
     ready = asyncio.Event()
@@ -132,10 +133,11 @@ async def listener_of(channel: socket.socket) -> int | None:
             await ready.wait()
     finally:
         loop.remove_reader(channel)
-    _, descriptors, _, _ = socket.recv_fds(channel, len(ASKS), 1)
+    _, descriptors, _, _ = socket.recv_fds(channel, len(ASKS), 2)
     for descriptor in descriptors:
         os.set_inheritable(descriptor, False)
-    return descriptors[0] if descriptors else None
+    line, listener, *_ = [*descriptors, None, None]
+    return line, listener
 
 
-__all__ = ["Asked", "listener_of"]
+__all__ = ["Asked", "asking_of"]

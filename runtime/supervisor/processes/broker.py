@@ -18,6 +18,7 @@ from runtime.supervisor.calls.calls import Calls, Reach, nowhere
 from runtime.supervisor.calls.stubs import Stubs
 from runtime.supervisor.http.heads import pairs
 from runtime.supervisor.outbound import FetchError, Outbound, traced
+from runtime.supervisor.outbound.lending import Lender
 from runtime.supervisor.outbound.tcp import TcpConnections
 from runtime.supervisor.processes.sockets import ProcessSockets
 from runtime.tracing import NO_SPAN, current
@@ -43,6 +44,7 @@ class Broker:
         self.sockets: ProcessSockets
         self._bindings, self._outbound, self.at_work = bindings, outbound, at_work
         self._connections = TcpConnections(outbound)
+        self._lender: Lender | None = None
         self.stubs = Stubs(at_work)
         self._calls = calls = Calls(bindings, self.stubs, reach, lasting, own)
         self.note = calls.note
@@ -52,16 +54,20 @@ class Broker:
             "tcp": self._tcp,
         }  # fmt: skip
 
-    def attach(self, channel: GuardedChannel, sockets: ProcessSockets) -> None:
-        """Once, before anything is asked."""
+    def attach(self, channel: GuardedChannel, sockets: ProcessSockets, line: int | None = None) -> None:
+        """Once, before anything is asked. ``line``: a descriptor, on which a host's isolate asks."""
         self.channel = self.stubs.channel = self._calls.channel = channel
         self.sockets = self.stubs.sockets = sockets
         channel.unheard = self.stubs.unheard
+        if line is not None:
+            self._lender = Lender(line, self._outbound, self.at_work.ask, sockets.quota)
 
     def close(self) -> None:
         """The isolate is gone."""
         self.stubs.clear()
         self._connections.close()
+        if self._lender is not None:
+            self._lender.close()
 
     def __call__(self, op: str, args: list[Any]) -> Awaitable[object]:
         if (operation := self._operations.get(op)) is None:

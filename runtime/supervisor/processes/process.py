@@ -21,7 +21,7 @@ from runtime.isolate.boot import Boot
 from runtime.supervisor.calls.at_work import AtWork
 from runtime.supervisor.calls.call import Callee
 from runtime.supervisor.limits import IsolateLost, Limits, cpu_exceeded, ended
-from runtime.supervisor.processes.asked import Asked, listener_of
+from runtime.supervisor.processes.asked import Asked, asking_of
 from runtime.supervisor.processes.broker import Broker
 from runtime.supervisor.processes.cgroups import Cgroup
 from runtime.supervisor.processes.health.stacks import Stack, Stacks
@@ -199,7 +199,7 @@ class Starter:
         try:
             child = await self._parts.spawner.spawn(theirs, partial(self._tell, stacks), self._rules(temp), self._shelf)
             cgroup = self._hold(child)
-            asked = await self._asked(ours)
+            line, listener = await asking_of(ours) if confined else (None, None)
         except BaseException:
             ours.close()  # if a process began all the same, this ends it; it may be about to enter its folder
             if temp is not None:
@@ -209,18 +209,13 @@ class Starter:
         keeps = self._resident is not None
         deflating = deflates(self._config.compatibility_date, self._config.compatibility_flags)
         sockets = self._parts.sockets.of(self._config.name, channel, at_work, limits, keeps=keeps, deflates=deflating)
-        broker.attach(channel, sockets)
+        broker.attach(channel, sockets, line)
+        asked = None if listener is None else Asked(listener, self._answering, self._parts.outbound.connect)
         stacks.pid = child.pid
         process = Process(child, channel, broker, stacks, temp, cgroup, asked)
         self.living.add(process)
         process.gone.add_done_callback(lambda _: self.living.discard(process))
         return process
-
-    async def _asked(self, channel: socket.socket) -> Asked | None:
-        """Where bindings answer its connections. Raises OSError."""
-        shut_in = self._answering and self._parts.confinement is not None
-        listener = await listener_of(channel) if shut_in else None
-        return None if listener is None else Asked(listener, self._answering, self._parts.outbound.connect)
 
     def _hold(self, child: Child) -> Cgroup | None:
         """Its cgroup, before it has loaded anything; one that has gone already needs none."""
