@@ -59,22 +59,22 @@ from runtime.web.globals.compression import DecompressionStream as _Decompressio
 from runtime.web.globals.compression import TextDecoderStream as _TextDecoderStream
 from runtime.web.globals.compression import TextEncoderStream as _TextEncoderStream
 from runtime.web.globals.event_source import EventSource as _EventSource
+from runtime.web.globals.events import CloseEvent as _CloseEvent
 from runtime.web.globals.events import CustomEvent as _CustomEvent
 from runtime.web.globals.events import ErrorEvent as _ErrorEvent
 from runtime.web.globals.events import Event as _Event
-from runtime.web.globals.events import EventTarget as _EventTarget
-from runtime.web.globals.events import MessageChannel as _MessageChannel
 from runtime.web.globals.events import MessageEvent as _MessageEvent
-from runtime.web.globals.events import MessagePort as _MessagePort
 from runtime.web.globals.piping import FixedLengthStream as _FixedLengthStream
 from runtime.web.globals.piping import TransformStream as _IdentityTransformStream
 from runtime.web.globals.piping import TransformStream as _TransformStream
 from runtime.web.globals.piping import WritableStream as _WritableStream
+from runtime.web.globals.targets import EventTarget as _EventTarget
+from runtime.web.globals.targets import MessageChannel as _MessageChannel
+from runtime.web.globals.targets import MessagePort as _MessagePort
 from runtime.web.globals.text import TextDecoder as _TextDecoder
 from runtime.web.globals.text import atob as atob
 from runtime.web.globals.text import btoa as btoa
 from runtime.web.html.rewriter import HTMLRewriter as _HTMLRewriter
-from runtime.web.sockets.events import CloseEvent as _CloseEvent
 
 caches: CacheStorage
 globalThis: Any

@@ -96,6 +96,8 @@ async def events():
     target.addEventListener("stop", lambda event: event.preventDefault())
     stopped = target.dispatchEvent(js.Event.new("stop", cancelable=True))
     target.dispatchEvent(sent)
+    over = js.CloseEvent.new("close", to_js({"code": 1000, "wasClean": True}, dict_converter=Object.fromEntries))
+    seen += [over.code, over.reason, over.wasClean, over.bubbles, over.timeStamp > 0, isinstance(over, js.Event)]
     channel, got = js.MessageChannel.new(), asyncio.get_running_loop().create_future()
     channel.port1.postMessage(to_js({"a": [1]}, dict_converter=Object.fromEntries))
     channel.port2.onmessage = lambda event: got.set_result(event.data.a[0])
@@ -234,7 +236,7 @@ async def test_streams_and_buffers(pilot: Served) -> None:
 
 async def test_events_and_channels(pilot: Served) -> None:
     before = len(pilot.events)
-    assert await told(pilot, "/events") == [[5], True, False, 1]
+    assert await told(pilot, "/events") == [[5, 1000, "", True, False, True, True], True, False, 1]
     await pilot.says("told of", since=before)
 
 

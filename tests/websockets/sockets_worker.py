@@ -20,7 +20,8 @@ def says(server, ctx):
     )
     server.addEventListener("error", lambda event: print("error", event.message))
     server.onmessage = lambda event: server.send(
-        f"{event.type} {event.target is server} {server.url} {server.readyState}"
+        f"{event.type} {event.target is server} {server.url} {server.readyState} "
+        f"{isinstance(event, js.MessageEvent)} {event.cancelable}"
     )
 
 

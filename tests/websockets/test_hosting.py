@@ -118,7 +118,7 @@ async def test_a_new_version_leaves_a_socket_to_the_old_one_for_a_while(host: Ho
     async with opening(at(host, "says", "drained")) as socket:
         await host.deploy(worker(tmp_path, WORKER + "\n# new", DRAIN, name="drained"))
         await socket.send("x")
-        assert await socket.recv() == "message True None 1"
+        assert await socket.recv() == "message True None 1 True False"
         with pytest.raises(ConnectionClosed):
             await asyncio.wait_for(socket.recv(), 20)
         assert (socket.close_code, socket.close_reason) == (1012, "the worker has new code")

@@ -80,7 +80,7 @@ async def test_kinds_of_messages(pilot: Served) -> None:
 async def test_events_tell_of_themselves(pilot: Served) -> None:
     async with opening(f"{pilot.url}/says") as socket:
         await socket.send("x")
-        assert await socket.recv() == "message True None 1"
+        assert await socket.recv() == "message True None 1 True False"
         await socket.close(4321, "grund")
         assert (socket.close_code, socket.close_reason) == (4321, "grund")
     await pilot.says("closed 4321 grund True 3")

@@ -20,19 +20,11 @@ _CLASSES = {  # with ``new``
     "TextEncoderStream": "runtime.web.globals.compression:TextEncoderStream",
     "TextDecoderStream": "runtime.web.globals.compression:TextDecoderStream",
     "EventSource": "runtime.web.globals.event_source:EventSource",
-    "CloseEvent": "runtime.web.sockets.events:CloseEvent",
     **{
         name: f"runtime.web.globals.events:{name}"
-        for name in (
-            "CustomEvent",
-            "ErrorEvent",
-            "Event",
-            "EventTarget",
-            "MessageChannel",
-            "MessageEvent",
-            "MessagePort",
-        )
+        for name in ("CloseEvent", "CustomEvent", "ErrorEvent", "Event", "MessageEvent")
     },
+    **{name: f"runtime.web.globals.targets:{name}" for name in ("EventTarget", "MessageChannel", "MessagePort")},
 }
 _VALUES = {
     "crypto": "js._crypto:crypto",

@@ -7,7 +7,8 @@ import codecs
 from collections.abc import AsyncIterator, Coroutine, Mapping
 
 from runtime.web.fetching import fetch
-from runtime.web.globals.events import ErrorEvent, Event, EventTarget, MessageEvent
+from runtime.web.globals.events import ErrorEvent, Event, MessageEvent
+from runtime.web.globals.targets import EventTarget
 from runtime.web.streams import ReadableStream, to_bytes
 
 _RETRY_S = 3.0  # before it asks again, unless the server says otherwise

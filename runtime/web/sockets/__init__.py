@@ -1,8 +1,9 @@
-"""WebSockets, as a worker has them. Reading order: ``events``, ``websocket``, ``pair``."""
+"""WebSockets, as a worker has them. Reading order: ``websocket``, ``pair``."""
 
 from __future__ import annotations
 
-from runtime.web.sockets.events import ArrayBuffer, CloseEvent, ErrorEvent, Event, MessageEvent
+from runtime.web.array_buffer import ArrayBuffer
+from runtime.web.globals.events import CloseEvent, ErrorEvent, Event, MessageEvent
 from runtime.web.sockets.pair import WebSocketPair, WebSocketRequestResponsePair
 from runtime.web.sockets.websocket import Link, WebSocket, set_runner
 

@@ -11,10 +11,10 @@ import re
 from collections.abc import Iterable
 
 from runtime.web.fetching import fetch
+from runtime.web.globals.events import Event
 from runtime.web.response import Response
 from runtime.web.scope import current_ctx
 from runtime.web.sockets.contents import ABNORMAL
-from runtime.web.sockets.events import Event
 from runtime.web.sockets.websocket import ACCEPTED, Closing, WebSocket
 from runtime.web.url import parse
 
@@ -98,7 +98,7 @@ class ClientWebSocket(WebSocket):
         early, self.state = socket.moved(self), ACCEPTED
         if self._link is not None:
             self._link.accepted()
-        self._run(Event("open", self), _nothing)
+        self._run(Event.of("open", self), _nothing)
         for content in early:
             self._heard(content)
 

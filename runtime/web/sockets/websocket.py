@@ -7,9 +7,10 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple, Protocol
 
+from runtime.web.array_buffer import ArrayBuffer
 from runtime.web.blobs import Blob
+from runtime.web.globals.events import CloseEvent, ErrorEvent, Event, MessageEvent
 from runtime.web.sockets.contents import MAX_MESSAGE_BYTES, NO_CODE, Content, check_closing, content_of
-from runtime.web.sockets.events import ArrayBuffer, CloseEvent, ErrorEvent, Event, MessageEvent
 
 Listener = Callable[[Any], Any]
 Runner = Callable[[contextvars.Context, Sequence[Listener], Event, Callable[[], None]], None]
@@ -242,7 +243,7 @@ class WebSocket:
 
     def _heard(self, content: Content | Closing) -> None:
         if not isinstance(content, Closing):
-            return self._run(MessageEvent(self, self._data(content)), lambda: self._done(content))
+            return self._run(MessageEvent.received(self, self._data(content)), lambda: self._done(content))
         self._closed_in = True
         if not content.clean:
             self._aborted = True
@@ -251,8 +252,10 @@ class WebSocket:
             self._link.close(content.code, content.reason)
         if content.error:
             self._error = True
-            self._run(ErrorEvent(self, content.error), lambda: None)
-        self._run(CloseEvent(self, content.code, content.reason, content.clean), self._settle)
+            failed = ErrorEvent.of("error", self, message=content.error, error=Exception(content.error))
+            self._run(failed, lambda: None)
+        told = {"code": content.code, "reason": content.reason, "wasClean": content.clean}
+        self._run(CloseEvent.of("close", self, **told), self._settle)
 
     def _data(self, content: Content) -> object:
         if isinstance(content, str):
