@@ -20,10 +20,6 @@ _CLASSES = {  # with ``new``
     "TextEncoderStream": "runtime.web.globals.compression:TextEncoderStream",
     "TextDecoderStream": "runtime.web.globals.compression:TextDecoderStream",
     "EventSource": "runtime.web.globals.event_source:EventSource",
-    **{
-        name: f"runtime.web.globals.events:{name}"
-        for name in ("CloseEvent", "CustomEvent", "ErrorEvent", "Event", "MessageEvent")
-    },
     **{name: f"runtime.web.globals.targets:{name}" for name in ("EventTarget", "MessageChannel", "MessagePort")},
 }
 _VALUES = {
@@ -59,6 +55,10 @@ _VALUES = {
         for name in ("Boolean", "Infinity", "NaN", "Number", "Reflect", "String", "WeakMap", "WeakSet", "decodeURI",
                      "decodeURIComponent", "encodeURI", "encodeURIComponent", "isFinite", "isNaN", "parseFloat",
                      "parseInt", "reportError")
+    },
+    **{
+        name: f"runtime.web.globals.events:{name}"
+        for name in ("CloseEvent", "CustomEvent", "ErrorEvent", "Event", "MessageEvent")
     },
     **{
         name: f"runtime.isolate.timers:{name}"

@@ -30,6 +30,11 @@ class Event:
         self._begin(given)
 
     @classmethod
+    def new(cls, type: str, init: Mapping[str, Any] | None = None, **options: object) -> Self:
+        """The same, as Pyodide spells it."""
+        return cls(type, init, **options)
+
+    @classmethod
     def of(cls, type: str, target: object, **fields: object) -> Self:
         """One of the runtime's, with these attributes."""
         event = cls.__new__(cls)
