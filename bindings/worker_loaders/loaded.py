@@ -73,6 +73,9 @@ class Loaded:
         finally:
             self.waiting -= 1
 
+    def begin(self) -> None:
+        """What it does is told of, which takes a task."""
+
     async def call(self, call: Call) -> Answer:
         return await self._watched({"rpcMethod": call.method}, lambda of: of.call(call))
 

@@ -148,7 +148,12 @@ class Fleet:
         worker = self._worker(name)
         await worker.current([])  # or why there is none
         assert worker.rollout is not None
-        return max(worker.rollout.arms, key=lambda arm: arm.share).deployment
+        return _keeping(worker.rollout)
+
+    def resident_at_hand(self, name: str) -> Deployment | None:
+        """The same, where there is one already."""
+        worker = self.workers.get(name)
+        return None if worker is None or worker.rollout is None else _keeping(worker.rollout)
 
     def _worker(self, name: str) -> Worker:
         if (worker := self.workers.get(name)) is None:
@@ -266,6 +271,10 @@ class Fleet:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _keeping(rollout: Rollout) -> Deployment:
+    return max(rollout.arms, key=lambda arm: arm.share).deployment
 
 
 __all__ = ["Fleet"]

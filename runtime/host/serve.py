@@ -32,11 +32,11 @@ from runtime.host.store.registry import Registry
 from runtime.host.store.secret_box import SecretBox
 from runtime.host.tails import Tails
 from runtime.host.versions.packages import Packages
-from runtime.host.worker import Worker, reach
+from runtime.host.worker import Worker, at_hand, reach
 from runtime.isolate import sandbox
 from runtime.limits import cpu_count
 from runtime.supervisor import server
-from runtime.supervisor.calls.traced import delivered, traced
+from runtime.supervisor.calls.traced import TracedReach, delivered
 from runtime.supervisor.explorer.feed import Feed
 from runtime.supervisor.explorer.recorder import KEPT, Recorder
 from runtime.supervisor.explorer.routes import Explorer, Served
@@ -118,8 +118,8 @@ class HostServer(Supervisor):
         context.readers.append(self._tails)
         self._traces = Traces(context.readers, tracer)
         context.trace = self._traces.event
-        context.reside = residences = Residences(lambda worker: self._fleet.resident(worker))
-        context.rehouse = residences.rehouse
+        residences = Residences(lambda of: self._fleet.resident(of), lambda of: self._fleet.resident_at_hand(of))
+        context.reside, context.rehouse = residences, residences.rehouse
         parts = Parts(
             spawner,
             self.outbound,
@@ -130,8 +130,10 @@ class HostServer(Supervisor):
             isolates=options.isolates or min(cpu_count(), 4),
             confinement=Confinement(temp, self._cgroups, options.namespaces),
             limits=options.limits,
-            reach=traced(self._traces, lambda worker: reach(self._fleet.workers, worker)),
-            lasting=traced(self._traces, residences.find),
+            reach=TracedReach(
+                self._traces, lambda of: reach(self._fleet.workers, of), lambda of: at_hand(self._fleet.workers, of)
+            ),
+            lasting=TracedReach(self._traces, residences.find, residences.at_hand),
         )
         self._loading = context.load = Loading(parts)
         seal = context.seal = SecretBox.of(data / "secrets.key")

@@ -11,7 +11,7 @@ from runtime.config import PilotSettings
 from runtime.errors import UserError
 from runtime.host.versions.rollout import Arm, Rollout
 from runtime.supervisor.calls.call import Callee
-from runtime.supervisor.calls.calls import NotRunning
+from runtime.supervisor.calls.reach import NotRunning
 from runtime.supervisor.http.dispatch import Dispatch
 from runtime.supervisor.http.exchange import Exchange
 from runtime.supervisor.traces.traces import Traces
@@ -73,4 +73,10 @@ async def reach(workers: Mapping[str, Worker], name: str) -> Callee:
     return (await worker.current([])).arm.deployment
 
 
-__all__ = ["NotDeployed", "Worker", "reach"]
+def at_hand(workers: Mapping[str, Worker], name: str) -> Callee | None:
+    """The same, where there is one already."""
+    worker = workers.get(name)
+    return None if worker is None or worker.rollout is None else worker.rollout.choose(name, ()).deployment
+
+
+__all__ = ["NotDeployed", "Worker", "at_hand", "reach"]

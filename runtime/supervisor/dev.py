@@ -21,7 +21,7 @@ from runtime.errors import UserError
 from runtime.isolate.ambient import is_listed
 from runtime.places import state_folder
 from runtime.supervisor import server, under_test
-from runtime.supervisor.calls.traced import delivered, traced
+from runtime.supervisor.calls.traced import TracedReach, delivered
 from runtime.supervisor.debugging.debugger import Debugger, patient
 from runtime.supervisor.explorer.feed import Feed
 from runtime.supervisor.explorer.recorder import KEPT, Recorder
@@ -116,7 +116,11 @@ class DevServer(Supervisor):
             options=options.product_options,
             config=config,
             dispatch=self._handle,
-            reside=(residences := Residences(lambda worker: self._workers.current(worker))),
+            reside=(
+                residences := Residences(
+                    lambda worker: self._workers.current(worker), lambda worker: self._workers.at_hand(worker)
+                )
+            ),
         )
         spawner = spawner or InlineSpawner(config.root)
         tracer = Recorder(make_tracer(config.name, pilot.otlp, observer.warn), self._spans)
@@ -131,8 +135,10 @@ class DevServer(Supervisor):
             self._importing,
             self._ended,
             SocketTables(delivered(self._traces, residences), self._ended),
-            reach=traced(self._traces, lambda worker: self._workers.reach(worker)),
-            lasting=traced(self._traces, residences.find),
+            reach=TracedReach(
+                self._traces, lambda worker: self._workers.reach(worker), lambda worker: self._workers.at_hand(worker)
+            ),
+            lasting=TracedReach(self._traces, residences.find, residences.at_hand),
             debugger=self._debugger,
         )
         self._loading = context.load = Loading(parts)

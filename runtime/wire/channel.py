@@ -24,12 +24,14 @@ from runtime.wire.protocol import (
     RESULT,
     SOCKET,
     WINDOW,
+    Asker,
     CallNumber,
     Frame,
     OfferedStream,
+    Serving,
     SocketEnd,
     current_call,
-)
+)  # fmt: skip
 from runtime.wire.push import PushSource
 from runtime.wire.streams import PullSource, RemoteStream
 
@@ -57,8 +59,8 @@ class Channel(Outgoing):
         """Told of each call of the peer's whose answer it did not hear: what that named is nobody's."""
         self._unpack = Unpacker()
         self._last_number = 0
-        self._calls: dict[int, asyncio.Future[Any]] = {}
-        self._serving: dict[int, asyncio.Task[None]] = {}
+        self._calls: dict[int, Asker] = {}
+        self._serving: dict[int, Serving] = {}
         self._offers: dict[int, OfferedStream] = {}
         self.sockets: dict[int, SocketEnd] = {}  # by number, until their last frame
         self.opening: dict[int, SocketEnd] = {}  # by the call whose answer tells of them, until the peer has it
@@ -119,18 +121,15 @@ class Channel(Outgoing):
 
     def adopt(self, number: int) -> AsyncIterator[Any] | None:
         """Take back an offered source that the peer has not read: it handed its number to us."""
-        offer = self._offers.get(number)
-        source = None if offer is None else offer.unread()
-        if source is not None:
-            del self._offers[number]
+        if (offer := self._offers.get(number)) is None or (source := offer.unread()) is None:
+            return None
+        del self._offers[number]
         return source
 
     def discard(self, number: int) -> None:
         """Close an offered source unless the peer has begun to read it."""
-        offer = self._offers.get(number)
-        if offer is not None and offer.unread() is not None:
-            del self._offers[number]
-            offer.drop()
+        if (offer := self._offers.get(number)) is not None and offer.unread() is not None:
+            self._offers.pop(number).drop()
 
     def read(self, handle: int, window: int = WINDOW) -> RemoteStream:
         """The peer's stream by its number. At most ``window`` items are on their way at a time."""
@@ -150,20 +149,19 @@ class Channel(Outgoing):
             except TimeoutError:
                 self._transport.abort()  # a peer that reads no more would keep it open for ever
         await self.closed.wait()
-        if tasks := [*self._tasks, *self._serving.values()]:
+        if tasks := [each for each in (*self._tasks, *self._serving.values()) if isinstance(each, asyncio.Task)]:
             await asyncio.wait(tasks, timeout=_CLOSE_GRACE_S)
 
     # What the streams use
 
     def spawn(self, work: Coroutine[Any, Any, None], context: contextvars.Context | None = None) -> asyncio.Task[None]:
-        task = self._loop.create_task(work, context=context)
-        self._keep(task)
-        return task
+        return self._keep(self._loop.create_task(work, context=context))
 
-    def _keep(self, task: asyncio.Task[None]) -> None:
+    def _keep(self, task: asyncio.Task[None]) -> asyncio.Task[None]:
         """Until it is done. One that answers a call is kept by its number instead, which costs no callback."""
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     def withdraw(self, number: int) -> None:
         self._offers.pop(number, None)
@@ -203,9 +201,9 @@ class Channel(Outgoing):
     def connection_lost(self, exc: BaseException | None) -> None:
         self.is_open = False
         self.closed.set()
-        for future in self._calls.values():
-            if not future.done():
-                future.set_exception(ChannelClosed())
+        for asker in self._calls.values():
+            if not asker.done():
+                asker.set_exception(ChannelClosed())
         for stream in list(self._reading.values()):
             stream._ended(ChannelClosed())
         sockets, self.sockets = list(self.sockets.values()), {}
@@ -214,8 +212,8 @@ class Channel(Outgoing):
         offers, self._offers = list(self._offers.values()), {}
         for offer in offers:
             offer.drop()
-        for task in list(self._serving.values()):
-            task.cancel()
+        for serving in list(self._serving.values()):
+            serving.cancel()
         if self._on_close is not None:
             self._on_close()
 
@@ -228,7 +226,7 @@ class Channel(Outgoing):
             if (end := self.sockets.get(number)) is not None:
                 end.arrived(frame[2])
         elif kind == CALL:
-            self._serving[number] = self._loop.create_task(self._answer(number, frame[2], frame[3]))
+            self._serving[number] = self._loop.create_task(self._answer(number, self._handler, frame[2], frame[3]))
         elif kind == RESULT:
             self._resolve(number, frame[2], None)
         elif kind == ERROR:
@@ -267,9 +265,10 @@ class Channel(Outgoing):
         offer.pull(credit)
 
     def _cancel_call(self, number: int) -> None:
-        if (task := self._serving.pop(number, None)) is not None:
-            task.cancel()
-            self._keep(task)
+        if (serving := self._serving.pop(number, None)) is not None:
+            serving.cancel()
+            if isinstance(serving, asyncio.Task):
+                self._keep(serving)
             return
         # The answer crossed the cancellation on its way: nobody will have the socket, or read the streams, it named.
         if (end := self.opening.pop(number, None)) is not None:
@@ -279,18 +278,18 @@ class Channel(Outgoing):
         self.unheard(number)
 
     def _resolve(self, number: int, value: object, error: Exception | None) -> None:
-        future = self._calls.get(number)
-        if future is None or future.done():
+        asker = self._calls.pop(number, None)
+        if asker is None or asker.done():
             return
         if error is None:
-            future.set_result(value)
+            asker.set_result(value)
         else:
-            future.set_exception(error)
+            asker.set_exception(error)
 
-    async def _answer(self, number: int, op: str, args: list[Any]) -> None:
+    async def _answer(self, number: int, handler: Callable[..., Awaitable[Any]], *args: object) -> None:
         current_call.set(CallNumber(self.serial, number))
         try:
-            self.send([RESULT, number, await self._handler(op, args)])
+            self.send([RESULT, number, await handler(*args)])
         except BaseException as error:
             self.unheard(number)
             if not isinstance(error, Exception):

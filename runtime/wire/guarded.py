@@ -13,7 +13,7 @@ import socket
 from collections.abc import AsyncIterator, Callable, Container, Coroutine, Generator
 from functools import partial
 from time import perf_counter
-from typing import Any
+from typing import Any, Self, cast
 
 from runtime.wire.channel import Channel, Handler
 from runtime.wire.counted import CountedStream
@@ -21,15 +21,13 @@ from runtime.wire.credit import Credit, CreditExceeded
 from runtime.wire.errors import clipped
 from runtime.wire.frames import LENGTH_BYTES, MALFORMED, decode
 from runtime.wire.protocol import CALL, CANCEL, DROP, END, ERROR, ITEM, NOTE, PULL, RESULT, SOCKET, WINDOW, Frame
-from runtime.wire.sliced import Join, Slices, count
+from runtime.wire.sliced import Join, Slices, count, is_gathered
 
 _SLICE_S = 0.001  # of one peer's frames, before others have their turn
-_SMALL_BYTES = 4 * 1024  # of a message that is decoded in one go,
-_GATHERED_BYTES, _FRAME_BYTES = 64 * 1024, 4 * 1024  # or of many frames, such as tokens, so large on average,
-_MAX_HIGH = 4096  # if so many of its bytes at most can be the head of anything but a small number
-_LOW = bytes(range(0x80))
+_SMALL_BYTES = 4 * 1024  # of a message that is decoded in one go, whatever it holds
+_TINY_BYTES = 256  # of a frame whose values are not worth counting
 _FEW = 8  # frames that need no look at the clock, if they begin nothing
-_WAKING = (RESULT, ERROR)
+_WAKING = RESULT, ERROR
 _TASKS = 16, 2  # begun at a time, before others have their turn; the fewer, the longer those take
 _LONG_TURN_S = 0.004
 _CREDIT = Credit()
@@ -63,6 +61,7 @@ class GuardedChannel(Channel):
         }  # fmt: skip
         self._paused, self._turned = False, 0.0
         self._begun = 0  # tasks, since the last pause
+        self.passed = 0  # frames that nothing more is to be done about, of the message in hand
         self._share = (0, 0)  # bytes and values of a frame of the message in hand; -1 values: not counted yet
 
     @classmethod
@@ -73,7 +72,7 @@ class GuardedChannel(Channel):
         on_excess: Callable[[str], None],
         credit: Credit = _CREDIT,
         on_note: Callable[[str, list[Any]], None] | None = None,
-    ) -> GuardedChannel:
+    ) -> Self:
         """As ``open``. Without ``on_note`` the peer may send no note."""
         sock.setblocking(False)
         loop = asyncio.get_running_loop()
@@ -108,8 +107,8 @@ class GuardedChannel(Channel):
         self.strays += 1
         super()._unwanted(number)
 
-    def _flush(self) -> None:
-        super()._flush()
+    def _held_up(self) -> None:
+        super()._held_up()
         if self.congested and self._transport is not None:
             waiting = self._transport.get_write_buffer_size()
             if waiting > self._credit.unread:
@@ -166,23 +165,32 @@ class GuardedChannel(Channel):
             if len(frames) > _FEW:
                 return False
             self._share = size // (len(frames) or 1), -1
-            self._begun = 0
-            for frame in frames:
-                self._receive(frame)
-            if self._begun or (frames and frames[0][0] in _WAKING):
-                self._turns.soon()  # behind the steps of the tasks that they begin or wake, which mostly send something
+            self._receive_all(frames)
         except CreditExceeded as error:
             self._end(str(error))
         except MALFORMED:
             self._end(_NO_MESSAGE)
         return True
 
+    def _receive_all(self, frames: list[Frame]) -> None:
+        """What they send leaves behind the steps of the tasks that they begin or wake, which mostly send something; at
+        once, where they were all passed on."""
+        self._begun = self.passed = 0
+        self._turns.held = True
+        try:
+            for frame in frames:
+                self._receive(frame)
+            if self.passed < len(frames) and (self._begun or frames[0][0] in _WAKING):
+                self._turns.soon()
+        finally:
+            self._turns.leave(at_once=self.passed == len(frames))
+
     def _look(self) -> Generator[Join | None]:
         """At every message that is whole."""
         at = 0
         while (size := self._size(at)) is not None:
             at += LENGTH_BYTES
-            if size <= _SMALL_BYTES or self._is_gathered(at, size):
+            if size <= _SMALL_BYTES or is_gathered(self._unread, at, size):
                 frames, values = decode(self._unread[at : at + size]), -1
             else:
                 slices = Slices(memoryview(self._taken(at + size))[at : at + size], self._credit)
@@ -197,13 +205,6 @@ class GuardedChannel(Channel):
                 if self._begun or looked_at % _FEW == 0:
                     yield None
         del self._unread[:at]
-
-    def _is_gathered(self, at: int, size: int) -> bool:
-        """Whether the message has many small frames, and not many values besides."""
-        many = int.from_bytes(self._unread[at + 1 : at + LENGTH_BYTES + 1], "big")
-        if size > _GATHERED_BYTES or size > many * _FRAME_BYTES:
-            return False
-        return len(self._unread[at : at + size].translate(None, _LOW)) <= _MAX_HIGH
 
     def _size(self, at: int) -> int | None:
         """Of the message that begins there; None: it is not whole."""
@@ -256,14 +257,18 @@ class GuardedChannel(Channel):
             raise CreditExceeded("sent two calls of one number")
         if len(self._serving) >= self._credit.calls or len(self._tasks) >= self._credit.calls + self._credit.streams:
             raise CreditExceeded(f"has more than {self._credit.calls:,} calls that are not answered yet")
-        values = count(frame[3]) if values < 0 else values
+        if values < 0:  # a value is a byte at least
+            values = size if size <= _TINY_BYTES else count(frame[3])
         self._values += values
         if self._values > self._credit.values:
             raise CreditExceeded(f"has more than {self._credit.values:,} values in calls that are not answered yet")
         self.hold(size)
         self._begun += 1
+        self._begin(frame, partial(self._release, size, values))
+
+    def _begin(self, frame: Frame, release: Callable[[object], None]) -> None:
         super()._receive(frame)
-        self._serving[number].add_done_callback(partial(self._release, size, values))
+        cast("asyncio.Task[None]", self._serving[frame[1]]).add_done_callback(release)
 
     def _release(self, size: int, values: int, _: object) -> None:
         self.held -= size

@@ -83,7 +83,12 @@ class Outgoing(asyncio.Protocol):
             self._transport.write(packed(frames, self._queued_bytes))
         frames.clear()
         self._queued_bytes = 0
-        if self.congested and not self._is_full:
+        if self.congested:
+            self._held_up()
+
+    def _held_up(self) -> None:
+        """What was congested is written, or waits for the peer to read."""
+        if not self._is_full:
             self.resume_writing()
 
     # asyncio.Protocol

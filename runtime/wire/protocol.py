@@ -53,6 +53,22 @@ class StreamChannel(Protocol):
         """``send`` a DROP from a destructor, which may run in any thread and after the loop has closed."""
 
 
+class Asker(Protocol):
+    """Who waits for the answer to a call: a future, or what passes it on at once."""
+
+    def done(self) -> bool: ...
+
+    def set_result(self, result: Any, /) -> None: ...
+
+    def set_exception(self, exception: Exception, /) -> None: ...
+
+
+class Serving(Protocol):
+    """What makes the answer to a call: a task, or who has passed it on."""
+
+    def cancel(self) -> object: ...
+
+
 class OfferedStream(Protocol):
     """A stream of this end that the peer may read."""
 
@@ -86,5 +102,5 @@ class SocketEnd(Protocol):
 
 __all__ = [
     "ASK", "CALL", "CANCEL", "DROP", "END", "ERROR", "ITEM", "NOTE", "PULL", "RESULT", "SOCKET", "UNLIMITED", "WINDOW",
-    "CallNumber", "Frame", "OfferedStream", "SocketEnd", "StreamChannel", "current_call",
+    "Asker", "CallNumber", "Frame", "OfferedStream", "Serving", "SocketEnd", "StreamChannel", "current_call",
 ]  # fmt: skip

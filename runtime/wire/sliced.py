@@ -18,6 +18,9 @@ from runtime.wire.credit import Credit, CreditExceeded
 _SLICE_BYTES = 8 * 1024  # of numbers, at a time
 _TOKENS = 100  # values, at a time
 _LARGE_BYTES, _PIECE_BYTES = 1024 * 1024, 128 * 1024  # of one value that is put together of pieces; of a piece
+_GATHERED_BYTES, _FRAME_BYTES = 64 * 1024, 4 * 1024  # of a message of many frames; of one of them on average
+_MAX_HIGH = 4096  # of its bytes, that can be the head of anything but a small number
+_LOW = bytes(range(0x80))
 _MIN_RUN = 16  # numbers that are looked for together
 _NUMBER = rb"[\x00-\x7f\xc0\xc2\xc3\xe0-\xff]|[\xcc\xd0].|[\xcd\xd1]..|[\xca\xce\xd2].{4}|[\xcb\xcf\xd3].{8}"
 _numbers = re.compile(_NUMBER, re.DOTALL)
@@ -187,6 +190,15 @@ class Slices:
         self._at = end
 
 
+def is_gathered(unread: bytearray, at: int, size: int) -> bool:
+    """Whether the message has many small frames, such as tokens, and not many values besides: that one, too, is decoded
+    in one go."""
+    many = int.from_bytes(unread[at + 1 : at + 5], "big")
+    if size > _GATHERED_BYTES or size > many * _FRAME_BYTES:
+        return False
+    return len(unread[at : at + size].translate(None, _LOW)) <= _MAX_HIGH
+
+
 def _text(pieces: list[bytes]) -> Generator[None, None, str]:
     decoder, texts = codecs.getincrementaldecoder("utf-8")(), []
     for piece in pieces:
@@ -204,4 +216,4 @@ def count(value: object) -> int:
     return 0
 
 
-__all__ = ["Join", "Slices", "count"]
+__all__ = ["Join", "Slices", "count", "is_gathered"]

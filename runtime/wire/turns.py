@@ -17,11 +17,21 @@ class Turns:
         self._call_soon = loop.call_soon
         self._waiting: list[Sender] = []
         self._comes = False  # the end of this turn
+        self.held = False  # who has it so sees to what was added meanwhile
 
     def add(self, sender: Sender) -> None:
         """It has something to send."""
         self._waiting.append(sender)
-        self.soon()
+        if not self.held:
+            self.soon()
+
+    def leave(self, *, at_once: bool) -> None:
+        """What was added while this was held: now, or behind what the loop has to do already."""
+        self.held = False
+        if at_once:
+            self._flush()
+        elif self._waiting:
+            self.soon()
 
     def soon(self) -> None:
         """Behind what the loop has to do already; whoever has something to send by then is flushed."""
@@ -31,6 +41,9 @@ class Turns:
 
     def _end(self) -> None:
         self._comes = False
+        self._flush()
+
+    def _flush(self) -> None:
         waiting, self._waiting = self._waiting, []
         for sender in waiting:
             sender._flush()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any
 
 from runtime.isolate.calls.loans import Loans
 from runtime.isolate.calls.packing import Table, packed, undone
 from runtime.isolate.calls.unpacking import unpacked
-from runtime.isolate.gates import until_kept
+from runtime.isolate.gates import unkept
 from runtime.isolate.remote import current_event
 from runtime.values import JsException
 from runtime.wire import Channel, RemoteError
@@ -20,16 +20,18 @@ class Line:
         self.channel, self.loans = channel, Loans()
         channel.unheard = self.loans.unheard
 
-    async def call(
+    def call(
         self, binding: str, address: object, method: str, args: Sequence[object], options: Mapping[str, object]
-    ) -> Any:
+    ) -> Coroutine[Any, Any, Any]:
         """``method`` of what ``binding`` has at ``address``, plain data which the binding's host half understands.
         Keyword arguments become one trailing object. Raises JsException, and TypeError for what cannot be sent."""
-        return await self._called(_arguments(args, options), "call", binding, address, method)
+        return self._called(_arguments(args, options), "call", binding, address, method)
 
-    async def invoke(self, number: int, method: str, args: Sequence[object], options: Mapping[str, object]) -> Any:
+    def invoke(
+        self, number: int, method: str, args: Sequence[object], options: Mapping[str, object]
+    ) -> Coroutine[Any, Any, Any]:
         """The same of an object that is held; "": it is a function."""
-        return await self._called(_arguments(args, options), "invoke", number, method)
+        return self._called(_arguments(args, options), "invoke", number, method)
 
     async def request(self, binding: str, address: object, *parts: object) -> list[Any]:
         """One HTTP request to ``binding``, whose event has nothing left to keep: [status, status text, headers,
@@ -49,12 +51,13 @@ class Line:
 
     async def _called(self, arguments: list[object], op: str, *before: object) -> Any:
         payload, table = packed(self.channel, self.loans, arguments)
-        try:
-            await until_kept()
-        except BaseException:
-            undone(self.channel, self.loans, table)
-            raise
-        return self.unpack(*await self._ask(op, *before, payload, table))
+        if (waits := unkept()) is not None:
+            try:
+                await waits
+            except BaseException:
+                undone(self.channel, self.loans, table)
+                raise
+        return unpacked(self, self.channel, *await self._ask(op, *before, payload, table))
 
     async def _ask(self, op: str, *args: object) -> Any:
         try:

@@ -44,8 +44,8 @@ class Service:
             raise AttributeError(name)
         return partial(self._call, name)
 
-    async def _call(self, method: str, /, *args: object, **options: object) -> Any:
-        return await self._line.call(*self._at, method, args, options)
+    def _call(self, method: str, /, *args: object, **options: object) -> Awaitable[Any]:
+        return self._line.call(*self._at, method, args, options)
 
     async def _followed(self, request: Request) -> Response:
         """For the runtime: the answer. A redirect leads to this worker too, whatever its host."""

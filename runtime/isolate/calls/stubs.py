@@ -23,7 +23,9 @@ class RpcTarget:
 class Borrower(Protocol):
     """``runtime.isolate.calls.line.Line``."""
 
-    async def invoke(self, number: int, method: str, args: Sequence[object], options: Mapping[str, object]) -> Any: ...
+    def invoke(
+        self, number: int, method: str, args: Sequence[object], options: Mapping[str, object]
+    ) -> Awaitable[Any]: ...
 
     def give_back(self, number: int) -> None:
         """From any thread."""

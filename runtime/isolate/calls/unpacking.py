@@ -33,7 +33,7 @@ def unpacked(line: Borrower, channel: Channel, payload: bytes, table: list[tuple
     """The value. What it holds of others' belongs to the event at hand."""
     value = _decode(payload)
     if not table:
-        return from_wire(value, _Unpacking(()).other)
+        return from_wire(value, _of_bytes)
     rows = tuple(_received(line, channel, *row) for row in table)
     return from_wire(value, _Unpacking(rows).other)
 
@@ -91,5 +91,6 @@ _NATIVE: dict[int, Any] = {
     HEADERS: _Unpacking.headers,
     BLOB: _Unpacking.blob,
 }
+_of_bytes = _Unpacking(()).other  # where there is no table
 
 __all__ = ["CalledStream", "unpacked"]

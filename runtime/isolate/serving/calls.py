@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Callable, Coroutine, Sequence
+from types import CoroutineType
 from typing import Any
 
 from runtime.isolate.calls.packing import Table
@@ -117,7 +118,7 @@ def _function(value: object, name: str) -> Callable[..., Any]:
 async def _run(function: Callable[..., Any], args: Sequence[Any]) -> object:
     """A plain method may block, as a handler may."""
     result = function(*args) if is_async(function) else await in_thread(function, tuple(args))
-    return await result if inspect.isawaitable(result) else result
+    return await result if type(result) is CoroutineType or inspect.isawaitable(result) else result
 
 
 async def _run_here(function: Callable[..., Any], args: Sequence[Any]) -> object:

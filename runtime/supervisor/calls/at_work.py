@@ -96,6 +96,12 @@ class AtWork:
             raise too_many_subrequests(self._limit)
         return activity
 
+    def asks_freely(self, number: int) -> Activity | None:
+        """Whose ask it is, where it is at work and may ask once more; None: ``ask`` says. It is not counted yet."""
+        activity = self.activities.get(number)
+        within = activity is not None and (self._limit is None or activity.subrequests < self._limit)
+        return activity if within else None
+
     def depth(self, number: int) -> int:
         """How many calls between workers have led to what asks."""
         activity = self.activities.get(number)

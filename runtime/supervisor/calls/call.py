@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 from bindings.messages import HostSocket, Target
-from runtime.supervisor.calls.stubs import Stub
+from runtime.supervisor.calls.stubs import Stub, Stubs
 from runtime.supervisor.http.asgi import Headers
 from runtime.tracing import Span
 
@@ -46,6 +46,16 @@ class Answer(NamedTuple):
     capabilities: list[Capability]
 
 
+class Begun(NamedTuple):
+    """A call that ``process`` may be asked at once, in hand until ``ended()``. ``await failed(error)``: what its caller
+    is told of it. ``wall_s``: seconds that it may take; None: any."""
+
+    process: Stubs
+    ended: Callable[[], None]
+    failed: Callable[[Exception], Awaitable[Exception]]
+    wall_s: int | None
+
+
 @dataclass(frozen=True, slots=True)
 class ServiceRequest:
     """A request that another worker makes."""
@@ -78,12 +88,15 @@ class ServiceAnswer:
 
 
 class Callee(Protocol):
-    """A version of a worker, as a call sees it. Both raise ``UserError``, or the ``RemoteError`` of what the worker
-    raised."""
+    """A version of a worker, as a call sees it. ``call`` and ``request`` raise ``UserError``, or the ``RemoteError`` of
+    what the worker raised."""
+
+    def begin(self) -> Begun | None:
+        """Have a call in hand, if nothing is to be waited for; None: ``call`` does what there is to do."""
 
     async def call(self, call: Call) -> Answer: ...
 
     async def request(self, request: ServiceRequest) -> ServiceAnswer: ...
 
 
-__all__ = ["Answer", "Call", "Callee", "Caller", "Capability", "ServiceAnswer", "ServiceRequest"]
+__all__ = ["Answer", "Begun", "Call", "Callee", "Caller", "Capability", "ServiceAnswer", "ServiceRequest"]

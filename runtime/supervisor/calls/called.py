@@ -9,7 +9,7 @@ from typing import Any
 
 from bindings.messages import HostSocket
 from runtime.errors import ScriptError
-from runtime.supervisor.calls.call import Answer, Call, Caller, ServiceAnswer, ServiceRequest
+from runtime.supervisor.calls.call import Answer, Call, ServiceAnswer, ServiceRequest
 from runtime.supervisor.calls.capabilities import handed, taken, withdrawn
 from runtime.supervisor.calls.stubs import Stub, Stubs
 from runtime.supervisor.http.exchange import numbers
@@ -38,10 +38,14 @@ def _ended(span: Span) -> Iterator[Span]:
 class CallActivity:
     """What its own calls and fetches are counted against."""
 
-    def __init__(self, name: str, caller: Caller, span: Span = NO_SPAN) -> None:
-        self.number, self.name, self.depth, self.span = next(numbers), name, caller.depth, span
+    def __init__(self, asked: Call | ServiceRequest, span: Span = NO_SPAN) -> None:
+        self.number, self.depth, self.span, self._asked = next(numbers), asked.caller.depth, span, asked
         self.status = self.subrequests = 0
         self.lent: list[int] = []
+
+    @property
+    def name(self) -> str:
+        return self._asked.name
 
     def uses(self, source: object) -> None:
         """No line in the log says what it has used."""
@@ -57,7 +61,7 @@ async def call(process: Stubs, activity: CallActivity, call: Call) -> Answer:
 async def invoke(stub: Stub, call: Call) -> Answer:
     """The same of an object that a process has lent."""
     with spanned(call.caller.span, f"stub {call.method}") as span:
-        activity = CallActivity(call.name, call.caller, span)
+        activity = CallActivity(call, span)
         return await _called(stub.owner, activity, call, "invoke", (stub.number, call.method))
 
 
@@ -67,6 +71,11 @@ async def _called(
     rows = await handed(process, process.channel, call.capabilities)
     with _under_way(process, activity, rows):
         answer = await process.channel.call(op, activity.number, *before, call.payload, rows, *after)
+    return await answered(process, answer)
+
+
+async def answered(process: Stubs, answer: object) -> Answer:
+    """What a process has answered to a call, which may be anything. Raises ScriptError, CallError."""
     match answer:
         case [bytes(payload), table]:
             return Answer(payload, await taken(process, process.channel, table))
@@ -119,11 +128,16 @@ def _under_way(process: Stubs, activity: CallActivity, rows: Sequence[Any]) -> I
         yield
     except BaseException:
         withdrawn(process, process.channel, rows)
-        for number in activity.lent:
-            process.channel.discard(number)
+        let_go(process, activity)
         raise
     finally:
         process.at_work.end(activity)
 
 
-__all__ = ["CallActivity", "call", "invoke", "request", "spanned"]
+def let_go(process: Stubs, activity: CallActivity) -> None:
+    """Of the streams that it was given on the way."""
+    for number in activity.lent:
+        process.channel.discard(number)
+
+
+__all__ = ["CallActivity", "answered", "call", "invoke", "let_go", "request", "spanned"]

@@ -14,7 +14,7 @@ Each call counts as a subrequest of what asks for it, and knows how many calls l
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from dataclasses import replace
 from functools import partial
 from types import NoneType
@@ -26,11 +26,14 @@ from runtime.errors import UserError
 from runtime.supervisor.calls import called
 from runtime.supervisor.calls.call import Call, Callee, Caller, Capability, ServiceRequest
 from runtime.supervisor.calls.capabilities import closed, dropped, handed, stream, taken
+from runtime.supervisor.calls.channel import PassingChannel
+from runtime.supervisor.calls.passing import Passing
+from runtime.supervisor.calls.reach import NotRunning, Reach
 from runtime.supervisor.calls.stubs import Stubs
 from runtime.supervisor.http.asgi import Headers
 from runtime.supervisor.http.heads import check_size, pairs
 from runtime.tracing import NO_SPAN
-from runtime.wire import ChannelClosed, GuardedChannel, RemoteError
+from runtime.wire import ChannelClosed, RemoteError
 
 MAX_DEPTH = 32
 TOO_DEEP = (
@@ -41,20 +44,6 @@ OWN = ""  # for a binding's name: this worker itself
 _MAX_URL_CHARACTERS = 64 * 1024
 _MAX_METHOD_CHARACTERS = 1024
 
-Reach = Callable[[str], Awaitable[Callee]]
-"""``await reach(worker)``: the version of it that answers. Raises ``NotRunning``, or the ``UserError`` of why not."""
-
-
-class NotRunning(UserError):
-    """There is no such worker."""
-
-    def __init__(self, worker: str) -> None:
-        super().__init__(f'Worker "{worker}" not found. Make sure it is running locally.')
-
-
-async def nowhere(worker: str) -> Callee:
-    raise NotRunning(worker)
-
 
 class Calls:
     """``lasting``: where a worker's instances are that live on; ``own``: the version that the isolate runs. Everything
@@ -63,9 +52,29 @@ class Calls:
     def __init__(
         self, bindings: Mapping[str, Binding], stubs: Stubs, reach: Reach, lasting: Reach, own: Callee | None
     ) -> None:
-        self.channel: GuardedChannel
+        self.channel: PassingChannel
         self._bindings, self._stubs, self._reach, self._lasting, self._own = bindings, stubs, reach, lasting, own
         self._leading = {name: each for name, each in bindings.items() if isinstance(each, Leading)}
+
+    def passed(self, number: int, op: str, args: list[Any]) -> Passing | None:
+        """Of a call that nothing need be done for but to pass it on; None: ``call`` does what there is to do. Raises
+        nothing."""
+        if op != "call" or len(args) != 6:
+            return None
+        event, name, address, method, payload, table = args
+        if table != [] or not (type(event) is int and type(name) is type(method) is str and type(payload) is bytes):
+            return None
+        activity = self._stubs.at_work.asks_freely(event)
+        if activity is None or activity.span is not NO_SPAN or activity.depth >= MAX_DEPTH:
+            return None
+        if len(method) > _MAX_METHOD_CHARACTERS or (target := self._at_hand(name, address)) is None:
+            return None
+        callee = (self._reach if target.id is None else self._lasting).at_hand(target.worker)
+        if callee is None or (begun := callee.begin()) is None:
+            return None
+        activity.subrequests += 1
+        call = Call(Caller(activity.depth + 1, NO_SPAN), target, method, payload, [])
+        return Passing(self.channel, number, self._told, begun, call)
 
     async def call(
         self, event: int, name: str, address: object, method: str, payload: bytes, table: list[Any]
@@ -135,6 +144,18 @@ class Calls:
         """``returned``: a stub is held no more. What was sent before may hand it on, and is looked at first."""
         if op == "returned" and args:
             asyncio.get_running_loop().call_soon(self._stubs.let_go, args[0])
+
+    def _at_hand(self, name: str, address: object) -> Target | None:
+        """Where a binding leads, if anybody knows who is there."""
+        try:
+            target = self._leading[name].target(address)
+        except Exception:  # which ``call`` meets again, and tells of
+            return None
+        return target if target.reach is None else None
+
+    async def _told(self, passing: Passing) -> list[Any]:
+        answer = await _told(passing.answer())
+        return [answer.payload, await self._given(answer.capabilities)]
 
     async def _begun(self, event: int, method: Any, payload: Any, table: object) -> tuple[Caller, list[Capability]]:
         caller = self._caller(event)
@@ -220,4 +241,4 @@ def _error(error: UserError) -> CallError:
     return CallError("Error", str(error), remote=True)
 
 
-__all__ = ["MAX_DEPTH", "Calls", "NotRunning", "Reach", "nowhere"]
+__all__ = ["MAX_DEPTH", "Calls"]

@@ -11,8 +11,9 @@ from typing import Protocol, cast
 
 from bindings.messages import CallError
 from runtime.supervisor.calls.at_work import AtWork
+from runtime.supervisor.calls.channel import PassingChannel
 from runtime.supervisor.sockets.ends import End
-from runtime.wire import GuardedChannel, Named
+from runtime.wire import Named
 
 MAX_HELD = 10_000  # by one process
 
@@ -52,7 +53,7 @@ class Stubs:
     what it works for."""
 
     def __init__(self, at_work: AtWork) -> None:
-        self.channel: GuardedChannel
+        self.channel: PassingChannel
         self.sockets: Sockets
         self.at_work, self.lent = at_work, 0
         self._held: dict[int, tuple[Stub, int]] = {}  # with the call that it is an answer to, or 0

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from runtime.supervisor.calls.call import Answer, Call, Callee, ServiceAnswer, ServiceRequest
-from runtime.supervisor.calls.calls import Reach
+from runtime.supervisor.calls.call import Answer, Begun, Call, Callee, ServiceAnswer, ServiceRequest
 from runtime.supervisor.traces.traces import Traces, raised
 
 _KINDS = {"webSocketMessage": "message", "webSocketClose": "close", "webSocketError": "error"}
@@ -17,6 +16,9 @@ class TracedCallee:
 
     def __init__(self, worker: str, callee: Callee, traces: Traces) -> None:
         self._worker, self._callee, self._traces = worker, callee, traces
+
+    def begin(self) -> Begun | None:
+        """What is told of takes a task."""
 
     async def call(self, call: Call) -> Answer:
         target = call.target
@@ -38,11 +40,19 @@ class TracedCallee:
         return answer
 
 
-def traced(traces: Traces, reach: Reach) -> Reach:
-    async def reached(worker: str) -> Callee:
-        return TracedCallee(worker, await reach(worker), traces)
+class TracedReach:
+    """``Reach`` of two functions that are that."""
 
-    return reached
+    def __init__(
+        self, traces: Traces, find: Callable[[str], Awaitable[Callee]], at_hand: Callable[[str], Callee | None]
+    ) -> None:
+        self._traces, self._find, self._at_hand = traces, find, at_hand
+
+    async def __call__(self, worker: str) -> Callee:
+        return TracedCallee(worker, await self._find(worker), self._traces)
+
+    def at_hand(self, worker: str) -> Callee | None:
+        return None if self._traces.has_use(worker) else self._at_hand(worker)
 
 
 def delivered(
@@ -73,4 +83,4 @@ def of_object(cls: str, id: str) -> dict[str, Any]:
     return {"entrypoint": cls, "executionModel": "durableObject", "durableObjectId": id}
 
 
-__all__ = ["TracedCallee", "delivered", "of_object", "traced"]
+__all__ = ["TracedReach", "delivered", "of_object"]

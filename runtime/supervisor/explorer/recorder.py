@@ -28,6 +28,10 @@ class Recorder:
     def __init__(self, inner: Tracer, traces: Feed) -> None:
         self._inner, self._traces = inner, traces
 
+    @property
+    def on(self) -> bool:
+        return self._inner.on or self._traces.wanted
+
     def request(self, scope: Mapping[str, Any]) -> Span:
         inner = self._inner.request(scope)
         if not self._traces.wanted:

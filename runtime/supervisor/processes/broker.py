@@ -14,7 +14,9 @@ from bindings.messages import HostSocket
 from runtime.isolate.ambient import INTERNAL
 from runtime.supervisor.calls.at_work import AtWork
 from runtime.supervisor.calls.call import Callee
-from runtime.supervisor.calls.calls import Calls, Reach, nowhere
+from runtime.supervisor.calls.calls import Calls
+from runtime.supervisor.calls.channel import PassingChannel
+from runtime.supervisor.calls.reach import NOWHERE, Reach
 from runtime.supervisor.calls.stubs import Stubs
 from runtime.supervisor.http.heads import pairs
 from runtime.supervisor.outbound import FetchError, Outbound, traced
@@ -23,7 +25,7 @@ from runtime.supervisor.outbound.tcp import TcpConnections
 from runtime.supervisor.processes.sockets import ProcessSockets
 from runtime.tracing import NO_SPAN, current
 from runtime.values import STREAM, stream_named
-from runtime.wire import Channel, GuardedChannel
+from runtime.wire import Channel
 
 _MAX_URL_CHARACTERS = 64 * 1024
 
@@ -36,8 +38,8 @@ class Broker:
         bindings: Mapping[str, Binding],
         outbound: Outbound,
         at_work: AtWork,
-        reach: Reach = nowhere,
-        lasting: Reach = nowhere,
+        reach: Reach = NOWHERE,
+        lasting: Reach = NOWHERE,
         own: Callee | None = None,
     ) -> None:
         self.channel: Channel
@@ -54,11 +56,11 @@ class Broker:
             "tcp": self._tcp,
         }  # fmt: skip
 
-    def attach(self, channel: GuardedChannel, sockets: ProcessSockets, line: int | None = None) -> None:
+    def attach(self, channel: PassingChannel, sockets: ProcessSockets, line: int | None = None) -> None:
         """Once, before anything is asked. ``line``: a descriptor, on which a host's isolate asks."""
         self.channel = self.stubs.channel = self._calls.channel = channel
         self.sockets = self.stubs.sockets = sockets
-        channel.unheard = self.stubs.unheard
+        channel.unheard, channel.passes = self.stubs.unheard, self._calls.passed
         if line is not None:
             self._lender = Lender(line, self._outbound, self.at_work.ask, sockets.quota)
 

@@ -7,7 +7,7 @@ import contextlib
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Any, TypeVar, cast
+from typing import TypeVar, cast
 
 from bindings.base import Binding, Event, Resident
 from bindings.messages import Undelivered
@@ -15,23 +15,19 @@ from bindings.responder import Responder
 from runtime.config import Config
 from runtime.errors import ScriptError
 from runtime.supervisor.calls import ahead, called
-from runtime.supervisor.calls.at_work import EventActivity
-from runtime.supervisor.calls.call import Answer, Call, ServiceAnswer, ServiceRequest
+from runtime.supervisor.calls.call import Answer, Begun, Call, ServiceAnswer, ServiceRequest
 from runtime.supervisor.calls.called import CallActivity
 from runtime.supervisor.calls.stubs import Stubs
-from runtime.supervisor.http.asgi import Body
 from runtime.supervisor.http.exchange import Exchange
-from runtime.supervisor.http.framed import WireBody, body_of, event_of, origin_of, parts_of
-from runtime.supervisor.limits import Deadline, IsolateLost, LimitedBody, Limits, event_wall_exceeded, too_many
-from runtime.supervisor.outbound import FetchError
+from runtime.supervisor.limits import Deadline, Limits, event_wall_exceeded, too_many
+from runtime.supervisor.processes.asking import dealt_with, exchanged
 from runtime.supervisor.processes.parts import Parts
 from runtime.supervisor.processes.process import CPU_EXCEEDED, Process, Starter, died, failure
 from runtime.supervisor.processes.slot import IsolateSlot, ResidentSlot
-from runtime.supervisor.processes.sockets import open_socket
 from runtime.supervisor.processes.spawning import STOP_GRACE_S
 from runtime.supervisor.processes.uploads import Uploads
 from runtime.tracing import NO_SPAN
-from runtime.wire import ChannelClosed, RemoteError, RemoteStream
+from runtime.wire import ChannelClosed, RemoteError
 
 T = TypeVar("T")
 Asked = TypeVar("Asked", Call, ServiceRequest)
@@ -115,6 +111,18 @@ class Deployment:
         async with Deadline(self._event_wall_s(), event_wall_exceeded):
             return await self._handle(event)
 
+    def begin(self) -> Begun | None:
+        """As ``calls.call.Callee``."""
+        limits = self._limits
+        if not self.slots or (limits is not None and self._active >= limits.concurrent):
+            return None
+        slot = self._slot()
+        if (process := slot.process) is None or not process.channel.is_open:
+            return None
+        self._begins(slot)
+        wall_s = None if limits is None else limits.wall_s
+        return Begun(process.broker.stubs, partial(self._ends, slot), partial(self._failed, process), wall_s)
+
     async def call(self, call: Call) -> Answer:
         """As ``calls.call.Callee``; the limits of a request hold for it, as for the next."""
         if self._limits is None:
@@ -151,7 +159,7 @@ class Deployment:
             process = slot.process
             if process is None or not process.channel.is_open:
                 process = await slot.serving()
-            await self._exchange(process, exchange)
+            await exchanged(process, exchange, self._limits)
         finally:
             if outer is not NO_SPAN:
                 exchange.span.end(sys.exception())
@@ -165,7 +173,7 @@ class Deployment:
         try:
             with Undelivered.instead(ScriptError):
                 process = await slot.serving()
-            return await self._event(process, event)
+            return await dealt_with(process, event, self.bindings, self._limits)
         finally:
             self._events.remove(event)
             self._ends(slot)
@@ -180,14 +188,19 @@ class Deployment:
                 process = slot.process
                 if process is None or not process.channel.is_open:
                     process = await slot.serving()
-                return await ask(process.broker.stubs, CallActivity(asked.name, asked.caller, span), asked)
-        except ChannelClosed:
+                return await ask(process.broker.stubs, CallActivity(asked, span), asked)
+        except (ChannelClosed, RemoteError) as error:
             assert process is not None
-            raise await died(process, self._limits) from None
-        except RemoteError as error:
-            raise (failure(error, self._limits) if error.name == CPU_EXCEEDED else error) from None
+            raise await self._failed(process, error) from None
         finally:
             self._ends(slot)
+
+    async def _failed(self, process: Process, error: Exception) -> Exception:
+        """What a caller is told of what has become of its call."""
+        if isinstance(error, ChannelClosed):
+            return await died(process, self._limits)
+        is_spent = isinstance(error, RemoteError) and error.name == CPU_EXCEEDED
+        return failure(cast(RemoteError, error), self._limits) if is_spent else error
 
     def _begins(self, slot: IsolateSlot) -> None:
         self._active += 1
@@ -237,59 +250,6 @@ class Deployment:
         if len(self.slots) == 1:
             return self.slots[0]
         return min(self.slots, key=lambda slot: (not slot.alive, slot.active))
-
-    async def _exchange(self, process: Process, exchange: Exchange) -> None:
-        inbound = exchange.inbound
-        body, handle = inbound.content, None if inbound.done else process.channel.offer(inbound.chunks())
-        process.broker.at_work.begin(exchange)
-        exchange.watch(process.channel)
-        answer: list[Any] = []
-        try:
-            answer = await process.channel.call("fetch", *event_of(exchange), body, handle, origin_of(exchange.scope))
-            status, headers, content = parts_of(answer)
-            if isinstance(content, list) and content[0] == "socket":
-                return open_socket(exchange, headers, process.broker.sockets, content[1])
-            await exchange.answer(status, headers, self._body(process, content, exchange))
-        except ChannelClosed:
-            raise await died(process, self._limits) from None
-        except RemoteError as error:
-            raise (inbound.lost() or failure(error, self._limits)) from None
-        except FetchError as error:  # a fetched answer that passed through broke off
-            raise ScriptError(f"{error}, half-way") from None
-        except asyncio.CancelledError:
-            for number in exchange.lent:
-                process.channel.discard(number)
-            raise
-        finally:
-            exchange.unwatch()
-            if isinstance(answer, list) and len(answer) > 4:
-                process.channel.note("over", exchange.number)
-            process.broker.at_work.end(exchange)
-
-    async def _event(self, process: Process, event: Event) -> object:
-        activity = EventActivity(event.handler)
-        process.broker.at_work.begin(activity)
-        try:
-            entrypoint = event.entrypoint if isinstance(event.entrypoint, str) else event.entrypoint(self.bindings)
-            args = (activity.number, entrypoint, event.handler, event.client, event.binding, dict(event.args))
-            return cast(object, await process.channel.call("event", *args))
-        except ChannelClosed:
-            error = await died(process, self._limits)
-            raise (Undelivered(str(error), begun=True) if isinstance(error, IsolateLost) else error) from None
-        except RemoteError as error:
-            raise failure(error, self._limits) from None
-        except asyncio.CancelledError:
-            for number in activity.lent:
-                process.channel.discard(number)
-            raise
-        finally:
-            process.broker.at_work.end(activity)
-
-    def _body(self, process: Process, body: WireBody, exchange: Exchange) -> Body:
-        source = body_of(process.channel, body, exchange)
-        if self._limits is None or body is None or isinstance(body, bytes) or body[0] != "mine":
-            return source
-        return LimitedBody(cast(RemoteStream, source), self._limits.response_bytes)
 
 
 __all__ = ["Deployment"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from runtime.supervisor.calls.calls import Reach, nowhere
+from runtime.supervisor.calls.reach import NOWHERE, Reach
 from runtime.supervisor.debugging.debugger import Debugger
 from runtime.supervisor.limits import Limits
 from runtime.supervisor.outbound import Outbound
@@ -40,8 +40,8 @@ class Parts:
     isolates: int = 1  # processes per version
     confinement: Confinement | None = None  # none in dev: it is the person's own code on their own machine
     limits: Limits | None = None  # none in dev
-    reach: Reach = nowhere  # the other workers
-    lasting: Reach = nowhere  # what of them lives on between calls
+    reach: Reach = NOWHERE  # the other workers
+    lasting: Reach = NOWHERE  # what of them lives on between calls
     through: str = ""  # the binding that is asked in the place of the network
     debugger: Debugger | None = None  # in dev
 

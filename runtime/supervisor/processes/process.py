@@ -20,6 +20,7 @@ from runtime.isolate.ambient import is_listed
 from runtime.isolate.boot import Boot
 from runtime.supervisor.calls.at_work import AtWork
 from runtime.supervisor.calls.call import Callee
+from runtime.supervisor.calls.channel import PassingChannel
 from runtime.supervisor.limits import IsolateLost, Limits, cpu_exceeded, ended
 from runtime.supervisor.processes.asked import Asked, asking_of
 from runtime.supervisor.processes.broker import Broker
@@ -28,7 +29,7 @@ from runtime.supervisor.processes.health.stacks import Stack, Stacks
 from runtime.supervisor.processes.parts import Parts, Stream
 from runtime.supervisor.processes.spawning import NO_SHELF, STOP_GRACE_S, Child, shelf_of
 from runtime.supervisor.sockets.asked import deflates
-from runtime.wire import ChannelClosed, GuardedChannel, RemoteError
+from runtime.wire import ChannelClosed, RemoteError
 
 CPU_EXCEEDED = "CpuExceeded"  # what an isolate raises
 _STRAY_S = 5.0  # seconds after which a process that nobody heard of has ended
@@ -44,7 +45,7 @@ class Process:
     def __init__(
         self,
         child: Child,
-        channel: GuardedChannel,
+        channel: PassingChannel,
         broker: Broker,
         stacks: Stacks,
         temp: str | None = None,
@@ -194,8 +195,7 @@ class Starter:
         limits = self._parts.limits
         at_work = AtWork(limits.subrequests if limits else None, self._config.pilot.wait_until)
         broker = Broker(table, self._parts.outbound, at_work, self._parts.reach, self._parts.lasting, self._own)
-        confined = self._parts.confinement
-        temp = tempfile.mkdtemp(prefix="isolate-", dir=confined.temp) if confined else None
+        temp = tempfile.mkdtemp(prefix="isolate-", dir=confined.temp) if (confined := self._parts.confinement) else None
         try:
             child = await self._parts.spawner.spawn(theirs, partial(self._tell, stacks), self._rules(temp), self._shelf)
             cgroup = self._hold(child)
@@ -205,7 +205,7 @@ class Starter:
             if temp is not None:
                 asyncio.get_running_loop().call_later(_STRAY_S, partial(shutil.rmtree, temp, ignore_errors=True))
             raise
-        channel = await GuardedChannel.guard(ours, broker, partial(self._over, child), on_note=broker.note)
+        channel = await PassingChannel.guard(ours, broker, partial(self._over, child), on_note=broker.note)
         keeps = self._resident is not None
         deflating = deflates(self._config.compatibility_date, self._config.compatibility_flags)
         sockets = self._parts.sockets.of(self._config.name, channel, at_work, limits, keeps=keeps, deflates=deflating)

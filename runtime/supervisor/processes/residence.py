@@ -21,25 +21,26 @@ from bindings.messages import HostSocket
 from runtime.errors import UserError
 from runtime.supervisor.calls import called
 from runtime.supervisor.calls.at_work import EventActivity
-from runtime.supervisor.calls.call import Answer, Call, ServiceAnswer, ServiceRequest
+from runtime.supervisor.calls.call import Answer, Begun, Call, ServiceAnswer, ServiceRequest
 from runtime.supervisor.calls.called import CallActivity
 from runtime.supervisor.limits import Deadline, IsolateLost, LimitExceeded, cpu_exceeded, ended, too_many
 from runtime.supervisor.processes.deployment import Deployment
-from runtime.supervisor.processes.process import Process
+from runtime.supervisor.processes.process import CPU_EXCEEDED, Process
 from runtime.values import stream_mark
 from runtime.wire import ChannelClosed, RemoteError
 
 T = TypeVar("T")
 Current = Callable[[str], Awaitable[Deployment]]
+AtHand = Callable[[str], Deployment | None]
 CODE_UPDATED = "its code was updated"
 _TRIES = 5  # versions that may follow each other while one call waits
 
 
 class Residence:
-    """One worker's. ``current()``: the version that answers now."""
+    """One worker's. ``current(worker)``: the version that answers now; ``at_hand``: the same, if there is one."""
 
-    def __init__(self, worker: str, current: Current) -> None:
-        self._worker, self._current, self._lock = worker, current, asyncio.Lock()
+    def __init__(self, worker: str, current: Current, at_hand: AtHand) -> None:
+        self._worker, self._current, self._at_hand, self._lock = worker, current, at_hand, asyncio.Lock()
         self._deployment: Deployment | None = None
 
     async def ask(self, method: str, args: Sequence[Any]) -> object:
@@ -50,6 +51,16 @@ class Residence:
         """As of ``ProductContext``."""
         if self._deployment is not None and self._deployment.resident is not None:
             await self._deployment.resident.renew()
+
+    def begin(self) -> Begun | None:
+        """As ``calls.call.Callee``."""
+        deployment = self._deployment
+        if deployment is None or deployment is not self._at_hand(self._worker) or deployment.resident is None:
+            return None
+        if (process := deployment.resident.at_hand) is None or _is_full(deployment, process):
+            return None
+        wall_s = None if deployment.limits is None else deployment.limits.wall_s
+        return Begun(process.broker.stubs, _nothing, partial(_told, deployment, process), wall_s)
 
     async def call(self, call: Call) -> Answer:
         """As ``calls.call.Callee``: a method of one of its objects."""
@@ -65,17 +76,13 @@ class Residence:
     async def _limited(self, work: Callable[[Deployment, Process], Awaitable[T]]) -> T:
         deployment, process = await self._process()
         limits = deployment.limits
-        if limits is not None and len(process.broker.at_work.activities) >= limits.concurrent:
+        if limits is not None and _is_full(deployment, process):
             raise too_many(limits.concurrent)
         async with Deadline(limits.wall_s) if limits is not None else nullcontext():
             try:
                 return await work(deployment, process)
-            except ChannelClosed:
-                raise await _ended(deployment, process) from None
-            except RemoteError as error:
-                if error.name == "CpuExceeded" and limits is not None:
-                    raise cpu_exceeded(limits.cpu_ms) from None
-                raise
+            except (ChannelClosed, RemoteError) as error:
+                raise await _failed(deployment, process, error) from None
 
     async def _process(self) -> tuple[Deployment, Process]:
         for _ in range(_TRIES):
@@ -106,10 +113,11 @@ class Residence:
 
 
 class Residences:
-    """By worker. ``current(worker)``: the version that answers now; raises UserError when there is none."""
+    """By worker. ``current(worker)``: the version that answers now; raises UserError when there is none. ``at_hand``:
+    the same, if there is one."""
 
-    def __init__(self, current: Current) -> None:
-        self._current = current
+    def __init__(self, current: Current, at_hand: AtHand) -> None:
+        self._current, self._at_hand = current, at_hand
         self._by_worker: dict[str, Residence] = {}
 
     async def __call__(self, worker: str, method: str, args: Sequence[Any]) -> object:
@@ -123,13 +131,17 @@ class Residences:
         residence = self._by_worker.get(worker)
         if residence is None:
             await self._current(worker)  # or any name at all would be kept
-            residence = self._by_worker.setdefault(worker, Residence(worker, self._current))
+            residence = self._by_worker.setdefault(worker, Residence(worker, self._current, self._at_hand))
         return residence
+
+    def at_hand(self, worker: str) -> Residence | None:
+        """The same, if it has been asked before."""
+        return self._by_worker.get(worker)
 
 
 async def _called(deployment: Deployment, process: Process, call: Call) -> Answer:
     with called.spanned(call.caller.span, f"object {call.label}") as span:
-        return await called.call(process.broker.stubs, CallActivity(call.name, call.caller, span), call)
+        return await called.call(process.broker.stubs, CallActivity(call, span), call)
 
 
 async def _asked(deployment: Deployment, process: Process, method: str, args: Sequence[Any]) -> object:
@@ -171,6 +183,29 @@ def _answer(process: Process, answer: object, event: int) -> object:
             hold = meta.pop("hold", None)
             return HostSocket(process.broker.sockets.given(number, event, hold), meta)
     raise IsolateLost("the worker's process sent an answer that is none")
+
+
+def _nothing() -> None:
+    """What is in hand of it stands in its ``at_work``."""
+
+
+def _is_full(deployment: Deployment, process: Process) -> bool:
+    limits = deployment.limits
+    return limits is not None and len(process.broker.at_work.activities) >= limits.concurrent
+
+
+async def _told(deployment: Deployment, process: Process, error: Exception) -> Exception:
+    """What the caller of an object is told."""
+    failed = await _failed(deployment, process, error)
+    return lost(failed) if isinstance(failed, IsolateLost | LimitExceeded) else failed
+
+
+async def _failed(deployment: Deployment, process: Process, error: Exception) -> Exception:
+    if isinstance(error, ChannelClosed):
+        return await _ended(deployment, process)
+    if isinstance(error, RemoteError) and error.name == CPU_EXCEEDED and deployment.limits is not None:
+        return cpu_exceeded(deployment.limits.cpu_ms)
+    return error
 
 
 async def _ended(deployment: Deployment, process: Process) -> Exception:

@@ -75,10 +75,16 @@ class ResidentSlot(IsolateSlot):
 
     held = False
 
+    @property
+    def at_hand(self) -> Process | None:
+        """The process, if nothing is to be waited for."""
+        process = self.process
+        return process if process is not None and self.held and process.alive and not process.leaving else None
+
     async def serving(self) -> Process:
         """As of ``IsolateSlot``; ``IsolateLost``: another version has it."""
-        if self.held and self.alive and self.process is not None and not self.process.leaving:
-            return self.process
+        if (process := self.at_hand) is not None:
+            return process
         async with self._lock:
             if not self.held:
                 raise IsolateLost("another version has the worker's objects")

@@ -77,6 +77,11 @@ class Deployments:
             raise self.broken or UserError("is not loaded", where=self.config.name, remedy="Ask again in a moment.")
         return self._current
 
+    @property
+    def at_hand(self) -> Deployment | None:
+        """The same, if there is one."""
+        return self._current
+
     async def begin(self) -> None:
         """Until the bindings of the first version are known; its script may take its time."""
         self._opening = asyncio.create_task(self._open())

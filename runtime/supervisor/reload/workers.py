@@ -12,7 +12,7 @@ from bindings.base import Event
 from bindings.messages import Undelivered
 from runtime.errors import UserError
 from runtime.supervisor.calls.call import Callee
-from runtime.supervisor.calls.calls import NotRunning
+from runtime.supervisor.calls.reach import NotRunning
 from runtime.supervisor.processes.deployment import Deployment
 from runtime.supervisor.reload.reloader import Deployments
 from runtime.supervisor.reload.watching import changes
@@ -28,7 +28,10 @@ class Workers:
 
     def find(self, name: str) -> Deployments | None:
         """By the name that its configuration has now."""
-        return next((worker for worker in self._workers if worker.config.name == name), None)
+        for worker in self._workers:
+            if worker.config.name == name:
+                return worker
+        return None
 
     def deployments(self) -> list[Deployment]:
         """What runs, of all of them."""
@@ -60,6 +63,10 @@ class Workers:
         if (worker := self.find(name)) is None:
             raise NotRunning(name)
         return await worker.current([])
+
+    def at_hand(self, name: str) -> Deployment | None:
+        """The same, where there is one already."""
+        return None if (worker := self.find(name)) is None else worker.at_hand
 
     async def reload(self) -> None:
         """Each anew, with its configuration, whether or not anything was saved."""

@@ -22,6 +22,10 @@ _FLUSH_TIMEOUT_S = 3.0  # seconds that leaving waits for the last spans to be se
 
 
 class Tracer(Protocol):
+    @property
+    def on(self) -> bool:
+        """Whether it makes spans now."""
+
     def request(self, scope: Mapping[str, Any]) -> Span:
         """The span of an ASGI request, a child of the client's own if it sent ``traceparent``."""
 
@@ -32,6 +36,8 @@ class Tracer(Protocol):
 
 
 class NoTracer:
+    on = False
+
     def request(self, scope: Mapping[str, Any]) -> Span:
         return NO_SPAN
 
@@ -55,6 +61,8 @@ def make_tracer(name: str, endpoint: str | None, warn: Callable[[str], None]) ->
 
 class OpenTelemetry:
     """``endpoint``: a collector's address, without ``/v1/traces``; None for what the environment says."""
+
+    on = True
 
     def __init__(self, name: str, endpoint: str | None) -> None:
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter

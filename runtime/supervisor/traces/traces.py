@@ -101,9 +101,13 @@ class Traces:
             current.set(span)
         return span
 
+    def has_use(self, worker: str) -> bool:
+        """Whether an event of it is worth being told of, or being traced."""
+        return self._tracer.on or self.wanted(worker)
+
     def wanted(self, worker: str) -> bool:
         """Whether somebody reads."""
-        return any(reader.wants(worker) for reader in self._readers)
+        return any([reader.wants(worker) for reader in self._readers])  # noqa: C419 - asked of each event, and cheaper
 
     def _begin(self, worker: str, *numbers: int) -> Claim:
         mine = Claim(*numbers)
