@@ -12,6 +12,7 @@ A product (``ai``, ``kv_namespaces`` …) is one file or folder with one ``Produ
 * ``responder``, ``folders``: which requests does it answer ahead of the worker, and which folders are its own?
 * ``routes``, ``commands``, ``scopes``, ``status``, ``metrics``, ``remarks``: what else does it bring?
 * ``worker_type``, ``env_types``: what are type checkers told of its bindings?
+* ``fronts``: where is it, if a host has several supervisors?
 * ``resident``: what of it lives on between requests, in a process of the worker's own?
 
 ``context.dispatch`` has a worker's ``scheduled``, ``queue`` or whatever a product calls it deal with an ``Event``.
@@ -28,7 +29,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import msgspec
 
@@ -76,6 +77,10 @@ class Product(Deploying):
     inherited: ClassVar[bool] = False  # whether [env.NAME] takes the table over from the top level
     settings: ClassVar[type[msgspec.Struct] | None] = None  # its part of [pilot]: ``config.settings(that)``
     at_start: ClassVar[tuple[str, ...]] = ()  # those of them that count once the server is restarted
+    fronts: ClassVar[Literal["each", "calls", "first"]] = "first"
+    """Of a host with several supervisors, where it is. "each": opened and started in every one, for it keeps nothing
+    and may be there twice. "calls": at the first, and workers anywhere call its bindings there; no ``Leading`` or
+    ``Answering`` one, and none that gives a ``HostSocket``. "first": workers that have one run at the first alone."""
     worker_type: ClassVar[str] = "typing:Any"  # "module:Class" of a binding in ``env``, for type checkers alone
     scopes: ClassVar[tuple[str, ...]] = ()  # what a host's token may be for, besides "deploy" and "read"
     explorer: ClassVar[str] = ""  # a JavaScript module beside its own that shows a binding of it on the explorer's page

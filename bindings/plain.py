@@ -44,6 +44,7 @@ class Variables(Product):
     """``env.NAME`` for each variable and each secret."""
 
     key, label, shape = "vars", "variable", dict[str, Any]
+    fronts = "each"
 
     @classmethod
     def names(cls, table: object) -> Sequence[str]:

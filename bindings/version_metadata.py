@@ -64,6 +64,7 @@ class VersionMetadata(Product):
     """On a host the upload's; in ``pilot dev`` one that is made up at each start, as upstream's local server does."""
 
     key, label, shape = "version_metadata", "Version metadata", VersionTable
+    fronts = "each"
     worker_type = "bindings.version_metadata:Metadata"
     types = ("version_metadata",)
 

@@ -62,6 +62,7 @@ class WorkersAI(Product):
     """One ``AIService`` per supervisor, in ``context.shared["ai"]``; a configuration brings it a catalog."""
 
     key, label, shape = "ai", "Workers AI", AITable
+    fronts = "calls"
     settings, at_start = AISettings, ("load_timeout", "engine_metrics", "cluster")
     types = scopes = ("ai",)
     worker_type = "bindings.ai.env:AI"

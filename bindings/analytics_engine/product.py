@@ -32,6 +32,7 @@ class AnalyticsEngine(KeepingProduct):
     """One resource is a dataset."""
 
     key, label, shape = "analytics_engine_datasets", "Analytics Engine", list[DatasetTable]
+    fronts = "calls"
     worker_type = "bindings.analytics_engine.env:AnalyticsEngineDataset"
     folder, resource = "analytics_engine", "bindings.analytics_engine.store:Dataset"
     types = ("analytics_engine",)

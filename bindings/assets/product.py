@@ -27,6 +27,7 @@ if TYPE_CHECKING:  # what serves is imported where there are assets
 
 class StaticAssets(Product):
     key, label, shape = KEY, "Static assets", AssetsTable
+    fronts = "each"
     worker_type = "bindings.assets.worker:Fetcher"
     inherited = True
     types = ("assets",)

@@ -25,6 +25,7 @@ class Cache(KeepingProduct):
     nothing here."""
 
     key, label, shape = "cache", "Cache API", dict[str, Any]
+    fronts = "calls"
     folder, resource = "cache", "bindings.cache.store:CacheStore"
     inherited = True
     settings = CacheSettings

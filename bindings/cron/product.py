@@ -30,6 +30,7 @@ class CronSettings(msgspec.Struct, frozen=True):
 
 class CronTriggers(Product):
     key, label, shape, inherited = "triggers", "Cron Triggers", Triggers, True
+    fronts = "calls"
     settings = CronSettings
     commands: ClassVar[Mapping[str, str]] = {"cron": "bindings.cron.commands:cron"}
 

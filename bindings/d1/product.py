@@ -47,6 +47,7 @@ class D1(KeepingProduct):
     """One resource is a database."""
 
     key, label, shape = "d1_databases", "D1", list[Table]
+    fronts = "calls"
     worker_type = "bindings.d1.worker:D1Database"
     settings = D1Settings
     folder, resource = FOLDER, "bindings.d1.product:opened"

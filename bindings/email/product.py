@@ -45,6 +45,7 @@ class Email(KeepingProduct):
     """One resource is a worker's mailbox."""
 
     key, label, shape = "send_email", "Email", list[SendEmailTable]
+    fronts = "calls"
     worker_type = "bindings.email.env:SendEmail"
     folder, resource = "email", "bindings.email.store:Mailbox"
     types = ("send_email",)

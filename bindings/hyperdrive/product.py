@@ -55,6 +55,7 @@ class HyperdriveBinding:
 
 class HyperdriveProduct(Product):
     key, label, shape = "hyperdrive", "Hyperdrive", list[HyperdriveTable]
+    fronts = "each"
     worker_type = "bindings.hyperdrive.worker:Hyperdrive"
     types = ("hyperdrive",)
 

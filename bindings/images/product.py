@@ -26,6 +26,7 @@ class ImagesTable(msgspec.Struct, frozen=True):
 
 class Images(Product):
     key, label, shape = "images", "Images", ImagesTable
+    fronts = "each"
     worker_type = "bindings.images.env:ImagesBinding"
     types = ("images",)
 

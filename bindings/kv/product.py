@@ -34,6 +34,7 @@ class KV(KeepingProduct):
     """One resource is a namespace."""
 
     key, label, shape = "kv_namespaces", "KV", list[KVTable]
+    fronts = "calls"
     worker_type = "bindings.kv.env:KVNamespace"
     folder, resource = "kv", "bindings.kv.store:KVStore"
     types = ("kv_namespace",)

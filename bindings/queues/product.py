@@ -32,6 +32,7 @@ class Queues(KeepingProduct):
     """One resource is a queue; its id is its name."""
 
     key, label, shape = "queues", "Queue", QueueTables
+    fronts = "calls"
     worker_type = "bindings.queues.env:QueueProducer"
     folder, resource = "queues", "bindings.queues.queue:Queue"
     types = ("queue",)

@@ -37,6 +37,7 @@ class R2(KeepingProduct):
     """One resource is a bucket."""
 
     key, label, shape = "r2_buckets", "R2", list[R2Table]
+    fronts = "calls"
     worker_type = "bindings.r2.env:R2Bucket"
     folder, resource = "r2", "bindings.r2.store:Bucket"
     types = ("r2_bucket",)

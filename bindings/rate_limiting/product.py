@@ -70,6 +70,7 @@ class RateLimitBinding:
 
 class RateLimiting(Product):
     key, label, shape = "ratelimits", "Rate limiting", list[RateLimitTable]
+    fronts = "calls"
     worker_type = "bindings.rate_limiting.env:RateLimit"
     types = ("ratelimit",)
 

@@ -46,6 +46,7 @@ class SecretBinding:
 
 class SecretsStore(Product):
     key, label, shape = "secrets_store_secrets", "Secrets Store", list[SecretTable]
+    fronts = "calls"
     worker_type = "bindings.secrets_store.worker:Secret"
     types = ("secrets_store_secret",)
 

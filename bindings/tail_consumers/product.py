@@ -30,6 +30,7 @@ class ConsumerTable(msgspec.Struct, frozen=True):
 
 class TailConsumers(Product):
     key, label, shape = "tail_consumers", "Tail Workers", list[ConsumerTable]
+    fronts = "calls"
 
     @classmethod
     def check(cls, config: Config) -> None:

@@ -28,6 +28,7 @@ class Vectorize(Product):
     """An index is made when a configuration says what it is; otherwise ``pilot vectorize create`` makes it."""
 
     key, label, shape = "vectorize", "Vectorize", list[VectorizeTable]
+    fronts = "calls"
     worker_type = "bindings.vectorize.env:VectorizeIndex"
     settings = VectorizeSettings
     commands: ClassVar[Mapping[str, str]] = {"vectorize": "bindings.vectorize.commands:vectorize"}

@@ -33,6 +33,7 @@ class Workflows(KeepingProduct):
     """One resource is a workflow, by its name. Whose configuration has no ``script_name`` runs it."""
 
     key, label, shape = settings.KEY, "Workflows", list[WorkflowTable]
+    fronts = "calls"
     worker_type = "bindings.workflows.env:WorkflowClient"
     settings = WorkflowSettings
     folder, resource = "workflows", "bindings.workflows.engine.workflow:Workflow"

@@ -15,9 +15,11 @@ from runtime.product_options import ProductOptions
 T = TypeVar("T")
 
 if TYPE_CHECKING:
+    from runtime.host.serve import HostOptions
     from runtime.host.store.registry import Registry
     from runtime.supervisor.limits import Limits
     from runtime.supervisor.observe import LogFormat
+    from runtime.supervisor.observe.base import Observer
 
 DATA = click.option(
     "--data",
@@ -68,6 +70,9 @@ class _HostGroup(ProductOptions, click.Group):
     type=click.Path(path_type=Path, file_okay=False, exists=True),
     help="Dependencies come from the wheels in this folder, not from an index.",
 )
+@click.option(
+    "--fronts", type=click.IntRange(1, 64), default=1, help="Supervisors behind the one port, where one is not enough."
+)
 @click.option("--log-level", type=click.Choice(("debug", "info", "warning", "error")), default="info")
 @click.option("--log-format", type=click.Choice(("pretty", "json")), default=None, help="Default pretty.")
 @click.pass_context
@@ -77,11 +82,30 @@ def host(ctx: click.Context, /, log_level: str, log_format: LogFormat | None, **
     if ctx.invoked_subcommand is not None:
         return
     from runtime.host.serve import HostOptions
-    from runtime.host.serve import host as serve
     from runtime.supervisor.observe import make_observer
 
     options["limits"] = _limits(options["limits"])
-    serve(HostOptions(**options), make_observer(log_format, log_level))
+    _serve(HostOptions(**options), make_observer(log_format, log_level))
+
+
+def _serve(options: HostOptions, observer: Observer) -> None:
+    """As a host, as one of its fronts, or as what keeps those."""
+    import sys
+
+    from runtime.host.links.keeper import Seat
+    from runtime.host.serve import host
+
+    seat = Seat.taken()
+    if seat is None and options.fronts > 1:
+        from runtime.host.fronts.keeping import keep
+
+        command = [sys.executable, "-P", "-m", "runtime.cli", *sys.argv[1:]]
+        return keep(command, options.fronts, options.host, options.port, options.drain, observer)
+    if seat is not None and seat.number > 1:
+        from runtime.host.fronts.follower import follow
+
+        return follow(options, observer, seat)
+    host(options, observer, seat)
 
 
 def _limits(options: tuple[str, ...]) -> Limits:

@@ -17,7 +17,7 @@ import asyncio
 import sqlite3
 import time
 import uuid
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -49,6 +49,10 @@ _ALL = ""  # the turns of what concerns every worker
 _RESTORE_PAUSES_S = (0.5, 30.0)  # seconds until what the host itself could not begin is tried again: at first, at most
 
 
+async def _nobody(name: str) -> None:
+    """There is one front."""
+
+
 class Fleet:
     """The workers. ``open`` brings back what the registry says; ``deploy`` changes it."""
 
@@ -70,6 +74,8 @@ class Fleet:
         self._returns = Returns(registry, self.turns, self.deploy, observer)
         self.context, self._parts, self._observer, self._traces = context, parts, observer, traces
         self._tasks: set[asyncio.Task[None]] = set()
+        self.changed: Callable[[str], Awaitable[None]] = _nobody  # has the other fronts follow
+        self.left: Callable[[str], Awaitable[None]] = _nobody  # until they have let go of a worker, too
 
     async def open(self) -> None:
         """Everything the registry has; one worker that fails does not keep the others."""
@@ -112,6 +118,7 @@ class Fleet:
         judge = partial(self._returns.judge, worker, worker.rollout.failing) if worker.rollout else None
         self._swap(worker, Rollout(row, arms, judge))
         await self._tell_products(name, kept)
+        await self.changed(name)
         return row
 
     async def delete(self, name: str) -> None:
@@ -124,6 +131,7 @@ class Fleet:
             worker.broken = NotDeployed(f"the worker {name!r} was deleted")
             worker.opened.set()
             self._let_go(old.arms if old else [])
+        await self.changed(name)
         self._spawn(self._sweep_after(name))
 
     async def claim(self, name: str, hosts: Sequence[str]) -> None:
@@ -133,6 +141,7 @@ class Fleet:
             domains = await asyncio.to_thread(self.registry.claim, name, hosts)
             for worker in self.workers.values():
                 worker.domains = frozenset(domains.get(worker.name, ()))
+            await self.changed(_ALL)
 
         await self.turns.take(_ALL, claimed)
 
@@ -250,6 +259,7 @@ class Fleet:
     async def _sweep_after(self, name: str) -> None:
         """Once nothing of this worker lives any more."""
         await self.versions.left(name)
+        await self.left(name)
         await asyncio.to_thread(self._sweep, {held.row.bundle for held in self.versions})
 
     def _sweep(self, running: set[str]) -> None:

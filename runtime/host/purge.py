@@ -32,6 +32,7 @@ async def purge(fleet: Fleet, worker: str, kept: Kept) -> list[dict[str, str]]:
     with suppress(TimeoutError):
         async with asyncio.timeout(_LEAVE_TIMEOUT_S):
             await fleet.versions.left(worker)
+            await fleet.left(worker)
     items = sorted(kept, key=lambda item: (item[0].label, item[1]))
     gone = [(product, id) for product, id in items if await product.purge(fleet.context, id) is not False]
     return [{"product": product.label, "id": id} for product, id in gone]

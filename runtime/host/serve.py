@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
+import socket
 import sqlite3
-import ssl
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
@@ -26,6 +25,10 @@ from runtime.host.http.health import HealthMonitor
 from runtime.host.http.hostnames import Hostnames
 from runtime.host.http.proxies import TrustedProxies
 from runtime.host.http.router import WORKER_PREFIX, HostRouter, NotFound
+from runtime.host.links.followers import Followers
+from runtime.host.links.handing import Arrival, arrive
+from runtime.host.links.keeper import Keeper, Seat
+from runtime.host.place import check_namespaces, empty_folder, lock_data, tls_context
 from runtime.host.store import local_token, restored, tokens
 from runtime.host.store.bundle import Bundles
 from runtime.host.store.registry import Registry
@@ -49,7 +52,7 @@ from runtime.supervisor.loading import Loading
 from runtime.supervisor.observe.base import Banner, Observer
 from runtime.supervisor.processes import cgroups
 from runtime.supervisor.processes.health.stalls import Stalls
-from runtime.supervisor.processes.isolates import is_forking, make_spawner
+from runtime.supervisor.processes.isolates import make_spawner
 from runtime.supervisor.processes.parts import Confinement, Parts, Stream
 from runtime.supervisor.processes.residence import Residences
 from runtime.supervisor.processes.sockets import SocketTables
@@ -82,29 +85,30 @@ class HostOptions:
     trusted_proxies: tuple[str, ...] = ()
     wheelhouse: Path | None = None  # a folder of wheels that dependencies come from, instead of an index
     namespaces: bool = False  # of its own for each isolate
+    fronts: int = 1  # supervisors behind one port
     product_options: Mapping[str, object] = field(default_factory=dict)
 
 
 class HostServer(Supervisor):
     """Everything under one data directory, which one host at a time may have."""
 
-    def __init__(self, options: HostOptions, observer: Observer) -> None:
-        self._options = options
+    def __init__(self, options: HostOptions, observer: Observer, seat: Seat | None = None) -> None:
+        self._options, self._seat = options, seat
         observer.several = True
         self._feed, self._spans = Feed(), Feed(KEPT)
         observer = Watched(observer, self._feed, self._spans)
         data = options.data.absolute()
-        self._lock = _lock_data(data)
+        self._lock = lock_data(data)
         if restored.finish(data):
             observer.note(f"a restore that was cut is complete: {data}")
         if options.namespaces:
-            _check_namespaces()
+            check_namespaces()
         self._cgroups, self._no_cgroups = cgroups.claim()
         self._registry = Registry(data / "host.db")
         config = load_host(data / "host.toml")
         self._hostnames = Hostnames(options.domain, (*config.pilot.hosts, *options.hostnames))
         self._first_token(observer)
-        sock = bind(options.host, options.port)
+        sock = bind(options.host, seat.port, shared=True) if seat else bind(options.host, options.port)
         self.url = address("https" if options.certificate else "http", options.host, sock)
         local_token.announce(self._lock, self.url)
         context = ProductContext(
@@ -113,8 +117,8 @@ class HostServer(Supervisor):
         spawner = make_spawner(clean=True)
         tracer = Recorder(make_tracer("pilot-host", config.pilot.otlp, observer.warn), self._spans)
         super().__init__(sock, context, spawner, observer, tracer, rule(options.allow))
-        temp = _empty_folder(data / "temp")
-        self._tails = Tails(options.host, options.tail_port, _tls(options))
+        temp = empty_folder(data / "temp")
+        self._tails = Tails(options.host, options.tail_port, tls_context(options.certificate, options.key))
         context.readers.append(self._tails)
         self._traces = Traces(context.readers, tracer)
         context.trace = self._traces.event
@@ -127,7 +131,7 @@ class HostServer(Supervisor):
             observer.importing,
             lambda worker, why: observer.error(why, worker),
             SocketTables(delivered(self._traces, residences), lambda worker, why: observer.error(why, worker)),
-            isolates=options.isolates or min(cpu_count(), 4),
+            isolates=isolates_of(options),
             confinement=Confinement(temp, self._cgroups, options.namespaces),
             limits=options.limits,
             reach=TracedReach(
@@ -147,11 +151,14 @@ class HostServer(Supervisor):
             self._traces,
             Packages(data / "packages", options.wheelhouse),
         )
-        self._keeper = HealthMonitor(options.limits, observer, self._fleet.give_up)
+        self._health = HealthMonitor(options.limits, observer, self._fleet.give_up)
         self._control = Control(self._fleet, observer, self._hostnames)
         self._began = time.monotonic()
         context.admits, context.dispatch = self._control.admits, self._fleet.handle
         context.registry = self._registry
+        self._followers = Followers(self._fleet, self._traces, observer, self._arrive)
+        self._tails.told = self._followers.tell_wanted
+        self._keeper: Keeper | None = None
 
     @property
     def drain(self) -> float:
@@ -184,7 +191,8 @@ class HostServer(Supervisor):
     def background(self) -> list[Coroutine[Any, Any, None]]:
         running = self._loading.beside(self._fleet.deployments)
         stalls = Stalls(self.observer, running)
-        return [self._keeper.keep(running), stalls.watch(), self._control.keep_count()]
+        shared = [self._followers.keep_wanted()] if self._seat is not None else []
+        return [self._health.keep(running), stalls.watch(), self._control.keep_count(), *shared]
 
     def listening(self) -> dict[str, Any]:
         certificate, key = self._options.certificate, self._options.key
@@ -194,7 +202,10 @@ class HostServer(Supervisor):
     async def open(self) -> None:
         for line in sandbox.available():
             self.observer.warn(line)
+        if self._seat is not None:
+            self._keeper = Keeper(self._seat, self._followers.link, lambda: self.stop("the keeper's end"))
         await self._fleet.open()
+        self._followers.opened.set()
 
     def announce(self) -> None:
         names = [worker.name for worker in self._fleet.workers.values() if worker.rollout]
@@ -204,6 +215,9 @@ class HostServer(Supervisor):
         path = str(self._options.data)
         self.observer.banner(Banner(version=VERSION, url=self.url, name="host", config_path=path, remarks=lines))
         self.observer.note(self._walls())
+        if self._keeper is not None:
+            self._keeper.ready()
+            self.observer.note(report.fronts(self._options.fronts))
         self.observer.ready(self.url)
 
     def _walls(self) -> str:
@@ -228,11 +242,21 @@ class HostServer(Supervisor):
     async def status(self, call: ControlCall) -> dict[str, Any]:
         """What ``pilot status`` shows."""
         sections = {head: rows for product in products() for head, rows in product.status(self.context).items()}
-        workers = report.workers(self._fleet, f"{self.url}{WORKER_PREFIX}")
+        others = await self._followers.reports()
+        workers = report.workers(self._fleet, f"{self.url}{WORKER_PREFIX}", others)
+        if self._seat is not None:
+            sections["fronts"] = report.of_fronts(self._fleet, others)
         return {"version": VERSION, "up_s": time.monotonic() - self._began, "workers": workers, **sections}
 
     async def _metrics(self, request: Request) -> Response:
-        return await Metrics(self.context, products(), self.requests, None).show(request)
+        answered = self.requests.with_others([report["requests"] for report in await self._followers.reports()])
+        return await Metrics(self.context, products(), answered, None).show(request)
+
+    async def _arrive(self, arrival: Arrival, sock: socket.socket) -> None:
+        """A connection that another front hands over."""
+        if self.server is not None and not self.server.should_exit:
+            return await arrive(self.server, arrival, sock)
+        sock.close()
 
     def _served(self) -> list[Served]:
         """The first version of each worker's deployment."""
@@ -240,10 +264,15 @@ class HostServer(Supervisor):
         return [(one.arms[0].deployment.config, one.arms[0].deployment.bindings) for one in rollouts]
 
     async def close(self, left: float) -> None:
+        until = time.monotonic() + left
+        await self._followers.aclose(left)
+        left = max(0.0, until - time.monotonic())
         await self._tails.aclose()
         await self._fleet.aclose(left)
         await self._control.write_counts()
         self._registry.close()
+        if self._keeper is not None:
+            self._keeper.close()
         os.close(self._lock)
 
 
@@ -252,48 +281,11 @@ def _asked(handler: RouteHandler) -> Callable[[ControlCall], Awaitable[Response]
     return lambda call: handler(call.request)
 
 
-def _lock_data(data: Path) -> int:
-    """A lock on the data directory for as long as this process lives. Raises UserError."""
-    try:
-        data.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lock = os.open(data / local_token.LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise UserError(f"cannot be used: {error.strerror}", where=str(data), remedy="--data FOLDER") from None
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(lock)
-        raise UserError("another host serves from it", where=str(data), remedy="--data FOLDER") from None
-    return lock
+def isolates_of(options: HostOptions) -> int:
+    """Processes of each version in one front."""
+    return options.isolates or max(1, min(cpu_count(), 4) // options.fronts)
 
 
-def _check_namespaces() -> None:
-    """Raises UserError."""
-    missing = sandbox.namespaces.missing() if is_forking() else "isolates are no forks here (PILOT_SPAWN)"
-    if missing:
-        remedy = (
-            "Allow user namespaces (sysctl user.max_user_namespaces; a container's seccomp profile), or leave it out."
-        )
-        raise UserError(f"not to be had here: {missing}", where="--namespaces", remedy=remedy)
-
-
-def _tls(options: HostOptions) -> ssl.SSLContext | None:
-    if options.certificate is None:
-        return None
-    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    tls.load_cert_chain(options.certificate, options.key)
-    return tls
-
-
-def _empty_folder(folder: Path) -> Path:
-    """What isolates of an earlier life left behind is gone."""
-    import shutil
-
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(mode=0o700)
-    return folder
-
-
-def host(options: HostOptions, observer: Observer) -> None:
+def host(options: HostOptions, observer: Observer, seat: Seat | None = None) -> None:
     """Blocks until stopped. Raises ``UserError`` when it cannot start."""
-    server.run(HostServer(options, observer))
+    server.run(HostServer(options, observer, seat))

@@ -11,7 +11,7 @@ import random
 import secrets
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +42,10 @@ class Tail:
             self.more.set()
 
 
+async def _nobody() -> None:
+    """There is one front."""
+
+
 class Tails:
     """The readers (together one ``TraceReader``), and the server they read from. It starts with the first of them."""
 
@@ -50,6 +54,7 @@ class Tails:
         self._tails: dict[str, Tail] = {}
         self._runner: web.AppRunner | None = None
         self._starting = asyncio.Lock()
+        self.told: Callable[[], Awaitable[None]] = _nobody  # has other fronts know that there is one more
         self.port = 0
 
     async def open(self, worker: str, filters: Sequence[Mapping[str, Any]]) -> str:
@@ -59,6 +64,7 @@ class Tails:
             self.close(id)
         id = secrets.token_urlsafe(24)
         self._tails[id] = Tail(worker, filters)
+        await self.told()
         return id
 
     def close(self, id: str) -> None:

@@ -10,11 +10,11 @@ import socket
 import sys
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from bindings import products
-from bindings.base import Event, ProductContext
+from bindings.base import Event, Product, ProductContext
 from bindings.messages import Undelivered
 from runtime.config import PilotSettings
 from runtime.errors import UserError
@@ -32,11 +32,14 @@ from runtime.supervisor.telemetry.tracing import Tracer
 _QUIET_CLOSE_S = 1.0  # seconds that closing may take without a word
 
 
-def bind(host: str, port: int) -> socket.socket:
-    """A listening address of our own. Raises ``UserError`` when it cannot be had."""
+def bind(host: str, port: int, *, shared: bool = False) -> socket.socket:
+    """A listening address of our own, or ``shared`` with other processes of this user. Raises ``UserError`` when it
+    cannot be had."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = socket.socket(family)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if shared:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     try:
         sock.bind(("127.0.0.1" if host == "localhost" else host, port))
     except OSError as error:
@@ -77,6 +80,7 @@ class Supervisor(ABC):
         self.outbound, self.requests = Outbound(allow=allow), Requests()
         self._socket, self._spawner = sock, spawner
         self._stopped, self._status = 0.0, 0
+        self.server: Server | None = None  # once it serves
 
     @property
     @abstractmethod
@@ -103,6 +107,10 @@ class Supervisor(ABC):
         """What goes on while it serves."""
         return []
 
+    def products(self) -> Sequence[type[Product]]:
+        """Those that are started here."""
+        return products()
+
     def leave(self) -> None:
         """What must be put right even when it ends at once: nothing, where no terminal was changed."""
         return
@@ -118,7 +126,7 @@ class Supervisor(ABC):
             stack.push_async_callback(self._spawner.aclose)
             stack.push_async_callback(self.tracer.aclose)
             stack.push_async_callback(self.outbound.aclose)
-            for product in products():
+            for product in self.products():
                 await product.start(self.context)
                 stack.push_async_callback(product.stop, self.context)
             stack.push_async_callback(self._close)
@@ -126,7 +134,7 @@ class Supervisor(ABC):
         return self._status
 
     async def _serve(self) -> None:
-        server = make_server(self.application(), self.drain, self._patience(), **self.listening())
+        server = self.server = make_server(self.application(), self.drain, self._patience(), **self.listening())
         self._handle_signals(server)
         tasks = [asyncio.create_task(work) for work in (self._open(server), *self.background())]
         try:
@@ -161,14 +169,19 @@ class Supervisor(ABC):
             self.observer.fault(error)
             self._status, server.should_exit = 1, True
 
+    def stop(self, why: str) -> None:
+        """Take no more, and end once what is in hand is done."""
+        if self.server is not None and not self.server.should_exit:
+            self.observer.stopping(why, self.server.open_requests(), self.drain)
+            self._stopped = time.monotonic()
+            self.server.stop(self.drain)
+
     def _handle_signals(self, server: Server) -> None:
         loop = asyncio.get_running_loop()
 
         def stop(number: signal.Signals) -> None:
             if not server.should_exit:
-                self.observer.stopping(number.name, server.open_requests(), self.drain)
-                self._stopped = time.monotonic()
-                server.stop(self.drain)
+                self.stop(number.name)
             elif number != signal.SIGHUP:  # which a terminal that closes sends, and its shell once more
                 self.leave()
                 os._exit(130)  # every child's socket closes with us, and that ends it

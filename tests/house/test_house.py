@@ -190,7 +190,7 @@ ROOMS = {
     ),
     "runtime.host": (
         "store", "versions", "addresses", "tails", "worker", "returns", "fleet", "purge", "report", "http",
-        "control", "serve", "commands",
+        "control", "place", "links", "serve", "fronts", "commands",
     ),
 }  # fmt: skip
 

@@ -12,8 +12,7 @@ from runtime.host.http.hostnames import Hostnames
 from runtime.host.worker import Worker
 from runtime.supervisor.http import prefix
 from runtime.supervisor.http.admission import hostname
-from runtime.supervisor.http.app import App
-from runtime.supervisor.http.asgi import Headers, Receive, Scope, Send
+from runtime.supervisor.http.asgi import Application, Headers, Receive, Scope, Send
 from runtime.supervisor.http.dispatch import Dispatch
 from runtime.supervisor.http.prefix import WORKER_PREFIX
 
@@ -33,7 +32,9 @@ class NotFound:
 class HostRouter:
     """The ASGI application of a host. ``hostnames``: which are its own."""
 
-    def __init__(self, fleet: Fleet, app: App, hostnames: Hostnames, dispatch: Callable[[Worker], Dispatch]) -> None:
+    def __init__(
+        self, fleet: Fleet, app: Application, hostnames: Hostnames, dispatch: Callable[[Worker], Dispatch]
+    ) -> None:
         self._fleet, self._app, self._hostnames, self._new = fleet, app, hostnames, dispatch
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

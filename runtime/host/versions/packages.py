@@ -48,11 +48,11 @@ def _is_compiled(record: bytes) -> bool:
 class Packages:
     """The sets of one host, below ``root``. ``wheelhouse``: a folder of wheels to take instead of an index."""
 
-    def __init__(self, root: Path, wheelhouse: Path | None = None) -> None:
+    def __init__(self, root: Path, wheelhouse: Path | None = None, *, sweep: bool = True) -> None:
         self._root, self._wheelhouse = root, wheelhouse
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         root.mkdir(parents=True, exist_ok=True)
-        for left in root.glob(f"{ASIDE}*"):  # of an installation that was cut by the host's end
+        for left in root.glob(f"{ASIDE}*") if sweep else ():  # of an installation that was cut by the host's end
             shutil.rmtree(left, ignore_errors=True)
 
     async def folders(self, pins: Sequence[str]) -> tuple[Path, ...]:

@@ -91,12 +91,12 @@ async def send_file(cycle: Cycle | None, body: FileBody) -> None:
 
 def on_lost(cycle: Cycle, tell: Callable[[], None] | None) -> None:
     """Have ``tell`` called if its client goes; None: no more."""
-    _connection(cycle).lost = tell
+    connection_of(cycle).lost = tell
     if tell is not None and cycle.disconnected:
         asyncio.get_running_loop().call_soon(tell)
 
 
-def _connection(cycle: Cycle) -> Protocol:
+def connection_of(cycle: Cycle) -> Protocol:
     connection: Protocol = cycle.on_response.__self__  # a bound method of it
     return connection
 
@@ -105,7 +105,7 @@ def upgrade(cycle: Cycle | None, headers: Headers) -> Taken:
     """Answer 101, and take the connection. Raises ConnectionError when the client has gone."""
     if cycle is None or cycle.response_started or cycle.disconnected:
         raise ConnectionError("the client left")
-    connection = _connection(cycle)
+    connection = connection_of(cycle)
     lines = [b"%b: %b\r\n" % pair for pair in (*cycle.default_headers, *headers)]
     cycle.response_started = cycle.response_complete = True
     cycle.message_event.set()
@@ -114,4 +114,4 @@ def upgrade(cycle: Cycle | None, headers: Headers) -> Taken:
     return Taken(cycle.transport, connection.connections, connection.patience.answer_s)  # type: ignore[arg-type]
 
 
-__all__ = ["Taken", "answer", "chunk_writer", "cycle_of", "on_lost", "send_file", "upgrade"]
+__all__ = ["Taken", "answer", "chunk_writer", "connection_of", "cycle_of", "on_lost", "send_file", "upgrade"]

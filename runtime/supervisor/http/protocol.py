@@ -244,6 +244,13 @@ class Server(uvicorn.Server):
         self.config.timeout_graceful_shutdown = math.ceil(grace_s)
         self.should_exit = True
 
+    def new_protocol(self) -> Protocol:
+        """For a connection that comes by another way than the sockets."""
+        made: Protocol = cast(Any, self.config.http_protocol_class)(
+            config=self.config, server_state=self.server_state, app_state={}
+        )
+        return made
+
     def open_requests(self) -> list[str]:
         """``GET /path`` of each request that is not answered to its end."""
         cycles = [getattr(connection, "cycle", None) for connection in self.server_state.connections]
@@ -251,13 +258,15 @@ class Server(uvicorn.Server):
         return [f"{scope['method']} {scope['root_path']}{scope['path']}" for scope in scopes]
 
 
-def make_server(application: Application, grace_s: float, patience: Patience, **settings: Any) -> Server:
+def make_server(
+    application: Application, grace_s: float, patience: Patience, protocol: type[Protocol] = Protocol, **settings: Any
+) -> Server:
     """``grace_s``: seconds that requests have to finish once it stops; ``settings``: further ones of uvicorn's."""
     logging.getLogger("uvicorn").setLevel(logging.CRITICAL)  # the observer says what there is to say
     if settings.setdefault("proxy_headers", True):
         settings["proxy_headers"], application = False, _if_forwarded(application)
     return Server(uvicorn.Config(
-        cast(Any, application), http=cast(Any, partial(Protocol, patience=patience)), ws="none", interface="asgi3",
+        cast(Any, application), http=cast(Any, partial(protocol, patience=patience)), ws="none", interface="asgi3",
         lifespan="off", log_config=None, access_log=False,
         server_header=False, timeout_graceful_shutdown=math.ceil(grace_s), **settings,
     ))  # fmt: skip

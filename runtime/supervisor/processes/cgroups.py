@@ -24,9 +24,9 @@ _DELEGATED = ("user.delegate", "trusted.delegate")
 class Cgroups:
     """A folder that is divided into the host's part and one for each isolate."""
 
-    def __init__(self, folder: Path) -> None:
-        """Move there. Raises OSError when it cannot be used."""
-        self.folder, self._numbers = folder, itertools.count(1)
+    def __init__(self, folder: Path, prefix: str = _ISOLATE) -> None:
+        """Move there. ``prefix``: of the isolates' names. Raises OSError when it cannot be used."""
+        self.folder, self._numbers, self._prefix = folder, itertools.count(1), prefix
         self._clear()
         _move([os.getpid(), *_processes(folder)], folder / _HOST)
         offered = (folder / "cgroup.controllers").read_text().split()
@@ -41,7 +41,7 @@ class Cgroups:
 
     def hold(self, pid: int, limits: Limits | None) -> Cgroup:
         """A group for one isolate, which has run nothing of the worker's yet. Raises OSError."""
-        folder = self.folder / f"{_ISOLATE}{next(self._numbers)}"
+        folder = self.folder / f"{self._prefix}{next(self._numbers)}"
         folder.mkdir()
         if limits is not None:
             self._bound(folder, limits)
@@ -62,7 +62,7 @@ class Cgroups:
 
     def _clear(self) -> None:
         """What an earlier life has left."""
-        for left in self.folder.glob(f"{_ISOLATE}*"):
+        for left in self.folder.glob(f"{self._prefix}*"):
             Cgroup(left).end()
 
 
@@ -80,13 +80,14 @@ class Cgroup:
             self._folder.rmdir()
 
 
-def claim() -> tuple[Cgroups | None, str]:
-    """Before anything is started. With it, or without: what is not bounded by it, in words."""
+def claim(prefix: str = _ISOLATE) -> tuple[Cgroups | None, str]:
+    """Before anything is started. With it, or without: what is not bounded by it, in words. ``prefix``: of isolates'
+    names, where several supervisors share it."""
     folder = _own()
     if folder is None:
         return None, "No cgroup is this host's own (Delegate=yes in its unit): memory is counted once a second"
     try:
-        cgroups = Cgroups(folder)
+        cgroups = Cgroups(folder, prefix)
     except OSError as error:
         return None, f"The cgroup {folder} cannot be used ({error.strerror}): memory is counted once a second"
     missing = [name for name in _CONTROLLERS if name not in cgroups.controllers]

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
+import operator
 import os
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -35,6 +37,18 @@ class Requests:
         row = self._rows.get((method, status)) or self._row(method, status)
         row[bisect_left(DURATION_BUCKETS_S, seconds)] += 1
         row[-1] += seconds
+
+    def rows(self) -> list[list[Any]]:
+        """As plain data, for ``with_others``."""
+        return [[method, status, row] for (method, status), row in self._rows.items()]
+
+    def with_others(self, others: Iterable[list[list[Any]]]) -> Requests:
+        """And those that other supervisors have answered."""
+        together = Requests()
+        for method, status, row in (*self.rows(), *chain.from_iterable(others)):
+            before = together._rows.get((method, status), [0.0] * len(row))
+            together._rows[method, status] = list(map(operator.add, before, row))
+        return together
 
     def families(self) -> list[Any]:
         count = Counter("pilot_http_requests", "HTTP requests answered.", "method", "status")

@@ -138,7 +138,7 @@ class Traces:
         self._end(worker, mine)
         if (lines := self._lines.get(worker)) is not None:
             item["logs"], item["truncated"] = lines.take(mine.numbers)
-        self._give(worker, item)
+        self.give(worker, item)
 
     def _end(self, worker: str, mine: Claim) -> None:
         mine.over = True
@@ -152,9 +152,10 @@ class Traces:
         if lines:
             self._lines[worker] = lines
         if logs or truncated:
-            self._give(worker, {**_item(worker, "ok", None), "logs": logs, "truncated": truncated})
+            self.give(worker, {**_item(worker, "ok", None), "logs": logs, "truncated": truncated})
 
-    def _give(self, worker: str, item: TraceItem) -> None:
+    def give(self, worker: str, item: TraceItem) -> None:
+        """To whoever reads."""
         for reader in self._readers:
             if reader.wants(worker):
                 reader.take(worker, item)

@@ -1,0 +1,188 @@
+"""A front that is not the first: its workers' requests, and the way to the first front for all others."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Coroutine, Sequence
+from typing import Any
+
+from bindings import products
+from bindings.base import Product, ProductContext
+from runtime.config import load_host
+from runtime.errors import UserError
+from runtime.host.addresses import rule
+from runtime.host.fronts.following import Following
+from runtime.host.http.health import HealthMonitor
+from runtime.host.http.hostnames import Hostnames
+from runtime.host.http.proxies import TrustedProxies
+from runtime.host.http.router import HostRouter
+from runtime.host.links import handing
+from runtime.host.links.first import AWAY, FirstFront, ReadThere
+from runtime.host.links.keeper import Keeper, Seat
+from runtime.host.place import empty_folder
+from runtime.host.serve import HostOptions, isolates_of
+from runtime.host.store.bundle import Bundles
+from runtime.host.store.registry import Registry
+from runtime.host.store.secret_box import SecretBox
+from runtime.host.versions.packages import Packages
+from runtime.host.worker import Worker
+from runtime.supervisor import server
+from runtime.supervisor.http.asgi import Application, Receive, Scope, Send
+from runtime.supervisor.http.dispatch import Dispatch
+from runtime.supervisor.observe.base import Observer
+from runtime.supervisor.processes import cgroups
+from runtime.supervisor.processes.health.stalls import Stalls
+from runtime.supervisor.processes.isolates import make_spawner
+from runtime.supervisor.processes.parts import Confinement, Parts, Stream
+from runtime.supervisor.processes.sockets import SocketTables
+from runtime.supervisor.server import Supervisor, address, bind
+from runtime.supervisor.telemetry.tracing import make_tracer
+from runtime.supervisor.traces.traces import Traces
+from runtime.wire import ChannelClosed
+
+
+class Follower(Supervisor):
+    """``seat``: its place among the fronts. The first front holds the data folder's lock, and has written all there
+    is in it."""
+
+    def __init__(self, options: HostOptions, observer: Observer, seat: Seat) -> None:
+        self._options, self._seat = options, seat
+        observer.several = True
+        data = options.data.absolute()
+        config = load_host(data / "host.toml")
+        sock = bind(options.host, seat.port, shared=True)
+        url = address("https" if options.certificate else "http", options.host, sock)
+        context = ProductContext(
+            data, data / "state", True, observer, url=url, options=options.product_options, config=config
+        )
+        spawner = make_spawner(clean=True)
+        tracer = make_tracer("pilot-host", config.pilot.otlp, observer.warn)
+        super().__init__(sock, context, spawner, observer, tracer, rule(options.allow))
+        self.first = FirstFront(self._answer, self._linked)
+        self._reader = ReadThere(self.first)
+        context.readers.append(self._reader)
+        self._traces = Traces(context.readers, tracer)
+        context.trace = self._traces.event
+        groups, _ = cgroups.claim(f"front{seat.number}-")
+        parts = Parts(
+            spawner,
+            self.outbound,
+            self._tell,
+            observer.importing,
+            lambda worker, why: observer.error(why, worker),
+            SocketTables(_nobody, lambda worker, why: observer.error(why, worker)),
+            isolates=isolates_of(options),
+            confinement=Confinement(empty_folder(data / f"temp-{seat.number}"), groups, options.namespaces),
+            limits=options.limits,
+        )
+        seal = context.seal = SecretBox.of(data / "secrets.key")
+        packages = Packages(data / "packages", options.wheelhouse, sweep=False)
+        self._registry = Registry(data / "host.db")
+        bundles = Bundles(data / "bundles")
+        self._fleet = Following(self._registry, bundles, seal, context, parts, observer, self._traces, packages)
+        self._fleet.first, context.registry = self.first, self._registry
+        self._hostnames = Hostnames(options.domain, (*config.pilot.hosts, *options.hostnames))
+        self._health = HealthMonitor(options.limits, observer, self._fleet.give_up)
+        self._opened = asyncio.Event()
+        self._keeper: Keeper | None = None
+
+    @property
+    def drain(self) -> float:
+        return self._options.drain
+
+    def products(self) -> Sequence[type[Product]]:
+        return [product for product in products() if product.fronts == "each"]
+
+    def application(self) -> Application:
+        def dispatch(worker: Worker) -> Dispatch:
+            return Dispatch(worker, self.observer, self.requests, self.tracer, public=True, worker=worker.name)
+
+        front = HostRouter(self._fleet, self._hand, self._hostnames, dispatch)
+        return TrustedProxies(front, self._options.trusted_proxies) if self._options.trusted_proxies else front
+
+    def listening(self) -> dict[str, Any]:
+        certificate, key = self._options.certificate, self._options.key
+        tls = {"ssl_certfile": certificate, "ssl_keyfile": key} if certificate else {}
+        return {**tls, "proxy_headers": False, "protocol": handing.HandingProtocol}
+
+    def background(self) -> list[Coroutine[Any, Any, None]]:
+        stalls = Stalls(self.observer, self._fleet.deployments)
+        return [self._health.keep(self._fleet.deployments), stalls.watch()]
+
+    async def open(self) -> None:
+        self._keeper = Keeper(self._seat, self._link, lambda: self.stop("the keeper's end"))
+        await self._opened.wait()
+
+    def announce(self) -> None:
+        assert self._keeper is not None
+        self._keeper.ready()
+        self.observer.note(f"front {self._seat.number} serves, too (process {os.getpid()})")
+
+    async def _hand(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """What is not served here: the connection is the first front's from this request on."""
+        left = handing.leave(send)
+        if left is None:
+            return  # without an answer the connection is closed
+        arrival, transport = left
+        try:
+            await self.first.hand(arrival, transport)
+        except (OSError, TimeoutError):
+            transport.write(_unavailable())
+            transport.close()
+
+    async def _link(self, number: int, sock: socket.socket, connections: socket.socket) -> None:
+        await self.first.link(sock, connections)
+
+    async def _linked(self) -> None:
+        """The first front is there, for the first time or once more: it may know of other deployments."""
+        try:
+            self.context.url = await self.first.call("hello", os.getpid())
+            await self._fleet.open()
+            self._opened.set()
+        except (ChannelClosed, TimeoutError):
+            return  # it has gone again
+        except Exception as error:  # this front would not know what answers: it begins anew
+            self.observer.fault(error)
+            self.stop("what is deployed cannot be read")
+
+    async def _answer(self, op: str, args: list[Any]) -> object:
+        match op:
+            case "changed":
+                await self._fleet.follow(*args)
+            case "left":
+                await self._fleet.versions.left(*args)
+            case "wanted":
+                self._reader.wanted = frozenset(args[0])
+            case "report":
+                return {"workers": self._fleet.rows(), "requests": self.requests.rows()}
+        return None
+
+    def _tell(self, worker: str, stream: Stream, line: str) -> None:
+        self.observer.worker_output(worker, stream, self._traces.printed(worker, stream, line))
+
+    async def close(self, left: float) -> None:
+        await self._fleet.aclose(left)
+        await self.first.aclose()
+        if self._keeper is not None:
+            self._keeper.close()
+        self._registry.close()
+
+
+async def _nobody(worker: str, method: str, args: Sequence[Any]) -> object:
+    raise UserError("keeps no process here", where=worker)
+
+
+def follow(options: HostOptions, observer: Observer, seat: Seat) -> None:
+    """Blocks until stopped. Raises ``UserError`` when it cannot start."""
+    server.run(Follower(options, observer, seat))
+
+
+def _unavailable() -> bytes:
+    body = f"{AWAY}: try again in a moment\n".encode()
+    head = b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: text/plain\r\nretry-after: 1\r\nconnection: close\r\n"
+    return head + b"content-length: %d\r\n\r\n" % len(body) + body
+
+
+__all__ = ["Follower", "follow"]

@@ -1,0 +1,1 @@
+"""What the fronts of one machine have between them: see ``runtime.host.fronts``."""
