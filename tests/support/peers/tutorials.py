@@ -4,9 +4,10 @@ Of its fenced blocks
 
 - one with a file's name as title is that file. It is saved, and what goes on waits until a ``pilot dev`` has taken it.
 - ``sh`` is typed, line by line. ``pilot dev``, ``pilot host`` and ``pilot tail`` get a terminal of their own, and stay.
-  With ``title="with a GPU"`` it is left out.
+  ``title="with a GPU"``, or with whatever else this machine may lack: nobody types it here.
 - ``text`` or ``json`` is all that the commands before it have said; with ``title="pilot dev"`` what stands in that
-  terminal by now. ``title="for example"``: of a model's words and scores the form counts. ``...`` stands for any lines.
+  terminal by now. ``title="for example"``: of a model's words and scores the form counts. ``...`` stands for
+  any lines, ``…`` for any text.
 """
 
 from __future__ import annotations
@@ -26,12 +27,13 @@ from shells import Shell, shell
 
 FOLDER = Path(__file__).parents[3] / "docs/tutorials"
 FENCE = re.compile(r'^```(\w+)(?: title="([^"\n]+)")?\n(.*?)^```$', re.MULTILINE | re.DOTALL)
-GPU, EXAMPLE = "with a GPU", "for example"
+EXAMPLE = "for example"
 STAYS = re.compile(r"pilot (dev|host|tail)(?! token| audit)\b")
 STAYING = {"dev": (" --port 8787", "Ready on"), "host": (" --port 8788", "Ready on"), "tail": ("", "tailing")}
 PATIENCE = 60.0
 MASKS = (  # what is another each time
-    (r"[0-9a-f]{8}-[0-9a-f-]{27}", "UUID"),
+    (r"[0-9a-f]{8}-[0-9a-f-]{27}|[0-9a-f]{64}", "UUID"),
+    (r" *[\d,]+ B\b", " SIZE"),
     (r"\b[0-9a-f]{8}\b", "ID"),
     (r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?Z?", "WHEN"),
     (r"\d\d:\d\d:\d\d", "TIME"),
@@ -42,7 +44,7 @@ MASKS = (  # what is another each time
 
 @dataclass(frozen=True)
 class Step:
-    kind: str  # "file", "typed", "shown" or "with a GPU"
+    kind: str  # "file", "typed", "shown" or "elsewhere"
     title: str
     text: str
 
@@ -54,7 +56,7 @@ def steps(page: str) -> list[Step]:
 
 def _step(language: str, title: str | None, text: str) -> Step:
     if language == "sh":
-        return Step(GPU if title == GPU else "typed", title or "", text)
+        return Step("elsewhere" if title else "typed", title or "", text)
     if language in ("text", "json") and (title is None or title == EXAMPLE or STAYS.fullmatch(title)):
         return Step("shown", title or "", text)
     if title is None:
@@ -79,7 +81,8 @@ class Tutorial:
         (home / ".curlrc").write_text("silent\nshow-error\n")
 
     def follow(self, step: Step) -> None:
-        {"file": self._write, "typed": self._type, "shown": self._compare, GPU: lambda step: None}[step.kind](step)
+        if step.kind != "elsewhere":
+            {"file": self._write, "typed": self._type, "shown": self._compare}[step.kind](step)
 
     def _write(self, step: Step) -> None:
         file = self.folder / step.title
@@ -169,4 +172,5 @@ def _form(text: str) -> str:
 
 
 def _pattern(text: str) -> str:
-    return "\n".join("(?:.*\n)*?.*" if line == "..." else re.escape(line) for line in text.splitlines())
+    lines = ("(?:.*\n)*?.*" if line == "..." else re.escape(line) for line in text.splitlines())
+    return "\n".join(lines).replace("…", "(?:.|\n)+")
