@@ -53,16 +53,19 @@ Admits = Callable[[str, str, str], bool]
 come from the client's address."""
 
 
+_NOT_YET, _LATER = "no worker is served yet", "Ask again once the start is over."
+
+
 async def _nobody(worker: str, event: Event) -> object:
-    raise UserError("no worker is served yet", where=worker)
+    raise UserError(_NOT_YET, where=worker, remedy=_LATER)
 
 
 async def _no_process(worker: str, method: str, args: Sequence[Any]) -> object:
-    raise UserError("no worker is served yet", where=worker)
+    raise UserError(_NOT_YET, where=worker, remedy=_LATER)
 
 
 def _no_code(brought: Brought) -> Any:
-    raise UserError("no worker is served yet", where=brought.config.name)
+    raise UserError(_NOT_YET, where=brought.config.name, remedy=_LATER)
 
 
 async def _nothing(worker: str) -> None:

@@ -17,7 +17,9 @@ def command() -> str:
     except (ImportError, FileNotFoundError):
         if found := shutil.which("uv"):
             return found
-    raise UserError("a worker with dependencies needs uv", remedy=f"{sys.executable} -m pip install uv")
+    raise UserError(
+        "is not here, and a worker with dependencies needs it", where="uv", remedy=f"{sys.executable} -m pip install uv"
+    )
 
 
 __all__ = ["command"]

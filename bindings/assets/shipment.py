@@ -27,7 +27,8 @@ class AssetShipment:
         self._texts = {name: _text(folder / name) for name in META_FILES}
         self._paths = dict(_found(folder, ignored(self._texts[".assetsignore"]), private))
         if len(self._paths) > MAX_FILES:
-            raise UserError(f"has {len(self._paths)} files; {MAX_FILES} are the most", where=str(folder))
+            what = f"has {len(self._paths)} files; {MAX_FILES} are the most"
+            raise UserError(what, where=str(folder), remedy="Name what is not to be sent in its .assetsignore.")
         self._listed = {path: _listed(file) for path, file in self._paths.items()}
         size = sum(item["size"] for item in self._listed.values())
         self.lines = [f"assets: {_files(len(self._listed))}, {_size(size)}"]

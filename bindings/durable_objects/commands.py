@@ -70,8 +70,8 @@ def _meant(known: list[dict[str, Any]], name: str, where: Where) -> dict[str, An
         return found[0]
     remedy = "pilot do list   shows the classes that are known"
     if found:
-        raise UserError(f"{name!r} is more than one: {', '.join(row['id'] for row in found)}", remedy=remedy)
-    raise UserError(f"no class {name!r} has kept anything", remedy=remedy)
+        raise UserError(f"is more than one: {', '.join(row['id'] for row in found)}", where=name, remedy=remedy)
+    raise UserError("no such class has kept anything", where=name, remedy=remedy)
 
 
 def _line(row: dict[str, Any]) -> str:

@@ -43,7 +43,9 @@ class DeployedHyperdrive:
     def client_args(self) -> Mapping[str, Any]:
         """Raises UserError."""
         if (config := self._configs.find(self._id)) is None:
-            raise UserError(f"env.{self.name}: the Hyperdrive configuration {self._id} is gone")
+            what = f"the Hyperdrive configuration {self._id} is gone"
+            remedy = "Make one, and deploy with its id:  wrangler hyperdrive create"
+            raise UserError(what, where=f"env.{self.name}", remedy=remedy)
         origin = config.origin
         who = f"{quote(origin.user, safe='')}:{quote(origin.password, safe='')}"
         return {"url": f"{origin.scheme}://{who}@/{quote(origin.database, safe='')}?host={self.socket_folder}"}

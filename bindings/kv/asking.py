@@ -78,7 +78,7 @@ async def is_missing_key(target: Target, answer: Answer) -> bool:
     codes = {error["code"] for error in msgspec.json.decode(content)["errors"]}
     if NO_KEY in codes:
         return True
-    raise UserError("namespace not found", where=target.name)
+    raise UserError("namespace not found", where=target.name, remedy="pilot kv namespace list   has those there are")
 
 
 async def print_value(chunks: AsyncIterator[bytes], text: bool, as_json: bool) -> None:

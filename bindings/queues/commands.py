@@ -130,7 +130,7 @@ def _json(text: str) -> object:
     try:
         found: object = msgspec.json.decode(text)
     except msgspec.DecodeError as error:
-        raise UserError(f"the body is no JSON: {error}", remedy="As text:  --type text") from None
+        raise UserError(f"is no JSON: {error}", where="the message's body", remedy="As text:  --type text") from None
     return found
 
 

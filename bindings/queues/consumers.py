@@ -55,7 +55,8 @@ class Consumers:
         for queue in wanted:
             others = [has[queue].worker for name, has in self._local.items() if queue in has and name != file]
             if others:
-                raise UserError(f"the queue {queue!r} has a consumer already: the worker {others[0]!r}", where=file)
+                what = f"the queue {queue!r} has a consumer already: the worker {others[0]!r}"
+                raise UserError(what, where=file, remedy="Take it from one of them: [[queues.consumers]].")
         for queue in self._local.get(file, {}).keys() - wanted.keys():
             self._end(queue)
         self._local[file] = dict(wanted)

@@ -78,7 +78,9 @@ class FileBody:
 
 
 def shortened() -> UserError:
-    return UserError("a file has become shorter while it was sent")
+    return UserError(
+        "has become shorter meanwhile", where="a file that is sent", remedy="Ask again for it as it is now."
+    )
 
 
 __all__ = ["FileBody", "shortened"]

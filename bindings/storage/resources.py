@@ -128,7 +128,8 @@ class Resources(Generic[R]):
                 os.fsync(file.fileno())
             aside.rename(folder / _ABOUT)
         except OSError as error:
-            raise UserError(f"cannot be written: {error.strerror}", where=str(folder)) from None
+            remedy = "Let this user write there, and look whether the disk is full:  df -h"
+            raise UserError(f"cannot be written: {error.strerror}", where=str(folder), remedy=remedy) from None
 
     def about(self, id: str) -> About | None:
         """What is known of the one of that id; None: there is none."""
@@ -176,7 +177,8 @@ def _read(folder: Path) -> About | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, msgspec.MsgspecError) as error:
-        raise UserError(f"cannot be read: {error}", where=str(folder / _ABOUT)) from None
+        remedy = "Take it from a backup, or remove the folder with all that is in it."
+        raise UserError(f"cannot be read: {error}", where=str(folder / _ABOUT), remedy=remedy) from None
 
 
 __all__ = ["About", "Resource", "Resources"]

@@ -174,7 +174,9 @@ def _of(where: Where, name: str, id: str, use: Callable[[Target, str], Awaitable
         if id == LATEST:
             newest = await target.call("GET", f"{_below(name, 'instances')}?per_page=1")
             if not newest:
-                raise UserError(f"the workflow {name!r} has no instances", remedy=f"pilot workflows trigger {name}")
+                raise UserError(
+                    "has no instances", where=f"the workflow {name!r}", remedy=f"pilot workflows trigger {name}"
+                )
             known = newest[0]["id"]
         return await use(target, _below(name, f"instances/{quote(known, '')}"))
 

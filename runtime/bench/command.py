@@ -108,7 +108,7 @@ def _competitors(options: BenchOptions) -> list[Target]:
 def _target(name: str, url: str, method: str | None, headers: tuple[str, ...], body: str | None) -> Target:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ConfigError(f"{url!r} is not an address", remedy="Write it like  http://localhost:8000/v1/completions")
+        raise ConfigError("is not an address", where=url, remedy="Write it like  http://localhost:8000/v1/completions")
     pairs, text = [_header(line) for line in headers], _body(body)
     if text.lstrip()[:1] in ("{", "[") and not any(name.lower() == "content-type" for name, _ in pairs):
         pairs.append(("Content-Type", "application/json"))

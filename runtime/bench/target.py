@@ -113,7 +113,8 @@ async def probe(target: Target, timeout_s: float) -> bool:
         ) from None
     except (aiohttp.ClientError, ValueError, OSError) as error:
         reason = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
-        raise UserError(f"cannot be asked: {reason or type(error).__name__}", where=target.url) from None
+        what = f"cannot be asked: {reason or type(error).__name__}"
+        raise UserError(what, where=target.url, remedy="Start it first, or name another address.") from None
     if not 200 <= answer.status < 400:
         raise UserError(
             f"answered {answer.status}, so there is nothing to measure",

@@ -243,7 +243,8 @@ def secret_bulk(file: IO[bytes], host: str | None, **worker: Unpack[WorkerOption
     try:
         given = msgspec.json.decode(file.read(), type=dict[str, str | None])
     except msgspec.DecodeError as error:
-        raise UserError(f"is not a JSON object of texts: {error}", where=file.name) from None
+        remedy = 'Write it like  {"NAME": "text", "ANOTHER": null}'
+        raise UserError(f"is not a JSON object of texts: {error}", where=file.name, remedy=remedy) from None
     secrets = {
         key: None if text is None else {"name": key, "text": text, "type": "secret_text"} for key, text in given.items()
     }

@@ -40,7 +40,9 @@ async def _print(url: str, name: str, as_json: bool) -> None:
                     event = msgspec.json.decode(message.data)
                     click.echo(clean_json(msgspec.json.encode(event).decode()) if as_json else pretty(event))
     except aiohttp.ClientError as error:
-        raise UserError(f"the tail cannot be read: {error}", where=url.partition("/tails/")[0]) from None
+        host = url.partition("/tails/")[0]
+        remedy = "Look whether the host is there:  pilot status"
+        raise UserError(f"the tail cannot be read: {error}", where=host, remedy=remedy) from None
 
 
 def pretty(event: dict[str, Any]) -> str:

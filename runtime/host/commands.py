@@ -227,7 +227,8 @@ def _kept(data: Path, work: Callable[[], T]) -> T:
     try:
         return work()
     except (OSError, sqlite3.Error) as error:
-        raise UserError(f"{error}; nothing was changed", where=str(data)) from None
+        remedy = "Let this user write there, and look whether the disk is full:  df -h"
+        raise UserError(f"{error}; nothing was changed", where=str(data), remedy=remedy) from None
 
 
 def _registry(data: Path) -> Registry:

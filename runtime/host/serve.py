@@ -233,7 +233,8 @@ class HostServer(Supervisor):
         try:
             tokens.create(self._registry, "first", keep=lambda token: local_token.keep(data, token))
         except (OSError, sqlite3.Error) as error:
-            raise UserError(f"a first token cannot be kept: {error}", where=str(data)) from None
+            remedy = "Let this user write there, and look whether the disk is full:  df -h"
+            raise UserError(f"a first token cannot be kept: {error}", where=str(data), remedy=remedy) from None
         observer.note(f"a first token is in {data / local_token.FILE}: pilot on this machine finds it there")
 
     def _tell(self, worker: str, stream: Stream, line: str) -> None:

@@ -30,7 +30,7 @@ async def pin(named: Declared, told: Callable[[str], None] | None = None) -> lis
             done = await run([*words, *_QUIET_FLAGS], named.file.parent, _TIMEOUT_S, told=told)
         except TimeoutError:
             what = f"uv needed more than {_TIMEOUT_S:g} s to pin the dependencies"
-            raise UserError(what, where=named.file.name) from None
+            raise UserError(what, where=named.file.name, remedy="Pin them beforehand:  uv lock") from None
     if done.code:
         raise unmet(named, done.said)
     lines = map(str.strip, done.out.splitlines())

@@ -88,7 +88,7 @@ async def test_objects_are_listed_while_they_are_served_and_after(tmp_path: Path
     text = await listed(tmp_path, "Counter")
     assert f"{first} " in text
     assert " visits\n" in text
-    assert "no class 'Nope' has kept anything" in await listed(tmp_path, "Nope", fails=True)
+    assert "Nope: no such class has kept anything" in await listed(tmp_path, "Nope", fails=True)
 
 
 @pytest.mark.skipif(os.name != "posix" or os.uname().sysname != "Linux", reason="a host is Linux's")

@@ -25,6 +25,7 @@ from runtime.hints import close_to
 
 TEXT_GENERATION = "Text Generation"
 BUILT_IN = Path(__file__).with_name("models.yaml")
+_FIELDS = "Each field is explained at the head of bindings/ai/catalog/models.yaml."
 EXAMPLE = 'Write:  "@cf/meta/llama-2-7b-chat-int8":\n          llamacpp: {model: ./llama-2-7b.gguf}'
 
 Row = dict[str, Any]
@@ -134,7 +135,7 @@ def _read(file: Path) -> dict[str, Row]:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise ConfigError(f"not valid YAML: {error.problem}", where=f"{file.name}{line}", remedy=EXAMPLE) from None
     except (yaml.YAMLError, ValueError, TypeError, RecursionError, OSError) as error:
-        raise ConfigError(f"cannot be read: {error}", where=file.name) from None
+        raise ConfigError(f"cannot be read: {error}", where=file.name, remedy=EXAMPLE) from None
     _check_table(file, rows)
     return rows
 
@@ -162,7 +163,7 @@ def _check_json(where: str, value: object) -> None:
     elif isinstance(value, datetime.date):
         raise ConfigError("is a date", where=where, remedy=f'Put a date in quotes:  "{value}"')
     elif problem := _not_json(value):
-        raise ConfigError(problem, where=where)
+        raise ConfigError(problem, where=where, remedy="Write what JSON has: texts, numbers, lists, tables.")
 
 
 def _not_json(value: object) -> str:
@@ -227,7 +228,7 @@ def _wrong_field(where: str, text: str) -> ConfigError:
         hint = close_to(what.split("`")[1], known)
         remedy = "" if hint else f"A model's fields: {', '.join(known)}"
         return ConfigError(what.removeprefix("Object contains ") + hint, where=where, remedy=remedy)
-    return ConfigError(what[0].lower() + what[1:], where=where)
+    return ConfigError(what[0].lower() + what[1:], where=where, remedy=_FIELDS)
 
 
 def _with_paths(model: Model, folder: Path, where: str) -> Model:

@@ -156,7 +156,7 @@ async def _spawn(agent_end: socket.socket) -> Process:
 def _as_user_error(error: RemoteError) -> UserError:
     if error.name == "UserError":
         return UserError(error.fields["what"], where="[pilot.cluster]", remedy=error.fields["remedy"])
-    return UserError(f"{error.name}: {error.message}", where="[pilot.cluster]")
+    return UserError(f"{error.name}: {error.message}", where="[pilot.cluster]", remedy="Ray says more:  ray status")
 
 
 async def _no_calls(op: str, args: list[Any]) -> NoReturn:

@@ -93,11 +93,13 @@ class RemoteProcess(EngineProcess):
             address = await self._cluster.address(self._wanted, self._pends)
             self._pends("")
             if address.error:
-                raise UserError(address.error, where=f"{spec.engine}: {spec.model} on node {address.node}")
+                where = f"{spec.engine}: {spec.model} on node {address.node}"
+                raise UserError(address.error, where=where, remedy="What that node lacks, it says:  pilot doctor")
             try:
                 return await self._dial(address)
             except HelloRefused as error:
-                raise UserError(f"the replica on node {address.node} refuses: {error}", where=spec.model) from None
+                what = f"the replica on node {address.node} refuses: {error}"
+                raise UserError(what, where=spec.model, remedy="Every node wants this host's release.") from None
             except (OSError, TimeoutError, ChannelClosed):
                 await asyncio.sleep(AGAIN_S)
 

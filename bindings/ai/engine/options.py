@@ -97,7 +97,7 @@ def check(engine: str, options: Mapping[str, Any], where: str) -> None:
         if name not in known:
             _unknown(engine, name, known, where)
         elif (kind := known[name]) is not None and (why := kind.refuses(value)):
-            raise ConfigError(why, where=f"{where}: {name}")
+            raise ConfigError(why, where=f"{where}: {name}", remedy="Or leave it out, for the engine's default.")
 
 
 def unknown(name: str, known: Mapping[str, Any] | list[str], where: str, otherwise: str = "") -> ConfigError:

@@ -19,7 +19,7 @@ def full_id(catalog: Catalog, name: str) -> str:
         return ends[0]
     close = ends or _near(name, ids)
     hint = f"Did you mean {' or '.join(close)}?\n" if close else ""
-    raise UserError(f"there is no model {name!r}", remedy=f"{hint}pilot models   lists those there are")
+    raise UserError("there is no such model", where=name, remedy=f"{hint}pilot models   lists those there are")
 
 
 def _near(name: str, ids: Sequence[str]) -> list[str]:

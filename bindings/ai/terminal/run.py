@@ -58,7 +58,8 @@ def _served(known: Project, name: str) -> Served:
     try:
         served = known.catalog.resolve(id, known.engine)
     except ModelError as error:
-        raise UserError(error.description.partition(" or task: ")[2] or error.description, where=id) from None
+        what = error.description.partition(" or task: ")[2] or error.description
+        raise UserError(what, where=id, remedy="pilot models   lists those there are") from None
     if kind(served.model) not in (*CHATTING, EMBEDDING):
         what = f"is a model for {kind(served.model)}; pilot run asks for text and embeddings"
         raise UserError(what, where=id, remedy=f'In a worker:  await env.AI.run("{id}", {{...}})')

@@ -80,11 +80,13 @@ class AssetStore:
 
     def site(self, digest: str) -> SiteFiles:
         """Raises UserError."""
+        list_ = self._root / "sites" / f"{digest}.json"
         try:
-            content = (self._root / "sites" / f"{digest}.json").read_bytes()
+            content = list_.read_bytes()
             files: SiteFiles = msgspec.json.decode(content, type=SiteFiles)
         except (OSError, msgspec.DecodeError) as error:
-            raise UserError(f"the list of the version's assets cannot be read: {error}") from None
+            what = f"the list of the version's assets cannot be read: {error}"
+            raise UserError(what, where=str(list_), remedy="Send the worker again:  pilot deploy") from None
         return files
 
     def file(self, digest: str) -> Path:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import click
 
-from bindings.d1.commands.shared import Meant, give_up, on_database, print_json, print_table, say
+from bindings.d1.commands.shared import Meant, give_up, not_configured, on_database, print_json, print_table, say
 from bindings.d1.dump import literal, quoted
 from bindings.d1.product import Table, tables
 from bindings.target import Where, with_target
@@ -63,7 +63,9 @@ def create(database: str, message: tuple[str, ...], where: Where) -> None:
     folder = _folder(where, database)
     title = "_".join(" ".join(message).split())
     if re.search(r"[\\/]", title):
-        raise UserError(f"the name {title!r} has a path separator in it", where="MESSAGE")
+        better = title.replace("/", "-").replace("\\", "-")
+        remedy = f"pilot d1 migrations create {database} {better}"
+        raise UserError(f"the name {title!r} has a path separator in it", where="MESSAGE", remedy=remedy)
     numbers = [int(found[1]) for name in folder.names() if (found := re.match(r"(\d+)_", name))]
     number = f"{max(numbers, default=0) + 1:04}"
     path = folder.path / f"{number}_{title}.sql"
@@ -73,7 +75,8 @@ def create(database: str, message: tuple[str, ...], where: Where) -> None:
         with open(path, "x", encoding="utf-8") as file:
             file.write(f"-- Migration number: {number} \t {now}\n")
     except OSError as error:
-        raise UserError(f"cannot be written: {error.strerror}", where=str(path)) from None
+        remedy = "Let this user write there, or set another migrations_dir."
+        raise UserError(f"cannot be written: {error.strerror}", where=str(path), remedy=remedy) from None
     say(
         where,
         f"✅ Successfully created Migration '{path.name}'!\n\nThe migration is available for editing here\n{path}",
@@ -142,8 +145,7 @@ def apply(database: str, yes: bool, where: Where) -> None:
 def _folder(where: Where, database: str) -> Folder:
     found = [table for table in tables(where.config) if database in (table.binding, table.database_name)]
     if not found:
-        file = where.config.path.name if where.config.path else "configuration"
-        raise UserError(f"Couldn't find a D1 DB with the name or binding '{database}' in your {file} file.")
+        raise not_configured(where.config, database)
     table: Table = found[0]
     root = where.config.root
     return Folder(root, root / table.migrations_dir, table.migrations_pattern, table.migrations_table)

@@ -14,6 +14,7 @@ import msgspec
 from bindings.d1.product import Table, deployed_id, local_id, tables
 from bindings.d1.rest.api import local_api
 from bindings.target import Target, Where
+from runtime.config import Config
 from runtime.errors import ConfigError, UserError
 
 T = TypeVar("T")
@@ -53,7 +54,8 @@ class Meant(NamedTuple):
         body = {"action": "ingest", "filename": begun["filename"], "etag": put["result"]["etag"]}
         done = await self.target.call("POST", f"{self.path}/import", body)
         if done["status"] != "complete":
-            raise UserError(done["error"], where=self.target.name)
+            remedy = "Nothing of the file is in the database: mend it, and send it again."
+            raise UserError(done["error"], where=self.target.name, remedy=remedy)
         result: dict[str, Any] = done["result"]
         return result
 
@@ -95,8 +97,15 @@ async def _known(target: Target, where: Where, name: str) -> str:
     if not target.is_local:
         raise UserError(f"Couldn't find a D1 DB with name or binding '{name}' in your config or the API.",
                         where=target.name, remedy=f"pilot d1 create {name} --host {target.name}")  # fmt: skip
-    file = where.config.path.name if where.config.path else "configuration"
-    raise UserError(f"Couldn't find a D1 DB with the name or binding '{name}' in your {file} file.")
+    raise not_configured(where.config, name)
+
+
+def not_configured(config: Config, name: str) -> UserError:
+    """As Wrangler says it."""
+    file = config.path.name if config.path else "configuration"
+    what = f"Couldn't find a D1 DB with the name or binding '{name}' in your {file} file."
+    known = ", ".join(table.binding for table in tables(config))
+    return UserError(what, where=name, remedy=f"Name one that is there: {known}" if known else "Add [[d1_databases]].")
 
 
 async def all_databases(target: Target) -> list[dict[str, Any]]:
@@ -153,7 +162,8 @@ def read_sql(path: Path) -> bytes:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise UserError(f"Unable to read SQL text file: {error.strerror}", where=str(path)) from None
+        remedy = "Name a file that is there:  --file PATH"
+        raise UserError(f"Unable to read SQL text file: {error.strerror}", where=str(path), remedy=remedy) from None
     if content.startswith(b"SQLite format 3"):
         raise UserError("it is a binary SQLite database, and SQL text is wanted", where=str(path),
                         remedy=f"sqlite3 {path.name} .dump > {path.stem}.sql")  # fmt: skip

@@ -80,7 +80,8 @@ def export(database: str, output: Path, tables: tuple[str, ...], no_schema: bool
         say(where, f"🌀 Exporting {meant.place} {database} ({meant.id}) of {meant.target.name} to {output}...")
         made = await meant.target.call("POST", f"{meant.path}/export", {"dump_options": options})
         if made["status"] != "complete":
-            raise UserError(made["error"], where=database)
+            tables_there = f'pilot d1 execute {database} --command "PRAGMA table_list"'
+            raise UserError(made["error"], where=database, remedy=f"What there is:  {tables_there}")
         answer = await meant.target.send("GET", f"{meant.path}/export/{quote(made['result']['filename'])}")
         if answer.status != 200:
             await meant.target.opened(answer)

@@ -146,7 +146,8 @@ def _unpacked(file: Path, target: Path) -> About:
                 pass  # to its end, where its checksum is
         return msgspec.json.decode((target / _ABOUT).read_bytes(), type=About)
     except FileNotFoundError as error:
-        raise UserError(f"there is no {Path(error.filename or '').name}", where=str(file)) from None
+        remedy = "Name a file that  pilot host backup  has written."
+        raise UserError(f"there is no {Path(error.filename or '').name}", where=str(file), remedy=remedy) from None
     except (tarfile.TarError, zlib.error, EOFError, ValueError, msgspec.MsgspecError, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
@@ -182,7 +183,8 @@ def _check(about: About, file: Path, staged: Path) -> None:
     for database in filter(is_database, staged.rglob("*")):
         with closing(sqlite3.connect(database)) as opened:
             if (told := opened.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
-                raise UserError(f"{database.relative_to(staged)} is damaged: {told}", where=str(file))
+                what = f"{database.relative_to(staged)} is damaged: {told}"
+                raise UserError(what, where=str(file), remedy="Restore another backup; nothing was changed.")
     (staged / _ABOUT).unlink()
 
 

@@ -55,8 +55,8 @@ def revoke(registry: Registry, name: str) -> TokenRow:
     """By id or by name. Raises UserError when none, or more than one, is called so."""
     matches = [row for row in registry.tokens() if name in (row.id, row.name) and row.revoked is None]
     if len(matches) != 1:
-        what = f"{len(matches)} tokens are called {name!r}" if matches else f"no valid token is called {name!r}"
-        raise UserError(what, remedy="pilot host token list")
+        what = f"{len(matches)} tokens are called so" if matches else "no valid token is called so"
+        raise UserError(what, where=name, remedy="pilot host token list")
     row = msgspec.structs.replace(matches[0], revoked=now())
     registry.add_token(row)
     return row

@@ -90,7 +90,8 @@ class Residence:
             if deployment is not self._deployment:
                 await self._move()
             elif deployment.resident is None:
-                raise UserError("keeps nothing between requests", where=self._worker)
+                remedy = "Serve a version of it that has the class."
+                raise UserError("keeps nothing between requests", where=self._worker, remedy=remedy)
             else:
                 try:
                     return deployment, await deployment.resident.serving()
@@ -178,7 +179,8 @@ def _answer(process: Process, answer: object, event: int) -> object:
         case ["stream", "yours", int(number), dict(meta)]:
             if (source := process.channel.adopt(number)) is not None:
                 return HostStream(source, meta)
-            raise UserError("the stream was already used")
+            remedy = "Return a stream to one caller only."
+            raise UserError("the stream was already used", where="an object's answer", remedy=remedy)
         case ["socket", int(number), dict(meta)]:
             hold = meta.pop("hold", None)
             return HostSocket(process.broker.sockets.given(number, event, hold), meta)

@@ -55,7 +55,8 @@ class Workers:
         """The version that answers. Raises UserError, and what broke."""
         if (worker := self.find(name)) is None:
             known = ", ".join(worker.config.name for worker in self._workers)
-            raise UserError(f"there is no such worker here, but {known}", where=name)
+            remedy = "Serve it too, with one more:  --config PATH"
+            raise UserError(f"there is no such worker here, but {known}", where=name, remedy=remedy)
         return await worker.current([])
 
     async def reach(self, name: str) -> Callee:

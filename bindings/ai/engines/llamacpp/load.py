@@ -69,7 +69,8 @@ def _set(params: Any, name: str, value: object) -> None:
     try:
         setattr(params, name, value)
     except (TypeError, ValueError, OverflowError) as error:
-        raise ConfigError(f"{value!r} will not do: {error}", where=f"llamacpp: options: {name}") from None
+        what, where = f"{value!r} will not do: {error}", f"llamacpp: options: {name}"
+        raise ConfigError(what, where=where, remedy="Leave it out, for llama.cpp's default.") from None
 
 
 def existing(name: str) -> Path:

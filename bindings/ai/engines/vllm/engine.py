@@ -183,7 +183,9 @@ def _template(option: str | None) -> str | None:
     try:
         return expanded(option, "vllm: chat_template").read_text("utf-8")
     except OSError as error:
-        raise ConfigError(f"cannot read {option}: {error.strerror}", where="vllm: chat_template") from None
+        remedy = "Name a file that is there, or write the template itself."
+        what = f"cannot read {option}: {error.strerror}"
+        raise ConfigError(what, where="vllm: chat_template", remedy=remedy) from None
 
 
 def _features(llm: AsyncLLM, chats: Chats | None) -> frozenset[str]:

@@ -115,7 +115,9 @@ async def _chat_params(llm: AsyncLLM, template: str | None) -> object | None:
         await llm.renderer.render_chat_async([_HI], params)
     except Exception as error:
         if template is not None:
-            raise ConfigError(f"the chat template fails: {error}", where="vllm: chat_template") from None
+            remedy = "Mend it, or leave it out, for the model's own."
+            what = f"the chat template fails: {error}"
+            raise ConfigError(what, where="vllm: chat_template", remedy=remedy) from None
         return None
     return params
 
