@@ -50,7 +50,7 @@ def collect(config: Config) -> Tree:
 
 def _read_here(config: Config) -> Iterator[Path]:
     """Files that are for this command, not for the worker."""
-    yield from (config.root / name for name in (*FILE_NAMES, "pyproject.toml", "uv.lock"))
+    yield from (config.root / name for name in (*FILE_NAMES, "pyproject.toml", "uv.lock", "pylock.toml"))
     for product in products():
         yield from product.files(config)
     if config.path is not None:

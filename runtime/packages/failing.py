@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import platform
 import re
+from pathlib import Path
 
 from runtime.errors import ConfigError
 from runtime.packages.declared import Declared, Need
@@ -31,6 +33,23 @@ def invalid(named: Declared) -> ConfigError | None:
             what = f"{need.text!r} is not a requirement: {str(error).splitlines()[0]}"
             return ConfigError(what, where=_place(named, need), remedy='As in:  "fastapi>=0.115"')
     return None
+
+
+def unfit(file: Path, python: Need | None) -> ConfigError | None:
+    """``python``: which versions (PEP 440) ``file`` is for, if it says so."""
+    if python is None or not python.text:
+        return None
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+    here, where = platform.python_version(), f"{file.name}, line {python.line}" if python.line else file.name
+    try:
+        if SpecifierSet(python.text).contains(here, prereleases=True):
+            return None
+    except InvalidSpecifier:
+        what = f"requires-python is {python.text!r}, which names no versions"
+        return ConfigError(what, where=where, remedy='As in:  requires-python = ">=3.11"')
+    what = f"requires-python is {python.text!r}, and this is Python {here}"
+    return ConfigError(what, where=where, remedy="Install Pilotlight for a Python that fits, or let it fit this one.")
 
 
 def unmet(named: Declared, said: str) -> ConfigError:

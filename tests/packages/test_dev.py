@@ -158,6 +158,53 @@ async def test_a_lock_beside_it_is_kept_to(index: Index, tmp_path: Path) -> None
         assert error == "uv.lock: does not have 'late', which pyproject.toml names\n  uv lock"
 
 
+async def test_a_pylock_is_kept_to(index: Index, tmp_path: Path) -> None:
+    """Beside a pyproject.toml, beside a requirements.txt, and alone; uv's own goes first."""
+    app, env = tmp_path / "app", environment(index, tmp_path)
+    write(app, ENTRY, files={"pyproject.toml": project("outer==1.0", "pilotlight; python_version < '3'")})
+    export = [uv.command(), "export", "--quiet", "--format", "pylock.toml", "-o", "pylock.toml"]
+    subprocess.run(export, cwd=app, check=True, timeout=120, stdout=subprocess.DEVNULL, env={**os.environ, **env})
+    (app / "uv.lock").unlink()
+    with (app / "pylock.toml").open("a") as lock:
+        for name, marker in (("late", "'dev' in dependency_groups"), ("compiled", "sys_platform == 'none'")):
+            lock.write(f'[[packages]]\nname = "{name}"\nversion = "9.0"\nmarker = "{marker}"\n')
+        lock.write('[[packages]]\nname = "w"\ndirectory = { path = ".", editable = true }\n')
+    (app / "pyproject.toml").write_text(project("outer"))
+    async with serving(app, env=env) as pilot:
+        assert await pilot.ask() == (200, "outer 1.0 inner 2.0"), pilot.log()
+        (app / "pyproject.toml").write_text(project("outer", "msgspec"))
+        error = (await pilot.event("error"))["text"]
+        assert error.startswith("pylock.toml: does not have 'msgspec', which pyproject.toml names\n  uv export")
+    (app / "pyproject.toml").unlink()
+    async with serving(app, env=env) as pilot:
+        assert await pilot.ask() == (200, "outer 1.0 inner 2.0"), pilot.log()
+    (app / "requirements.txt").write_text("--prefer-binary\nouter\n")
+    async with serving(app, env=env) as pilot:
+        assert await pilot.ask() == (200, "outer 1.0 inner 2.0"), pilot.log()
+        (app / "pylock.toml").write_text('lock-version = "1.0"\n[[packages]]\nname = "outer"\n')
+        assert "pylock.toml: is no lock (PEP 751): 'version'" in (await pilot.event("error"))["text"]
+
+
+@pytest.mark.parametrize(("files", "head", "where"), [
+    ({"pyproject.toml": project("outer").replace(">=3.11", ">=3.99")}, "", "pyproject.toml, line 4"),
+    ({}, HEAD.replace("# dependencies", '# requires-python = ">=3.99"\n# dependencies'), "entry.py, line 2"),
+    ({"pylock.toml": 'lock-version = "1.0"\nrequires-python = ">=3.99"\n[[packages]]\nname = "outer"\nversion = "1"\n'},
+     "", "pylock.toml"),
+], ids=["project", "head", "lock"])  # fmt: skip
+async def test_a_python_that_does_not_fit_is_told_of_before_uv_is_run(
+    index: Index, tmp_path: Path, files: dict[str, str], head: str, where: str
+) -> None:
+    write(tmp_path / "app", head + ENTRY, files=files)
+    asked = len(index.asked)
+    async with serving(tmp_path / "app", env=environment(index, tmp_path)) as pilot:
+        error = (await pilot.event("error"))["text"]
+    here = sys.version.split()[0]
+    assert error.startswith(
+        f"{where}: requires-python is '>=3.99', and this is Python {here}\n  Install Pilotlight for"
+    )
+    assert len(index.asked) == asked
+
+
 async def test_a_lock_may_be_long(index: Index, tmp_path: Path) -> None:
     app, env = tmp_path / "app", environment(index, tmp_path)
     write(app, ENTRY, files={"pyproject.toml": project("outer==1.0")})
