@@ -7,7 +7,7 @@ from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 from runtime.isolate.ambient import INTERNAL
-from runtime.isolate.gates import until_kept
+from runtime.isolate.gates import unkept, until_kept
 from runtime.isolate.serving.bodies import SentStream, split
 from runtime.isolate.serving.sockets import fetched
 from runtime.values import stream_mark
@@ -137,8 +137,8 @@ class Caller:
         A ``ReadableStream`` among ``args`` is brought over while the host's half reads it, or handed back when it is
         the supervisor's own; what its source raises is raised here.
         """
-        if not self._name.startswith(INTERNAL):
-            await until_kept()
+        if not self._name.startswith(INTERNAL) and (waits := unkept()) is not None:
+            await waits
         failures: list[Exception] = []
         sent = [self._sent(arg, failures) if isinstance(arg, ReadableStream) else arg for arg in args]
         try:

@@ -97,11 +97,11 @@ class Channel(Outgoing):
         try:
             self.send([CALL, number, op, args])
             return await future
-        except asyncio.CancelledError:
-            self._unwanted(number)
-            raise
-        finally:
+        except BaseException as error:
             self._calls.pop(number, None)
+            if isinstance(error, asyncio.CancelledError):
+                self._unwanted(number)
+            raise
 
     def offer(self, source: AsyncIterator[Any]) -> int:
         """Let the peer pull from ``source``; the number is good for one ``read`` or one ``adopt``."""

@@ -27,7 +27,6 @@ _SLICE_S = 0.001  # of one peer's frames, before others have their turn
 _SMALL_BYTES = 4 * 1024  # of a message that is decoded in one go, whatever it holds
 _TINY_BYTES = 256  # of a frame whose values are not worth counting
 _FEW = 8  # frames that need no look at the clock, if they begin nothing
-_WAKING = RESULT, ERROR
 _TASKS = 16, 2  # begun at a time, before others have their turn; the fewer, the longer those take
 _LONG_TURN_S = 0.004
 _CREDIT = Credit()
@@ -175,15 +174,17 @@ class GuardedChannel(Channel):
     def _receive_all(self, frames: list[Frame]) -> None:
         """What they send leaves behind the steps of the tasks that they begin or wake, which mostly send something; at
         once, where they were all passed on."""
-        self._begun = self.passed = 0
-        self._turns.held = True
+        turns, self._begun, self.passed = self._turns, 0, 0
+        turns.held = True
         try:
             for frame in frames:
                 self._receive(frame)
-            if self.passed < len(frames) and (self._begun or frames[0][0] in _WAKING):
-                self._turns.soon()
         finally:
-            self._turns.leave(at_once=self.passed == len(frames))
+            turns.held = False
+            if self.passed == len(frames):
+                turns.now()
+            elif self._begun or turns.waiting or frames[0][0] in (RESULT, ERROR):
+                turns.soon()
 
     def _look(self) -> Generator[Join | None]:
         """At every message that is whole."""

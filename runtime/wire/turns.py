@@ -15,22 +15,14 @@ class Sender(Protocol):
 class Turns:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._call_soon = loop.call_soon
-        self._waiting: list[Sender] = []
+        self.waiting: list[Sender] = []
         self._comes = False  # the end of this turn
         self.held = False  # who has it so sees to what was added meanwhile
 
     def add(self, sender: Sender) -> None:
         """It has something to send."""
-        self._waiting.append(sender)
+        self.waiting.append(sender)
         if not self.held:
-            self.soon()
-
-    def leave(self, *, at_once: bool) -> None:
-        """What was added while this was held: now, or behind what the loop has to do already."""
-        self.held = False
-        if at_once:
-            self._flush()
-        elif self._waiting:
             self.soon()
 
     def soon(self) -> None:
@@ -39,12 +31,15 @@ class Turns:
             self._comes = True
             self._call_soon(self._end)
 
+    def now(self) -> None:
+        """Whatever the loop has to do."""
+        comes = self._comes
+        self._end()
+        self._comes = comes
+
     def _end(self) -> None:
         self._comes = False
-        self._flush()
-
-    def _flush(self) -> None:
-        waiting, self._waiting = self._waiting, []
+        waiting, self.waiting = self.waiting, []
         for sender in waiting:
             sender._flush()
 

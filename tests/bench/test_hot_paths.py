@@ -36,14 +36,25 @@ binding = "AI"
 [[kv_namespaces]]
 binding = "KV"
 id = "counted"
+
+[[services]]
+binding = "SELF"
+service = "test"
+entrypoint = "Named"
 """
 ENTRY = f"""
-from workers import Response, URL
+from workers import Response, URL, WorkerEntrypoint
+
+class Named(WorkerEntrypoint):
+    async def add(self, a, b):
+        return a + b
 
 async def fetch(request, env, ctx):
     path = URL(request.url).pathname
     if path == "/hello":
         return Response("Hello")
+    if path == "/call":
+        return Response(str(await env.SELF.add(1, 2)))
     if path == "/get":
         return Response(await env.KV.get("key"))
     if path == "/put":
@@ -151,6 +162,13 @@ async def test_a_get_of_kv(counted: Counted) -> None:
     await counted.per_request("/put", 1)
     more = less(await counted.per_request("/get"), await counted.per_request("/hello"))
     judge("a get of KV", more, "supervisor", "isolate")
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_call_of_a_workers_method(counted: Counted) -> None:
+    """The same; caller and callee are one process."""
+    more = less(await counted.per_request("/call"), await counted.per_request("/hello"))
+    judge("a call of a worker's method", more, "supervisor", "isolate")
 
 
 @pytest.mark.asyncio(loop_scope="module")
