@@ -33,7 +33,7 @@ STAYING = {"dev": (" --port 8787", "Ready on"), "host": (" --port 8788", "Ready 
 PATIENCE = 60.0
 MASKS = (  # what is another each time
     (r"[0-9a-f]{8}-[0-9a-f-]{27}|[0-9a-f]{64}", "UUID"),
-    (r" *[\d,]+ B\b", " SIZE"),
+    (r" *~?[\d,.]+ [MG]?B\b", " SIZE"),
     (r"\b[0-9a-f]{8}\b", "ID"),
     (r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?Z?", "WHEN"),
     (r"\d\d:\d\d:\d\d", "TIME"),
@@ -67,7 +67,7 @@ def _step(language: str, title: str | None, text: str) -> Step:
 class Tutorial:
     """Somebody at an empty folder, which is at home."""
 
-    def __init__(self, home: Path, terminals: ExitStack) -> None:
+    def __init__(self, home: Path, terminals: ExitStack, **env: str) -> None:
         self.home = self.folder = home
         self.output, self._terminals = "", terminals
         self._open: dict[str, Shell] = {}
@@ -77,6 +77,7 @@ class Tutorial:
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "PYTEST_ADDOPTS": "-p no:asyncio",  # which warns, and a reader has not got
             "PILOT_CACHE_DIR": os.environ.get("PILOT_CACHE_DIR", str(Path.home() / ".cache/pilotlight")),
+            **env,
         }  # fmt: skip
         (home / ".curlrc").write_text("silent\nshow-error\n")
 
@@ -145,9 +146,9 @@ class Tutorial:
 
 
 @contextmanager
-def at_home(folder: Path) -> Iterator[Tutorial]:
+def at_home(folder: Path, **env: str) -> Iterator[Tutorial]:
     with ExitStack() as terminals:
-        yield Tutorial(folder, terminals)
+        yield Tutorial(folder, terminals, **env)
 
 
 def _until(true: Callable[[], object], terminal: Shell) -> None:
@@ -166,7 +167,7 @@ def _masked(text: str) -> str:
 def _form(text: str) -> str:
     """Of JSON its keys, of all else that something is said."""
     text = re.sub(r'(?<=[:\[,])\s*"(?:[^"\\]|\\.)*"(?!\s*:)', '"WORDS"', text)
-    text = re.sub(r"-?\d+\.\d+(e-?\d+)?", "NUMBER", text)
+    text = re.sub(r"(?<=[:\[,])\s*-?\d[\d.e-]*", "NUMBER", text)
     lines = [line if re.match(r"[{\[\]}\" ]|data: |\.\.\.$|$", line) else "WORDS" for line in text.splitlines()]
     return re.sub(r"WORDS(\nWORDS|\n(?=\nWORDS))+", "WORDS", "\n".join(lines))
 
