@@ -34,7 +34,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import msgspec
 
 from bindings.binding import Answering, Binding, Connect, EnvType, Explored, Leading, names_in
-from bindings.context import Admits, ProductContext, ProductObserver, Seal
+from bindings.context import Admits, FirstFront, Lending, ProductContext, ProductObserver, Seal
 from bindings.deploying import Deploying
 from bindings.messages import CallError, Event, HostStream, Resident, Target, WorkerStream
 from runtime import web
@@ -77,10 +77,11 @@ class Product(Deploying):
     inherited: ClassVar[bool] = False  # whether [env.NAME] takes the table over from the top level
     settings: ClassVar[type[msgspec.Struct] | None] = None  # its part of [pilot]: ``config.settings(that)``
     at_start: ClassVar[tuple[str, ...]] = ()  # those of them that count once the server is restarted
-    fronts: ClassVar[Literal["each", "calls", "first"]] = "first"
+    fronts: ClassVar[Literal["each", "near", "calls", "first"]] = "first"
     """Of a host with several supervisors, where it is. "each": opened and started in every one, for it keeps nothing
     and may be there twice. "calls": at the first, and workers anywhere call its bindings there; no ``Leading`` or
-    ``Answering`` one, and none that gives a ``HostSocket``. "first": workers that have one run at the first alone."""
+    ``Answering`` one, and none that gives a ``HostSocket``. "near": both; with ``context.first`` it asks the
+    ``lending`` of the first for what there is one of. "first": workers that have one run at the first alone."""
     worker_type: ClassVar[str] = "typing:Any"  # "module:Class" of a binding in ``env``, for type checkers alone
     scopes: ClassVar[tuple[str, ...]] = ()  # what a host's token may be for, besides "deploy" and "read"
     explorer: ClassVar[str] = ""  # a JavaScript module beside its own that shows a binding of it on the explorer's page
@@ -177,6 +178,11 @@ class Product(Deploying):
         return None
 
     @classmethod
+    def lending(cls, context: ProductContext) -> Lending | None:
+        """At the first front: what answers one of the others, of a product that is ``near``."""
+        return None
+
+    @classmethod
     def remarks(cls, context: ProductContext) -> Sequence[str]:
         """Lines for the banner, once the configuration is parsed."""
         return ()
@@ -223,8 +229,10 @@ __all__ = [
     "EnvType",
     "Event",
     "Explored",
+    "FirstFront",
     "HostStream",
     "Leading",
+    "Lending",
     "Product",
     "ProductContext",
     "ProductObserver",

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from bindings.binding import Brought
+from bindings.binding import Binding, Brought
 from bindings.deploying import WorkerRegistry
 from bindings.messages import Event, Trace, TraceReader, untraced
 from runtime.errors import ScriptError, UserError
@@ -48,6 +48,30 @@ class ProductObserver(Protocol):
     def progress_done(self, key: str, text: str) -> None: ...
 
 
+class FirstFront(Protocol):
+    """The first front, where a host has several supervisors and this is another. ``key``: a product's, whose
+    ``Lending`` answers there."""
+
+    async def ask(self, key: str, op: str, *args: object) -> Any:
+        """Raises RemoteError, ChannelClosed, TimeoutError."""
+
+    def note(self, key: str, op: str, *args: object) -> None: ...
+
+    def binding(self, version: str, name: str) -> Binding:
+        """One of a version's, which is called there. It has no worker's half."""
+
+
+class Lending(Protocol):
+    """At the first front: what a product lends to one of the others."""
+
+    async def answer(self, op: str, args: list[Any]) -> object: ...
+
+    def note(self, op: str, args: list[Any]) -> None: ...
+
+    def close(self) -> None:
+        """The other is gone."""
+
+
 Admits = Callable[[str, str, str], bool]
 """``(token, scope, address)``: whether this token has this scope. Raises RequestError when too many wrong tokens have
 come from the client's address."""
@@ -86,6 +110,7 @@ class ProductContext:
     admits: Admits | None = None  # on a host
     registry: WorkerRegistry | None = None  # on a host
     seal: Seal | None = None  # on a host
+    first: FirstFront | None = None  # None: this is the first front
     dispatch: Callable[[str, Event], Awaitable[object]] = _nobody
     """``await dispatch(worker, event)``: the version that answers its requests deals with it; its outcome. Raises
     ``ScriptError`` when the worker fails, has no such handler or uses more than it may, and ``Undelivered``."""
@@ -107,4 +132,4 @@ class ProductContext:
         return self.config is None or config.path == self.config.path
 
 
-__all__ = ["Admits", "ProductContext", "ProductObserver", "Seal"]
+__all__ = ["Admits", "FirstFront", "Lending", "ProductContext", "ProductObserver", "Seal"]

@@ -18,6 +18,9 @@ from bindings.ai.binding import AIBinding
 from bindings.ai.catalog.kinds import kind
 from bindings.ai.catalog.models import built_in, check_engine, own_models
 from bindings.ai.catalog.resolve import EMBEDDED, EMBEDDED_NAME, Catalog, automatic_engine
+from bindings.ai.fronts.borrowed import BorrowedEngines
+from bindings.ai.fronts.lending import EngineLending
+from bindings.ai.fronts.near import NearBinding
 from bindings.ai.http import cors
 from bindings.ai.http.auth import Auth
 from bindings.ai.methods.gateway import GatewayMethods
@@ -38,7 +41,7 @@ from bindings.ai.rest.status import engine_rows
 from bindings.ai.rest.unknown import UnknownRest
 from bindings.ai.service import AIService, ServiceSettings
 from bindings.ai.settings import AISettings, ClusterSettings, models_file
-from bindings.base import Admits, Binding, EnvType, Product, ProductContext, Route
+from bindings.base import Admits, Binding, EnvType, FirstFront, Lending, Product, ProductContext, Route
 from bindings.deploying import Apart, Text
 from runtime.config import Config
 
@@ -62,7 +65,7 @@ class WorkersAI(Product):
     """One ``AIService`` per supervisor, in ``context.shared["ai"]``; a configuration brings it a catalog."""
 
     key, label, shape = "ai", "Workers AI", AITable
-    fronts = "calls"
+    fronts = "near"
     settings, at_start = AISettings, ("load_timeout", "engine_metrics", "cluster")
     types = scopes = ("ai",)
     worker_type = "bindings.ai.env:AI"
@@ -113,6 +116,9 @@ class WorkersAI(Product):
 
     @classmethod
     async def start(cls, context: ProductContext) -> None:
+        if context.first is not None:
+            context.shared[cls.key] = _near_service(context, context.first)
+            return
         settings = context.config.settings(AISettings) if context.config is not None else AISettings()
         pool = EnginePool(
             context.observer,
@@ -144,11 +150,17 @@ class WorkersAI(Product):
     def parse(cls, config: Config, context: ProductContext) -> Sequence[Binding]:
         service: AIService = context.shared[cls.key]
         bound = cls.key in config.products
+        if context.first is not None:
+            return [_near(config, service, context, context.first)] if bound else []
         if not context.on_host and context.leads(config):  # on a host the models are its own, whatever a folder says
             catalog = Catalog.load(models_file(config))
             service.reconfigure(catalog, _settings(context, config), preload=bound)
             stores.configure(service, config)
         return [AIBinding(config.typed(cls.key, AITable).binding, service, context.url)] if bound else []
+
+    @classmethod
+    def lending(cls, context: ProductContext) -> Lending:
+        return EngineLending(context.shared[cls.key])
 
     @classmethod
     def remarks(cls, context: ProductContext) -> Sequence[str]:
@@ -187,6 +199,22 @@ class WorkersAI(Product):
         pool, name_of = service.pool, service.name_of
         own = [*service.meter.families(), *replica_families(pool.groups, name_of)]
         return [*own, *await engine_families(pool.clients, name_of)]
+
+
+def _near_service(context: ProductContext, first: FirstFront) -> AIService:
+    """Of a front that is not the first: what is kept, and every engine, is the first's."""
+    engines = BorrowedEngines(first, context.observer)
+    service = AIService(engines, Catalog(), _settings(context, None), context.observer)
+    engines.ids_of = service.ids_of
+    if context.config is not None:
+        service.reconfigure(Catalog.load(models_file(context.config)), _settings(context, context.config))
+    return service
+
+
+def _near(config: Config, service: AIService, context: ProductContext, first: FirstFront) -> Binding:
+    assert config.version is not None
+    name = config.typed(WorkersAI.key, AITable).binding
+    return NearBinding(name, service, context.url, first.binding(config.version.id, name))
 
 
 def _cluster(context: ProductContext, settings: ClusterSettings | None) -> Elsewhere | None:

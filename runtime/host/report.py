@@ -35,7 +35,8 @@ def fronts(number: int) -> str:
     of = {kind: ", ".join(it.label for it in named if it.fronts == kind) for kind in ("calls", "first")}
     return (
         f"{number} fronts. Workers with {of['first']} run on the first alone, and so do all events and the host's own "
-        f"routes. Other workers run on each, and call the first for {of['calls']} and the Cache API"
+        f"routes. Other workers run on each, and call the first for {of['calls']} and the Cache API; models are the "
+        f"first's, and their tokens come straight from them"
     )
 
 

@@ -250,8 +250,10 @@ class HostServer(Supervisor):
         return {"version": VERSION, "up_s": time.monotonic() - self._began, "workers": workers, **sections}
 
     async def _metrics(self, request: Request) -> Response:
-        answered = self.requests.with_others([report["requests"] for report in await self._followers.reports()])
-        return await Metrics(self.context, products(), answered, None).show(request)
+        others = await self._followers.reports()
+        answered = self.requests.with_others([report["requests"] for report in others])
+        more = [family for report in others for family in report["families"]]
+        return await Metrics(self.context, products(), answered, None, more).show(request)
 
     async def _arrive(self, arrival: Arrival, sock: socket.socket) -> None:
         """A connection that another front hands over."""

@@ -1,4 +1,4 @@
-"""A channel over TCP: TLS, and a hello before anything else.
+"""A channel over TCP: TLS, and a hello before anything else; on one machine the hello alone.
 
 Who listens makes an ``Identity``: a key, a certificate signed with it, and a token. Certificate and token reach who
 dials by another way, which both trust; who dials trusts that one certificate, and says the token and its version
@@ -99,6 +99,31 @@ async def listen(identity: Identity, version: str, serve: Serve, host: str, port
     )  # fmt: skip
 
 
+async def listen_here(token: str, version: str, serve: Serve) -> str:
+    """The same for processes on this machine, without TLS. The address is a name that no file has and that goes with
+    this process (Linux: unix(7), abstract): whoever dials it must say the token as well."""
+    address = f"\0pilot-{secrets.token_hex(16)}"
+    sock = socket.socket(socket.AF_UNIX)  # made here: libuv takes the name for one of a file
+    sock.bind(address)
+    await asyncio.get_running_loop().create_unix_server(lambda: _Doorkeeper(token, version, serve), sock=sock)
+    return address
+
+
+async def dial_here(address: str, hello: Hello, channel: Callable[[], Channel]) -> Channel:
+    """What ``listen_here`` has said. Raises as ``dial``."""
+    loop = asyncio.get_running_loop()
+    async with asyncio.timeout(DIAL_S):
+        sock = socket.socket(socket.AF_UNIX)
+        sock.setblocking(False)
+        try:
+            await loop.sock_connect(sock, address)
+        except BaseException:
+            sock.close()
+            raise
+        _, guest = await loop.create_unix_connection(lambda: _Guest(hello, channel), sock=sock)
+        return await guest.welcomed
+
+
 async def dial(host: str, port: int, certificate: str, hello: Hello, channel: Callable[[], Channel]) -> Channel:
     """The channel, connected. Raises HelloRefused; OSError and TimeoutError where nothing answers."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -125,7 +150,7 @@ class _Greeting(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         sock = transport.get_extra_info("socket")
-        if sock is not None:
+        if sock is not None and sock.family != socket.AF_UNIX:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def data_received(self, data: bytes) -> None:
@@ -214,4 +239,4 @@ class _Guest(_Greeting):
         self.welcomed.set_result(channel)
 
 
-__all__ = ["Hello", "HelloRefused", "Identity", "dial", "listen"]
+__all__ = ["Hello", "HelloRefused", "Identity", "dial", "dial_here", "listen", "listen_here"]

@@ -23,6 +23,7 @@ from bindings.ai.engine.life import EngineLife
 from bindings.ai.engine.process import EngineProcess
 from bindings.ai.engine.protocol import Delta, EngineError, EngineInfo, EngineLost, Generate
 from bindings.ai.error_table import INTERNAL, TABLE
+from runtime import VERSION
 from runtime.wire import ChannelClosed, RemoteError
 
 COALESCE_ABOVE = 16  # deltas; a reader that has more waiting gets them as one
@@ -77,8 +78,22 @@ class EngineClient(EngineLife):
             self._lost(process)
             raise EngineLost from None
         finally:
-            self.live -= 1
-            self.used_at = time.monotonic()
+            self.returned()
+
+    async def lend(self) -> dict[str, Any]:
+        """Where another front asks the process, as ``Listening.begin_here``; it is in use until ``returned`` is called.
+        Raises EngineError."""
+        process = await self.serving()
+        self.live += 1
+        try:
+            return await process.listen_here(VERSION)
+        except BaseException as error:
+            self.returned()
+            raise (EngineLost() if isinstance(error, ChannelClosed) else error) from None
+
+    def returned(self) -> None:
+        self.live -= 1
+        self.used_at = time.monotonic()
 
     async def stats(self) -> dict[str, Any]:
         """``{"live": n}`` as the engine itself counts; zero while there is none."""

@@ -7,6 +7,7 @@ is told, a few times a second while it changes, how many requests the others hav
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,7 @@ class Listening:
         self._server: asyncio.Server | None = None
         self._tells: asyncio.Task[None] | None = None
         self._where: dict[str, Any] = {}
+        self._here: dict[str, Any] = {}
 
     async def begin(self, host: str, version: str) -> dict[str, Any]:
         """``{"port", "certificate", "token"}``: what a supervisor needs to dial."""
@@ -44,6 +46,15 @@ class Listening:
             self._where = {"port": port, "certificate": identity.certificate, "token": identity.token}
             self._tells = asyncio.create_task(self._tell())
         return self._where
+
+    async def begin_here(self, version: str) -> dict[str, Any]:
+        """``{"address", "token"}``: what a supervisor on this machine needs."""
+        if not self._here:
+            from runtime.wire.net import listen_here
+
+            token = secrets.token_urlsafe(32)
+            self._here = {"address": await listen_here(token, version, self._serve), "token": token}
+        return self._here
 
     def _serve(self, hello: Hello) -> Channel:
         channel = Channel(self._answer, on_close=lambda: self.fronts.discard(channel), sources=self._sources)

@@ -108,6 +108,11 @@ class EngineProcess:
         where: dict[str, Any] = await self._channel.call("listen", host, version)
         return where
 
+    async def listen_here(self, version: str) -> dict[str, Any]:
+        """As ``Listening.begin_here``."""
+        where: dict[str, Any] = await self._channel.call("listen_here", version)
+        return where
+
     async def fronts(self) -> int:
         """Supervisors that are linked to it by ``listen``."""
         number: int = await self._channel.call("fronts")

@@ -90,6 +90,8 @@ class EngineServer:
             return await self.engine.wake() if isinstance(self.engine, Sleeping) else None
         if op == "listen":
             return await self._listening.begin(*args)
+        if op == "listen_here":
+            return await self._listening.begin_here(*args)
         if op == "fronts":
             return len(self._listening.fronts)
         if op == "stats":

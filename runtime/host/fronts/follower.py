@@ -13,13 +13,13 @@ from bindings.base import Product, ProductContext
 from runtime.config import load_host
 from runtime.errors import UserError
 from runtime.host.addresses import rule
-from runtime.host.fronts.following import Following
+from runtime.host.fronts.following import STARTED, Following
 from runtime.host.http.health import HealthMonitor
 from runtime.host.http.hostnames import Hostnames
 from runtime.host.http.proxies import TrustedProxies
 from runtime.host.http.router import HostRouter
 from runtime.host.links import handing
-from runtime.host.links.first import AWAY, FirstFront, ReadThere
+from runtime.host.links.first import AWAY, FirstFront, LentThere, ReadThere
 from runtime.host.links.keeper import Keeper, Seat
 from runtime.host.place import empty_folder
 from runtime.host.serve import HostOptions, isolates_of
@@ -38,6 +38,7 @@ from runtime.supervisor.processes.isolates import make_spawner
 from runtime.supervisor.processes.parts import Confinement, Parts, Stream
 from runtime.supervisor.processes.sockets import SocketTables
 from runtime.supervisor.server import Supervisor, address, bind
+from runtime.supervisor.telemetry.together import plain
 from runtime.supervisor.telemetry.tracing import make_tracer
 from runtime.supervisor.traces.traces import Traces
 from runtime.wire import ChannelClosed
@@ -83,6 +84,7 @@ class Follower(Supervisor):
         bundles = Bundles(data / "bundles")
         self._fleet = Following(self._registry, bundles, seal, context, parts, observer, self._traces, packages)
         self._fleet.first, context.registry = self.first, self._registry
+        context.first = LentThere(self.first)
         self._hostnames = Hostnames(options.domain, (*config.pilot.hosts, *options.hostnames))
         self._health = HealthMonitor(options.limits, observer, self._fleet.give_up)
         self._opened = asyncio.Event()
@@ -93,7 +95,7 @@ class Follower(Supervisor):
         return self._options.drain
 
     def products(self) -> Sequence[type[Product]]:
-        return [product for product in products() if product.fronts == "each"]
+        return [product for product in products() if product.fronts in STARTED]
 
     def application(self) -> Application:
         def dispatch(worker: Worker) -> Dispatch:
@@ -156,7 +158,9 @@ class Follower(Supervisor):
             case "wanted":
                 self._reader.wanted = frozenset(args[0])
             case "report":
-                return {"workers": self._fleet.rows(), "requests": self.requests.rows()}
+                families = [family for product in self.products() for family in await product.metrics(self.context)]
+                counted = {"requests": self.requests.rows(), "families": plain(families)}
+                return {"workers": self._fleet.rows(), **counted}
         return None
 
     def _tell(self, worker: str, stream: Stream, line: str) -> None:

@@ -22,6 +22,7 @@ from runtime.supervisor.processes.deployment import Deployment
 from runtime.supervisor.reload.reloader import make_responders
 from runtime.wire import ChannelClosed, RemoteError
 
+STARTED = "each", "near"  # of products: they are in every front
 OPEN_S = 45.0  # seconds to open what a change names; a worker that takes longer is the first front's alone
 
 
@@ -81,7 +82,7 @@ class Following(Fleet):
         return deployment
 
     async def _bindings(self, id: str, config: Config) -> list[Binding]:
-        own = [it for product in products() if product.fronts == "each" for it in product.parse(config, self.context)]
+        own = [it for product in products() if product.fronts in STARTED for it in product.parse(config, self.context)]
         names = {binding.name for binding in own}
         return [*own, *(binding for binding in await self.first.bindings(id) if binding.name not in names)]
 

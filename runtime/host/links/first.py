@@ -86,6 +86,22 @@ class FirstFront:
         return self._channel
 
 
+class LentThere:
+    """As ``bindings.context.FirstFront``."""
+
+    def __init__(self, first: FirstFront) -> None:
+        self._first = first
+
+    async def ask(self, key: str, op: str, *args: object) -> Any:
+        return await self._first.call("lend", key, op, args)
+
+    def note(self, key: str, op: str, *args: object) -> None:
+        self._first.note("lend", key, op, args)
+
+    def binding(self, version: str, name: str) -> Binding:
+        return CalledThere(self._first, version, name, "", {}, ("", ""))
+
+
 class CalledThere:
     """A binding whose calls are the first front's."""
 
@@ -116,4 +132,4 @@ class ReadThere:
         self._first.note("trace", worker, item)
 
 
-__all__ = ["AWAY", "CalledThere", "FirstFront", "ReadThere"]
+__all__ = ["AWAY", "CalledThere", "FirstFront", "LentThere", "ReadThere"]

@@ -13,7 +13,8 @@ from typing import Any
 
 import msgspec
 
-from bindings.base import Binding, CallError, HostStream, WorkerStream
+from bindings import products
+from bindings.base import Binding, CallError, HostStream, Lending, WorkerStream
 from runtime.host.fleet import Fleet
 from runtime.host.links.descriptors import Descriptors
 from runtime.host.links.handing import Arrival
@@ -40,6 +41,7 @@ class Follower:
     pid: int = 0
     held: dict[str, dict[str, Binding]] = field(default_factory=dict)
     wanted: list[str] = field(default_factory=list)
+    lent: dict[str, Lending] = field(default_factory=dict)  # by the product's key
 
 
 class Followers:
@@ -129,7 +131,17 @@ class Followers:
             return [[it.name, it.client, dict(it.client_args), list(it.describe())] for it in bindings.values()]
         if op == "binding":
             return await self._call(follower, *args)
+        if op == "lend":
+            return await self._lending(follower, args[0]).answer(*args[1:])
         raise LookupError(op)
+
+    def _lending(self, follower: Follower, key: str) -> Lending:
+        if (found := follower.lent.get(key)) is None:
+            product = next(product for product in products() if product.key == key)
+            made = product.lending(self._fleet.context)
+            assert made is not None
+            found = follower.lent[key] = made
+        return found
 
     def _bindings(self, follower: Follower, id: str) -> dict[str, Binding]:
         if (found := follower.held.get(id)) is None:
@@ -159,7 +171,9 @@ class Followers:
         return ["value", answer]
 
     def _note(self, follower: Follower, op: str, args: list[Any]) -> None:
-        if op == "forget":
+        if op == "lend":
+            self._lending(follower, args[0]).note(*args[1:])
+        elif op == "forget":
             follower.held.pop(args[0], None)
         elif op == "trace":
             self._traces.give(*args)
@@ -184,6 +198,8 @@ class Followers:
 
     def _lost(self, follower: Follower) -> None:
         follower.connections.close()
+        for lending in follower.lent.values():
+            lending.close()
         if follower in self._linked:
             self._linked.remove(follower)
 

@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 from bindings.base import Product, ProductContext, Route
 from runtime.metrics import Counter, Histogram
 from runtime.supervisor.telemetry.exposition import Collected, choose
+from runtime.supervisor.telemetry.together import together
 from runtime.web import Request, Response
 
 PATH = "/__pilot/metrics"
@@ -69,8 +70,15 @@ class Metrics:
     """The route. ``token``: what a scraper must bring; None: nothing."""
 
     def __init__(
-        self, context: ProductContext, products: Sequence[type[Product]], requests: Requests, token: str | None
+        self,
+        context: ProductContext,
+        products: Sequence[type[Product]],
+        requests: Requests,
+        token: str | None,
+        others: Sequence[list[Any]] = (),
     ) -> None:
+        """``others``: families of other supervisors, as ``plain`` gives them."""
+        self._others = others
         self._context, self._products, self._requests, self._token = context, products, requests, token
 
     def routes(self) -> list[Route]:
@@ -82,6 +90,7 @@ class Metrics:
         families = [*_process(), *self._requests.families()]
         for product in self._products:
             families += await product.metrics(self._context)
+        families = list(together(families, self._others))
         encode, kind = choose(request.headers.get("accept") or "")
         return Response(encode(Collected(families)), headers={"content-type": kind, "cache-control": "no-store"})
 
