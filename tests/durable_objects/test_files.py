@@ -14,7 +14,7 @@ import pytest
 from bindings.base import ProductContext
 from bindings.durable_objects.alarms import STEPS as ALARM_STEPS
 from bindings.durable_objects.alarms import Clock, Key
-from bindings.durable_objects.storage import entries
+from bindings.durable_objects.storage import disk, entries
 from bindings.durable_objects.storage.disk import CHECKPOINT_PAGES
 from bindings.durable_objects.storage.file import ObjectFile, Stale
 from bindings.durable_objects.storage.schema import STEPS, NewerFile
@@ -30,7 +30,8 @@ class Owner:
     def __init__(self, path: Path) -> None:
         self.rung: list[int | None] = []
         self.failures: list[BaseException] = []
-        self.file = ObjectFile(path, self.ring, self.failures.append)
+        self.is_alone = False
+        self.file = ObjectFile(path, self.ring, self.failures.append, alone=lambda: self.is_alone)
 
     async def ring(self, due: int | None) -> None:
         self.rung.append(due)
@@ -64,6 +65,42 @@ async def test_a_file_of_a_newer_release_is_left_alone(tmp_path: Path) -> None:
         entries.put(owner.file, "a", 1)
     await owner.file.aclose()
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("alone", [True, False])
+async def test_where_nobody_else_waits_the_loop_waits_for_a_quick_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, alone: bool
+) -> None:
+    monkeypatch.setattr(disk, "QUICK_S", 60.0)  # however busy this one is
+    owner, loop, turns = Owner(tmp_path / "a.sqlite"), asyncio.get_running_loop(), 0
+    entries.put(owner.file, "a", 0)
+    await owner.kept()  # the first sync is a thread's in any case
+
+    def turn() -> None:
+        nonlocal turns
+        turns += 1
+        loop.call_soon(turn)
+
+    turn()  # again and again, until the test's loop ends
+    owner.is_alone = alone
+    for number in range(20):
+        entries.put(owner.file, "a", number)
+        await owner.kept()
+    assert turns <= 20 * 8 if alone else turns > 20 * 8, "turns of the loop while 20 rounds came onto the disk"
+    await owner.file.aclose()
+    assert not owner.failures
+    with closing(sqlite3.connect(tmp_path / "a.sqlite")) as now:
+        assert len(now.execute("SELECT key FROM _cf_KV").fetchall()) == 1
+
+
+async def test_a_log_that_has_grown_begins_anew(tmp_path: Path) -> None:
+    owner = Owner(tmp_path / "x.sqlite")
+    for number in range(40):
+        entries.put(owner.file, f"large{number % 3}", "x" * 400_000)  # a hundred pages
+        await owner.kept()
+    size = Path(f"{owner.file.path}-wal").stat().st_size
+    await owner.file.aclose()
+    assert size < 2 * CHECKPOINT_PAGES * 4120, "without its end, 4,000 pages"
 
 
 async def test_room_in_the_log_is_its_end(tmp_path: Path) -> None:

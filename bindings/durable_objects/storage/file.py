@@ -4,9 +4,9 @@ Theory of operation
 -------------------
 Whatever is written goes into one open transaction, which begins with the first write and is committed when the loop's
 turn ends: writes with nothing awaited in between become true together, those of several events too. Committing writes
-the log and does not wait for the disk (``synchronous=NORMAL``); a thread then syncs the log, and what is written
-meanwhile waits for the next round. So a round's writes share one sync, and the loop never waits for a disk. ``kept()``
-is what replies and messages wait for.
+the log and does not wait for the disk (``synchronous=NORMAL``); the log is synced then (``disk``), and what is written
+meanwhile waits for the next round. So a round's writes share one sync, and nobody waits for a disk who has nothing
+there. ``kept()`` is what replies and messages wait for.
 
 The fence: a process that opens the file writes to it, which changes SQLite's ``data_version`` for every other
 connection. Each transaction looks at that number once it has the write lock. A process that was taken for dead and
@@ -52,13 +52,13 @@ class Undone(Exception):
 
 class ObjectFile:
     """``ring(due)``: tell the supervisor's clock, in ms since 1970 or None; done once that is on its disk.
-    ``failed(error)``: what was written since the last ``kept()`` is lost."""
+    ``failed(error)``: what was written since the last ``kept()`` is lost. ``alone``: as of ``disk.synced``."""
 
     def __init__(
         self, path: Path, ring: Callable[[int | None], Awaitable[object]], failed: Callable[[BaseException], None],
-        name: str | None = None,
+        name: str | None = None, alone: Callable[[], bool] = lambda: False,
     ) -> None:  # fmt: skip
-        self.path, self._ring, self._failed, self._name = path, ring, failed, name
+        self.path, self._ring, self._failed, self._name, self._alone = path, ring, failed, name, alone
         self.guard = Guard()
         self.page_bytes = 0
         self._loop = asyncio.get_running_loop()
@@ -221,7 +221,7 @@ class ObjectFile:
             self._room.make(self._log_pages)
         self.run("COMMIT")
         self._open = False
-        await self._loop.run_in_executor(disk.pool, disk.sync, self.path, self._new, self._log_pages)
+        await disk.synced(self.path, self._new, self._log_pages, self._alone)
         self._new = False
         if due != self._rung:
             await self._ring(due)

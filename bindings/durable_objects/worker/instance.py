@@ -48,7 +48,7 @@ class Instance:
     ) -> None:
         self.id, self.cls = id, cls
         self._worker, self._gone = worker, gone
-        self.file = ObjectFile(path, ring, self._storage_failed, id.name)
+        self.file = ObjectFile(path, ring, self._storage_failed, id.name, lambda: worker.channel.load <= 1)
         self.sockets = Hibernating(worker.channel, cls.__name__, str(id))
         self._restored = not any(hasattr(cls, name) for name in SOCKET_HANDLERS)  # or there is nothing to be
         self.state = DurableObjectState(self, worker.tasks, worker.exports)
