@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -49,6 +52,29 @@ app = Starlette(routes=routes, lifespan=lifespan)
 async def fetch(request, env, ctx):
     return await asgi.fetch(app, request, env, ctx)
 """
+TELLS = """
+import asgi, json, sys
+import starlette.applications
+from js import URL
+from urllib.parse import unquote
+from workers import Response
+
+async def app(scope, receive, send):
+    said = [scope["scheme"], scope["path"], scope["raw_path"].decode(), scope["query_string"].decode(), scope["server"]]
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": json.dumps(said).encode()})
+
+async def fetch(request, env, ctx):
+    if request.url.endswith("/waits"):
+        return Response.json(sys.modules["runtime.isolate.suspending"].is_wanted())
+    url, said = URL.new(request.url), await (await asgi.fetch(app, request, env, ctx)).json()
+    server = [url.hostname, int(url.port or 80)]
+    return Response.json([said, [url.protocol[:-1], unquote(url.pathname), url.pathname, url.search[1:], server]])
+"""
+TARGETS = (
+    "/", "/a/b?x=1&y=%20", "/a/../b", "/a/%2e%2E/b", "/./x/.", "/a%20b", "/a//b", "/it's?q='a'", "/x?a=b?c", "/x?",
+    "/%zz", "/a.b/..c?..", "/x?y={z}|", "/a|b^", "/%C3%A9?%C3%A9",
+)  # fmt: skip
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
@@ -108,3 +134,29 @@ async def test_a_lifespan_that_does_not_start_says_why(pilot: Served) -> None:
     assert status == 500
     assert f"{line('BEGIN')}: ValueError: no database" in text
     assert text.count("Traceback") == 1
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def tells(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Served]:
+    folder: Path = tmp_path_factory.mktemp("tells")
+    write(folder, TELLS)
+    async with serving(folder) as served:
+        yield served
+
+
+@pytest.mark.parametrize("target", TARGETS)
+async def test_an_application_is_told_of_the_url_that_the_request_has(tells: Served, target: str) -> None:
+    port = int(tells.url.rpartition(":")[2])
+    for host in (f"localhost:{port}", "LocalHost", "127.1"):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(f"GET {target} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n".encode())
+        head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+        writer.close()
+        assert head.startswith(b"HTTP/1.1 200"), head
+        said, known = json.loads(body)
+        assert said == known
+
+
+async def test_a_framework_with_a_run_sync_of_its_own_pays_for_no_greenlets(tells: Served) -> None:
+    """AnyIO has one, which Starlette and FastAPI speak of."""
+    assert await tells.ask("/waits") == (200, "false")

@@ -1,4 +1,5 @@
-"""Whether a worker's code, or a small package that it imports, speaks of a name: some import it within a request."""
+"""Whether a worker's code, or a small package that it imports, speaks of a module's name: some import it within a
+request."""
 
 from __future__ import annotations
 
@@ -15,14 +16,17 @@ _MOST_FILES = 100  # of one package, or of the worker: a larger one is no adapte
 _ELSEWHERE = {VENDORED, "node_modules", "site-packages", "__pycache__"}
 
 
-def mentioned(name: str, root: Path) -> bool:
-    """``root``: the worker's folder. Packages count that a file of its own imports."""
-    wanted, imported = re.compile(rb"\b" + name.encode() + rb"\b"), set[str]()
+def mentioned(name: str, module: str, root: Path) -> bool:
+    """In one file with the ``module``'s: others have functions that are called so. ``root``: the worker's folder.
+    Packages count that a file of its own imports."""
+    both = [re.compile(rb"\b" + word.encode() + rb"\b") for word in (name, module)]
+    imported = set[str]()
     for text in _texts(root):
-        if wanted.search(text):
+        if all(one.search(text) for one in both):
             return True
         imported.update(found.decode() for found in _IMPORTS.findall(text))
-    return any(wanted.search(text) for package in imported for text in _texts_of(package, root))
+    texts = (text for package in imported for text in _texts_of(package, root))
+    return any(all(one.search(text) for one in both) for text in texts)
 
 
 def _texts_of(package: str, root: Path) -> Iterator[bytes]:

@@ -80,7 +80,7 @@ class Isolate:
         current_env.set(env)  # for code that runs while it is imported
         try:
             script = loader.load(Path(boot["main"]), root, boot["packages"], confined=boot.get("confined", False))
-            if not suspending.is_wanted() and mentioned("run_sync", root):
+            if not suspending.is_wanted() and mentioned("run_sync", "pyodide", root):
                 suspending.want()
             if suspending.is_wanted():
                 suspending.follow_tasks(tasks.loop)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import cached_property
 from typing import Any
 
 from asgi._scope import App, Message  # type: ignore[import-not-found,unused-ignore]  # beside this one, on sys.path
@@ -20,9 +21,7 @@ class Exchange:
     def __init__(self, request: Request, ctx: Any) -> None:
         self._request, self._ctx = request, ctx
         self._upload: AsyncIterator[bytes] | None = None
-        self._chunks: asyncio.Queue[bytes | Exception | None] = asyncio.Queue(_MAX_CHUNKS_AHEAD)
-        self._disconnected = asyncio.Event()
-        self._received = self._sent = self._failed = False
+        self._received = self._sent = self._failed = self._left = False
         self._whole: bytes | None = None  # the body, where the application had it with the head
         self._start: Message = {}
         self.started: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
@@ -37,6 +36,8 @@ class Exchange:
         except BaseException:
             self.task.cancel()
             raise
+        if self._whole is not None and not self._is_over():
+            self._follow()
         headers = Headers.from_raw(start.get("headers", ()))
         length = headers.get("content-length") or ""
         whole = self._whole
@@ -65,7 +66,8 @@ class Exchange:
 
     async def receive(self) -> Message:
         if self._received:
-            await self._disconnected.wait()
+            if not self._left:
+                await self._disconnected.wait()
             return {"type": "http.disconnect"}
         chunk = await self._read()
         self._received = chunk is None
@@ -78,7 +80,7 @@ class Exchange:
         return await anext(self._upload, None)
 
     async def send(self, message: Message) -> None:
-        if self._disconnected.is_set():
+        if self._left:
             raise OSError("the client has left")
         if message["type"] == "http.response.start":
             self._failed = message["status"] >= 500
@@ -93,19 +95,21 @@ class Exchange:
             self.started.set_result(start)
 
     async def _send_body(self, message: Message) -> None:
-        if not (message.get("more_body", False) or self.started.done()) and self._chunks.empty():
+        if not (message.get("more_body", False) or self.started.done()) and "_chunks" not in self.__dict__:
             self._whole = to_bytes(message.get("body") or b"")
-            self._chunks.put_nowait(None)
             self._sent = True
-            self._disconnected.set()
-            self.started.set_result(self._start)
-            return self._follow()
+            self._leave()
+            return self.started.set_result(self._start)
         if message.get("body"):
             await self._chunks.put(to_bytes(message["body"]))
         if not message.get("more_body", False):
             await self._chunks.put(None)
             self._sent = True
             self._follow()
+
+    def _is_over(self) -> bool:
+        """The application has come to its end, as most have once their whole answer is sent."""
+        return self.task.done() and not self.task.cancelled() and self.task.exception() is None
 
     def _follow(self) -> None:
         """Its background tasks go on after the answer; what the application raises now is the request's still."""
@@ -119,6 +123,8 @@ class Exchange:
         return self
 
     async def __anext__(self) -> bytes:
+        if self._whole is not None:
+            raise StopAsyncIteration
         chunk = await self._chunks.get()
         if isinstance(chunk, bytes):
             return chunk
@@ -127,9 +133,22 @@ class Exchange:
 
     async def aclose(self) -> None:
         """The client has left, or has everything. An application that is not done with it is cancelled."""
-        self._disconnected.set()
+        self._leave()
         if not self._sent:
             self.task.cancel()
+
+    @cached_property
+    def _chunks(self) -> asyncio.Queue[bytes | Exception | None]:
+        return asyncio.Queue(_MAX_CHUNKS_AHEAD)
+
+    @cached_property
+    def _disconnected(self) -> asyncio.Event:
+        return asyncio.Event()
+
+    def _leave(self) -> None:
+        self._left = True
+        if "_disconnected" in self.__dict__:
+            self._disconnected.set()
 
 
 __all__ = ["Exchange"]
