@@ -85,6 +85,9 @@ class Product(Deploying):
     worker_type: ClassVar[str] = "typing:Any"  # "module:Class" of a binding in ``env``, for type checkers alone
     scopes: ClassVar[tuple[str, ...]] = ()  # what a host's token may be for, besides "deploy" and "read"
     explorer: ClassVar[str] = ""  # a JavaScript module beside its own that shows a binding of it on the explorer's page
+    paths: ClassVar[tuple[str, ...]] = (
+        "/client/v4/",
+    )  # how its routes' begin: they are made for the first such request
     page: ClassVar[str] = ""  # what the page calls that module where it shows all there is, beside single bindings
     commands: ClassVar[Mapping[str, str]] = {}  # of ``pilot``: name → "module:click.Command"
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from importlib import metadata
 from urllib.parse import unquote, urlsplit
 
 
@@ -14,6 +13,8 @@ def install(extra: str) -> str:
 
 
 def _here(extra: str) -> str:
+    from importlib import metadata  # with its readers of mails and archives
+
     try:
         origin = json.loads(metadata.distribution("pilotlight").read_text("direct_url.json") or "{}")
     except (metadata.PackageNotFoundError, ValueError):

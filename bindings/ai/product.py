@@ -5,50 +5,23 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from bindings.ai import stores
-from bindings.ai.anthropic.rest import MessagesRest
-from bindings.ai.binding import AIBinding
-from bindings.ai.catalog.kinds import kind
-from bindings.ai.catalog.models import built_in, check_engine, own_models
-from bindings.ai.catalog.resolve import EMBEDDED, EMBEDDED_NAME, Catalog, automatic_engine
-from bindings.ai.fronts.borrowed import BorrowedEngines
-from bindings.ai.fronts.lending import EngineLending
-from bindings.ai.fronts.near import NearBinding
-from bindings.ai.http import cors
-from bindings.ai.http.auth import Auth
-from bindings.ai.methods.gateway import GatewayMethods
-from bindings.ai.observe.metrics import engine_families
-from bindings.ai.observe.replicas import replica_families
-from bindings.ai.openai.audio import AudioRest
-from bindings.ai.openai.rankings import RankingsRest
-from bindings.ai.openai.text import OpenAIRest
-from bindings.ai.openai.tokens import TokensRest
-from bindings.ai.replicas.pool import Elsewhere, EnginePool
-from bindings.ai.rest.catalog import CatalogRest
-from bindings.ai.rest.finetunes import FinetunesRest
-from bindings.ai.rest.gateway import GatewayRest
-from bindings.ai.rest.markdown import MarkdownRest
-from bindings.ai.rest.proxy import ProxyRest
-from bindings.ai.rest.run import RunRest
-from bindings.ai.rest.status import engine_rows
-from bindings.ai.rest.unknown import UnknownRest
-from bindings.ai.service import AIService, ServiceSettings
-from bindings.ai.settings import AISettings, ClusterSettings, models_file
-from bindings.base import Admits, Binding, EnvType, FirstFront, Lending, Product, ProductContext, Route
+from bindings.ai.settings import BATCHES, KEY, AISettings, models_file
+from bindings.base import Binding, EnvType, FirstFront, Lending, Product, ProductContext, Route
 from bindings.deploying import Apart, Text
 from runtime.config import Config
 
-if TYPE_CHECKING:  # not needed before the first scrape
+if TYPE_CHECKING:  # imported once something asks for a model, or for the first scrape
     from prometheus_client import Metric
 
+    from bindings.ai.service import AIService
 
+
+_CONFIG = "ai.config"  # in ``context.shared``: the first worker's, as it was last read
 _MODEL_ID = re.compile(r"@(?:cf|hf)/[\w.-]+/[\w.-]+")
 
 
@@ -62,14 +35,16 @@ class AITable(msgspec.Struct, frozen=True):
 
 
 class WorkersAI(Product):
-    """One ``AIService`` per supervisor, in ``context.shared["ai"]``; a configuration brings it a catalog."""
+    """One ``AIService`` per supervisor, in ``context.shared["ai"]``, from when something asks for a model; a
+    configuration brings it a catalog."""
 
-    key, label, shape = "ai", "Workers AI", AITable
+    key, label, shape = KEY, "Workers AI", AITable
     fronts = "near"
     settings, at_start = AISettings, ("load_timeout", "engine_metrics", "cluster")
     types = scopes = ("ai",)
     worker_type = "bindings.ai.env:AI"
     explorer = "explorer.js"
+    paths = ("/client/v4/", "/v1", "/v2/rerank")
 
     @classmethod
     def check(cls, config: Config) -> None:
@@ -80,6 +55,9 @@ class WorkersAI(Product):
     @classmethod
     def env_types(cls, config: Config) -> Mapping[str, EnvType]:
         """Its models are told apart by what they take: texts, what embeds, and others."""
+        from bindings.ai.catalog.kinds import kind
+        from bindings.ai.catalog.resolve import Catalog
+
         ids: dict[str, list[str]] = {"Text Generation": [], "Text Embeddings": [], "": []}
         for model in Catalog.load(models_file(config)).models():
             ids[kind(model) if kind(model) in ids else ""].append(model.id)
@@ -91,6 +69,8 @@ class WorkersAI(Product):
     @classmethod
     def apart(cls, config: Config, texts: Sequence[Text]) -> Iterator[Apart]:
         """Models that upstream's catalog does not have."""
+        from bindings.ai.catalog.models import built_in, own_models
+
         file = models_file(config)
         own = own_models(file) if file.is_file() else {}
         for text in texts:
@@ -117,149 +97,108 @@ class WorkersAI(Product):
     @classmethod
     async def start(cls, context: ProductContext) -> None:
         if context.first is not None:
-            context.shared[cls.key] = _near_service(context, context.first)
+            from bindings.ai import serving
+
+            context.shared[cls.key] = serving.begin_near(context, context.first)
             return
-        settings = context.config.settings(AISettings) if context.config is not None else AISettings()
-        pool = EnginePool(
-            context.observer,
-            load_timeout=settings.load_timeout,
-            log=context.observer.debug,
-            metrics=settings.engine_metrics,
-            max_engines=context.options.get("models"),
-            elsewhere=_cluster(context, settings.cluster),
-        )
-        service = AIService(pool, Catalog(), _settings(context, None), context.observer)
-        stores.open_stores(service, context.state, context.observer.warn)
-        if context.on_host and context.config is not None:
-            models = models_file(context.config)
-            service.reconfigure(Catalog.load(models), _settings(context, context.config), preload=True)
-            pool.keep(service.preloaded)
-            stores.configure(service, context.config)
-            stores.configure(service)
-        context.shared[cls.key] = service
+        if context.on_host or any(value is not None for value in context.options.values()):
+            service = cls._service(context)
         if context.on_host:
-            for remark in cls.remarks(context):
+            from bindings.ai import serving
+
+            for remark in serving.remarks(service):
                 context.observer.note(remark)
 
     @classmethod
     async def stop(cls, context: ProductContext) -> None:
+        context.shared.pop(_CONFIG, None)
         if (service := context.shared.pop(cls.key, None)) is not None:
             await service.aclose()
 
     @classmethod
     def parse(cls, config: Config, context: ProductContext) -> Sequence[Binding]:
-        service: AIService = context.shared[cls.key]
-        bound = cls.key in config.products
         if context.first is not None:
-            return [_near(config, service, context, context.first)] if bound else []
+            return cls._near(config, context, context.first)
         if not context.on_host and context.leads(config):  # on a host the models are its own, whatever a folder says
-            catalog = Catalog.load(models_file(config))
-            service.reconfigure(catalog, _settings(context, config), preload=bound)
-            stores.configure(service, config)
-        return [AIBinding(config.typed(cls.key, AITable).binding, service, context.url)] if bound else []
+            context.shared[_CONFIG] = config
+            if cls.key in context.shared:
+                _reconfigure(context.shared[cls.key], context)
+            elif _is_wanted(config, context):
+                cls._service(context)
+        if cls.key not in config.products:
+            return []
+        from bindings.ai.binding import AIBinding
+
+        return [AIBinding(config.typed(cls.key, AITable).binding, cls._service(context), context.url)]
+
+    @classmethod
+    def _service(cls, context: ProductContext) -> AIService:
+        """Made when it is first asked for."""
+        if (service := context.shared.get(cls.key)) is None:
+            from bindings.ai import serving
+
+            service = context.shared[cls.key] = serving.begin(context)
+            if _CONFIG in context.shared:
+                _reconfigure(service, context)
+        return service
+
+    @classmethod
+    def _near(cls, config: Config, context: ProductContext, first: FirstFront) -> Sequence[Binding]:
+        if cls.key not in config.products:
+            return []
+        from bindings.ai.fronts.near import NearBinding
+
+        assert config.version is not None
+        name = config.typed(cls.key, AITable).binding
+        binding = first.binding(config.version.id, name)
+        return [NearBinding(name, context.shared[cls.key], context.url, binding)]
 
     @classmethod
     def lending(cls, context: ProductContext) -> Lending:
-        return EngineLending(context.shared[cls.key])
+        from bindings.ai.fronts.lending import EngineLending
+
+        return EngineLending(cls._service(context))
 
     @classmethod
     def remarks(cls, context: ProductContext) -> Sequence[str]:
-        service: AIService = context.shared[cls.key]
-        if (service.settings.engine or automatic_engine()) == "openai":
-            return [_remote_engine_remark(chosen=service.settings.engine is not None)]
-        if EMBEDDED not in service.preloaded:
+        if (service := context.shared.get(cls.key)) is None:
             return ()
-        return [f"{EMBEDDED_NAME} stands in for every text model; name your own weights in models.yaml"]
+        from bindings.ai import serving
+
+        return serving.remarks(service)
 
     @classmethod
     def status(cls, context: ProductContext) -> Mapping[str, Sequence[Mapping[str, Any]]]:
-        service: AIService = context.shared[cls.key]
-        return {"engines": engine_rows(service)}
+        if (service := context.shared.get(cls.key)) is None:
+            return {"engines": []}
+        from bindings.ai import serving
+
+        return serving.status(service)
 
     @classmethod
     def routes(cls, context: ProductContext) -> Sequence[Route]:
-        service: AIService = context.shared[cls.key]
-        admits = partial(_admits, context.admits) if context.admits else None
-        auth = Auth(os.environ.get("PILOT_API_TOKEN") or None, admits, lambda: service.settings.cors)
-        more = {**RankingsRest(service).handlers, **TokensRest(service).handlers, **AudioRest(service).handlers}
-        openai = OpenAIRest(service, auth, lambda: service.settings.openai_routes, context.observer.note, more)
-        gateways, rest = GatewayMethods(service, context.url), RunRest(service, auth)
-        unknown = UnknownRest([*openai.handlers, "/messages"], lambda: service.settings.whole_v1)
-        parts = (  # in the order in which they are matched: a path that takes all comes last
-            CatalogRest(service, auth), FinetunesRest(service, auth), MarkdownRest(service.markdown, auth), openai,
-            MessagesRest(service, auth, openai.serves_v1),
-            GatewayRest(gateways, auth, rest.run, openai.handlers, openai.serves_v1, unknown),
-            ProxyRest(service, auth, gateways), rest, unknown,
-        )  # fmt: skip
-        return [replace(route, origins=auth.origins) for part in parts for route in part.routes()]
+        from bindings.ai import serving
+
+        return serving.routes(cls._service(context), context)
 
     @classmethod
     async def metrics(cls, context: ProductContext) -> Sequence[Metric]:
-        service: AIService = context.shared[cls.key]
-        pool, name_of = service.pool, service.name_of
-        own = [*service.meter.families(), *replica_families(pool.groups, name_of)]
-        return [*own, *await engine_families(pool.clients, name_of)]
+        from bindings.ai import serving
+
+        return await serving.metrics(cls._service(context))
 
 
-def _near_service(context: ProductContext, first: FirstFront) -> AIService:
-    """Of a front that is not the first: what is kept, and every engine, is the first's."""
-    engines = BorrowedEngines(first, context.observer)
-    service = AIService(engines, Catalog(), _settings(context, None), context.observer)
-    engines.ids_of = service.ids_of
-    if context.config is not None:
-        service.reconfigure(Catalog.load(models_file(context.config)), _settings(context, context.config))
-    return service
+def _is_wanted(config: Config, context: ProductContext) -> bool:
+    """Whether this worker has to do with models before anybody asks for one: what is wrong in its settings is said at
+    once, a queue goes on, and where prompts would go is told."""
+    named = KEY in config.products or config.settings(AISettings) != AISettings() or models_file(config).is_file()
+    return named or bool(os.environ.get("OPENAI_BASE_URL")) or (context.state / BATCHES).exists()
 
 
-def _near(config: Config, service: AIService, context: ProductContext, first: FirstFront) -> Binding:
-    assert config.version is not None
-    name = config.typed(WorkersAI.key, AITable).binding
-    return NearBinding(name, service, context.url, first.binding(config.version.id, name))
+def _reconfigure(service: AIService, context: ProductContext) -> None:
+    from bindings.ai import serving
+
+    serving.reconfigure(service, context.shared[_CONFIG], context)
 
 
-def _cluster(context: ProductContext, settings: ClusterSettings | None) -> Elsewhere | None:
-    """``--ray`` over ``[pilot.cluster]``. Nothing of it is imported where neither is there."""
-    address = context.options.get("ray") or (settings.address if settings else None)
-    if address is None:
-        return None
-    from bindings.ai.cluster.cluster import Cluster
-
-    linger = (settings or ClusterSettings()).linger
-    return Cluster(address, linger, context.observer.warn, context.observer.debug)
-
-
-def _remote_engine_remark(*, chosen: bool) -> str:
-    """Prompts may leave this machine: that is said before the first one does."""
-    base = re.sub(r"//[^/]*@", "//", os.environ.get("OPENAI_BASE_URL", "")).partition("?")[0]
-    default = "https://api.openai.com" if os.environ.get("OPENAI_API_KEY") else "the server that their row names"
-    where = f"models are asked of {base or default}"
-    stay = "" if chosen else " (OPENAI_BASE_URL); to stay on this machine: --engine llamacpp"
-    return f"{where}, unless their row in models.yaml says otherwise{stay}"
-
-
-def _admits(admits: Admits, token: str, address: str) -> bool:
-    return admits(token, "ai", address)
-
-
-def _settings(context: ProductContext, config: Config | None) -> ServiceSettings:
-    """The command line over ``[pilot]``; padding hides token lengths on a host, and is in the way in dev."""
-    engine = context.options.get("engine")
-    if engine is not None:
-        check_engine(engine, "--engine")
-    elif config is not None and (engine := config.settings(AISettings).engine) is not None:
-        check_engine(engine, config.at("pilot", "engine"))
-    settings = config.settings(AISettings) if config else AISettings()
-    padding, chosen = settings.padding, settings.openai_routes
-    openai_routes = not context.on_host if chosen is None else chosen
-    whole_v1 = openai_routes and (chosen is not None or (config is not None and WorkersAI.key in config.products))
-    origins = cors.check(settings.cors, config.at("pilot", "cors")) if config else ()
-    return ServiceSettings(
-        engine=engine,
-        padding=context.on_host if padding is None else padding,
-        openai_routes=openai_routes,
-        whole_v1=whole_v1,
-        cors=origins,
-    )
-
-
-__all__ = ["AIBinding", "WorkersAI"]
+__all__ = ["WorkersAI"]

@@ -10,6 +10,9 @@ import msgspec
 
 from runtime.config import Bytes, Config, Seconds
 
+KEY = "ai"  # wrangler's
+BATCHES = "ai-batch.sqlite"  # in the state folder: the batch queue
+
 
 class ClusterSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """``[pilot.cluster]``: where rows with ``replicas``, ``gpus`` or ``where`` run."""
@@ -40,4 +43,4 @@ def models_file(config: Config) -> Path:
     return config.root / (config.settings(AISettings).models or "models.yaml")
 
 
-__all__ = ["AISettings", "ClusterSettings", "models_file"]
+__all__ = ["BATCHES", "KEY", "AISettings", "ClusterSettings", "models_file"]

@@ -12,7 +12,7 @@ from bindings.ai.gateway.gateway import Gateways
 from bindings.ai.gateway.options import gateway_settings
 from bindings.ai.gateway.store import GatewayStore
 from bindings.ai.service import AIService
-from bindings.ai.settings import AISettings
+from bindings.ai.settings import BATCHES, AISettings
 from runtime.config import Config
 
 
@@ -22,7 +22,7 @@ def open_stores(service: AIService, folder: Path, warn: Callable[[str], None]) -
     def check(model: str) -> None:
         service.catalog.resolve(model, service.settings.engine)
 
-    service.batches = Batches(BatchStore(folder / "ai-batch.sqlite"), service.run, check, warn)
+    service.batches = Batches(BatchStore(folder / BATCHES), service.run, check, warn)
     service.gateways = Gateways(GatewayStore(folder, warn))
     service.adapters = Finetunes(folder / "finetunes", warn)
 

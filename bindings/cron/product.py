@@ -31,6 +31,7 @@ class CronSettings(msgspec.Struct, frozen=True):
 class CronTriggers(Product):
     key, label, shape, inherited = "triggers", "Cron Triggers", Triggers, True
     fronts = "calls"
+    paths = ("/client/v4/", "/cdn-cgi/")
     settings = CronSettings
     commands: ClassVar[Mapping[str, str]] = {"cron": "bindings.cron.commands:cron"}
 

@@ -46,6 +46,7 @@ class Email(KeepingProduct):
 
     key, label, shape = "send_email", "Email", list[SendEmailTable]
     fronts = "calls"
+    paths = ("/client/v4/", "/cdn-cgi/")
     worker_type = "bindings.email.env:SendEmail"
     folder, resource = "email", "bindings.email.store:Mailbox"
     types = ("send_email",)

@@ -34,6 +34,7 @@ class Workflows(KeepingProduct):
 
     key, label, shape = settings.KEY, "Workflows", list[WorkflowTable]
     fronts = "calls"
+    paths = ("/client/v4/", "/cdn-cgi/")
     worker_type = "bindings.workflows.env:WorkflowClient"
     settings = WorkflowSettings
     folder, resource = "workflows", "bindings.workflows.engine.workflow:Workflow"

@@ -180,7 +180,7 @@ class HostServer(Supervisor):
         served = [self._control.guard(route) for route in routes if route not in unknown]
         own = [*self._control.routes(entries), *served, *self._control.routes(account.LAST), *unknown]
         nowhere = Dispatch(NotFound(), self.observer, self.requests, self.tracer, public=True)
-        app = App(nowhere, own, lambda: MAX_UPLOAD_BYTES, self._hostnames)
+        app = App(nowhere, ("/",), lambda: own, lambda: MAX_UPLOAD_BYTES, self._hostnames)
 
         def dispatch(worker: Worker) -> Dispatch:
             return Dispatch(worker, self.observer, self.requests, self.tracer, public=True, worker=worker.name)

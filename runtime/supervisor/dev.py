@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from bindings import products
-from bindings.base import Event, ProductContext
+from bindings.base import Event, ProductContext, Route
 from runtime import VERSION
 from runtime import config as configuration
 from runtime.api.credentials import locally_guarded
@@ -161,17 +161,20 @@ class DevServer(Supervisor):
         return self._deployments.config.pilot.drain if self._flag is None else self._flag
 
     def application(self) -> Application:
+        dispatches = {worker: self._dispatch(worker) for worker in self._workers}
+        dispatch = dispatches[self._deployments]
+        names = OwnNames(lambda: {name.lower() for name in self._deployments.config.pilot.hosts}, _HOSTS_REMEDY)
+        paths = [ROOT.rstrip("/"), *(path for product in products() for path in product.paths)]
+        app = App(dispatch, paths, self._routes, lambda: self._deployments.body_limit, names)
+        return ByName(app, self._workers, dispatches) if self.observer.several else app
+
+    def _routes(self) -> list[Route]:
         routes = [*metrics_routes(self.context, products(), self.requests)]
         explorer = Explorer(self.context, products(), self._feed, self._spans, self._served)
         guarded = explorer.routes() if is_private(self.context) else []
         guarded += [route for product in products() for route in product.routes(self.context)]
         guarded += under_test.routes(lambda: self._deployments.bindings)
-        routes += map(locally_guarded, guarded)
-        dispatches = {worker: self._dispatch(worker) for worker in self._workers}
-        dispatch = dispatches[self._deployments]
-        names = OwnNames(lambda: {name.lower() for name in self._deployments.config.pilot.hosts}, _HOSTS_REMEDY)
-        app = App(dispatch, routes, lambda: self._deployments.body_limit, names)
-        return ByName(app, self._workers, dispatches) if self.observer.several else app
+        return [*routes, *map(locally_guarded, guarded)]
 
     def _dispatch(self, worker: Deployments) -> Dispatch:
         if not self.observer.several:

@@ -12,8 +12,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from bindings.ai.binding import AIBinding
 from bindings.ai.http.auth import Auth
-from bindings.ai.product import AIBinding, WorkersAI
+from bindings.ai.product import WorkersAI
 from bindings.ai.rest.run import RunRest
 from bindings.ai.worker.ai import AI, AIStream, InferenceUpstreamError, Result
 from bindings.ai.worker.ai import AiError as WorkersError

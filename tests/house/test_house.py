@@ -182,7 +182,8 @@ ROOMS = {
     "bindings.ai": (
         "error_table", "engine", "errors", "hub", "engines", "settings", "replicas", "cluster", "catalog", "inputs",
         "answers", "tasks", "observe", "gateway", "batch", "finetunes", "markdown", "schemas", "service", "stores",
-        "http", "openai", "anthropic", "worker", "methods", "binding", "rest", "shim", "fronts", "product", "terminal",
+        "http", "openai", "anthropic", "worker", "methods", "binding", "rest", "shim", "fronts", "serving", "product",
+        "terminal",
     ),
     "runtime.supervisor": (
         "observe", "limits", "sockets", "debugging", "outbound", "telemetry", "explorer", "http", "traces", "calls",

@@ -79,11 +79,14 @@ async def serving(
     port: tuple[str, ...] = ("--port", "0"),
     python: str = sys.executable,
     before: Callable[[], None] | None = None,
+    engine: str | None = "echo",
 ) -> AsyncIterator[Served]:
-    """``pilot dev --engine echo`` of the worker in ``folder``. ``before`` runs in the new process first."""
+    """``pilot dev --engine echo`` of the worker in ``folder``. ``before`` runs in the new process first; ``engine``
+    None: as a person starts it."""
+    chosen = () if engine is None else ("--engine", engine)
     process = await asyncio.create_subprocess_exec(
-        python, "-P", "-m", "runtime.cli", "dev", "--log-format", "json", "--engine", "echo", *port,
-        *args, cwd=folder, env={**os.environ, **(env or {})}, limit=1 << 24,
+        python, "-P", "-m", "runtime.cli", "dev", "--log-format", "json", *chosen, *port, *args,
+        cwd=folder, env={**os.environ, **(env or {})}, limit=1 << 24,
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         preexec_fn=before,
     )  # fmt: skip

@@ -15,12 +15,11 @@ import importlib
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.util import spec_from_file_location
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 from runtime.isolate.script import hidden
 from runtime.isolate.script.hidden import OURS, top_of
@@ -32,7 +31,7 @@ _WORKER_PREFIX = "worker:"  # before a name: the worker's module of that name
 _import = builtins.__import__
 
 
-class ImportGuard(MetaPathFinder):
+class ImportGuard:
     """The imports of a worker whose entry is ``main``; ``loader``: of its own modules; ``path``: where it finds others,
     its own folder first; ``shared``: all of the supervisor is in this process, too. ``shared_names``: names of modules
     beside the entry that others have as well."""
@@ -74,7 +73,7 @@ class ImportGuard(MetaPathFinder):
         """``runtime.helper``, which is none of ours, is the worker's own of that name."""
         place = self._folder / name.replace(".", os.sep)
         found = place.is_dir() or place.with_name(f"{place.name}.py").is_file()
-        return ModuleSpec(name, _Alias()) if found else None
+        return ModuleSpec(name, cast(Any, _Alias())) if found else None
 
     def _imported(
         self, name: str, globals: Any = None, locals: Any = None, fromlist: Any = (), level: int = 0
@@ -86,8 +85,11 @@ class ImportGuard(MetaPathFinder):
         return find(name, globals, locals, fromlist, level)
 
 
-class _Alias(Loader):
+class _Alias:  # no importlib.abc.Loader, which brings readers of archives along into every worker's process
     """Of a module of the worker's under the name that it would have elsewhere."""
+
+    def create_module(self, spec: ModuleSpec) -> None:
+        """As usual."""
 
     def exec_module(self, module: ModuleType) -> None:
         sys.modules[module.__name__] = importlib.import_module(_WORKER_PREFIX + module.__name__)

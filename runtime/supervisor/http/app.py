@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from typing import Any, cast
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
-from starlette.routing import Match
-from starlette.routing import Route as Matcher
 
 from bindings.base import Route
 from runtime import web
@@ -19,24 +18,40 @@ from runtime.supervisor.http.asgi import Body, Receive, Scope, Send
 from runtime.supervisor.http.dispatch import Dispatch
 from runtime.supervisor.http.exchange import Exchange
 
+if TYPE_CHECKING:
+    from starlette.routing import Route as Matcher
+
 
 class App:
-    """``routes`` are matched on the decoded path, and answer to ``names`` alone; everything else is the worker's."""
+    """``routes()`` are matched on the decoded path, and answer to ``names`` alone; everything else is the worker's.
+    They are made for the first request whose path begins as one of ``paths``, as all of theirs do: most of what they
+    need is needed by nothing else, and most workers are asked for nothing there."""
 
     def __init__(
-        self, dispatch: Dispatch, routes: Iterable[Route], body_limit: Callable[[], int], names: OwnNames
+        self,
+        dispatch: Dispatch,
+        paths: Iterable[str],
+        routes: Callable[[], Iterable[Route]],
+        body_limit: Callable[[], int],
+        names: OwnNames,
     ) -> None:
         self._dispatch, self._limit, self._names = dispatch, body_limit, names
-        self._routes = [(_matcher(route), route) for route in routes]
-        self._prefixes = tuple({matcher.path.partition("{")[0] for matcher, _ in self._routes})
+        self._paths, self._make = tuple(dict.fromkeys(paths)), routes
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        if self._prefixes and scope["path"].startswith(self._prefixes):
+        if scope["path"].startswith(self._paths):
             for matcher, route in self._routes:
                 match, child_scope = matcher.matches(cast(dict[str, Any], scope))
-                if match is Match.FULL and route.when():
+                if match.name == "FULL" and route.when():
                     return self._serve(route, child_scope["path_params"], scope, receive, send)
         return self._dispatch(scope, receive, send)
+
+    @cached_property
+    def _routes(self) -> list[tuple[Matcher, Route]]:
+        routes = list(self._make())
+        lost = [route.path for route in routes if not route.path.startswith(self._paths)]
+        assert not lost, f"nobody would be led to {lost}"
+        return [(_matcher(route), route) for route in routes]
 
     async def _serve(self, route: Route, params: dict[str, Any], scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -100,6 +115,8 @@ def _url(scope: Scope) -> str:
 
 
 def _matcher(route: Route) -> Matcher:
+    from starlette.routing import Route as Matcher
+
     async def unused(request: object) -> None: ...
 
     matcher = Matcher(route.path, unused, methods=[route.method])

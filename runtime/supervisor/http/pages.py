@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from html import escape
-
 from runtime.errors import ScriptError, UserError
 
 ERROR_HEADER = "x-pilot-error"
@@ -56,6 +54,8 @@ def error_page(title: str, err: UserError | str, trace: str = "", request_id: st
 
     ``version`` is the newest the supervisor has tried to open; the page asks with it (``PROBE_HEADER``).
     """
+    from html import escape  # whose table of entities is large, and of use to an error alone
+
     what, where, remedy = _parts(err)
     trace = trace or (err.trace if isinstance(err, ScriptError) else "")
     heals = isinstance(err, UserError)
