@@ -175,7 +175,7 @@ class Follower(Supervisor):
 
 
 async def _nobody(worker: str, method: str, args: Sequence[Any]) -> object:
-    raise UserError("keeps no process here", where=worker)
+    raise UserError("keeps no process here", where=worker, remedy="Ask again: the first of the fronts keeps it.")
 
 
 def follow(options: HostOptions, observer: Observer, seat: Seat) -> None:
