@@ -1,4 +1,5 @@
-"""What calls cost: to another worker, to a Durable Object with a durable write, to a queue; beside miniflare."""
+"""What calls cost: to another worker, to a Durable Object with a durable write, to a queue; beside miniflare and
+``wrangler dev``."""
 
 from __future__ import annotations
 
@@ -43,23 +44,31 @@ queue = "bench"
 max_batch_size = 100
 max_batch_timeout = {_TIMEOUT_S}
 """
+_BOTH = ("-c", "calls/wrangler.toml", "-c", "called/wrangler.toml")
 
 
 def _python(folder: Path, port: int, target: str) -> None:
+    _written(folder, HERE / "workers", ".py")
+
+
+def _javascript(folder: Path, port: int, target: str) -> None:
+    _written(folder, HERE / "peers", ".js")
+
+
+def _written(folder: Path, scripts: Path, suffix: str) -> None:
     for name, tables in (("calls", _TABLES), ("called", "")):
         (folder / name).mkdir()
-        shutil.copy(HERE / "workers" / f"{name}.py", folder / name / "worker.py")
-        (folder / name / "wrangler.toml").write_text(f'name = "{name}"\nmain = "worker.py"\n{tables}')
+        shutil.copy(scripts / f"{name}{suffix}", folder / name / f"worker{suffix}")
+        head = f'name = "{name}"\nmain = "worker{suffix}"\ncompatibility_date = "2026-01-01"\n'
+        (folder / name / "wrangler.toml").write_text(head + tables)
 
 
-OURS = replace(
-    servers.OURS, prepare=_python, proxy=None, idle=None,
-    command=servers.pilot("-c", "calls/wrangler.toml", "-c", "called/wrangler.toml"),
-)  # fmt: skip
+OURS = replace(servers.OURS, prepare=_python, proxy=None, idle=None, command=servers.pilot(*_BOTH))
 MINIFLARE = replace(servers.MINIFLARE, proxy=None, command=(
     servers.node(), str(HERE / "peers" / "calls.mjs"), str(servers.NODE / "node_modules"), "{port}", "{folder}",
 ))  # fmt: skip
-ALL = (OURS, MINIFLARE)
+WRANGLER = replace(servers.WRANGLER, prepare=_javascript, proxy=None, command=(*servers.WRANGLER.command, *_BOTH))
+ALL = (OURS, MINIFLARE, WRANGLER)
 
 
 def rpc(server: servers.Server, running: Running, length: Length) -> Numbers:
