@@ -57,6 +57,8 @@ class Worker:
     def body_limit(self) -> int:
         return self.rollout.arms[0].deployment.config.pilot.body_limit if self.rollout else self._pilot.body_limit
 
+    ready = None  # there is more to each request than its version
+
     async def current(self, headers: Sequence[tuple[bytes, bytes]]) -> Chosen:
         """The version for a request with these headers."""
         if self.rollout is None:

@@ -1,7 +1,9 @@
 """What the paths that are gone most cost, without a clock: calls of functions, which are the same on any machine.
 
 Each figure stands in ``hot_paths.json``, by version of Python. One that is 5 % higher fails; one that is 5 % lower is a
-gain to be kept. Either way, once it is meant to be so:  RECORD=1 make test ARGS=tests/bench/test_hot_paths.py
+gain to be kept, and fails as well. Either way, once it is meant to be so:
+
+    RECORD=1 make test ARGS=tests/bench/test_hot_paths.py
 """
 
 from __future__ import annotations
@@ -24,7 +26,8 @@ from serving import connect, serving, write
 FIGURES = Path(__file__).with_name("hot_paths.json")
 PYTHON = "{}.{}".format(*sys.version_info)
 RECORD = "RECORD=1 make test ARGS=tests/bench/test_hot_paths.py"
-TOLERANCE = 0.05
+TOLERANCE, FEW = 0.05, 5.0  # 5 %, or so many calls: what a request leaves behind is cleared away now and then
+OF_A_STREAM = 0.1  # of a token: other timers go off meanwhile, and two tokens that come at once cost less
 ROUNDS, REQUESTS = 7, 20
 TOKENS, RATE = 31, 100  # of a stream; a second: each comes alone, unless the machine is busy
 ANOTHER = any(os.environ.get(name) for name in ("LATEST", "LOWEST"))  # libraries than those the figures are of
@@ -105,7 +108,8 @@ async def counted(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Cou
     models = {MODEL: {"preload": True, "echo": {"rate": RATE, "tokens": TOKENS}}}
     write(folder, ENTRY, CONFIG, {"models.yaml": json.dumps(models)})
     counting = Path(__file__).parents[1] / "support" / "counting"
-    env = {"PYTHONPATH": str(counting), "COUNTED_CALLS": str(counts)}
+    path = os.pathsep.join(filter(None, (str(counting), os.environ.get("PYTHONPATH"))))
+    env = {"PYTHONPATH": path, "COUNTED_CALLS": str(counts)}
     async with serving(folder, "--log-level", "warning", env=env) as pilot:
         reader, writer = await connect(pilot)
         yield Counted(counts, lambda path: asked(reader, writer, path))
@@ -130,7 +134,7 @@ def less(more: dict[str, float], base: dict[str, float]) -> dict[str, float]:
     return {role: more[role] - base[role] for role in more}
 
 
-def judge(path: str, found: dict[str, float], *roles: str) -> None:
+def judge(path: str, found: dict[str, float], *roles: str, slack: float = 0) -> None:
     """Against what is recorded; ``roles``: the processes that have a part in it."""
     figures: dict[str, Any] = json.loads(FIGURES.read_text()) if FIGURES.exists() else {}
     known = figures.setdefault(PYTHON, {})
@@ -143,10 +147,11 @@ def judge(path: str, found: dict[str, float], *roles: str) -> None:
         pytest.skip(f"no figure of Python {PYTHON}:  {RECORD}")
     for role, calls in now.items():
         recorded = known[path][role]
-        assert calls <= recorded * (1 + TOLERANCE), (
+        within = recorded * slack or max(FEW, recorded * TOLERANCE)
+        assert calls <= recorded + within, (
             f"{path}: {calls:g} calls in the {role} instead of {recorded:g}. If it has to be:  {RECORD}"
         )
-        assert calls >= recorded * (1 - TOLERANCE), (
+        assert calls >= recorded - within, (
             f"{path}: only {calls:g} calls in the {role} instead of {recorded:g}. To keep that:  {RECORD}"
         )
 
@@ -182,4 +187,4 @@ async def test_a_token_that_the_worker_does_not_read(counted: Counted) -> None:
     """Each of a stream's. The median, since two that come at once cost less."""
     one, many = await counted.per_request("/tokens/1", 1), await counted.per_request(f"/tokens/{TOKENS}", 1, median)
     more = {role: calls / (TOKENS - 1) for role, calls in less(many, one).items()}
-    judge("a token unread", more, "supervisor", "engine")
+    judge("a token unread", more, "supervisor", "engine", slack=OF_A_STREAM)

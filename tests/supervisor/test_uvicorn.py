@@ -19,7 +19,7 @@ from runtime.supervisor.http import cycles, protocol
 ROOT = Path(__file__).parents[2]
 TREE = ast.Module([*ast.parse(inspect.getsource(protocol)).body, *ast.parse(inspect.getsource(cycles)).body], [])
 
-OURS = {"let_go", "lost", "patience"}  # public, and no name of uvicorn's
+OURS = {"begin_task", "shut", "let_go", "lost", "patience"}  # public, and no name of uvicorn's
 
 
 def attributes(tree: ast.AST, variable: str) -> set[str]:

@@ -25,6 +25,8 @@ class NotFound:
     broken, version = None, 0
     body_limit = 1 << 20
 
+    ready = None  # there is more to each request than its version
+
     async def current(self, headers: Headers) -> NoReturn:
         raise RequestError(404, "no worker answers here", remedy=f"Its own hostname, or:  {WORKER_PREFIX}NAME/")
 

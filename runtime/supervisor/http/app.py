@@ -46,6 +46,10 @@ class App:
                     return self._serve(route, child_scope["path_params"], scope, receive, send)
         return self._dispatch(scope, receive, send)
 
+    def at_once(self, scope: Scope, receive: Receive, send: Send) -> bool:
+        """As ``Dispatch.at_once``."""
+        return not scope["path"].startswith(self._paths) and self._dispatch.at_once(scope, receive, send)
+
     @cached_property
     def _routes(self) -> list[tuple[Matcher, Route]]:
         routes = list(self._make())

@@ -4,7 +4,7 @@ all, a connection that becomes a WebSocket."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -36,28 +36,38 @@ def cycle_of(send: Send) -> Cycle | None:
 def answer(cycle: Cycle | None, status: int, headers: Headers, body: bytes) -> bool:
     """Send all of an answer in one system call, without awaiting anything. ``headers`` are what ``heads.head`` made.
     False, and nothing is sent, wherever that is not all there is to it, and ``send`` knows what to do."""
-    if (cycle is None or cycle.response_started or cycle.disconnected or not cycle.keep_alive or cycle.flow.write_paused
-            or cycle.scope["method"] == "HEAD"):  # fmt: skip
+    if cycle is None or not takes_whole(cycle):
         return False
     lengths = [value for name, value in headers if name == b"content-length"]
     if len(lengths) != 1 or int(lengths[0]) != len(body):
         return False
-    lines = [_opening(status, tuple(cycle.default_headers)), *map(b": ".join, headers), b""]
+    write_whole(cycle, status, b"\r\n".join((*map(b": ".join, headers), b"", b"")), body)
+    return True
+
+
+def takes_whole(cycle: Cycle) -> bool:
+    """Whether all of an answer could be sent at once."""
+    started = cycle.response_started or cycle.disconnected
+    return not started and cycle.keep_alive and not cycle.flow.write_paused and cycle.scope["method"] != "HEAD"
+
+
+def write_whole(cycle: Cycle, status: int, lines: bytes, body: bytes) -> None:
+    """``lines``: of the head, with the empty one, without those that are every answer's."""
+    opening = _opening(status, tuple(cycle.default_headers))
     cycle.waiting_for_100_continue = False
     cycle.response_started = cycle.response_complete = True
     if len(body) <= _MAX_JOINED_BYTES:
-        cycle.transport.write(b"\r\n".join((*lines, body)))
+        cycle.transport.write(b"".join((opening, lines, body)))
     else:
-        cycle.transport.writelines((b"\r\n".join((*lines, b"")), body))
+        cycle.transport.writelines((opening + lines, body))
     cycle.message_event.set()
     cycle.on_response()
-    return True
 
 
 @lru_cache(256)  # the date is in it: one second's
 def _opening(status: int, headers: tuple[tuple[bytes, bytes], ...]) -> bytes:
-    """The first lines of a head, without the last one's end."""
-    return b"".join((STATUS_LINE[status], *(b"%b: %b\r\n" % pair for pair in headers)))[:-2]
+    """The first lines of a head."""
+    return b"".join((STATUS_LINE[status], *(b"%b: %b\r\n" % pair for pair in headers)))
 
 
 def chunk_writer(cycle: Cycle | None) -> Callable[[bytes], bool] | None:
@@ -89,11 +99,26 @@ async def send_file(cycle: Cycle | None, body: FileBody) -> None:
     await sendfile.send(cycle.transport, body, count)
 
 
-def on_lost(cycle: Cycle, tell: Callable[[], None] | None) -> None:
-    """Have ``tell`` called if its client goes; None: no more."""
-    connection_of(cycle).lost = tell
+def on_lost(cycle: Cycle, tell: Callable[[], None] | None, shut: Callable[[], None] | None = None) -> None:
+    """Have ``tell`` called if its client goes; None: no more. ``shut``: if the server ends."""
+    connection = connection_of(cycle)
+    connection.lost, connection.shut = tell, shut
     if tell is not None and cycle.disconnected:
         asyncio.get_running_loop().call_soon(tell)
+
+
+def begin_task(cycle: Cycle, work: Callable[[], Awaitable[None]]) -> None:
+    """For a request that had none."""
+    connection_of(cycle).begin_task(cycle, lambda *_: work())
+
+
+def let_go(cycle: Cycle) -> None:
+    """Its request is over: it holds its connection no more, which holds it."""
+    cycle.on_response = _nothing
+
+
+def _nothing() -> None:
+    """What is told of the end once that was told."""
 
 
 def connection_of(cycle: Cycle) -> Protocol:
@@ -114,4 +139,17 @@ def upgrade(cycle: Cycle | None, headers: Headers) -> Taken:
     return Taken(cycle.transport, connection.connections, connection.patience.answer_s)  # type: ignore[arg-type]
 
 
-__all__ = ["Taken", "answer", "chunk_writer", "connection_of", "cycle_of", "on_lost", "send_file", "upgrade"]
+__all__ = [
+    "Taken",
+    "answer",
+    "begin_task",
+    "chunk_writer",
+    "connection_of",
+    "cycle_of",
+    "let_go",
+    "on_lost",
+    "send_file",
+    "takes_whole",
+    "upgrade",
+    "write_whole",
+]

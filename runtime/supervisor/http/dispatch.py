@@ -25,10 +25,23 @@ _PROBE = pages.PROBE_HEADER.encode()
 _MIN_TOKENS_FOR_SPEED = 5  # tokens below which a speed means nothing
 
 
+Handler = Callable[["Exchange"], Awaitable[None]]
+Answered = Callable[["Exchange"], None]
+Serve = Callable[["Exchange", Handler], Awaitable[None]]
+
+
 class Fetcher(Protocol):
     """A version of a worker, as a request sees it."""
 
     def fetch(self, exchange: Exchange) -> Awaitable[None]: ...
+
+
+class Ready(Protocol):
+    """One that asks without a task."""
+
+    def ask(self, exchange: Exchange, told: Answered, serve: Serve) -> bool:
+        """Have a process asked in this turn. False: nothing has happened, ``fetch`` knows what to do. Else
+        ``told(exchange)`` is called once all is over, or ``serve(exchange, handler)`` where that takes a task."""
 
 
 class Versions(Protocol):
@@ -44,6 +57,10 @@ class Versions(Protocol):
 
     @property
     def body_limit(self) -> int: ...
+
+    @property
+    def ready(self) -> Ready | None:
+        """The version for any request; None: that takes more than a look."""
 
     async def current(self, headers: Headers) -> Fetcher:
         """The version for a request with these headers. Raises ``UserError`` when there is none."""
@@ -76,7 +93,21 @@ class Dispatch:
             return self._refuse(exchange, status, error if isinstance(error, UserError) else str(error))
         return self.serve(exchange, self._worker)
 
-    async def serve(self, exchange: Exchange, handler: Callable[[Exchange], Awaitable[None]]) -> None:
+    def at_once(self, scope: Scope, receive: Receive, send: Send) -> bool:
+        """Whether a process has been asked, without a task. False: nothing has happened, call this as an application.
+        That is so wherever there is more to a request than its head, or more to know of it than the version."""
+        version = self._versions.ready
+        if version is None or self._public or self._tracer.on:
+            return False
+        try:
+            exchange = Exchange(scope, receive, send, self._versions.body_limit)
+            if not exchange.inbound.done or _PROBE in exchange.named:
+                return False
+            return version.ask(exchange, self._log, self.serve)
+        except (RequestError, ValueError):  # it is refused the long way
+            return False
+
+    async def serve(self, exchange: Exchange, handler: Handler) -> None:
         """Run ``handler(exchange)`` to its end, whatever that is."""
         if (span := self._tracer.request(exchange.scope)) is not NO_SPAN:
             exchange.span = span

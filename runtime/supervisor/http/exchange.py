@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from itertools import count
 from typing import Any
@@ -13,7 +13,7 @@ from bindings.storage.file_body import FileBody
 from runtime.errors import RequestError
 from runtime.supervisor.http import cycles
 from runtime.supervisor.http.asgi import Body, BodyStream, Headers, Receive, Scope, Send
-from runtime.supervisor.http.heads import BODYLESS_STATUSES, head, within_prefix
+from runtime.supervisor.http.heads import BODYLESS_STATUSES, head, whole, within_prefix
 from runtime.tracing import NO_SPAN
 from runtime.wire import Channel, sink_of
 
@@ -113,6 +113,25 @@ class Exchange:
             self._task = self._cycle.task
             cycles.on_lost(self._cycle, self._leave)
 
+    def watch_untasked(self, peer: Channel, left: Callable[[], None], shut: Callable[[], None]) -> None:
+        """The same where there is no task: ``left()`` is called instead. ``shut()``: the server ends."""
+        self._peer = peer
+
+        def leave() -> None:
+            self._leave()
+            left()
+
+        cycles.on_lost(self._cycle, leave, shut)
+
+    def let_go(self) -> None:
+        """All is over, and there was no task."""
+        cycles.let_go(self._cycle)
+
+    def go_on(self, work: Callable[[], Awaitable[None]]) -> None:
+        """In a task from now on."""
+        cycles.on_lost(self._cycle, None)
+        cycles.begin_task(self._cycle, work)
+
     def unwatch(self) -> None:
         if self._cycle is not None:
             cycles.on_lost(self._cycle, None)
@@ -133,6 +152,18 @@ class Exchange:
             if isinstance(body, FileBody):
                 await cycles.send_file(self._cycle, body)
             await self._pump(body)
+
+    def answer_now(self, status: int, headers: object, body: bytes | None) -> bool:
+        """``answer`` of what a process has said, without awaiting anything. False, and nothing is sent: there is more
+        to it. Raises ScriptError."""
+        if self.scope["root_path"] or not cycles.takes_whole(self._cycle):
+            return False
+        lines = whole(status, headers, body)
+        if lines is None:
+            return False
+        cycles.write_whole(self._cycle, status, lines, body or b"")
+        self.status = status
+        return True
 
     async def answer_whole(self, status: int, headers: Headers, body: bytes | FileBody) -> None:
         """Send what is here, with its length."""

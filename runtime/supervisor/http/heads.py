@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from functools import lru_cache
 from itertools import chain, compress
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from runtime.errors import RequestError, ScriptError
 from runtime.supervisor.http.asgi import Body, Headers, Scope
@@ -19,6 +19,9 @@ _NAME = re.compile(rb"[a-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110, section 5.6.2, as 
 _MAX_KNOWN_HOST = 300  # bytes; a hostname has 253 at most
 _MAX_KNOWN_BYTES = 1000  # of the names of an answer's headers
 _MAX_DIGITS = 19  # of a length: 2**63 has as many
+_FORWARDED = b"x-forwarded-for", b"x-forwarded-proto"
+HEAD_TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+TOO_LATE = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _CONNECTION_HEADERS = frozenset({
     b"connection", b"date", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade",
@@ -64,10 +67,25 @@ def check_size(headers: Headers) -> None:
         raise RequestError(431, f"the request's headers are over {MAX_HEADERS_BYTES} bytes")
 
 
+def is_forwarded(scope: Scope) -> bool:
+    """Whether a proxy says of the request whom it is from."""
+    for name, _ in scope["headers"]:  # noqa: SIM110  (a generator costs as much as all of it)
+        if name in _FORWARDED:
+            return True
+    return False
+
+
 def without_upgrade(connection: bytes) -> bytes:
     """The value of a header ``connection`` that asks for no upgrade."""
     tokens = (token.strip() for token in connection.split(b","))
     return b", ".join(token for token in tokens if token.lower() != b"upgrade")
+
+
+def retold(method: bytes, url: bytes, version: str, headers: Headers) -> bytes:
+    """A request's head again, without its wish for an upgrade."""
+    line = b"%b %b HTTP/%b\r\n" % (method, url, version.encode())
+    plain = ((name, without_upgrade(value) if name == b"connection" else value) for name, value in headers)
+    return b"".join((line, *(b"%b: %b\r\n" % pair for pair in plain), b"\r\n"))
 
 
 def pairs(headers: object) -> Headers:
@@ -101,6 +119,30 @@ def head(method: str, status: int, headers: Headers, body: Body) -> Headers:
         sent.append((b"content-length", b"0"))
     is_events = [at for at in plan.types if headers[at][1].startswith(b"text/event-stream")]
     return _uncached(sent) if is_events else sent
+
+
+def whole(status: int, headers: Any, body: bytes | None) -> bytes | None:
+    """The head of an answer to a GET, as its process gave it, behind the lines that are every answer's and before the
+    body, which is all there is of it; None where that needs more than a look. Raises ``ScriptError``."""
+    try:
+        flat: tuple[bytes, ...] = tuple(chain.from_iterable(headers))
+        if len(b"".join(flat)) > _MAX_KNOWN_BYTES:
+            return None
+    except TypeError:
+        raise ScriptError("headers that are none") from None
+    return _known_whole(status, flat, len(headers), -1 if body is None else len(body))
+
+
+@lru_cache(1024)  # the same few, again and again
+def _known_whole(status: int, flat: tuple[bytes, ...], count: int, length: int) -> bytes | None:
+    if len(flat) != 2 * count:
+        return None
+    body = None if length < 0 else b""
+    sent = head("GET", status, pairs([[*pair] for pair in zip(flat[::2], flat[1::2], strict=True)]), body)
+    lengths = [value for name, value in sent if name == b"content-length"]
+    if status in BODYLESS_STATUSES or len(lengths) != 1 or int(lengths[0]) != max(0, length):
+        return None
+    return b"\r\n".join((*map(b": ".join, sent), b"", b""))
 
 
 def within_prefix(headers: Headers) -> Headers:

@@ -25,15 +25,12 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from runtime.supervisor.http.asgi import Application, Receive, Scope, Send
-from runtime.supervisor.http.heads import ToTheEnd, without_upgrade
+from runtime.supervisor.http.heads import HEAD_TOO_LARGE, TOO_LATE, ToTheEnd, is_forwarded, retold
 from runtime.supervisor.http.leaving import Watch
 from runtime.supervisor.http.patience import DEFAULT_PATIENCE, ClientClock, Patience
 
 MAX_HEAD_BYTES = 256 * 1024  # bytes; a complete head is refused at 128 KiB already, with a text
-_HEAD_TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
-_TOO_LATE = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
-_FORWARDED = b"x-forwarded-for", b"x-forwarded-proto"
 _BEYOND_ASCII = re.compile(rb"[\x80-\xff]")
 
 
@@ -41,7 +38,7 @@ class Protocol(HttpToolsProtocol):
     """Collecting an endless head costs memory without end, and time that grows with its square."""
 
     # One attribute more in uvicorn's dict, and each connection has a dict of 1.5 KB.
-    __slots__ = ("_clock", "_head", "_in_line", "_watch", "lost", "patience")
+    __slots__ = ("_clock", "_head", "_in_line", "_watch", "lost", "patience", "shut")
 
     def __init__(self, *args: Any, patience: Patience = DEFAULT_PATIENCE, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -50,6 +47,7 @@ class Protocol(HttpToolsProtocol):
         self._in_line = True  # what comes next is a request line, or the rest of one
         self._watch: Watch | None = None  # once the client will send no more
         self.lost: Callable[[], None] | None = None  # told when the connection is
+        self.shut: Callable[[], None] | None = None  # told when the server ends
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -81,7 +79,7 @@ class Protocol(HttpToolsProtocol):
         self._clock.stop()
         self.connections.discard(self)
         self.pipeline.clear()
-        self.lost = self.parser = self.cycle = None  # type: ignore[assignment]  # each holds this, and a client may rest
+        self.lost = self.shut = self.parser = self.cycle = None  # type: ignore[assignment]  # each holds this, and a client may rest
 
     def _may_ask(self, cycle: RequestResponseCycle) -> bool:
         return not cycle.response_started and cycle.scope["http_version"] == "1.1"
@@ -93,16 +91,14 @@ class Protocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._head, self._in_line = None, False
         if self.parser.should_upgrade():
-            return self._check_upgrade()
+            if self.parser.get_method() == b"CONNECT":
+                raise httptools.HttpParserError("this is no proxy")
+            return
         super().on_headers_complete()
         if self.scope["http_version"] != "1.1":  # which knows no interim answers, and no chunks
             cycle = self.cycle
             cycle.waiting_for_100_continue = cycle.chunked_encoding = False
             cycle.expected_content_length = ToTheEnd(1)
-
-    def _check_upgrade(self) -> None:
-        if self.parser.get_method() == b"CONNECT":
-            raise httptools.HttpParserError("this is no proxy")
 
     def on_body(self, body: bytes) -> None:
         self._clock.body_arrived(len(body))
@@ -118,7 +114,7 @@ class Protocol(HttpToolsProtocol):
         if self._head is not None:
             self._head += len(data)
             if self._head > MAX_HEAD_BYTES:
-                self.transport.write(_HEAD_TOO_LARGE)
+                self.transport.write(HEAD_TOO_LARGE)
                 self.transport.close()
                 return
         self._clock.busy()
@@ -152,15 +148,26 @@ class Protocol(HttpToolsProtocol):
         if self.flow.read_paused:
             return self._clock.head_awaited()
         if self._head is not None:
-            self.transport.write(_TOO_LATE)
+            self.transport.write(TOO_LATE)
         self.transport.close()
 
     def _body_late(self) -> None:
         if not self.cycle.response_started:
-            self.transport.write(_TOO_LATE)
+            self.transport.write(TOO_LATE)
         self.transport.close()
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        """Most requests need no task: what is asked in this turn is answered in the one that hears of it."""
+        cycle.task, at_once = None, getattr(app, "at_once", None)
+        if at_once is None or not at_once(cycle.scope, cycle.receive, cycle.send):
+            self.begin_task(cycle, app)
+
+    def shutdown(self) -> None:
+        super().shutdown()
+        if self.shut is not None:
+            self.shut()
+
+    def begin_task(self, cycle: Any, app: Any) -> None:
         cycle.task = task = self.loop.create_task(self._run(cycle, app))
         self.tasks.add(task)
 
@@ -206,9 +213,7 @@ class Protocol(HttpToolsProtocol):
                 self.parser.feed_data(self._without_upgrade())
 
     def _without_upgrade(self) -> bytes:
-        line = b"%b %b HTTP/%b\r\n" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())
-        pairs = ((name, without_upgrade(value) if name == b"connection" else value) for name, value in self.headers)
-        return b"".join((line, *(b"%b: %b\r\n" % pair for pair in pairs), b"\r\n"))
+        return retold(self.parser.get_method(), self.url, self.parser.get_http_version(), self.headers)
 
     def _quoted(self, data: bytes) -> bytes:
         """What can be parsed, with the request's target percent-encoded as a browser does it. Whole heads before the
@@ -264,7 +269,7 @@ def make_server(
     """``grace_s``: seconds that requests have to finish once it stops; ``settings``: further ones of uvicorn's."""
     logging.getLogger("uvicorn").setLevel(logging.CRITICAL)  # the observer says what there is to say
     if settings.setdefault("proxy_headers", True):
-        settings["proxy_headers"], application = False, _if_forwarded(application)
+        settings["proxy_headers"], application = False, _IfForwarded(application)
     return Server(uvicorn.Config(
         cast(Any, application), http=cast(Any, partial(protocol, patience=patience)), ws="none", interface="asgi3",
         lifespan="off", log_config=None, access_log=False,
@@ -277,19 +282,19 @@ def forwarded(application: Application, trusted: Sequence[str]) -> Application:
     return cast(Application, ProxyHeadersMiddleware(cast(Any, application), list(trusted)))
 
 
-def _if_forwarded(application: Application) -> Application:
+class _IfForwarded:
     """As uvicorn's default, behind proxies of this machine; a request that came by none pays nothing for it."""
-    behind = forwarded(application, os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1").split(","))
 
-    def choose(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        for name, _ in scope["headers"]:
-            if name in _FORWARDED:
-                return behind(scope, receive, send)
+    def __init__(self, application: Application) -> None:
+        self._application, self._at_once = application, getattr(application, "at_once", None)
+        self._behind = forwarded(application, os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1").split(","))
+
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        application = self._behind if is_forwarded(scope) else self._application
         return application(scope, receive, send)
 
-    return choose
+    def at_once(self, scope: Scope, receive: Receive, send: Send) -> bool:
+        return self._at_once is not None and not is_forwarded(scope) and self._at_once(scope, receive, send)
 
 
-__all__ = [
-    "STATUS_LINE", "Patience", "Protocol", "RequestResponseCycle", "Server", "forwarded", "make_server",
-]  # fmt: skip
+__all__ = ["STATUS_LINE", "Patience", "Protocol", "RequestResponseCycle", "Server", "forwarded", "make_server"]

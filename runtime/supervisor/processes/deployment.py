@@ -7,7 +7,7 @@ import contextlib
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from bindings.base import Binding, Event, Resident
 from bindings.messages import Undelivered
@@ -18,9 +18,11 @@ from runtime.supervisor.calls import ahead, called
 from runtime.supervisor.calls.call import Answer, Begun, Call, ServiceAnswer, ServiceRequest
 from runtime.supervisor.calls.called import CallActivity
 from runtime.supervisor.calls.stubs import Stubs
+from runtime.supervisor.http.dispatch import Answered, Serve
 from runtime.supervisor.http.exchange import Exchange
 from runtime.supervisor.limits import Deadline, Limits, event_wall_exceeded, too_many
-from runtime.supervisor.processes.asking import dealt_with, exchanged
+from runtime.supervisor.processes.asking.at_once import AtOnce
+from runtime.supervisor.processes.asking.in_a_task import answered, dealt_with, exchanged
 from runtime.supervisor.processes.parts import Parts
 from runtime.supervisor.processes.process import CPU_EXCEEDED, Process, Starter, died, failure
 from runtime.supervisor.processes.slot import IsolateSlot, ResidentSlot
@@ -87,6 +89,24 @@ class Deployment:
         bare = self._limits is None and not self._responders
         return self._fetch(exchange) if bare else self._fetch_within(exchange)
 
+    def ask(self, exchange: Exchange, told: Answered, serve: Serve) -> bool:
+        """As ``dispatch.Ready``. Raises RequestError for a head that is refused."""
+        if self._limits is not None or self._responders or len(self.slots) != 1:
+            return False
+        slot = self.slots[0]
+        process = slot.process
+        if process is None or not process.channel.is_open:
+            return False
+        AtOnce(self, slot, process, exchange, told, serve)
+        return True
+
+    async def go_on(self, slot: IsolateSlot, process: Process, exchange: Exchange, answer: Awaitable[Any]) -> None:
+        """What ``AtOnce`` has begun and cannot end."""
+        try:
+            await answered(process, exchange, answer, self._limits)
+        finally:
+            self.ends(slot)
+
     async def _fetch_within(self, exchange: Exchange) -> None:
         """The limits; and what is answered ahead of the worker."""
         if self._responders and await ahead.answered(self._responders, exchange):
@@ -119,9 +139,9 @@ class Deployment:
         slot = self._slot()
         if (process := slot.process) is None or not process.channel.is_open:
             return None
-        self._begins(slot)
+        self.begins(slot)
         wall_s = None if limits is None else limits.wall_s
-        return Begun(process.broker.stubs, partial(self._ends, slot), partial(self._failed, process), wall_s)
+        return Begun(process.broker.stubs, partial(self.ends, slot), partial(self._failed, process), wall_s)
 
     async def call(self, call: Call) -> Answer:
         """As ``calls.call.Callee``; the limits of a request hold for it, as for the next."""
@@ -152,7 +172,7 @@ class Deployment:
 
     async def _fetch(self, exchange: Exchange) -> None:
         slot, outer = self._slot(), exchange.span
-        self._begins(slot)
+        self.begins(slot)
         if outer is not NO_SPAN:
             exchange.span = outer.child(self._work, attributes=self._facts)
         try:
@@ -164,11 +184,11 @@ class Deployment:
             if outer is not NO_SPAN:
                 exchange.span.end(sys.exception())
                 exchange.span = outer
-            self._ends(slot)
+            self.ends(slot)
 
     async def _handle(self, event: Event) -> object:
         slot = self._slot()
-        self._begins(slot)
+        self.begins(slot)
         self._events.append(event)
         try:
             with Undelivered.instead(ScriptError):
@@ -176,12 +196,12 @@ class Deployment:
             return await dealt_with(process, event, self.bindings, self._limits)
         finally:
             self._events.remove(event)
-            self._ends(slot)
+            self.ends(slot)
 
     async def _called(self, asked: Asked, ask: Callable[[Stubs, CallActivity, Asked], Awaitable[T]]) -> T:
         """What a process answers to another worker."""
         slot = self._slot()
-        self._begins(slot)
+        self.begins(slot)
         process: Process | None = None
         try:
             with called.spanned(asked.caller.span, f"{self._work} {asked.label}", self._facts) as span:
@@ -193,7 +213,7 @@ class Deployment:
             assert process is not None
             raise await self._failed(process, error) from None
         finally:
-            self._ends(slot)
+            self.ends(slot)
 
     async def _failed(self, process: Process, error: Exception) -> Exception:
         """What a caller is told of what has become of its call."""
@@ -202,11 +222,11 @@ class Deployment:
         is_spent = isinstance(error, RemoteError) and error.name == CPU_EXCEEDED
         return failure(cast(RemoteError, error), self._limits) if is_spent else error
 
-    def _begins(self, slot: IsolateSlot) -> None:
+    def begins(self, slot: IsolateSlot) -> None:
         self._active += 1
         slot.active += 1
 
-    def _ends(self, slot: IsolateSlot) -> None:
+    def ends(self, slot: IsolateSlot) -> None:
         slot.active -= 1
         self._active -= 1
         if self._idle is not None and not self._active and not self._idle.done():

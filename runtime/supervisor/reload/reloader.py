@@ -69,6 +69,11 @@ class Deployments:
     def body_limit(self) -> int:
         return self.config.pilot.body_limit
 
+    @property
+    def ready(self) -> Deployment | None:
+        """The one that answers, where nothing is broken."""
+        return self._current if self.broken is None else None
+
     async def current(self, headers: Headers) -> Deployment:
         """The deployment that answers now. Raises what broke when there has not been a working one yet."""
         if not self._tried.is_set():

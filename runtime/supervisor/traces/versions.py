@@ -38,6 +38,8 @@ class TracedVersions:
     def body_limit(self) -> int:
         return self._versions.body_limit
 
+    ready = None  # there is more to each request than its version
+
     async def current(self, headers: Headers) -> Traced:
         return Traced(self._worker, await self._versions.current(headers), self._traces)
 

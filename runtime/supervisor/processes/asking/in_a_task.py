@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Any, cast
 
 from bindings.base import Binding, Event
@@ -22,13 +22,19 @@ from runtime.wire import ChannelClosed, RemoteError, RemoteStream
 
 async def exchanged(process: Process, exchange: Exchange, limits: Limits | None) -> None:
     """One request, start to end. Raises ScriptError."""
-    inbound = exchange.inbound
+    inbound, asked = exchange.inbound, event_of(exchange)
     body, handle = inbound.content, None if inbound.done else process.channel.offer(inbound.chunks())
     process.broker.at_work.begin(exchange)
+    call = process.channel.call("fetch", *asked, body, handle, origin_of(exchange.scope))
+    await answered(process, exchange, call, limits)
+
+
+async def answered(process: Process, exchange: Exchange, asked: Awaitable[Any], limits: Limits | None) -> None:
+    """From what the process says to the client. Raises ScriptError."""
     exchange.watch(process.channel)
     answer: list[Any] = []
     try:
-        answer = await process.channel.call("fetch", *event_of(exchange), body, handle, origin_of(exchange.scope))
+        answer = await asked
         status, headers, content = parts_of(answer)
         if isinstance(content, list) and content[0] == "socket":
             return open_socket(exchange, headers, process.broker.sockets, content[1])
@@ -36,7 +42,7 @@ async def exchanged(process: Process, exchange: Exchange, limits: Limits | None)
     except ChannelClosed:
         raise await died(process, limits) from None
     except RemoteError as error:
-        raise (inbound.lost() or failure(error, limits)) from None
+        raise (exchange.inbound.lost() or failure(error, limits)) from None
     except FetchError as error:  # a fetched answer that passed through broke off
         raise ScriptError(f"{error}, half-way") from None
     except asyncio.CancelledError:
@@ -78,4 +84,4 @@ def _body(process: Process, body: WireBody, exchange: Exchange, limits: Limits |
     return LimitedBody(cast(RemoteStream, source), limits.response_bytes)
 
 
-__all__ = ["dealt_with", "exchanged"]
+__all__ = ["answered", "dealt_with", "exchanged"]

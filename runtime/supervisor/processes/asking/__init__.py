@@ -1,0 +1,1 @@
+"""What processes are asked, in a task and without one."""

@@ -1,0 +1,124 @@
+"""A request without a task: a process is asked in the turn that reads the request, and what it says is written in the
+turn that hears of it.
+
+Theory of operation
+-------------------
+A task costs as much as all else that is done for a small request. So the process's answer is told to an object of this
+file, as it would be to a future. It knows three ends: a whole answer, which it writes; a client that leaves; and
+whatever takes longer, a stream, an error, a process that dies, a server that ends. That goes on in a task, from
+where it is, the same way as what began there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+
+from runtime.errors import ScriptError
+from runtime.supervisor.http.dispatch import Answered, Serve
+from runtime.supervisor.http.exchange import Exchange
+from runtime.supervisor.http.framed import event_of, origin_of
+from runtime.supervisor.processes.process import Process
+from runtime.supervisor.processes.slot import IsolateSlot
+from runtime.wire import MAX_CHUNK
+
+_PARTS = 4  # of an answer that the process has no further part in
+
+
+class Asking(Protocol):
+    """A deployment."""
+
+    def begins(self, slot: IsolateSlot) -> None: ...
+
+    def ends(self, slot: IsolateSlot) -> None: ...
+
+    def go_on(
+        self, slot: IsolateSlot, process: Process, exchange: Exchange, answer: Awaitable[Any]
+    ) -> Awaitable[None]: ...
+
+
+class AtOnce:
+    """Who waits for the answer to ``fetch``; raises RequestError, and has asked nothing then."""
+
+    __slots__ = ("_deployment", "_done", "_exchange", "_number", "_process", "_serve", "_slot", "_told")
+
+    def __init__(
+        self, deployment: Asking, slot: IsolateSlot, process: Process, exchange: Exchange, told: Answered, serve: Serve
+    ) -> None:
+        asked = (*event_of(exchange), None, None, origin_of(exchange.scope))
+        self._deployment, self._slot, self._process, self._exchange = deployment, slot, process, exchange
+        self._told, self._serve, self._done = told, serve, False
+        self._number = process.channel.post(self, "fetch", *asked)
+        deployment.begins(slot)
+        process.broker.at_work.begin(exchange)
+        exchange.watch_untasked(process.channel, self._left, self._shut)
+
+    # The channel's asker
+
+    def done(self) -> bool:
+        return self._done
+
+    def set_result(self, answer: Any) -> None:
+        self._exchange.unwatch()  # ahead of the connection's next request, which begins with the end of this answer
+        if not self._is_written(answer):
+            return self._go_on(lambda heard: heard.set_result(answer))
+        self._over()
+
+    def set_exception(self, error: Exception) -> None:
+        self._go_on(lambda heard: heard.set_exception(error))
+
+    def _is_written(self, answer: Any) -> bool:
+        """What is wrong with it is said the long way."""
+        if not isinstance(answer, list) or len(answer) != _PARTS or type(answer[0]) is not int:
+            return False
+        status, _, headers, body = answer
+        if body is not None and (type(body) is not bytes or len(body) > MAX_CHUNK):
+            return False
+        try:
+            return self._exchange.answer_now(status, headers, body)
+        except ScriptError:
+            return False
+
+    def _left(self) -> None:
+        """The client."""
+        channel, exchange = self._process.channel, self._exchange
+        exchange.unwatch()
+        channel.give_up(self._number)
+        for number in exchange.lent:
+            channel.discard(number)
+        exchange.note = "client left"
+        self._over()
+
+    def _over(self) -> None:
+        self._done = True
+        self._exchange.let_go()
+        self._process.broker.at_work.end(self._exchange)
+        self._deployment.ends(self._slot)
+        try:
+            self._told(self._exchange)
+        except Exception as error:  # it would be taken for what the process has sent
+            asyncio.get_running_loop().call_exception_handler({"message": "a request's end", "exception": error})
+
+    def _shut(self) -> None:
+        """The server ends: it has tasks to wait for, and to cancel."""
+        self._go_on(lambda heard: self._process.channel.hand_over(self._number, heard))
+
+    def _go_on(self, tell: Callable[[asyncio.Future[Any]], None]) -> None:
+        self._done = True
+        heard: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        tell(heard)
+        self._exchange.go_on(lambda: self._serve(self._exchange, lambda exchange: self._goes_on(exchange, heard)))
+
+    def _goes_on(self, exchange: Exchange, heard: asyncio.Future[Any]) -> Awaitable[None]:
+        return self._deployment.go_on(self._slot, self._process, exchange, self._answer(heard))
+
+    async def _answer(self, heard: asyncio.Future[Any]) -> Any:
+        try:
+            return await heard
+        except asyncio.CancelledError:
+            self._process.channel.give_up(self._number)
+            raise
+
+
+__all__ = ["AtOnce"]
