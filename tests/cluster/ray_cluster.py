@@ -6,12 +6,14 @@ A killed head ends its driver, so no test may be one.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import sys
 from typing import Any
 
+import psutil
 import ray
 from ray.cluster_utils import Cluster
 
@@ -31,12 +33,33 @@ class Nodes:
     def address(self) -> str:
         return str(self.cluster.address)
 
+    def pid(self, number: int) -> int:
+        """Of its raylet."""
+        pid: int = self.nodes[number].all_processes["raylet"][0].process.pid
+        return pid
+
     def kill_node(self, number: int) -> None:
         """Its raylet, as when a machine is lost; the workers end with it."""
         self.nodes[number].kill_raylet()
 
+    def freeze_node(self, number: int) -> None:
+        """All that runs there, as when a machine hangs or its cable is cut."""
+        raylet = psutil.Process(self.pid(number))
+        self.frozen = [raylet, *raylet.children(recursive=True)]
+        for process in self.frozen:
+            process.suspend()
+
+    def end_frozen(self) -> None:
+        for process in self.frozen:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+
     def kill_head(self) -> None:
         self.cluster.head_node.kill_gcs_server(check_alive=False)
+
+    def begin_head(self) -> None:
+        """Again, with what it has kept."""
+        self.cluster.head_node.start_gcs_server()
 
 
 def main() -> None:
@@ -44,7 +67,7 @@ def main() -> None:
     print(json.dumps(nodes.address()), flush=True)
     for line in sys.stdin:
         method, *args = json.loads(line)
-        print(json.dumps(getattr(nodes, method)(*args) and None), flush=True)
+        print(json.dumps(getattr(nodes, method)(*args)), flush=True)
     try:
         nodes.cluster.shutdown()
     finally:

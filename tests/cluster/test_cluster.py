@@ -3,104 +3,52 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
-import os
 import re
-import secrets
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
 from pathlib import Path
 
-import psutil
 import pytest
 
 pytest.importorskip("ray")
 
 from bindings.ai.cluster.cluster import Cluster
-from bindings.ai.engine.protocol import Delta, EngineLost, EngineSpec, Generate, ModelUnavailable, StillLoading
+from bindings.ai.engine.protocol import EngineLost, EngineSpec, Generate, ModelUnavailable, StillLoading
 from bindings.ai.replicas.group import Replicas
 from bindings.ai.replicas.placement import Placement
 from bindings.ai.replicas.pool import EnginePool
 from families import ENGINE, running
 from hosting import hosting
 from models_support import Said, text_of, tokens_of
+from ray_support import (
+    ASK,
+    STEP_S,
+    RayCluster,
+    all_ready,
+    broken_off,
+    collect,
+    front,
+    group_of,
+    ray_cluster,
+    ray_environment,
+    read_on,
+    until,
+)
 
 pytestmark = pytest.mark.e2e
-UP_S, STEP_S = 300, 90  # on two busy processors
-SCRIPT = Path(__file__).with_name("ray_cluster.py")
-SPEC = EngineSpec(engine="echo", model="e", options={"rate": 50, "tokens": 100_000})
-ASK = Generate(prompt="where is new york?", max_tokens=100_000)
-RAY = {
-    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # or loopback is no address for a cluster
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_AUTH_MODE": "token",
-    "RAY_raylet_start_wait_time_s": "200",
-    "RAY_health_check_period_ms": "500",
-    "RAY_health_check_timeout_ms": "1000",
-    "RAY_health_check_failure_threshold": "5",
-}
-
-
-class RayCluster:
-    """``address`` of its head; ``do(method, ...)`` of ``ray_cluster.Nodes``."""
-
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self.process = process
-        self.address = self._line()
-
-    async def do(self, method: str, *args: object) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps([method, *args]) + "\n")
-        self.process.stdin.flush()
-        await asyncio.wait_for(asyncio.to_thread(self._line), STEP_S)
-
-    def _line(self) -> str:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            with contextlib.suppress(ValueError):
-                return str(json.loads(line))
-        raise AssertionError("the cluster has ended")
-
-    def engines(self) -> list[psutil.Process]:
-        return running(self.process.pid, ENGINE)
-
-    def actors(self) -> list[psutil.Process]:
-        return [parent for engine in self.engines() if (parent := engine.parent()) is not None]
 
 
 @pytest.fixture(scope="module")
 def environment() -> Iterator[None]:
-    told = {**RAY, "RAY_AUTH_TOKEN": secrets.token_hex(16)}
-    before = {name: os.environ.get(name) for name in told}
-    os.environ.update(told)
-    yield
-    for name, value in before.items():
-        os.environ.pop(name) if value is None else os.environ.update({name: value})
+    with ray_environment():
+        yield
 
 
 @pytest.fixture(scope="module")
 def ray(environment: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RayCluster]:
-    nodes = ["8", '{"kind": "a"}', "8", '{"kind": "b"}']
-    log = (tmp_path_factory.mktemp("ray") / "log").open("w")
-    process = subprocess.Popen(
-        [sys.executable, str(SCRIPT), *nodes], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True,
-        start_new_session=True,
-    )  # fmt: skip
-    try:
-        yield RayCluster(process)
-    finally:
-        family = psutil.Process(process.pid).children(recursive=True)
-        os.killpg(process.pid, signal.SIGKILL)
-        for each in family:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                each.kill()
-        process.communicate()
-        log.close()
+    with ray_cluster(["8", '{"kind": "a"}', "8", '{"kind": "b"}'], tmp_path_factory.mktemp("ray") / "log") as running:
+        yield running
 
 
 @pytest.fixture
@@ -112,52 +60,6 @@ def said() -> Said:
 async def pool(ray: RayCluster, said: Said) -> AsyncIterator[EnginePool]:
     async with front(ray, said) as pool:
         yield pool
-
-
-@contextlib.asynccontextmanager
-async def front(ray: RayCluster, said: Said, *, linger_s: float = 2) -> AsyncIterator[EnginePool]:
-    """The engines of one supervisor, whose replicas go soon after it."""
-    cluster = Cluster(ray.address, linger_s, said.warn, said.note)
-    pool = EnginePool(said, load_timeout=STEP_S, elsewhere=cluster)
-    yield pool
-    for group in pool.groups:  # wanted no more: the next test finds free GPUs
-        await group.aclose()
-    await pool.aclose()
-    await until(lambda: not ray.engines())
-
-
-def group_of(pool: EnginePool, placement: Placement, model: str = "e") -> Replicas:
-    group = pool.get(EngineSpec(engine="echo", model=model, options=SPEC.options), placement)
-    assert isinstance(group, Replicas)
-    return group
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(STEP_S):
-        while not condition():  # noqa: ASYNC110 (what is waited for is in another process)
-            await asyncio.sleep(0.02)
-
-
-async def all_ready(group: Replicas, number: int) -> None:
-    await until(lambda: [client.state for client in group.members.values()] == ["ready"] * number)
-
-
-async def collect(group: Replicas, prompt: str) -> list[Delta]:
-    async with aclosing(group.generate(Generate(prompt=prompt, max_tokens=len(prompt.split())), "r")) as deltas:
-        return [delta async for delta in deltas]
-
-
-async def broken_off(stream: object) -> float:
-    """Seconds until a stream's reader is told that it has ended too early."""
-    began = time.monotonic()
-    with pytest.raises(EngineLost):
-        await asyncio.wait_for(_read(stream), STEP_S)
-    return time.monotonic() - began
-
-
-async def _read(stream: object) -> None:
-    async for _ in stream:  # type: ignore[attr-defined]
-        pass
 
 
 async def test_replicas_run_on_the_nodes_and_fronts_share_them(ray: RayCluster, pool: EnginePool) -> None:
@@ -188,7 +90,7 @@ async def test_an_engine_that_is_killed_is_started_again_in_place(ray: RayCluste
     streams = [group.generate(Generate(prompt=f"p{number}", max_tokens=100_000), "r") for number in range(6)]
     await asyncio.gather(*(anext(stream) for stream in streams))
     assert sorted(client.live for client in group.members.values()) != [0, 6]
-    reading = [asyncio.create_task(_read(stream)) for stream in streams]
+    reading = [asyncio.create_task(read_on(stream)) for stream in streams]
     ray.engines()[0].kill()
     await until(lambda: any(task.done() for task in reading))
     await asyncio.sleep(0.5)
