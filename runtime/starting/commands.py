@@ -13,6 +13,7 @@ from runtime.starting.templates import TEMPLATES, files_of
 _EXPLAINED = {
     "wrangler.toml": "what the worker is called, where its code is, which bindings it has",
     "entry.py": "the code: every request comes to fetch",
+    "pyproject.toml": "the packages that it imports",
     "library.py": "more of it: how documents are split, kept and found",
     "page.html": "the page, which the code sends",
     "public/index.html": "the page, served without the worker",

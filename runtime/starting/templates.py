@@ -18,6 +18,7 @@ TEMPLATES = {
     "hello": "the smallest worker",
     "stream": "a model's answer, as it comes",
     "chat": "a chat page in front of a model",
+    "fastapi": "FastAPI with a database and a model; its packages are installed at the first start",
     "room": "a chat room with a model in it: a Durable Object and WebSockets",
     "digest": "cron trigger, queue, workflow, model, email",
     "rag": "ask your own documents: KV, D1, R2, Vectorize, assets and a model",
@@ -63,6 +64,10 @@ _CHECKS = {
 {_PAGE}
     events = worker.fetch("/worker-endpoint?query=hello").events()
     assert events[-1] == "[DONE]"''',
+    "fastapi": """\
+    assert worker.fetch("/notes", "POST", json={"text": "hello"}).status == 201
+    assert [note["text"] for note in worker.fetch("/notes").json()] == ["hello"]
+    assert worker.fetch("/summary").events()[-1] == "[DONE]\"""",
     "room": _PAGE,
     "digest": """\
     assert worker.fetch("/notes", "POST", body="hello").status == 201

@@ -15,6 +15,7 @@ import pytest
 
 from bindings import PRODUCTS
 from bindings.ai.engine.protocol import ENGINES
+from runtime.packages.declared import declared
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("runtime", "bindings")
@@ -162,7 +163,9 @@ def test_the_sdk_is_never_imported_by_its_path() -> None:
 def test_samples_import_only_what_a_worker_can() -> None:
     def allowed(path: Path, module: str) -> bool:
         beside = {other.stem for other in path.parent.iterdir()}
-        return top(module) in STDLIB | SDK | beside
+        found = declared(path.parent, None)
+        named = {need.name for need in found.needs} if found else set()
+        return top(module) in STDLIB | SDK | beside | named
 
     assert not breaches(sources("workers"), allowed)
 

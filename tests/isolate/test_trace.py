@@ -46,6 +46,29 @@ def test_only_the_authors_frames(tmp_path: Path) -> None:
     assert text.endswith("ZeroDivisionError: division by zero\n")
 
 
+def test_what_a_framework_does_on_the_way_to_the_workers_code_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packages = tmp_path / "site-packages"
+    for name in ("outer", "inner"):
+        (packages / name).mkdir(parents=True)
+    down = "def down(depth, call):\n    return down(depth - 1, call) if depth else call()\n"
+    (packages / "outer/__init__.py").write_text(down)
+    (packages / "inner/__init__.py").write_text(down)
+    monkeypatch.syspath_prepend(packages)
+    monkeypatch.setattr("runtime.isolate.script.trace._root", tmp_path / "app")
+    (tmp_path / "app").mkdir()
+    source = (
+        "import inner, outer\n"
+        "def broken():\n    inner.down(2, lambda: 1 / 0)\n"
+        "outer.down(4, lambda: inner.down(2, broken))\n"
+    )
+    text = script_trace(failing(tmp_path / "app", source))
+    shown = [line.rpartition(", in ")[2] for line in text.splitlines() if line.startswith(("  File", "  ..."))]
+    few = ["down"] * 3
+    assert shown[-11:] == ["<module>", "  ... 5 calls of outer", "<lambda>", *few, "broken", *few, "<lambda>"]
+
+
 def test_import_machinery_is_left_out(tmp_path: Path) -> None:
     text = script_trace(failing(tmp_path, "import math\nimport no_such_module_anywhere\n"))
     assert "importlib" not in text

@@ -207,6 +207,10 @@ async def test_what_is_an_environment_or_ignored_reloads_nothing(tree: Tree) -> 
     since = len(tree.pilot.events)
     for name in ("env/lib/x.py", "made/y.py", "data.csv"):
         (tree.folder / name).write_text("x = 1\n")
+    cache = tree.folder / "pytest-cache-files-x1y2"
+    cache.mkdir()
+    (cache / "README.md").write_text("of pytest's first run\n")
+    cache.rename(tree.folder / ".pytest_cache")
     await tree.edited("pkg")
     reloads = [line["files"] for line in tree.pilot.events[since:] if line["event"] == "reloaded"]
     assert reloads == [["pkg/__init__.py"]]

@@ -22,6 +22,7 @@ from runtime.files import Identity, Survey, identity, steps
 from runtime.packages import declared
 
 # Editors' and programs' own files: a worker that writes a log or a database must not reload itself for ever.
+_NOT_THEIRS = (".", "#", "pytest-cache-files-")  # the last is .pytest_cache, until pytest has filled it
 IGNORED_SUFFIXES = {
     ".pyc", ".swp", ".swx", ".tmp", ".log", ".lock", ".db", ".db-wal", ".db-shm", ".db-journal",
     ".sqlite", ".sqlite3", ".sqlite-wal", ".sqlite-shm", ".sqlite-journal",
@@ -95,7 +96,7 @@ class _Watching:
             return True
         if config.main is None or self._survey is None or path.parent not in self._survey.folders or path.is_dir():
             return False
-        if path.suffix in IGNORED_SUFFIXES or path.name.endswith("~") or path.name.startswith((".", "#")):
+        if path.suffix in IGNORED_SUFFIXES or path.name.endswith("~") or path.name.startswith(_NOT_THEIRS):
             return False
         if _is_our_output(path):
             return False
