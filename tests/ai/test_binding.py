@@ -151,10 +151,10 @@ async def test_while_a_model_loads_everything_else_answers(
 async def test_load_timeout(start: Start, http: aiohttp.ClientSession, tmp_path: Path) -> None:
     async with upstream(is_open=False) as server:
         models = f"remote: {{engine: openai, model: acme, options: {{base_url: '{server.url}'}}}}\n"
-        pilot = await start(written(tmp_path, models, "[pilot]\nload_timeout = 0.5\n"), "--engine", "echo")
+        pilot = await start(written(tmp_path, models, "[pilot]\nload_timeout = 2\n"), "--engine", "echo")
         async with http.get(f"{pilot.url}/give_models") as response:
             found = await response.json()
-        assert found["remote"] == "3007: openai: acme is still loading after 0.5 s, please try again."
+        assert found["remote"] == "3007: openai: acme is still loading after 2 s, please try again."
         server.open.set()
         await pilot.event("progress_done")
         async with http.get(f"{pilot.url}/give_models") as response:
