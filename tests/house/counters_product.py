@@ -61,7 +61,7 @@ def kept_at(context: ProductContext, name: str) -> Path:
 class Counters(Product):
     key, label, shape = "counters", "Counters", list[Table]
     settings = CounterSettings
-    types = ("counter",)
+    types, paths = ("counter",), ("/__counters",)
     explorer = "counters_view.js"
     commands: Mapping[str, str] = {"counters": "bindings.counters:command"}  # noqa: RUF012
 
