@@ -35,7 +35,8 @@ def channel():
         try:
             if stat.S_ISSOCK(os.fstat(fd).st_mode):
                 with socket.socket(fileno=os.dup(fd)) as sock:
-                    if sock.family == socket.AF_UNIX and sock.getpeername() == "":
+                    ours = sock.family == socket.AF_UNIX and sock.type == socket.SOCK_STREAM
+                    if ours and sock.getpeername() == "":  # the line of sockets is one of whole messages
                         return fd
         except OSError:
             pass
