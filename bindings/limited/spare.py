@@ -27,6 +27,17 @@ class _Started(NamedTuple):
     process: Process
     requests: socket.socket
 
+    def waits(self) -> bool:
+        """Its end of the socket closes with it, which is seen before anybody is told that it has ended."""
+        if self.process.returncode is not None:
+            return False
+        try:
+            return bool(self.requests.recv(1, socket.MSG_PEEK))
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+
     async def aclose(self) -> None:
         self.requests.close()
         await ended(self.process)
@@ -73,7 +84,7 @@ class Spare:
         except asyncio.CancelledError:
             self._end(prepared)
             raise
-        if started.process.returncode is None:
+        if started.waits():
             return started
         await started.aclose()  # something has ended it
         return None

@@ -400,6 +400,9 @@ async def test_the_next_process_is_there_before_its_request(pilot: Served) -> No
         assert (await ask(pilot, "info", picture()))[0] == 200
         served.append(await waiting(pilot, *served))
     served[-1].kill()
+    with suppress(psutil.NoSuchProcess):  # it has been waited for
+        while served[-1].status() != psutil.STATUS_ZOMBIE:
+            await asyncio.sleep(0)
     assert (await ask(pilot, "info", picture()))[0] == 200
 
 
