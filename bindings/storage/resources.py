@@ -111,7 +111,7 @@ class Resources(Generic[R]):
     def create(self, id: str, name: str | None = None, facts: Mapping[str, Any] | None = None) -> R:
         """A new one. Raises UserError."""
         self.claim()
-        self.describe(About(id, name or id, datetime.now(UTC).isoformat(timespec="milliseconds"), dict(facts or {})))
+        self.describe(About(id, name or id, datetime.now(UTC).isoformat(timespec="microseconds"), dict(facts or {})))
         found = self.find(id)
         assert found is not None
         return found
