@@ -15,7 +15,7 @@ from runtime.product_options import ProductOptions
 T = TypeVar("T")
 
 if TYPE_CHECKING:
-    from runtime.host.serve import HostOptions
+    from runtime.host.front import HostOptions
     from runtime.host.store.registry import Registry
     from runtime.supervisor.limits import Limits
     from runtime.supervisor.observe import LogFormat
@@ -81,7 +81,7 @@ def host(ctx: click.Context, /, log_level: str, log_format: LogFormat | None, **
     ctx.obj = options["data"] = expanded(options["data"], "--data", DATA_REMEDY)
     if ctx.invoked_subcommand is not None:
         return
-    from runtime.host.serve import HostOptions
+    from runtime.host.front import HostOptions
     from runtime.supervisor.observe import make_observer
 
     options["limits"] = _limits(options["limits"])

@@ -231,10 +231,14 @@ class Fleet:
 
     async def _made(self, row: VersionRow) -> Deployment:
         """The version with its packages, not opened yet. Raises RequestError for its metadata."""
-        config = replace(self.config(row), packages=await self._packages.folders(requirements_of(row)))
-        parts = replace(self._parts, limits=limits_of(row, self._parts.limits))
+        config, parts = await self._needed(row)
         bindings, responders = parse_bindings(config, self.context), make_responders(config, self.context)
         return Deployment(row.number, config, bindings, parts, responders, make_resident(config, self.context))
+
+    async def _needed(self, row: VersionRow) -> tuple[Config, Parts]:
+        """Its configuration, with the folders of its packages, and its limits. Raises RequestError."""
+        config = replace(self.config(row), packages=await self._packages.folders(requirements_of(row)))
+        return config, replace(self._parts, limits=limits_of(row, self._parts.limits))
 
     async def _arms(self, versions: Sequence[tuple[VersionRow, float]]) -> list[Arm]:
         """All of them held, or none."""

@@ -6,9 +6,7 @@ import os
 import socket
 import sqlite3
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from bindings import products
@@ -21,10 +19,10 @@ from runtime.host.addresses import rule
 from runtime.host.control import account, scripts, secrets, tails
 from runtime.host.control.base import ROOT, Control, ControlCall, Entry
 from runtime.host.fleet import Fleet
+from runtime.host.front import Front, HostOptions, isolates_of
 from runtime.host.http.health import HealthMonitor
 from runtime.host.http.hostnames import Hostnames
-from runtime.host.http.proxies import TrustedProxies
-from runtime.host.http.router import WORKER_PREFIX, HostRouter, NotFound
+from runtime.host.http.router import WORKER_PREFIX, NotFound
 from runtime.host.links.followers import Followers
 from runtime.host.links.handing import Arrival, arrive
 from runtime.host.links.keeper import Keeper, Seat
@@ -35,9 +33,8 @@ from runtime.host.store.registry import Registry
 from runtime.host.store.secret_box import SecretBox
 from runtime.host.tails import Tails
 from runtime.host.versions.packages import Packages
-from runtime.host.worker import Worker, at_hand, reach
+from runtime.host.worker import at_hand, reach
 from runtime.isolate import sandbox
-from runtime.limits import cpu_count
 from runtime.supervisor import server
 from runtime.supervisor.calls.traced import TracedReach, delivered
 from runtime.supervisor.explorer.feed import Feed
@@ -47,16 +44,15 @@ from runtime.supervisor.explorer.watched import Watched
 from runtime.supervisor.http.app import App
 from runtime.supervisor.http.asgi import Application
 from runtime.supervisor.http.dispatch import Dispatch
-from runtime.supervisor.limits import Limits
 from runtime.supervisor.loading import Loading
 from runtime.supervisor.observe.base import Banner, Observer
 from runtime.supervisor.processes import cgroups
 from runtime.supervisor.processes.health.stalls import Stalls
 from runtime.supervisor.processes.isolates import make_spawner
-from runtime.supervisor.processes.parts import Confinement, Parts, Stream
+from runtime.supervisor.processes.parts import Confinement, Parts
 from runtime.supervisor.processes.residence import Residences
 from runtime.supervisor.processes.sockets import SocketTables
-from runtime.supervisor.server import Supervisor, address, bind
+from runtime.supervisor.server import address, bind
 from runtime.supervisor.telemetry.metrics import PATH, Metrics
 from runtime.supervisor.telemetry.tracing import make_tracer
 from runtime.supervisor.traces.traces import Traces
@@ -66,34 +62,11 @@ _ALL_THAT_IS_LEFT = ROOT + "/{path:path}"  # a product's answer for it comes aft
 MAX_UPLOAD_BYTES = 100_000_000  # bytes of one
 
 
-@dataclass(frozen=True)
-class HostOptions:
-    """The command line of ``pilot host``."""
-
-    data: Path
-    host: str = "127.0.0.1"
-    port: int = 8788
-    domain: str = "localhost"
-    hostnames: tuple[str, ...] = ()  # under which its own routes answer, besides the machine's and ``domain``
-    isolates: int = 0  # per version; 0: as many as there are cores, four at most
-    limits: Limits = field(default_factory=Limits)
-    allow: tuple[str, ...] = ()  # networks that workers may reach besides public addresses
-    drain: float = 30
-    tail_port: int = 0  # 0: a free one
-    certificate: Path | None = None
-    key: Path | None = None
-    trusted_proxies: tuple[str, ...] = ()
-    wheelhouse: Path | None = None  # a folder of wheels that dependencies come from, instead of an index
-    namespaces: bool = False  # of its own for each isolate
-    fronts: int = 1  # supervisors behind one port
-    product_options: Mapping[str, object] = field(default_factory=dict)
-
-
-class HostServer(Supervisor):
+class HostServer(Front):
     """Everything under one data directory, which one host at a time may have."""
 
     def __init__(self, options: HostOptions, observer: Observer, seat: Seat | None = None) -> None:
-        self._options, self._seat = options, seat
+        self.options, self._seat = options, seat
         observer.several = True
         self._feed, self._spans = Feed(), Feed(KEPT)
         observer = Watched(observer, self._feed, self._spans)
@@ -106,7 +79,7 @@ class HostServer(Supervisor):
         self._cgroups, self._no_cgroups = cgroups.claim()
         self._registry = Registry(data / "host.db")
         config = load_host(data / "host.toml")
-        self._hostnames = Hostnames(options.domain, (*config.pilot.hosts, *options.hostnames))
+        self.hostnames = Hostnames(options.domain, (*config.pilot.hosts, *options.hostnames))
         self._first_token(observer)
         sock = bind(options.host, seat.port, shared=True) if seat else bind(options.host, options.port)
         self.url = address("https" if options.certificate else "http", options.host, sock)
@@ -120,24 +93,24 @@ class HostServer(Supervisor):
         temp = empty_folder(data / "temp")
         self._tails = Tails(options.host, options.tail_port, tls_context(options.certificate, options.key))
         context.readers.append(self._tails)
-        self._traces = Traces(context.readers, tracer)
-        context.trace = self._traces.event
+        self.traces = Traces(context.readers, tracer)
+        context.trace = self.traces.event
         residences = Residences(lambda of: self._fleet.resident(of), lambda of: self._fleet.resident_at_hand(of))
         context.reside, context.rehouse = residences, residences.rehouse
         parts = Parts(
             spawner,
             self.outbound,
-            self._tell,
+            self.tell,
             observer.importing,
             lambda worker, why: observer.error(why, worker),
-            SocketTables(delivered(self._traces, residences), lambda worker, why: observer.error(why, worker)),
+            SocketTables(delivered(self.traces, residences), lambda worker, why: observer.error(why, worker)),
             isolates=isolates_of(options),
             confinement=Confinement(temp, self._cgroups, options.namespaces),
             limits=options.limits,
             reach=TracedReach(
-                self._traces, lambda of: reach(self._fleet.workers, of), lambda of: at_hand(self._fleet.workers, of)
+                self.traces, lambda of: reach(self._fleet.workers, of), lambda of: at_hand(self._fleet.workers, of)
             ),
-            lasting=TracedReach(self._traces, residences.find, residences.at_hand),
+            lasting=TracedReach(self.traces, residences.find, residences.at_hand),
         )
         self._loading = context.load = Loading(parts)
         seal = context.seal = SecretBox.of(data / "secrets.key")
@@ -148,21 +121,17 @@ class HostServer(Supervisor):
             context,
             parts,
             observer,
-            self._traces,
+            self.traces,
             Packages(data / "packages", options.wheelhouse),
         )
         self._health = HealthMonitor(options.limits, observer, self._fleet.give_up)
-        self._control = Control(self._fleet, observer, self._hostnames)
+        self._control = Control(self._fleet, observer, self.hostnames)
         self._began = time.monotonic()
         context.admits, context.dispatch = self._control.admits, self._fleet.handle
         context.registry = self._registry
-        self._followers = Followers(self._fleet, self._traces, observer, self._arrive)
+        self._followers = Followers(self._fleet, self.traces, observer, self._arrive)
         self._tails.told = self._followers.tell_wanted
         self._keeper: Keeper | None = None
-
-    @property
-    def drain(self) -> float:
-        return self._options.drain
 
     def application(self) -> Application:
         status: Entry = ("GET", ROOT + "/pilot/status", "read", self.status)
@@ -180,24 +149,14 @@ class HostServer(Supervisor):
         served = [self._control.guard(route) for route in routes if route not in unknown]
         own = [*self._control.routes(entries), *served, *self._control.routes(account.LAST), *unknown]
         nowhere = Dispatch(NotFound(), self.observer, self.requests, self.tracer, public=True)
-        app = App(nowhere, ("/",), lambda: own, lambda: MAX_UPLOAD_BYTES, self._hostnames)
-
-        def dispatch(worker: Worker) -> Dispatch:
-            return Dispatch(worker, self.observer, self.requests, self.tracer, public=True, worker=worker.name)
-
-        front = HostRouter(self._fleet, app, self._hostnames, dispatch)
-        return TrustedProxies(front, self._options.trusted_proxies) if self._options.trusted_proxies else front
+        app = App(nowhere, ("/",), lambda: own, lambda: MAX_UPLOAD_BYTES, self.hostnames)
+        return self.routed(self._fleet, app)
 
     def background(self) -> list[Coroutine[Any, Any, None]]:
         running = self._loading.beside(self._fleet.deployments)
         stalls = Stalls(self.observer, running)
         shared = [self._followers.keep_wanted()] if self._seat is not None else []
         return [self._health.keep(running), stalls.watch(), self._control.keep_count(), *shared]
-
-    def listening(self) -> dict[str, Any]:
-        certificate, key = self._options.certificate, self._options.key
-        tls = {"ssl_certfile": certificate, "ssl_keyfile": key} if certificate else {}
-        return {**tls, "proxy_headers": False}  # uvicorn would trust every process of this machine
 
     async def open(self) -> None:
         for line in sandbox.available():
@@ -212,16 +171,16 @@ class HostServer(Supervisor):
         lines = [
             f"{name}   version {self._fleet.workers[name].version}   {self.url}{WORKER_PREFIX}{name}/" for name in names
         ]
-        path = str(self._options.data)
+        path = str(self.options.data)
         self.observer.banner(Banner(version=VERSION, url=self.url, name="host", config_path=path, remarks=lines))
         self.observer.note(self._walls())
         if self._keeper is not None:
             self._keeper.ready()
-            self.observer.note(report.fronts(self._options.fronts))
+            self.observer.note(report.fronts(self.options.fronts))
         self.observer.ready(self.url)
 
     def _walls(self) -> str:
-        apart = ["namespaces (no network, no other process, no path outside)"] if self._options.namespaces else []
+        apart = ["namespaces (no network, no other process, no path outside)"] if self.options.namespaces else []
         walls = ", ".join([*sandbox.walls(), *apart, *(self._cgroups.walls() if self._cgroups else [])])
         return f"walls around each worker: {walls}. {self._no_cgroups}".rstrip()
 
@@ -229,16 +188,13 @@ class HostServer(Supervisor):
         """Without one nobody could do anything: one for commands on this machine, where there is none yet."""
         if any(row.revoked is None for row in self._registry.tokens()):
             return
-        data = self._options.data.absolute()
+        data = self.options.data.absolute()
         try:
             tokens.create(self._registry, "first", keep=lambda token: local_token.keep(data, token))
         except (OSError, sqlite3.Error) as error:
             remedy = "Let this user write there, and look whether the disk is full:  df -h"
             raise UserError(f"a first token cannot be kept: {error}", where=str(data), remedy=remedy) from None
         observer.note(f"a first token is in {data / local_token.FILE}: pilot on this machine finds it there")
-
-    def _tell(self, worker: str, stream: Stream, line: str) -> None:
-        self.observer.worker_output(worker, stream, self._traces.printed(worker, stream, line))
 
     async def status(self, call: ControlCall) -> dict[str, Any]:
         """What ``pilot status`` shows."""
@@ -282,11 +238,6 @@ class HostServer(Supervisor):
 def _asked(handler: RouteHandler) -> Callable[[ControlCall], Awaitable[Response]]:
     """A route's handler, for calls with a token."""
     return lambda call: handler(call.request)
-
-
-def isolates_of(options: HostOptions) -> int:
-    """Processes of each version in one front."""
-    return options.isolates or max(1, min(cpu_count(), 4) // options.fronts)
 
 
 def host(options: HostOptions, observer: Observer, seat: Seat | None = None) -> None:

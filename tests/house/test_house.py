@@ -194,7 +194,7 @@ ROOMS = {
     ),
     "runtime.host": (
         "store", "versions", "addresses", "tails", "worker", "returns", "fleet", "purge", "report", "http",
-        "control", "place", "links", "serve", "fronts", "commands",
+        "control", "place", "links", "front", "serve", "fronts", "commands",
     ),
 }  # fmt: skip
 

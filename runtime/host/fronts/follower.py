@@ -13,43 +13,39 @@ from bindings.base import Product, ProductContext
 from runtime.config import load_host
 from runtime.errors import UserError
 from runtime.host.addresses import rule
+from runtime.host.front import Front, HostOptions, isolates_of
 from runtime.host.fronts.following import STARTED, Following
 from runtime.host.http.health import HealthMonitor
 from runtime.host.http.hostnames import Hostnames
-from runtime.host.http.proxies import TrustedProxies
-from runtime.host.http.router import HostRouter
 from runtime.host.links import handing
 from runtime.host.links.first import AWAY, FirstFront, LentThere, ReadThere
 from runtime.host.links.keeper import Keeper, Seat
 from runtime.host.place import empty_folder
-from runtime.host.serve import HostOptions, isolates_of
 from runtime.host.store.bundle import Bundles
 from runtime.host.store.registry import Registry
 from runtime.host.store.secret_box import SecretBox
 from runtime.host.versions.packages import Packages
-from runtime.host.worker import Worker
 from runtime.supervisor import server
 from runtime.supervisor.http.asgi import Application, Receive, Scope, Send
-from runtime.supervisor.http.dispatch import Dispatch
 from runtime.supervisor.observe.base import Observer
 from runtime.supervisor.processes import cgroups
 from runtime.supervisor.processes.health.stalls import Stalls
 from runtime.supervisor.processes.isolates import make_spawner
-from runtime.supervisor.processes.parts import Confinement, Parts, Stream
+from runtime.supervisor.processes.parts import Confinement, Parts
 from runtime.supervisor.processes.sockets import SocketTables
-from runtime.supervisor.server import Supervisor, address, bind
+from runtime.supervisor.server import address, bind
 from runtime.supervisor.telemetry.together import plain
 from runtime.supervisor.telemetry.tracing import make_tracer
 from runtime.supervisor.traces.traces import Traces
 from runtime.wire import ChannelClosed
 
 
-class Follower(Supervisor):
+class Follower(Front):
     """``seat``: its place among the fronts. The first front holds the data folder's lock, and has written all there
     is in it."""
 
     def __init__(self, options: HostOptions, observer: Observer, seat: Seat) -> None:
-        self._options, self._seat = options, seat
+        self.options, self._seat = options, seat
         observer.several = True
         data = options.data.absolute()
         config = load_host(data / "host.toml")
@@ -64,13 +60,13 @@ class Follower(Supervisor):
         self.first = FirstFront(self._answer, self._linked)
         self._reader = ReadThere(self.first)
         context.readers.append(self._reader)
-        self._traces = Traces(context.readers, tracer)
-        context.trace = self._traces.event
+        self.traces = Traces(context.readers, tracer)
+        context.trace = self.traces.event
         groups, _ = cgroups.claim(f"front{seat.number}-")
         parts = Parts(
             spawner,
             self.outbound,
-            self._tell,
+            self.tell,
             observer.importing,
             lambda worker, why: observer.error(why, worker),
             SocketTables(_nobody, lambda worker, why: observer.error(why, worker)),
@@ -82,32 +78,22 @@ class Follower(Supervisor):
         packages = Packages(data / "packages", options.wheelhouse, sweep=False)
         self._registry = Registry(data / "host.db")
         bundles = Bundles(data / "bundles")
-        self._fleet = Following(self._registry, bundles, seal, context, parts, observer, self._traces, packages)
+        self._fleet = Following(self._registry, bundles, seal, context, parts, observer, self.traces, packages)
         self._fleet.first, context.registry = self.first, self._registry
         context.first = LentThere(self.first)
-        self._hostnames = Hostnames(options.domain, (*config.pilot.hosts, *options.hostnames))
+        self.hostnames = Hostnames(options.domain, (*config.pilot.hosts, *options.hostnames))
         self._health = HealthMonitor(options.limits, observer, self._fleet.give_up)
         self._opened = asyncio.Event()
         self._keeper: Keeper | None = None
-
-    @property
-    def drain(self) -> float:
-        return self._options.drain
 
     def products(self) -> Sequence[type[Product]]:
         return [product for product in products() if product.fronts in STARTED]
 
     def application(self) -> Application:
-        def dispatch(worker: Worker) -> Dispatch:
-            return Dispatch(worker, self.observer, self.requests, self.tracer, public=True, worker=worker.name)
-
-        front = HostRouter(self._fleet, self._hand, self._hostnames, dispatch)
-        return TrustedProxies(front, self._options.trusted_proxies) if self._options.trusted_proxies else front
+        return self.routed(self._fleet, self._hand)
 
     def listening(self) -> dict[str, Any]:
-        certificate, key = self._options.certificate, self._options.key
-        tls = {"ssl_certfile": certificate, "ssl_keyfile": key} if certificate else {}
-        return {**tls, "proxy_headers": False, "protocol": handing.HandingProtocol}
+        return {**super().listening(), "protocol": handing.HandingProtocol}
 
     def background(self) -> list[Coroutine[Any, Any, None]]:
         stalls = Stalls(self.observer, self._fleet.deployments)
@@ -162,9 +148,6 @@ class Follower(Supervisor):
                 counted = {"requests": self.requests.rows(), "families": plain(families)}
                 return {"workers": self._fleet.rows(), **counted}
         return None
-
-    def _tell(self, worker: str, stream: Stream, line: str) -> None:
-        self.observer.worker_output(worker, stream, self._traces.printed(worker, stream, line))
 
     async def close(self, left: float) -> None:
         await self._fleet.aclose(left)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -17,7 +16,6 @@ from runtime.host.fleet import Fleet
 from runtime.host.links.first import FirstFront
 from runtime.host.store.rows import DeploymentRow, VersionRow
 from runtime.host.versions.rollout import Arm, Rollout
-from runtime.host.versions.upload import limits_of, requirements_of
 from runtime.supervisor.processes.deployment import Deployment
 from runtime.supervisor.reload.reloader import make_responders
 from runtime.wire import ChannelClosed, RemoteError
@@ -74,8 +72,7 @@ class Following(Fleet):
 
     async def _made(self, row: VersionRow) -> Deployment:
         """The version, not opened yet. Raises RequestError for its metadata, ChannelClosed, RemoteError."""
-        config = replace(self.config(row), packages=await self._packages.folders(requirements_of(row)))
-        parts = replace(self._parts, limits=limits_of(row, self._parts.limits))
+        config, parts = await self._needed(row)
         bindings = await self._bindings(row.id, config)
         deployment = Deployment(row.number, config, bindings, parts, make_responders(config, self.context))
         deployment.closers.append(partial(self._forget, row.id))
