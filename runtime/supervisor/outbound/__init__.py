@@ -20,6 +20,7 @@ from runtime.supervisor.outbound.rules import REDIRECTS, Ask, RawHeaders, end_to
 if TYPE_CHECKING:
     import aiohttp
 
+    from runtime.isolate.boot import Resolve
     from runtime.supervisor.sockets.ends import End
 
 __all__ = ["AddressInfo", "Allow", "FetchError", "Outbound", "OutboundAnswer", "ResponseBody"]
@@ -89,20 +90,13 @@ class Outbound:
                     failed = error
         raise failed
 
-    async def resolve(
-        self,
-        host: str | None,
-        port: int | str | None,
-        *,
-        family: int = 0,
-        kind: int = 0,
-        protocol: int = 0,
-        flags: int = 0,
-    ) -> list[AddressInfo]:
+    async def resolve(self, asked: Resolve) -> list[AddressInfo]:
         """As ``socket.getaddrinfo``, but for addresses that are not allowed. Raises OSError: there is no other."""
         loop = asyncio.get_running_loop()
         async with asyncio.timeout(self._connect):
-            found = await loop.getaddrinfo(host, port, family=family, type=kind, proto=protocol, flags=flags)
+            found = await loop.getaddrinfo(
+                asked.host, asked.port, family=asked.family, type=asked.kind, proto=asked.protocol, flags=asked.flags
+            )
         allowed = [info for info in found if self._allows(str(info[4][0]))]
         if found and not allowed:
             raise PermissionError(_refusal(str(found[0][4][0])))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
+from runtime.isolate.boot import Resolve
 from runtime.supervisor.outbound import AddressInfo, FetchError, Outbound, OutboundAnswer
 from runtime.supervisor.outbound.bodies import close
 from runtime.supervisor.outbound.rules import RawHeaders, parse
@@ -31,16 +32,7 @@ class Blocked(Outbound):
         """Raises OSError."""
         raise PermissionError(_WHY)
 
-    async def resolve(
-        self,
-        host: str | None,
-        port: int | str | None,
-        *,
-        family: int = 0,
-        kind: int = 0,
-        protocol: int = 0,
-        flags: int = 0,
-    ) -> list[AddressInfo]:
+    async def resolve(self, asked: Resolve) -> list[AddressInfo]:
         """Raises OSError."""
         raise PermissionError(_WHY)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+IN_TIME = "no answer in time"
+
 
 class FetchError(TypeError):
     """There is no answer from ``host``, because of ``cause``: a network error, in the standard."""
@@ -28,3 +30,8 @@ def cause_of(error: BaseException) -> str:
     if isinstance(error, aiohttp.ClientConnectorError):
         return error.os_error.strerror or str(error.os_error)
     return str(error) or type(error).__name__
+
+
+def text_of(error: BaseException) -> str:
+    """Of one of the system's, without its number."""
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__

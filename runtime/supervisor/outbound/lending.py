@@ -26,6 +26,7 @@ import msgspec
 from runtime.errors import ScriptError
 from runtime.isolate.boot import Addresses, Connect, Connected, Failed, Resolve
 from runtime.supervisor.outbound import Outbound
+from runtime.supervisor.outbound.errors import IN_TIME, text_of
 from runtime.supervisor.sockets.quota import Quota
 
 _CHUNK_BYTES = 64 * 1024
@@ -98,10 +99,7 @@ class Lender:
         return None
 
     async def _resolved(self, asked: Resolve) -> Addresses:
-        found = await self._outbound.resolve(
-            asked.host, asked.port, family=asked.family, kind=asked.kind, protocol=asked.protocol, flags=asked.flags
-        )
-        return Addresses(found[:_MAX_ADDRESSES])
+        return Addresses((await self._outbound.resolve(asked))[:_MAX_ADDRESSES])
 
     async def _connected(self, asked: Connect, reply: socket.socket) -> tuple[Ends, Ends]:
         """The isolate's side of it, and the peer's. Raises OSError, ScriptError beyond the quota."""
@@ -194,9 +192,8 @@ def _send(reply: socket.socket, answer: Addresses | Connected | Failed, lent: in
 
 def _failed(error: Exception) -> Failed:
     if isinstance(error, TimeoutError) and error.errno is None:
-        return Failed(errno.ETIMEDOUT, "no answer in time")
-    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return Failed(getattr(error, "errno", None) or errno.EPERM, text, isinstance(error, socket.gaierror))
+        return Failed(errno.ETIMEDOUT, IN_TIME)
+    return Failed(getattr(error, "errno", None) or errno.EPERM, text_of(error), isinstance(error, socket.gaierror))
 
 
 __all__ = ["Lender"]

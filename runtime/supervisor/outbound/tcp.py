@@ -15,6 +15,7 @@ from itertools import count
 
 from bindings.base import CallError
 from runtime.supervisor.outbound import Outbound
+from runtime.supervisor.outbound.errors import IN_TIME, text_of
 from runtime.supervisor.sockets.quota import Quota
 from runtime.wire import Channel
 
@@ -175,9 +176,7 @@ def _address(which: str, writer: StreamWriter) -> str:
 
 
 def _reason(error: BaseException) -> str:
-    if isinstance(error, TimeoutError):
-        return "no answer in time"
-    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return IN_TIME if isinstance(error, TimeoutError) else text_of(error)
 
 
 __all__ = ["TcpConnections"]
