@@ -14,7 +14,7 @@ import pytest_asyncio
 from hosting import Host, hosting, worker
 from runtime.isolate import sandbox
 from serving import ROUTER
-from tcp_servers import certificate, echoes, listening
+from tcp_servers import certificate, echoes, greets, listening
 from vendored import bring
 
 pytestmark = [
@@ -301,11 +301,6 @@ async def test_a_line_that_is_misused(host: Host, tmp_path: Path) -> None:
 async def test_a_process_that_ends_leaves_no_connection(host: Host) -> None:
     gone = asyncio.Event()
 
-    async def waits(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"hello")
-        if not await reader.read():
-            gone.set()
-
-    async with listening(waits) as port:
+    async with listening(greets(b"hello", gone)) as port:
         assert (await host.get("app", f"/exits?port={port}"))[0] >= 500
         await asyncio.wait_for(gone.wait(), 10)

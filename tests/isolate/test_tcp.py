@@ -15,7 +15,7 @@ import pytest_asyncio
 
 from hosting import hosting
 from serving import ROUTER, Served, serving, write
-from tcp_servers import certificate, echoes, listening
+from tcp_servers import certificate, echoes, greets, listening
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -175,12 +175,7 @@ async def test_the_other_end_closes(pilot: Serving) -> None:
 async def test_one_that_a_script_forgets_ends_with_its_event(pilot: Serving) -> None:
     ended = asyncio.Event()
 
-    async def waits(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"hello\n")
-        if not await reader.read():
-            ended.set()
-
-    async with listening(waits) as port:
+    async with listening(greets(b"hello\n", ended)) as port:
         assert (await pilot[0].ask(f"/left?port={port}"))[1] == "hello\n"
         await asyncio.wait_for(ended.wait(), 10)
 
@@ -221,13 +216,7 @@ async def test_nobody_listens(pilot: Serving) -> None:
 async def test_a_worker_that_ends_leaves_no_connection(pilot: Serving) -> None:
     gone = asyncio.Event()
 
-    async def waits(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"hello\n")
-        writer.write_eof()
-        if not await reader.read():
-            gone.set()
-
-    async with listening(waits) as port:
+    async with listening(greets(b"hello\n", gone, half=True)) as port:
         assert (await pilot[0].ask(f"/exits?port={port}"))[0] == 500
         await asyncio.wait_for(gone.wait(), 10)
 

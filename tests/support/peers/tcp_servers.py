@@ -51,3 +51,16 @@ async def echoes(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
     while chunk := await reader.read(65536):
         writer.write(chunk)
         await writer.drain()
+
+
+def greets(greeting: bytes, gone: asyncio.Event, *, half: bool = False) -> Handler:
+    """Says that, and sets ``gone`` once the client has gone. ``half``: its own half of the connection ends at once."""
+
+    async def waits(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(greeting)
+        if half:
+            writer.write_eof()
+        if not await reader.read():
+            gone.set()
+
+    return waits
