@@ -14,6 +14,7 @@ import os
 import struct
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -46,7 +47,7 @@ service = "test"
 entrypoint = "Named"
 """
 ENTRY = f"""
-from workers import Response, URL, WorkerEntrypoint
+from workers import Response, URL, WorkerEntrypoint, fetch as outbound
 
 class Named(WorkerEntrypoint):
     async def add(self, a, b):
@@ -63,6 +64,9 @@ async def fetch(request, env, ctx):
     if path == "/put":
         await env.KV.put("key", "value")
         return Response("put")
+    if path.startswith("/events/"):
+        port, events = path.split("/")[2:]
+        return Response((await outbound(f"http://127.0.0.1:{{port}}/{{events}}")).body)
     tokens = int(path.removeprefix("/tokens/"))
     asked = {{"prompt": "hi", "stream": True, "max_tokens": tokens}}
     return Response(await env.AI.run("{MODEL}", asked), headers={{"content-type": "text/event-stream"}})
@@ -130,6 +134,18 @@ async def asked(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, path
     return b"".join(chunks)
 
 
+async def event_source(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """``/N``: N events, at the rate of a model's tokens."""
+    with suppress(asyncio.IncompleteReadError):
+        while head := await reader.readuntil(b"\r\n\r\n"):
+            writer.write(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
+            for _ in range(int(head.split()[1].strip(b"/"))):
+                writer.write(b"9\r\ndata: x\n\n\r\n")
+                await asyncio.sleep(1 / RATE)
+            writer.write(b"0\r\n\r\n")
+    writer.close()
+
+
 def less(more: dict[str, float], base: dict[str, float]) -> dict[str, float]:
     return {role: more[role] - base[role] for role in more}
 
@@ -188,3 +204,15 @@ async def test_a_token_that_the_worker_does_not_read(counted: Counted) -> None:
     one, many = await counted.per_request("/tokens/1", 1), await counted.per_request(f"/tokens/{TOKENS}", 1, median)
     more = {role: calls / (TOKENS - 1) for role, calls in less(many, one).items()}
     judge("a token unread", more, "supervisor", "engine", slack=OF_A_STREAM)
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_an_event_of_a_fetched_body_that_the_worker_does_not_read(counted: Counted) -> None:
+    """The same, of another server's stream."""
+    server = await asyncio.start_server(event_source, "127.0.0.1", 0)
+    path = f"/events/{server.sockets[0].getsockname()[1]}/{{}}"
+    one = await counted.per_request(path.format(1), 1)
+    many = await counted.per_request(path.format(TOKENS), 1, median)
+    server.close()
+    more = {role: calls / (TOKENS - 1) for role, calls in less(many, one).items()}
+    judge("an event unread", more, "supervisor", slack=OF_A_STREAM)

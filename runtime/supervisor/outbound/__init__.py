@@ -147,8 +147,11 @@ class Outbound:
     def _open(self) -> aiohttp.ClientSession:
         import aiohttp
 
+        from runtime.supervisor.outbound import passing
+
+        guard = self._guard if self._allow else None
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, socket_factory=self._guard if self._allow else None),
+            connector=passing.connector(asyncio.get_running_loop(), limit=0, socket_factory=guard),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None, connect=self._connect, sock_read=self._idle),
             skip_auto_headers=("accept", "accept-encoding", "content-type", "user-agent"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any
 
 from runtime.supervisor.outbound.errors import FetchError, cause_of
@@ -19,8 +19,11 @@ class ResponseBody:
     def __init__(self, response: aiohttp.ClientResponse, host: str, upload: Any) -> None:
         import aiohttp
 
+        from runtime.supervisor.outbound import passing
+
         self.response, self._host, self._upload = response, host, upload
         self._read, self._breaks = response.content.readany, (aiohttp.ClientError, OSError)
+        self._attach = passing.attach
 
     def __aiter__(self) -> ResponseBody:
         return self
@@ -36,7 +39,12 @@ class ResponseBody:
         await self.aclose()
         raise StopAsyncIteration
 
+    def attach_sink(self, sink: Callable[[bytes], bool]) -> None:
+        """As of ``runtime.wire.RemoteStream``."""
+        self._attach(self.response, sink)
+
     async def aclose(self) -> None:
+        self._attach(self.response, None)
         self.response.close()  # a connection that has been read to its end is back in the pool by now
         await close(self._upload)
 
