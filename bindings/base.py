@@ -25,7 +25,6 @@ happens when the worker uses it (in the supervisor; the isolate cannot forge it)
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from pkgutil import resolve_name
@@ -49,8 +48,7 @@ RouteHandler = Callable[..., Awaitable[web.Response]]
 """``handler(request, **params)``: ``params`` are the path's."""
 
 
-@dataclass(frozen=True)
-class Route:
+class Route(msgspec.Struct, frozen=True):
     """One HTTP route that a product adds to the supervisor, written with the Web API types.
 
     ``path`` follows Starlette's syntax (``/client/v4/accounts/{account}/ai/run/{model:path}``), matched on
@@ -73,7 +71,7 @@ class Product(Deploying):
 
     key: ClassVar[str]  # the wrangler key it owns
     label: ClassVar[str]  # what people call it
-    shape: ClassVar[Any]  # its table's type, for msgspec; of a Struct, an unknown key is warned of
+    shape: ClassVar[Any]  # its table's type, for msgspec; of a msgspec.Struct, an unknown key is warned of
     inherited: ClassVar[bool] = False  # whether [env.NAME] takes the table over from the top level
     settings: ClassVar[type[msgspec.Struct] | None] = None  # its part of [pilot]: ``config.settings(that)``
     at_start: ClassVar[tuple[str, ...]] = ()  # those of them that count once the server is restarted

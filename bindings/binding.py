@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from asyncio import StreamReader, StreamWriter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
+
+import msgspec
 
 from bindings.messages import Target
 
@@ -90,8 +91,7 @@ def names_in(value: object) -> list[str]:
     return [name] if isinstance(name, str) else []
 
 
-@dataclass(frozen=True)
-class Brought:
+class Brought(msgspec.Struct, frozen=True):
     """Code that a worker has brought along: it runs in a process of its own, shut in as on a host. ``bindings`` are all
     it has. ``limits``: those of ``runtime.supervisor.limits`` that are less than a worker's. ``outbound``: "": as the
     worker's; None: it reaches nothing; else the binding that is asked instead. ``label``: for a person.

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
 
 from bindings.binding import Binding, Brought
 from bindings.deploying import WorkerRegistry
@@ -96,15 +97,14 @@ async def _nothing(worker: str) -> None:
     """There is no such process."""
 
 
-@dataclass
-class ProductContext:
+class ProductContext(msgspec.Struct):
     """What the supervisor lends to products: where to keep state, and how to tell the person something."""
 
     root: Path  # the worker's project folder
     state: Path  # .pilot/state
     on_host: bool  # pilot host (True) or pilot dev (False)
     observer: ProductObserver
-    shared: dict[str, Any] = field(default_factory=dict)  # product key → what outlives reloads
+    shared: dict[str, Any] = {}  # product key → what outlives reloads
     url: str = ""  # where the supervisor answers, without a slash at the end
     config: Config | None = None  # on a host: its own settings; in dev: the worker's, as it was at start
     admits: Admits | None = None  # on a host
@@ -124,8 +124,10 @@ class ProductContext:
     load: Callable[[Brought], Any] = _no_code
     """A ``runtime.supervisor.processes.deployment.Deployment`` of it, which is not open yet."""
     trace: Trace = untraced
-    readers: list[TraceReader] = field(default_factory=list)  # of what becomes of requests and events
-    options: Mapping[str, Any] = field(default_factory=dict)  # ``bindings.OPTIONS`` as given, e.g. {"engine": "echo"}
+    readers: list[TraceReader] = []  # of what becomes of requests and events
+    options: Mapping[str, Any] = msgspec.field(
+        default_factory=dict
+    )  # ``bindings.OPTIONS`` as given, e.g. {"engine": "echo"}
 
     def leads(self, config: Config) -> bool:
         """Whether, in dev, this is the first worker's: what it says of the server counts for all."""

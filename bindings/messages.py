@@ -4,30 +4,29 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
+
+import msgspec
 
 from runtime.errors import UserError
 
 T = TypeVar("T")
 
 
-@dataclass
-class HostStream:
+class HostStream(msgspec.Struct):
     """A byte stream the supervisor owns and a worker may be handed: by handle, so that returning it
     unread costs the worker nothing. Whoever ends up with it closes it."""
 
     chunks: AsyncIterator[bytes]
-    meta: Mapping[str, Any] = field(default_factory=dict)  # reaches the worker's half with the handle
+    meta: Mapping[str, Any] = {}  # reaches the worker's half with the handle
 
 
-@dataclass
-class HostSocket:
+class HostSocket(msgspec.Struct):
     """A WebSocket of which the supervisor has an end: a worker may be handed it, by number, as it is a stream."""
 
     end: Any  # ``runtime.supervisor.sockets.ends.End``
-    meta: Mapping[str, Any] = field(default_factory=dict)
+    meta: Mapping[str, Any] = {}
 
 
 class WorkerStream:
@@ -52,8 +51,7 @@ class WorkerStream:
             await close()
 
 
-@dataclass(frozen=True)
-class Event:
+class Event(msgspec.Struct, frozen=True):
     """Something besides a request that a worker is to deal with.
 
     ``handler``: of the worker, ``scheduled`` or ``queue``: a method of its class ``entrypoint``; for ``Default`` also
@@ -69,10 +67,10 @@ class Event:
 
     handler: str
     client: str  # "module:Class"
-    args: Mapping[str, Any] = field(default_factory=dict)
+    args: Mapping[str, Any] = {}
     entrypoint: str | Callable[[Any], str] = "Default"  # or what names it, of the version's bindings
     binding: str = ""
-    about: Mapping[str, Any] = field(default_factory=dict)
+    about: Mapping[str, Any] = {}
     timed: bool = True  # whether a request's limit of time holds for it; else whoever dispatches it ends it
     leaving: Callable[[], None] | None = None  # called once the version that deals with it is to be let go
 
@@ -108,8 +106,7 @@ class TraceReader(Protocol):
         """At once, and raising nothing: a request has just been answered."""
 
 
-@dataclass(frozen=True)
-class Resident:
+class Resident(msgspec.Struct, frozen=True):
     """A process of a worker's that is kept between requests: one at a time, whatever versions there are.
 
     ``client``, "module:Class", is made in it with its ``runtime.isolate.serving.worker.Worker``: ``client(worker,
@@ -129,8 +126,7 @@ class Resident:
         return {"write": folders, "open_files": self.open_files, "file_size": self.file_bytes}
 
 
-@dataclass(frozen=True)
-class Target:
+class Target(msgspec.Struct, frozen=True):
     """What another worker calls: a class of ``worker``'s. ``id``: of the instance that lives on under that name; None:
     each call has one to itself. ``props``: its ``ctx.props``, plain data. ``reach``: gives the
     ``runtime.supervisor.calls.call.Callee`` where that is not found by the worker's name."""
@@ -138,7 +134,7 @@ class Target:
     worker: str
     entrypoint: str = "Default"
     id: str | None = None
-    props: Mapping[str, Any] = field(default_factory=dict)
+    props: Mapping[str, Any] = {}
     reach: Callable[[], Awaitable[Any]] | None = None
 
 

@@ -8,7 +8,6 @@ its row away.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import msgspec
@@ -88,14 +87,13 @@ def said_of(type: str) -> str:
     return f": {_INSTEAD[type]}" if type in _INSTEAD else ""
 
 
-@dataclass
-class UnservedBinding:
+class UnservedBinding(msgspec.Struct):
     """The host's half."""
 
     name: str
     what: Unserved
     client: str = "bindings.refusing:Refusing"
-    client_args: Mapping[str, Any] = field(init=False)
+    client_args: Mapping[str, Any] = {}
 
     def __post_init__(self) -> None:
         self.client_args = {"text": f"env.{self.name} {self.what.said}"}

@@ -10,7 +10,6 @@ from __future__ import annotations
 import datetime
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -25,14 +24,13 @@ class VersionTable(msgspec.Struct, frozen=True):
     binding: str
 
 
-@dataclass
-class VersionBinding:
+class VersionBinding(msgspec.Struct):
     """The host's half: it only hands over what it knows."""
 
     name: str
     version: Version
     client: str = "bindings.version_metadata:Metadata"
-    client_args: Mapping[str, Any] = field(init=False)
+    client_args: Mapping[str, Any] = {}
 
     def __post_init__(self) -> None:
         self.client_args = {"id": self.version.id, "tag": self.version.tag, "timestamp": self.version.created}

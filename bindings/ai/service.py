@@ -10,7 +10,7 @@ import asyncio
 import uuid
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol
 
@@ -57,8 +57,7 @@ class Pool(Protocol):
     async def aclose(self) -> None: ...
 
 
-@dataclass(frozen=True)
-class ServiceSettings:
+class ServiceSettings(msgspec.Struct, frozen=True):
     """``engine``: the person's choice, None for the best that works. ``padding``: send the ``p`` filler.
 
     ``openai_routes``: answer OpenAI's routes under ``/v1``. ``whole_v1``: and refuse what else is asked for there.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from bindings.assets.site import Site
 from bindings.base import CallError, HostStream
@@ -14,13 +15,12 @@ from runtime.web import URL
 _MAX_REDIRECTS = 20  # as the Fetch standard has it
 
 
-@dataclass
-class AssetsBinding:
+class AssetsBinding(msgspec.Struct):
     name: str
     site: Site
     where: str  # for the banner
     client: str = "bindings.assets.worker:Fetcher"
-    client_args: Mapping[str, Any] = field(default_factory=dict)
+    client_args: Mapping[str, Any] = {}
 
     def describe(self) -> tuple[str, str]:
         return "assets", self.where

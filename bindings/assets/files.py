@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+
+import msgspec
 
 from bindings.assets.media_types import media_type
 from bindings.assets.rules.headers import HeaderRules, RawHeaders
@@ -16,16 +17,14 @@ CACHED_FILE_BYTES = 256 * 1024  # of a file whose content is kept in memory; a l
 _CACHE_BYTES = 64 * 1024 * 1024  # of all of them, the sites of a host taken together
 
 
-@dataclass(frozen=True)
-class Rules:
+class Rules(msgspec.Struct, frozen=True):
     """What ``_headers`` and ``_redirects`` say."""
 
     headers: HeaderRules
     redirects: RedirectRules
 
 
-@dataclass(frozen=True, slots=True)
-class Asset:
+class Asset(msgspec.Struct, frozen=True):
     """One file. ``tag``: 32 hex digits of its content's hash; ``headers``: those that every answer with it has."""
 
     tag: str

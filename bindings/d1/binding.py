@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -22,14 +21,13 @@ _ARGUMENTS = tuple[list[Query]]
 SERVED_BY = "miniflare.db"  # as upstream's local server says
 
 
-@dataclass
-class D1Binding:
+class D1Binding(msgspec.Struct):
     name: str
     id: str
     databases: Resources[Database]
     query_s: float  # that one call may take
     client: str = "bindings.d1.worker:D1Database"
-    client_args: Mapping[str, Any] = field(default_factory=dict)
+    client_args: Mapping[str, Any] = {}
 
     @property
     def explored(self) -> Mapping[str, object]:

@@ -12,9 +12,10 @@ import asyncio
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
+
+import msgspec
 
 from bindings.d1.sql.connection import Connection
 from bindings.d1.sql.errors import TOO_SLOW, D1Error
@@ -25,8 +26,7 @@ GROUP_PATIENCE_S = 1.0  # for each of them
 GROUP_S = 0.02  # after which those who are done wait for no others
 
 
-@dataclass
-class Job:
+class Job(msgspec.Struct):
     work: Callable[[Connection], Any]
     future: asyncio.Future[Any]
     alone: bool = False  # makes its own transactions

@@ -6,7 +6,8 @@ import re
 import secrets
 import string
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+import msgspec
 
 from bindings.email.head import Head
 from bindings.messages import CallError
@@ -17,8 +18,7 @@ _ALPHABET = string.ascii_letters + string.digits
 _ADDRESS = re.compile(r"[^\s<>,;:\"()\[\]@]+@[^\s<>,;:\"()\[\]@]+")
 
 
-@dataclass(frozen=True)
-class Allowed:
+class Allowed(msgspec.Struct, frozen=True):
     """Of one binding: who may write to whom; None: everyone."""
 
     destination: str | None = None

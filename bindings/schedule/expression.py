@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 from calendar import monthrange
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
+
+import msgspec
 
 _MONTHS = {"JAN": 1, "FEB": 2, "MAR": 3, "APR": 4, "MAY": 5, "JUN": 6} | {
     "JUL": 7, "AUG": 8, "SEP": 9, "OCT": 10, "NOV": 11, "DEC": 12,
@@ -28,8 +29,7 @@ class BadExpression(ValueError):
     """What is wrong with it."""
 
 
-@dataclass(frozen=True)
-class Field:
+class Field(msgspec.Struct, frozen=True):
     name: str
     least: int
     most: int
@@ -74,8 +74,7 @@ DAY, MONTH = Field("day of the month", 1, 31, {}), Field("month", 1, 12, _MONTHS
 WEEKDAY = Field("weekday", 1, 7, _WEEKDAYS)
 
 
-@dataclass(frozen=True)
-class Expression:
+class Expression(msgspec.Struct, frozen=True):
     """``days`` and ``weekdays``: None is ``*``; where both are given, one of them is enough."""
 
     text: str

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any
 
@@ -47,8 +46,7 @@ class Code(msgspec.Struct, frozen=True):
     limits: LimitsAsked = LimitsAsked()
 
 
-@dataclass
-class EnvBinding:
+class EnvBinding(msgspec.Struct):
     """``env.NAME`` of the code, the host's half: a value is simply there."""
 
     name: str
@@ -62,14 +60,13 @@ class EnvBinding:
         raise CallError("TypeError", f"env.{self.name} is a plain value: it has no {method}()")
 
 
-@dataclass
-class ServiceBinding:
+class ServiceBinding(msgspec.Struct):
     """What of its loader's the code may call."""
 
     name: str
     to: Target
     client: str = "bindings.worker_loaders.given:service"
-    client_args: Mapping[str, Any] = field(default_factory=dict)
+    client_args: Mapping[str, Any] = {}
 
     def describe(self) -> tuple[str, str]:
         return "worker", self.to.entrypoint

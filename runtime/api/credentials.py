@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hmac
 import os
-from dataclasses import replace
 
 import msgspec
+from msgspec.structs import replace
 
 from bindings.base import Route, RouteHandler
 from runtime.api import deploy_errors as table

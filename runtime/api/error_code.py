@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 
-@dataclass(frozen=True, slots=True)
-class ErrorCode:
+
+class ErrorCode(msgspec.Struct, frozen=True):
     """A row. ``name`` stands before the text in REST's message, where the code has one; ``text`` has ``{fields}``, and
     is what is said unless the place that raises the error says more."""
 

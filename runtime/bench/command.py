@@ -8,7 +8,6 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urljoin, urlsplit
 
@@ -21,8 +20,7 @@ from runtime.bench.target import Target, probe, worker
 from runtime.errors import ConfigError, UserError
 
 
-@dataclass(frozen=True)
-class BenchOptions:
+class BenchOptions(msgspec.Struct, frozen=True):
     """The command line."""
 
     what: str | None  # a URL, a script or nothing

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from statistics import median
 from xml.sax.saxutils import escape
+
+import msgspec
 
 _BAR, _LEFT, _WIDE, _RIGHT = 22, 210, 420, 150
 _OURS, _OTHERS = "#e4572e", "#8aa1b8"
@@ -15,15 +16,13 @@ _STYLE = (
 )
 
 
-@dataclass(frozen=True)
-class Bar:
+class Bar(msgspec.Struct, frozen=True):
     label: str
     values: Sequence[float]
     ours: bool = False
 
 
-@dataclass(frozen=True)
-class Group:
+class Group(msgspec.Struct, frozen=True):
     title: str
     bars: Sequence[Bar]
 

@@ -6,7 +6,6 @@ import asyncio
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
-from dataclasses import dataclass, field
 from statistics import median
 
 import msgspec
@@ -19,8 +18,7 @@ _GENERATOR_GRACE_S = 60.0  # the generator may take beyond its window
 _MAX_LOAD_CPU, _MAX_LAG_MS = 0.8, 5.0  # share of a CPU; from here on the load itself is in doubt
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(msgspec.Struct, frozen=True):
     streams: tuple[int, ...]
     seconds: float
     rounds: int
@@ -28,13 +26,12 @@ class Plan:
     cpu: int | None = None  # the load's
 
 
-@dataclass
-class Row:
+class Row(msgspec.Struct):
     """One target at one number of streams, round by round."""
 
     target: str
     streams: int
-    rounds: list[WindowResult] = field(default_factory=list)
+    rounds: list[WindowResult] = []
 
     def values(self, key: str) -> list[float]:
         return [result.figures[key] for result in self.rounds if key in result.figures]

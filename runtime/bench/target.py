@@ -9,7 +9,6 @@ import sys
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
 
 import msgspec
 
@@ -18,8 +17,7 @@ from runtime.errors import UserError
 _SHOWN_BYTES = 500  # of the body of a refusal
 
 
-@dataclass(frozen=True)
-class Target:
+class Target(msgspec.Struct, frozen=True):
     """One request, asked over and over. ``url`` is whole, with its path."""
 
     name: str

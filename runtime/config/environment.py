@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from bindings import PRODUCTS
 from bindings.unserved import unserved
@@ -14,15 +15,14 @@ from runtime.config.source import Source
 from runtime.hints import close_to
 
 
-@dataclass
-class ResolvedSettings:
+class ResolvedSettings(msgspec.Struct):
     """The settings in force, each with the path of the table it was taken from."""
 
     source: Source
     environment: str | None = None
-    values: dict[str, Any] = field(default_factory=dict)
-    places: dict[str, Path] = field(default_factory=dict)
-    warnings: list[str] = field(default_factory=list)
+    values: dict[str, Any] = {}
+    places: dict[str, Path] = {}
+    warnings: list[str] = []
 
     def take(self, table: dict[str, Any], key: str, place: Path) -> None:
         if key in table:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -46,8 +45,7 @@ class DevSettings(msgspec.Struct, frozen=True):
     port: Port | None = None
 
 
-@dataclass(frozen=True)
-class Version:
+class Version(msgspec.Struct, frozen=True):
     """Which upload this is, as a worker may be told. ``created``: ISO 8601, UTC."""
 
     id: str
@@ -55,8 +53,7 @@ class Version:
     created: str
 
 
-@dataclass(frozen=True)
-class Config:
+class Config(msgspec.Struct, frozen=True):
     """A worker's configuration, resolved and checked. Paths are absolute; ``repr`` shows no secret."""
 
     path: Path | None  # the file read; None for `pilot dev entry.py`
@@ -66,21 +63,21 @@ class Config:
     environment: str | None = None  # --env
     compatibility_date: str | None = None
     compatibility_flags: tuple[str, ...] = ()
-    vars: Mapping[str, Any] = field(default_factory=dict)  # JSON values
-    secrets: Mapping[str, str] = field(default_factory=Hidden)  # override vars of the same name
-    products: Mapping[str, Any] = field(default_factory=dict)  # a key of bindings.PRODUCTS → its table
-    unserved: Mapping[str, Unserved] = field(default_factory=dict)  # name in env → what it asks for in vain
-    pilot: PilotSettings = field(default_factory=PilotSettings)
-    extras: Mapping[type, Any] = field(default_factory=dict)  # the products' part of [pilot]; see ``settings``
+    vars: Mapping[str, Any] = {}  # JSON values
+    secrets: Mapping[str, str] = msgspec.field(default_factory=Hidden)  # override vars of the same name
+    products: Mapping[str, Any] = {}  # a key of bindings.PRODUCTS → its table
+    unserved: Mapping[str, Unserved] = {}  # name in env → what it asks for in vain
+    pilot: PilotSettings = msgspec.field(default_factory=PilotSettings)
+    extras: Mapping[type, Any] = {}  # the products' part of [pilot]; see ``settings``
     version: Version | None = None  # of an upload; None: a folder that is watched
     packages: tuple[Path, ...] = ()  # folders of what it depends on, besides the interpreter's
     domains: tuple[str, ...] = ()  # hostnames of its own: routes with custom_domain
-    limits: Mapping[str, float] = field(default_factory=dict)  # [limits]; a host keeps them
-    dev: DevSettings = field(default_factory=DevSettings)
+    limits: Mapping[str, float] = {}  # [limits]; a host keeps them
+    dev: DevSettings = msgspec.field(default_factory=DevSettings)
     warnings: tuple[str, ...] = ()
     local_warnings: tuple[str, ...] = ()  # those of them that are about .dev.vars and .env, which are never sent
-    source: Source = field(default_factory=Source)
-    places: Mapping[str, tuple[str | int, ...]] = field(default_factory=dict, repr=False)  # key → path
+    source: Source = msgspec.field(default_factory=Source)
+    places: Mapping[str, tuple[str | int, ...]] = {}  # key → path
 
     @property
     def folder(self) -> Path:

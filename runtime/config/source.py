@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from runtime.config import toml
 from runtime.errors import ConfigError
@@ -21,8 +22,7 @@ Add a wrangler.toml:  main = "entry.py"
 Or name the script:   pilot dev entry.py"""
 
 
-@dataclass(frozen=True)
-class Source:
+class Source(msgspec.Struct, frozen=True):
     """A configuration file; writes places in it: ``[[kv_namespaces]] #2`` or ``kv_namespaces[1]``."""
 
     file: str = "the command line"

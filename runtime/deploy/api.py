@@ -6,12 +6,12 @@ import asyncio
 import os
 import re
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
 import msgspec
+from msgspec.structs import replace
 
 from bindings.deploying import Sent
 from runtime.api.deploy_errors import NO_TOKEN, NOT_ALLOWED
@@ -28,8 +28,7 @@ _REMEDY = (
 _CALL_TIMEOUT_S = 300.0  # seconds for one call: a host builds dependencies and opens isolates in it
 
 
-@dataclass(frozen=True)
-class Host:
+class Host(msgspec.Struct, frozen=True):
     """``url`` without a slash at its end. The token is never printed."""
 
     url: str

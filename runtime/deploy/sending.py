@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import click
+import msgspec
 
 from bindings.deploying import Shipment
 from runtime.config import Config
@@ -16,8 +16,7 @@ from runtime.web.blobs import File
 from runtime.web.forms import FormData, encode
 
 
-@dataclass(frozen=True)
-class Parcel:
+class Parcel(msgspec.Struct, frozen=True):
     """``files`` by path, ``metadata`` as Cloudflare's API takes it, and what goes ahead of them."""
 
     config: Config

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +18,7 @@ from runtime.files import MAX_FILES, VENDORED, Survey
 MAX_TREE_BYTES = 100_000_000  # bytes in all
 
 
-@dataclass(frozen=True)
-class Tree:
+class Tree(msgspec.Struct, frozen=True):
     """``files``: path → content. ``ignored``: paths that ``.gitignore`` keeps here; ``linked``: those of the files that
     are links and lead out of the worker's folder."""
 

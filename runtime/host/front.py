@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from runtime.host.fleet import Fleet
 from runtime.host.http.hostnames import Hostnames
@@ -21,8 +22,7 @@ from runtime.supervisor.server import Supervisor
 from runtime.supervisor.traces.traces import Traces
 
 
-@dataclass(frozen=True)
-class HostOptions:
+class HostOptions(msgspec.Struct, frozen=True):
     """The command line of ``pilot host``."""
 
     data: Path
@@ -31,7 +31,7 @@ class HostOptions:
     domain: str = "localhost"
     hostnames: tuple[str, ...] = ()  # under which its own routes answer, besides the machine's and ``domain``
     isolates: int = 0  # per version; 0: as many as there are cores, four at most
-    limits: Limits = field(default_factory=Limits)
+    limits: Limits = msgspec.field(default_factory=Limits)
     allow: tuple[str, ...] = ()  # networks that workers may reach besides public addresses
     drain: float = 30
     tail_port: int = 0  # 0: a free one
@@ -41,7 +41,7 @@ class HostOptions:
     wheelhouse: Path | None = None  # a folder of wheels that dependencies come from, instead of an index
     namespaces: bool = False  # of its own for each isolate
     fronts: int = 1  # supervisors behind one port
-    product_options: Mapping[str, object] = field(default_factory=dict)
+    product_options: Mapping[str, object] = {}
 
 
 class Front(Supervisor):

@@ -12,7 +12,6 @@ import secrets
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -26,15 +25,14 @@ _LIFETIME_S = 3600.0  # seconds a tail's address is good for
 _MAX_QUEUED_EVENTS = 1_000  # events that a slow reader may have waiting; older ones go
 
 
-@dataclass
-class Tail:
+class Tail(msgspec.Struct):
     """One reader of one worker's events."""
 
     worker: str
     filters: Sequence[Mapping[str, Any]]
-    expires: float = field(default_factory=lambda: time.monotonic() + _LIFETIME_S)
-    events: deque[TraceItem] = field(default_factory=lambda: deque(maxlen=_MAX_QUEUED_EVENTS))
-    more: asyncio.Event = field(default_factory=asyncio.Event)
+    expires: float = msgspec.field(default_factory=lambda: time.monotonic() + _LIFETIME_S)
+    events: deque[TraceItem] = msgspec.field(default_factory=lambda: deque(maxlen=_MAX_QUEUED_EVENTS))
+    more: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
 
     def offer(self, event: TraceItem) -> None:
         if all(_passes(event, condition) for condition in self.filters):

@@ -15,9 +15,10 @@ import re
 import sys
 import sysconfig
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
+
+import msgspec
 
 from runtime.config import toml
 from runtime.errors import ConfigError
@@ -44,8 +45,7 @@ class Need(NamedTuple):
         return _named(self.text)
 
 
-@dataclass(frozen=True)
-class Declared:
+class Declared(msgspec.Struct, frozen=True):
     """``lock``: uv's, or a ``pylock.toml``, where there is one; ``settings``: of uv, as the file has them; ``others``:
     texts of files that it includes; ``python``: which versions of Python it is for."""
 
@@ -53,7 +53,7 @@ class Declared:
     needs: tuple[Need, ...]
     lock: Path | None = None
     settings: str = ""
-    others: tuple[str, ...] = field(default=(), repr=False)
+    others: tuple[str, ...] = ()
     python: Need | None = None
 
     @property

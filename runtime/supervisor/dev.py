@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,8 +58,7 @@ if TYPE_CHECKING:
 _HOSTS_REMEDY = 'By an address of this machine they do at once. If the name is yours:  [pilot] hosts = ["{name}"]'
 
 
-@dataclass(frozen=True)
-class DevOptions:
+class DevOptions(msgspec.Struct, frozen=True):
     """The command line of ``pilot dev``; None means: as the configuration says."""
 
     configs: tuple[Path, ...] = ()  # of several workers; none: the nearest one
@@ -71,12 +69,14 @@ class DevOptions:
     persist_to: Path | None = None  # where state is kept; None: .pilot/state beside the configuration
     install: bool = True  # False: what this interpreter has is all there is
     persist: bool = True  # False: in a folder that is removed at the end
-    variables: dict[str, str] = field(default_factory=dict)
-    product_options: Mapping[str, object] = field(default_factory=dict)
+    variables: dict[str, str] = {}
+    product_options: Mapping[str, object] = {}
     keys: bool = False  # keys of the terminal do things
     open: bool = False  # show the page in a browser
     debug: int | None = None  # a port for debuggers
-    cwd: Path = field(default_factory=Path.cwd)  # by its name: a folder that is moved away takes the process along
+    cwd: Path = msgspec.field(
+        default_factory=Path.cwd
+    )  # by its name: a folder that is moved away takes the process along
 
     def readers(self) -> list[Callable[[], Config]]:
         """What reads each worker's configuration; variables are the first one's."""

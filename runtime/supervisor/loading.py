@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from weakref import WeakSet
 
 import msgspec
+from msgspec.structs import replace
 
 from bindings.binding import Brought
 from runtime.supervisor.limits import Limits

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 MAX_CHUNK = 1024 * 1024  # bytes of one item of a stream
 MAX_WORKER_FRAME = 33 * 1024 * 1024  # bytes: 32 MiB of content, and what is around it
 
 
-@dataclass(frozen=True)
-class Credit:
+class Credit(msgspec.Struct, frozen=True):
     """One isolate's. Only what is in hand counts: how much passes in the course of time is not limited here."""
 
     calls: int = 4096  # not answered yet

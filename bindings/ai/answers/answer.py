@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
+
+import msgspec
 
 from bindings.ai.answers import constraints, sse
 from bindings.ai.answers.delta_iterator import DeltaIterator, EngineDeltas
@@ -22,8 +23,7 @@ AttachSink = Callable[[Callable[[bytes], bool]], None]
 """``attach_sink(write)``: see ``ResponseBuilder._attach_sink``."""
 
 
-@dataclass
-class StreamStats:
+class StreamStats(msgspec.Struct):
     """What an answer has cost so far. Times are seconds: from the request to its first token, and the clock then."""
 
     model: str = ""
@@ -32,7 +32,7 @@ class StreamStats:
     prompt_tokens: int = 0
     cached_tokens: int = 0  # of the prompt: read before, for another request
     finish_reason: str | None = None
-    started: float = field(default_factory=time.perf_counter, repr=False)
+    started: float = msgspec.field(default_factory=time.perf_counter)
 
     def count(self, delta: Delta) -> None:
         if self.first is None and delta.tokens:
@@ -64,8 +64,7 @@ class TokenStream:
         return await self._events.__anext__()
 
 
-@dataclass(frozen=True)
-class RunAnswer:
+class RunAnswer(msgspec.Struct, frozen=True):
     """``json`` or ``stream``, and the headers that go with it."""
 
     headers: dict[str, str]
@@ -74,8 +73,7 @@ class RunAnswer:
     stream: TokenStream | None = None
 
 
-@dataclass(frozen=True)
-class ResponseBuilder:
+class ResponseBuilder(msgspec.Struct, frozen=True):
     """Makes one request's answer of its deltas. ``refusal`` makes Workers AI's error of what broke a stream."""
 
     served: Served

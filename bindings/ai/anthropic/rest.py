@@ -7,7 +7,9 @@ Anthropic's form, and its status.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+
+import msgspec
+from msgspec.structs import replace
 
 from bindings.ai.answers.message_errors import error_body
 from bindings.ai.catalog.models import TEXT_GENERATION
@@ -24,8 +26,7 @@ from bindings.base import Route
 from runtime.web import Request, Response
 
 
-@dataclass(frozen=True)
-class MessagesRest:
+class MessagesRest(msgspec.Struct, frozen=True):
     """``serves_v1``: whether ``/v1`` is answered here."""
 
     service: AIService

@@ -9,7 +9,6 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +42,7 @@ class QueueFull(Exception):
     """More waits than there is room for."""
 
 
-@dataclass(frozen=True)
-class QueuedRequest:
+class QueuedRequest(msgspec.Struct, frozen=True):
     """One request of a batch, which is to be run now."""
 
     seq: int
@@ -55,8 +53,7 @@ class QueuedRequest:
     inputs: dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True):
     """What came of it: an entry of ``responses``, and the tokens it took."""
 
     entry: dict[str, Any]
@@ -64,8 +61,7 @@ class Outcome:
     tokens: int = 0
 
 
-@dataclass(frozen=True)
-class Progress:
+class Progress(msgspec.Struct, frozen=True):
     """``outcomes`` once all have ended."""
 
     status: str

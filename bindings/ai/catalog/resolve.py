@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import unquote
+
+import msgspec
 
 from bindings.ai.catalog.kinds import RUNNERS, kind
 from bindings.ai.catalog.models import TEXT_GENERATION, Model, built_in, built_in_model, own_models
@@ -30,8 +31,7 @@ STAND_INS = {  # kind of model → what answers where there are no weights, and 
 GPU_NODES = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/kfd", "/dev/dxg")  # NVIDIA, AMD, Windows' WSL 2
 
 
-@dataclass(frozen=True)
-class Served:
+class Served(msgspec.Struct, frozen=True):
     """An id, resolved. When ``stand_in`` is true another model answers: ``answers`` is its name."""
 
     model: Model

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from bindings.ai.engine.protocol import Delta, Extra
 
 CALL_KEYS = frozenset({"index", "id", "type", "function", "name", "arguments"})  # what a tool call consists of
 
 
-@dataclass(frozen=True)
-class Usage:
+class Usage(msgspec.Struct, frozen=True):
     """Tokens; ``cached``: those of the prompt that need not be read again."""
 
     prompt: int
@@ -26,15 +26,14 @@ class Usage:
         return {**self.counts(), "prompt_tokens_details": {"cached_tokens": self.cached}}
 
 
-@dataclass
-class AccumulatedCall:
+class AccumulatedCall(msgspec.Struct):
     """One tool call; ``arguments`` is JSON text that arrives in pieces. ``more``: what else a server says of it,
     which it may want back in the next request (``extra_content``)."""
 
     id: str = ""
     name: str = ""
     arguments: str = ""
-    more: dict[str, Any] = field(default_factory=dict)
+    more: dict[str, Any] = {}
 
     def add(self, piece: dict[str, Any]) -> None:
         function = piece.get("function") or {}
@@ -48,12 +47,11 @@ class AccumulatedCall:
         return {"id": self.id, "type": "function", "function": function, **self.more}
 
 
-@dataclass
-class Choice:
-    texts: list[str] = field(default_factory=list)
-    thoughts: list[str] = field(default_factory=list)
-    calls: dict[int, AccumulatedCall] = field(default_factory=dict)
-    logprobs: list[dict[str, Any]] = field(default_factory=list)
+class Choice(msgspec.Struct):
+    texts: list[str] = []
+    thoughts: list[str] = []
+    calls: dict[int, AccumulatedCall] = {}
+    logprobs: list[dict[str, Any]] = []
     finish_reason: str = "stop"
     stop_sequence: str = ""
 

@@ -12,7 +12,6 @@ import asyncio
 import hashlib
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -29,8 +28,7 @@ Make = Callable[[], Awaitable[RunAnswer]]  # asks the model
 RETRIED_STATUSES = frozenset({408, 429})  # and 5xx: another attempt at anything else would end the same way
 
 
-@dataclass(frozen=True)
-class GatewayCall:
+class GatewayCall(msgspec.Struct, frozen=True):
     """One ``run``. ``identity()``: what would answer it, engine and weights: only the same ones share a cached answer.
 
     ``identity`` raises ModelError for a model there is not.

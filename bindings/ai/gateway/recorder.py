@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from bindings.ai.answers.answer import RunAnswer, StreamStats, TokenStream
 from bindings.ai.answers.sse import DONE
@@ -15,8 +15,7 @@ from bindings.ai.gateway.log import HEAD_BYTES, Log
 from bindings.ai.gateway.store import CachedAnswer, CacheSlot
 
 
-@dataclass(frozen=True)
-class Recorder:
+class Recorder(msgspec.Struct, frozen=True):
     """Logs an answer on its way out, and caches it in ``slot`` when it is new and turns out good and whole."""
 
     log: Log

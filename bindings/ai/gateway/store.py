@@ -10,7 +10,6 @@ import asyncio
 import sqlite3
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -136,8 +135,7 @@ class GatewayStore:
             self._warn(f"AI Gateway goes on without its cache or logs: {error}")
 
 
-@dataclass(frozen=True)
-class CacheSlot:
+class CacheSlot(msgspec.Struct, frozen=True):
     """The place of one answer in the cache; ``ttl``: the seconds it may stay there."""
 
     store: GatewayStore

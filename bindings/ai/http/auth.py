@@ -11,7 +11,8 @@ from __future__ import annotations
 import hmac
 import os
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from bindings.ai import errors
 from bindings.ai.errors import EdgeError, ModelError
@@ -28,8 +29,7 @@ Handler = Callable[..., Awaitable[Response]]  # (request, request_id, **the path
 Failure = Callable[[ModelError | EdgeError, str], Response]
 
 
-@dataclass(frozen=True)
-class Auth:
+class Auth(msgspec.Struct, frozen=True):
     """Who may come in. ``token``: the only one accepted (None: any). ``admits``: a host's tokens, which count
     alone, each with the address it comes from.
 

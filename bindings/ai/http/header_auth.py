@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from bindings.ai.errors import EdgeError
 from bindings.ai.http.auth import Auth, Failure
 from runtime.web import Headers
 
 
-@dataclass(frozen=True)
-class HeaderAuth(Auth):
+class HeaderAuth(Auth, frozen=True):
     """``header``: its name. The value is a key, or ``Bearer`` and a key."""
 
     header: str = ""

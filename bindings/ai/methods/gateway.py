@@ -8,9 +8,10 @@ succeeds. A request for a provider that is not here (``bindings.ai.methods.provi
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
+
+from msgspec.structs import replace
 
 from bindings.ai.error_table import NOT_FOUND
 from bindings.ai.errors import ModelError, bad_input

@@ -7,8 +7,10 @@ import base64
 import math
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec.structs import replace
 
 from bindings.ai.errors import bad_input
 from bindings.ai.inputs import checks
@@ -25,8 +27,7 @@ TOKEN_IDS = ("token ids, which mean other words to this model than to the tokeni
           "langchain does with OpenAIEmbeddings(check_embedding_ctx_length=False)")  # fmt: skip
 
 
-@dataclass(frozen=True)
-class EmbeddingRequest:
+class EmbeddingRequest(msgspec.Struct, frozen=True):
     """``dimensions``: None for as many as the model gives. ``as_base64``: base64 rather than numbers."""
 
     texts: list[str]

@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from bindings.ai.answers.answer import RunAnswer
 from bindings.ai.catalog import kinds
@@ -23,8 +24,7 @@ Run = Callable[[dict[str, Any]], Coroutine[Any, Any, RunAnswer]]  # one request 
 TEXTS_PER_REQUEST = 32  # for embeddings: every model of the catalog takes so many
 
 
-@dataclass(frozen=True)
-class Scores:
+class Scores(msgspec.Struct, frozen=True):
     """In the order of the pairs; ``headers``: of one of the answers they come from."""
 
     values: list[float]

@@ -8,9 +8,10 @@ has that alone: docs/reference/workers-ai.md#openais-api.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import partial
 from typing import Any
+
+from msgspec.structs import replace
 
 from bindings.ai.answers import anthropic_models, openai_errors
 from bindings.ai.catalog.items import author, unix_time

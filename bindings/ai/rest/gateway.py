@@ -15,10 +15,10 @@ All but the logs also answer under ``/v1/{account}/{gateway}``, as on gateway.ai
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from bindings.ai import errors
 from bindings.ai.error_table import INTERNAL, NOT_FOUND

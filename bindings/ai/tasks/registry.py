@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
-from dataclasses import dataclass
 from pkgutil import resolve_name
 from typing import Any, Protocol
+
+import msgspec
 
 from bindings.ai.catalog.kinds import kind
 from bindings.ai.catalog.models import Model
@@ -28,8 +29,7 @@ class TaskStats(Protocol):
     tokens: int
 
 
-@dataclass(frozen=True)
-class TaskRequest:
+class TaskRequest(msgspec.Struct, frozen=True):
     """One request for a handler: the model, and how to reach the engine that answers for it."""
 
     model: Model

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+
+import msgspec
 
 from bindings.assets.rules.patterns import MAX_LINE_CHARS, Pattern, Problem, filled, url_of
 
@@ -20,12 +21,11 @@ _NAME = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]+")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
-@dataclass
-class _Rule:
+class _Rule(msgspec.Struct):
     pattern: Pattern
     line: int
-    set: dict[str, str] = field(default_factory=dict)
-    unset: list[str] = field(default_factory=list)
+    set: dict[str, str] = {}
+    unset: list[str] = []
 
 
 class HeaderRules:

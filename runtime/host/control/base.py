@@ -9,10 +9,10 @@ import asyncio
 import errno
 import sqlite3
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from bindings.base import Route, RouteHandler
 from runtime.api import bounded_json, envelope
@@ -48,8 +48,7 @@ class Refused(Exception):
         super().__init__(self.message)
 
 
-@dataclass(frozen=True)
-class ControlCall:
+class ControlCall(msgspec.Struct, frozen=True):
     """One authenticated call. ``author`` is the token's name."""
 
     request: Request

@@ -10,7 +10,8 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+
+import msgspec
 
 from runtime.errors import UserError
 from runtime.host.links.descriptors import pair
@@ -24,8 +25,7 @@ _FIRST = 1
 _GRACE_S = 10.0  # seconds beyond the time to drain
 
 
-@dataclass(eq=False)
-class Front:
+class Front(msgspec.Struct, eq=False):
     """One that lives. ``messages``: this end of the socket to it."""
 
     process: asyncio.subprocess.Process

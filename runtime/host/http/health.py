@@ -13,7 +13,8 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+
+import msgspec
 
 from runtime.errors import ScriptError
 from runtime.supervisor.limits import IsolateLost, Limits
@@ -32,8 +33,7 @@ _MAX_CRASHES = 5  # of one isolate, each soon after the last, until its version 
 _REPLACE_AT_MEMORY_SHARE = 0.8  # of its memory: from there on an isolate is replaced
 
 
-@dataclass
-class _SlotHealth:
+class _SlotHealth(msgspec.Struct):
     """What is known of one slot."""
 
     process: Process | None = None

@@ -8,7 +8,6 @@ import signal
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -31,17 +30,16 @@ _WANTS_INTERVAL_S = 0.5  # seconds between two looks whether somebody reads what
 Arrive = Callable[[Arrival, socket.socket], Awaitable[None]]
 
 
-@dataclass(eq=False)
-class Follower:
+class Follower(msgspec.Struct, eq=False):
     """One of the other fronts. ``held``: the bindings of the versions that it runs."""
 
     number: int
     channel: Channel
     connections: Descriptors
     pid: int = 0
-    held: dict[str, dict[str, Binding]] = field(default_factory=dict)
-    wanted: list[str] = field(default_factory=list)
-    lent: dict[str, Lending] = field(default_factory=dict)  # by the product's key
+    held: dict[str, dict[str, Binding]] = {}
+    wanted: list[str] = []
+    lent: dict[str, Lending] = {}  # by the product's key
 
 
 class Followers:

@@ -6,8 +6,9 @@ import asyncio
 import os
 import socket
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from runtime.host.links.descriptors import Descriptors
 
@@ -17,8 +18,7 @@ READY = b"ready"
 Link = Callable[[int, socket.socket, socket.socket], Coroutine[Any, Any, None]]
 
 
-@dataclass(frozen=True)
-class Seat:
+class Seat(msgspec.Struct, frozen=True):
     """A front's place: its number, from 1; how many there are; the port that they share; the descriptor that leads to
     the keeper."""
 

@@ -10,8 +10,9 @@ import random
 import re
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from runtime.host.store.rows import DeploymentRow, VersionRow
 from runtime.supervisor.http.exchange import Exchange
@@ -22,8 +23,7 @@ VERSION_OVERRIDES_HEADER = b"cloudflare-workers-version-overrides"
 _OVERRIDE = re.compile(r'\s*([a-z0-9_-]+)\s*=\s*"([0-9a-fA-F-]{1,64})"\s*(?:,|$)')
 
 
-@dataclass
-class Arm:
+class Arm(msgspec.Struct):
     """One version of a rollout, and how it has fared since."""
 
     row: VersionRow

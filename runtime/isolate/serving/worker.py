@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Coroutine
-from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, TypeVar
+
+import msgspec
 
 from runtime.isolate import suspending
 from runtime.isolate.calls.line import Line
@@ -22,8 +23,7 @@ from runtime.wire import Channel
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Worker:
+class Worker(msgspec.Struct, frozen=True):
     """``cpu_ms``: of one request or event, None: no limit."""
 
     line: Line

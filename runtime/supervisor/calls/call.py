@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
+
+import msgspec
 
 from bindings.messages import HostSocket, Target
 from runtime.supervisor.calls.stubs import Stub, Stubs
@@ -56,8 +57,7 @@ class Begun(NamedTuple):
     wall_s: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class ServiceRequest:
+class ServiceRequest(msgspec.Struct, frozen=True):
     """A request that another worker makes."""
 
     caller: Caller
@@ -77,8 +77,7 @@ class ServiceRequest:
         return self.method
 
 
-@dataclass(frozen=True, slots=True)
-class ServiceAnswer:
+class ServiceAnswer(msgspec.Struct, frozen=True):
     """``body``: a socket too, which whoever has the answer joins to its own."""
 
     status: int

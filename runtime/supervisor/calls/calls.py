@@ -15,10 +15,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Mapping
-from dataclasses import replace
 from functools import partial
 from types import NoneType
 from typing import Any, cast
+
+from msgspec.structs import replace
 
 from bindings.binding import Binding, Leading, Loading, Version
 from bindings.messages import CallError, HostSocket, Target

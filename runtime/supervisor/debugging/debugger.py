@@ -6,11 +6,11 @@ import asyncio
 import json
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from importlib.util import find_spec
 from typing import Any, Self
 
 import msgspec
+from msgspec.structs import replace
 
 from runtime import extras
 from runtime.config import Config

@@ -10,8 +10,9 @@ import asyncio
 import ipaddress
 import socket
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from runtime.supervisor.outbound.bodies import ResponseBody, StreamedBody, close, payload
 from runtime.supervisor.outbound.errors import FetchError, cause_of
@@ -31,8 +32,7 @@ AddressInfo = tuple[int, int, int, str, tuple[Any, ...]]  # as of socket.getaddr
 _NO_HEADERS: RawHeaders = []
 
 
-@dataclass(frozen=True)
-class OutboundAnswer:
+class OutboundAnswer(msgspec.Struct, frozen=True):
     """An answer whose headers have come. Whoever holds it closes ``chunks``, which closes the connection."""
 
     status: int

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
 
+import msgspec
 from ada_url import URL
+from msgspec.structs import replace
 
 from runtime.supervisor.outbound.bodies import StreamedBody
 from runtime.supervisor.outbound.errors import FetchError
@@ -31,14 +32,13 @@ _DEFAULT_HEADERS = (
 )  # what the worker's side can decode
 
 
-@dataclass(frozen=True)
-class Ask:
+class Ask(msgspec.Struct, frozen=True):
     method: str
     url: URL
     headers: RawHeaders
     body: bytes | StreamedBody | None
     hops: int = 0
-    hop: RawHeaders = field(default_factory=list)  # of this connection alone
+    hop: RawHeaders = []  # of this connection alone
 
     @property
     def host(self) -> str:

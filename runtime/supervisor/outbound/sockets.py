@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from typing import Any, cast
 
+from msgspec.structs import replace
 from websockets.exceptions import NegotiationError
 
 from runtime.supervisor.outbound import FetchError, Outbound, OutboundAnswer

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+import msgspec
 
 from runtime.supervisor.calls.reach import NOWHERE, Reach
 from runtime.supervisor.debugging.debugger import Debugger
@@ -18,8 +19,7 @@ from runtime.supervisor.processes.spawning import Spawner
 Stream = Literal["stdout", "stderr"]
 
 
-@dataclass(frozen=True)
-class Confinement:
+class Confinement(msgspec.Struct, frozen=True):
     """What a host shuts an isolate into."""
 
     temp: Path  # folder of the isolates' private temporary folders
@@ -27,8 +27,7 @@ class Confinement:
     namespaces: bool = False
 
 
-@dataclass(frozen=True)
-class Parts:
+class Parts(msgspec.Struct, frozen=True):
     """What every deployment is made of, besides its configuration."""
 
     spawner: Spawner

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import NamedTuple
+
+import msgspec
 
 from runtime.supervisor.limits import too_many_sockets
 
@@ -17,8 +18,7 @@ class SocketLimits(NamedTuple):
     total_bytes: int = 256 << 20  # that wait for all slow peers of one worker, or are of messages that are not whole
 
 
-@dataclass(slots=True)
-class Quota:
+class Quota(msgspec.Struct):
     """One worker's. ``tell``: a limit was reached, in words."""
 
     limits: SocketLimits

@@ -14,10 +14,11 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from bindings.ai.engine import embedded, weights
 from bindings.ai.engine.protocol import EngineError, EngineInfo, EngineSpec, Progress
@@ -36,8 +37,7 @@ _DEFAULTS = {"n_ctx": 512, "n_parallel": 16, "verbosity": 1, "ui": False, "embed
 _POOLING_NAMES = {1: "mean", 2: "cls", 3: "last"}  # llama.cpp's numbers; others give no single vector
 
 
-@dataclass
-class _PoolingServer:
+class _PoolingServer(msgspec.Struct):
     """llama.cpp with one kind of pooling; ``http`` reaches its tokenizer."""
 
     llama: LlamaServer
