@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import re
+import io
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
-from serving import serving
-
-PAGES = Path(__file__).parents[2] / "docs/bindings"
-IMPORTS = "from workers import DurableObject, Response, WorkerEntrypoint\n"
-NO_CODE = "from workers import Response\n\nasync def fetch(request): return Response('fine')\n"
-AI = 'ai = { binding = "AI" }\n'  # that page's example asks it, too
+from pages import AI, IMPORTS, PAGES, blocks, shown
+from serving import serving, write
 
 # page → (what its example needs besides, what it is asked, what is in the answer)
 ANSWERS = {
@@ -33,21 +32,6 @@ ANSWERS = {
     "worker-loader.md": ("", "GET /", "notes of ann on lamps"),
     "workflows.md": ("", "GET /", '"status":'),
 }
-
-
-def blocks(page: str, language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", (PAGES / page).read_text("utf-8"), re.MULTILINE | re.DOTALL)
-
-
-def shown(folder: Path, page: str, more: str = "", number: int = 0) -> None:
-    """A worker of the page's configuration and of its example of that number."""
-    config = more + "".join(blocks(page, "toml")[:1])
-    name = "" if re.search("^name =", config, re.MULTILINE) else 'name = "shown"\n'
-    code = [block for block in blocks(page, "python") if re.search("^(class|async def) ", block, re.MULTILINE)]
-    (folder / "wrangler.toml").write_text(f'{name}main = "entry.py"\n{config}')
-    (folder / "entry.py").write_text(IMPORTS + code[number] if code else NO_CODE)
-    (folder / "public").mkdir()
-    (folder / "public/page.txt").write_text("a page")
 
 
 @pytest.mark.parametrize("page", ANSWERS)
@@ -96,6 +80,45 @@ new_sqlite_classes = ["Room"]
 """
 
 
+async def test_the_picture_that_is_shown_is_made(tmp_path: Path) -> None:
+    shown(tmp_path, "images.md", BUCKET)
+    put = ["-P", "-m", "runtime.cli", "r2", "object", "put", "files/logo.png", "--file", "logo.png"]
+    Image.new("RGBA", (128, 128), "red").save(tmp_path / "logo.png")
+    subprocess.run([sys.executable, *put], cwd=tmp_path, check=True, capture_output=True, timeout=60)
+    Image.new("RGB", (1600, 1600), "blue").save(photo := io.BytesIO(), "PNG")
+    async with serving(tmp_path) as pilot, pilot.http.post(pilot.url, data=photo.getvalue()) as answer:
+        body = await answer.read()
+        assert answer.status == 200, (body, pilot.log())
+        made = Image.open(io.BytesIO(body))
+        assert (made.format, made.size) == ("WEBP", (800, 600))
+        assert made.convert("RGB").getpixel((750, 550))[0] > 100  # the logo's red, half through
+
+
+async def test_the_tail_that_is_shown_is_told(tmp_path: Path) -> None:
+    shop, logs = tmp_path / "shop", tmp_path / "logs"
+    logs.mkdir()
+    (logs / "wrangler.toml").write_text('name = "logs"\nmain = "entry.py"\n')
+    (logs / "entry.py").write_text(IMPORTS + blocks("tail-workers.md", "python")[0])
+    write(shop, SAYS, blocks("tail-workers.md", "toml")[0].replace('name = "shop"\n', ""))
+    async with serving(shop, "-c", "wrangler.toml", "-c", str(logs / "wrangler.toml")) as pilot:
+        assert await pilot.ask() == (200, "sold")
+        await pilot.says("['one more']")
+
+
+BUCKET = """
+[[r2_buckets]]
+binding = "FILES"
+bucket_name = "files"
+"""
+SAYS = """
+from workers import Response
+
+async def fetch(request, env, ctx):
+    print("one more")
+    return Response("sold")
+"""
+
+
 def test_every_page_with_an_example_is_looked_at() -> None:
     with_examples = {page.name for page in PAGES.glob("*.md") if blocks(page.name, "toml")}
-    assert with_examples - set(ANSWERS) == {"images.md", "tail-workers.md"}  # which need a picture, and another worker
+    assert with_examples - set(ANSWERS) == {"images.md", "tail-workers.md"}  # which are above
