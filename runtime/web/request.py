@@ -80,7 +80,8 @@ class Request(Body):
     ) -> Request:
         """For the runtime: a request as it came in, on trust; nothing is parsed before someone asks.
 
-        ``headers`` may be any iterable, ``cf`` a function that makes it. Its redirects are "manual", so that
+        ``headers`` may be any iterable, ``raw()`` what ``raw_headers`` asks of it; ``cf`` a function that makes it. Its
+        redirects are "manual", so that
         ``fetch(request)`` hands them to the client, as on Workers.
         """
         self = cls.__new__(cls)
@@ -96,6 +97,11 @@ class Request(Body):
         if not isinstance(self._headers, Headers):
             self._headers = Headers.from_raw(self._headers, frozen=True)
         return self._headers
+
+    def raw_headers(self) -> RawHeaders:
+        """For the runtime: ``headers.raw()``, where nobody needs the ``Headers`` themselves."""
+        held = self._headers if hasattr(self._headers, "raw") else self.headers
+        return held.raw()
 
     @property
     def cf(self) -> Any:

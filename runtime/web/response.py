@@ -109,6 +109,17 @@ class Response(Body):
         return self
 
     @classmethod
+    def from_whole(cls, status: int, headers: RawHeaders, content: bytes) -> Response:
+        """For the runtime: a worker's answer that is all here, on trust, in the coding and of the length that its
+        headers say, in lower case."""
+        self = cls.__new__(cls)
+        self.status, self.status_text, self.url, self.redirected = status, "", "", False
+        self.type, self.cf, self._manual, self.web_socket = "default", None, True, None
+        self._headers, self._type = headers, None
+        self._content, self._stream, self._used = content, None, False
+        return self
+
+    @classmethod
     def from_json(
         cls, data: object, init: ResponseInit | None = None, status_text: str = "", headers: object = None,
         **options: Any,
@@ -145,6 +156,8 @@ class Response(Body):
         headers = self._headers
         if headers is None:
             headers = self._headers = Headers()
+        elif type(headers) is list:
+            headers = self._headers = Headers.from_raw(headers)
         if self._type is not None:
             if not headers.has("content-type"):
                 headers.append("content-type", self._type)
@@ -186,6 +199,8 @@ class Response(Body):
         The body's coding is what the headers say, unless its reader does not accept that: then it has none.
         Content-Length is there only when it is known.
         """
+        if self._stream is None and type(self._headers) is list:
+            return self.status, self.status_text, self._headers, self._claim()
         if self._headers is None and self._stream is None:
             return self._bare_parts()
         raw, content = self.headers.raw(), self._content

@@ -16,7 +16,7 @@ from workers.gateway import Options  # type: ignore[import-not-found,import-unty
 
 from asgi import _scope  # type: ignore[import-not-found,unused-ignore]  # beside this one, on sys.path
 from asgi._exchange import Exchange  # type: ignore[import-not-found,unused-ignore]
-from asgi._lifespan import start  # type: ignore[import-not-found,unused-ignore]
+from asgi._lifespan import start, started  # type: ignore[import-not-found,unused-ignore]
 from asgi._scope import App, Message, Receive, Send  # type: ignore[import-not-found,unused-ignore]
 from runtime.web import Request, Response
 from runtime.web.scope import current_ctx
@@ -29,11 +29,11 @@ async def fetch(
 
     Its background tasks go on after the response, under ``ctx.wait_until``. A client that leaves cancels it.
     """
-    if _scope.is_websocket(request):
-        return await websocket(app, request, env, ctx)
     ctx = current_ctx.get(None) if ctx is None else ctx
-    state = await start(app, ctx)
-    scope = {**_scope.http(request, env), "state": dict(state)}
+    state = started.get(app)
+    scope = _scope.of(request, env, await start(app, ctx) if state is None else state)
+    if scope["type"] == "websocket":
+        return await _open(app, request, ctx, scope)
     encode_body = "manual" if options is None else options.encode_body
     response: Response = await Exchange(request, ctx).response(app, scope, encode_body)
     return response
@@ -41,12 +41,15 @@ async def fetch(
 
 async def websocket(app: App, request: Request, env: object, ctx: Any = None) -> Response:
     """The same of a request for a WebSocket: 101, or what the application refuses it with."""
+    ctx = current_ctx.get(None) if ctx is None else ctx
+    scope = _scope.of(request, env, await start(app, ctx))
+    return await _open(app, request, ctx, scope)
+
+
+async def _open(app: App, request: Request, ctx: Any, scope: dict[str, Any]) -> Response:
     from asgi._socket import Socket  # type: ignore[import-not-found,unused-ignore]  # most applications have none
 
-    ctx = current_ctx.get(None) if ctx is None else ctx
-    state = await start(app, ctx)
-    scope = {**_scope.websocket(request, env), "state": dict(state)}
-    response: Response = await Socket(request, ctx).response(app, scope)
+    response: Response = await Socket(request, ctx).response(app, _scope.of_websocket(scope, request))
     return response
 
 

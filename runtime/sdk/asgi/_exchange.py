@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from functools import cached_property
+from collections.abc import AsyncIterator, Coroutine
 from typing import Any
 
 from asgi._scope import App, Message  # type: ignore[import-not-found,unused-ignore]  # beside this one, on sys.path
+from runtime.isolate.script.stepping import begin
 from runtime.isolate.suspending import is_wanted, suspendable
 from runtime.web import URL, Headers, ReadableStream, Request, Response, to_bytes
 from runtime.web.response import NULL_BODY_STATUSES
@@ -18,55 +18,81 @@ _MAX_CHUNKS_AHEAD = 16  # the application may be ahead of the client
 class Exchange:
     """One request and its response: the application's ``receive`` and ``send``; an iterator over the body."""
 
+    _upload: AsyncIterator[bytes] | None = None
+    _received = _begun = _sent = _left = False  # begun: the head has gone
+    _whole: bytes | None = None  # the body, where the application had it with the head
+    _error: Exception | None = None  # in the head's place
+    _waits: asyncio.Future[None] | None = None  # for the head
+    _task: asyncio.Future[None] | None = None  # of an application that has not come to a good end at once
+    _chunks: asyncio.Queue[bytes | Exception | None] | None = None
+    _disconnected: asyncio.Event | None = None
+
     def __init__(self, request: Request, ctx: Any) -> None:
         self._request, self._ctx = request, ctx
-        self._upload: AsyncIterator[bytes] | None = None
-        self._received = self._sent = self._failed = self._left = False
-        self._whole: bytes | None = None  # the body, where the application had it with the head
         self._start: Message = {}
-        self.started: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
-        self.task: asyncio.Task[None]
 
     async def response(self, app: App, scope: dict[str, Any], encode_body: str) -> Response:
         """``encode_body``: "manual" where an application that compresses has done so itself."""
-        work = self.run(app, scope)
-        self.task = asyncio.create_task(suspendable(work) if is_wanted() else work)
-        try:
-            start = await self.started
-        except BaseException:
-            self.task.cancel()
-            raise
-        if self._whole is not None and not self._is_over():
+        self._task = self._begun_with(self._run(app, scope))
+        if self._task is not None and self._sent:
             self._follow()
-        headers = Headers.from_raw(start.get("headers", ()))
-        length = headers.get("content-length") or ""
-        whole = self._whole
-        if whole is not None and length in ("", str(len(whole))):  # else such as of an answer to HEAD
-            body: bytes | ReadableStream = whole
-        else:
-            body = ReadableStream(self, length=int(length) if length.isdigit() else None)
-        empty = start["status"] in NULL_BODY_STATUSES
-        return Response(None if empty else body, status=start["status"], headers=headers, encode_body=encode_body)
+        elif not self._start and self._error is None:
+            await self._head()
+        self._begun = True
+        if self._error is not None:
+            raise self._error
+        return self._response(self._start, encode_body)
 
-    async def run(self, app: App, scope: dict[str, Any]) -> None:
-        error: Exception | None
+    def _begun_with(self, work: Coroutine[Any, Any, None]) -> asyncio.Future[None] | None:
+        try:
+            return begin(suspendable(work) if is_wanted() else work)
+        except Exception as error:  # once its whole answer is sent
+            failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            failed.set_exception(error)
+            return failed
+
+    async def _head(self) -> None:
+        self._waits = asyncio.get_running_loop().create_future()
+        try:
+            await self._waits
+        except BaseException:
+            self._end()
+            raise
+        if self._whole is not None:
+            self._follow()
+
+    def _response(self, start: Message, encode_body: str) -> Response:
+        status, whole = start["status"], self._whole
+        headers = [(name.lower(), value) for name, value in start.get("headers", ())]
+        known = dict(headers)
+        length = known.get(b"content-length", b"")
+        if whole is not None and length not in (b"", b"%d" % len(whole)):  # such as of an answer to HEAD
+            whole = None
+        is_empty = status in NULL_BODY_STATUSES
+        if whole is not None and length and len(known) == len(headers) and not is_empty and encode_body == "manual":
+            return Response.from_whole(status, headers, whole)
+        body = ReadableStream(self, length=int(length) if length.isdigit() else None) if whole is None else whole
+        return Response(
+            None if is_empty else body, status=status, headers=Headers.from_raw(headers), encode_body=encode_body
+        )
+
+    async def _run(self, app: App, scope: dict[str, Any]) -> None:
         try:
             await app(scope, self.receive, self.send)
-            error = None if self._sent else RuntimeError("the ASGI application sent no whole response")
-        except Exception as raised:
-            error = raised
-        if error is not None and self._start:
-            self._begin(self._start)
-        if error is not None and not self.started.done():
-            self.started.set_exception(error)
-        elif error is not None and not self._sent:
-            await self._chunks.put(error)
-        elif error is not None:
-            raise error  # Starlette has answered 500 and says why; or a background task has failed
+            if not self._sent:
+                raise RuntimeError("the ASGI application sent no whole response")
+        except Exception as error:
+            if self._sent:
+                raise  # Starlette has answered 500 and says why; or a background task has failed
+            if not self._start:
+                self._error = error
+            self._begin()
+            await self._put(error)
 
     async def receive(self) -> Message:
         if self._received:
             if not self._left:
+                self._disconnected = self._disconnected or asyncio.Event()
                 await self._disconnected.wait()
             return {"type": "http.disconnect"}
         chunk = await self._read()
@@ -83,41 +109,47 @@ class Exchange:
         if self._left:
             raise OSError("the client has left")
         if message["type"] == "http.response.start":
-            self._failed = message["status"] >= 500
-            asyncio.get_running_loop().call_soon(self._begin, message)
             self._start = message
+            if self._waits is not None:
+                asyncio.get_running_loop().call_soon(self._begin)
         elif message["type"] == "http.response.body":
-            await self._send_body(message)
-
-    def _begin(self, start: Message) -> None:
-        """The head goes alone once the application lets others run: until then the whole body may follow."""
-        if not self.started.done():
-            self.started.set_result(start)
-
-    async def _send_body(self, message: Message) -> None:
-        if not (message.get("more_body", False) or self.started.done()) and "_chunks" not in self.__dict__:
-            self._whole = to_bytes(message.get("body") or b"")
-            self._sent = True
+            if message.get("more_body") or self._begun or self._chunks is not None:
+                return await self._send_chunk(message)
+            self._whole, self._sent = to_bytes(message.get("body") or b""), True
             self._leave()
-            return self.started.set_result(self._start)
-        if message.get("body"):
-            await self._chunks.put(to_bytes(message["body"]))
-        if not message.get("more_body", False):
-            await self._chunks.put(None)
-            self._sent = True
-            self._follow()
+            if self._waits is not None:
+                self._begin()
 
-    def _is_over(self) -> bool:
-        """The application has come to its end, as most have once their whole answer is sent."""
-        return self.task.done() and not self.task.cancelled() and self.task.exception() is None
+    async def _send_chunk(self, message: Message) -> None:
+        if message.get("body"):
+            await self._put(to_bytes(message["body"]))
+        if not message.get("more_body"):
+            await self._put(None)
+            self._sent = True
+            if self._task is not None:
+                self._follow()
+
+    async def _put(self, chunk: bytes | Exception | None) -> None:
+        self._chunks = self._chunks or asyncio.Queue(_MAX_CHUNKS_AHEAD)
+        await self._chunks.put(chunk)
+
+    def _begin(self) -> None:
+        """The head goes alone once the application lets others run: until then the whole body may follow."""
+        self._begun = True
+        if self._waits is not None and not self._waits.done():
+            self._waits.set_result(None)
 
     def _follow(self) -> None:
         """Its background tasks go on after the answer; what the application raises now is the request's still."""
-        what = f"{self._request.method} {URL(self._request.url).pathname}"
+        task = self._task
+        assert task is not None
+        if task.done() and not task.cancelled() and task.exception() is None:
+            return  # it is over, as most are once their whole answer is sent
+        what, failed = f"{self._request.method} {URL(self._request.url).pathname}", self._start["status"] >= 500
         if (follow := getattr(self._ctx, "follow", None)) is not None:
-            follow(self.task, what if self._failed else f"{what}, after its answer")
+            follow(task, what if failed else f"{what}, after its answer")
         elif self._ctx is not None:
-            self._ctx.wait_until(self.task)
+            self._ctx.wait_until(task)
 
     def __aiter__(self) -> Exchange:
         return self
@@ -125,6 +157,7 @@ class Exchange:
     async def __anext__(self) -> bytes:
         if self._whole is not None:
             raise StopAsyncIteration
+        self._chunks = self._chunks or asyncio.Queue(_MAX_CHUNKS_AHEAD)
         chunk = await self._chunks.get()
         if isinstance(chunk, bytes):
             return chunk
@@ -135,19 +168,15 @@ class Exchange:
         """The client has left, or has everything. An application that is not done with it is cancelled."""
         self._leave()
         if not self._sent:
-            self.task.cancel()
+            self._end()
 
-    @cached_property
-    def _chunks(self) -> asyncio.Queue[bytes | Exception | None]:
-        return asyncio.Queue(_MAX_CHUNKS_AHEAD)
-
-    @cached_property
-    def _disconnected(self) -> asyncio.Event:
-        return asyncio.Event()
+    def _end(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
 
     def _leave(self) -> None:
         self._left = True
-        if "_disconnected" in self.__dict__:
+        if self._disconnected is not None:
             self._disconnected.set()
 
 

@@ -10,6 +10,7 @@ from asgi._scope import ASGI_VERSION, App, Message  # type: ignore[import-not-fo
 from runtime.isolate.script.errors import report
 
 _lifespans: dict[App, asyncio.Task[dict[str, Any]]] = {}
+started: dict[App, dict[str, Any]] = {}  # by application, the state of what has begun
 
 
 async def start(app: App, ctx: Any) -> dict[str, Any]:
@@ -17,7 +18,8 @@ async def start(app: App, ctx: Any) -> dict[str, Any]:
     if app not in _lifespans:
         _lifespans[app] = asyncio.create_task(_Lifespan().start(app, getattr(ctx, "at_end", None)))
     try:
-        return await asyncio.shield(_lifespans[app])
+        state = started[app] = await asyncio.shield(_lifespans[app])
+        return state
     except Exception:
         _lifespans.pop(app, None)
         raise
@@ -70,4 +72,4 @@ class _Lifespan:
             self._started.set_result(None)
 
 
-__all__ = ["start"]
+__all__ = ["start", "started"]

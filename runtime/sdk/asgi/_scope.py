@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import unquote
 
 from runtime.web import URL, Request
@@ -17,71 +17,62 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Message, Receive, Send], Awaitable[None]]
 
 # What the parser would leave as it is: two thirds of the time that a scope takes is its.
-_PLAIN = re.compile(
-    r"(https?)://([^/?#@\\]+)(/[-A-Za-z0-9._~!$&'()*+,;=:@%/]*)(?:\?([-A-Za-z0-9._~!$&()*+,;=:@%/?]*))?"
-)
+_PLAIN = re.compile(r"(https?://[^/?#@\\]+)(/[-A-Za-z0-9._~!$&'()*+,;=:@%/]*)(?:\?([-A-Za-z0-9._~!$&()*+,;=:@%/?]*))?")
 ASGI_VERSION = {"version": "3.0", "spec_version": "2.4"}
 
 
-def is_websocket(request: Request) -> bool:
-    return (request.headers.get("upgrade") or "").lower() == "websocket"
-
-
-def http(request: Request, env: object) -> dict[str, Any]:
-    return {"type": "http", "method": request.method, **_common(request, env, ("http", "https"))}
-
-
-def websocket(request: Request, env: object) -> dict[str, Any]:
-    asked = (request.headers.get("sec-websocket-protocol") or "").split(",")
+def of(request: Request, env: object, state: Mapping[str, Any]) -> dict[str, Any]:
+    """The scope of an HTTP request; ``type`` says if it asks for a WebSocket."""
+    headers, root = request.raw_headers(), current_root.get()
+    origin, asked, query = _asked(request.url)
+    known, path, (scheme, server) = dict(headers), root + asked, _server(origin)
+    address = known.get(b"cf-connecting-ip")
     return {
-        "type": "websocket",
-        "subprotocols": [name.strip() for name in asked if name.strip()],
-        "extensions": {"websocket.http.response": {}},
-        **_common(request, env, ("ws", "wss")),
-    }
-
-
-def _common(request: Request, env: object, schemes: tuple[str, str]) -> dict[str, Any]:
-    asked, root = _asked(request.url), current_root.get()
-    return {
+        "type": "websocket" if known.get(b"upgrade", b"").lower() == b"websocket" else "http",
+        "method": request.method,
         "asgi": ASGI_VERSION,
         "http_version": "1.1",
-        "scheme": schemes[asked.secure],
-        "path": unquote(root + asked.path),
-        "raw_path": (root + asked.path).encode(),
-        "query_string": asked.query.encode(),
+        "scheme": scheme,
+        "path": unquote(path) if "%" in path else path,
+        "raw_path": path.encode(),
+        "query_string": query.encode() if query else b"",
         "root_path": root,
-        "headers": request.headers.raw(),
-        "server": asked.server,
-        "client": _client(request),
+        "headers": headers,
+        "server": server,
+        "client": (address.decode("latin-1"), 0) if address is not None else None,
         "env": env,
+        "state": {**state},
     }
 
 
-class _Asked(NamedTuple):
-    secure: bool
-    path: str
-    query: str
-    server: tuple[str, int]
+def of_websocket(scope: dict[str, Any], request: Request) -> dict[str, Any]:
+    """From ``of``."""
+    asked = (request.headers.get("sec-websocket-protocol") or "").split(",")
+    scope.pop("method")
+    return {
+        **scope,
+        "type": "websocket",
+        "scheme": {"http": "ws", "https": "wss"}[scope["scheme"]],
+        "subprotocols": [name.strip() for name in asked if name.strip()],
+        "extensions": {"websocket.http.response": {}},
+    }
 
 
-def _asked(url: str) -> _Asked:
+def _asked(url: str) -> tuple[str, str, str | None]:
+    """Its origin, path and query."""
     plain = _PLAIN.fullmatch(url)
-    if plain is None or "/." in plain[3] or "/%2" in plain[3]:  # the path may lead up
+    if plain is None or "/." in plain[2] or "/%2" in plain[2]:  # the path may lead up
         known = URL(url)
-        return _Asked(known.protocol == "https:", known.pathname, known.search.removeprefix("?"), _server(known.origin))
-    return _Asked(plain[1] == "https", plain[3], plain[4] or "", _server(f"{plain[1]}://{plain[2]}"))
+        return known.origin, known.pathname, known.search.removeprefix("?")
+    return plain.groups()  # type: ignore[return-value]
 
 
 @lru_cache(256)  # the same few, again and again
-def _server(origin: str) -> tuple[str, int]:
+def _server(origin: str) -> tuple[str, tuple[str, int]]:
+    """Its scheme, its host and port."""
     url = URL(origin)
-    return url.hostname, int(url.port or (443 if url.protocol == "https:" else 80))
+    scheme = url.protocol.removesuffix(":")
+    return scheme, (url.hostname, int(url.port or (443 if scheme == "https" else 80)))
 
 
-def _client(request: Request) -> tuple[str, int] | None:
-    address = request.headers.get("cf-connecting-ip")
-    return None if address is None else (address, 0)
-
-
-__all__ = ["ASGI_VERSION", "App", "Message", "Receive", "Send", "http", "is_websocket", "websocket"]
+__all__ = ["ASGI_VERSION", "App", "Message", "Receive", "Send", "of", "of_websocket"]
