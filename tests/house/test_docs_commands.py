@@ -18,7 +18,10 @@ from hosting import hosting, says, worker
 from serving import Served, serving, write
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")), *sorted(ROOT.glob("docs/bindings/*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    *(page for where in ("", "bindings/", "cluster/") for page in sorted(ROOT.glob(f"docs/{where}*.md"))),
+]
 BLOCKS = [
     (page.name, block)
     for page in PAGES
@@ -57,7 +60,8 @@ ELSEWHERE = {
     ".venv/bin/pytest": "it is what runs this",
     "pip install": "needs an index; which extras there are is checked below",
     "sudo ": "needs systemd; the unit is verified below",
-    "docker ": "needs Docker",
+    "docker ": "needs Docker; cluster/test_pages.py does the steps of the image of a node",
+    "kubectl ": "needs Kubernetes; cluster/test_manifest.py holds the manifest against its types",
     "npx wrangler": "needs npm; host/test_wrangler.py and ai/test_shim.py run the same",
     "pilot host --host 0.0.0.0": "leaves loopback; host/test_host.py does the same on it",
     "pilot host backup": "host/test_backup.py does the same",
