@@ -126,7 +126,9 @@ def _cluster(context: ProductContext, settings: ClusterSettings | None) -> Elsew
     from bindings.ai.cluster.cluster import Cluster
 
     linger = (settings or ClusterSettings()).linger
-    return Cluster(address, linger, context.observer.warn, context.observer.debug)
+    cluster = Cluster(address, linger, context.observer.warn, context.observer.debug)
+    cluster.begin()
+    return cluster
 
 
 def _remote_engine_remark(*, chosen: bool) -> str:

@@ -1,5 +1,5 @@
 """A Ray cluster on this machine, in a process of its own: ``python ray_cluster.py GPUS LABELS GPUS LABELS ...``, a head
-and a node for each pair. It answers every line of its input, ``[method, ...]`` in JSON, with a line.
+and a node for each pair. It answers every line of its input, ``[method, arguments, named ones]`` in JSON, with a line.
 
 A killed head ends its driver, so no test may be one.
 """
@@ -27,8 +27,10 @@ class Nodes:
         for gpus, labels in zip(nodes[::2], nodes[1::2], strict=True):
             self.add(int(gpus), labels)
 
-    def add(self, gpus: int, labels: str) -> None:
-        self.nodes.append(self.cluster.add_node(**COMMON, num_gpus=gpus, labels=json.loads(labels), wait=True))
+    def add(self, gpus: int, labels: str, address: str = "127.0.0.1", **environment: str) -> None:
+        """``environment``: of what runs there, beside this one."""
+        own = {**COMMON, "node_ip_address": address, "env_vars": environment}
+        self.nodes.append(self.cluster.add_node(**own, num_gpus=gpus, labels=json.loads(labels), wait=True))
 
     def address(self) -> str:
         return str(self.cluster.address)
@@ -66,8 +68,8 @@ def main() -> None:
     nodes = Nodes(sys.argv[1:])
     print(json.dumps(nodes.address()), flush=True)
     for line in sys.stdin:
-        method, *args = json.loads(line)
-        print(json.dumps(getattr(nodes, method)(*args)), flush=True)
+        method, args, named = json.loads(line)
+        print(json.dumps(getattr(nodes, method)(*args, **named)), flush=True)
     try:
         nodes.cluster.shutdown()
     finally:

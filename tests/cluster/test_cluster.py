@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
 from pathlib import Path
@@ -14,7 +13,7 @@ import pytest
 pytest.importorskip("ray")
 
 from bindings.ai.cluster.cluster import Cluster
-from bindings.ai.engine.protocol import EngineLost, EngineSpec, Generate, ModelUnavailable, StillLoading
+from bindings.ai.engine.protocol import EngineLost, EngineSpec, Generate
 from bindings.ai.replicas.group import Replicas
 from bindings.ai.replicas.placement import Placement
 from bindings.ai.replicas.pool import EnginePool
@@ -163,19 +162,6 @@ async def test_a_label_is_waited_for_and_a_lost_node_is_left(ray: RayCluster, po
     assert text_of(await collect(group, "a b")) == "a b"
 
 
-async def test_more_gpus_than_the_cluster_has_wait(ray: RayCluster, pool: EnginePool) -> None:
-    group = group_of(pool, Placement(gpus=64))
-    await until(lambda: "waits for 64 GPU" in group.members[0].room.detail)
-    assert text_of(await collect(group_of(pool, Placement(gpus=1), "small"), "a b")) == "a b"
-
-
-async def test_a_model_that_cannot_be_loaded_names_the_node(ray: RayCluster, pool: EnginePool) -> None:
-    group = pool.get(EngineSpec(engine="llamacpp", model="/nowhere/model.gguf"), Placement(gpus=1))
-    with pytest.raises(ModelUnavailable, match=r"on node 127\.0\.0\.1") as caught:
-        await group.ready()
-    assert "there is no file /nowhere" in str(caught.value)
-
-
 async def test_a_replica_stays_for_a_front_that_starts_again(ray: RayCluster) -> None:
     async with front(ray, Said(), linger_s=STEP_S) as first:
         await group_of(first, Placement(gpus=1)).ready()
@@ -201,27 +187,6 @@ async def test_a_host_on_the_cluster(ray: RayCluster, tmp_path: Path) -> None:
         assert not [name for name in agent.environ() if name.startswith("PILOT_")]
         assert not [name for engine in ray.engines() for name in engine.environ() if name == "PILOT_API_TOKEN"]
     await until(lambda: not ray.engines())
-
-
-@pytest.mark.parametrize(
-    ("address", "said"),
-    [("127.0.0.1:1", "nothing answers at 127.0.0.1:1"), ("ray://127.0.0.1:1", "nothing answers at ray://127.0.0.1:1")],
-)
-async def test_an_address_where_nobody_is(environment: None, address: str, said: str) -> None:
-    told = Said()
-    pool = EnginePool(told, load_timeout=STEP_S, elsewhere=Cluster(address, 2, told.warn, told.note))
-    with pytest.raises(ModelUnavailable, match=re.escape(said)):
-        await group_of(pool, Placement()).ready()
-    await pool.aclose()
-
-
-async def test_a_wrong_token(ray: RayCluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RAY_AUTH_TOKEN", "0" * 32)
-    told = Said()
-    pool = EnginePool(told, load_timeout=STEP_S, elsewhere=Cluster(ray.address, 2, told.warn, told.note))
-    with pytest.raises((ModelUnavailable, StillLoading), match="token"):
-        await group_of(pool, Placement()).ready()
-    await pool.aclose()
 
 
 async def test_the_head_is_lost_and_streams_go_on(ray: RayCluster, pool: EnginePool) -> None:

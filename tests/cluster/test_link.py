@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 import psutil
 import pytest
 
-from bindings.ai.cluster.remote import Address, Place, WantedReplica, launcher
+from bindings.ai.cluster.remote import Place, launcher
+from bindings.ai.cluster.wanted import Address, WantedReplica
 from bindings.ai.engine.client import EngineClient
 from bindings.ai.engine.process import EngineProcess
 from bindings.ai.engine.protocol import EngineError, EngineLost, EngineSpec, Generate, ModelUnavailable

@@ -95,7 +95,7 @@ class Model(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     @property
     def placement(self) -> Placement | None:
         """How many processes serve it, if the row says so."""
-        return placement(self.replicas, self.gpus, self.where)
+        return placement(self.replicas, self.gpus, self.where, self.id)
 
 
 @functools.cache

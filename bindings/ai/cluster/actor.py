@@ -16,10 +16,12 @@ from typing import Any
 import msgspec
 import ray
 
-from bindings.ai.cluster.remote import BEAT_S, PATIENCE_S, WantedReplica
+from bindings.ai.cluster.remote import BEAT_S, PATIENCE_S
+from bindings.ai.cluster.wanted import WantedReplica
 from bindings.ai.engine.client import EngineClient
 from bindings.ai.engine.process import EngineProcess
 from bindings.ai.engine.protocol import EngineError
+from runtime import VERSION
 from runtime.wire import ChannelClosed, RemoteError
 
 LIBRARY: Any = ray  # parts of it have no types
@@ -42,17 +44,22 @@ class ReplicaActor:
     """Made at once: one that raises here is dead for good, whatever its ``max_restarts`` say."""
 
     def __init__(self, wanted: bytes) -> None:
-        self._wanted = msgspec.json.decode(wanted, type=WantedReplica)
+        self._told, self._wanted = wanted, msgspec.json.decode(wanted, type=WantedReplica)
         self._client: EngineClient | None = None
         self._listens: EngineProcess | None = None
         self._where: dict[str, Any] = {}
         self._watch: asyncio.Task[None] | None = None
         self._released, self._linked_at = False, time.monotonic() + FIRST_FRONT_S
 
+    async def told(self) -> tuple[bytes, str]:
+        """(what it was made of, its node), at once: it has a place."""
+        return self._told, _node()
+
     async def address(self) -> dict[str, Any]:
         """An ``Address``, once the model is loaded; or with the error that keeps it from that."""
-        self._released = False
-        node: str = LIBRARY.util.get_node_ip_address()
+        self._released, node = False, _node()
+        if self._wanted.version != VERSION:
+            return {"node": node, "error": f"it has Pilotlight {VERSION}, and this host {self._wanted.version}"}
         try:
             client = self._started()
             process = await client.serving()
@@ -98,6 +105,11 @@ class ReplicaActor:
         except (RemoteError, ChannelClosed):
             pass
         return 0
+
+
+def _node() -> str:
+    address: str = LIBRARY.util.get_node_ip_address()
+    return address
 
 
 __all__ = ["ReplicaActor"]

@@ -13,6 +13,7 @@ from typing import Any, NoReturn, Protocol
 
 import msgspec
 
+from bindings.ai.cluster.wanted import Address, WantedReplica
 from bindings.ai.engine.process import EngineProcess, Launch, Log
 from bindings.ai.engine.protocol import EngineInfo, EngineSpec, Progress
 from bindings.ai.engine.room import Room
@@ -22,28 +23,6 @@ from runtime.wire.net import Hello, HelloRefused, dial
 
 BEAT_S, PATIENCE_S = 1.0, 3.0
 AGAIN_S = 0.5  # before the address is asked for anew, where nobody answers at the last one
-
-
-class WantedReplica(msgspec.Struct, frozen=True, kw_only=True):
-    """What an actor is made of. ``name``: the same in every front that wants it; ``where``: a node's labels."""
-
-    name: str
-    spec: EngineSpec
-    gpus: float
-    where: dict[str, str] = {}
-    linger_s: float
-    version: str
-
-
-class Address(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a replica listens, on which node; or why it cannot."""
-
-    node: str
-    host: str = ""
-    port: int = 0
-    certificate: str = ""
-    token: str = ""
-    error: str = ""
 
 
 class Addresses(Protocol):
@@ -166,4 +145,4 @@ async def _no_calls(op: str, args: list[Any]) -> NoReturn:
     raise ValueError("a replica has nothing to ask")
 
 
-__all__ = ["Address", "Addresses", "Place", "RemoteProcess", "WantedReplica", "launcher"]
+__all__ = ["Addresses", "Place", "RemoteProcess", "launcher"]

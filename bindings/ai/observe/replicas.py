@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from bindings.ai.engine.client import EngineClient
 from bindings.ai.engine.protocol import EngineSpec
 from bindings.ai.replicas.group import Replicas
 from runtime.metrics import Counter, gauges
@@ -25,7 +26,7 @@ def replica_families(groups: Sequence[Replicas], name_of: Callable[[EngineSpec],
     for name, group in named:
         wanted[name,] = group.wanted
         for index, client in group.members.items():
-            states[name, client.state] += 1
+            states[name, state_of(client)] += 1
             load[name, str(index)] = client.load
     retries = Counter("pilot_ai_retries", "Requests that a second replica was asked for, unseen.", "model")
     passed = Counter("pilot_ai_choices_past_first", "Requests whose own replica was too busy.", "model")
@@ -43,4 +44,9 @@ def replica_families(groups: Sequence[Replicas], name_of: Callable[[EngineSpec],
     ]  # fmt: skip
 
 
-__all__ = ["replica_families"]
+def state_of(client: EngineClient) -> str:
+    """As it is shown: ``pending`` while a cluster looks for its place, too."""
+    return "pending" if client.state == "loading" and client.room.detail else client.state
+
+
+__all__ = ["replica_families", "state_of"]

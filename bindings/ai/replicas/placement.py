@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 
@@ -35,7 +35,7 @@ class Counts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class Placement(msgspec.Struct, frozen=True, kw_only=True):
     """``minimum``..``maximum`` processes. ``gpus``: of each of them; None: what the engine's options say it needs.
-    ``where``: labels that a node of a cluster must have; on one machine they mean nothing.
+    ``where``: labels that a node of a cluster must have; on one machine they mean nothing. ``row``: whose it is.
     """
 
     minimum: int = 1
@@ -44,23 +44,25 @@ class Placement(msgspec.Struct, frozen=True, kw_only=True):
     idle_s: float = IDLE_S
     gpus: float | None = None
     where: Mapping[str, str] = {}
+    row: str = ""
 
 
 Placed = tuple[EngineSpec, Placement | None]
 """An engine that is asked for."""
 
 
-def placement(replicas: int | Counts | None, gpus: float | None, where: Mapping[str, str]) -> Placement | None:
+def placement(
+    replicas: int | Counts | None, gpus: float | None, where: Mapping[str, str], row: str = ""
+) -> Placement | None:
     """None: a row that says nothing of it, whose one process is counted nowhere."""
     if replicas is None and gpus is None and not where:
         return None
+    own: dict[str, Any] = {"gpus": gpus, "where": where, "row": row}
     if not isinstance(replicas, Counts):
         number = 1 if replicas is None else replicas
-        return Placement(minimum=number, maximum=number, gpus=gpus, where=where)
+        return Placement(minimum=number, maximum=number, **own)
     most = max(replicas.min, 1) if replicas.max is None else replicas.max
-    return Placement(
-        minimum=replicas.min, maximum=most, target=replicas.target, idle_s=replicas.idle, gpus=gpus, where=where
-    )
+    return Placement(minimum=replicas.min, maximum=most, target=replicas.target, idle_s=replicas.idle, **own)
 
 
 def check(replicas: int | Counts | None, gpus: float | None, where: str) -> None:

@@ -28,6 +28,9 @@ Engine = EngineClient | Replicas
 class Elsewhere(Protocol):
     """Other machines (``bindings.ai.cluster.cluster``)."""
 
+    def begin(self) -> None:
+        """Find out whether they can be reached, and say so if not."""
+
     def replica(self, spec: EngineSpec, placement: Placement, index: int) -> tuple[Room, Launch]: ...
 
     def leave(self) -> None:

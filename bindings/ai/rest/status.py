@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bindings.ai.engine.client import EngineClient
+from bindings.ai.observe.replicas import state_of
 from bindings.ai.replicas.gpus import Share
 from bindings.ai.replicas.group import Replicas
 from bindings.ai.service import AIService
@@ -29,7 +30,7 @@ def _row(client: EngineClient, ids: Sequence[str]) -> dict[str, Any]:
     memory = memory_of(client.pid) if client.pid else None
     return {
         "name": client.name,
-        "state": client.state,
+        "state": state_of(client),
         "live": client.live,
         "device": client.info.device if client.info else None,
         "memory_mb": None if memory is None else round(memory / 1e6),

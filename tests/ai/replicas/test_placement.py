@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -30,13 +31,14 @@ def row(folder: Path, text: str) -> Placement | None:
 
 
 def test_a_row_says_how_many(tmp_path: Path) -> None:
+    of_row = partial(Placement, row="own/m")
     assert row(tmp_path, "") is None
-    assert row(tmp_path, "  replicas: 3\n") == Placement(minimum=3, maximum=3)
-    assert row(tmp_path, "  gpus: 0.5\n") == Placement(gpus=0.5)
+    assert row(tmp_path, "  replicas: 3\n") == of_row(minimum=3, maximum=3)
+    assert row(tmp_path, "  gpus: 0.5\n") == of_row(gpus=0.5)
     told = row(tmp_path, "  replicas: {min: 0, max: 4, target: 8, idle: 600}\n  gpus: 2\n")
-    assert told == Placement(minimum=0, maximum=4, target=8, idle_s=600, gpus=2)
-    assert row(tmp_path, "  where: {accelerator: H100}\n") == Placement(where={"accelerator": "H100"})
-    assert row(tmp_path, "  replicas: {min: 0}\n") == Placement(minimum=0, maximum=1)
+    assert told == of_row(minimum=0, maximum=4, target=8, idle_s=600, gpus=2)
+    assert row(tmp_path, "  where: {accelerator: H100}\n") == of_row(where={"accelerator": "H100"})
+    assert row(tmp_path, "  replicas: {min: 0}\n") == of_row(minimum=0, maximum=1)
 
 
 @pytest.mark.parametrize(

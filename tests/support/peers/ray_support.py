@@ -48,9 +48,9 @@ class RayCluster:
         self.process = process
         self.address = self._line()
 
-    async def do(self, method: str, *args: object) -> str:
+    async def do(self, method: str, *args: object, **named: object) -> str:
         assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps([method, *args]) + "\n")
+        self.process.stdin.write(json.dumps([method, args, named]) + "\n")
         self.process.stdin.flush()
         return await asyncio.wait_for(asyncio.to_thread(self._line), STEP_S)
 

@@ -1,0 +1,227 @@
+"""What is wrong in a cluster, a row or a setting, as whoever runs ``pilot host`` is told of it: it starts, a line names
+what to mend, and everything else is served."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+pytest.importorskip("ray")
+
+from families import ENGINE, running
+from fronts_support import FRONTS, TRIES, everywhere, fronts
+from hosting import Host, hosting, worker
+from ray_support import STEP_S, RayCluster, ray_cluster, ray_environment
+
+pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
+RUN = "/client/v4/accounts/host/ai/run/"
+NODES = "127.0.0.1", "127.0.0.2"
+ROWS = """
+"own/good": {engine: echo, model: good, replicas: 2, gpus: 5}
+"own/label": {engine: echo, model: label, replicas: 1, where: {kind: none}}
+"own/many": {engine: echo, model: many, gpus: 64}
+"own/half": {engine: llamacpp, llamacpp: {model: embedded}, replicas: 2, gpus: 2.0, preload: true}
+"own/here": {engine: echo}
+"""
+HOST = "[pilot]\nload_timeout = 6\n[pilot.cluster]\nlinger = 2\n"
+
+
+@pytest.fixture(scope="module")
+def ray(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RayCluster]:
+    """The second of two nodes cannot keep weights."""
+    log = tmp_path_factory.mktemp("ray") / "log"
+    with ray_environment(), ray_cluster(["8", "{}"], log) as running:
+        asyncio.run(running.do("add", 8, "{}", NODES[1], PILOT_CACHE_DIR="/dev/null/none"))
+        yield running
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def host(ray: RayCluster, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Host]:
+    async with on_cluster(tmp_path_factory.mktemp("host"), ray.address, ROWS) as host:
+        yield host
+
+
+@asynccontextmanager
+async def on_cluster(data: Path, address: str, rows: str, *args: str, **env: str) -> AsyncIterator[Host]:
+    (data / "models.yaml").write_text(rows)
+    (data / "host.toml").write_text(HOST)
+    async with hosting(data, "--ray", address, *args, env=env, engine=None) as host:
+        yield host
+
+
+async def asked(host: Host, model: str) -> tuple[int, str]:
+    """(status, the answer's text or what is wrong)"""
+    status, answer = await host.api("POST", RUN + model, {"prompt": "a b", "max_tokens": 2})
+    return status, answer["result"]["response"] if status == 200 else answer["errors"][0]["message"]
+
+
+async def answers(host: Host, model: str = "own/good") -> None:
+    """Once it is loaded, if not at once."""
+    async with asyncio.timeout(STEP_S):
+        while (told := await asked(host, model)) != (200, "a b"):
+            assert told[0] == 408, told
+
+
+async def rows(host: Host, model: str) -> list[dict[str, Any]]:
+    found = (await host.api("GET", "/client/v4/pilot/status"))[1]["result"]["engines"]
+    return [row for row in found if model in row["models"].split(", ")]
+
+
+async def states(host: Host, model: str, wanted: list[str]) -> list[dict[str, Any]]:
+    """Its rows, once they are in these states."""
+    async with asyncio.timeout(STEP_S):
+        while True:
+            found = await rows(host, model)
+            if sorted(row["state"] for row in found) == wanted:
+                return found
+            await asyncio.sleep(0.1)
+
+
+async def test_one_replica_on_each_node_answers(host: Host) -> None:
+    await answers(host)
+    found = await states(host, "own/good", ["ready", "ready"])
+    assert await asked(host, "own/good") == (200, "a b")
+    assert {row["node"] for row in found} == set(NODES)
+
+
+@pytest.mark.parametrize(
+    ("model", "why"),
+    [
+        ("own/label", "it waits for a node with the label kind: none: none of the cluster's has it"),
+        ("own/many", "it waits for a node with 64 GPU: the largest of the cluster's has 8"),
+    ],
+)
+async def test_what_no_node_has_is_waited_for_by_name(host: Host, model: str, why: str) -> None:
+    asking = asyncio.create_task(asked(host, model))
+    await states(host, model, ["pending"])
+    async with asyncio.timeout(STEP_S):
+        while (await rows(host, model))[0]["why"] != why:
+            await asyncio.sleep(0.1)
+    assert why in re.sub(r"\s+", " ", await host.cli("ps", "--host", host.url))
+    assert await asked(host, "own/good") == (200, "a b")
+    assert await asked(host, "own/here") == (200, "a b")
+    status, said = await asking
+    assert (status, why in said) == (408, True), said
+
+
+async def test_a_model_that_loads_on_one_node_and_not_on_another(host: Host) -> None:
+    found = await states(host, "own/half", ["failed", "ready"])
+    failed, ready = sorted(found, key=lambda row: row["state"])
+    assert (failed["node"], ready["node"]) == (NODES[1], NODES[0])
+    for said in (failed["why"], (await host.event("warning", within=1))["text"]):
+        assert "on node 127.0.0.2" in said
+        assert "/dev/null/none" in said
+    for _ in range(3):
+        assert (await asked(host, "own/half"))[0] == 200
+
+
+async def test_another_host_with_another_row(host: Host, ray: RayCluster, tmp_path: Path) -> None:
+    other = '"own/good": {engine: echo, model: good, echo: {rate: 500}, replicas: 1, gpus: 1}\n'
+    await answers(host)
+    before = {engine.pid for engine in ray.engines()}
+    async with on_cluster(tmp_path, ray.address, other) as second:
+        await answers(second)
+        line = (await second.says("own/good: the cluster has replicas of another row", within=STEP_S))["text"]
+        assert "(gpus: 1.0 here, 5.0 there; rate: 500 here, nothing there)" in line
+        assert await asked(host, "own/good") == (200, "a b")
+        assert before < {engine.pid for engine in ray.engines()}, "each has its own"
+
+
+@asynccontextmanager
+async def silent() -> AsyncIterator[str]:
+    """An address that takes connections, and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        yield f"127.0.0.1:{sock.getsockname()[1]}"
+
+
+async def test_an_address_that_says_nothing(ray: RayCluster, tmp_path: Path) -> None:
+    async with silent() as address:
+        await refused(tmp_path, address, f"nothing of Ray's answers at {address}")
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1"])
+async def test_an_address_where_nobody_is(ray: RayCluster, tmp_path: Path, address: str) -> None:
+    await refused(tmp_path, address, f"nothing answers at {address}")
+
+
+async def test_a_wrong_token(ray: RayCluster, tmp_path: Path) -> None:
+    said = f"the Ray cluster at {ray.address} does not take this host's token: it is missing or wrong"
+    await refused(tmp_path, ray.address, said, RAY_AUTH_TOKEN="0" * 32)
+
+
+async def test_no_token(ray: RayCluster, tmp_path: Path) -> None:
+    said = f"the Ray cluster at {ray.address} asks for a token, and none is sent"
+    await refused(tmp_path, ray.address, said, RAY_AUTH_MODE="disabled")
+
+
+OTHER = """
+import sys
+if "bindings.ai.cluster.agent" in sys.orig_argv:
+    import ray._private.utils
+    ray._private.utils.compute_version_info = lambda: {versions}
+"""
+
+
+@pytest.mark.parametrize("versions", [("2.59.0", "3.11.7"), ("2.60.0", "3.12.1")])
+async def test_another_version(ray: RayCluster, tmp_path: Path, versions: tuple[str, str]) -> None:
+    """Of the host's Ray or Python, as Ray itself sees it."""
+    (tmp_path / "sitecustomize.py").write_text(OTHER.format(versions=versions))
+    said = f"the Ray cluster at {ray.address} is of another version: "
+    here = "Ray {} and Python {} here".format(*versions)
+    text = await refused(tmp_path, ray.address, said, PYTHONPATH=str(tmp_path))
+    assert here in text
+
+
+async def refused(data: Path, address: str, said: str, **env: str) -> str:
+    """What is said at the start, and to whoever asks a model with replicas; the others answer."""
+    env = {"RAY_gcs_server_port_wait_time_s": "2", **env}
+    async with on_cluster(data, address, ROWS.replace("preload: true", "preload: false"), **env) as host:
+        line: str = (await host.says(said, within=STEP_S))["text"]
+        assert "[pilot.cluster]" in line
+        assert await asked(host, "own/here") == (200, "a b")
+        status, text = await asked(host, "own/good")
+        assert (status, said in text) == (500, True), text
+        assert said in (await rows(host, "own/good"))[0]["why"]
+    return line
+
+
+FRONT = """
+from workers import Response
+async def fetch(request, env):
+    answer = await env.AI.run("own/good", {"prompt": "a b", "max_tokens": 2})
+    return Response(answer["response"])
+"""
+
+
+async def test_several_fronts_of_one_machine_on_the_cluster(ray: RayCluster, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    rows = '"own/good": {engine: echo, replicas: 2, gpus: 1}\n'
+    async with on_cluster(data, ray.address, rows, "--fronts", str(FRONTS), "--isolates", "1") as host:
+        pids = await fronts(host)
+        await answers(host)
+        await host.deploy(worker(tmp_path / "app", FRONT, 'ai = {binding = "AI"}'))
+        assert await everywhere(host, "/_w/app/") == {b"a b": TRIES}
+        agents = [running(pid, "bindings.ai.cluster.agent") for pid in pids.values()]
+        assert [len(found) for found in agents] == [1] + [0] * (FRONTS - 1)
+        assert not running(host.process.pid, ENGINE)
+        assert {row["node"] for row in json.loads(await host.cli("status", "--json"))["engines"]} <= set(NODES)
+
+
+async def test_a_node_without_pilotlight(ray: RayCluster, host: Host, tmp_path: Path) -> None:
+    """The last test: the node stays."""
+    (tmp_path / "sitecustomize.py").write_text('import sys\nsys.modules["bindings"] = None\n')
+    await ray.do("add", 8, '{"kind": "none"}', "127.0.0.3", PYTHONPATH=str(tmp_path))
+    status, said = await asked(host, "own/label")
+    assert (status, "on node 127.0.0.3: another Pilotlight is installed there, or none" in said) == (500, True), said
+    assert said.partition(": another")[2][:20] in str((await rows(host, "own/label"))[0]["why"])
+    assert await asked(host, "own/good") == (200, "a b")
