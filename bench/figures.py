@@ -95,6 +95,10 @@ FIGURES = (
            frameworks.hello, quick=False, group="frameworks"),
     Figure("imports", "import workers, js", "CPU ms", (s.OURS,), frameworks.imports, alone=True, quick=False,
            group="frameworks"),
+    Figure("save packages", "Save to new code answering: FastAPI, pydantic, openai and langchain imported",
+           "save to answer p50 ms", (frameworks.PACKAGES,), m.save, quick=False, group="frameworks"),
+    Figure("first hour", "pilot init, pilot dev, to the first token of the embedded model", "launch s",
+           (frameworks.FIRST_HOUR,), m.launch, alone=True, quick=False, group="frameworks"),
     Figure("soak", "256 streams, clients leaving at random", "growth MB/min", (s.VLLM, s.ECHO, s.VLLM_SERVE), soak,
            quick=False, asked=True),
 )  # fmt: skip

@@ -1,10 +1,13 @@
-"""Frameworks: an application in a worker beside the same on uvicorn alone, and what importing their packages costs."""
+"""Frameworks: an application in a worker beside the same on uvicorn alone, what importing their packages costs, and how
+long it takes from nothing to a first token."""
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import statistics
 import subprocess
+import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -32,6 +35,11 @@ def _worker(application: str, folder: Path, port: int, target: str) -> None:
     (folder / "wrangler.toml").write_text(_CONFIG)
 
 
+def _packages(folder: Path, port: int, target: str) -> None:
+    shutil.copy(_APPLICATIONS / "packages.py", folder / "worker.py")
+    (folder / "wrangler.toml").write_text(_CONFIG)
+
+
 def _pair(application: str, name: str, package: str) -> tuple[Server, Server]:
     """In a worker, and on uvicorn alone."""
     words = list(servers.uvicorn(f"{application}:app"))
@@ -44,6 +52,11 @@ def _pair(application: str, name: str, package: str) -> tuple[Server, Server]:
 
 FASTAPI = _pair("fastapi_app", "FastAPI", "fastapi")
 DJANGO = _pair("django_app", "Django", "django")
+PACKAGES = replace(FASTAPI[0], name="pilot, FastAPI and packages", prepare=_packages)
+_FIRST_HOUR = "{0} init first --template stream && cd first && exec {0} dev --port {{port}}"
+FIRST_HOUR = replace(servers.OURS, name="pilot init && pilot dev", prepare=None, proxy=None, idle=None, command=(
+    "sh", "-c", _FIRST_HOUR.format(f"{shlex.quote(sys.executable)} -P -m runtime.cli"),
+))  # fmt: skip
 
 
 def hello(server: Server, running: Running, length: Length) -> Numbers:

@@ -73,7 +73,7 @@ class Loaded:
         finally:
             self.waiting -= 1
 
-    def begin(self) -> None:
+    def begin(self, *, requests: bool = False) -> None:
         """What it does is told of, which takes a task."""
 
     async def call(self, call: Call) -> Answer:

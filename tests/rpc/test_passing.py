@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -17,6 +17,7 @@ from runtime.supervisor.calls.calls import Calls
 from runtime.supervisor.calls.channel import PassingChannel
 from runtime.supervisor.calls.reach import NOWHERE
 from runtime.supervisor.calls.stubs import Stubs
+from runtime.supervisor.limits import Limits
 from runtime.wire import Channel, RemoteError
 
 
@@ -37,12 +38,12 @@ class Leads:
 
 
 class Pair:
-    """Two processes and the supervisor between them. ``wall_s``: that a call may take."""
+    """Two processes and the supervisor between them. ``limits``: of what is called."""
 
     def __init__(self) -> None:
         self.caller: Channel
         self.callee: Channel
-        self.wall_s: int | None = None
+        self.limits: Limits | None = None
         self.begun = self.ended = 0
         self.asked = asyncio.Event()
         self.cancelled = asyncio.Event()
@@ -57,9 +58,9 @@ class Pair:
     def at_hand(self, worker: str) -> Callee:
         return self
 
-    def begin(self) -> Begun:
+    def begin(self, *, requests: bool = False) -> Begun:
         self.begun += 1
-        return Begun(self.stubs[1], self.over, self.failed, self.wall_s)
+        return Begun(self.stubs[1], self.over, self.failed, self.limits)
 
     def over(self) -> None:
         self.ended += 1
@@ -82,6 +83,12 @@ class Pair:
                 return payload, []
             case [*_, "fail", _, _, _]:
                 raise LookupError("no")
+            case [_, "POST", "http://other/whole", headers, body, None, None, "Default", {}]:
+                return [200, "fine", headers, body]
+            case [_, "GET", "http://other/stream", *_]:
+                return [200, "", [], ["mine", self.callee.offer(said("a", "b"))]]
+            case [_, "GET", "http://other/wrong", *_]:
+                return [200, "", [[b"one"]], b""]
         try:
             await asyncio.Event().wait()
         finally:
@@ -89,6 +96,15 @@ class Pair:
 
     def asks(self, method: str, payload: bytes = b"p") -> asyncio.Task[Any]:
         return asyncio.create_task(self.caller.call("call", self.event.number, "OTHER", None, method, payload, []))
+
+    def requests(self, method: str, path: str, headers: list[Any], body: bytes | None = None) -> Awaitable[Any]:
+        parts = (self.event.number, "OTHER", None, method, f"http://other/{path}", headers, body, None)
+        return self.caller.call("request", *parts)
+
+
+async def said(*words: str) -> AsyncIterator[bytes]:
+    for word in words:
+        yield word.encode()
 
 
 @asynccontextmanager
@@ -165,8 +181,31 @@ async def test_the_callers_end_is_heard() -> None:
 
 async def test_its_time_is_limited() -> None:
     async with pair() as it:
-        it.wall_s = 1
+        it.limits = Limits(wall_s=1)
         with pytest.raises(RemoteError, match=r"more than 1 s \(wall_s\)"):
             await it.asks("wait")
         await it.cancelled.wait()
         assert (it.ended, it.stubs[0].channel.load) == (1, 0)
+
+
+async def test_a_request_and_its_whole_answer_are_passed_on() -> None:
+    async with pair() as it:
+        answers = await asyncio.gather(*[it.requests("POST", "whole", [[b"x", b"1"]], b"%d" % n) for n in range(100)])
+        assert answers == [[200, "fine", [[b"x", b"1"]], b"%d" % number] for number in range(100)]
+        assert (it.begun, it.ended, it.event.subrequests) == (100, 100, 100)
+        assert not it.stubs[1].at_work.activities
+        assert (it.stubs[0].channel.held, it.stubs[0].channel.load) == (0, 0)
+
+
+async def test_an_answer_that_is_a_stream_is_handed_on() -> None:
+    async with pair() as it:
+        status, _, _, number = await it.requests("GET", "stream", [])
+        assert (status, [chunk async for chunk in it.caller.read(number)]) == (200, [b"a", b"b"])
+        assert (it.begun, it.ended) == (1, 1)
+
+
+async def test_an_answer_to_a_request_that_is_none_is_the_callees_fault() -> None:
+    async with pair() as it:
+        with pytest.raises(RemoteError, match="headers that are none"):
+            await it.requests("GET", "wrong", [])
+        assert (it.begun, it.ended, it.stubs[0].channel.load) == (1, 1, 0)

@@ -42,7 +42,7 @@ class _Spare(Coroutine[Any, Any, None]):
 
     _work: Work | None = None
     _context: Context
-    _waits_for: Any  # since its first step; _HEARD: the task knows of it
+    _waits_for: object  # since its first step; _HEARD: the task knows of it
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop, self._lies = loop, loop.create_future()
@@ -56,19 +56,19 @@ class _Spare(Coroutine[Any, Any, None]):
         else:
             _spares.append(self)
 
-    def go_on(self, work: Work, context: Context, waits_for: Any) -> asyncio.Task[None]:
+    def go_on(self, work: Work, context: Context, waits_for: object) -> asyncio.Task[None]:
         _register_task(self.task)
         self._work, self._context, self._waits_for = work, context, waits_for
         self._lies.set_result(None)
         return self.task
 
-    def send(self, value: Any) -> Any:
+    def send(self, value: object) -> object:
         if self._work is None:
             return next(iter(self._lies))
         waits_for, self._waits_for = self._waits_for, _HEARD
         return self._context.run(self._work.send, value) if waits_for is _HEARD else waits_for
 
-    def throw(self, error: Any, *_: object) -> Any:
+    def throw(self, error: Any, *_: object) -> object:
         if self._work is None:
             raise error
         self._waits_for = _HEARD

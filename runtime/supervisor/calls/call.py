@@ -10,6 +10,7 @@ import msgspec
 from bindings.messages import HostSocket, Target
 from runtime.supervisor.calls.stubs import Stub, Stubs
 from runtime.supervisor.http.asgi import Headers
+from runtime.supervisor.limits import Limits
 from runtime.tracing import Span
 
 Capability = Stub | AsyncIterator[Any]
@@ -49,12 +50,12 @@ class Answer(NamedTuple):
 
 class Begun(NamedTuple):
     """A call that ``process`` may be asked at once, in hand until ``ended()``. ``await failed(error)``: what its caller
-    is told of it. ``wall_s``: seconds that it may take; None: any."""
+    is told of it. ``limits``: within which it is to answer; None: it has none."""
 
     process: Stubs
     ended: Callable[[], None]
     failed: Callable[[Exception], Awaitable[Exception]]
-    wall_s: int | None
+    limits: Limits | None
 
 
 class ServiceRequest(msgspec.Struct, frozen=True):
@@ -90,8 +91,9 @@ class Callee(Protocol):
     """A version of a worker, as a call sees it. ``call`` and ``request`` raise ``UserError``, or the ``RemoteError`` of
     what the worker raised."""
 
-    def begin(self) -> Begun | None:
-        """Have a call in hand, if nothing is to be waited for; None: ``call`` does what there is to do."""
+    def begin(self, *, requests: bool = False) -> Begun | None:
+        """Have a call in hand, or a request, if nothing is to be waited for; None: ``call`` does what there is to do,
+        or ``request``."""
 
     async def call(self, call: Call) -> Answer: ...
 

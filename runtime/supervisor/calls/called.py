@@ -93,12 +93,12 @@ async def request(
     parts = (request.method, request.url, request.headers, content, handle, None, target.entrypoint, dict(target.props))
     with _under_way(process, activity, rows):
         answer = await process.channel.call("fetch", activity.number, *parts)
-        if isinstance(answer, list) and len(answer) > 4:
-            process.channel.note("over", activity.number)
-    return _service_answer(process, answer, limits, activity.number)
+        noted(process, answer, activity)
+    return service_answer(process, answer, limits, activity.number)
 
 
-def _service_answer(process: Stubs, answer: object, limits: Limits | None, event: int) -> ServiceAnswer:
+def service_answer(process: Stubs, answer: object, limits: Limits | None, event: int) -> ServiceAnswer:
+    """What a process has answered to a request, which may be anything. Raises ScriptError."""
     match answer:
         case [int(status), str(text), headers, ["socket", int(number)], *_]:
             return ServiceAnswer(status, text, pairs(headers), HostSocket(process.sockets.given(number, event, None)))
@@ -106,6 +106,12 @@ def _service_answer(process: Stubs, answer: object, limits: Limits | None, event
             if not isinstance(body, bytes) or len(body) <= MAX_CHUNK:
                 return ServiceAnswer(status, text, pairs(headers), _content(process, body, limits))
     raise ScriptError(_NO_ANSWER)
+
+
+def noted(process: Stubs, answer: object, activity: CallActivity) -> None:
+    """To a process that waits for the end of what it has answered."""
+    if isinstance(answer, list) and len(answer) > 4:
+        process.channel.note("over", activity.number)
 
 
 def _content(process: Stubs, body: Any, limits: Limits | None) -> bytes | AsyncIterator[Any] | None:
@@ -140,4 +146,6 @@ def let_go(process: Stubs, activity: CallActivity) -> None:
         process.channel.discard(number)
 
 
-__all__ = ["CallActivity", "answered", "call", "invoke", "let_go", "request", "spanned"]
+__all__ = [
+    "CallActivity", "answered", "call", "invoke", "let_go", "noted", "request", "service_answer", "spanned",
+]  # fmt: skip

@@ -25,10 +25,10 @@ from bindings.binding import Binding, Leading, Loading, Version
 from bindings.messages import CallError, HostSocket, Target
 from runtime.errors import UserError
 from runtime.supervisor.calls import called
-from runtime.supervisor.calls.call import Call, Callee, Caller, Capability, ServiceRequest
+from runtime.supervisor.calls.call import Begun, Call, Callee, Caller, Capability, ServiceRequest
 from runtime.supervisor.calls.capabilities import closed, dropped, handed, stream, taken
 from runtime.supervisor.calls.channel import PassingChannel
-from runtime.supervisor.calls.passing import Passing
+from runtime.supervisor.calls.passing import PassingCall, PassingRequest
 from runtime.supervisor.calls.reach import NotRunning, Reach
 from runtime.supervisor.calls.stubs import Stubs
 from runtime.supervisor.http.asgi import Headers
@@ -57,25 +57,54 @@ class Calls:
         self._bindings, self._stubs, self._reach, self._lasting, self._own = bindings, stubs, reach, lasting, own
         self._leading = {name: each for name, each in bindings.items() if isinstance(each, Leading)}
 
-    def passed(self, number: int, op: str, args: list[Any]) -> Passing | None:
-        """Of a call that nothing need be done for but to pass it on; None: ``call`` does what there is to do. Raises
-        nothing."""
-        if op != "call" or len(args) != 6:
-            return None
+    def passed(self, number: int, op: str, args: list[Any]) -> PassingCall | PassingRequest | None:
+        """Of a call, or a request, that nothing need be done for but to pass it on; None: ``call`` does what there is
+        to do, or ``request``. Raises nothing."""
+        if op == "call" and len(args) == 6:
+            return self._passed_call(number, args)
+        if op == "request" and len(args) == 8:
+            return self._passed_request(number, args)
+        return None
+
+    def _passed_call(self, number: int, args: list[Any]) -> PassingCall | None:
         event, name, address, method, payload, table = args
-        if table != [] or not (type(event) is int and type(name) is type(method) is str and type(payload) is bytes):
+        if table != [] or type(payload) is not bytes or type(method) is not str:
+            return None
+        if len(method) > _MAX_METHOD_CHARACTERS or (way := self._way(event, name, address)) is None:
+            return None
+        caller, target, begun = way
+        return PassingCall(self.channel, number, self._told, begun, Call(caller, target, method, payload, []))
+
+    def _passed_request(self, number: int, args: list[Any]) -> PassingRequest | None:
+        event, name, address, method, url, headers, body, handle = args
+        if handle is not None:
+            return None
+        try:
+            sent = _checked(method, url, headers, body)
+        except UserError:  # which ``request`` meets again, and tells of
+            return None
+        if (way := self._way(event, name, address, requests=True)) is None:
+            return None
+        caller, target, begun = way
+        request = ServiceRequest(caller, target, method, url, sent, body)
+        return PassingRequest(self.channel, number, self._told_request, begun, request)
+
+    def _way(
+        self, event: object, name: object, address: object, requests: bool = False
+    ) -> tuple[Caller, Target, Begun] | None:
+        """Where it leads, if nothing is to be waited for on the way; it is counted, and in hand, then."""
+        if type(event) is not int or type(name) is not str:
             return None
         activity = self._stubs.at_work.asks_freely(event)
         if activity is None or activity.span is not NO_SPAN or activity.depth >= MAX_DEPTH:
             return None
-        if len(method) > _MAX_METHOD_CHARACTERS or (target := self._at_hand(name, address)) is None:
+        if (target := self._at_hand(name, address)) is None:
             return None
         callee = (self._reach if target.id is None else self._lasting).at_hand(target.worker)
-        if callee is None or (begun := callee.begin()) is None:
+        if callee is None or (begun := callee.begin(requests=requests)) is None:
             return None
         activity.subrequests += 1
-        call = Call(Caller(activity.depth + 1, NO_SPAN), target, method, payload, [])
-        return Passing(self.channel, number, self._told, begun, call)
+        return Caller(activity.depth + 1, NO_SPAN), target, begun
 
     async def call(
         self, event: int, name: str, address: object, method: str, payload: bytes, table: list[Any]
@@ -154,9 +183,13 @@ class Calls:
             return None
         return target if target.reach is None else None
 
-    async def _told(self, passing: Passing) -> list[Any]:
+    async def _told(self, passing: PassingCall) -> list[Any]:
         answer = await _told(passing.answer())
         return [answer.payload, await self._given(answer.capabilities)]
+
+    async def _told_request(self, passing: PassingRequest) -> list[Any]:
+        answer = await _told(passing.answer())
+        return [answer.status, answer.text, answer.headers, await self._content(answer.body)]
 
     async def _begun(self, event: int, method: Any, payload: Any, table: object) -> tuple[Caller, list[Capability]]:
         caller = self._caller(event)

@@ -17,7 +17,7 @@ class TracedCallee:
     def __init__(self, worker: str, callee: Callee, traces: Traces) -> None:
         self._worker, self._callee, self._traces = worker, callee, traces
 
-    def begin(self) -> Begun | None:
+    def begin(self, *, requests: bool = False) -> Begun | None:
         """What is told of takes a task."""
 
     async def call(self, call: Call) -> Answer:

@@ -131,17 +131,18 @@ class Deployment:
         async with Deadline(self._event_wall_s(), event_wall_exceeded):
             return await self._handle(event)
 
-    def begin(self) -> Begun | None:
+    def begin(self, *, requests: bool = False) -> Begun | None:
         """As ``calls.call.Callee``."""
         limits = self._limits
-        if not self.slots or (limits is not None and self._active >= limits.concurrent):
+        if not self.slots or (requests and self._responders):
+            return None
+        if limits is not None and self._active >= limits.concurrent:
             return None
         slot = self._slot()
         if (process := slot.process) is None or not process.channel.is_open:
             return None
         self.begins(slot)
-        wall_s = None if limits is None else limits.wall_s
-        return Begun(process.broker.stubs, partial(self.ends, slot), partial(self._failed, process), wall_s)
+        return Begun(process.broker.stubs, partial(self.ends, slot), partial(self._failed, process), limits)
 
     async def call(self, call: Call) -> Answer:
         """As ``calls.call.Callee``; the limits of a request hold for it, as for the next."""

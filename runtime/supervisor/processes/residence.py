@@ -52,15 +52,16 @@ class Residence:
         if self._deployment is not None and self._deployment.resident is not None:
             await self._deployment.resident.renew()
 
-    def begin(self) -> Begun | None:
+    def begin(self, *, requests: bool = False) -> Begun | None:
         """As ``calls.call.Callee``."""
         deployment = self._deployment
-        if deployment is None or deployment is not self._at_hand(self._worker) or deployment.resident is None:
+        if requests or deployment is None or deployment is not self._at_hand(self._worker):
+            return None
+        if deployment.resident is None:
             return None
         if (process := deployment.resident.at_hand) is None or _is_full(deployment, process):
             return None
-        wall_s = None if deployment.limits is None else deployment.limits.wall_s
-        return Begun(process.broker.stubs, _nothing, partial(_told, deployment, process), wall_s)
+        return Begun(process.broker.stubs, _nothing, partial(_told, deployment, process), deployment.limits)
 
     async def call(self, call: Call) -> Answer:
         """As ``calls.call.Callee``: a method of one of its objects."""
