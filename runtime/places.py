@@ -28,7 +28,8 @@ def check_folder() -> None:
     try:
         os.getcwd()
     except FileNotFoundError:
-        raise UserError("the folder you are in no longer exists", remedy="cd to one that does") from None
+        what, where = "the folder you are in no longer exists", os.environ.get("PWD", "")  # as the shell remembers it
+        raise UserError(what, where=where, remedy="cd to one that does") from None
 
 
 def expanded(path: str | Path, where: str = "", remedy: str = "Write the whole path.") -> Path:

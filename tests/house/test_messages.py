@@ -18,15 +18,11 @@ APOLOGY = re.compile(r"(?i)\b(sorry|oops|please|something went wrong)\b|!$")
 BLANK = "…"  # what is only known when it happens
 # What has no remedy, and why. A new message is to have one.
 WITHOUT_REMEDY = {
-    "bindings/ai/terminal/session.py": "a model's own words, in the midst of its answer",
     "bindings/target.py": "the host's own words, or Cloudflare's",
     "runtime/bench/rounds.py": "an error of the load generator's process, whose remedy is in its text",
 }
 # What names no place, and why.
-WITHOUT_PLACE = {
-    "bindings/ai/terminal/session.py": "the model that was just asked",
-    "runtime/places.py": "the folder has no name any more",
-}
+WITHOUT_PLACE: dict[str, str] = {}
 
 
 class Message(NamedTuple):

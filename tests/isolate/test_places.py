@@ -79,7 +79,7 @@ async def test_a_folder_that_is_gone(tmp_path: Path) -> None:
     gone.mkdir()
     command = ("bash", "-c", f'rmdir "{gone}"; exec "$@"', "bash", *PILOT, "dev")
     code, output = await run(*command, cwd=gone)
-    assert (code, output) == (3, "error the folder you are in no longer exists\n  cd to one that does\n")
+    assert (code, output) == (3, f"error {gone}: the folder you are in no longer exists\n  cd to one that does\n")
 
 
 @strangers

@@ -112,7 +112,7 @@ class Session:
             raise Refused(error) from None
         assert answer.stream is not None
         async with aclosing(answer.stream) as events:
-            async for piece in _pieces(events):
+            async for piece in _pieces(events, self._served.model.id):
                 yield piece
 
     async def _result(self, inputs: Mapping[str, Any]) -> Any:
@@ -122,17 +122,17 @@ class Session:
             raise Refused(error) from None
 
 
-async def _pieces(events: AsyncIterator[bytes]) -> Any:
+async def _pieces(events: AsyncIterator[bytes], model: str) -> Any:
     async for chunk in events:
         for event in chunk.split(b"\n\n"):
             data = event.removeprefix(b"data: ").strip()
             if data and data != b"[DONE]":
-                yield _piece(msgspec.json.decode(data))
+                yield _piece(msgspec.json.decode(data), model)
 
 
-def _piece(chunk: dict[str, Any]) -> Piece:
+def _piece(chunk: dict[str, Any], model: str) -> Piece:
     if error := chunk.get("error"):
-        raise UserError(error["message"])
+        raise UserError(error["message"], where=model, remedy="Ask again; in a chat that has grown long, after  /clear")
     choice = (chunk["choices"] or [{}])[0]
     delta = choice.get("delta") or {}
     text, thought = delta.get("content") or "", delta.get("reasoning_content") or ""
