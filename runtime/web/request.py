@@ -195,13 +195,16 @@ def _options(init: RequestInit | None) -> dict[str, Any]:
 
 def _absolute_url(resource: object) -> str:
     url = urls.parse(resource)
-    if url.username or url.password:
+    href = url.href
+    if "@" in href and (url.username or url.password):
         raise TypeError("a Request's URL may not hold a password; send an authorization header instead")
-    return url.href
+    return href
 
 
 def _method(method: object) -> str:
     name = str(method)
+    if name in _NORMALIZED_METHODS:
+        return name
     Headers().append(name, "")  # a method is a token, as a header's name is
     upper = name.upper()
     if upper in _FORBIDDEN_METHODS:

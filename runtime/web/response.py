@@ -105,7 +105,9 @@ class Response(Body):
         self.status, self.status_text, self.url, self.redirected = status, status_text, url, redirected
         self.type, self.cf, self._manual, self.web_socket = "default", None, False, None
         self._headers, self._type = Headers.from_raw(headers, frozen=True), None
-        self._receive(None if status in NULL_BODY_STATUSES else body, self._coding(), self._length())
+        body = None if status in NULL_BODY_STATUSES else body
+        is_here = body is None or isinstance(body, bytes)
+        self._receive(body, "" if is_here else self._coding(), None if is_here else self._length())
         return self
 
     @classmethod

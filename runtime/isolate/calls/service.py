@@ -88,9 +88,12 @@ class Service:
 
 
 def _request(resource: object, init: Mapping[str, Any] | None, options: Mapping[str, Any]) -> Request:
-    if isinstance(resource, str) and not URL.can_parse(resource):
-        raise JsException(f"Invalid URL: {resource}", "TypeError")
-    return Request(resource, init, **options)
+    try:
+        return Request(resource, init, **options)
+    except TypeError:
+        if isinstance(resource, str) and not URL.can_parse(resource):
+            raise JsException(f"Invalid URL: {resource}", "TypeError") from None
+        raise
 
 
 def _redirected(request: Request, response: Response, location: str) -> Request:
