@@ -21,7 +21,7 @@ from runtime.errors import UserError
 from runtime.limits import allow_open_files
 from runtime.memory import freeze_heap
 from runtime.supervisor.http.asgi import Application
-from runtime.supervisor.http.patience import Patience
+from runtime.supervisor.http.client.patience import Patience
 from runtime.supervisor.http.protocol import Server, make_server
 from runtime.supervisor.observe.base import Observer
 from runtime.supervisor.outbound import Allow, Outbound

@@ -24,6 +24,29 @@ _BROWSER_OPTIONS = {  # which mean nothing on a server
 _METHODS: dict[str, str] = {method.value: method for method in HTTPMethod}
 
 
+class Leaving:
+    """That who asked leaves, which outlives a request that nobody has any more."""
+
+    __slots__ = ("_made",)
+
+    def __init__(self) -> None:
+        self._made: AbortSignal | None = None  # once somebody asks for it
+
+    @property
+    def signal(self) -> AbortSignal:
+        if self._made is None:
+            self._made = _new_signal(_AMBIENT)
+        return self._made
+
+    @signal.setter
+    def signal(self, made: AbortSignal) -> None:
+        self._made = made
+
+    def left(self) -> None:
+        """For the runtime, as of ``Request``."""
+        self.signal._fire()
+
+
 class Request(Body):
     """``Request("https://example.com", method="POST", headers={...}, body="...")``.
 
@@ -35,7 +58,8 @@ class Request(Body):
     forbidden, and for a body with GET or HEAD.
     """
 
-    _signal: AbortSignal | Request | str | None  # itself, whose it is, _AMBIENT until someone asks, or none
+    _signal: AbortSignal | Request | Leaving | str | None
+    """Itself, whose it is, _AMBIENT until someone asks, or none."""
 
     __slots__ = ("_cf", "_signal", "method", "redirect", "url")
 
@@ -115,12 +139,21 @@ class Request(Body):
         """Aborts when whoever asked has lost interest: for an incoming request, when the client leaves."""
         held = self._signal
         if not isinstance(held, AbortSignal):
-            held = self._signal = held.signal if isinstance(held, Request) else _new_signal(held)
+            held = self._signal = held.signal if isinstance(held, Request | Leaving) else _new_signal(held)
         return held
 
     def left(self) -> None:
         """For the runtime: who asked has left."""
         self.signal._fire()
+
+    def leaving(self) -> Leaving:
+        """For the runtime: to say so later, without the request."""
+        leaving = Leaving()
+        if self._signal is _AMBIENT:
+            self._signal = leaving
+        else:
+            leaving.signal = self.signal
+        return leaving
 
     def accepts(self, coding: str) -> bool:
         """For the runtime: whether who asked can read an answer that is encoded so."""
@@ -149,9 +182,9 @@ class Request(Body):
             raw.append((b"content-length", b"%d" % len(self._content)))
         return self.method, self.url, raw, self.take_body()
 
-    def _lent_signal(self) -> AbortSignal | Request | str | None:
+    def _lent_signal(self) -> AbortSignal | Request | Leaving | str | None:
         """It, or this request, which makes it when someone asks."""
-        return self if self._signal is _AMBIENT else self._signal
+        return self if self._signal is _AMBIENT or isinstance(self._signal, Leaving) else self._signal
 
     def __repr__(self) -> str:
         return f"<Request {self.method} {self.url}>"

@@ -59,8 +59,7 @@ class CountedStream(RemoteStream):
             return super()._grant(item)
         self._due -= 1
         self._channel.hold(len(item))
-        self._items.append(item)
-        self._wake()
+        self._keep(item)
 
 
 __all__ = ["CountedStream"]

@@ -71,6 +71,7 @@ async def fetch(request, env, ctx):
     asked = {{"prompt": "hi", "stream": True, "max_tokens": tokens}}
     return Response(await env.AI.run("{MODEL}", asked), headers={{"content-type": "text/event-stream"}})
 """
+TAKEN = asyncio.Event()  # a chunk, by the client
 Ask = Callable[[str], Awaitable[bytes]]
 pytestmark = pytest.mark.skipif(ANOTHER, reason="the figures are of the libraries in uv.lock")
 
@@ -130,18 +131,20 @@ async def asked(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, path
     chunks = []
     while size := int(await reader.readline(), 16):
         chunks.append((await reader.readexactly(size + 2))[:-2])
+        TAKEN.set()
     await reader.readline()
     return b"".join(chunks)
 
 
 async def event_source(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """``/N``: N events, at the rate of a model's tokens."""
+    """``/N``: N events, each once the client has the one before."""
     with suppress(asyncio.IncompleteReadError):
         while head := await reader.readuntil(b"\r\n\r\n"):
             writer.write(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
             for _ in range(int(head.split()[1].strip(b"/"))):
+                TAKEN.clear()
                 writer.write(b"9\r\ndata: x\n\n\r\n")
-                await asyncio.sleep(1 / RATE)
+                await TAKEN.wait()
             writer.write(b"0\r\n\r\n")
     writer.close()
 

@@ -212,14 +212,17 @@ def _words(request: Generate, tokens: int | None, room: int) -> Iterator[_Piece]
 
 def _said(words: Iterable[str], request: Generate, room: int) -> Iterator[_Piece]:
     """Of more than there is room for, one is asked for: the reason is ``length`` then."""
-    begun = [*islice(words, room + 1)]
-    count, made = len(begun), min(len(begun), room)
-    pieces: Iterable[str] = begun[:made]
-    stop = ""
     if request.stop:
-        pieces, stop = _cut([*pieces], request.stop)
-    reason = "stop" if stop or made == count else "length"
-    return chain(map(_Piece, pieces), [_Piece(reason=reason, stop=stop)])
+        begun = [*islice(words, room + 1)]
+        pieces, stop = _cut(begun[:room], request.stop)
+        reason = "stop" if stop or len(begun) <= room else "length"
+        return chain(map(_Piece, pieces), [_Piece(reason=reason, stop=stop)])
+    return _told(iter(words), room)
+
+
+def _told(words: Iterator[str], room: int) -> Iterator[_Piece]:
+    yield from map(_Piece, islice(words, room))
+    yield _Piece(reason="stop" if next(words, None) is None else "length")
 
 
 def _check_json(prompt: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator
 from typing import Self
 
 from runtime import web
@@ -12,45 +12,46 @@ _CHUNK_BYTES = 256 * 1024  # at most, in one frame
 
 
 async def split(body: bytes) -> AsyncIterator[bytes]:
-    for at in range(0, len(body), _CHUNK_BYTES):
-        yield body[at : at + _CHUNK_BYTES]
+    for piece in _pieces(body):
+        yield piece
 
 
-async def chunks(source: AsyncIterable[object]) -> AsyncGenerator[bytes, None]:
-    """What the script yields."""
-    try:
-        async for chunk in source:
-            data = web.to_bytes(chunk)
-            if len(data) <= _CHUNK_BYTES:
-                yield data
-            else:
-                async for piece in split(data):
-                    yield piece
-    finally:
-        await close(source)
+def _pieces(body: bytes) -> Iterator[bytes]:
+    return (body[at : at + _CHUNK_BYTES] for at in range(0, len(body), _CHUNK_BYTES))
 
 
 class _Chunks:
-    """A source's chunks. Closing it closes the source, begun or not."""
+    """What the script yields, as bytes. Closing it closes the source, begun or not."""
+
+    __slots__ = ("_begun", "_rest", "_source")
 
     def __init__(self, source: AsyncIterable[object]) -> None:
-        self._source, self._chunks = source, chunks(source)
+        self._source = source
+        self._begun: AsyncIterator[object] | None = None
+        self._rest: Iterator[bytes] = iter(())  # of a chunk that no frame can hold
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> bytes:
+        for piece in self._rest:
+            return piece
         try:
-            return await anext(self._chunks)
+            if self._begun is None:
+                self._begun = aiter(self._source)
+            chunk = web.to_bytes(await anext(self._begun))
         except StopAsyncIteration:
             raise
         except BaseException as error:
             if (instead := self._failed(error)) is not None:
                 raise instead from None
             raise
+        if len(chunk) <= _CHUNK_BYTES:
+            return chunk
+        self._rest = _pieces(chunk)
+        return next(self._rest)
 
     async def aclose(self) -> None:
-        await self._chunks.aclose()
         await close(self._source)
 
     def _failed(self, error: BaseException) -> Exception | None:
@@ -63,6 +64,8 @@ class ScriptStream(_Chunks):
 
     ``ended()`` is called when no more will be read, whether it was read to its end, in part or not at all.
     """
+
+    __slots__ = ("_ended",)
 
     def __init__(self, source: AsyncIterable[object], ended: Callable[[], None]) -> None:
         super().__init__(source)
@@ -81,6 +84,8 @@ class ScriptStream(_Chunks):
 class SentStream(_Chunks):
     """A stream that is sent as an argument: ``failures`` gets what its source raises, which the other end knows as a
     text alone."""
+
+    __slots__ = ("_failures",)
 
     def __init__(self, source: AsyncIterable[object], failures: list[Exception]) -> None:
         super().__init__(source)

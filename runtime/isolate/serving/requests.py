@@ -16,6 +16,7 @@ from runtime.isolate.serving.edge import Edge
 from runtime.isolate.serving.sockets import answered
 from runtime.isolate.serving.worker import Worker, failure, is_the_scripts
 from runtime.values import from_wire
+from runtime.web.request import Leaving
 from runtime.web.scope import current_root
 
 Chunks = AsyncIterator[bytes | str]
@@ -28,7 +29,7 @@ class Requests:
         self._worker, self._channel = worker, worker.channel
         self._handler = find_handler(worker.script)
         self._named: dict[str, FetchHandler] = {}  # of entrypoints besides the default
-        self._answering: dict[int, web.Request] = {}  # by event, while a body is being sent
+        self._answering: dict[int, Leaving] = {}  # by event, while a body is being sent
 
     async def fetch(
         self,
@@ -87,7 +88,7 @@ class Requests:
             return [status, text, headers, ["mine", self._channel.offer(stream)]]
         ctx.responded()
         if isinstance(body, HandleStream) and (request.watched or ctx.busy):
-            self._answering[event] = request
+            self._answering[event] = request.leaving()
             return [status, text, headers, reference(self._channel, body), True]
         sent = body if body is None or fits_inline(body) else reference(self._channel, body)
         return [status, text, headers, sent]
@@ -97,11 +98,11 @@ class Requests:
             self._answering.pop(event, None)
             ctx.responded()
 
-        self._answering[event] = request
+        self._answering[event] = request.leaving()
         return ScriptStream(body, ended)
 
     def note(self, op: str, event: int) -> None:
         """``left`` or ``over``: what has become of an answer that is still on its way."""
-        request = self._answering.pop(event, None)
-        if op == "left" and request is not None:
-            request.left()
+        answering = self._answering.pop(event, None)
+        if op == "left" and answering is not None:
+            answering.left()

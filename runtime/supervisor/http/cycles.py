@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from bindings.storage.file_body import FileBody
 from runtime.supervisor.http import sendfile
 from runtime.supervisor.http.asgi import Headers, Send
+from runtime.supervisor.http.light import nothing
 from runtime.supervisor.http.protocol import STATUS_LINE, Protocol, RequestResponseCycle
 
 Cycle = Any  # uvicorn's RequestResponseCycle, and ``task``, in which it is answered
@@ -107,18 +108,14 @@ def on_lost(cycle: Cycle, tell: Callable[[], None] | None, shut: Callable[[], No
         asyncio.get_running_loop().call_soon(tell)
 
 
-def begin_task(cycle: Cycle, work: Callable[[], Awaitable[None]]) -> None:
-    """For a request that had none."""
-    connection_of(cycle).begin_task(cycle, lambda *_: work())
+def begin_task(cycle: Cycle, work: Callable[..., Awaitable[None]]) -> None:
+    """For a request that had none. ``work`` is given what an application is."""
+    connection_of(cycle).begin_task(cycle, work)
 
 
 def let_go(cycle: Cycle) -> None:
     """Its request is over: it holds its connection no more, which holds it."""
-    cycle.on_response = _nothing
-
-
-def _nothing() -> None:
-    """What is told of the end once that was told."""
+    cycle.on_response = nothing
 
 
 def connection_of(cycle: Cycle) -> Protocol:

@@ -20,19 +20,20 @@ from runtime.wire import Channel, sink_of
 # Bytes of a client's body, of known length, that travel in the frame of its head. A larger one is a stream, for the
 # worker need not wait until it has come. (``isolate.remote`` has another limit for what a worker sends: that is whole.)
 UPLOAD_INLINE_BYTES = 64 * 1024
+_NO_HEADERS: dict[bytes, bytes] = {}
 numbers = count(1)  # of requests and events, in all deployments
 
 
 class Inbound:
     """The body of a request, read from the ASGI server only as fast as someone asks for it."""
 
-    gone = False  # the client left
-    over: RequestError | None = None
-    content: bytes | None = None  # of a small one, once it is read
-    _size = 0
+    __slots__ = ("_limit", "_receive", "_size", "content", "done", "gone", "length", "over")
 
     def __init__(self, named: dict[bytes, bytes], receive: Receive, limit: int) -> None:
-        self._receive, self._limit = receive, limit
+        self._receive, self._limit, self._size = receive, limit, 0
+        self.gone = False  # the client left
+        self.over: RequestError | None = None
+        self.content: bytes | None = None  # of a small one, once it is read
         self.length = _length(named)
         self.done = self.length == 0
         if self.length is not None and self.length > limit:
@@ -80,16 +81,10 @@ class Inbound:
 class Exchange:
     """What one request's line in the log says, and whether its client is still there."""
 
-    # What most requests never change is not set for each.
-    status = subrequests = 0
-    depth = 0  # a client's request begins what calls lead to
-    first: float | None = None  # seconds to the first byte of a streamed body
-    stats: Any = None  # of the model's answer, when there is one
-    note: str | None = None
-    left = quiet = False  # quiet: no line in the log
-    span = NO_SPAN  # the innermost one
-    _task: asyncio.Task[Any] | None = None
-    _peer: Channel | None = None
+    __slots__ = (
+        "_cycle", "_peer", "_send", "_task", "depth", "first", "inbound", "left", "lent", "method", "named", "note",
+        "number", "quiet", "scope", "span", "started", "stats", "status", "subrequests",
+    )  # fmt: skip
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, limit: int) -> None:
         self.number = next(numbers)
@@ -99,6 +94,15 @@ class Exchange:
         self.inbound = Inbound(self.named, receive, limit)
         self.started = time.perf_counter()
         self.lent: list[int] = []  # streams its worker was given
+        self.status = self.subrequests = 0
+        self.depth = 0  # a client's request begins what calls lead to
+        self.first: float | None = None  # seconds to the first byte of a streamed body
+        self.stats: Any = None  # of the model's answer, when there is one
+        self.note: str | None = None
+        self.left = self.quiet = False  # quiet: no line in the log
+        self.span = NO_SPAN  # the innermost one
+        self._task: asyncio.Task[Any] | None = None
+        self._peer: Channel | None = None
 
     @property
     def name(self) -> str:
@@ -127,7 +131,7 @@ class Exchange:
         """All is over, and there was no task."""
         cycles.let_go(self._cycle)
 
-    def go_on(self, work: Callable[[], Awaitable[None]]) -> None:
+    def go_on(self, work: Callable[..., Awaitable[None]]) -> None:
         """In a task from now on."""
         cycles.on_lost(self._cycle, None)
         cycles.begin_task(self._cycle, work)
@@ -149,6 +153,8 @@ class Exchange:
             if self.method == "HEAD" or status in BODYLESS_STATUSES:
                 return await self._whole(status, sent, b"")
             await self._start(status, sent)
+            del headers, sent  # a stream may take its time
+            self.named = _NO_HEADERS
             if isinstance(body, FileBody):
                 await cycles.send_file(self._cycle, body)
             await self._pump(body)

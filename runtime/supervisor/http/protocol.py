@@ -25,9 +25,10 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from runtime.supervisor.http.asgi import Application, Receive, Scope, Send
+from runtime.supervisor.http.client.leaving import Watch
+from runtime.supervisor.http.client.patience import DEFAULT_PATIENCE, ClientClock, Patience
 from runtime.supervisor.http.heads import HEAD_TOO_LARGE, TOO_LATE, ToTheEnd, is_forwarded, retold
-from runtime.supervisor.http.leaving import Watch
-from runtime.supervisor.http.patience import DEFAULT_PATIENCE, ClientClock, Patience
+from runtime.supervisor.http.light import lighten_connection, lighten_cycle, nothing
 
 MAX_HEAD_BYTES = 256 * 1024  # bytes; a complete head is refused at 128 KiB already, with a text
 
@@ -51,6 +52,7 @@ class Protocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        lighten_connection(self)
         ends = self._head_late, self.timeout_keep_alive_handler, transport.abort
         self._clock = ClientClock(self.patience, self.timeout_keep_alive, *ends)
         self._clock.head_awaited()
@@ -62,11 +64,11 @@ class Protocol(HttpToolsProtocol):
             self.lost()
 
     def eof_received(self) -> bool:  # type: ignore[override]
-        """True: the connection stays open, for the answer to a request that has come whole."""
+        """True: the connection stays open, for the answer to a request that has come whole. TLS closes both halves."""
         cycle = self.cycle
         if cycle is None or cycle.response_complete or cycle.more_body or self._head is not None:
             return False
-        if self.scheme == "https":  # TLS closes both halves
+        if self.scheme == "https":
             return False
         if self._watch is None and self.client is not None and self.server is not None:
             cycle.keep_alive = False
@@ -158,6 +160,7 @@ class Protocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
         """Most requests need no task: what is asked in this turn is answered in the one that hears of it."""
+        lighten_cycle(cycle)
         cycle.task, at_once = None, getattr(app, "at_once", None)
         if at_once is None or not at_once(cycle.scope, cycle.receive, cycle.send):
             self.begin_task(cycle, app)
@@ -182,7 +185,7 @@ class Protocol(HttpToolsProtocol):
             self.tasks.discard(cycle.task)
             if not (cycle.response_complete or cycle.disconnected):
                 self.transport.close()
-            cycle.task, cycle.on_response = None, _nothing  # which hold it
+            cycle.task, cycle.on_response = None, nothing  # which hold it
 
     def on_response_complete(self) -> None:
         if self.transport.is_closing():
@@ -234,10 +237,6 @@ def _is_whole(cycle: RequestResponseCycle) -> bool:
     return cycle.response_started and cycle.chunked_encoding is False and cycle.expected_content_length == 0
 
 
-def _nothing() -> None:
-    """What a cycle tells of its end, once that was told."""
-
-
 class Server(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -258,8 +257,8 @@ class Server(uvicorn.Server):
 
     def open_requests(self) -> list[str]:
         """``GET /path`` of each request that is not answered to its end."""
-        cycles = [getattr(connection, "cycle", None) for connection in self.server_state.connections]
-        scopes = [cycle.scope for cycle in cycles if cycle is not None and not cycle.response_complete]
+        cycles = filter(None, (getattr(connection, "cycle", None) for connection in self.server_state.connections))
+        scopes = [cycle.scope for cycle in cycles if not cycle.response_complete]
         return [f"{scope['method']} {scope['root_path']}{scope['path']}" for scope in scopes]
 
 

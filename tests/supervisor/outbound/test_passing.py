@@ -14,7 +14,7 @@ import pytest
 from runtime.supervisor.outbound import FetchError, Outbound, passing
 from serving import connect, raw, serving, write
 
-CHUNKS, SIZE = 1_500, 20_000  # more than all sockets on the way hold
+CHUNKS, SIZE = 1_200, 50_000  # more than all sockets on the way hold
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\n%b\r\n\r\n"
 CHUNKED, TO_THE_END = HEAD % b"transfer-encoding: chunked", HEAD % b"connection: close"
 ENTRY = """
@@ -44,13 +44,14 @@ def numbered(number: int) -> bytes:
 async def upstream(send: Send) -> AsyncIterator[int]:
     """The port of a server that answers each request, of any number on a connection, by ``send``."""
 
+    writers = set[asyncio.StreamWriter]()
+
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.add(writer)
         try:
             while await reader.readuntil(b"\r\n\r\n"):
                 await send(writer)
         except (asyncio.IncompleteReadError, OSError):
-            pass
-        finally:
             writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
@@ -58,6 +59,9 @@ async def upstream(send: Send) -> AsyncIterator[int]:
         yield int(server.sockets[0].getsockname()[1])
     finally:
         server.close()
+        for writer in writers:
+            writer.transport.abort()
+        await asyncio.sleep(0)
 
 
 async def test_what_comes_while_somebody_waits_goes_to_the_sink() -> None:

@@ -12,7 +12,7 @@ where it is, the same way as what began there.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Generator
 from typing import Any, Protocol
 
 from runtime.errors import ScriptError
@@ -41,7 +41,7 @@ class Asking(Protocol):
 class AtOnce:
     """Who waits for the answer to ``fetch``; raises RequestError, and has asked nothing then."""
 
-    __slots__ = ("_deployment", "_done", "_exchange", "_number", "_process", "_serve", "_slot", "_told")
+    __slots__ = ("_deployment", "_done", "_exchange", "_heard", "_number", "_process", "_serve", "_slot", "_told")
 
     def __init__(
         self, deployment: Asking, slot: IsolateSlot, process: Process, exchange: Exchange, told: Answered, serve: Serve
@@ -62,11 +62,13 @@ class AtOnce:
     def set_result(self, answer: Any) -> None:
         self._exchange.unwatch()  # ahead of the connection's next request, which begins with the end of this answer
         if not self._is_written(answer):
-            return self._go_on(lambda heard: heard.set_result(answer))
+            return self._go_on(Known(answer))
         self._over()
 
     def set_exception(self, error: Exception) -> None:
-        self._go_on(lambda heard: heard.set_exception(error))
+        heard: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        heard.set_exception(error)
+        self._go_on(heard)
 
     def _is_written(self, answer: Any) -> bool:
         """What is wrong with it is said the long way."""
@@ -102,23 +104,43 @@ class AtOnce:
 
     def _shut(self) -> None:
         """The server ends: it has tasks to wait for, and to cancel."""
-        self._go_on(lambda heard: self._process.channel.hand_over(self._number, heard))
-
-    def _go_on(self, tell: Callable[[asyncio.Future[Any]], None]) -> None:
-        self._done = True
         heard: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        tell(heard)
-        self._exchange.go_on(lambda: self._serve(self._exchange, lambda exchange: self._goes_on(exchange, heard)))
+        self._process.channel.hand_over(self._number, heard)
+        self._go_on(heard)
 
-    def _goes_on(self, exchange: Exchange, heard: asyncio.Future[Any]) -> Awaitable[None]:
-        return self._deployment.go_on(self._slot, self._process, exchange, self._answer(heard))
+    def _go_on(self, heard: Awaitable[Any]) -> None:
+        self._done, self._heard = True, heard
+        self._exchange.go_on(self._served)
 
-    async def _answer(self, heard: asyncio.Future[Any]) -> Any:
+    def _served(self, *_: object) -> Awaitable[None]:
+        return self._serve(self._exchange, self._goes_on)
+
+    def _goes_on(self, exchange: Exchange) -> Awaitable[None]:
+        heard = self._heard if isinstance(self._heard, Known) else self._waits(self._heard)
+        del self._heard
+        return self._deployment.go_on(self._slot, self._process, exchange, heard)
+
+    async def _waits(self, heard: Awaitable[Any]) -> Any:
         try:
             return await heard
         except asyncio.CancelledError:
             self._process.channel.give_up(self._number)
             raise
+
+
+class Known:
+    """An answer that is there. It is asked for once."""
+
+    __slots__ = ("_answer",)
+
+    def __init__(self, answer: object) -> None:
+        self._answer = answer
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        answer = self._answer
+        del self._answer
+        yield from ()
+        return answer
 
 
 __all__ = ["AtOnce"]

@@ -19,6 +19,8 @@ from runtime.supervisor.processes.process import Process, died, failure
 from runtime.supervisor.processes.sockets import open_socket
 from runtime.wire import ChannelClosed, RemoteError, RemoteStream
 
+_PARTS = 4  # of an answer that the process has no further part in
+
 
 async def exchanged(process: Process, exchange: Exchange, limits: Limits | None) -> None:
     """One request, start to end. Raises ScriptError."""
@@ -32,13 +34,15 @@ async def exchanged(process: Process, exchange: Exchange, limits: Limits | None)
 async def answered(process: Process, exchange: Exchange, asked: Awaitable[Any], limits: Limits | None) -> None:
     """From what the process says to the client. Raises ScriptError."""
     exchange.watch(process.channel)
-    answer: list[Any] = []
+    matters = False  # to the process, when the answer is over
     try:
-        answer = await asked
-        status, headers, content = parts_of(answer)
+        status, headers, content = parts_of(answer := await asked)
+        matters = len(answer) > _PARTS
         if isinstance(content, list) and content[0] == "socket":
             return open_socket(exchange, headers, process.broker.sockets, content[1])
-        await exchange.answer(status, headers, _body(process, content, exchange, limits))
+        sending = exchange.answer(status, headers, _body(process, content, exchange, limits))
+        del answer, headers  # a stream may take its time
+        await sending
     except ChannelClosed:
         raise await died(process, limits) from None
     except RemoteError as error:
@@ -51,7 +55,7 @@ async def answered(process: Process, exchange: Exchange, asked: Awaitable[Any], 
         raise
     finally:
         exchange.unwatch()
-        if isinstance(answer, list) and len(answer) > 4:
+        if matters:
             process.channel.note("over", exchange.number)
         process.broker.at_work.end(exchange)
 
