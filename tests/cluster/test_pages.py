@@ -14,7 +14,7 @@ import tempfile
 import time
 import venv
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ import aiohttp
 import psutil
 import pytest
 
-from hosting import free_port, hosting
+from hosting import Host, free_port, hosting
 from ray_support import RAY, STEP_S
 
 ROOT = Path(__file__).parents[2]
@@ -69,6 +69,7 @@ from ray.scripts.scripts import main
 
 ray_constants.ENABLE_RAY_CLUSTER = True  # nodes beside the head, and on loopback
 services.get_node_ip_address = lambda address=None: "127.0.0.1"
+services.find_gcs_addresses = set  # what runs here already is another machine's
 if sys.argv[1] == "start":
     sys.argv += {words}
 if "--head" in sys.argv:
@@ -99,13 +100,42 @@ def write_commands(folder: Path, commands: Mapping[str, str]) -> None:
 
 @pytest.mark.e2e
 async def test_a_host_serves_from_what_the_units_start(tmp_path: Path, tools: Path) -> None:
+    """Also after all of the head's machine has been killed, and begun again by the same unit."""
     (tmp_path / "ray-token").write_text(TOKEN)
-    port = str(free_port())
-    here = {FOLDER: str(tools), "lab1": "127.0.0.1", "6379": port, "/etc/pilot": str(tmp_path),
+    here = {FOLDER: str(tools), "lab1": "127.0.0.1", "6379": str(free_port()), "/etc/pilot": str(tmp_path),
             "/var/lib/pilot": str(tmp_path)}  # fmt: skip
     head, node, host = (settings(replaced(unit, here)) for unit in blocks("lab", "ini"))
-    with running(*head, tmp_path / "head"), running(*node, tmp_path / "node"):
-        await served(tmp_path / "data", host[0][host[0].index("--ray") :], host[1])
+    (data := tmp_path / "data").mkdir()
+    (data / "models.yaml").write_text(ROWS)
+    words, environment = host[0][host[0].index("--ray") :], {**RAY, **host[1]}
+    with ExitStack() as first, running(*node, tmp_path / "node") as there:
+        first.enter_context(running(*head, tmp_path / "head"))
+        async with hosting(data, *words, env=environment) as served:
+            assert "a b" in await asked(served.url, data / "token")
+            assert await nodes_of(served) == {"127.0.0.1"}
+            before = engines(there)
+            first.close()
+            with running(*head, tmp_path / "again"):
+                await asyncio.to_thread(until_up, [str(tools / "ray"), "status", f"--address={words[1]}"], environment)
+                assert "a b" in await asked(served.url, data / "token")
+                assert engines(there) == before != []
+
+
+def engines(node: subprocess.Popen[Any]) -> list[int]:
+    return [each.pid for each in process_family(node) if "bindings.ai.engine.server" in each.cmdline()]
+
+
+def until_up(command: list[str], environment: Mapping[str, str]) -> None:
+    for _ in range(STEP_S):
+        if subprocess.run(command, env={**os.environ, **environment}, capture_output=True).returncode == 0:
+            return
+        time.sleep(1)
+    raise AssertionError("the head is not up again")
+
+
+async def nodes_of(host: Host) -> set[str]:
+    rows = json.loads(await host.cli("status", "--json"))["engines"]
+    return {row["node"] for row in rows if row["state"] == "ready"}
 
 
 def replaced(text: str, what: Mapping[str, str]) -> str:
@@ -115,32 +145,21 @@ def replaced(text: str, what: Mapping[str, str]) -> str:
 
 
 @contextmanager
-def running(command: list[str], environment: Mapping[str, str], log: Path) -> Iterator[None]:
+def running(command: list[str], environment: Mapping[str, str], log: Path) -> Iterator[subprocess.Popen[Any]]:
     """As systemd runs it: until it ends, and then everything of it."""
     with log.open("w") as out:
         process = subprocess.Popen(command, env={**os.environ, **RAY, **environment}, stdout=out, stderr=out)
     try:
-        yield
+        yield process
     finally:
-        end(process)
+        for each in process_family(process):
+            with suppress(psutil.NoSuchProcess):
+                each.kill()
+        process.wait()
 
 
-def end(process: subprocess.Popen[Any]) -> None:
-    family = psutil.Process(process.pid).children(recursive=True)
-    for each in (process, *family):
-        with suppress(psutil.NoSuchProcess):
-            each.kill()
-    process.wait()
-
-
-async def served(data: Path, words: list[str], environment: Mapping[str, str]) -> None:
-    """A host with these words has a replica on the node that has the label."""
-    data.mkdir()
-    (data / "models.yaml").write_text(ROWS)
-    async with hosting(data, *words, env={**RAY, **environment}) as host:
-        assert "a b" in await asked(host.url, data / "token")
-        rows = json.loads(await host.cli("status", "--json"))["engines"]
-        assert {row["node"] for row in rows if row["state"] == "ready"} == {"127.0.0.1"}
+def process_family(process: subprocess.Popen[Any]) -> list[psutil.Process]:
+    return [(first := psutil.Process(process.pid)), *first.children(recursive=True)]
 
 
 async def asked(url: str, token: Path) -> str:
