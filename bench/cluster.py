@@ -1,214 +1,143 @@
-"""``python -m bench.cluster``: what replicas cost: the choice of one, the way to one on another machine, and whether
-more of them give more.
-
-The engine is ``echo``, paced, so what is measured is Pilotlight's own; the other machine is this one, by way of TLS
-over loopback. Ray is no part of it: no request goes through it.
-"""
+"""``python -m bench.cluster``: what replicas cost, and the same paced work through pilot, vLLM's router and
+``ray.serve.llm``, in turns. Six minutes on a machine at rest; the results go to ``results/cluster.md``."""
 
 from __future__ import annotations
 
-import asyncio
-import random
-import statistics
+import argparse
+import os
+import sys
 import time
-from collections import Counter, OrderedDict
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import aclosing
-from dataclasses import dataclass, field
+from pathlib import Path
 
 import uvloop
 
-from bench import machine
-from bindings.ai.cluster.remote import Place, launcher
-from bindings.ai.cluster.wanted import Address, WantedReplica
-from bindings.ai.engine.client import EngineClient
-from bindings.ai.engine.process import EngineProcess
-from bindings.ai.engine.protocol import EngineSpec, Generate
-from bindings.ai.replicas.choice import by_load, by_root, root_of
-from bindings.ai.replicas.group import Replicas
-from bindings.ai.replicas.placement import Placement
-from bindings.ai.replicas.pool import EnginePool
+from bench import load, machine, model, replicas, report, routers
+from bench.routers import PILOT, ROUTED, SERVED
+from bench.targets import Bound, Cell, Target, table
 
-RATE, STREAMS, TOKENS, ROUNDS = 50, 128, 150, 3
-SPEC = EngineSpec(engine="echo", model="e", options={"rate": RATE, "tokens": 1_000_000})
-AT_ONCE = EngineSpec(engine="echo", model="e", options={"tokens": 1})
-
-
-class Silent:
-    def warn(self, text: str) -> None:
-        print(text)
-
-    def progress(self, what: str, stage: str, fraction: float | None, detail: str = "") -> None: ...
-
-    def progress_done(self, what: str, text: str) -> None: ...
+RESULTS = Path(__file__).parent / "results" / "cluster.md"
+TITLES = {
+    "routers": f"{routers.REPLICAS} replicas of a model, each stream has a token every {routers.INTERVAL_MS:g} ms",
+    "links": f"The way to a replica, both ends, {replicas.STREAMS} streams × {replicas.RATE}/s",
+    "more": f"More replicas, 32 streams × {replicas.RATE}/s each",
+    "choice": "The choice among eight replicas",
+    "chats": f"Simulated chats on four replicas with room for {replicas.CACHE_TOKENS:,} tokens each",
+}
+_LINK = replicas.LINK_TOKEN
 
 
-class Beside:
-    """An engine that listens here, in place of a cluster's."""
-
-    def __init__(self, where: dict[str, object]) -> None:
-        self._where = where
-
-    async def address(self, wanted: WantedReplica, pending: Callable[[str], None]) -> Address:
-        return Address(node="here", host="127.0.0.1", **self._where)  # type: ignore[arg-type]
-
-    def release(self, name: str) -> None: ...
+def _beside(what: str, column: str, peer: str, times: float) -> Target:
+    return Target(what, Cell("routers", column), Bound(times, Cell("routers", column, peer)))
 
 
-@dataclass
-class Link:
-    """An engine, and a client of it: by the socketpair, or by TLS."""
+TARGETS = (
+    *(_beside(f"CPU per token, {streams} streams, µs", f"CPU/token at {streams} µs", peer, times)
+      for streams in routers.STREAMS for peer, times in ((SERVED, 0.1), (ROUTED, 1))),
+    *(_beside(f"of it in front of the replicas, {streams} streams, µs", f"of it in front at {streams} µs", ROUTED, 1)
+      for streams in routers.STREAMS),
+    *(_beside(f"first token beyond the model's step, {streams} at once, ms", f"added at {streams} ms", peer, times)
+      for streams, _ in routers.FIRSTS for peer, times in ((SERVED, 0.3), (ROUTED, 1))),
+    Target("CPU per token of the way over TLS, µs", Cell("links", _LINK, "TLS"),
+           Bound(1.3, Cell("links", _LINK, "socketpair")), Bound(1.15, Cell("links", _LINK, "socketpair"))),
+    Target("first token over TLS, ms", Cell("links", replicas.LINK_FIRST, "TLS"),
+           Bound(2, Cell("links", replicas.LINK_FIRST, "socketpair"), plus=True),
+           Bound(0.5, Cell("links", replicas.LINK_FIRST, "socketpair"), plus=True)),
+    Target("choice among 8 replicas, µs", Cell("choice", replicas.CHOICE, replicas.BY_ROOT), Bound(20), Bound(8)),
+    *(Target(f"tokens/s of {number} replicas, of linear", Cell("more", "of linear", number), Bound(0.95, least=True))
+      for number in ("2", "4")),
+    Target("chats of two fronts: tokens found in a cache", Cell("chats", "cached", replicas.TWO_FRONTS),
+           Bound(1.4, Cell("chats", "cached", "round robin"), least=True)),
+    Target("the same: busiest replica ÷ mean", Cell("chats", "busiest ÷ mean", replicas.TWO_FRONTS), Bound(1.5)),
+)  # fmt: skip
 
-    client: EngineClient
-    engine: EngineProcess
-    costs: list[float] = field(default_factory=list)
+
+def main() -> None:
+    options = arguments()
+    load.compiled()
+    if not (load.CACHE / "model" / "config.json").exists():
+        model.make(load.CACHE / "model")
+    began, results, before = time.perf_counter(), report.empty(), os.getloadavg()[0]
+    if "costs" in options.only:
+        costs(results)
+    rounds = compared(results, options, began) if "peers" in options.only else 0
+    text = written(results, [head(rounds, before), "", versions(results)])
+    if options.out:
+        Path(options.out).write_text(text)
+    print(text)
 
 
-async def links(spec: EngineSpec) -> tuple[Link, Link, EngineProcess]:
-    """By the socketpair, and by TLS to an engine of its own."""
-    near = EngineClient(spec, Silent())
-    behind = await EngineProcess.start(print)
-    await behind.open(spec, lambda stage, fraction: None)
-    place = Place()
-    wanted = WantedReplica(name="0", spec=spec, gpus=0, linger_s=60, version="bench")
-    far = EngineClient(
-        spec, Silent(), launch=launcher(Beside(await behind.listen("127.0.0.1", "bench")), wanted, place)
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench.cluster", description=__doc__)
+    parser.add_argument("--only", nargs="*", choices=("costs", "peers"), default=("costs", "peers"))
+    parser.add_argument(
+        "--servers", nargs="*", choices=[peer.server.name for peer in routers.PEERS], default=(PILOT, ROUTED, SERVED)
     )
-    await asyncio.gather(near.ready(), far.ready())
-    return Link(near, await near.serving()), Link(far, behind), behind
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--minutes", type=float, default=6, help="begin no round that would end after these (6)")
+    parser.add_argument("--out", default=RESULTS)
+    return parser.parse_args()
 
 
-async def read(client: EngineClient | Replicas, tokens: int, name: str) -> int:
-    async with aclosing(client.generate(Generate(prompt=name, max_tokens=tokens), name)) as deltas:
-        return sum([delta.tokens async for delta in deltas])
+def costs(results: report.Results) -> None:
+    """What needs no server."""
+    results["choice"][replicas.BY_ROOT] = replicas.choice()
+    results["chats"] |= replicas.chats()
+    results["links"] |= uvloop.run(replicas.by_link())
+    results["more"] |= uvloop.run(replicas.more_of_them())
 
 
-async def tokens_cost(link: Link) -> float:
-    """Microseconds of CPU per token, of both ends."""
-    before = time.process_time() + machine.cpu_seconds(link.engine.pid, [])
-    made = sum(await asyncio.gather(*(read(link.client, TOKENS, f"s{number}") for number in range(STREAMS))))
-    return (time.process_time() + machine.cpu_seconds(link.engine.pid, []) - before) / made * 1e6
+def compared(results: report.Results, options: argparse.Namespace, began: float) -> int:
+    """Rounds back and forth through all that serve; how many."""
+    with routers.started(tuple(options.servers), say) as present:
+        for number in range(1, options.rounds + 1):
+            turn = time.perf_counter()
+            for peer, running in present if number % 2 else reversed(present):
+                machine.wait_until_idle(20)
+                try:
+                    results["routers"][peer.server.name].append(routers.measure(peer, running))
+                except (load.LoadError, RuntimeError, OSError) as error:
+                    say(f"no figure: {peer.server.name}: {error}")
+            say(f"round {number} of {options.rounds}: {time.perf_counter() - turn:.0f} s")
+            if 2 * time.perf_counter() - turn - began > options.minutes * 60:
+                return number
+    return options.rounds
 
 
-async def first_token(link: Link, times: int = 200) -> float:
-    """Milliseconds of a request of one token, the median."""
-    taken = []
-    for number in range(times):
-        began = time.perf_counter()
-        await read(link.client, 1, f"f{number}")
-        taken.append(time.perf_counter() - began)
-    return statistics.median(taken) * 1e3
+def written(results: report.Results, top: list[str]) -> str:
+    lines = [
+        "# Replicas side by side",
+        "",
+        *top,
+        "",
+        "Medians over the rounds; in brackets the lowest and the highest.",
+        "",
+    ]
+    lines += table(results, TARGETS)
+    for key, title in TITLES.items():
+        if results[key]:
+            lines += [f"## {title}", "", *report.rows(results[key]), ""]
+    return "\n".join(lines)
 
 
-async def compared(spec: EngineSpec, cost: Callable[[Link], Awaitable[float]]) -> tuple[float, float]:
-    """Medians of ``ROUNDS``, in turns: by the socketpair, by TLS."""
-    near, far, behind = await links(spec)
-    for _ in range(ROUNDS):
-        for link in (near, far):
-            link.costs.append(await cost(link))
-    await asyncio.gather(near.client.aclose(), far.client.aclose())
-    await behind.aclose()
-    return statistics.median(near.costs), statistics.median(far.costs)
+def head(rounds: int, load_before: float) -> str:
+    pinned = f"servers on CPU {machine.SERVER}, load and EngineCores on CPU {machine.LOAD}"
+    busy = f"load average {load_before:.1f} at the start, {os.getloadavg()[0]:.1f} at the end"
+    busy += ", all this ahead of it" if machine.is_ahead() else ""
+    return f"{time.strftime('%Y-%m-%d')}. {machine.describe()}; {pinned}; {rounds} rounds; {busy}."
 
 
-async def compare_links() -> None:
-    near, far = await compared(SPEC, tokens_cost)
-    print(
-        f"CPU per token, both ends, {STREAMS} streams: socketpair {near:.1f} µs, TLS {far:.1f} µs: × {far / near:.2f}"
-    )
-    near, far = await compared(AT_ONCE, first_token)
-    print(f"first token: socketpair {near:.2f} ms, TLS {far:.2f} ms: + {far - near:.2f} ms")
+def versions(results: report.Results) -> str:
+    measured = [peer.server for peer in routers.PEERS if peer.server.name in results["routers"]]
+    return ", ".join(f"{server.name} {server.version}" for server in measured)
 
 
-async def more_of_them() -> None:
-    """Tokens per second of 1, 2 and 4 replicas with 32 streams each."""
-    rates = {}
-    for number in (1, 2, 4):
-        pool = EnginePool(Silent())
-        group = pool.get(SPEC, Placement(minimum=number, maximum=number))
-        assert isinstance(group, Replicas)
-        group.start()
-        await asyncio.gather(*(client.serving() for client in group.members.values()))
-        began, cpu = time.perf_counter(), time.process_time()
-        made = sum(await asyncio.gather(*(read(group, TOKENS, f"s{each}") for each in range(32 * number))))
-        rates[number] = made / (time.perf_counter() - began)
-        cost = (time.process_time() - cpu) / made * 1e6
-        linear = rates[number] / number / rates[1]
-        print(f"{number} replicas: {rates[number]:.0f} tokens/s, {linear:.2f} of linear; front {cost:.1f} µs a token")
-        await pool.aclose()
-
-
-# The choice
-
-
-@dataclass
-class Simulated:
-    """A replica that remembers the roots and the turns it has seen, as many as fit its cache, in tokens."""
-
-    key: bytes
-    load: int = 0
-    room: int = 120_000
-    cache: OrderedDict[str, int] = field(default_factory=OrderedDict)
-
-    def hit(self, prefixes: Sequence[tuple[str, int]]) -> int:
-        """Tokens of the prompt that it has; from here on it has all of them."""
-        known = sum(size for name, size in prefixes if name in self.cache)
-        for name, size in prefixes:
-            self.cache[name] = size
-            self.cache.move_to_end(name)
-        while sum(self.cache.values()) > self.room:
-            self.cache.popitem(last=False)
-        return known
-
-
-def chat_trace() -> None:
-    """Chats of six shared system prompts, eleven turns each, interleaved: tokens found in a replica's cache."""
-    policies = {"round robin": None, "less busy of two": by_load, "root": by_root}
-    for name, policy in policies.items():
-        random.seed(7)
-        replicas = [Simulated(str(number).encode()) for number in range(4)]
-        hits, asked, served, running = 0, 0, Counter[bytes](), []
-        turns = [(chat, turn) for chat in range(240) for turn in range(11)]
-        for number, (chat, turn) in enumerate(sorted(turns, key=lambda each: (each[1] + random.random() * 3, each[0]))):
-            prefixes = [(f"system {chat % 6}", 1500), *((f"{chat}/{each}", 230) for each in range(turn + 1))]
-            root = root_of(Generate(messages=[{"role": "system", "content": f"system {chat % 6}"},
-                                              {"role": "user", "content": f"chat {chat}"}]))  # fmt: skip
-            chosen = (
-                replicas[number % 4]
-                if policy is None
-                else by_load(replicas)
-                if policy is by_load
-                else by_root(replicas, root)[0]
-            )
-            hits, asked = hits + chosen.hit(prefixes), asked + sum(size for _, size in prefixes)
-            served[chosen.key] += 1
-            chosen.load += 1
-            running.append(chosen)
-            if len(running) > 24:
-                running.pop(0).load -= 1
-        busiest = max(served.values()) / (sum(served.values()) / 4)
-        print(f"chat trace, {name}: {hits / asked:.2f} of the tokens are cached; busiest ÷ mean {busiest:.2f}")
-
-
-def choice() -> None:
-    replicas = [Simulated(str(number).encode(), number) for number in range(8)]
-    messages = [{"role": "system", "content": "x" * 6000}, {"role": "user", "content": "y" * 2000}] * 6
-    request, times = Generate(messages=messages), 20_000
-    best = []
-    for _ in range(5):
-        began = time.process_time()
-        for _ in range(times):
-            by_root(replicas, root_of(request))
-        best.append((time.process_time() - began) / times * 1e6)
-    print(f"choice among 8 replicas: {min(best):.1f} µs")
-
-
-async def main() -> None:
-    choice()
-    chat_trace()
-    await compare_links()
-    await more_of_them()
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":
-    uvloop.run(main())
+    machine.ends_tidily()
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit("interrupted")

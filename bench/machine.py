@@ -32,6 +32,14 @@ def pin(cpu: int) -> None:
     os.sched_setaffinity(0, {cpu})
 
 
+def pin_family(pid: int, cpu: int, without: Iterable[int] = ()) -> None:
+    """Every thread of the family, from now on."""
+    for process in family(pid, without):
+        with suppress(OSError):  # it, or one of its threads, has just gone
+            for thread in os.listdir(f"/proc/{process.pid}/task"):
+                os.sched_setaffinity(int(thread), {cpu})
+
+
 def prepare(cpu: int | None) -> Callable[[], None]:
     """For a server's first moment: as many open files as allowed, one CPU, and an end with this process's, however
     that comes."""

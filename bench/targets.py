@@ -145,10 +145,10 @@ TARGETS = (
 )  # fmt: skip
 
 
-def table(results: Results) -> list[str]:
+def table(results: Results, targets: tuple[Target, ...] = TARGETS) -> list[str]:
     """Lines of Markdown; only what was measured."""
     lines = []
-    for target in TARGETS:
+    for target in targets:
         if (value := target.value.median(results)) is not None:
             aim = target.aim.verdict(value, results) if target.aim else ""
             lines.append(f"| {target.what} | {short(value)} | {target.must.verdict(value, results)} | {aim} |")

@@ -11,7 +11,7 @@ PACED_MS      milliseconds of a step; without it the plugin does nothing
 PACED_TOKENS  FIRST-LAST: token ids, used in turn
 PACED_CPU     the CPU that EngineCore runs on
 PACED_LOG     a file for the lines ``core PID`` and ``add``, ``end`` or ``abort`` with ID TIME (CLOCK_MONOTONIC, s);
-              PACED_LOG.made beside it has how many tokens were made so far, in 8 bytes, the lowest first
+              PACED_LOG.made.PID beside it has how many tokens that core has made so far, in 8 bytes, the lowest first
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Source:
         self.requests: dict[str, list[Any]] = {}  # id → [client, tokens made, tokens wanted]
         path = os.environ.get("PACED_LOG")
         self._log = open(path, "a", buffering=1) if path else None  # noqa: SIM115 (as long as the process)
-        self._made, self._total = open(f"{path}.made", "wb", buffering=0) if path else None, 0  # noqa: SIM115
+        self._made, self._total = open(f"{path}.made.{os.getpid()}", "wb", buffering=0) if path else None, 0  # noqa: SIM115
         self.say(f"core {os.getpid()}")
         if cpu := os.environ.get("PACED_CPU"):
             for thread in os.listdir("/proc/self/task"):
