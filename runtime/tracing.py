@@ -6,7 +6,8 @@ makes children of it. ``current`` is the span that the code at hand works for. A
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Literal, Protocol
 
@@ -49,4 +50,17 @@ class NoSpan:
 NO_SPAN: Span = NoSpan()
 current: ContextVar[Span] = ContextVar("current_span", default=NO_SPAN)
 
-__all__ = ["NO_SPAN", "Kind", "Span", "current"]
+
+@contextmanager
+def part(parent: Span, name: str, kind: Kind, facts: Mapping[str, Any]) -> Iterator[Span]:
+    """A child of ``parent`` that lasts as long as the block, and fails with it."""
+    span = parent.child(name, kind, facts)
+    try:
+        yield span
+    except BaseException as error:
+        span.end(error)
+        raise
+    span.end()
+
+
+__all__ = ["NO_SPAN", "Kind", "Span", "current", "part"]

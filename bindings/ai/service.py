@@ -25,7 +25,7 @@ from bindings.ai.catalog.models import Model
 from bindings.ai.catalog.resolve import EMBEDDED, Catalog, Served, automatic_engine
 from bindings.ai.engine import tasks
 from bindings.ai.engine.client import EngineClient
-from bindings.ai.engine.protocol import Delta, EngineError, EngineSpec, Generate
+from bindings.ai.engine.protocol import Delta, EngineError, EngineSpec
 from bindings.ai.error_table import INTERNAL
 from bindings.ai.errors import ModelError, bad_input, internal, of_engine
 from bindings.ai.finetunes.adapters import Adapters, NoAdapters
@@ -121,18 +121,18 @@ class AIService:
         builder = ResponseBuilder(served, request, request_id, stats, self._refusal)
         call = self.meter.begin(stats, tracing.generation(served, request.generate, request_id))
         try:
-            deltas = call.watch(self._deltas(served, request, call.traced(request.generate), request_id))
+            with call.inside():
+                deltas = call.watch(self._deltas(served, request, request_id))
             gateway = bool(options.get("gateway"))
             return await builder.begin(deltas, padding=self.settings.padding, await_first_token=gateway)
         except Exception as error:
             call.end("error")
             raise self._refusal(error, request_id) from error
 
-    def _deltas(
-        self, served: Served, request: TextRequest, generate: Generate, request_id: str
-    ) -> AsyncGenerator[Delta, None]:
+    def _deltas(self, served: Served, request: TextRequest, request_id: str) -> AsyncGenerator[Delta, None]:
         """The engine's deltas, of one prompt or merged of several. Raises ModelError 5006."""
-        prompts, client = request.of_each_prompt(generate), self.pool.get(served.spec, served.placement)
+        generate, client = request.generate, self.pool.get(served.spec, served.placement)
+        prompts = request.of_each_prompt(generate)
         if served.stand_in and served.spec.engine != "echo" and any(each.prompt_tokens for each in prompts):
             raise bad_input(f"'/prompt' is token ids: those of {served.model.id} are not its stand-in's. Send a text")
         if len(prompts) == 1:

@@ -23,6 +23,7 @@ from models_support import Said, text_of, tokens_of
 from ray_support import (
     ASK,
     STEP_S,
+    Fault,
     RayCluster,
     all_ready,
     broken_off,
@@ -90,13 +91,16 @@ async def test_an_engine_that_is_killed_is_started_again_in_place(ray: RayCluste
     await asyncio.gather(*(anext(stream) for stream in streams))
     assert sorted(client.live for client in group.members.values()) != [0, 6]
     reading = [asyncio.create_task(read_on(stream)) for stream in streams]
+    fault = Fault("engine killed")
     ray.engines()[0].kill()
     await until(lambda: any(task.done() for task in reading))
+    fault.says("told")
     await asyncio.sleep(0.5)
     lost = [task for task in reading if task.done()]
     assert 0 < len(lost) < 6
     assert all(isinstance(task.exception(), EngineLost) for task in lost)
     await all_ready(group, 2)
+    fault.says("back")
     for task in reading:
         task.cancel()
     await asyncio.gather(*reading, return_exceptions=True)
@@ -118,9 +122,12 @@ async def test_an_actor_that_is_killed_comes_back(ray: RayCluster, pool: EngineP
     group = group_of(pool, Placement(gpus=1))
     stream = group.generate(ASK, "r")
     await anext(stream)
+    fault = Fault("actor killed")
     ray.actors()[0].kill()
     await broken_off(stream)
+    fault.says("told")
     assert text_of(await collect(group, "a b")) == "a b"
+    fault.says("answered")
 
 
 async def test_an_engine_that_hangs_is_killed(ray: RayCluster, pool: EnginePool) -> None:
@@ -128,9 +135,12 @@ async def test_an_engine_that_hangs_is_killed(ray: RayCluster, pool: EnginePool)
     stream = group.generate(ASK, "r")
     await anext(stream)
     hung = ray.engines()[0]
+    fault = Fault("engine hung")
     hung.suspend()
     await broken_off(stream)
+    fault.says("told")
     assert text_of(await collect(group, "a b")) == "a b"
+    fault.says("answered")
     assert ray.engines()[0].pid != hung.pid
 
 
@@ -141,11 +151,13 @@ async def test_an_agent_that_is_killed_is_missed_by_nobody(ray: RayCluster, pool
         cluster = pool._elsewhere
         assert isinstance(cluster, Cluster)
         assert cluster._process is not None
+        fault = Fault("agent killed")
         cluster._process.kill()
         for _ in range(20):
             await anext(stream)
     more = group_of(pool, Placement(gpus=1), "another")
     assert text_of(await collect(more, "a b")) == "a b", "a new agent was started for it"
+    fault.says("a new replica answered")
 
 
 async def test_a_label_is_waited_for_and_a_lost_node_is_left(ray: RayCluster, pool: EnginePool) -> None:
@@ -157,9 +169,12 @@ async def test_a_label_is_waited_for_and_a_lost_node_is_left(ray: RayCluster, po
     stream = group.generate(ASK, "r")
     await anext(stream)
     await ray.do("add", 2, '{"kind": "c"}')
+    fault = Fault("raylet killed")
     await ray.do("kill_node", 2)
     await broken_off(stream)
+    fault.says("told")
     assert text_of(await collect(group, "a b")) == "a b"
+    fault.says("answered")
 
 
 async def test_a_replica_stays_for_a_front_that_starts_again(ray: RayCluster) -> None:

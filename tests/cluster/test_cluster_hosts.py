@@ -7,16 +7,20 @@ import asyncio
 import json
 import re
 import socket
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 import pytest_asyncio
+from playwright.async_api import expect
 
 pytest.importorskip("ray")
 
+from browsing import chromium
 from families import ENGINE, running
 from fronts_support import FRONTS, TRIES, everywhere, fronts
 from hosting import Host, hosting, worker
@@ -134,6 +138,58 @@ async def test_another_host_with_another_row(host: Host, ray: RayCluster, tmp_pa
         assert "(gpus: 1.0 here, 5.0 there; rate: 500 here, nothing there)" in line
         assert await asked(host, "own/good") == (200, "a b")
         assert before < {engine.pid for engine in ray.engines()}, "each has its own"
+
+
+async def test_the_explorer_shows_nodes_and_what_waits(host: Host) -> None:
+    await answers(host)
+    asking = asyncio.create_task(asked(host, "own/label"))
+    async with chromium() as browser:
+        page = await browser.new_page()
+        await page.goto(f"{host.url}/__pilot/#traces")
+        await page.get_by_label("Token").fill(host.token)
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("status")).to_have_text("0 traces")
+        await answers(host)
+        await page.get_by_role("button", name=f"POST {RUN}own/good").click()
+        spans = page.get_by_role("region", name="Spans of POST")
+        await expect(spans.get_by_role("rowheader").last).to_contain_text("engine echo: good #")
+        await spans.locator("summary").last.click()
+        await expect(spans.get_by_text("pilot.node")).to_be_visible()
+        await page.get_by_role("link", name="Models and figures").click()
+        engines = page.get_by_role("region", name="engines").locator("tbody tr")
+        await expect(engines.filter(has_text="good #0")).to_contain_text("127.0.0.")
+        await expect(engines.filter(has_text="label #0")).to_contain_text("waits for a node with the label kind: none")
+        figures = page.get_by_role("region", name="Figures")
+        await expect(figures).to_contain_text("node=127.0.0.2")
+    await asking
+
+
+async def test_a_host_that_is_killed_leaves_its_replicas_to_the_others(
+    host: Host, ray: RayCluster, tmp_path: Path
+) -> None:
+    row = '"own/slow": {engine: echo, model: slow, echo: {rate: 50, tokens: 100000}, replicas: 1, gpus: 1}\n'
+    (tmp_path / "first").mkdir()
+    (tmp_path / "second").mkdir()
+    ask = {"prompt": "a b", "max_tokens": 100_000, "stream": True}
+    async with (
+        on_cluster(tmp_path / "first", ray.address, row) as first,
+        on_cluster(tmp_path / "second", ray.address, row) as second,
+        first.http.post(f"{first.url}{RUN}own/slow", json=ask) as stream,
+        second.http.post(f"{second.url}{RUN}own/slow", json=ask) as lost,
+    ):
+        for each in (stream, lost):
+            await each.content.readline()
+        before = {engine.pid for engine in ray.engines()}
+        second.process.kill()
+        with pytest.raises(aiohttp.ClientError):
+            await lost.read()
+        longest = 0.0
+        for _ in range(100):
+            began = time.monotonic()
+            await stream.content.readline()
+            longest = max(longest, time.monotonic() - began)
+        assert {engine.pid for engine in ray.engines()} == before
+        print(f"a host killed: the longest pause of another's stream {longest * 1000:.0f} ms")
 
 
 @asynccontextmanager

@@ -78,13 +78,15 @@ async def test_a_request_is_a_waterfall(pilot: Served, page: Page) -> None:
     await expect(page.get_by_role("region", name="Trace GET /all")).to_be_focused()
     spans = page.get_by_role("region", name="Spans of GET /all")
     names = ["GET /all", "worker test", "env.NOTES.put", "worker test Named.name", "object Room.enter", "env.NOTES.get"]
-    await expect(spans.get_by_role("rowheader")).to_contain_text([*names, "env.AI.run", "text_completion @cf/meta"])
+    await expect(spans.get_by_role("rowheader")).to_contain_text(
+        [*names, "env.AI.run", "text_completion @cf/meta", "engine echo: echo"]
+    )
     lanes = spans.locator(".bar")
     whole, part = await lanes.nth(0).bounding_box(), await lanes.nth(2).bounding_box()
     assert whole is not None
     assert part is not None
     assert whole["x"] <= part["x"] < part["x"] + part["width"] <= whole["x"] + whole["width"] + 4
-    await spans.locator("summary").last.focus()
+    await spans.locator("summary").filter(has_text="text_completion").focus()
     await page.keyboard.press("Enter")
     await expect(spans.get_by_text("gen_ai.usage.output_tokens")).to_be_visible()
     assert (await pilot.ask("/boom"))[0] == 500

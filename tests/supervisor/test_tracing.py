@@ -36,6 +36,9 @@ async def chat(env):
 async def remote(env):
     return Response.json(await env.AI.run("remote", {"prompt": "hello"}))
 
+async def several(env):
+    return Response.json(await env.AI.run("several", {"prompt": "hello"}))
+
 async def outside(request, env):
     return await get(env.ELSEWHERE + "/seen?key=secret")
 
@@ -142,6 +145,11 @@ async def collector() -> AsyncIterator[Collector]:
 
 def written(folder: Path, elsewhere: str, settings: str = "") -> Path:
     remote = f"remote: {{engine: openai, model: far, options: {{base_url: {elsewhere}/v1}}}}\n"
+    remote += (
+        remote.replace("remote:", "several:")
+        .replace("{engine", "{replicas: {max: 2}, engine")
+        .replace("}}", ", api_key: several}}")
+    )
     full = "full: {engine: echo, options: {context_window: 2}}\n"
     config = f'name = "lit"\nmain = "entry.py"\n[ai]\nbinding = "AI"\n[vars]\nELSEWHERE = "{elsewhere}"\n{settings}'
     config += SELF
@@ -182,12 +190,13 @@ def parent(number: int) -> tuple[dict[str, str], str]:
 async def test_from_a_request_through_the_worker_to_the_engine(pilot: Served, collector: Collector) -> None:
     status, text = await pilot.ask("/chat", headers={"traceparent": PARENT, "tracestate": "a=b"})
     assert (status, "[DONE]" in text) == (200, True)
-    spans = await collector.trace(TRACE, 4)
+    spans = await collector.trace(TRACE, 5)
     assert child_of(spans["env.AI.run"], spans["worker lit"])
     request, worker, model = spans["GET"], spans["worker lit"], spans[f"chat {INT8}"]
     assert request.parent_span_id.hex() == PARENT.split("-")[2]
     assert child_of(worker, request)
     assert child_of(model, worker)
+    assert child_of(spans["engine echo: echo"], model)
     assert [span.kind for span in (request, worker, model)] == [2, 1, 3]  # server, internal, client
     assert facts(request) | {"url.path": "/chat", "http.request.method": "GET", "http.response.status_code": 200} == (
         facts(request)
@@ -224,7 +233,7 @@ async def test_the_rest_door(pilot: Served, collector: Collector) -> None:
     headers, trace = parent(1)
     body = json.dumps({"prompt": "one two"})
     assert (await pilot.ask(RUN + INT8, "POST", data=body, headers=BEARER | headers))[0] == 200
-    spans = await collector.trace(trace, 2)
+    spans = await collector.trace(trace, 3)
     assert child_of(spans[f"text_completion {INT8}"], spans["POST"])
     assert facts(spans[f"text_completion {INT8}"])["gen_ai.usage.output_tokens"] == 2
 
@@ -256,12 +265,20 @@ async def test_a_worker_that_traces_by_itself_is_left_its_own(pilot: Served) -> 
     assert seen == "00-" + "1" * 32 + "-" + "2" * 16 + "-01"
 
 
-async def test_the_trace_goes_on_in_an_openai_server(pilot: Served, collector: Collector) -> None:
-    headers, trace = parent(30)
-    assert (await pilot.ask("/remote", headers=headers))[0] == 200
-    model = (await collector.trace(trace, 4))["text_completion remote"]
-    asked = next(context for path, context in collector.asked if path == "/v1/chat/completions")
-    assert asked.split("-")[1:3] == [trace, model.span_id.hex()]
+@pytest.mark.parametrize(("path", "replica"), [("/remote", ""), ("/several", " #0")])
+async def test_the_trace_goes_on_in_an_openai_server(
+    pilot: Served, collector: Collector, path: str, replica: str
+) -> None:
+    """By way of the engine's process; of one of several, too."""
+    headers, trace = parent(30 + len(path))
+    collector.asked.clear()
+    assert (await pilot.ask(path, headers=headers))[0] == 200
+    spans = await collector.trace(trace, 5)
+    model, engine = spans[f"text_completion {path[1:]}"], spans[f"engine openai: far{replica}"]
+    assert child_of(engine, model)
+    assert facts(engine) == ({"pilot.replica": 0} if replica else {})
+    [asked] = [context for path, context in collector.asked if path == "/v1/chat/completions"]
+    assert asked.split("-")[1:3] == [trace, engine.span_id.hex()]
     assert facts(model)["gen_ai.response.model"] == "far"
 
 
@@ -283,7 +300,8 @@ async def test_failures_are_marked_and_not_quoted(pilot: Served, collector: Coll
     headers, trace = parent(41)
     body = json.dumps({"prompt": "too long for it"})
     assert (await pilot.ask(RUN + "full", "POST", data=body, headers=BEARER | headers))[0] == 413
-    assert (await collector.trace(trace, 2))["text_completion full"].status.code == 2
+    spans = await collector.trace(trace, 3)
+    assert [spans[name].status.code for name in ("text_completion full", "engine echo: echo")] == [2, 2]
     assert "own words" not in str(collector.spans)
 
 

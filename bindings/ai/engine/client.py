@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import msgspec
@@ -24,6 +24,7 @@ from bindings.ai.engine.process import EngineProcess
 from bindings.ai.engine.protocol import Delta, EngineError, EngineInfo, EngineLost, Generate
 from bindings.ai.error_table import INTERNAL, TABLE
 from runtime import VERSION
+from runtime.tracing import NO_SPAN, Span, current, part
 from runtime.wire import ChannelClosed, RemoteError
 
 COALESCE_ABOVE = 16  # deltas; a reader that has more waiting gets them as one
@@ -47,8 +48,8 @@ class EngineClient(EngineLife):
     async def deltas(self, origin: DeltaOrigin, request: Generate, request_id: str) -> AsyncGenerator[Delta, None]:
         """What ``generate`` streams; ``origin`` is told the stream behind it."""
         process = await self.serving()
-        with self._translating_errors(process):
-            stream = origin.stream = process.stream(request, request_id)
+        with self._asked(origin.span) as span, self._translating_errors(process):
+            stream = origin.stream = process.stream(_continued(request, span), request_id)
             try:
                 async for item in stream:
                     if not stream.waiting:
@@ -63,8 +64,15 @@ class EngineClient(EngineLife):
     async def perform(self, task: tasks.Task, request_id: str) -> Any:
         """The answer to any task but text generation (``bindings.ai.engine.tasks``). Raises EngineError."""
         process = await self.serving()
-        with self._translating_errors(process):
+        with self._asked(current.get()), self._translating_errors(process):
             return msgspec.convert(await process.perform(task, request_id), tasks.ANSWER_TYPES[type(task)])
+
+    def _asked(self, parent: Span) -> AbstractContextManager[Span]:
+        """The engine's part of a trace: one for each replica that is asked, the one that is lost among them."""
+        if parent is NO_SPAN:
+            return nullcontext(NO_SPAN)
+        facts = {"pilot.replica": self.replica, "pilot.node": self.room.node or None}
+        return part(parent, f"engine {self.name}", "client", facts)
 
     @contextmanager
     def _translating_errors(self, process: EngineProcess) -> Iterator[None]:
@@ -118,6 +126,12 @@ class EngineClient(EngineLife):
         if "code" in error.fields:
             return EngineError(TABLE[error.fields["code"]], error.message)
         return EngineError(INTERNAL, f"Internal server error: {error.message or error.name}")
+
+
+def _continued(request: Generate, span: Span) -> Generate:
+    """``request`` with the headers by which an engine continues the trace, if they leave this process."""
+    headers = dict(span.headers)
+    return msgspec.structs.replace(request, trace_headers=headers) if headers else request
 
 
 __all__ = ["EngineClient"]

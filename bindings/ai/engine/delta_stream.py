@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
 from bindings.ai.engine.protocol import Delta
+from runtime.tracing import current
 from runtime.wire import RemoteStream
 
 Sink = Callable[[str, int], bool]
@@ -19,9 +20,12 @@ Sink = Callable[[str, int], bool]
 
 
 class DeltaOrigin:
-    """Where the deltas come from; known once the engine has been asked."""
+    """Where the deltas come from; known once the engine has been asked. ``span``: what asks is a part of it."""
 
     stream: RemoteStream | None = None
+
+    def __init__(self) -> None:
+        self.span = current.get()
 
 
 class DeltaStream(AsyncGenerator[Delta, None]):

@@ -14,14 +14,13 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, I
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
-import msgspec
-
 from bindings.ai.answers.answer import StreamStats
 from bindings.ai.engine.delta_stream import DeltaStream, Sink
-from bindings.ai.engine.protocol import Delta, EngineSpec, Generate
+from bindings.ai.engine.protocol import Delta, EngineSpec
+from bindings.ai.engine.room import Room
 from bindings.ai.observe import tracing
 from runtime.metrics import Counter, Histogram, gauge
-from runtime.tracing import Span
+from runtime.tracing import Span, current
 
 if TYPE_CHECKING:  # not needed before the first scrape
     from prometheus_client import Metric
@@ -87,10 +86,14 @@ class ModelCall:
         self.stats, self._span = stats, span
         self._meter: Meter | None = meter
 
-    def traced(self, request: Generate) -> Generate:
-        """``request`` with the headers by which the engine continues the trace, if there is one."""
-        headers = dict(self._span.headers)
-        return msgspec.structs.replace(request, trace_headers=headers) if headers else request
+    @contextmanager
+    def inside(self) -> Iterator[None]:
+        """Who is asked here is asked for this call: its span is ``current``."""
+        outer = current.set(self._span)
+        try:
+            yield
+        finally:
+            current.reset(outer)
 
     def watch(self, deltas: AsyncGenerator[Delta, None]) -> MeteredDeltas:
         """The same deltas, whose end is this call's end."""
@@ -100,7 +103,8 @@ class ModelCall:
     def whole(self) -> Iterator[None]:
         """For an answer that comes in one piece: it ends with the block."""
         try:
-            yield
+            with self.inside():
+                yield
         except asyncio.CancelledError:
             self.end("aborted")
             raise
@@ -144,10 +148,11 @@ class MeteredDeltas:
 
 
 class MeteredClient(Protocol):
-    """An engine (``bindings.ai.engine.client``). ``replica``: which of a model's several."""
+    """An engine (``bindings.ai.engine.client``). ``replica``: which of a model's several; ``room``: its machine."""
 
     spec: EngineSpec
     replica: int | None
+    room: Room
 
     async def metrics(self) -> str: ...
 
@@ -156,16 +161,18 @@ async def engine_families(clients: Sequence[MeteredClient], name_of: Callable[[E
     """What engines tell of themselves, with the name of the model each is for."""
     texts = await asyncio.gather(*(client.metrics() for client in clients))
     families = [
-        labelled(text, name_of(client.spec), client.replica) for client, text in zip(clients, texts, strict=True)
+        labelled(text, name_of(client.spec), client.replica, client.room.node)
+        for client, text in zip(clients, texts, strict=True)
     ]
     return [family for of_engine in families for family in of_engine]
 
 
-def labelled(text: str, model: str, replica: int | None = None) -> Iterable[Metric]:
-    """An engine's own metrics, each sample with the model it is about, and its replica."""
+def labelled(text: str, model: str, replica: int | None = None, node: str = "") -> Iterable[Metric]:
+    """An engine's own metrics, each sample with the model it is about, its replica and, of a cluster, its node."""
     from prometheus_client.parser import text_string_to_metric_families
 
     of = {"model": model} if replica is None else {"model": model, "replica": str(replica)}
+    of |= {"node": node} if node else {}
     for family in text_string_to_metric_families(text):
         family.samples = [sample._replace(labels={**sample.labels, **of}) for sample in family.samples]
         yield family

@@ -27,7 +27,7 @@ def replica_families(groups: Sequence[Replicas], name_of: Callable[[EngineSpec],
         wanted[name,] = group.wanted
         for index, client in group.members.items():
             states[name, state_of(client)] += 1
-            load[name, str(index)] = client.load
+            load[name, str(index), client.room.node] = client.load
     retries = Counter("pilot_ai_retries", "Requests that a second replica was asked for, unseen.", "model")
     passed = Counter("pilot_ai_choices_past_first", "Requests whose own replica was too busy.", "model")
     restarts = Counter("pilot_ai_replica_restarts", "Replicas that were started again.", "model", "replica")
@@ -39,7 +39,7 @@ def replica_families(groups: Sequence[Replicas], name_of: Callable[[EngineSpec],
     return [
         gauges("pilot_ai_replicas", "Replicas of a model, by state.", ("model", "state"), states),
         gauges("pilot_ai_replicas_wanted", "Replicas that there should be.", ("model",), wanted),
-        gauges("pilot_ai_replica_requests", "Requests in hand.", ("model", "replica"), load),
+        gauges("pilot_ai_replica_requests", "Requests in hand.", ("model", "replica", "node"), load),
         retries.family(), passed.family(), restarts.family(),
     ]  # fmt: skip
 

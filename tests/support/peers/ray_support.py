@@ -143,6 +143,16 @@ async def broken_off(stream: object) -> float:
     return time.monotonic() - began
 
 
+class Fault:
+    """Its times, for docs/cluster.md: printed where ``-s`` is given."""
+
+    def __init__(self, name: str) -> None:
+        self._name, self._began = name, time.monotonic()
+
+    def says(self, what: str) -> None:
+        print(f"{self._name}: {what} after {time.monotonic() - self._began:.2f} s")
+
+
 async def read_on(stream: object) -> None:
     async for _ in stream:  # type: ignore[attr-defined]
         pass
