@@ -40,8 +40,8 @@ class Response(Body):
     """``Response("text")``, ``Response(stream, status=201, headers={...})``, ``Response.json(data)``.
 
     The body is None, str, bytes, an async iterator of either, another response's ``body``, FormData,
-    URLSearchParams or Blob. The options may also come as a dict in second place, as in JavaScript, or as
-    another Response, from which they are copied; an int in second place is the status.
+    URLSearchParams or Blob; a response alone is that response again. The options may also come as a dict in second
+    place, as in JavaScript, or as another Response, from which they are copied; an int there is the status.
 
     As on Workers: a body whose headers name the coding br, zstd, gzip or deflate is compressed on its way out unless
     it is already (``encode_body="manual"``: it is yours, send it as it is), and Content-Length is worked out by
@@ -67,6 +67,8 @@ class Response(Body):
         web_socket: WebSocket | None = None,
         webSocket: WebSocket | None = None,
     ) -> None:
+        if isinstance(body, Response) and init is headers is None and status == 200 and not status_text:
+            return self._become(body)
         self.web_socket = web_socket or webSocket
         if init is not None:
             options = _options(init)
@@ -83,7 +85,18 @@ class Response(Body):
         self._headers = None if headers is None else Headers(headers)
         self._set_body(body)
         if body is not None and self.status in NULL_BODY_STATUSES:
-            raise TypeError(f"status {status} cannot have a body: Response(None, status={status})")
+            self._drop_body()
+
+    def _become(self, other: Response) -> None:
+        """As the SDK's, which so wraps one of JavaScript's: the same response by another name."""
+        for name in (*Body.__slots__, *Response.__slots__):
+            setattr(self, name, getattr(other, name))
+
+    def _drop_body(self) -> None:
+        """As on Workers, which against the standard lets an empty body be none: ``Response("", status=204)``."""
+        if self._content != b"":
+            raise TypeError(f"status {self.status} cannot have a body: Response(None, status={self.status})")
+        self._content = self._type = None
 
     @classmethod
     def from_parts(

@@ -53,7 +53,7 @@ async def test_streams_have_no_content_type_and_may_yield_text() -> None:
 )
 def test_what_cannot_be_a_body_names_the_remedy(body: Any, remedy: str) -> None:
     with pytest.raises(TypeError) as caught:
-        Response(body)
+        Response(body, headers={})
     assert remedy in str(caught.value)
 
 

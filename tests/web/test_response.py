@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from runtime.web import Headers, Response
+from runtime.web import Headers, ReadableStream, Response
 from runtime.web.scope import current_ctx, current_env
 
 
@@ -53,9 +53,24 @@ def test_statuses_out_of_range(status: int) -> None:
 @pytest.mark.parametrize("status", [204, 205, 304])
 def test_statuses_without_a_body(status: int) -> None:
     assert Response(None, status=status).body is None
-    for body in ("", b"", "x"):
+    for body in ("x", b"x", ReadableStream(b"")):
         with pytest.raises(TypeError, match="cannot have a body"):
             Response(body, status=status)
+
+
+@pytest.mark.parametrize("body", ["", b""])
+def test_an_empty_body_is_none_where_there_can_be_none(body: object) -> None:
+    response = Response(body, status=204, headers={"allow": "GET"})
+    assert response.body is None
+    assert response.headers.raw() == [(b"allow", b"GET")]
+
+
+async def test_of_a_response_alone() -> None:
+    other = Response("x", status=201, headers={"a": "1"})
+    response = Response(other)
+    assert (response.status, response.headers["a"], await response.text()) == (201, "1", "x")
+    with pytest.raises(TypeError, match="hand on its body"):
+        Response(other, status=202)
 
 
 def test_bad_options() -> None:
