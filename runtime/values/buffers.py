@@ -28,7 +28,7 @@ class JsBuffer(bytearray, BufferNames):
     def of(cls, *numbers: int) -> Self:
         return cls.new(numbers)
 
-    from_ = new
+    from_ = locals()["from"] = new
 
     def set(self, content: bytes | Iterable[int], offset: int = 0) -> None:
         """Raises JavaScript's RangeError, as a ValueError, for what does not fit."""

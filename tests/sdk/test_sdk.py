@@ -59,6 +59,13 @@ def test_workers_has_the_web_types() -> None:
     assert set(web.__all__) - set(workers.__all__) == {"set_transport", "to_bytes"}
 
 
+@pytest.mark.parametrize("part", ["blob", "entrypoints", "fetch", "formdata", "request", "response", "rpc", "utils"])
+def test_the_modules_of_the_sdks_package_are_the_package(part: str) -> None:
+    workers, fetch = use("workers"), web.fetch
+    assert use(f"workers.{part}").Response is workers.Response
+    assert workers.fetch is fetch
+
+
 def test_an_entrypoint_has_ctx_and_env() -> None:
     workers = use("workers")
 

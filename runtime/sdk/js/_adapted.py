@@ -38,8 +38,10 @@ class Array(JsArray):
 
     @staticmethod
     def from_(items: Iterable[Any], change: Callable[[Any], Any] | None = None) -> JsArray:
-        """``Array.from``, whose name Python keeps for itself."""
+        """``Array.from``, whose name Python keeps for itself; ``getattr(Array, "from")`` is this, too."""
         return JsArray(items if change is None else map(change, items))
+
+    locals()["from"] = from_
 
     @staticmethod
     def isArray(value: object) -> bool:

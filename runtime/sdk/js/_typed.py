@@ -32,7 +32,7 @@ class _TypedArray(array):  # type: ignore[type-arg]
     def of(cls, *numbers: float) -> Self:
         return cls(numbers)
 
-    from_ = new
+    from_ = locals()["from"] = new
 
     @property
     def length(self) -> int:

@@ -6,6 +6,7 @@ The Web API types, the base class of a worker, and ``env`` and ``wait_until`` fo
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -38,6 +39,10 @@ __all__ = [
     "WorkerEntrypoint", "WorkflowEntrypoint", "env", "fetch", "handler", "import_from_javascript", "patch_env",
     "python_from_rpc", "python_to_rpc", "waitUntil", "wait_until",
 ]  # fmt: skip
+
+_PARTS = ("blob", "entrypoints", "fetch", "formdata", "request", "response", "rpc", "utils")
+"""Modules of the SDK's package, whose names are all the package's: ``from workers.response import Response``."""
+sys.modules.update((f"{__name__}.{part}", sys.modules[__name__]) for part in _PARTS)
 
 _TYPES = (  # for annotations, which few workers have
     "BlobValue", "Body", "Context", "FetchKwargs", "FormDataValue", "JSBody", "RequestInitCfProperties",
