@@ -120,23 +120,17 @@ class ReadableStream:
         one, two = split(self, limit)
         return (ReadableStream(one, coding=coding, length=length), ReadableStream(two, coding=coding, length=length))
 
-    async def pipe_to(self, sink: Sink) -> None:
-        """Write all of it to a ``WritableStream``, and close that; what fails on one side ends the other."""
-        reader = self.get_reader()
-        try:
-            async for chunk in reader:
-                await sink.write(chunk)
-        except BaseException as error:
-            await reader.cancel()
-            await sink.abort(error)
-            raise
-        await sink.close()
+    def pipe_to(self, sink: Sink) -> asyncio.Future[None]:
+        """Write all of it to a ``WritableStream``, and close that; what fails on one side ends the other. It has begun
+        when this returns. Raises ``TypeError`` while locked."""
+        piping = asyncio.ensure_future(_pipe(self.get_reader(), sink))
+        _piping.add(piping)
+        piping.add_done_callback(_piped)
+        return piping
 
     def pipe_through(self, transform: Transform) -> ReadableStream:
         """What comes out of a ``TransformStream`` that this goes into."""
-        piping = asyncio.ensure_future(self.pipe_to(transform.writable))
-        _piping.add(piping)
-        piping.add_done_callback(_piped)
+        self.pipe_to(transform.writable)
         return transform.readable
 
     async def cancel(self, reason: object = None) -> None:
@@ -259,6 +253,17 @@ class _Chunks:
 
 
 _piping: set[asyncio.Future[None]] = set()
+
+
+async def _pipe(reader: ReadableStreamDefaultReader, sink: Sink) -> None:
+    try:
+        async for chunk in reader:
+            await sink.write(chunk)
+    except BaseException as error:
+        await reader.cancel()
+        await sink.abort(error)
+        raise
+    await sink.close()
 
 
 def _piped(task: asyncio.Future[None]) -> None:

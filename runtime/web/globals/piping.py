@@ -24,6 +24,7 @@ class WritableStream:
     def __init__(self, sink: object = None, strategy: object = None, **functions: Function) -> None:
         self._sink, self.locked, self._closed = functions if sink is None else sink, False, False
         self._failed: BaseException | None = None
+        self._turn = asyncio.Lock()  # of those who write without waiting, too
 
     def getWriter(self) -> WritableStreamDefaultWriter:
         """Raises TypeError while another writes."""
@@ -33,27 +34,30 @@ class WritableStream:
         return WritableStreamDefaultWriter(self)
 
     async def write(self, chunk: object) -> None:
-        if self._failed is not None:
-            raise self._failed
         if self._closed:
             raise TypeError("This WritableStream has been closed.")
-        try:
-            await called(self._sink, "write", chunk, self)
-        except Exception as error:
-            self._failed = error
-            raise
+        async with self._turn:
+            try:
+                await self._ask("write", chunk, self)
+            except Exception as error:
+                self._failed = error
+                raise
 
     async def close(self) -> None:
-        if self._failed is not None:
-            raise self._failed
         if not self._closed:
             self._closed = True
-            await called(self._sink, "close")
+            async with self._turn:
+                await self._ask("close")
 
     async def abort(self, reason: object = None) -> None:
         if not self._closed and self._failed is None:
             self._failed = reason if isinstance(reason, BaseException) else TypeError(f"aborted: {reason}")
             await called(self._sink, "abort", reason)
+
+    async def _ask(self, what: str, *args: object) -> None:
+        if self._failed is not None:
+            raise self._failed
+        await called(self._sink, what, *args)
 
     def error(self, reason: object = None) -> None:
         """As the controller that ``write`` is handed."""
