@@ -22,6 +22,15 @@ class BodyUsedError(TypeError, OSError):
     """A second read: ``TypeError`` in JavaScript, ``OSError`` in the SDK."""
 
 
+class HttpStatusError(OSError):
+    """What ``raise_for_status`` raises; ``pyodide.http`` has it too."""
+
+    def __init__(self, status: int, status_text: str, url: str) -> None:
+        self.status, self.status_text, self.url = status, status_text, url
+        whose = "Client" if status < 500 else "Server"
+        super().__init__(f"{status} {whose} Error: {status_text} for url: {url}")
+
+
 class Body:
     """A body is one of: nothing, bytes that are here, or a stream.
 

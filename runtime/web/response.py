@@ -9,7 +9,7 @@ from typing import Any, SupportsInt
 from runtime.web import codings
 from runtime.web import url as urls
 from runtime.web.abort import AbortSignal
-from runtime.web.body import Body
+from runtime.web.body import Body, HttpStatusError
 from runtime.web.headers import Headers, RawHeaders
 from runtime.web.sockets.websocket import WebSocket
 
@@ -18,15 +18,6 @@ _REDIRECT_STATUSES = frozenset({301, 302, 303, 307, 308})
 _CAMEL_CASE_OPTIONS = {"statusText": "status_text", "encodeBody": "encode_body", "webSocket": "web_socket"}
 _RESPONSE_INIT = ("status", "status_text", "headers", "encode_body", "cf", "web_socket")
 _SWITCHING = 101
-
-
-class HttpStatusError(OSError):
-    """What ``raise_for_status`` raises; ``pyodide.http`` has it too."""
-
-    def __init__(self, status: int, status_text: str, url: str) -> None:
-        self.status, self.status_text, self.url = status, status_text, url
-        whose = "Client" if status < 500 else "Server"
-        super().__init__(f"{status} {whose} Error: {status_text} for url: {url}")
 
 
 class _Json:
@@ -76,8 +67,8 @@ class Response(Body):
             headers, cf = options.get("headers", headers), options.get("cf", cf)
             encode_body = options.get("encode_body", encode_body)
             self.web_socket = options.get("web_socket", self.web_socket)
-        if self.web_socket is not None:
-            _check_switching(status)
+        if self.web_socket is not None and status != _SWITCHING:
+            raise ValueError("Responses with a WebSocket must have status code 101.")
         self.status = status if type(status) is int and (200 <= status <= 599 or self.web_socket) else _status(status)
         self.status_text = status_text and _checked_reason(status_text)
         self.url, self.redirected, self.type, self.cf = "", False, "default", cf
@@ -290,11 +281,6 @@ def _options(init: ResponseInit) -> dict[str, Any]:
         if name not in _RESPONSE_INIT:
             raise TypeError(f"unknown option {name!r} of a Response; known: {', '.join(_RESPONSE_INIT)}")
     return options
-
-
-def _check_switching(status: object) -> None:
-    if status != _SWITCHING:
-        raise ValueError("Responses with a WebSocket must have status code 101.")
 
 
 def _status(status: SupportsInt | str) -> int:

@@ -8,8 +8,7 @@ from typing import Any
 from runtime.isolate import suspending
 from runtime.web import Response, fetch
 from runtime.web.abort import AbortError
-from runtime.web.body import BodyUsedError
-from runtime.web.response import HttpStatusError
+from runtime.web.body import BodyUsedError, HttpStatusError
 
 FetchResponse = Response
 
