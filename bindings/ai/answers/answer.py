@@ -114,19 +114,20 @@ class ResponseBuilder(msgspec.Struct, frozen=True):
     ) -> AsyncGenerator[bytes, None]:
         """The stream's events. The first item is empty: the engine has taken the request."""
         count, encode_text, encode_delta = self.stats.count, encoder.encode_text, encoder.encode_delta
+        items = aiter(deltas)  # the engine's own: no layers between
         async with aclosing(deltas):
-            first = await anext(deltas, Delta("", 0))
+            first = await anext(items, Delta("", 0))
             if await_first_token and first.is_empty:
-                first = await anext(deltas, first)
+                first = await anext(items, first)
             count(first)
             yield b""
             try:
                 if first.is_empty:
-                    first = await anext(deltas, first)
+                    first = await anext(items, first)
                     count(first)
                 if begun := encoder.begin() + encode_delta(first):
                     yield begun
-                async for delta in deltas:
+                async for delta in items:
                     count(delta)
                     if delta.extra is not None or delta.finish_reason is not None:
                         if events := encode_delta(delta):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import compress
 
 from bindings.ai.engine.protocol import EngineError, EngineInfo, Generate, bad_input
 from bindings.ai.error_table import JSON_UNMET, NO_LORA
@@ -15,20 +16,19 @@ CLIENT_NAMES = {"json_schema": "response_format"}  # as the client calls it, whe
 
 def requested(request: Generate) -> Iterator[str]:
     """Those of ``FEATURES`` that the request uses."""
-    used = {
-        "chat_template_kwargs": request.chat_template_kwargs,
-        "ignore_eos": request.ignore_eos,
-        "json_schema": request.json_schema is not None,
-        "logit_bias": request.logit_bias,
-        "logprobs": request.logprobs is not None,
-        "lora": request.lora,
-        "n": request.n > 1,
-        "reasoning_effort": request.reasoning_effort,
-        "tools": request.tools,
-    }
-    yield from (name for name, value in used.items() if value)
-    if any(True for _ in images(request)):
-        yield "image_url"
+    used = (
+        request.chat_template_kwargs,
+        request.ignore_eos,
+        any(True for _ in images(request)),
+        request.json_schema is not None,
+        request.logit_bias,
+        request.logprobs is not None,
+        request.lora,
+        request.n > 1,
+        request.reasoning_effort,
+        request.tools,
+    )
+    return compress(FEATURES, used)
 
 
 def images(request: Generate) -> Iterator[str]:

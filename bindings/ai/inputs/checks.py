@@ -7,8 +7,11 @@ messages costs no more than one with ten. ``at`` is the JSON Pointer of what is 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from itertools import islice
-from typing import Any, TypeGuard
+from typing import Annotated, Any, TypeGuard
+
+import msgspec
 
 from runtime.hints import close_to
 
@@ -44,6 +47,39 @@ OPENAI_RANGES: dict[str, Range] = {  # OpenAI's own, where they are wider: its c
 ANTHROPIC_RANGES: dict[str, Range] = {**OPENAI_RANGES, "top_k": ("integer", 1, 2**31 - 1)}
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh")
 FLAGS = ("raw", "stream", "ignore_eos", "parallel_tool_calls")
+_TABLES = {id(table): table for table in (RANGES, NEWER_RANGES, OPENAI_RANGES, ANTHROPIC_RANGES)}
+_BESIDE_OTHERS = ("n", "best_of")  # are checked against each other as well
+_KINDS: dict[str, type] = {"integer": int, "number": float}
+_NonEmpty = Annotated[str, msgspec.Meta(min_length=1)]
+
+
+class _Message(msgspec.Struct, forbid_unknown_fields=True):
+    """A role and a text."""
+
+    role: _NonEmpty
+    content: str
+
+
+def are_usual(fields: Fields, ranges: dict[str, Range]) -> bool:
+    """Whether they are a prompt or messages and plain options, all within ``ranges``, one of the tables above."""
+    try:
+        msgspec.convert(fields, _schema(id(ranges)))
+    except (msgspec.ValidationError, OverflowError):
+        return False
+    return True
+
+
+@cache
+def _schema(table: int) -> type[msgspec.Struct]:
+    ranges = {name: limits for name, limits in _TABLES[table].items() if name not in _BESIDE_OTHERS}
+    options = [(name, _within(*limits), None) for name, limits in ranges.items()]
+    flags = [("raw", bool, None), ("stream", bool, None)]
+    asked = [("prompt", _NonEmpty, None), ("messages", Annotated[list[_Message], msgspec.Meta(min_length=1)], None)]
+    return msgspec.defstruct("Usual", [*asked, *flags, *options], forbid_unknown_fields=True)
+
+
+def _within(kind: str, low: float, high: float) -> Any:
+    return Annotated[_KINDS[kind], msgspec.Meta(ge=low, le=high)]
 
 
 def options(fields: Fields, ranges: dict[str, Range]) -> Iterator[str]:
@@ -142,6 +178,7 @@ __all__ = [
     "Fields",
     "Range",
     "absent",
+    "are_usual",
     "boolean",
     "mismatch",
     "number",

@@ -12,6 +12,11 @@ from bindings.ai.errors import bad_input
 from bindings.ai.inputs import chat, json_mode, tools
 from bindings.ai.inputs.checks import Fields
 
+_RARE = {
+    "best_of", "chat_template_kwargs", "guided_json", "ignore_eos", "logit_bias", "logprobs", "n",
+    "parallel_tool_calls", "reasoning_effort", "response_format", "tool_choice", "tools", "top_logprobs",
+}  # fmt: skip
+
 
 def generate(fields: Fields, model: Model, *, raw: bool = False, fill: bool = False, clip: bool = False) -> Generate:
     """``raw``: unless ``fields`` say otherwise, the prompt goes to the model as it is. Raises ModelError 5006.
@@ -56,6 +61,8 @@ def prompt_fields(prompt: object) -> dict[str, Any]:
 
 def _rare_options(fields: Fields) -> dict[str, Any]:
     """The options that few requests have."""
+    if _RARE.isdisjoint(fields):
+        return {}
     tool_list = fields.get("tools") or []
     alternatives = fields.get("logprobs")
     if isinstance(alternatives, bool | str):

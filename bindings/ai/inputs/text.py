@@ -102,7 +102,9 @@ def text_generation(inputs: object, model: Model, form: str = "") -> TextRequest
     form = form.removeprefix(OPENAI_ROUTE) or _form(body, model)
     fields = _chat_or_completion(body, model, form)
     _refuse_unserved(fields, form)
-    if complaints := list(islice(_complaints(fields, model, form), MAX_COMPLAINTS)):
+    if not _is_usual(fields, model, form) and (
+        complaints := list(islice(_complaints(fields, model, form), MAX_COMPLAINTS))
+    ):
         raise bad_input("oneOf at '/' not met, 0 matches: " + ", ".join(complaints))
     if "prompt" in fields and "messages" in fields:
         raise bad_input("oneOf at '/' not met, 2 matches: prompt and messages are mutually exclusive")
@@ -168,9 +170,17 @@ def _chat_or_completion(fields: Fields, model: Model, form: str) -> Fields:
 
 
 def _refuse_unserved(fields: Fields, form: str) -> None:
-    for name, harmless in {CLASSIC: UNSERVED_CLASSIC, COMPLETION: UNSERVED_COMPLETION}.get(form, UNSERVED).items():
+    unserved = {CLASSIC: UNSERVED_CLASSIC, COMPLETION: UNSERVED_COMPLETION}.get(form, UNSERVED)
+    if unserved.keys().isdisjoint(fields):
+        return
+    for name, harmless in unserved.items():
         if name in fields and not harmless(fields[name]):
             raise bad_input(f"'/{name}' is not served here" + REPLACEMENTS.get(name, ""))
+
+
+def _is_usual(fields: Fields, model: Model, form: str) -> bool:
+    """Whether a look is enough to see that nothing is wrong with it."""
+    return any(name in fields for name in REQUIRED[form]) and checks.are_usual(fields, _ranges(model, form))
 
 
 def _complaints(fields: Fields, model: Model, form: str) -> Iterator[str]:

@@ -57,6 +57,7 @@ class EnginePool:
         self._elsewhere = elsewhere  # where rows with replicas run, if not on this machine
         self._max_engines = max_engines  # engines at a time; None: as many as are asked for
         self._engines: dict[bytes, Engine] = {}  # the one asked for last is the last
+        self._last: tuple[EngineSpec | None, bytes] = None, b""  # the spec asked for last, and its key
         self._pinned: set[bytes] = set()
         self._room = asyncio.Lock()
         self._leaving: set[asyncio.Task[None]] = set()
@@ -81,7 +82,9 @@ class EnginePool:
 
     def get(self, spec: EngineSpec, placement: Placement | None = None) -> Engine:
         """The engine for ``spec``, which begins to load if it is new. ``placement``: for one that is."""
-        key = _key(spec)
+        if self._last[0] is not spec:
+            self._last = spec, _key(spec)
+        key = self._last[1]
         engine = self._engines.pop(key, None) or self._new(spec, placement)
         self._engines[key] = engine
         engine.start()

@@ -58,7 +58,8 @@ class Protocol(HttpToolsProtocol):
         self._clock.head_awaited()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._clock.stop()
+        self._clock.over()
+        self._watch = None  # what holds a connection, and is held by it, would wait for the collector
         super().connection_lost(exc)
         if self.lost is not None and not _is_whole(self.cycle):
             self.lost()
@@ -117,8 +118,7 @@ class Protocol(HttpToolsProtocol):
             self._head += len(data)
             if self._head > MAX_HEAD_BYTES:
                 self.transport.write(HEAD_TOO_LARGE)
-                self.transport.close()
-                return
+                return self.transport.close()
         self._clock.busy()
         try:
             self._parse(data if data.isascii() else self._quoted(data))

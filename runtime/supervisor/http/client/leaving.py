@@ -17,6 +17,7 @@ import select
 import socket
 import struct
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 _FIRST_DELAY_S, _MAX_DELAY_S = 0.005, 0.5  # seconds to the first look, and between two of them in the end
@@ -85,6 +86,7 @@ def _question(client: Address, server: Address) -> bytes:
     return struct.pack("=IHHII", 16 + len(query), _SOCK_DIAG_BY_FAMILY, _NLM_F_REQUEST, 0, 0) + query
 
 
+@lru_cache(1024)
 def _plain(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
     address = ipaddress.ip_address(text)
     return getattr(address, "ipv4_mapped", None) or address

@@ -105,9 +105,18 @@ class ClientClock:
             self._rest.cancel()
             self._rest, self._until = None, 0.0
 
+    def over(self) -> None:
+        """The connection is gone: it holds this, and this holds it no more."""
+        self.stop()
+        self._late = self._rested = self._abort = _nothing
+
     def _head_late(self) -> None:
         self._head = None
         self._late()
+
+
+def _nothing() -> None:
+    """What is told of a connection that is gone."""
 
 
 class BodyClock:
