@@ -78,7 +78,7 @@ def _schema(table: int) -> type[msgspec.Struct]:
     return msgspec.defstruct("Usual", [*asked, *flags, *options], forbid_unknown_fields=True)
 
 
-def _within(kind: str, low: float, high: float) -> Any:
+def _within(kind: str, low: float, high: float) -> object:
     return Annotated[_KINDS[kind], msgspec.Meta(ge=low, le=high)]
 
 

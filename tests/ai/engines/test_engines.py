@@ -52,6 +52,25 @@ async def test_greedy_answers_are_equal(engine: Any) -> None:
     assert text_of(await collect(engine, ask())) == text_of(await collect(engine, ask()))
 
 
+async def test_a_request_like_one_before_is_answered_alike(engine: Any) -> None:
+    """Settings and shapes of chats that an engine has seen may take another way than the first with them."""
+    prompt = ask().prompt
+    alike: list[dict[str, Any]] = [
+        {"prompt": prompt, "raw": True},
+        {"messages": [{"role": "user", "content": "one two"}]},
+        {"messages": [{"role": role, "content": f"one {role}"} for role in ("user", "assistant", "user")]},
+    ]
+    for asked in alike:
+        request = ask(**{"prompt": None, "temperature": 0.0, "max_tokens": 9, **asked})
+        first, *others = [await collect(engine, request) for _ in range(3)]
+        for other in others:
+            assert text_of(other) == text_of(first)
+            assert tokens_of(other) == tokens_of(first) == 9
+            assert other[-1].prompt_tokens == first[-1].prompt_tokens
+        fewer = await collect(engine, ask(**{"prompt": None, "temperature": 0.0, "max_tokens": 2, **asked}))
+        assert tokens_of(fewer) == 2
+
+
 async def test_a_seed_repeats_the_answer(engine: Any) -> None:
     request = ask(temperature=1.0, seed=9_999_999_999, max_tokens=24)
     assert text_of(await collect(engine, request)) == text_of(await collect(engine, request))

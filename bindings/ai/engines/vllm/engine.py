@@ -70,9 +70,9 @@ class VLLMEngine:
 
     @classmethod
     async def _of(cls, llm: AsyncLLM, model: str, template: str | None, parsers: Parsers) -> VLLMEngine:
-        await asyncio.to_thread(quicken, getattr(llm.renderer, "tokenizer", None))
+        encode = await asyncio.to_thread(quicken, getattr(llm.renderer, "tokenizer", None))
         grammars = StructuredOutputs(llm)
-        plain = await PlainText.of(llm, template, grammars)
+        plain = await PlainText.of(llm, template, grammars, encode)
         chats = Chats(llm, template, parsers, grammars) if plain.chat is not None else None
         await asyncio.to_thread(grammars.choose_backend, tagged=chats is not None and await chats.tagged())
         return cls(llm, plain, chats, grammars, describe(llm, model, _features(llm, chats)))
@@ -88,19 +88,28 @@ class VLLMEngine:
     def feed(self, request: Generate, request_id: str) -> PushSource | None:
         if self._steps is None or not self._is_plain(request):
             return None
+        request, stream = within(request), Stream(self._steps)
         with self._errors.translated():
-            params = self._plain.params(within(request))
+            if self._is_known(stream, request, request_id, self._steps):
+                return stream.feed
+            params = self._plain.params(request)
         if not self._steps.takes(params):
             return None
-        stream = Stream(self._steps)
         return stream.begin(self._admit(stream, request, params, request_id))
+
+    def _is_known(self, stream: Stream, request: Generate, request_id: str, steps: StepRouter) -> bool:
+        """Whether the model has it now, since one like it came before."""
+        if request.stop or not (tokens := self._plain.tokens(request)):
+            return False
+        max_tokens = check_limits(request, len(tokens), self.info.context_window)
+        return steps.add_known(stream, request, tokens, max_tokens, request_id)
 
     async def _admit(self, stream: Stream, request: Generate, params: SamplingParams, request_id: str) -> None:
         assert self._steps is not None
         prompt = await self._plain.render(request)
         stream.prompt_tokens = len(prompt["prompt_token_ids"])
         params.max_tokens = check_limits(request, stream.prompt_tokens, self.info.context_window)
-        await self._steps.add(stream, prompt, params, request_id)
+        await self._steps.add(stream, prompt, params, request_id, request)
 
     async def generate(self, request: Generate, request_id: str) -> AsyncGenerator[Delta, None]:
         features.check(request, self.info)

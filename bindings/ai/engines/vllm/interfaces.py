@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from asyncio import Task
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any, Protocol
 
 Prompt = dict[str, Any]
@@ -51,10 +51,13 @@ class EngineCoreRequest(Protocol):
     request_id: str
     external_req_id: str
     prompt_token_ids: list[int]
+    sampling_params: SamplingParams
+    arrival_time: float
 
 
 class SamplingParams(Protocol):
     n: int
+    seed: int | None
     stop: list[str]
     max_tokens: int | None
     logprobs: int | None
@@ -109,6 +112,11 @@ class Tokenizer(Protocol):
     def convert_ids_to_tokens(self, tokens: list[int], /) -> list[str]: ...
     def convert_tokens_to_ids(self, token: str, /) -> int: ...
 
+    def get_chat_template(self) -> str: ...
+
+    @property
+    def special_tokens_map(self) -> Mapping[str, object]: ...
+
     @property
     def unk_token_id(self) -> int: ...
 
@@ -152,6 +160,7 @@ class EngineCoreClient(Protocol):
     """The way to the model's process."""
 
     def abort_requests_async(self, request_ids: list[str], /) -> Any: ...
+    def add_request_async(self, request: EngineCoreRequest, /) -> Coroutine[Any, Any, object]: ...
 
 
 class AsyncLLM(Protocol):

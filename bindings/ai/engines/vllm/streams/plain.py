@@ -15,7 +15,8 @@ from bindings.ai.engines.vllm import compat
 from bindings.ai.engines.vllm.grammar import StructuredOutputs
 from bindings.ai.engines.vllm.interfaces import AsyncLLM, Prompt, SamplingParams
 from bindings.ai.engines.vllm.read import GenerateCall, OutputReader
-from bindings.ai.engines.vllm.streams.tokens import SHORT_CHARS
+from bindings.ai.engines.vllm.streams.shortcut import Shortcut
+from bindings.ai.engines.vllm.streams.tokens import SHORT_CHARS, Encode
 from runtime.errors import ConfigError
 
 _HI = [{"role": "user", "content": "Hi"}]
@@ -30,15 +31,29 @@ class PlainText:
             llm.renderer.default_cmpl_tok_params, max_total_tokens=8 * llm.model_config.max_model_len
         )
         self._chat_length = dataclasses.replace(self._length, add_special_tokens=False)
+        self._shortcut: Shortcut | None = None
 
     @classmethod
-    async def of(cls, llm: AsyncLLM, template: str | None, grammars: StructuredOutputs) -> PlainText:
+    async def of(
+        cls, llm: AsyncLLM, template: str | None, grammars: StructuredOutputs, encode: Encode | None = None
+    ) -> PlainText:
         """Raises ConfigError for a ``template`` that fails."""
-        return cls(llm, await _chat_params(llm, template), grammars)
+        self = cls(llm, await _chat_params(llm, template), grammars)
+        self._shortcut = Shortcut.of(encode, llm.renderer, self._length, template)
+        return self
 
     async def ask(self, request: Generate) -> GenerateCall:
         readers = [OutputReader(None, None, request) for _ in range(request.n)]
         return GenerateCall(await self.render(request), self.params(request), readers, {})
+
+    def tokens(self, request: Generate) -> list[int] | None:
+        """Those of ``render``, at once; None: it takes longer."""
+        if self._shortcut is None or request.prompt_tokens:
+            return None
+        if request.messages is None and (request.raw or self.chat is None):
+            return self._shortcut.text(request.prompt or "")
+        messages = request.messages or [{"role": "user", "content": request.prompt}]
+        return self._shortcut.chat(messages) if self.chat is not None else None
 
     async def render(self, request: Generate) -> Prompt:
         """vLLM's EngineInput for the request; the messages go through the chat template."""
@@ -52,6 +67,8 @@ class PlainText:
             return await self._render_text("\n\n".join(_text(message) for message in messages))
         if sum(len(_text(message)) for message in messages) <= SHORT_CHARS:
             _, (prompt,) = self._renderer.render_chat([messages], self.chat, self._chat_length)
+            if self._shortcut is not None:
+                self._shortcut.compare(messages, prompt)
         else:
             _, (prompt,) = await self._renderer.render_chat_async([messages], self.chat, self._chat_length)
         return prompt

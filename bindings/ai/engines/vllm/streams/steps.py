@@ -5,7 +5,8 @@ Theory of operation
 AsyncLLM's output handler gives every step of the model to ``OutputProcessor.process_outputs``. ``StepRouter`` stands
 before that method: the streams it has taken are answered here, in one pass over the step, and the rest goes on to
 vLLM. A request comes here by ``AsyncLLM.add_request``, with all of vLLM's checks; ``OutputProcessor.add_request``,
-the last station before the model, is where it is taken. All tokens of a step leave in one write of the channel.
+the last station before the model, is where it is taken. One like it comes without all that (``known``). All tokens of
+a step leave in one write of the channel; those who leave in one turn of the loop are told of in one message.
 
 Only a request whose answer is its text is taken. Where vLLM is set to do more (statistics, queue limits, tracing), is
 not built as expected, or where the tokenizer has no table, there is no ``StepRouter``: ``generate`` answers all.
@@ -17,8 +18,11 @@ import asyncio
 from collections.abc import Callable
 from itertools import count
 
+from bindings.ai.engine.protocol import Generate
 from bindings.ai.engines.vllm import compat
 from bindings.ai.engines.vllm.interfaces import AsyncLLM, EngineCoreOutput, EngineCoreRequest, Prompt, SamplingParams
+from bindings.ai.engines.vllm.streams.begun import begun
+from bindings.ai.engines.vllm.streams.known import KnownRequests, Settings, settings_of
 from bindings.ai.engines.vllm.streams.stream import Stream
 from bindings.ai.engines.vllm.streams.text import Table, TableDetokenizer, table
 
@@ -36,8 +40,10 @@ class StepRouter:
 
     def __init__(self, llm: AsyncLLM, texts: Table, translate: Translate) -> None:
         self._llm, self._processor, self._texts, self.translate = llm, llm.output_processor, texts, translate
-        self._awaited: dict[str, Stream] = {}
+        self._awaited: dict[str, tuple[Stream, Settings]] = {}
+        self._known = KnownRequests()
         self.streams: dict[str, Stream] = {}
+        self._left: list[str] = []
         self._aborts: set[asyncio.Task[None]] = set()
         self._taken: list[Stream] = []
         self._first_taken = self._last_taken = 0.0  # of those
@@ -66,12 +72,31 @@ class StepRouter:
             and not params.include_stop_str_in_output
         )
 
-    async def add(self, stream: Stream, prompt: Prompt, params: SamplingParams, request_id: str) -> None:
+    def add_known(self, stream: Stream, request: Generate, tokens: list[int], max_tokens: int, request_id: str) -> bool:
+        """``add`` of a request like one before, at once. False: there was none."""
+        made = self._known.like(request, tokens, max_tokens, f"{request_id}.{next(_numbers)}")
+        if made is None or self._llm.errored:
+            return False
+        stream.prompt_tokens = len(tokens)
+        self._take(stream, made)
+        try:
+            rest = begun(self._llm.engine_core.add_request_async(made))
+        except BaseException:
+            del self.streams[stream.id]
+            raise
+        if rest is not None:
+            stream.begin(rest)
+        self._confirm_later(stream)
+        return True
+
+    async def add(
+        self, stream: Stream, prompt: Prompt, params: SamplingParams, request_id: str, request: Generate
+    ) -> None:
         """Give the request to the model; from here on its steps go to the stream."""
         if hasattr(params, "skip_clone"):
             params.skip_clone = True  # they are this request's own; a deep copy takes 60 µs
         name = f"{request_id}.{next(_numbers)}"
-        self._awaited[name] = stream
+        self._awaited[name] = stream, settings_of(request)
         try:
             await self._llm.add_request(name, prompt, params)
         finally:
@@ -80,9 +105,15 @@ class StepRouter:
 
     def abort(self, stream: Stream) -> None:
         if self.streams.pop(stream.id, None) is not None:
-            task = asyncio.get_running_loop().create_task(self._llm.engine_core.abort_requests_async([stream.id]))
-            self._aborts.add(task)
-            task.add_done_callback(self._aborts.discard)
+            self._left.append(stream.id)
+            if len(self._left) == 1:
+                asyncio.get_running_loop().call_soon(self._abort_left)
+
+    def _abort_left(self) -> None:
+        left, self._left = self._left, []
+        task = asyncio.get_running_loop().create_task(self._llm.engine_core.abort_requests_async(left))
+        self._aborts.add(task)
+        task.add_done_callback(self._aborts.discard)
 
     def _confirm_later(self, stream: Stream) -> None:
         """That the request is taken, once requests no longer come thick and fast: the next one is more urgent."""
@@ -120,10 +151,15 @@ class StepRouter:
         return self._process(others, *rest, **named)
 
     def _on_add(self, request: EngineCoreRequest, *rest: object, **named: object) -> None:
-        stream = self._awaited.pop(request.external_req_id, None)
-        if stream is None:
+        awaited = self._awaited.pop(request.external_req_id, None)
+        if awaited is None:
             self._add(request, *rest, **named)
             return
+        stream, settings = awaited
+        self._known.keep(settings, request)
+        self._take(stream, request)
+
+    def _take(self, stream: Stream, request: EngineCoreRequest) -> None:
         stream.id, stream.text = request.request_id, TableDetokenizer(self._texts, self._processor.tokenizer, request)
         self.streams[stream.id] = stream
 
