@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from typing import Any
 
 from asgi._scope import App, Message  # type: ignore[import-not-found,unused-ignore]  # beside this one, on sys.path
-from runtime.isolate.script.stepping import begin
 from runtime.isolate.suspending import is_wanted, suspendable
 from runtime.web import URL, Headers, ReadableStream, Request, Response, to_bytes
 from runtime.web.response import NULL_BODY_STATUSES
@@ -19,47 +18,33 @@ class Exchange:
     """One request and its response: the application's ``receive`` and ``send``; an iterator over the body."""
 
     _upload: AsyncIterator[bytes] | None = None
-    _received = _begun = _sent = _left = False  # begun: the head has gone
+    _received = _sent = _left = False
     _whole: bytes | None = None  # the body, where the application had it with the head
     _error: Exception | None = None  # in the head's place
-    _waits: asyncio.Future[None] | None = None  # for the head
-    _task: asyncio.Future[None] | None = None  # of an application that has not come to a good end at once
     _chunks: asyncio.Queue[bytes | Exception | None] | None = None
     _disconnected: asyncio.Event | None = None
 
     def __init__(self, request: Request, ctx: Any) -> None:
         self._request, self._ctx = request, ctx
         self._start: Message = {}
+        self._begun: asyncio.Future[None]  # once the head has gone
+        self._task: asyncio.Task[None]
 
     async def response(self, app: App, scope: dict[str, Any], encode_body: str) -> Response:
         """``encode_body``: "manual" where an application that compresses has done so itself."""
-        self._task = self._begun_with(self._run(app, scope))
-        if self._task is not None and self._sent:
-            self._follow()
-        elif not self._start and self._error is None:
-            await self._head()
-        self._begun = True
-        if self._error is not None:
-            raise self._error
-        return self._response(self._start, encode_body)
-
-    def _begun_with(self, work: Coroutine[Any, Any, None]) -> asyncio.Future[None] | None:
+        work = self._run(app, scope)
+        self._begun = asyncio.get_running_loop().create_future()
+        self._task = asyncio.create_task(suspendable(work) if is_wanted() else work)
         try:
-            return begin(suspendable(work) if is_wanted() else work)
-        except Exception as error:  # once its whole answer is sent
-            failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            failed.set_exception(error)
-            return failed
-
-    async def _head(self) -> None:
-        self._waits = asyncio.get_running_loop().create_future()
-        try:
-            await self._waits
+            await self._begun
         except BaseException:
-            self._end()
+            self._task.cancel()
             raise
         if self._whole is not None:
             self._follow()
+        if self._error is not None:
+            raise self._error
+        return self._response(self._start, encode_body)
 
     def _response(self, start: Message, encode_body: str) -> Response:
         status, whole = start["status"], self._whole
@@ -84,10 +69,10 @@ class Exchange:
         except Exception as error:
             if self._sent:
                 raise  # Starlette has answered 500 and says why; or a background task has failed
-            if not self._start:
-                self._error = error
+            self._error = None if self._start else error
             self._begin()
-            await self._put(error)
+            if self._start:
+                await self._put(error)
 
     async def receive(self) -> Message:
         if self._received:
@@ -110,15 +95,13 @@ class Exchange:
             raise OSError("the client has left")
         if message["type"] == "http.response.start":
             self._start = message
-            if self._waits is not None:
-                asyncio.get_running_loop().call_soon(self._begin)
+            asyncio.get_running_loop().call_soon(self._begin)
         elif message["type"] == "http.response.body":
-            if message.get("more_body") or self._begun or self._chunks is not None:
+            if message.get("more_body") or self._begun.done() or self._chunks is not None:
                 return await self._send_chunk(message)
             self._whole, self._sent = to_bytes(message.get("body") or b""), True
             self._leave()
-            if self._waits is not None:
-                self._begin()
+            self._begin()
 
     async def _send_chunk(self, message: Message) -> None:
         if message.get("body"):
@@ -126,8 +109,7 @@ class Exchange:
         if not message.get("more_body"):
             await self._put(None)
             self._sent = True
-            if self._task is not None:
-                self._follow()
+            self._follow()
 
     async def _put(self, chunk: bytes | Exception | None) -> None:
         self._chunks = self._chunks or asyncio.Queue(_MAX_CHUNKS_AHEAD)
@@ -135,14 +117,12 @@ class Exchange:
 
     def _begin(self) -> None:
         """The head goes alone once the application lets others run: until then the whole body may follow."""
-        self._begun = True
-        if self._waits is not None and not self._waits.done():
-            self._waits.set_result(None)
+        if not self._begun.done():
+            self._begun.set_result(None)
 
     def _follow(self) -> None:
         """Its background tasks go on after the answer; what the application raises now is the request's still."""
         task = self._task
-        assert task is not None
         if task.done() and not task.cancelled() and task.exception() is None:
             return  # it is over, as most are once their whole answer is sent
         what, failed = f"{self._request.method} {URL(self._request.url).pathname}", self._start["status"] >= 500
@@ -168,10 +148,6 @@ class Exchange:
         """The client has left, or has everything. An application that is not done with it is cancelled."""
         self._leave()
         if not self._sent:
-            self._end()
-
-    def _end(self) -> None:
-        if self._task is not None:
             self._task.cancel()
 
     def _leave(self) -> None:
