@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from runtime.supervisor.http import leaving
+from runtime.supervisor.http.client import leaving
 from serving import ROUTER, Served, connect, raw, serving, write
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -52,13 +52,8 @@ def lighten_connection(connection: Any) -> None:
     connection.pipeline, connection.flow._is_writable_event = Line(), Flag(True)
 
 
-def lighten_cycle(cycle: Any) -> None:
-    """Before anything of it is begun."""
-    cycle.message_event = Flag(cycle.message_event.is_set())
-
-
 def nothing() -> None:
     """What a cycle tells of its end, once that was told: what it told holds its connection, which holds it."""
 
 
-__all__ = ["Flag", "lighten_connection", "lighten_cycle", "nothing"]
+__all__ = ["Flag", "lighten_connection", "nothing"]

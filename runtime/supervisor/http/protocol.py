@@ -14,7 +14,7 @@ import logging
 import math
 import os
 import re
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, cast
@@ -24,15 +24,32 @@ import uvicorn
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from runtime.supervisor.http.asgi import Application, Receive, Scope, Send
+from runtime.supervisor.http.asgi import Application
+from runtime.supervisor.http.begun import IfForwarded, scope_of
 from runtime.supervisor.http.client.leaving import Watch
 from runtime.supervisor.http.client.patience import DEFAULT_PATIENCE, ClientClock, Patience
-from runtime.supervisor.http.heads import HEAD_TOO_LARGE, TOO_LATE, ToTheEnd, is_forwarded, retold
-from runtime.supervisor.http.light import lighten_connection, lighten_cycle, nothing
+from runtime.supervisor.http.heads import HEAD_TOO_LARGE, TOO_LATE, ToTheEnd, retold
+from runtime.supervisor.http.light import Flag, lighten_connection, nothing
 
 MAX_HEAD_BYTES = 256 * 1024  # bytes; a complete head is refused at 128 KiB already, with a text
 
 _BEYOND_ASCII = re.compile(rb"[\x80-\xff]")
+
+
+class Cycle(RequestResponseCycle):
+    """Of a connection whose scope is made. A client of HTTP/1.0 knows no interim answers, and no chunks."""
+
+    def __init__(self, connection: Any) -> None:
+        modern = connection.scope["http_version"] == "1.1"
+        self.scope, self.transport, self.flow = connection.scope, connection.transport, connection.flow
+        self.default_headers = connection.server_state.default_headers
+        self.on_response = connection.on_response_complete
+        self.message_event: Any = Flag()
+        self.access_log = self.disconnected = self.response_started = self.response_complete = False
+        self.keep_alive = connection.scope["http_version"] != "1.0" and connection.parser.should_keep_alive()
+        self.waiting_for_100_continue = modern and connection.expect_100_continue
+        self.body, self.more_body, self.task = bytearray(), True, None
+        self.chunked_encoding, self.expected_content_length = (None, 0) if modern else (False, ToTheEnd(1))
 
 
 class Protocol(HttpToolsProtocol):
@@ -88,8 +105,7 @@ class Protocol(HttpToolsProtocol):
         return not cycle.response_started and cycle.scope["http_version"] == "1.1"
 
     def on_message_begin(self) -> None:
-        self._head = 0
-        super().on_message_begin()
+        self._head, self.url, self.headers, self.expect_100_continue = 0, b"", [], False
 
     def on_headers_complete(self) -> None:
         self._head, self._in_line = None, False
@@ -97,11 +113,12 @@ class Protocol(HttpToolsProtocol):
             if self.parser.get_method() == b"CONNECT":
                 raise httptools.HttpParserError("this is no proxy")
             return
-        super().on_headers_complete()
-        if self.scope["http_version"] != "1.1":  # which knows no interim answers, and no chunks
-            cycle = self.cycle
-            cycle.waiting_for_100_continue = cycle.chunked_encoding = False
-            cycle.expected_content_length = ToTheEnd(1)
+        before, self.scope = self.cycle, scope_of(self)  # type: ignore[assignment]
+        self.cycle = Cycle(self)
+        if before is None or before.response_complete:
+            return self._start_asgi_task(self.cycle, self.app)
+        self.flow.pause_reading()
+        self.pipeline.appendleft((self.cycle, self.app))
 
     def on_body(self, body: bytes) -> None:
         self._clock.body_arrived(len(body))
@@ -160,9 +177,7 @@ class Protocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
         """Most requests need no task: what is asked in this turn is answered in the one that hears of it."""
-        lighten_cycle(cycle)
-        cycle.task, at_once = None, getattr(app, "at_once", None)
-        if at_once is None or not at_once(cycle.scope, cycle.receive, cycle.send):
+        if (at_once := getattr(app, "at_once", None)) is None or not at_once(cycle.scope, cycle.receive, cycle.send):
             self.begin_task(cycle, app)
 
     def shutdown(self) -> None:
@@ -268,7 +283,8 @@ def make_server(
     """``grace_s``: seconds that requests have to finish once it stops; ``settings``: further ones of uvicorn's."""
     logging.getLogger("uvicorn").setLevel(logging.CRITICAL)  # the observer says what there is to say
     if settings.setdefault("proxy_headers", True):
-        settings["proxy_headers"], application = False, _IfForwarded(application)
+        near = os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1").split(",")  # as uvicorn: proxies of this machine
+        settings["proxy_headers"], application = False, IfForwarded(application, forwarded(application, near))
     return Server(uvicorn.Config(
         cast(Any, application), http=cast(Any, partial(protocol, patience=patience)), ws="none", interface="asgi3",
         lifespan="off", log_config=None, access_log=False,
@@ -279,21 +295,6 @@ def make_server(
 def forwarded(application: Application, trusted: Sequence[str]) -> Application:
     """The application behind proxies: ``X-Forwarded-For`` and ``-Proto`` count from these networks."""
     return cast(Application, ProxyHeadersMiddleware(cast(Any, application), list(trusted)))
-
-
-class _IfForwarded:
-    """As uvicorn's default, behind proxies of this machine; a request that came by none pays nothing for it."""
-
-    def __init__(self, application: Application) -> None:
-        self._application, self._at_once = application, getattr(application, "at_once", None)
-        self._behind = forwarded(application, os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1").split(","))
-
-    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        application = self._behind if is_forwarded(scope) else self._application
-        return application(scope, receive, send)
-
-    def at_once(self, scope: Scope, receive: Receive, send: Send) -> bool:
-        return self._at_once is not None and not is_forwarded(scope) and self._at_once(scope, receive, send)
 
 
 __all__ = ["STATUS_LINE", "Patience", "Protocol", "RequestResponseCycle", "Server", "forwarded", "make_server"]

@@ -29,7 +29,19 @@ class ClientClock:
     """The clocks of one connection. ``late()``: its head has not come in time. ``rested()``: it has asked for nothing
     for ``rest_s`` seconds. ``abort()``: it takes no answer."""
 
-    __slots__ = ("_abort", "_answer", "_body", "_head", "_late", "_patience", "_rest", "_rest_s", "_rested", "_until")
+    __slots__ = (
+        "_abort",
+        "_answer",
+        "_body",
+        "_head",
+        "_late",
+        "_patience",
+        "_rest",
+        "_rest_s",
+        "_rested",
+        "_time",
+        "_until",
+    )
 
     def __init__(
         self,
@@ -41,6 +53,7 @@ class ClientClock:
     ) -> None:
         self._patience, self._late, self._abort = patience, late, abort
         self._rest_s, self._rested, self._until = rest_s, rested, 0.0
+        self._time = asyncio.get_running_loop().time
         self._rest: asyncio.TimerHandle | None = None
         self._head: asyncio.TimerHandle | None = None
         self._answer: asyncio.TimerHandle | None = None
@@ -70,10 +83,9 @@ class ClientClock:
 
     def rests(self) -> None:
         """Nothing is asked for. One timer serves many requests: it is told of the next one, not taken back."""
-        loop = asyncio.get_running_loop()
-        self._until = loop.time() + self._rest_s
+        self._until = self._time() + self._rest_s
         if self._rest is None:
-            self._rest = loop.call_later(self._rest_s, self._look_at_rest)
+            self._rest = asyncio.get_running_loop().call_later(self._rest_s, self._look_at_rest)
 
     def busy(self) -> None:
         self._until = 0.0
