@@ -129,7 +129,7 @@ class HostServer(Front):
         self._began = time.monotonic()
         context.admits, context.dispatch = self._control.admits, self._fleet.handle
         context.registry = self._registry
-        self._followers = Followers(self._fleet, self.traces, observer, self._arrive)
+        self._followers = Followers(self._fleet, self.traces, observer, self._arrive, self._feed, self._spans)
         self._tails.told = self._followers.tell_wanted
         self._keeper: Keeper | None = None
 

@@ -13,7 +13,9 @@ from typing import Any
 import aiohttp
 import pytest
 import pytest_asyncio
+from playwright.async_api import expect
 
+from browsing import chromium
 from fronts_support import FRONTS, OBJECT, OBJECT_CONFIG, PID, TRIES, everywhere, fresh, fresh_json, fronts
 from hosting import Host, hosting, says, tailing, worker
 
@@ -164,3 +166,21 @@ async def test_one_that_is_killed_is_begun_again_and_the_others_go_on(host: Host
     }
     await host.deploy(worker(tmp_path / "a", says("anew"), name="up"))
     assert await everywhere(host, "/_w/up/") == {b"anew": TRIES}
+
+
+async def test_the_explorer_has_the_requests_and_traces_of_all(host: Host, tmp_path: Path) -> None:
+    await host.deploy(worker(tmp_path / "app", PID, name="looked"))
+    async with chromium() as browser:
+        page = await browser.new_page()
+        await page.goto(f"{host.url}/__pilot/#traces")
+        await page.get_by_label("Token").fill(host.token)
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("status")).to_have_text("0 traces")
+        await asyncio.sleep(2)  # until each front knows that somebody looks
+        assert len(await everywhere(host, "/_w/looked/")) == FRONTS
+        await expect(page.get_by_role("button", name="GET /_w/looked/")).to_have_count(TRIES)
+        await page.get_by_role("link", name="Requests").click()
+        await expect(page.get_by_role("status")).to_have_text("0 requests")
+        await everywhere(host, "/_w/looked/")
+        rows = page.get_by_role("region", name="Requests and log lines").locator("tbody tr")
+        await expect(rows.filter(has_text="/_w/looked/")).to_have_count(TRIES)

@@ -26,6 +26,9 @@ from runtime.host.store.registry import Registry
 from runtime.host.store.secret_box import SecretBox
 from runtime.host.versions.packages import Packages
 from runtime.supervisor import server
+from runtime.supervisor.explorer.feed import FarFeed
+from runtime.supervisor.explorer.recorder import Recorder
+from runtime.supervisor.explorer.watched import Watched
 from runtime.supervisor.http.asgi import Application, Receive, Scope, Send
 from runtime.supervisor.observe.base import Observer
 from runtime.supervisor.processes import cgroups
@@ -47,6 +50,8 @@ class Follower(Front):
     def __init__(self, options: HostOptions, observer: Observer, seat: Seat) -> None:
         self.options, self._seat = options, seat
         observer.several = True
+        self._feed = FarFeed(lambda kind, fields: self.first.note("happened", kind, fields))
+        observer = Watched(observer, self._feed)
         data = options.data.absolute()
         config = load_host(data / "host.toml")
         sock = bind(options.host, seat.port, shared=True)
@@ -55,7 +60,7 @@ class Follower(Front):
             data, data / "state", True, observer, url=url, options=options.product_options, config=config
         )
         spawner = make_spawner(clean=True)
-        tracer = make_tracer("pilot-host", config.pilot.otlp, observer.warn)
+        tracer = Recorder(make_tracer("pilot-host", config.pilot.otlp, observer.warn), self._feed)
         super().__init__(sock, context, spawner, observer, tracer, rule(options.allow))
         self.first = FirstFront(self._answer, self._linked)
         self._reader = ReadThere(self.first)
@@ -143,6 +148,7 @@ class Follower(Front):
                 await self._fleet.versions.left(*args)
             case "wanted":
                 self._reader.wanted = frozenset(args[0])
+                self._feed.look(args[1])
             case "report":
                 families = [family for product in self.products() for family in await product.metrics(self.context)]
                 counted = {"requests": self.requests.rows(), "families": plain(families)}

@@ -18,6 +18,7 @@ from runtime.host.fleet import Fleet
 from runtime.host.links.descriptors import Descriptors
 from runtime.host.links.handing import Arrival
 from runtime.host.store.rows import VersionRow
+from runtime.supervisor.explorer.feed import Feed, Trace, What, told
 from runtime.supervisor.observe.base import Observer
 from runtime.supervisor.reload.reloader import parse_bindings
 from runtime.supervisor.traces.traces import Traces
@@ -38,15 +39,19 @@ class Follower(msgspec.Struct, eq=False):
     connections: Descriptors
     pid: int = 0
     held: dict[str, dict[str, Binding]] = {}
-    wanted: list[str] = []
+    wanted: tuple[object, ...] = ()  # as it was told last
     lent: dict[str, Lending] = {}  # by the product's key
 
 
 class Followers:
-    """``arrive(arrival, sock)``: go on with a connection that one of them hands over."""
+    """``arrive(arrival, sock)``: go on with a connection that one of them hands over. ``feed``, ``spans``: what happens
+    in them is looked at here."""
 
-    def __init__(self, fleet: Fleet, traces: Traces, observer: Observer, arrive: Arrive) -> None:
+    def __init__(
+        self, fleet: Fleet, traces: Traces, observer: Observer, arrive: Arrive, feed: Feed, spans: Feed
+    ) -> None:
         self._fleet, self._traces, self._observer, self._arrive = fleet, traces, observer, arrive
+        self._feed, self._spans = feed, spans
         self._linked: list[Follower] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self.opened = asyncio.Event()  # the registry's workers are known
@@ -81,9 +86,10 @@ class Followers:
             await asyncio.sleep(_WANTS_INTERVAL_S)
 
     async def tell_wanted(self) -> None:
-        """Whose requests somebody reads of; they know it once this returns."""
+        """Whose requests somebody reads of, and whether the explorer is looked at; they know it once this returns."""
         wanted = [name for name in self._fleet.registry.workers() if self._traces.wanted(name)] if self._linked else []
-        await asyncio.gather(*(_want(follower, wanted) for follower in list(self._linked)))
+        looked = self._feed.wanted or self._spans.wanted
+        await asyncio.gather(*(_want(follower, wanted, looked) for follower in list(self._linked)))
 
     async def reports(self) -> list[dict[str, Any]]:
         """What each of them serves, and how it fares."""
@@ -122,7 +128,7 @@ class Followers:
         await self.opened.wait()
         if op == "hello":
             [follower.pid] = args
-            follower.wanted = []
+            follower.wanted = ()
             return self._fleet.context.url
         if op == "bindings":
             bindings = self._bindings(follower, args[0])
@@ -175,8 +181,16 @@ class Followers:
             follower.held.pop(args[0], None)
         elif op == "trace":
             self._traces.give(*args)
+        elif op == "happened":
+            self._happened(told(*args))
         elif op == "failed":
             self._give_up(*args)
+
+    def _happened(self, what: What) -> None:
+        if isinstance(what, Trace):
+            self._spans.add(what)
+        elif self._feed.looked_at:
+            self._feed.add(what)
 
     def _give_up(self, name: str, id: str, why: str) -> None:
         worker = self._fleet.workers.get(name)
@@ -202,12 +216,12 @@ class Followers:
             self._linked.remove(follower)
 
 
-async def _want(follower: Follower, wanted: list[str]) -> None:
+async def _want(follower: Follower, *wanted: object) -> None:
     if follower.wanted != wanted:
         follower.wanted = wanted
         with suppress(ChannelClosed, RemoteError, TimeoutError):
             async with asyncio.timeout(_TELL_S):
-                await follower.channel.call("wanted", wanted)
+                await follower.channel.call("wanted", *wanted)
 
 
 async def _left(follower: Follower, name: str) -> None:

@@ -11,7 +11,7 @@ import asyncio
 import secrets
 import time
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from itertools import count
 from typing import Any
 
@@ -69,21 +69,21 @@ class Feed:
         self.wanted = False  # somebody reads, or did a while ago
         self._numbers = count(1)
         self._readers: dict[asyncio.Event, asyncio.AbstractEventLoop] = {}
-        self._closed = self._looked_at = False
+        self._closed = self.looked_at = False
 
     @property
     def watched(self) -> bool:
         return bool(self._readers)
 
     def request(self, record: RequestRecord) -> None:
-        if self._looked_at and not record.path.startswith(OWN):
-            self._add(record)
+        if self.looked_at and not record.path.startswith(OWN):
+            self.add(record)
 
     def line(self, level: str, text: str, worker: str | None = None) -> None:
-        self._add(Line(level, text[:MAX_TEXT], worker))
+        self.add(Line(level, text[:MAX_TEXT], worker))
 
     def trace(self, trace: Trace) -> None:
-        self._add(trace)
+        self.add(trace)
 
     def close(self) -> None:
         """No more: every stream ends, so that none keeps the server from ending."""
@@ -93,7 +93,7 @@ class Feed:
     async def stream(self, since: int = 0) -> AsyncIterator[bytes]:
         """The events after number ``since``, in JSON arrays, one per server-sent event, until it is closed."""
         more, end = asyncio.Event(), time.monotonic() + _LIFETIME_S
-        self._readers[more], self._looked_at, self.wanted = asyncio.get_running_loop(), True, True
+        self._readers[more], self.looked_at, self.wanted = asyncio.get_running_loop(), True, True
         try:
             yield b": pilot\n\n"
             while not self._closed and time.monotonic() < end:
@@ -111,7 +111,7 @@ class Feed:
     def _lingered(self) -> None:
         self.wanted = bool(self._readers)
 
-    def _add(self, what: What) -> None:
+    def add(self, what: What) -> None:
         self._happened.append((next(self._numbers), time.time(), what))
         if self._readers:
             self._wake()
@@ -121,6 +121,32 @@ class Feed:
         for more, loop in tuple(self._readers.items()):
             if not more.is_set():
                 loop.call_soon_threadsafe(more.set)
+
+
+class FarFeed(Feed):
+    """Of a server whose events are looked at elsewhere: ``tell(kind, fields)`` while they are."""
+
+    def __init__(self, tell: Callable[[str, Any], None]) -> None:
+        super().__init__()
+        self._tell = tell
+
+    @property
+    def watched(self) -> bool:
+        return self.wanted
+
+    def look(self, wanted: bool) -> None:
+        """From now on somebody looks, or nobody."""
+        self.wanted = self.looked_at = wanted
+
+    def add(self, what: What) -> None:
+        if self.wanted:
+            self._tell(type(what).__name__, msgspec.to_builtins(what, enc_hook=str))
+
+
+def told(kind: str, fields: Any) -> What:
+    """What a ``FarFeed`` has told."""
+    kinds: dict[str, type[What]] = {one.__name__: one for one in (RequestRecord, Line, Trace)}
+    return msgspec.convert(fields, kinds[kind])
 
 
 async def _came(more: asyncio.Event) -> bool:
@@ -143,4 +169,4 @@ def _text(value: object) -> object:
     return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
 
 
-__all__ = ["Feed", "Line", "Span", "Trace"]
+__all__ = ["FarFeed", "Feed", "Line", "Span", "Trace", "What", "told"]
