@@ -73,7 +73,7 @@ def arguments() -> argparse.Namespace:
         "--servers", nargs="*", choices=[peer.server.name for peer in routers.PEERS], default=(PILOT, ROUTED, SERVED)
     )
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--minutes", type=float, default=6, help="begin no round that would end after these (6)")
+    parser.add_argument("--minutes", type=float, default=5.5, help="begin no round that would end after these (5.5)")
     parser.add_argument("--out", default=RESULTS)
     return parser.parse_args()
 
@@ -92,7 +92,7 @@ def compared(results: report.Results, options: argparse.Namespace, began: float)
         for number in range(1, options.rounds + 1):
             turn = time.perf_counter()
             for peer, running in present if number % 2 else reversed(present):
-                machine.wait_until_idle(20)
+                machine.wait_until_idle(8)
                 try:
                     results["routers"][peer.server.name].append(routers.measure(peer, running))
                 except (load.LoadError, RuntimeError, OSError) as error:

@@ -108,7 +108,7 @@ def measure(peer: Peer, running: Running) -> Numbers:
     found: Numbers = {}
     for streams in STREAMS:
         found |= tokens(peer, running, streams)
-        machine.wait_until_idle(15)
+        machine.wait_until_idle(8)
     for streams, times in FIRSTS:
         result = load.first(running.port, streams, times, running.cpu, str(peer.server.tokens), peer.server.body)
         found[f"first token p50 at {streams} ms"] = result["first_p50"] / 1000
