@@ -26,6 +26,9 @@ else
 install = $(UV) sync --quiet --python $(BIN)/python --locked --inexact $(1:%=--extra %)
 endif
 
+# So many processes share the whole suite, by files; with ARGS it is one.
+AT_ONCE = --dist loadgroup --numprocesses $(shell getconf _NPROCESSORS_ONLN)
+
 # What LOWEST=1 runs: a test or more of whatever uses a library.
 OLDEST = $(addprefix tests/,config host/test_host.py host/test_packages.py ai/test_markdown.py ai/rest/test_openai_clients.py \
   ai/test_stand_in.py supervisor/test_cli.py supervisor/test_metrics.py supervisor/test_outbound.py supervisor/test_requests.py \
@@ -47,7 +50,7 @@ dev: $(VENV)/.base libgomp
 
 # Bytecode is kept, as a user's Python does: where images forbid it, each of a thousand servers compiles all of it.
 test: $(VENV)/.test libgomp chromium $(if $(LOWEST),,check)
-	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest $(or $(ARGS),$(if $(LOWEST),$(OLDEST)))
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest $(or $(ARGS),$(AT_ONCE) $(if $(LOWEST),$(OLDEST)))
 
 check: $(VENV)/.tools
 	$(BIN)/ruff check .

@@ -42,6 +42,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(name)
         if find_spec("vllm") is None and item.get_closest_marker("vllm"):
             item.add_marker(pytest.mark.skip(reason="vLLM is not installed"))
+        item.add_marker(pytest.mark.xdist_group(alone(item)))
+
+
+def alone(item: pytest.Item) -> str:
+    """What runs one after the other where several processes share the tests: a file, whose tests share a server; and
+    all that loads vLLM, for its memory."""
+    return "vllm" if item.get_closest_marker("vllm") else str(item.path)
 
 
 @pytest.hookimpl(wrapper=True)
