@@ -253,13 +253,13 @@ class GuardedChannel(Channel):
 
     def _admit(self, frame: Frame) -> None:
         """One call more."""
-        number, (size, values) = frame[1], self._share
+        number, args, (size, values) = frame[1], frame[3], self._share
         if number in self._serving:
             raise CreditExceeded("sent two calls of one number")
         if len(self._serving) >= self._credit.calls or len(self._tasks) >= self._credit.calls + self._credit.streams:
             raise CreditExceeded(f"has more than {self._credit.calls:,} calls that are not answered yet")
         if values < 0:  # a value is a byte at least
-            values = size if size <= _TINY_BYTES else count(frame[3])
+            values = size if size <= _TINY_BYTES else count(args)
         self._values += values
         if self._values > self._credit.values:
             raise CreditExceeded(f"has more than {self._credit.values:,} values in calls that are not answered yet")

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as some
 
 from runtime.wire import Channel, ChannelClosed, GuardedChannel, RemoteError
@@ -120,5 +120,6 @@ async def _sent(sock: socket.socket, data: bytes, cuts: list[int]) -> None:
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(MESSAGES, some.lists(some.integers(1, 300), max_size=30))
+@example([[[CALL, 0]]], [])
 def test_whatever_comes(messages: list[list[Any] | bytes], cuts: list[int]) -> None:
     asyncio.run(_attack(messages, cuts))
