@@ -32,9 +32,9 @@ class Exchange:
 
     async def response(self, app: App, scope: dict[str, Any], encode_body: str) -> Response:
         """``encode_body``: "manual" where an application that compresses has done so itself."""
-        work = self._run(app, scope)
-        self._begun = asyncio.get_running_loop().create_future()
-        self._task = asyncio.create_task(suspendable(work) if is_wanted() else work)
+        work, loop = self._run(app, scope), asyncio.get_running_loop()  # a system call each time, with Python 3.11
+        self._begun = loop.create_future()
+        self._task = loop.create_task(suspendable(work) if is_wanted() else work)
         try:
             await self._begun
         except BaseException:
@@ -95,7 +95,7 @@ class Exchange:
             raise OSError("the client has left")
         if message["type"] == "http.response.start":
             self._start = message
-            asyncio.get_running_loop().call_soon(self._begin)
+            self._begun.get_loop().call_soon(self._begin)
         elif message["type"] == "http.response.body":
             if message.get("more_body") or self._begun.done() or self._chunks is not None:
                 return await self._send_chunk(message)
