@@ -18,6 +18,7 @@ from typing import Any
 from runtime import web
 from runtime.errors import ScriptError
 from runtime.isolate.script.entrypoints import DEFAULT, entrypoints, has_other_entries
+from runtime.isolate.script.raw import RawRequest
 from runtime.isolate.script.trace import place
 
 FetchHandler = Callable[..., Coroutine[Any, Any, web.Response]]
@@ -104,10 +105,12 @@ def _ambiguous(file: Path, what: str) -> ScriptError:
 def _function_handler(module: ModuleType, name: str) -> FetchHandler:
     function = getattr(module, name)
     _check_parameters(function, Path(str(module.__file__)))
-    count, blocking = parameter_count(function), not is_async(function)
+    count, blocking, raw = parameter_count(function), not is_async(function), name == "on_fetch"
 
-    def handle(*event: object) -> Coroutine[Any, Any, web.Response]:
-        return _answer(function, event[:count], blocking)
+    def handle(request: web.Request, *others: object) -> Coroutine[Any, Any, web.Response]:
+        if raw:
+            request.__class__ = RawRequest
+        return _answer(function, (request, *others)[:count], blocking)
 
     return handle
 
