@@ -210,7 +210,7 @@ EFFECTS: list[tuple[dict[str, Any], Any]] = [
 ]
 
 
-@pytest.mark.parametrize(("options", "holds"), EFFECTS, ids=lambda value: str(value)[:30])
+@pytest.mark.parametrize(("options", "holds"), EFFECTS, ids=[next(iter(options)) for options, _ in EFFECTS])
 async def test_effects(pilot: Served, options: dict[str, Any], holds: Any) -> None:
     slope = Image.radial_gradient("L").convert("RGB").resize((64, 64))
     slope.putpixel((0, 0), (200, 120, 40))
