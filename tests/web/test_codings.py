@@ -76,7 +76,7 @@ async def test_a_zstd_window_is_bounded() -> None:
     ("content", "coding", "error"),
     [
         (b"not gzip", "gzip", "not valid gzip"),
-        (gzip.compress(b"cut" * 99)[:-9], "gzip", "ended before its end"),
+        (gzip.compress(b"cut" * 99, mtime=0)[:-9], "gzip", "ended before its end"),
         (b"not brotli, and not short either", "br", "not valid br"),
         (brotli.compress(b"cut" * 99)[:-4], "br", "ended before its end"),
         (b"not zstd", "zstd", "not valid zstd"),
