@@ -75,7 +75,7 @@ def bad_body_coroutine():
     work = asyncio.sleep(0)
     try: return Response(work)
     finally: work.close()
-def bad_body_response(): return Response(Response("x"))
+def bad_body_response(): return Response(Response("x"), status=201)
 def bad_error(): return Response.error()
 def bad_json(): return Response.json({"when": datetime.datetime.now()})
 CACHED = Response("once")

@@ -16,21 +16,18 @@ import tempfile
 from contextlib import AsyncExitStack
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from bindings.ai.engine import embedded, weights
 from bindings.ai.engine.protocol import EngineError, EngineInfo, EngineSpec, Progress
 from bindings.ai.engine.tasks import Embed, Embedded, Task, TextTooLong
-from bindings.ai.engines.llamacpp.engine import session
 from bindings.ai.engines.llamacpp.interfaces import LlamaServer
 from bindings.ai.engines.llamacpp.load import existing, library, load
+from bindings.ai.engines.llamacpp.questions import Questions
 from bindings.ai.engines.llamacpp.read import refusal
 from bindings.ai.error_table import NO_SUCH_MODEL
-
-if TYPE_CHECKING:
-    import aiohttp
 
 _MINILM = {"n_ctx": 256}  # what sentence-transformers reads with it, although it has 512 positions
 _DEFAULTS = {"n_ctx": 512, "n_parallel": 16, "verbosity": 1, "ui": False, "embedding": True}
@@ -38,16 +35,15 @@ _POOLING_NAMES = {1: "mean", 2: "cls", 3: "last"}  # llama.cpp's numbers; others
 
 
 class _PoolingServer(msgspec.Struct):
-    """llama.cpp with one kind of pooling; ``http`` reaches its tokenizer."""
+    """llama.cpp with one kind of pooling; ``questions`` reach its tokenizer."""
 
     llama: LlamaServer
-    http: aiohttp.ClientSession
+    questions: Questions
     pooling: str
 
     async def tokens(self, text: str) -> list[int]:
         body = {"content": text, "add_special": True, "parse_special": True}
-        async with self.http.post("/tokenize", json=body) as response:
-            tokens: list[int] = (await response.json())["tokens"]
+        tokens: list[int] = (await self.questions.ask("/tokenize", body))["tokens"]
         return tokens
 
 
@@ -115,8 +111,7 @@ class LlamaCppEmbedding:
         kind = getattr(library().llama_pooling_type, f"LLAMA_POOLING_TYPE_{pooling.upper()}")
         socket = f"{self._stack.enter_context(tempfile.TemporaryDirectory(prefix='pilot-'))}/llama.sock"
         llama = await asyncio.to_thread(load, self._path, self._options, socket, pooling_type=kind)
-        http = await self._stack.enter_async_context(session(socket))
-        return _PoolingServer(llama, http, pooling)
+        return _PoolingServer(llama, Questions(socket), pooling)
 
     async def aclose(self) -> None:
         await self._stack.aclose()

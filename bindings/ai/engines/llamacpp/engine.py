@@ -30,7 +30,7 @@ import tempfile
 from collections.abc import AsyncGenerator, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, aclosing
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -41,13 +41,11 @@ from bindings.ai.engines.llamacpp.ask import body, is_kept_to_a_grammar, offered
 from bindings.ai.engines.llamacpp.grammar import Grammars
 from bindings.ai.engines.llamacpp.interfaces import LlamaServer
 from bindings.ai.engines.llamacpp.load import existing, gpus, library, load
-from bindings.ai.engines.llamacpp.read import ChunkReader, RunningCompletion, refusal
+from bindings.ai.engines.llamacpp.questions import Questions
+from bindings.ai.engines.llamacpp.read import ChunkReader, RunningCompletion
 from bindings.ai.engines.thoughts import END, ReasoningSplitter
 from bindings.ai.engines.tool_calls import ToolCallReader
 from bindings.ai.error_table import ENGINE_REFUSED
-
-if TYPE_CHECKING:
-    import aiohttp
 
 FEATURES = frozenset(features.FEATURES) - {"image_url", "lora"}
 _DEFAULTS = {"n_ctx": 8192, "n_parallel": 4, "verbosity": 1, "ui": False}
@@ -72,7 +70,7 @@ class LlamaCppEngine:
     def __init__(
         self,
         server: LlamaServer,
-        http: aiohttp.ClientSession,
+        questions: Questions,
         model: _Model,
         info: EngineInfo,
         slots: int,
@@ -80,7 +78,7 @@ class LlamaCppEngine:
     ) -> None:
         self.info, self.live = info, 0
         self._server: LlamaServer | None = server
-        self._http, self._model, self._stack = http, model, stack
+        self._questions, self._model, self._stack = questions, model, stack
         self._slots = asyncio.Semaphore(slots)
         self._threads = ThreadPoolExecutor(slots, "llama.cpp")
         self._running: set[RunningCompletion] = set()
@@ -95,10 +93,10 @@ class LlamaCppEngine:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="pilot-"))
             options = {**_DEFAULTS, **_template(spec), **spec.options}
             server = await asyncio.to_thread(load, path, options, f"{folder}/llama.sock")
-            http = await stack.enter_async_context(session(f"{folder}/llama.sock"))
-            model = await _read_model(http)
+            questions = Questions(f"{folder}/llama.sock")
+            model = await _read_model(questions)
             info = _describe(path.name, model)
-            return cls(server, http, model, info, options["n_parallel"], stack.pop_all())
+            return cls(server, questions, model, info, options["n_parallel"], stack.pop_all())
         raise AssertionError("unreachable")
 
     async def generate(self, request: Generate, request_id: str) -> AsyncGenerator[Delta, None]:
@@ -178,7 +176,7 @@ class LlamaCppEngine:
         if request.messages is not None or not request.raw:
             text = await self._templated(request, request.messages or [{"role": "user", "content": text}])
         fields = {"content": text, "add_special": True, "parse_special": True}
-        return _Prompt(text, (await self._post("/tokenize", fields))["tokens"])
+        return _Prompt(text, (await self._questions.ask("/tokenize", fields))["tokens"])
 
     async def perform(self, task: tasks.Task, request_id: str) -> tasks.Tokenized | tasks.Detokenized:
         """The tokens of a prompt, the text of tokens. Raises EngineError: 5006 for a token there is not."""
@@ -186,12 +184,13 @@ class LlamaCppEngine:
             for number in task.tokens:
                 if not 0 <= number < self._model.vocabulary_size:
                     raise tasks.no_such_token(number)
-            return tasks.Detokenized(text=(await self._post("/detokenize", {"tokens": task.tokens}))["content"])
+            answer = await self._questions.ask("/detokenize", {"tokens": task.tokens})
+            return tasks.Detokenized(text=answer["content"])
         assert isinstance(task, tasks.Tokenize)
         features.check(task.request, self.info)
         text = (await self._prompt(task.request)).text
         fields = {"content": text, "add_special": task.special, "parse_special": True, "with_pieces": True}
-        tokens = (await self._post("/tokenize", fields))["tokens"]
+        tokens = (await self._questions.ask("/tokenize", fields))["tokens"]
         return tasks.Tokenized(
             tokens=[one["id"] for one in tokens],
             pieces=[_piece(one["piece"]) for one in tokens],
@@ -205,15 +204,8 @@ class LlamaCppEngine:
         fields: dict[str, Any] = {"messages": messages}
         if options := template_options(request):
             fields["chat_template_kwargs"] = options
-        text: str = (await self._post("/apply-template", fields))["prompt"]
+        text: str = (await self._questions.ask("/apply-template", fields))["prompt"]
         return text
-
-    async def _post(self, path: str, fields: dict[str, Any]) -> dict[str, Any]:
-        async with self._http.post(path, json=fields) as response:
-            answer: dict[str, Any] = await response.json()
-        if "error" in answer:
-            raise refusal(answer["error"])
-        return answer
 
     async def aclose(self) -> None:
         for completion in self._running:
@@ -266,19 +258,9 @@ def _template(spec: EngineSpec) -> dict[str, str]:
     return {"chat_template": embedded.SMOLLM2.chat_template} if spec.model == embedded.NAME else {}
 
 
-def session(socket: str) -> aiohttp.ClientSession:
-    import aiohttp
-
-    # A connection for every question: the server closes kept ones when it likes, under a question too.
-    connector = aiohttp.UnixConnector(socket, force_close=True)
-    return aiohttp.ClientSession("http://llama.cpp", connector=connector, timeout=aiohttp.ClientTimeout(total=60))
-
-
-async def _read_model(http: aiohttp.ClientSession) -> _Model:
-    async with http.get("/props") as response:
-        props = await response.json()
-    async with http.get("/v1/models") as response:
-        words = (await response.json())["data"][0]["meta"]["n_vocab"]
+async def _read_model(questions: Questions) -> _Model:
+    props = await questions.ask("/props")
+    words = (await questions.ask("/v1/models"))["data"][0]["meta"]["n_vocab"]
     return _Model(props["default_generation_settings"]["n_ctx"], END in props["chat_template"], words)
 
 
@@ -294,4 +276,4 @@ def _describe(name: str, model: _Model) -> EngineInfo:
     )
 
 
-__all__ = ["FEATURES", "LlamaCppEngine", "session"]
+__all__ = ["FEATURES", "LlamaCppEngine"]
