@@ -20,11 +20,10 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
-
-import msgspec
 
 if TYPE_CHECKING:
     from runtime.testing.environment import Environment
@@ -33,7 +32,8 @@ _START_S = 60.0  # for it to serve; packages may have to be imported
 _STOP_S = 10.0
 
 
-class Answer(msgspec.Struct, frozen=True):
+@dataclass(frozen=True)
+class Answer:
     """What the worker answered, whole. Header names are in lower case; of several values the last."""
 
     status: int
@@ -53,13 +53,14 @@ class Answer(msgspec.Struct, frozen=True):
         return ["\n".join(line[5:].removeprefix(" ") for line in found) for found in lines if found]
 
 
-class Worker(msgspec.Struct):
+@dataclass
+class Worker:
     """``with Worker(folder) as worker``. State is forgotten at the end; models are ``echo``, which repeats what it is
     asked, unless ``arguments`` or ``answer`` say otherwise. ``log``: what it has printed and said, line by line."""
 
     folder: Path
     arguments: tuple[str, ...] = ()
-    log: list[str] = []
+    log: list[str] = field(default_factory=list)
     url: str = ""
 
     def __enter__(self) -> Self:
