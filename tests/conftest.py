@@ -46,9 +46,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def alone(item: pytest.Item) -> str:
-    """What runs one after the other where several processes share the tests: a file, whose tests share a server; and
-    all that loads vLLM, for its memory."""
-    return "vllm" if item.get_closest_marker("vllm") else str(item.path)
+    """What runs one after the other where several processes share the tests: a file, whose tests share a server; all
+    that loads vLLM, for its memory; all that begins a cluster of Ray's, which a machine has one of."""
+    if item.get_closest_marker("vllm"):
+        return "vllm"
+    return "ray" if item.path.parent.name == "cluster" else str(item.path)
 
 
 @pytest.hookimpl(wrapper=True)
