@@ -8,7 +8,7 @@
 #
 # What is installed stands in uv.lock, with hashes. LATEST=1 takes the newest of everything instead, LOWEST=1 the oldest
 # that pyproject.toml allows; each in an environment of its own. VLLM=no leaves vLLM's tests out, where there is no CPU
-# build of torch.
+# build of torch. JOBS=2 shares the tests between two processes.
 #
 # Settings:  PYTHON=python3.12   VENV=.venv   ARGS="--port 9000"   (ARGS goes to `pilot dev`, pytest or zensical)
 
@@ -26,8 +26,8 @@ else
 install = $(UV) sync --quiet --python $(BIN)/python --locked --inexact $(1:%=--extra %)
 endif
 
-# So many processes share the whole suite, by files; with ARGS it is one.
-AT_ONCE = --dist loadgroup --numprocesses $(shell getconf _NPROCESSORS_ONLN)
+# JOBS=2: so many processes share the suite, by files.
+AT_ONCE = $(if $(JOBS),--dist loadgroup --numprocesses $(JOBS))
 
 # What LOWEST=1 runs: a test or more of whatever uses a library.
 OLDEST = $(addprefix tests/,config host/test_host.py host/test_packages.py ai/test_markdown.py ai/rest/test_openai_clients.py \
@@ -50,7 +50,7 @@ dev: $(VENV)/.base libgomp
 
 # Bytecode is kept, as a user's Python does: where images forbid it, each of a thousand servers compiles all of it.
 test: $(VENV)/.test libgomp chromium $(if $(LOWEST),,check)
-	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest $(or $(ARGS),$(AT_ONCE) $(if $(LOWEST),$(OLDEST)))
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest $(AT_ONCE) $(or $(ARGS),$(if $(LOWEST),$(OLDEST)))
 
 check: $(VENV)/.tools
 	$(BIN)/ruff check .
