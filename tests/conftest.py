@@ -42,13 +42,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(name)
         if find_spec("vllm") is None and item.get_closest_marker("vllm"):
             item.add_marker(pytest.mark.skip(reason="vLLM is not installed"))
-        item.add_marker(pytest.mark.xdist_group(alone(item)))
+    loading = {item.path for item in items if item.get_closest_marker("vllm")}
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(alone(item, loading)))
 
 
-def alone(item: pytest.Item) -> str:
+def alone(item: pytest.Item, loading: set[Path]) -> str:
     """What runs one after the other where several processes share the tests: a file, whose tests share a server; all
     that loads vLLM, for its memory; all that begins a cluster of Ray's, which a machine has one of."""
-    if item.get_closest_marker("vllm"):
+    if item.path in loading:
         return "vllm"
     return "ray" if item.path.parent.name == "cluster" else str(item.path)
 

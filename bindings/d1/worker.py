@@ -12,7 +12,7 @@ import msgspec
 
 from bindings.client import BindingClient, HostCaller, js_exception
 from bindings.d1.values import bound, read, read_rows
-from runtime.values import JsArray, JsDict, JsException, well_formed
+from runtime.values import JsDict, JsException, well_formed
 from runtime.wire import RemoteError
 
 FAILED = "D1Error"  # the name under which the host's half reports a statement that failed
@@ -53,7 +53,7 @@ class _Result:
     def whole(self) -> JsDict:
         meta = JsDict(self._meta)
         meta["timings"] = JsDict(meta["timings"])
-        return JsDict(success=True, meta=meta, results=JsArray(self.dicts()))
+        return JsDict(success=True, meta=meta, results=self.dicts())
 
     def dicts(self) -> list[JsDict]:
         columns = self._columns
@@ -61,7 +61,7 @@ class _Result:
 
     def lists(self, names: bool) -> list[list[object]]:
         rows = [list(row) for row in read_rows(_decode(self._rows))]
-        return JsArray([list(self._columns), *rows] if names else rows)
+        return [list(self._columns), *rows] if names else rows
 
     @property
     def duration_ms(self) -> float:
@@ -120,7 +120,7 @@ class _Database(BindingClient):
         if not all(isinstance(statement, D1PreparedStatement) for statement in statements):
             raise TypeError(f"env.{self._name}.batch() takes a list of what prepare() makes")
         sent = [[statement.statement, statement.params] for statement in statements]
-        return JsArray(result.whole() for result in await self._session.send(sent))
+        return [result.whole() for result in await self._session.send(sent)]
 
     def _text(self, method: str, sql: object) -> str:
         if not isinstance(sql, str):

@@ -21,8 +21,6 @@ _PLAIN = (str, bytes, int, float, bool, type(None), memoryview)
 class JsArray(list[Any]):
     """A list. Callbacks get as many of (item, index, array) as they take."""
 
-    __slots__ = ("__weakref__",)
-
     @property
     def length(self) -> int:
         return len(self)

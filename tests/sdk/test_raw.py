@@ -20,8 +20,8 @@ async def on_fetch(request, env):
     rows = await env.DB.prepare("SELECT 1 AS one, NULL AS none").all()
     listed = await env.BUCKET.list()
     return js.Response.new(json.dumps([
-        asked.job.number, asked.to_py(), asked.tags.length, asked.none, rows.results.to_py(), rows.results[0].one,
-        listed.objects.length, [one.key for one in listed.objects], json.loads(js.JSON.stringify(rows.results)),
+        asked.job.number, asked.to_py(), asked.tags, asked.none, rows.results[0].one,
+        [one.key for one in listed.objects], json.loads(js.JSON.stringify(rows.results)),
     ]))
 """
 CONFIG = """
@@ -37,5 +37,5 @@ async def test_what_is_handed_over_are_proxies(tmp_path: Path) -> None:
     row = {"one": 1, "none": None}
     async with serving(tmp_path) as pilot:
         status, text = await pilot.ask("/", "POST", json=sent)
-        assert (status, json.loads(text)) == (200, [1, sent, 2, None, [row], 1, 1, ["a"], [row]])
+        assert (status, json.loads(text)) == (200, [1, sent, ["a", "b"], None, 1, ["a"], [row]])
         assert (await pilot.ask("/", "POST", data="{"))[0] == 500

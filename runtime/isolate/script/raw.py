@@ -7,7 +7,7 @@ from runtime.values import from_wire
 
 
 class RawRequest(web.Request):
-    """Its JSON is a proxy there: ``(await request.json()).name``, ``to_py()``. It is a dict, too."""
+    """Its JSON is a proxy there: ``(await request.json()).name``, ``to_py()``. Here it is a dict, too."""
 
     __slots__ = ()
 
