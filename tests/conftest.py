@@ -35,16 +35,17 @@ def keep_to_this_process(event: str, args: object) -> None:
         raise AssertionError(f"{in_this_process[0]} starts a process: mark it e2e")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
         if isinstance(item, pytest.Function):
             for name in markers_of(item):
                 item.add_marker(name)
         if find_spec("vllm") is None and item.get_closest_marker("vllm"):
             item.add_marker(pytest.mark.skip(reason="vLLM is not installed"))
-    loading = {item.path for item in items if item.get_closest_marker("vllm")}
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(alone(item, loading)))
+    if config.pluginmanager.hasplugin("xdist"):
+        loading = {item.path for item in items if item.get_closest_marker("vllm")}
+        for item in items:
+            item.add_marker(pytest.mark.xdist_group(alone(item, loading)))
 
 
 def alone(item: pytest.Item, loading: set[Path]) -> str:
