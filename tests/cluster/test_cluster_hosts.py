@@ -20,7 +20,7 @@ from playwright.async_api import expect
 
 pytest.importorskip("ray")
 
-from browsing import chromium
+from browsing import chromium, show_token
 from families import ENGINE, running
 from fronts_support import FRONTS, TRIES, everywhere, fronts
 from hosting import Host, hosting, worker
@@ -146,8 +146,7 @@ async def test_the_explorer_shows_nodes_and_what_waits(host: Host) -> None:
     async with chromium() as browser:
         page = await browser.new_page()
         await page.goto(f"{host.url}/__pilot/#traces")
-        await page.get_by_label("Token").fill(host.token)
-        await page.keyboard.press("Enter")
+        await show_token(page, host.token)
         await expect(page.get_by_role("status")).to_have_text("0 traces")
         await answers(host)
         await page.get_by_role("button", name=f"POST {RUN}own/good").click()

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Page, expect
 
+from browsing import show_token
 from hosting import hosting, worker
 from serving import Served, serving, write
 
@@ -245,8 +246,7 @@ async def test_on_a_host_a_token_that_may_read_looks_and_one_that_may_deploy_cha
         assert (await host.ask("/__pilot/state", headers={"authorization": "Bearer wrong"}))[0] == 403
         assert (await host.ask("/__pilot/events", headers={"authorization": "Bearer wrong"}))[0] == 403
         await page.goto(f"{host.url}/__pilot/")
-        await page.get_by_label("Token").fill(reads)
-        await page.keyboard.press("Enter")
+        await show_token(page, reads)
         rows = page.get_by_role("region", name="Requests and log lines").locator("tbody tr")
         async with host.http.get(f"{host.url}/_w/app/") as answer:  # whose page shares the explorer's origin
             assert ("service-worker-allowed" in answer.headers, answer.headers["x-other"]) == (False, "kept")
@@ -257,8 +257,7 @@ async def test_on_a_host_a_token_that_may_read_looks_and_one_that_may_deploy_cha
         await page.get_by_role("button", name="Save").click()
         await expect(page.get_by_role("alert").filter(has_text="has no scope 'deploy'")).to_be_visible()
         await page.reload()  # which forgets the token
-        await page.get_by_label("Token").fill(host.token)
-        await page.keyboard.press("Enter")
+        await show_token(page, host.token)
         await page.get_by_role("button", name="New key").click()
         await page.get_by_label("Key", exact=True).fill("k")
         await page.get_by_role("button", name="Save").click()

@@ -15,7 +15,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import expect
 
-from browsing import chromium
+from browsing import chromium, show_token
 from fronts_support import FRONTS, OBJECT, OBJECT_CONFIG, PID, TRIES, everywhere, fresh, fresh_json, fronts
 from hosting import Host, hosting, says, tailing, worker
 
@@ -173,8 +173,7 @@ async def test_the_explorer_has_the_requests_and_traces_of_all(host: Host, tmp_p
     async with chromium() as browser:
         page = await browser.new_page()
         await page.goto(f"{host.url}/__pilot/#traces")
-        await page.get_by_label("Token").fill(host.token)
-        await page.keyboard.press("Enter")
+        await show_token(page, host.token)
         await expect(page.get_by_role("status")).to_have_text("0 traces")
         await asyncio.sleep(2)  # until each front knows that somebody looks
         assert len(await everywhere(host, "/_w/looked/")) == FRONTS

@@ -206,18 +206,19 @@ async def test_closing_chunks_that_nobody_read(upstream: Upstream, outbound: Out
     await asyncio.wait_for(upstream.left.wait(), 20)
 
 
+async def ticking(closed: asyncio.Event) -> AsyncIterator[bytes]:
+    """Until it is closed."""
+    try:
+        while True:
+            yield b"tick"
+            await asyncio.sleep(0.01)
+    finally:
+        closed.set()
+
+
 async def test_closing_chunks_closes_the_upload(upstream: Upstream, outbound: Outbound) -> None:
     closed = asyncio.Event()
-
-    async def talk() -> AsyncIterator[bytes]:
-        try:
-            while True:
-                yield b"tick"
-                await asyncio.sleep(0.01)
-        finally:
-            closed.set()
-
-    answer = await outbound.fetch("POST", upstream.url + "/duplex", [], talk())
+    answer = await outbound.fetch("POST", upstream.url + "/duplex", [], ticking(closed))
     assert await anext(answer.chunks)
     await answer.chunks.aclose()
     await asyncio.wait_for(closed.wait(), 20)
@@ -298,16 +299,7 @@ async def test_a_stream_cannot_be_sent_twice(upstream: Upstream, outbound: Outbo
 
 async def test_a_streamed_body_may_end_in_303(upstream: Upstream, outbound: Outbound) -> None:
     closed = asyncio.Event()
-
-    async def talk() -> AsyncIterator[bytes]:
-        try:
-            while True:
-                yield b"tick"
-                await asyncio.sleep(0.01)
-        finally:
-            closed.set()
-
-    answer = await outbound.fetch("POST", upstream.url + "/redirect/303", [], talk())
+    answer = await outbound.fetch("POST", upstream.url + "/redirect/303", [], ticking(closed))
     assert (await asked(answer))["method"] == "GET"
     await asyncio.wait_for(closed.wait(), 20)
 
