@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import types
 import warnings
-from collections.abc import Generator
-from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 import runtime
+from runtime.isolate.calls.begun import begun
 from runtime.isolate.script.errors import report
 from runtime.web.scope import current_ctx
 
@@ -34,32 +33,11 @@ def _let_go(call: Call) -> None:
     if ctx is None or not call.cr_code.co_filename.startswith(_OURS):
         return warnings.warn(f"coroutine '{call.__qualname__}' was never awaited", RuntimeWarning, 2, source=call)
     try:
-        waits_for = call.send(None)
-    except StopIteration:
-        return
+        rest = begun(call)
     except Exception as error:
         return report("not awaited", error)
-    ctx.wait_until(_go_on(call, waits_for))
-
-
-async def _go_on(call: Call, waits_for: object) -> None:
-    await _rest(call, waits_for)
-
-
-@types.coroutine
-def _rest(call: Call, waits_for: object) -> Generator[object, object, object]:
-    """Of a call that has begun, and waits."""
-    while True:
-        try:
-            answer = yield waits_for
-        except BaseException as error:
-            step = partial(call.throw, error)
-        else:
-            step = partial(call.send, answer)
-        try:
-            waits_for = step()
-        except StopIteration as done:
-            return done.value
+    if rest is not None:
+        ctx.wait_until(rest)
 
 
 __all__ = ["begin"]

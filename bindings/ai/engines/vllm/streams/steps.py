@@ -21,10 +21,10 @@ from itertools import count
 from bindings.ai.engine.protocol import Generate
 from bindings.ai.engines.vllm import compat
 from bindings.ai.engines.vllm.interfaces import AsyncLLM, EngineCoreOutput, EngineCoreRequest, Prompt, SamplingParams
-from bindings.ai.engines.vllm.streams.begun import begun
 from bindings.ai.engines.vllm.streams.known import KnownRequests, Settings, settings_of
 from bindings.ai.engines.vllm.streams.stream import Stream
 from bindings.ai.engines.vllm.streams.text import Table, TableDetokenizer, table
+from runtime.isolate.calls.begun import begun
 
 _HOOKED_METHODS = ("process_outputs", "add_request", "propagate_error")
 _QUEUE_LIMITS = ("max_num_queued_reqs", "max_num_queued_tokens")

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from bindings.ai.engines.vllm.streams.begun import begun
+from runtime.isolate.calls.begun import begun
 
 pytestmark = pytest.mark.asyncio
 
