@@ -323,8 +323,7 @@ async def test_llamacpp_knows_what_was_called_before(engines: Featured) -> None:
 async def test_llamacpp_bans_a_token(engines: Featured) -> None:
     engine = await engines.get("llamacpp")
     first = text_of(await collect(engine, ask("Say: Paris", max_tokens=1)))
-    asked = {"content": first, "add_special": False}
-    [number, *_] = (await engine._post("/tokenize", asked))["tokens"]
+    [number, *_] = (await engine.perform(Tokenize(request=Generate(prompt=first, raw=True), special=False), "r")).tokens
     assert not text_of(await collect(engine, ask("Say: Paris", logit_bias={str(number): -100}))).startswith(first)
     assert (await refused(engine, logit_bias={"999999": 1}))[:2] == (8007, 400)
 
