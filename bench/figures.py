@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bench import assets, bindings, calls, frameworks, keeping, sockets
+from bench import assets, bindings, bodies, calls, frameworks, keeping, sockets
 from bench import measures as m
 from bench import servers as s
 from bench.idle import idle
@@ -39,6 +39,11 @@ FIGURES = (
     Figure("hello", "Hello world, 64 connections", "CPU/request µs", WORKERS + PYTHON, m.hello),
     Figure("proxied", "256 event streams × 100/s, a fetched body passed through (servers without workers: their own)",
            "CPU/event µs", (*WORKERS, *PYTHON, s.SSE_STARLETTE, s.EPOLL), m.proxied),
+    Figure("post", "100 KB of JSON posted, parsed, written anew and answered, 16 connections", "CPU/request µs",
+           bodies.POSTED, bodies.posted),
+    Figure("upload", "An upload of 1 GB handed on unread to another server", "CPU/MB µs", bodies.UPLOADED,
+           bodies.uploaded, quick=False),
+    Figure("r2 put", "An upload of 1 GB handed on unread to R2", "CPU/MB µs", bodies.KEPT, bodies.kept, quick=False),
     Figure("memory", "Memory after some requests", "PSS MB", (*WORKERS, s.UVICORN), m.memory),
     Figure("idle", "2,000 idle streams", "KB/stream", (s.OURS, s.ECHO, s.WORKERD, s.UVICORN), idle,
            alone=True, quick=False),

@@ -1,12 +1,14 @@
 /* The load: one thread, one epoll, no allocation per event, so that it is never what is measured.
  *
- *   load hello  PORT PATH CONNECTIONS WARM_S SECONDS          each connection asks again as soon as it was answered
+ *   load hello  PORT PATH CONNECTIONS WARM_S SECONDS [JSON]   each connection asks again as soon as it was answered
+ *   load upload PORT PATH CONNECTIONS WARM_S SECONDS BYTES    the same, each request has a body of so many bytes
  *   load stream PORT PATH STREAMS WARM_S SECONDS [JSON]       streams begun together, read for the whole time
  *   load first  PORT PATH STREAMS REPEATS [JSON]              time to the first event, streams begun together, then left
  *   load soak   PORT PATH STREAMS MEAN_S SECONDS [JSON]       streams left and begun anew at random, each MEAN_S old
  *   load source PORT INTERVAL_MS                              a server: one event per interval on every connection
+ *   load sink   PORT 0                                        a server: reads a request's body to its end, and answers
  *
- * A request is a GET, or with JSON a POST of it. An event is what ends with an empty line. `begin` is printed when every
+ * A request is a GET, or with JSON a POST of it; JSON may be @FILE. An event is what ends with an empty line. `begin` is printed when every
  * stream has had an event and the warm-up is over; then, at the end, one line of JSON with times in microseconds and
  * `cpu_us`, what this process itself used in between: far below the elapsed time means that the server set the pace.
  * soak prints `held` when it has stopped leaving and every stream has an event again, and goes on for HELD_S.
@@ -37,16 +39,18 @@
 typedef struct {
   int fd, newline, in_body, matched;
   long need;       /* bytes of the body still to come (hello) */
+  long sent;       /* bytes of the request that have left */
   int head_length; /* of a response's head, gathered until it is whole */
   char head[4096];
   uint64_t asked, last, first, leaves; /* leaves: when its client goes (soak) */
 } Peer;
 
 static Peer peers[MOST];
-static char request[16384], buffer[1 << 18];
+static char request[1 << 23], buffer[1 << 18];
 static int request_length, poll_fd, port;
+static long upload; /* bytes of a body that are not in `request` */
 static uint32_t histogram[BUCKETS + 1];
-static uint64_t samples, events, bytes, requests, broken, refused, firsts[1 << 20];
+static uint64_t samples, events, bytes, sent, requests, broken, refused, firsts[1 << 20];
 static int first_count;
 
 static uint64_t now(void) {
@@ -83,8 +87,22 @@ static int ascending(const void *a, const void *b) {
   return x < y ? -1 : x > y;
 }
 
+static char *read_file(const char *path) {
+  static char text[sizeof request - 4096];
+  FILE *file = fopen(path, "r");
+  if (!file) fail(path);
+  text[fread(text, 1, sizeof text - 1, file)] = 0;
+  fclose(file);
+  return text;
+}
+
 static void build_request(const char *path, const char *json) {
-  if (json)
+  if (json && *json == '@') json = read_file(json + 1);
+  if (upload)
+    request_length = snprintf(request, sizeof request,
+                              "PUT %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nContent-Type: application/octet-stream\r\n"
+                              "Content-Length: %ld\r\n\r\n", path, port, upload);
+  else if (json)
     request_length = snprintf(request, sizeof request,
                               "POST %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nContent-Type: application/json\r\n"
                               "Content-Length: %zu\r\n\r\n%s", path, port, strlen(json), json);
@@ -92,11 +110,40 @@ static void build_request(const char *path, const char *json) {
     request_length = snprintf(request, sizeof request, "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n\r\n", path, port);
 }
 
+static void expect(Peer *p, int events) {
+  struct epoll_event e = {.events = events, .data.ptr = p};
+  epoll_ctl(poll_fd, EPOLL_CTL_MOD, p->fd, &e);
+}
+
+/* What the socket takes of the request; the rest when it takes more. */
+static void push(Peer *p) {
+  static char block[1 << 18];
+  long all = request_length + upload;
+  while (p->sent < all) {
+    long left = all - p->sent;
+    const char *from = p->sent < request_length ? request + p->sent : block;
+    if (p->sent < request_length) left = request_length - p->sent;
+    else if (left > (long)sizeof block) left = sizeof block;
+    long size = write(p->fd, from, left);
+    if (size < 0) {
+      if (errno == EAGAIN) return expect(p, EPOLLIN | EPOLLOUT);
+      return; /* its end is read */
+    }
+    p->sent += size;
+    sent += size;
+  }
+}
+
 static void ask(Peer *p) {
   p->head_length = p->in_body = p->newline = p->matched = 0;
-  p->first = 0;
+  p->first = p->sent = 0;
   p->last = p->asked = now();
-  if (write(p->fd, request, request_length) != request_length) broken++;
+  push(p);
+}
+
+static void push_rest(Peer *p) {
+  expect(p, EPOLLIN);
+  push(p);
 }
 
 static void dial(Peer *p) {
@@ -123,19 +170,23 @@ static int skip_head(Peer *p, const char *data, int size) {
   p->head[p->head_length] = 0;
   char *end = strstr(p->head, "\r\n\r\n");
   if (!end) return -1;
-  if (strncmp(p->head + 9, "200", 3)) {
+  if (!strncmp(p->head, "HTTP/", 5) && strncmp(p->head + 9, "200", 3)) {
     if (!refused++) fprintf(stderr, "refused: %.300s\n", p->head);
   }
   char *length = strcasestr(p->head, "\r\ncontent-length:");
   p->in_body = 1;
-  p->need = length && length < end ? atol(length + 17) : -1;
+  p->need = length && length < end ? atol(length + 17) : strcasestr(p->head, "\r\ntransfer-encoding:") ? -1 : 0;
   return (int)(end + 4 - p->head) - before;
 }
 
-/* A whole response? Bodies without a length end with the last chunk, "\r\n0\r\n\r\n". */
+/* A whole message? Bodies without a length end with the last chunk, "\r\n0\r\n\r\n", possibly split over two reads. */
 static int whole(Peer *p, const char *data, int size) {
+  static const char last[] = "\r\n0\r\n\r\n";
   if (p->need >= 0) return (p->need -= size) <= 0;
-  return size >= 5 && !memcmp(data + size - 5, "0\r\n\r\n", 5);
+  if (size >= 7) p->matched = 0;
+  for (int i = size > 7 ? size - 7 : 0; i < size; i++)
+    p->matched = data[i] == last[p->matched] ? p->matched + 1 : data[i] == '\r';
+  return p->matched == 7;
 }
 
 static void read_hello(Peer *p) {
@@ -199,15 +250,15 @@ static int read_stream(Peer *p) {
 
 static void forget(void) {
   memset(histogram, 0, sizeof histogram);
-  samples = events = bytes = requests = broken = refused = 0;
+  samples = events = bytes = sent = requests = broken = refused = 0;
 }
 
 static void report(uint64_t elapsed, uint64_t used, int open) {
   qsort(firsts, first_count, sizeof *firsts, ascending);
   double f50 = first_count ? firsts[first_count / 2] : 0, f99 = first_count ? firsts[first_count * 99 / 100] : 0;
-  printf("{\"elapsed_us\":%lu,\"cpu_us\":%lu,\"requests\":%lu,\"events\":%lu,\"bytes\":%lu,\"broken\":%lu,"
+  printf("{\"elapsed_us\":%lu,\"cpu_us\":%lu,\"requests\":%lu,\"events\":%lu,\"bytes\":%lu,\"sent\":%lu,\"broken\":%lu,"
          "\"refused\":%lu,\"open\":%d,\"p50\":%.0f,\"p90\":%.0f,\"p99\":%.0f,\"first_p50\":%.0f,\"first_p99\":%.0f}\n",
-         elapsed, used, requests, events, bytes, broken, refused, open, percentile(.5), percentile(.9),
+         elapsed, used, requests, events, bytes, sent, broken, refused, open, percentile(.5), percentile(.9),
          percentile(.99), f50, f99);
   fflush(stdout);
 }
@@ -234,7 +285,8 @@ static void run(int hello, int count, double warm, double seconds) {
     }
     int n = epoll_wait(poll_fd, ready, 512, 20);
     for (int i = 0; i < n; i++)
-      if (hello) read_hello(ready[i].data.ptr);
+      if (ready[i].events & EPOLLOUT) push_rest(ready[i].data.ptr);
+      else if (hello) read_hello(ready[i].data.ptr);
       else if (read_stream(ready[i].data.ptr) < 0) open--;
   }
   report(now() - begin, cpu() - used, open);
@@ -251,7 +303,9 @@ static void run_first(int count, int repeats) {
     for (int i = 0; i < count; i++) ask(&peers[i]);
     while (waiting && now() < limit) {
       int n = epoll_wait(poll_fd, ready, 512, 100);
-      for (int i = 0; i < n; i++) waiting -= read_stream(ready[i].data.ptr) != 0;
+      for (int i = 0; i < n; i++)
+        if (ready[i].events & EPOLLOUT) push_rest(ready[i].data.ptr);
+        else waiting -= read_stream(ready[i].data.ptr) != 0;
     }
     for (int i = 0; i < count; i++)
       if (peers[i].fd >= 0) hang_up(&peers[i]);
@@ -292,13 +346,10 @@ static void run_soak(int count, double mean, double seconds) {
   report(now() - begin, cpu() - used, count);
 }
 
-/* The source: the load of a proxy's other side. */
+/* The other side of a proxy. */
 
-static void serve(double interval_ms) {
-  static char sink[65536];
-  static int open[MOST];
-  static const char head[] = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
-  int one = 1, listener = socket(AF_INET, SOCK_STREAM, 0), timer = timerfd_create(CLOCK_MONOTONIC, 0), count = 0;
+static int listening(void) {
+  int one = 1, listener = socket(AF_INET, SOCK_STREAM, 0);
   struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
   socklen_t size = sizeof at;
   setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
@@ -306,6 +357,58 @@ static void serve(double interval_ms) {
   getsockname(listener, (struct sockaddr *)&at, &size);
   printf("%d\n", ntohs(at.sin_port));
   fflush(stdout);
+  return listener;
+}
+
+static int admitted(int listener) {
+  int one = 1, peer = accept(listener, NULL, NULL);
+  if (peer < 0) return peer;
+  setsockopt(peer, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+  fcntl(peer, F_SETFL, O_NONBLOCK);
+  return peer;
+}
+
+/* The sink: what is uploaded is read and forgotten. */
+
+static void serve_sink(void) {
+  static const char answer[] = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+  struct epoll_event ready[64], e = {.events = EPOLLIN, .data.ptr = NULL};
+  int listener = listening(), count = 0;
+  epoll_ctl(poll_fd, EPOLL_CTL_ADD, listener, &e);
+  for (;;) {
+    int n = epoll_wait(poll_fd, ready, 64, -1);
+    for (int i = 0; i < n; i++) {
+      Peer *p = ready[i].data.ptr;
+      if (!p) {
+        int peer = admitted(listener);
+        if (peer < 0 || count == MOST) continue;
+        p = &peers[count++];
+        memset(p, 0, sizeof *p);
+        p->fd = peer;
+        struct epoll_event more = {.events = EPOLLIN, .data.ptr = p};
+        epoll_ctl(poll_fd, EPOLL_CTL_ADD, peer, &more);
+        continue;
+      }
+      int size = read(p->fd, buffer, sizeof buffer), at = 0;
+      if (size <= 0) {
+        if (!size || errno != EAGAIN) close(p->fd);
+        continue;
+      }
+      if (!p->in_body && (at = skip_head(p, buffer, size)) < 0) continue;
+      if (!whole(p, buffer + at, size - at)) continue;
+      p->head_length = p->in_body = p->matched = 0;
+      if (write(p->fd, answer, sizeof answer - 1) < 0) close(p->fd);
+    }
+  }
+}
+
+/* The source: an endless stream of events. */
+
+static void serve(double interval_ms) {
+  static char sink[65536];
+  static int open[MOST];
+  static const char head[] = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
+  int listener = listening(), timer = timerfd_create(CLOCK_MONOTONIC, 0), count = 0;
   long ns = interval_ms * 1e6;
   struct itimerspec every = {{ns / 1000000000, ns % 1000000000}, {ns / 1000000000, ns % 1000000000}};
   timerfd_settime(timer, 0, &every, NULL);
@@ -320,10 +423,8 @@ static void serve(double interval_ms) {
     for (int i = 0; i < n; i++) {
       int fd = ready[i].data.fd;
       if (fd == listener) {
-        int peer = accept(listener, NULL, NULL);
+        int peer = admitted(listener);
         if (peer < 0) continue;
-        setsockopt(peer, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-        fcntl(peer, F_SETFL, O_NONBLOCK);
         struct epoll_event p = {.events = EPOLLIN, .data.fd = peer};
         epoll_ctl(poll_fd, EPOLL_CTL_ADD, peer, &p);
       } else if (fd == timer) {
@@ -356,11 +457,15 @@ int main(int argc, char **argv) {
   if (argc < 4) return 2;
   port = atoi(argv[2]);
   if (!strcmp(argv[1], "source")) serve(atof(argv[3]));
+  if (!strcmp(argv[1], "sink")) serve_sink();
   int first = !strcmp(argv[1], "first"), count = argc > 4 ? atoi(argv[4]) : 0, json = first ? 6 : 7;
   if (argc < json || count < 1 || count > MOST) return 2;
+  int uploads = !strcmp(argv[1], "upload");
+  if (uploads && argc <= json) return 2;
+  if (uploads) upload = atol(argv[json]);
   build_request(argv[3], argc > json ? argv[json] : NULL);
   if (first) run_first(count, atoi(argv[5]));
   else if (!strcmp(argv[1], "soak")) run_soak(count, atof(argv[5]), atof(argv[6]));
-  else run(!strcmp(argv[1], "hello"), count, atof(argv[5]), atof(argv[6]));
+  else run(uploads || !strcmp(argv[1], "hello"), count, atof(argv[5]), atof(argv[6]));
   return 0;
 }

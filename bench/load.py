@@ -36,10 +36,23 @@ def compiled() -> Path:
     return BINARY
 
 
-def hello(port: int, connections: int, seconds: float, cpu: Callable[[], float], path: str = "/") -> dict[str, Any]:
-    result = _run(cpu, "hello", port, path, connections, 0.5, seconds)
+def hello(
+    port: int, connections: int, seconds: float, cpu: Callable[[], float], path: str = "/", body: str | None = None
+) -> dict[str, Any]:
+    """``body``: JSON that is posted, or ``@FILE`` of it."""
+    result = _run(cpu, "hello", port, path, connections, 0.5, seconds, *([body] if body else []))
     if not result["requests"]:
         raise LoadError(f"no answer on {connections} connections in {seconds:g} s")
+    return result
+
+
+def upload(
+    port: int, connections: int, seconds: float, cpu: Callable[[], float], path: str, size: int
+) -> dict[str, Any]:
+    """Bodies of so many bytes, one after the other; ``sent`` of the result is what has left in the time measured."""
+    result = _run(cpu, "upload", port, path, connections, 0.5, seconds, size)
+    if result["broken"] or not result["sent"]:
+        raise LoadError(f"{result['broken']} uploads on {connections} connections broke off in {seconds:g} s")
     return result
 
 
@@ -112,13 +125,24 @@ def soak(port: int, streams: int, mean: float, seconds: float, path: str, body: 
         process.wait()
 
 
-def source(interval_ms: float) -> tuple[subprocess.Popen[str], int]:
-    """A server of endless event streams, and its port."""
+def other_side(kind: str, interval_ms: float = 0) -> tuple[subprocess.Popen[str], int]:
+    """Of a proxy, and its port: a ``source`` of endless event streams, or a ``sink`` of bodies."""
     process = subprocess.Popen(
-        [str(compiled()), "source", "0", str(interval_ms)], stdout=subprocess.PIPE, text=True,
+        [str(compiled()), kind, "0", str(interval_ms)], stdout=subprocess.PIPE, text=True,
         preexec_fn=machine.prepare(machine.LOAD))  # fmt: skip
     assert process.stdout is not None
     return process, int(process.stdout.readline())
+
+
+@contextmanager
+def sink() -> Iterator[str]:
+    """The address of a server that reads what is uploaded to it."""
+    process, port = other_side("sink")
+    try:
+        yield f"http://127.0.0.1:{port}/"
+    finally:
+        process.kill()
+        process.wait()
 
 
 def sockets(cpu: Callable[[], float], *arguments: object) -> dict[str, Any]:

@@ -182,7 +182,7 @@ def per(result: dict[str, Any], what: str) -> float:
 @contextmanager
 def event_source(interval_ms: float = INTERVAL_MS) -> Iterator[str]:
     """The address of a server of endless event streams."""
-    process, port = load.source(interval_ms)
+    process, port = load.other_side("source", interval_ms)
     try:
         yield f"http://127.0.0.1:{port}/"
     finally:

@@ -62,6 +62,7 @@ class Target:
 
 _TOKEN, _FIRST, _HELLO = "CPU/token µs", "TTFT p50 at 64 ms", "CPU/request µs"
 _ONE, _ECHO = "TTFT p50 at 1 ms", "pilot, echo engine"
+_MB, _MINIJS = "CPU/MB µs", "miniflare (JS)"
 _MINI, _WS = "miniflare (JS)", "uvicorn, websockets"
 _SQLITE = "sqlite3, in process"
 _SERVE, _RUST, _WORKERD = "vllm serve", "vLLM's Rust frontend", "workerd (JS)"
@@ -81,6 +82,11 @@ TARGETS = (
     Target("hello, CPU per request, µs", Cell("hello", _HELLO), Bound(1.5, Cell("hello", _HELLO, _WORKERD)),
            Bound(1, Cell("hello", _HELLO, _WORKERD))),
     Target("hello, 1 connection, p50, µs", Cell("hello", "p50 at 1 µs"), Bound(400), Bound(200)),
+    Target("100 KB of JSON posted and answered, CPU, µs", Cell("post", _HELLO),
+           Bound(1, Cell("post", _HELLO, _WORKERD))),
+    Target("upload of 1 GB to another server, CPU per MB, µs", Cell("upload", _MB),
+           Bound(1, Cell("upload", _MB, _WORKERD))),
+    Target("upload of 1 GB to R2, CPU per MB, µs", Cell("r2 put", _MB), Bound(1, Cell("r2 put", _MB, _MINIJS))),
     Target("launch to first 200, echo engine, s", Cell("launch", "launch s", _ECHO), Bound(0.6),
            Bound(0.3)),
     Target("save to new code answering, median, ms", Cell("save", "save to answer p50 ms"), Bound(50), Bound(25)),

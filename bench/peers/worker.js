@@ -11,6 +11,8 @@ export default {
       const pull = () => new Promise((resolve) => setTimeout(resolve, 3600e3)); // with nothing to wait for it is "hung"
       return new Response(new ReadableStream({ start, pull }), { headers: { "content-type": "text/event-stream" } });
     }
+    if (path === "/json") return Response.json(await request.json());
+    if (path === "/upload") return fetch(new URL(request.url).searchParams.get("to"), { method: "PUT", body: request.body });
     return new Response("Hello from JavaScript!\n");
   },
 };

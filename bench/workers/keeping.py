@@ -17,6 +17,8 @@ async def fetch(request, env, ctx):
     path = urlsplit(request.url).path
     if path == "/r2/begin":
         await env.R2.put("object", content())
+    if path == "/r2/upload":
+        await env.R2.put("upload", request.body)
     if path == "/object":
         return Response((await env.R2.get("object")).body)
     if path == "/vectorize/query":

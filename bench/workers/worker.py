@@ -25,6 +25,10 @@ async def fetch(request, env, ctx):
     if path == "/proxy":
         answer = await outbound(env.TARGET)
         return Response(answer.body, headers=EVENTS)
+    if path == "/json":
+        return Response.json(await request.json())
+    if path == "/upload":  # ?to=URL
+        return await outbound(urlsplit(request.url).query.removeprefix("to="), method="PUT", body=request.body)
     return Response("Hello from Python!\n")
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from runtime.web import forms
 from runtime.web.array_buffer import ArrayBuffer
 from runtime.web.blobs import Blob
+from runtime.web.codings.json_text import as_text, parse
 from runtime.web.headers import Headers
 from runtime.web.streams import ReadableStream
 from runtime.web.url import URLSearchParams
@@ -73,12 +74,12 @@ class Body:
 
     async def text(self) -> str:
         """The whole body as text, read as UTF-8; what is not UTF-8 becomes U+FFFD."""
-        return (await self.bytes()).removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace")
+        return as_text(await self.bytes())
 
     async def json(self, **options: Any) -> Any:
         """The whole body, parsed; ``options`` are those of ``json.loads``. Raises ``json.JSONDecodeError`` (a
         ``ValueError``) when it is not JSON."""
-        return json.loads(await self.text(), **options)
+        return json.loads(await self.text(), **options) if options else parse(await self.bytes())
 
     async def array_buffer(self) -> ArrayBuffer:
         """``bytes()``, with ``to_bytes()`` and the other names of Pyodide's proxy of an ArrayBuffer."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import Any, SupportsInt
 
@@ -10,6 +9,7 @@ from runtime.web import codings
 from runtime.web import url as urls
 from runtime.web.abort import AbortSignal
 from runtime.web.body import Body, HttpStatusError
+from runtime.web.codings.json_text import written
 from runtime.web.headers import Headers, RawHeaders
 from runtime.web.sockets.websocket import WebSocket
 
@@ -132,7 +132,7 @@ class Response(Body):
     ) -> Response:  # fmt: skip
         """A response of JSON; what ``Response.json(data, status=..., headers=...)`` calls."""
         try:
-            text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+            text = written(data)
         except ValueError as error:
             raise TypeError(f"Response.json: {error}") from None
         response = cls(text, init, status_text, headers, **options)

@@ -48,6 +48,19 @@ async def test_a_tiny_run_writes_a_table_and_a_plot(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(shutil.which("cc") is None, reason="the load generator is compiled on first use")
+async def test_bodies_are_sent_whole(tmp_path: Path) -> None:
+    """What the load posts is larger than a socket takes at once; what it uploads, the other side reads to its end."""
+    arguments = ("--only", "post", "upload", "--servers", "pilot", *SMALL[:-1], "1")
+    status, output = await bench(*arguments, "--out", str(tmp_path), "--name", "bodies")
+    assert status == 0, output
+    assert "no figure" not in output
+    heads, _, row = re.findall(
+        r"^\|.*\|$", (tmp_path / "bodies.md").read_text().partition("## An upload")[2], re.MULTILINE
+    )[:3]
+    assert float(dict(zip(cells(heads), cells(row), strict=True))["MB/s"].replace(",", "")) > 1
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="the load generator is compiled on first use")
 async def test_another_checkout_is_measured_in_turns(tmp_path: Path) -> None:
     """Its own code runs, for it is another; the table has ours divided by theirs."""
     yesterday = tmp_path / "yesterday"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Any
@@ -96,6 +97,39 @@ async def test_readers() -> None:
     assert (blob.size, blob.type, await blob.text()) == (2, "text/plain;charset=utf-8", "ab")
     with pytest.raises(json.JSONDecodeError):
         await Response("{").json()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[NaN, -Infinity, 1e400]",
+        r'"\ud800"',
+        "1" * 40,
+        "-0",
+        "-0.0",
+        '{"a": 1, "a": 2}',
+        "\ufeff1",
+        " 1 ",
+        '"\x7f"',
+        "0.1",
+    ],
+)
+async def test_json_is_what_pythons_json_reads(text: str) -> None:
+    found = await Response(text.encode()).json()
+    assert repr(found) == repr(json.loads(text.removeprefix("\ufeff")))
+
+
+@pytest.mark.parametrize("text", ["", "[1,]", "1 2", "01", '"\x01"', "[1]\0", "nan", "'a'"])
+async def test_what_python_does_not_read_is_told_in_its_words(text: str) -> None:
+    with pytest.raises(json.JSONDecodeError) as told:
+        json.loads(text)
+    with pytest.raises(json.JSONDecodeError, match=re.escape(str(told.value))):
+        await Response(text).json()
+
+
+async def test_json_that_is_not_utf_8_reads_as_its_text() -> None:
+    assert await Response(b'"a\xff"').json() == "a\ufffd"
+    assert await Response("[1.5]").json(parse_float=str) == ["1.5"]
 
 
 async def test_the_body_is_one_stream_that_can_be_handed_on() -> None:

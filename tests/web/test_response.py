@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -107,6 +110,45 @@ async def test_json_makes_and_reads() -> None:
 @pytest.mark.parametrize("data", [object(), {1, 2}, float("nan")])
 def test_what_is_no_json(data: Any) -> None:
     with pytest.raises(TypeError):
+        Response.json(data)
+
+
+class Text(str):
+    __slots__ = ()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"a": [1, -1.5, True, None, "é\x00\u2028", (1, 2)], "b": {}},
+        {2: "a", None: "b", True: "c", 1.5: "d"},
+        {Text("a"): Text("b")},
+        [10**30, -(10**30), 2**64 - 1],
+        json.loads("[" * 500 + "]" * 500),
+    ],
+)
+async def test_json_is_what_pythons_json_writes(data: Any) -> None:
+    text = await Response.json(data).text()
+    assert text == json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+
+
+@pytest.mark.parametrize("number", [1e16, 1e-7, 1e300, 5e-324, -0.0, 0.1])
+async def test_a_number_stays_the_same(number: float) -> None:
+    assert repr(json.loads(await Response.json(number).text())) == repr(number)
+
+
+@pytest.mark.parametrize(
+    "data", [datetime.now(UTC), b"a", uuid4(), {"a": {1}}, [float("inf")], {"a": [float("nan")]}, {(1,): 1}]
+)
+def test_what_only_other_libraries_write_is_no_json(data: Any) -> None:
+    with pytest.raises(TypeError):
+        Response.json(data)
+
+
+def test_json_without_an_end_is_refused() -> None:
+    data: list[Any] = []
+    data.append(data)
+    with pytest.raises(TypeError, match="Circular"):
         Response.json(data)
 
 
