@@ -119,14 +119,19 @@ def _class_handler(cls: type[Any]) -> FetchHandler:
     bound = isinstance(inspect.getattr_static(cls, "fetch"), staticmethod | classmethod)
     count, blocking = parameter_count(cls.fetch) - (not bound), not is_async(cls.fetch)
 
-    async def handle(*event: object) -> web.Response:  # what the class does in its constructor is part of it
-        _, env, ctx = event
-        return await _answer(cls(ctx, env).fetch, event[:count], blocking)
+    def handle(*event: object) -> Coroutine[Any, Any, web.Response]:
+        return _answer(cls, event[:count], blocking, made_of=event)
 
     return handle
 
 
-async def _answer(function: Callable[..., Any], args: tuple[Any, ...], blocking: bool) -> web.Response:
+async def _answer(
+    function: Callable[..., Any], args: tuple[Any, ...], blocking: bool, made_of: tuple[Any, ...] = ()
+) -> web.Response:
+    """``made_of``: the event, where ``function`` is a class; what that does in its constructor is part of it."""
+    if made_of:
+        _, env, ctx = made_of
+        function = function(ctx, env).fetch
     result = await in_thread(function, args) if blocking else function(*args)
     answer = await result if type(result) is CoroutineType or inspect.isawaitable(result) else result
     try:

@@ -10,6 +10,7 @@ is killed tells it nothing.
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
 from typing import Any
 
 from workers.gateway import Options  # type: ignore[import-not-found,import-untyped,unused-ignore]
@@ -31,12 +32,19 @@ async def fetch(
     """
     ctx = current_ctx.get(None) if ctx is None else ctx
     state = started.get(app)
-    scope = _scope.of(request, env, await start(app, ctx) if state is None else state)
+    return await _response(app, request, env, ctx, await start(app, ctx) if state is None else state, options)
+
+
+def _response(
+    app: App, request: Request, env: object, ctx: object, state: dict[str, Any], options: Options | None
+) -> Coroutine[Any, Any, Response]:
+    scope = _scope.of(request, env, state)
     if scope["type"] == "websocket":
-        return await _open(app, request, ctx, scope)
-    encode_body = "manual" if options is None else options.encode_body
-    response: Response = await Exchange(request, ctx).response(app, scope, encode_body)
-    return response
+        return _open(app, request, ctx, scope)
+    exchange: Coroutine[Any, Any, Response] = Exchange(request, ctx).response(
+        app, scope, "manual" if options is None else options.encode_body
+    )
+    return exchange
 
 
 async def websocket(app: App, request: Request, env: object, ctx: Any = None) -> Response:
@@ -59,7 +67,8 @@ def entrypoint(app: App, *, options: Options | None = None) -> type:
 
     class Entrypoint(WorkerEntrypoint):  # type: ignore[misc,unused-ignore]
         async def fetch(self, request: Request) -> Response:
-            return await fetch(app, request, self.env, self.ctx, options=options)
+            env, ctx, state = self.env, self.ctx, started.get(app)
+            return await _response(app, request, env, ctx, await start(app, ctx) if state is None else state, options)
 
     return Entrypoint
 

@@ -99,9 +99,10 @@ class Exchange:
         elif message["type"] == "http.response.body":
             if message.get("more_body") or self._begun.done() or self._chunks is not None:
                 return await self._send_chunk(message)
-            self._whole, self._sent = to_bytes(message.get("body") or b""), True
+            body = message.get("body") or b""
+            self._whole, self._sent = body if type(body) is bytes else to_bytes(body), True
             self._leave()
-            self._begin()
+            self._begun.set_result(None)
 
     async def _send_chunk(self, message: Message) -> None:
         if message.get("body"):

@@ -18,14 +18,15 @@ App = Callable[[Message, Receive, Send], Awaitable[None]]
 
 # What the parser would leave as it is: two thirds of the time that a scope takes is its.
 _PLAIN = re.compile(r"(https?://[^/?#@\\]+)(/[-A-Za-z0-9._~!$&'()*+,;=:@%/]*)(?:\?([-A-Za-z0-9._~!$&()*+,;=:@%/?]*))?")
+_KNOWN_CHARS = 256  # of a URL that is kept
 ASGI_VERSION = {"version": "3.0", "spec_version": "2.4"}
 
 
 def of(request: Request, env: object, state: Mapping[str, Any]) -> dict[str, Any]:
     """The scope of an HTTP request; ``type`` says if it asks for a WebSocket."""
     headers, root = request.raw_headers(), current_root.get()
-    origin, asked, query = _asked(request.url)
-    known, path, (scheme, server) = dict(headers), root + asked, _server(origin)
+    url, known = request.url, dict(headers)
+    scheme, server, path, raw_path, query = (_known if len(url) <= _KNOWN_CHARS else _asked)(url, root)
     address = known.get(b"cf-connecting-ip")
     return {
         "type": "websocket" if known.get(b"upgrade", b"").lower() == b"websocket" else "http",
@@ -33,9 +34,9 @@ def of(request: Request, env: object, state: Mapping[str, Any]) -> dict[str, Any
         "asgi": ASGI_VERSION,
         "http_version": "1.1",
         "scheme": scheme,
-        "path": unquote(path) if "%" in path else path,
-        "raw_path": path.encode(),
-        "query_string": query.encode() if query else b"",
+        "path": path,
+        "raw_path": raw_path,
+        "query_string": query,
         "root_path": root,
         "headers": headers,
         "server": server,
@@ -58,13 +59,19 @@ def of_websocket(scope: dict[str, Any], request: Request) -> dict[str, Any]:
     }
 
 
-def _asked(url: str) -> tuple[str, str, str | None]:
-    """Its origin, path and query."""
+def _asked(url: str, root: str) -> tuple[str, tuple[str, int], str, bytes, bytes]:
+    """Its scheme, host and port, path, that as it was sent, query."""
     plain = _PLAIN.fullmatch(url)
     if plain is None or "/." in plain[2] or "/%2" in plain[2]:  # the path may lead up
         known = URL(url)
-        return known.origin, known.pathname, known.search.removeprefix("?")
-    return plain.groups()  # type: ignore[return-value]
+        origin, asked, query = known.origin, known.pathname, known.search.removeprefix("?")
+    else:
+        origin, asked, query = plain.groups()
+    path = root + asked
+    return *_server(origin), unquote(path) if "%" in path else path, path.encode(), (query or "").encode()
+
+
+_known = lru_cache(256)(_asked)  # the same few, again and again
 
 
 @lru_cache(256)  # the same few, again and again
