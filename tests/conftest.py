@@ -53,7 +53,7 @@ def alone(item: pytest.Item, loading: set[Path]) -> str:
     that loads vLLM, for its memory; all that begins a cluster of Ray's, which a machine has one of."""
     if item.path in loading:
         return "vllm"
-    return "ray" if item.path.parent.name == "cluster" else str(item.path)
+    return "ray" if "cluster" in item.path.parts else str(item.path)
 
 
 @pytest.hookimpl(wrapper=True)

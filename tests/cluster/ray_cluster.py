@@ -18,35 +18,32 @@ import ray
 from ray.cluster_utils import Cluster
 
 COMMON = {"node_ip_address": "127.0.0.1", "object_store_memory": 80 << 20, "num_cpus": 0}
+HEAD = {**COMMON, "include_dashboard": False, "include_log_monitor": False, "no_monitor": True}
 
 
 class Nodes:
     def __init__(self, nodes: list[str]) -> None:
-        self.cluster = Cluster(initialize_head=True, head_node_args={**COMMON, "include_dashboard": False})
+        self.cluster = Cluster(initialize_head=True, head_node_args=HEAD)
         self.nodes: list[Any] = []
         for gpus, labels in zip(nodes[::2], nodes[1::2], strict=True):
             self.add(int(gpus), labels)
 
-    def add(self, gpus: int, labels: str, address: str = "127.0.0.1", **environment: str) -> None:
-        """``environment``: of what runs there, beside this one."""
+    def add(self, gpus: int, labels: str, address: str = "127.0.0.1", **environment: str) -> int:
+        """Its number. ``environment``: of what runs there, beside this one."""
         own = {**COMMON, "node_ip_address": address, "env_vars": environment}
         self.nodes.append(self.cluster.add_node(**own, num_gpus=gpus, labels=json.loads(labels), wait=True))
+        return len(self.nodes) - 1
 
     def address(self) -> str:
         return str(self.cluster.address)
-
-    def pid(self, number: int) -> int:
-        """Of its raylet."""
-        pid: int = self.nodes[number].all_processes["raylet"][0].process.pid
-        return pid
 
     def kill_node(self, number: int) -> None:
         """Its raylet, as when a machine is lost; the workers end with it."""
         self.nodes[number].kill_raylet()
 
-    def freeze_node(self, number: int) -> None:
-        """All that runs there, as when a machine hangs or its cable is cut."""
-        raylet = psutil.Process(self.pid(number))
+    def freeze_node(self, pid: int) -> None:
+        """All that this raylet runs, as when a machine hangs or its cable is cut."""
+        raylet = psutil.Process(pid)
         self.frozen = [raylet, *raylet.children(recursive=True)]
         for process in self.frozen:
             process.suspend()

@@ -25,7 +25,7 @@ from runtime import VERSION
 from runtime.wire import ChannelClosed, RemoteError
 
 LIBRARY: Any = ray  # parts of it have no types
-FIRST_FRONT_S = 60.0  # that the one who wanted it has to link itself
+FIRST_FRONT_S = 60.0  # that the one who wanted it has to ask where it listens
 LOAD_S = 86_400.0  # the patience is that of the fronts
 
 
@@ -68,7 +68,7 @@ class ReplicaActor:
                 self._listens = process
         except (EngineError, RemoteError, ChannelClosed) as error:
             return {"node": node, "error": str(error)}
-        self._linked_at = max(self._linked_at, time.monotonic())
+        self._linked_at = time.monotonic() + PATIENCE_S  # that the one who asks has to link itself
         return {"node": node, "host": node, **self._where}
 
     async def release(self) -> None:
@@ -91,7 +91,7 @@ class ReplicaActor:
                 ray.kill(LIBRARY.get_runtime_context().current_actor, no_restart=True)
 
     def _is_unwanted(self, client: EngineClient) -> bool:
-        patience = BEAT_S if self._released else self._wanted.linger_s
+        patience = 0 if self._released else self._wanted.linger_s
         return client.state != "loading" and time.monotonic() - self._linked_at > patience
 
     async def _fronts(self, process: EngineProcess) -> int:

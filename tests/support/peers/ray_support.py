@@ -54,10 +54,6 @@ class RayCluster:
         self.process.stdin.flush()
         return await asyncio.wait_for(asyncio.to_thread(self._line), STEP_S)
 
-    async def pid_of(self, number: int) -> int:
-        """A node's raylet."""
-        return int(await self.do("pid", number))
-
     def _line(self) -> str:
         assert self.process.stdout is not None
         for line in self.process.stdout:
@@ -108,9 +104,15 @@ async def front(ray: RayCluster, said: Said, *, linger_s: float = 2) -> AsyncIte
     cluster = Cluster(ray.address, linger_s, said.warn, said.note)
     pool = EnginePool(said, load_timeout=STEP_S, elsewhere=cluster)
     yield pool
-    for group in pool.groups:  # wanted no more: the next test finds free GPUs
-        await group.aclose()
+    await let_go(ray, pool)
     await pool.aclose()
+
+
+async def let_go(ray: RayCluster, pool: EnginePool) -> None:
+    """Nothing is wanted any more: whoever comes next finds free GPUs."""
+    for group in pool.groups:
+        await group.aclose()
+    pool._engines.clear()
     await until(lambda: not ray.engines())
 
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+import platform
 import re
 import socket
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import aiohttp
 import pytest
@@ -24,7 +27,7 @@ from browsing import chromium, show_token
 from families import ENGINE, running
 from fronts_support import FRONTS, TRIES, everywhere, fronts
 from hosting import Host, hosting, worker
-from ray_support import STEP_S, RayCluster, ray_cluster, ray_environment
+from ray_support import STEP_S, RayCluster
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
 RUN = "/client/v4/accounts/host/ai/run/"
@@ -33,24 +36,18 @@ ROWS = """
 "own/good": {engine: echo, model: good, replicas: 2, gpus: 5}
 "own/label": {engine: echo, model: label, replicas: 1, where: {kind: none}}
 "own/many": {engine: echo, model: many, gpus: 64}
-"own/half": {engine: llamacpp, llamacpp: {model: embedded}, replicas: 2, gpus: 2.0, preload: true}
+"own/half": {engine: llamacpp, llamacpp: {model: embedded}, replicas: 2, gpus: 2.0}
 "own/here": {engine: echo}
 """
 HOST = "[pilot]\nload_timeout = 6\n[pilot.cluster]\nlinger = 2\n"
 
 
-@pytest.fixture(scope="module")
-def ray(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RayCluster]:
-    """The second of two nodes cannot keep weights."""
-    log = tmp_path_factory.mktemp("ray") / "log"
-    with ray_environment(), ray_cluster(["8", "{}"], log) as running:
-        asyncio.run(running.do("add", 8, "{}", NODES[1], PILOT_CACHE_DIR="/dev/null/none"))
-        yield running
-
-
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def host(ray: RayCluster, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Host]:
+    """Its first model leaves room for one replica of ``own/half`` on each node."""
     async with on_cluster(tmp_path_factory.mktemp("host"), ray.address, ROWS) as host:
+        await answers(host)
+        await states(host, "own/good", ["ready", "ready"])
         yield host
 
 
@@ -71,7 +68,7 @@ async def asked(host: Host, model: str) -> tuple[int, str]:
 async def answers(host: Host, model: str = "own/good") -> None:
     """Once it is loaded, if not at once."""
     async with asyncio.timeout(STEP_S):
-        while (told := await asked(host, model)) != (200, "a b"):
+        while (told := await asked(host, model))[0] != 200:
             assert told[0] == 408, told
 
 
@@ -91,33 +88,34 @@ async def states(host: Host, model: str, wanted: list[str]) -> list[dict[str, An
 
 
 async def test_one_replica_on_each_node_answers(host: Host) -> None:
-    await answers(host)
     found = await states(host, "own/good", ["ready", "ready"])
     assert await asked(host, "own/good") == (200, "a b")
     assert {row["node"] for row in found} == set(NODES)
 
 
-@pytest.mark.parametrize(
-    ("model", "why"),
-    [
-        ("own/label", "it waits for a node with the label kind: none: none of the cluster's has it"),
-        ("own/many", "it waits for a node with 64 GPU: the largest of the cluster's has 8"),
-    ],
-)
-async def test_what_no_node_has_is_waited_for_by_name(host: Host, model: str, why: str) -> None:
-    asking = asyncio.create_task(asked(host, model))
-    await states(host, model, ["pending"])
-    async with asyncio.timeout(STEP_S):
-        while (await rows(host, model))[0]["why"] != why:
-            await asyncio.sleep(0.1)
-    assert why in re.sub(r"\s+", " ", await host.cli("ps", "--host", host.url))
+WHY = {
+    "own/label": "it waits for a node with the label kind: none: none of the cluster's has it",
+    "own/many": "it waits for a node with 64 GPU: the largest of the cluster's has 8",
+}
+
+
+async def test_what_no_node_has_is_waited_for_by_name(host: Host) -> None:
+    asking = [asyncio.create_task(asked(host, model)) for model in WHY]
+    for model, why in WHY.items():
+        await states(host, model, ["pending"])
+        async with asyncio.timeout(STEP_S):
+            while (await rows(host, model))[0]["why"] != why:
+                await asyncio.sleep(0.1)
+    shown = re.sub(r"\s+", " ", await host.cli("ps", "--host", host.url))
+    assert [why for why in WHY.values() if why not in shown] == []
     assert await asked(host, "own/good") == (200, "a b")
     assert await asked(host, "own/here") == (200, "a b")
-    status, said = await asking
-    assert (status, why in said) == (408, True), said
+    for (status, said), why in zip(await asyncio.gather(*asking), WHY.values(), strict=True):
+        assert (status, why in said) == (408, True), said
 
 
 async def test_a_model_that_loads_on_one_node_and_not_on_another(host: Host) -> None:
+    await answers(host, "own/half")
     found = await states(host, "own/half", ["failed", "ready"])
     failed, ready = sorted(found, key=lambda row: row["state"])
     assert (failed["node"], ready["node"]) == (NODES[1], NODES[0])
@@ -161,7 +159,7 @@ async def test_the_explorer_shows_nodes_and_what_waits(host: Host) -> None:
         await expect(waiting).to_contain_text("waits for a node with the label kind: none", timeout=20_000)
         figures = page.get_by_role("region", name="Figures")
         await expect(figures).to_contain_text("node=127.0.0.2")
-    await asking
+    asking.cancel()
 
 
 async def test_a_host_that_is_killed_leaves_its_replicas_to_the_others(
@@ -192,62 +190,78 @@ async def test_a_host_that_is_killed_leaves_its_replicas_to_the_others(
         print(f"a host killed: the longest pause of another's stream {longest * 1000:.0f} ms")
 
 
-@asynccontextmanager
-async def silent() -> AsyncIterator[str]:
-    """An address that takes connections, and says nothing."""
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        yield f"127.0.0.1:{sock.getsockname()[1]}"
-
-
-async def test_an_address_that_says_nothing(ray: RayCluster, tmp_path: Path) -> None:
-    async with silent() as address:
-        await refused(tmp_path, address, f"nothing of Ray's answers at {address}")
-
-
-@pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1"])
-async def test_an_address_where_nobody_is(ray: RayCluster, tmp_path: Path, address: str) -> None:
-    await refused(tmp_path, address, f"nothing answers at {address}")
-
-
-async def test_a_wrong_token(ray: RayCluster, tmp_path: Path) -> None:
-    said = f"the Ray cluster at {ray.address} does not take this host's token: it is missing or wrong"
-    await refused(tmp_path, ray.address, said, RAY_AUTH_TOKEN="0" * 32)
-
-
-async def test_no_token(ray: RayCluster, tmp_path: Path) -> None:
-    said = f"the Ray cluster at {ray.address} asks for a token, and none is sent"
-    await refused(tmp_path, ray.address, said, RAY_AUTH_MODE="disabled")
+# What keeps a host from a cluster: all of them are begun at once, as each is mostly a wait
 
 
 OTHER = """
 import sys
 if "bindings.ai.cluster.agent" in sys.orig_argv:
     import ray._private.utils
-    ray._private.utils.compute_version_info = lambda: {versions}
+    ray._private.utils.compute_version_info = lambda: {}
 """
+HERE = f"Ray {version('ray')} and Python {platform.python_version()}"
 
 
-@pytest.mark.parametrize("versions", [("2.59.0", "3.11.7"), ("2.60.0", "3.12.1")])
-async def test_another_version(ray: RayCluster, tmp_path: Path, versions: tuple[str, str]) -> None:
-    """Of the host's Ray or Python, as Ray itself sees it."""
-    (tmp_path / "sitecustomize.py").write_text(OTHER.format(versions=versions))
-    said = f"the Ray cluster at {ray.address} is of another version: "
-    here = "Ray {} and Python {} here".format(*versions)
-    text = await refused(tmp_path, ray.address, said, PYTHONPATH=str(tmp_path))
-    assert here in text
+class Cause(NamedTuple):
+    """``said``, of ``address``. ``versions``: of Ray and Python, as the host's own Ray sees them."""
+
+    address: str
+    said: str
+    environment: Mapping[str, str] = MappingProxyType({})
+    versions: tuple[str, str] | None = None
 
 
-async def refused(data: Path, address: str, said: str, **env: str) -> str:
+def of_version(ray: str, python: str) -> Cause:
+    said = f"the Ray cluster at {{ray}} is of another version: {HERE} there, Ray {ray} and Python {python} here"
+    return Cause("{ray}", said, versions=(ray, python))
+
+
+CAUSES = {
+    "silent": Cause("{silent}", "nothing of Ray's answers at {silent}"),
+    "nobody": Cause("127.0.0.1:1", "nothing answers at 127.0.0.1:1"),
+    "no client's server": Cause("ray://127.0.0.1:1", "nothing answers at ray://127.0.0.1:1"),
+    "wrong token": Cause("{ray}", "the Ray cluster at {ray} does not take this host's token: it is missing or wrong",
+                         {"RAY_AUTH_TOKEN": "0" * 32}),
+    "no token": Cause("{ray}", "the Ray cluster at {ray} asks for a token, and none is sent",
+                      {"RAY_AUTH_MODE": "disabled"}),
+    "another Ray": of_version("2.59.0", "3.11.7"),
+    "another Python": of_version("2.60.0", "3.12.1"),
+}  # fmt: skip
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def refusals(
+    ray: RayCluster, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[dict[str, asyncio.Task[None]]]:
+    tasks = {}
+    with socket.create_server(("127.0.0.1", 0)) as sock:  # takes connections, and says nothing
+        at = {"ray": ray.address, "silent": f"127.0.0.1:{sock.getsockname()[1]}"}
+        for name, cause in CAUSES.items():
+            data = tmp_path_factory.mktemp("host")
+            if cause.versions:
+                (data / "sitecustomize.py").write_text(OTHER.format(cause.versions))
+            environment = {"PYTHONPATH": str(data), **cause.environment}
+            telling = refused(data, cause.address.format(**at), cause.said.format(**at), **environment)
+            tasks[name] = asyncio.create_task(telling)
+        yield tasks
+        await asyncio.gather(*tasks.values(), return_exceptions=True)
+
+
+@pytest.mark.parametrize("cause", CAUSES)
+async def test_why_a_cluster_cannot_be_joined_is_said(refusals: dict[str, asyncio.Task[None]], cause: str) -> None:
+    await refusals[cause]
+
+
+async def refused(data: Path, address: str, said: str, **env: str) -> None:
     """What is said at the start, and to whoever asks a model with replicas; the others answer."""
     env = {"RAY_gcs_server_port_wait_time_s": "2", **env}
-    async with on_cluster(data, address, ROWS.replace("preload: true", "preload: false"), **env) as host:
+    async with on_cluster(data, address, ROWS, **env) as host:
         line: str = (await host.says(said, within=STEP_S))["text"]
         assert "[pilot.cluster]" in line
         assert await asked(host, "own/here") == (200, "a b")
         status, text = await asked(host, "own/good")
         assert (status, said in text) == (500, True), text
         assert said in (await rows(host, "own/good"))[0]["why"]
-    return line
 
 
 FRONT = """
@@ -274,10 +288,10 @@ async def test_several_fronts_of_one_machine_on_the_cluster(ray: RayCluster, tmp
 
 
 async def test_a_node_without_pilotlight(ray: RayCluster, host: Host, tmp_path: Path) -> None:
-    """The last test: the node stays."""
     (tmp_path / "sitecustomize.py").write_text('import sys\nsys.modules["bindings"] = None\n')
-    await ray.do("add", 8, '{"kind": "none"}', "127.0.0.3", PYTHONPATH=str(tmp_path))
+    added = await ray.do("add", 8, '{"kind": "none"}', "127.0.0.3", PYTHONPATH=str(tmp_path))
     status, said = await asked(host, "own/label")
     assert (status, "on node 127.0.0.3: another Pilotlight is installed there, or none" in said) == (500, True), said
     assert said.partition(": another")[2][:20] in str((await rows(host, "own/label"))[0]["why"])
     assert await asked(host, "own/good") == (200, "a b")
+    await ray.do("kill_node", int(added))
