@@ -11,13 +11,14 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
+from functools import cached_property
 from typing import Any
 
 import msgspec
 import ray
 
 from bindings.ai.cluster.remote import BEAT_S, PATIENCE_S
-from bindings.ai.cluster.wanted import WantedReplica
+from bindings.ai.cluster.wanted import OfRelease, WantedReplica
 from bindings.ai.engine.client import EngineClient
 from bindings.ai.engine.process import EngineProcess
 from bindings.ai.engine.protocol import EngineError
@@ -44,12 +45,16 @@ class ReplicaActor:
     """Made at once: one that raises here is dead for good, whatever its ``max_restarts`` say."""
 
     def __init__(self, wanted: bytes) -> None:
-        self._told, self._wanted = wanted, msgspec.json.decode(wanted, type=WantedReplica)
+        self._told = wanted
         self._client: EngineClient | None = None
         self._listens: EngineProcess | None = None
         self._where: dict[str, Any] = {}
         self._watch: asyncio.Task[None] | None = None
         self._released, self._linked_at = False, time.monotonic() + FIRST_FRONT_S
+
+    @cached_property
+    def _wanted(self) -> WantedReplica:
+        return msgspec.json.decode(self._told, type=WantedReplica)
 
     async def told(self) -> tuple[bytes, str]:
         """(what it was made of, its node), at once: it has a place."""
@@ -58,8 +63,8 @@ class ReplicaActor:
     async def address(self) -> dict[str, Any]:
         """An ``Address``, once the model is loaded; or with the error that keeps it from that."""
         self._released, node = False, _node()
-        if self._wanted.version != VERSION:
-            return {"node": node, "error": f"it has Pilotlight {VERSION}, and this host {self._wanted.version}"}
+        if (theirs := msgspec.json.decode(self._told, type=OfRelease).version) != VERSION:
+            return {"node": node, "error": f"it has Pilotlight {VERSION}, and this host {theirs}"}
         try:
             client = self._started()
             process = await client.serving()

@@ -68,7 +68,8 @@ def unfit(error: Exception) -> dict[str, str] | None:
     """An ``Address`` that says why no actor can live on the node that Ray has found for it; None where one has lived,
     and ended."""
     text = _chain(error)
-    if "ModuleNotFoundError" not in text and "ImportError" not in text:
+    failed = getattr(error, "actor_init_failed", False)
+    if not failed and "ModuleNotFoundError" not in text and "ImportError" not in text:
         return None
     node = found[1] if (found := _NODE.search(text)) else "?"
     return {"node": node, "error": f"another Pilotlight is installed there, or none: {_last_line(text)}"}

@@ -9,6 +9,12 @@ import msgspec
 from bindings.ai.engine.protocol import EngineSpec
 
 
+class OfRelease(msgspec.Struct, frozen=True):
+    """What every release can read of any other's ``WantedReplica``."""
+
+    version: str
+
+
 class WantedReplica(msgspec.Struct, frozen=True, kw_only=True):
     """What an actor is made of. ``name``: the same in every front that wants it; ``row``: in ``models.yaml``;
     ``where``: a node's labels; ``version``: of Pilotlight."""
@@ -60,4 +66,4 @@ def _said(value: object) -> str:
     return "nothing" if value is None else msgspec.json.encode(value).decode()
 
 
-__all__ = ["Address", "WantedReplica", "differences", "group_of"]
+__all__ = ["Address", "OfRelease", "WantedReplica", "differences", "group_of"]

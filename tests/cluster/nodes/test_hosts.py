@@ -7,9 +7,10 @@ import asyncio
 import json
 import platform
 import re
+import shutil
 import socket
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -28,8 +29,10 @@ from families import ENGINE, running
 from fronts_support import FRONTS, TRIES, everywhere, fronts
 from hosting import Host, hosting, worker
 from ray_support import STEP_S, RayCluster
+from runtime import VERSION
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
+ROOT = Path(__file__).parents[3]
 RUN = "/client/v4/accounts/host/ai/run/"
 NODES = "127.0.0.1", "127.0.0.2"
 ROWS = """
@@ -287,11 +290,44 @@ async def test_several_fronts_of_one_machine_on_the_cluster(ray: RayCluster, tmp
         assert {row["node"] for row in json.loads(await host.cli("status", "--json"))["engines"]} <= set(NODES)
 
 
-async def test_a_node_without_pilotlight(ray: RayCluster, host: Host, tmp_path: Path) -> None:
-    (tmp_path / "sitecustomize.py").write_text('import sys\nsys.modules["bindings"] = None\n')
-    added = await ray.do("add", 8, '{"kind": "none"}', "127.0.0.3", PYTHONPATH=str(tmp_path))
-    status, said = await asked(host, "own/label")
-    assert (status, "on node 127.0.0.3: another Pilotlight is installed there, or none" in said) == (500, True), said
-    assert said.partition(": another")[2][:20] in str((await rows(host, "own/label"))[0]["why"])
+OTHER_RELEASE = {
+    "runtime/__init__.py": (f'VERSION = "{VERSION}"', 'VERSION = "99.1"'),
+    "bindings/ai/cluster/wanted.py": ("    name: str\n", "    name: str\n    colour: str\n"),
+}
+
+
+def another_release(folder: Path) -> None:
+    """As a node has it that was installed at another time: what it is told, too, is not what it expects."""
+    for package in ("runtime", "bindings"):
+        shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
+    for name, (ours, theirs) in OTHER_RELEASE.items():
+        text = (folder / name).read_text("utf-8")
+        assert ours in text
+        (folder / name).write_text(text.replace(ours, theirs, 1), "utf-8")
+    (folder / "sitecustomize.py").write_text("import bindings, runtime\n")  # before Ray puts this host's path first
+
+
+def none(folder: Path) -> None:
+    (folder / "sitecustomize.py").write_text('import sys\nsys.modules["bindings"] = None\n')
+
+
+@pytest.mark.parametrize(
+    ("node", "install", "why"),
+    [
+        ("127.0.0.3", none, "another Pilotlight is installed there, or none: "),
+        ("127.0.0.4", another_release, f"it has Pilotlight 99.1, and this host {VERSION}"),
+    ],
+)
+async def test_a_node_with_another_release_or_none(
+    ray: RayCluster, host: Host, tmp_path: Path, node: str, install: Callable[[Path], None], why: str
+) -> None:
+    install(tmp_path)
+    added = await ray.do("add", 8, '{"kind": "none"}', node, PYTHONPATH=str(tmp_path))
+    async with asyncio.timeout(STEP_S):
+        while (told := await asked(host, "own/label"))[0] == 408:
+            pass
+    status, said = told
+    assert (status, f"on node {node}: {why}" in said) == (500, True), said
+    assert why in str((await rows(host, "own/label"))[0]["why"])
     assert await asked(host, "own/good") == (200, "a b")
     await ray.do("kill_node", int(added))
