@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bench import assets, bindings, bodies, calls, frameworks, keeping, sockets
+from bench import answers, assets, bindings, bodies, calls, frameworks, keeping, sockets
 from bench import measures as m
 from bench import servers as s
 from bench.idle import idle
@@ -58,6 +58,14 @@ FIGURES = (
     Figure("first floor", "The same, AsyncLLM in process without HTTP", "TTFT p50 at 64 ms", (s.IN_PROCESS,),
            m.first_floor, quick=False),
     Figure("abort", "Client leaves to EngineCore aborting", "abort p50 ms", MODELS, m.abort, quick=False),
+    Figure("embeddings", "env.AI: embeddings of 100 texts of 20 words (EngineCore excluded)", "CPU/request ms",
+           answers.EMBEDDINGS, answers.embedded, quick=False, group="answers"),
+    Figure("picture", "env.AI: a chat with a picture of 2 MB", "CPU/request ms", answers.CHATS, answers.pictured,
+           quick=False, group="answers"),
+    Figure("json mode", "env.AI: JSON mode", "CPU/request ms", answers.CHATS, answers.json_mode, quick=False,
+           group="answers"),
+    Figure("tools", "env.AI: a chat with a tool, which is called", "CPU/request ms", answers.CHATS, answers.tools,
+           quick=False, group="answers"),
     Figure("asset", "A static asset of 4 KiB, 64 connections", "req/s", assets.ALL, assets.small, quick=False,
            group="bindings"),
     Figure("large asset", "A static asset of 10 MiB, 4 connections", "CPU/MB µs", assets.ALL, assets.large,

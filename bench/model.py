@@ -13,8 +13,8 @@ _CHATML = (
 CONTEXT = 65536
 
 
-def make(folder: Path) -> Path:
-    """The folder, filled. Needs ``tokenizers``, which comes with vLLM."""
+def make(folder: Path, hidden: int = 64) -> Path:
+    """The folder, filled. ``hidden``: values of a token's vector. Needs ``tokenizers``, which comes with vLLM."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -36,11 +36,11 @@ def make(folder: Path) -> Path:
                 "architectures": ["LlamaForCausalLM"],
                 "model_type": "llama",
                 "vocab_size": size,
-                "hidden_size": 64,
+                "hidden_size": hidden,
                 "intermediate_size": 64,
                 "num_hidden_layers": 1,
-                "num_attention_heads": 1,
-                "num_key_value_heads": 1,
+                "num_attention_heads": hidden // 64,
+                "num_key_value_heads": hidden // 64,
                 "head_dim": 64,
                 "max_position_embeddings": CONTEXT,
                 "tie_word_embeddings": True,
@@ -54,6 +54,59 @@ def make(folder: Path) -> Path:
         json.dumps({"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": "<|im_end|>", "chat_template": _CHATML})
     )
     return folder
+
+
+_EYE_SPECIAL = ["<|im_start|>", "<end_of_utterance>", "<fake_token_around_image>", "<image>", "<global-img>"]
+_EYE_PIXELS, _EYE_PATCH, _EYE_SCALE = 512, 32, 4
+_EYE_CHAT = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}:{% if m.content is string %}{{ m.content }}{% else %}"
+    "{% for p in m.content %}{% if p.type == 'image' %}<image>{% else %}{{ p.text }}{% endif %}{% endfor %}{% endif %}"
+    "<end_of_utterance>\n{% endfor %}{% if add_generation_prompt %}assistant:{% endif %}"
+)
+
+
+def make_seeing(folder: Path) -> Path:
+    """An Idefics3, which vLLM loads without torchvision: the same for a model that sees."""
+    from transformers import Idefics3Config
+
+    size = _eye_tokenizer(folder)
+    small = {"hidden_size": 64, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 1}
+    ids = {"bos_token_id": size - 5, "eos_token_id": size - 4, "pad_token_id": size - 4}
+    text = {**small, **ids, "model_type": "llama", "vocab_size": size, "max_position_embeddings": CONTEXT,
+            "head_dim": 64, "num_key_value_heads": 1}  # fmt: skip
+    seen = {**small, "image_size": _EYE_PIXELS, "patch_size": _EYE_PATCH, "num_channels": 3}
+    config = Idefics3Config(image_token_id=size - 2, scale_factor=_EYE_SCALE, text_config=text, vision_config=seen,
+                            tie_word_embeddings=False, pad_token_id=size - 4)  # fmt: skip
+    config.architectures = ["Idefics3ForConditionalGeneration"]
+    config.save_pretrained(folder)
+    half, longest = [0.5, 0.5, 0.5], {"longest_edge": _EYE_PIXELS}
+    pictures = {
+        "image_processor_type": "Idefics3ImageProcessor", "processor_class": "Idefics3Processor", "do_pad": True,
+        "do_convert_rgb": True, "do_image_splitting": False, "do_normalize": True, "do_rescale": True,
+        "do_resize": True, "image_mean": half, "image_std": half, "max_image_size": longest, "size": longest,
+    }  # fmt: skip
+    (folder / "preprocessor_config.json").write_text(json.dumps(pictures))
+    tokens = (_EYE_PIXELS // _EYE_PATCH // _EYE_SCALE) ** 2
+    told = {"image_seq_len": tokens, "processor_class": "Idefics3Processor"}
+    (folder / "processor_config.json").write_text(json.dumps(told))
+    return folder
+
+
+def _eye_tokenizer(folder: Path) -> int:
+    """A token per byte, and the special ones; how many."""
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    tokenizer = Tokenizer(models.BPE(vocab={letter: number for number, letter in enumerate(alphabet)}, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens([AddedToken(name, special=True) for name in _EYE_SPECIAL])
+    start, end = _EYE_SPECIAL[:2]
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, bos_token=start, eos_token=end, pad_token=end, chat_template=_EYE_CHAT
+    ).save_pretrained(folder)
+    return tokenizer.get_vocab_size()
 
 
 def text() -> str:

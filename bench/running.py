@@ -93,10 +93,11 @@ class Server:
         if self.prepare is not None:
             self.prepare(folder / "project", port, target)
         command = [_filled(part, words) for part in self.command]
-        paced = {"PACED_MS": str(interval_ms), "PACED_LOG": str(folder / "paced.log")} if self.tokens else {}
+        is_paced = self.tokens or "PACED_TOKENS" in self.environment
+        paced = {"PACED_MS": str(interval_ms), "PACED_LOG": str(folder / "paced.log")} if is_paced else {}
         # Bytecode is kept, as a user's Python does, or each launch would compile all of it.
         kept = {"PYTHONPATH": self.python_path, "PYTHONDONTWRITEBYTECODE": ""}
-        environment = {**os.environ, **self.environment, **paced, **kept}
+        environment = {**os.environ, **paced, **self.environment, **kept}
         with (folder / "log").open("wb") as log:
             process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=folder / "project",

@@ -95,6 +95,11 @@ TARGETS = (
     Target("2,000 idle streams of a model, KB each", Cell("idle", "KB/stream", _ECHO), Bound(60), Bound(30)),
     Target("2,000 idle streams of a model, CPU, %", Cell("idle", "CPU %", _ECHO),
            Bound(1, Cell("idle", "CPU % without them", _ECHO), plus=True)),
+    *(
+        Target(f"env.AI, {figure}: {what}", Cell(figure, column), Bound(1, Cell(figure, column, _SERVE)))
+        for figure in ("embeddings", "picture", "json mode", "tools")
+        for what, column in (("CPU per request, ms", "CPU/request ms"), ("one at a time, p50, ms", "p50 at 1 ms"))
+    ),
     Target("FastAPI in a worker, CPU per request, µs", Cell("fastapi", _HELLO, "pilot, FastAPI"),
            Bound(1.15, Cell("fastapi", _HELLO, "FastAPI on uvicorn"))),
     Target("save with FastAPI, pydantic, openai, langchain, ms",

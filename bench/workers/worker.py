@@ -18,6 +18,8 @@ async def fetch(request, env, ctx):
         return Response(again(await env.AI.run(env.MODEL, ASKED)), headers=EVENTS)
     if path == "/ask":  # the same, and the client says what for
         return Response(await env.AI.run(env.MODEL, await request.json()), headers=EVENTS)
+    if path == "/run":  # an answer in one piece
+        return Response.json(await env.AI.run(env.MODEL, await request.json()))
     if path == "/idle":
         return Response(idle(), headers=EVENTS)
     if path == "/quiet":  # a model that says one word every ten seconds

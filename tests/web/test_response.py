@@ -117,12 +117,22 @@ class Text(str):
     __slots__ = ()
 
 
+class Items(dict[str, Any]):
+    pass
+
+
+class Shown(dict[str, Any]):
+    def items(self) -> Any:
+        return [("shown", "instead")]
+
+
 @pytest.mark.parametrize(
     "data",
     [
         {"a": [1, -1.5, True, None, "é\x00\u2028", (1, 2)], "b": {}},
         {2: "a", None: "b", True: "c", 1.5: "d"},
         {Text("a"): Text("b")},
+        [Items({"a": [0.5, 1e300, 1e300]}), Shown(a=1), [1.5, 2]],
         [10**30, -(10**30), 2**64 - 1],
         json.loads("[" * 500 + "]" * 500),
     ],
@@ -138,7 +148,17 @@ async def test_a_number_stays_the_same(number: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [datetime.now(UTC), b"a", uuid4(), {"a": {1}}, [float("inf")], {"a": [float("nan")]}, {(1,): 1}]
+    "data",
+    [
+        datetime.now(UTC),
+        b"a",
+        uuid4(),
+        {"a": {1}},
+        [float("inf")],
+        {"a": [float("nan")]},
+        {(1,): 1},
+        {"a": Items(b=b"")},
+    ],
 )
 def test_what_only_other_libraries_write_is_no_json(data: Any) -> None:
     with pytest.raises(TypeError):

@@ -7,6 +7,8 @@ from typing import Any, TypedDict
 
 from runtime.values import JsDict
 
+_NUMBERS = frozenset({int, float})
+
 
 class CallResult(TypedDict):
     """What the host's half answers when it is no stream; a stream has the headers in its ``meta``."""
@@ -32,7 +34,9 @@ def wrapped(value: object) -> object:
     """``value`` with each dict in it a ``Result``."""
     if isinstance(value, dict):
         return Result(value)
-    return [wrapped(item) for item in value] if isinstance(value, list) else value
+    if not isinstance(value, list) or _NUMBERS.issuperset(map(type, value)):  # a vector, say
+        return value
+    return [wrapped(item) for item in value]
 
 
 def plain(value: object, at: str = "inputs") -> object:

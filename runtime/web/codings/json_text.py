@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from math import isfinite
 from typing import Any
 
 import msgspec
 
 _SCALARS = frozenset({str, int, bool, type(None)})
-_TEXT, _LISTS = frozenset({str}), frozenset({list, tuple})
+_TEXT, _FLOAT = frozenset({str}), frozenset({float})
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
 
@@ -45,12 +46,19 @@ def _are_plain(values: Iterable[Any]) -> bool:
         if kind is float:
             if value - value != 0:  # infinite, or no number
                 return False
-        elif kind is dict:
-            if not (_TEXT.issuperset(map(type, value)) and _are_plain(value.values())):
+        elif isinstance(value, dict):
+            plain = kind.items is dict.items and _TEXT.issuperset(map(type, value))
+            if not (plain and _are_plain(value.values())):
                 return False
-        elif not (kind in _LISTS and _are_plain(value)):
+        elif not (isinstance(value, list | tuple) and _is_plain_list(value)):
             return False
     return True
+
+
+def _is_plain_list(values: Collection[Any]) -> bool:
+    if _FLOAT.issuperset(map(type, values)):  # a vector
+        return isfinite(sum(values))
+    return _are_plain(values)
 
 
 __all__ = ["as_text", "parse", "written"]
