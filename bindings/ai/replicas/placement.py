@@ -65,6 +65,14 @@ def placement(
     return Placement(minimum=replicas.min, maximum=most, target=replicas.target, idle_s=replicas.idle, **own)
 
 
+def of_both(one: Placement, other: Placement) -> Placement:
+    """Of two rows that share their replicas."""
+    return msgspec.structs.replace(
+        one, minimum=max(one.minimum, other.minimum), maximum=max(one.maximum, other.maximum),
+        target=min(one.target, other.target), idle_s=max(one.idle_s, other.idle_s),
+    )  # fmt: skip
+
+
 def check(replicas: int | Counts | None, gpus: float | None, where: str) -> None:
     """Raises ConfigError for numbers that mean nothing."""
     if replicas == 0:
@@ -94,4 +102,4 @@ def opened(spec: EngineSpec, gpus: float, *, can_sleep: bool = True) -> EngineSp
     return msgspec.structs.replace(spec, options={**ours, **spec.options})
 
 
-__all__ = ["Counts", "Placed", "Placement", "check", "gpus_needed", "opened", "placement"]
+__all__ = ["Counts", "Placed", "Placement", "check", "gpus_needed", "of_both", "opened", "placement"]

@@ -1,4 +1,5 @@
-"""Every engine of one supervisor: equal specs share a process, or a group of replicas, and outlive every reload."""
+"""Every engine of one supervisor: equal specs share a process, or a group of replicas where they want the same GPUs and
+nodes, and outlive every reload."""
 
 from __future__ import annotations
 
@@ -18,11 +19,12 @@ from bindings.ai.engine.room import Room
 from bindings.ai.replicas.displacing import Displacing
 from bindings.ai.replicas.gpus import Ledger, Share
 from bindings.ai.replicas.group import Replicas
-from bindings.ai.replicas.placement import Placed, Placement, gpus_needed, opened
+from bindings.ai.replicas.placement import Placed, Placement, gpus_needed, of_both, opened
 
 DRAIN_S = 60.0  # that streams have to finish on an engine that is wanted no more
 
 Engine = EngineClient | Replicas
+Key = tuple[bytes, bytes]  # a spec, and where it runs
 
 
 class Elsewhere(Protocol):
@@ -56,8 +58,8 @@ class EnginePool:
         self._metrics = metrics  # have engines keep their own
         self._elsewhere = elsewhere  # where rows with replicas run, if not on this machine
         self._max_engines = max_engines  # engines at a time; None: as many as are asked for
-        self._engines: dict[bytes, Engine] = {}  # the one asked for last is the last
-        self._last: tuple[EngineSpec | None, bytes] = None, b""  # the spec asked for last, and its key
+        self._engines: dict[Key, Engine] = {}  # the one asked for last is the last
+        self._last: tuple[EngineSpec | None, Placement | None, Key] = None, None, (b"", b"")  # asked for last
         self._pinned: set[bytes] = set()
         self._room = asyncio.Lock()
         self._leaving: set[asyncio.Task[None]] = set()
@@ -81,10 +83,10 @@ class EnginePool:
         return Ledger.of_this_machine()
 
     def get(self, spec: EngineSpec, placement: Placement | None = None) -> Engine:
-        """The engine for ``spec``, which begins to load if it is new. ``placement``: for one that is."""
-        if self._last[0] is not spec:
-            self._last = spec, _key(spec)
-        key = self._last[1]
+        """The engine for ``spec``, which begins to load if it is new; as many replicas as any row wants of it."""
+        if self._last[0] is not spec or self._last[1] != placement:
+            self._last = spec, placement, self._asked(spec, placement)
+        key = self._last[2]
         engine = self._engines.pop(key, None) or self._new(spec, placement)
         self._engines[key] = engine
         engine.start()
@@ -92,7 +94,13 @@ class EnginePool:
 
     def keep(self, specs: Iterable[EngineSpec]) -> None:
         """These never make room for others."""
-        self._pinned = {_key(spec) for spec in specs}
+        self._pinned = {_json(spec) for spec in specs}
+
+    def _asked(self, spec: EngineSpec, placement: Placement | None) -> Key:
+        key = _key(spec, placement)
+        if isinstance(group := self._engines.get(key), Replicas) and placement is not None:
+            group.resize(of_both(group.placement, placement))
+        return key
 
     def _new(self, spec: EngineSpec, placement: Placement | None) -> Engine:
         is_full = self._max_engines is not None and len(self._engines) >= self._max_engines
@@ -104,7 +112,8 @@ class EnginePool:
         gpus = gpus_needed(spec, placement)
         if placement.gpus is None and not self.ledger.devices:
             gpus = 0  # vLLM on a machine without: its CPU build
-        others = Displacing(lambda: self._groups_that_may_go(spec), lambda: self._serves(spec))
+        key = _key(spec, placement)
+        others = Displacing(lambda: self._groups_that_may_go(key), lambda: self._serves(key))
 
         def member(index: int, changed: Changed) -> EngineClient:
             room = Share(self.ledger, gpus, others, before=seat) if gpus else seat
@@ -143,17 +152,16 @@ class EnginePool:
             changed=changed,
         )
 
-    def _serves(self, spec: EngineSpec) -> bool:
-        engine = self._engines.get(_key(spec))
+    def _serves(self, key: Key) -> bool:
+        engine = self._engines.get(key)
         return engine is not None and engine.state == "ready"
 
-    def _groups_that_may_go(self, spec: EngineSpec) -> Sequence[Replicas]:
-        """Those of other models than ``spec`` that are not to be kept, the one asked for longest ago first."""
-        own = _key(spec)
+    def _groups_that_may_go(self, own: Key) -> Sequence[Replicas]:
+        """The others that are not to be kept, the one asked for longest ago first."""
         return [
             engine
             for key, engine in self._engines.items()
-            if key != own and key not in self._pinned and isinstance(engine, Replicas)
+            if key != own and key[0] not in self._pinned and isinstance(engine, Replicas)
         ]
 
     async def make_room(self) -> None:
@@ -167,14 +175,19 @@ class EnginePool:
                 self._terminal.progress_done(engine.name, f"{engine.name} makes room for another model")
                 await engine.aclose()
 
-    def _may_go(self, key: bytes) -> bool:
+    def _may_go(self, key: Key) -> bool:
         engine = self._engines[key]
-        return key not in self._pinned and not engine.is_in_use and engine.state not in ("idle", "pending", "loading")
+        return (
+            key[0] not in self._pinned and not engine.is_in_use and engine.state not in ("idle", "pending", "loading")
+        )
 
     async def reconcile(self, wanted: Iterable[Placed]) -> None:
         """Keep the engines of ``wanted`` that stand as they are asked for, and retire the others: their streams
         finish first."""
-        kept = {_key(spec): placement for spec, placement in wanted}
+        kept: dict[Key, Placement | None] = {}
+        for spec, placement in wanted:
+            other = kept.get(key := _key(spec, placement))
+            kept[key] = of_both(other, placement) if other and placement else placement
         for key in [key for key, engine in self._engines.items() if not _stands(engine, key, kept)]:
             task = asyncio.create_task(self._retire(self._engines.pop(key)))
             self._leaving.add(task)
@@ -210,20 +223,20 @@ class _Seat(Room):
             self._is_taken = True
 
 
-def _stands(engine: Engine, key: bytes, kept: Mapping[bytes, Placement | None]) -> bool:
-    """Whether it goes on, with other numbers of replicas if the row says so. Other GPUs are other processes."""
-    if key not in kept or not isinstance(engine, Replicas):
-        return key in kept and kept[key] is None
-    placement = kept[key]
-    if placement is None or placement.gpus != engine.placement.gpus:
-        return False
-    engine.resize(placement)
-    return True
+def _stands(engine: Engine, key: Key, kept: Mapping[Key, Placement | None]) -> bool:
+    """Whether it goes on, with other numbers of replicas if the rows say so. Other GPUs are other processes."""
+    if isinstance(engine, Replicas) and (placement := kept.get(key)) is not None:
+        engine.resize(placement)
+    return key in kept
 
 
-def _key(spec: EngineSpec) -> bytes:
+def _key(spec: EngineSpec, placement: Placement | None) -> Key:
+    return _json(spec), b"" if placement is None else _json([placement.gpus, placement.where])
+
+
+def _json(value: object) -> bytes:
     """A spec's options are a dict, which cannot be hashed."""
-    return msgspec.json.encode(spec, order="deterministic")
+    return msgspec.json.encode(value, order="deterministic")
 
 
 __all__ = ["EnginePool"]

@@ -287,7 +287,24 @@ async def test_a_reload_changes_numbers_and_keeps_processes(pool: EnginePool) ->
     pid = group.members[0].pid
     await pool.reconcile([(SLOW, Placement(minimum=2, maximum=2, gpus=1))])
     await all_ready(group, 2)
-    assert pool.get(SLOW) is group
+    assert pool.get(SLOW, ONE_GPU) is group
     assert group.members[0].pid == pid
-    await pool.reconcile([(SLOW, None)])
-    assert pool.get(SLOW) is not group
+    await pool.reconcile([(SLOW, Placement(gpus=2))])
+    assert pool.get(SLOW, Placement(gpus=2)) is not group
+
+
+async def test_rows_of_one_model_share_replicas_where_they_want_the_same(pool: EnginePool) -> None:
+    """As many as the row that wants most; other GPUs, or none that are counted, are other processes."""
+    group = group_of(pool, SLOW, Placement(maximum=1, gpus=0.5, row="one"))
+    more = Placement(minimum=2, maximum=3, target=5, gpus=0.5, row="two")
+    assert pool.get(SLOW, more) is group
+    placement = group.placement
+    assert (placement.minimum, placement.maximum, placement.target) == (2, 3, 5)
+    await all_ready(group, 2)
+    assert pool.get(SLOW, Placement(maximum=1, gpus=0.5, row="one")) is group
+    assert group.placement == placement
+    others = [pool.get(SLOW, ONE_GPU), pool.get(SLOW)]
+    assert len({id(engine) for engine in (group, *others)}) == 3
+    await pool.reconcile([(SLOW, Placement(gpus=0.5, row="one")), (SLOW, more)])
+    assert (group.placement.maximum, pool.get(SLOW, more)) == (3, group)
+    assert len(pool.groups) == 1
