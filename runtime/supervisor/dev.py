@@ -29,7 +29,7 @@ from runtime.supervisor.explorer.watched import Watched
 from runtime.supervisor.http import prefix
 from runtime.supervisor.http.admission import OwnNames
 from runtime.supervisor.http.app import App
-from runtime.supervisor.http.asgi import Application, Receive, Scope, Send
+from runtime.supervisor.http.asgi import Application
 from runtime.supervisor.http.dispatch import Dispatch
 from runtime.supervisor.http.prefix import WORKER_PREFIX
 from runtime.supervisor.keys.keyboard import Keyboard
@@ -161,12 +161,13 @@ class DevServer(Supervisor):
         return self._deployments.config.pilot.drain if self._flag is None else self._flag
 
     def application(self) -> Application:
-        dispatches = {worker: self._dispatch(worker) for worker in self._workers}
+        dispatches: dict[Deployments | None, Dispatch] = {each: self._dispatch(each) for each in self._workers}
         dispatch = dispatches[self._deployments]
         names = OwnNames(lambda: {name.lower() for name in self._deployments.config.pilot.hosts}, _HOSTS_REMEDY)
         paths = [ROOT.rstrip("/"), *(path for product in products() for path in product.paths)]
         app = App(dispatch, paths, self._routes, lambda: self._deployments.body_limit, names)
-        return ByName(app, self._workers, dispatches) if self.observer.several else app
+        by_name = prefix.ByName(app, lambda name: dispatches.get(self._workers.find(name)))
+        return by_name if self.observer.several else app
 
     def _routes(self) -> list[Route]:
         routes = [*metrics_routes(self.context, products(), self.requests)]
@@ -250,19 +251,6 @@ class DevServer(Supervisor):
         with self._forgotten or nullcontext():
             async with self._debugger or nullcontext():
                 return await super().run()
-
-
-class ByName:
-    """The ASGI application of several workers: ``/_w/NAME/`` is each one's, everything else the first one's."""
-
-    def __init__(self, app: App, workers: Workers, dispatches: Mapping[Deployments, Dispatch]) -> None:
-        self._app, self._workers, self._dispatches = app, workers, dispatches
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        name = prefix.name_in(scope) if scope["type"] == "http" else None
-        if name is None or (worker := self._workers.find(name)) is None:
-            return await self._app(scope, receive, send)
-        await prefix.serve(self._dispatches[worker], prefix.below(scope, name), receive, send)
 
 
 def _check_names(configs: Sequence[Config]) -> None:

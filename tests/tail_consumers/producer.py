@@ -1,3 +1,5 @@
+import asyncio
+
 from workers import Response, WorkerEntrypoint
 
 
@@ -11,14 +13,22 @@ class Default(WorkerEntrypoint):
                 print("x" * 20_000)
         if request.url.endswith("/late"):
             self.ctx.waitUntil(late())
+        if request.url.endswith("/parts"):
+            return Response(parts())
+        if request.url.endswith("/waits"):
+            await asyncio.sleep(60)
         return Response("x")
 
     async def scheduled(self, controller):
         print("ran")
 
 
-async def late():
-    import asyncio
+async def parts():
+    yield b"a"
+    print("in between")
+    yield b"b"
 
+
+async def late():
     await asyncio.sleep(0.3)
     print("after the answer")

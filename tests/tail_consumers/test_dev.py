@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from hosting import worker
-from serving import Served, serving
+from serving import Served, connect, serving
 
 pytestmark = pytest.mark.asyncio
 
@@ -39,6 +39,13 @@ async def test_workers_side_by_side(tmp_path: Path) -> None:
         assert (await told(pilot, "asked good"))["logs"]
         assert (await pilot.ask("/fails"))[0] == 500
         assert (await told(pilot, "/fails"))["exceptions"][0]["message"] == "on purpose"
+        assert await pilot.ask("/parts") == (200, "ab")
+        assert "in between" in json.dumps((await told(pilot, "/parts"))["logs"])
+        _, writer = await connect(pilot)
+        writer.write(b"GET /waits HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        await pilot.says("asked waits")
+        writer.close()
+        assert (await told(pilot, "/waits"))["outcome"] == "canceled"
         assert await pilot.ask("/cdn-cgi/local/scheduled?cron=x") == (200, "ok")
         assert (await told(pilot, '"cron"'))["event"]["cron"] == "x"
         worker(tmp_path / "shop", PRODUCER, name="shop")  # told no more, once that is read

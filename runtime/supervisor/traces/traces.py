@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from bindings.messages import TraceItem, TraceReader
+from runtime.supervisor.http.dispatch import Answered, Handler, Ready, Serve
 from runtime.supervisor.http.exchange import Exchange
 from runtime.supervisor.telemetry.tracing import Tracer
 from runtime.supervisor.traces.lines import Claim, Lines, claim, parted
@@ -50,7 +51,28 @@ class Traces:
 
     async def request(self, worker: str, exchange: Exchange, work: Awaitable[None]) -> None:
         """Do it, and tell how it ended: with what it raised, or its status; 499: the client has left."""
+        await self._within(worker, self._begin(worker, exchange.number), exchange, work)
+
+    def ask(self, worker: str, version: Ready, exchange: Exchange, told: Answered, serve: Serve) -> bool:
+        """The same of what takes no task, as of ``version``."""
         mine = self._begin(worker, exchange.number)
+
+        def over(exchange: Exchange) -> None:
+            self._answered(worker, mine, exchange, 499 if exchange.left else exchange.status, None)
+            told(exchange)
+
+        def goes_on(exchange: Exchange, handler: Handler) -> Awaitable[None]:
+            return serve(exchange, lambda exchange: self._within(worker, mine, exchange, handler(exchange)))
+
+        asked = False
+        try:
+            asked = version.ask(exchange, over, goes_on)
+        finally:
+            if not asked:
+                self._end(worker, mine)
+        return asked
+
+    async def _within(self, worker: str, mine: Claim, exchange: Exchange, work: Awaitable[None]) -> None:
         try:
             await work
         except asyncio.CancelledError:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from runtime.errors import UserError
 from runtime.supervisor.http.asgi import Headers
-from runtime.supervisor.http.dispatch import Fetcher, Versions
+from runtime.supervisor.http.dispatch import Answered, Fetcher, Ready, Serve, Versions
 from runtime.supervisor.http.exchange import Exchange
 from runtime.supervisor.traces.traces import Traces
 
@@ -20,6 +20,18 @@ class Traced(NamedTuple):
 
     async def fetch(self, exchange: Exchange) -> None:
         await self.traces.request(self.worker, exchange, self.version.fetch(exchange))
+
+
+class TracedReady(NamedTuple):
+    """The same of one that asks without a task."""
+
+    worker: str
+    version: Ready
+    traces: Traces
+
+    def ask(self, exchange: Exchange, told: Answered, serve: Serve) -> bool:
+        """As ``dispatch.Ready``."""
+        return self.traces.ask(self.worker, self.version, exchange, told, serve)
 
 
 class TracedVersions:
@@ -38,7 +50,10 @@ class TracedVersions:
     def body_limit(self) -> int:
         return self._versions.body_limit
 
-    ready = None  # there is more to each request than its version
+    @property
+    def ready(self) -> Ready | None:
+        version = self._versions.ready
+        return None if version is None else TracedReady(self._worker, version, self._traces)
 
     async def current(self, headers: Headers) -> Traced:
         return Traced(self._worker, await self._versions.current(headers), self._traces)
