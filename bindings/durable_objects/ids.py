@@ -46,7 +46,7 @@ class DurableObjectId:
 
 def from_name(namespace: str, name: str) -> DurableObjectId:
     """The same for the same name."""
-    return DurableObjectId(_checked(namespace, _mac(namespace, name.encode("utf-8", "surrogatepass"))), name)
+    return DurableObjectId(_named(namespace, name), name)
 
 
 def unique(namespace: str) -> DurableObjectId:
@@ -68,6 +68,11 @@ def _checked(namespace: str, half: bytes) -> str:
 
 def _mac(namespace: str, data: bytes) -> bytes:
     return hmac.digest(_key(namespace), data, "sha256")[:_HALF]
+
+
+@lru_cache(256)
+def _named(namespace: str, name: str) -> str:
+    return _checked(namespace, _mac(namespace, name.encode("utf-8", "surrogatepass")))
 
 
 @lru_cache(64)

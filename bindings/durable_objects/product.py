@@ -106,7 +106,7 @@ class DurableObjects(KeepingProduct):
             found = {name: str(folder) for name, folder in folders().items()}
             return {"folders": found, "idle_s": settings.object_idle, "most": settings.objects_in_memory}
 
-        files = 4 * settings.objects_in_memory + 1024  # the file, its log and that one's index
+        files = 5 * settings.objects_in_memory + 1024  # the file, its log and that one's index
         return Resident(_CLIENT, args, lambda: list(folders().values()), files)
 
     @classmethod

@@ -14,9 +14,10 @@ import pytest
 from bindings.base import ProductContext
 from bindings.durable_objects.alarms import STEPS as ALARM_STEPS
 from bindings.durable_objects.alarms import Clock, Key
-from bindings.durable_objects.storage import disk, entries
-from bindings.durable_objects.storage.disk import CHECKPOINT_PAGES
-from bindings.durable_objects.storage.file import ObjectFile, Stale
+from bindings.durable_objects.storage import entries, log
+from bindings.durable_objects.storage.failures import Stale
+from bindings.durable_objects.storage.file import ObjectFile
+from bindings.durable_objects.storage.log import CHECKPOINT_PAGES
 from bindings.durable_objects.storage.schema import STEPS, NewerFile
 from bindings.sqlite import StoreError
 from runtime.supervisor.observe import make_observer
@@ -71,7 +72,7 @@ async def test_a_file_of_a_newer_release_is_left_alone(tmp_path: Path) -> None:
 async def test_where_nobody_else_waits_the_loop_waits_for_a_quick_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, alone: bool
 ) -> None:
-    monkeypatch.setattr(disk, "QUICK_S", 60.0)  # however busy this one is
+    monkeypatch.setattr(log, "QUICK_S", 60.0)  # however busy this one is
     owner, loop, turns = Owner(tmp_path / "a.sqlite"), asyncio.get_running_loop(), 0
     entries.put(owner.file, "a", 0)
     await owner.kept()  # the first sync is a thread's in any case
@@ -91,6 +92,44 @@ async def test_where_nobody_else_waits_the_loop_waits_for_a_quick_disk(
     assert not owner.failures
     with closing(sqlite3.connect(tmp_path / "a.sqlite")) as now:
         assert len(now.execute("SELECT key FROM _cf_KV").fetchall()) == 1
+
+
+async def test_what_an_event_has_written_is_in_the_log_when_it_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unless somebody else waits, or more is to be done than that."""
+    monkeypatch.setattr(log, "QUICK_S", 60.0)
+    owner = Owner(tmp_path / "a.sqlite")
+    entries.put(owner.file, "a", 0)
+    await owner.kept()
+    owner.is_alone = True
+
+    def seen() -> object:
+        for end in ("", "-wal"):
+            shutil.copy(f"{owner.file.path}{end}", tmp_path / f"image{end}")
+        with closing(sqlite3.connect(tmp_path / "image")) as image:
+            return image.execute("SELECT count(*) FROM _cf_KV").fetchone()[0]
+
+    entries.put(owner.file, "b", 1)
+    assert owner.file.keep() is None
+    assert seen() == 2
+    owner.file.savepoint()
+    entries.put(owner.file, "c", 2)
+    assert owner.file.keep() is not None, "another event's transaction goes on"
+    assert seen() == 2
+    owner.file.release(undo=False)
+    await owner.kept()
+    owner.file.set_alarm(1)
+    assert owner.file.keep() is not None, "the clock is to know of it first"
+    await owner.kept()
+    assert owner.rung == [1]
+    owner.is_alone = False
+    entries.put(owner.file, "d", 3)
+    assert owner.file.keep() is not None
+    await owner.kept()
+    assert seen() == 4
+    assert not owner.failures
+    await owner.file.aclose()
 
 
 async def test_a_log_that_has_grown_begins_anew(tmp_path: Path) -> None:

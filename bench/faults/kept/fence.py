@@ -26,7 +26,8 @@ _START_S = 60.0  # seconds that a process may take to begin
 _WRITER = """
 import asyncio, sys
 from pathlib import Path
-from bindings.durable_objects.storage.file import ObjectFile, Stale
+from bindings.durable_objects.storage.failures import Stale
+from bindings.durable_objects.storage.file import ObjectFile
 
 async def write(path, owner):
     file = ObjectFile(Path(path), None, lambda error: None)

@@ -6,7 +6,8 @@ Whatever is written goes into one open transaction, which begins with the first 
 turn ends: writes with nothing awaited in between become true together, those of several events too. Committing writes
 the log and does not wait for the disk (``synchronous=NORMAL``); the log is synced then (``disk``), and what is written
 meanwhile waits for the next round. So a round's writes share one sync, and nobody waits for a disk who has nothing
-there. ``kept()`` is what replies and messages wait for.
+there. ``kept()`` is what replies and messages wait for. Where an event has ended that is the only one, ``keep()`` does
+all of that at once, without a round's turns of the loop.
 
 The fence: a process that opens the file writes to it, which changes SQLite's ``data_version`` for every other
 connection. Each transaction looks at that number once it has the write lock. A process that was taken for dead and
@@ -29,25 +30,15 @@ from typing import Any
 import apsw
 
 from bindings.durable_objects.storage import bookmarks, disk
-from bindings.durable_objects.storage.room import LogRoom
-from bindings.durable_objects.storage.schema import ALARM, bring_up_to_date, refuse_newer
+from bindings.durable_objects.storage.failures import Stale, Undone
+from bindings.durable_objects.storage.log import Log
+from bindings.durable_objects.storage.schema import ALARM, bring_up_to_date, settle
 from bindings.storage.sql.guard import Guard
 from bindings.storage.sql.limits import LIMITS, shut_in
 
-VALUE_BYTES = 32 * 1024 * 1024  # of a text, a blob, a row
-BUSY_MS = 2000  # the loop waits meanwhile: only a process that should be gone holds the lock
-SETTINGS = ("journal_mode=WAL", "synchronous=NORMAL", "wal_autocheckpoint=0", "foreign_keys=ON")
-_LIMITS = {**LIMITS, apsw.SQLITE_LIMIT_LENGTH: VALUE_BYTES}
+_LIMITS = {**LIMITS, apsw.SQLITE_LIMIT_LENGTH: 32 * 1024 * 1024}  # bytes of a text, a blob, a row
 _OURS = f" /* {secrets.token_hex(8)} */"  # or a worker's text would find ours prepared, and allowed
 _nobody = contextvars.Context()  # whose work the syncs are
-
-
-class Stale(Exception):
-    """Another process has the object."""
-
-
-class Undone(Exception):
-    """What was written, and not yet kept, is lost."""
 
 
 class ObjectFile:
@@ -64,10 +55,9 @@ class ObjectFile:
         self._loop = asyncio.get_running_loop()
         self._sqlite: apsw.Connection | None = None
         self._version: Any = None  # SQLite's data_version while nobody else has written
-        self._log_pages, self._room = 0, None  # type: int, LogRoom | None
+        self._log = Log(path)
         self._open = self._scheduled = self._closed = False
         self._depth = 0  # of savepoints
-        self._new = True  # its log has not been synced since it was opened
         self._rounds: asyncio.Task[None] | None = None
         self._next = self._current = self._loop.create_future()
         self.alarm: int | None = None  # as it is in the file and the open transaction
@@ -188,6 +178,21 @@ class ObjectFile:
             return asyncio.shield(self._next)
         return asyncio.shield(self._current) if self._rounds is not None else None
 
+    def keep(self) -> Awaitable[None] | None:
+        """The same for an event that has ended: what it has written is brought there at once, where that is quick."""
+        bare = self._open and not self._depth and self._rounds is None and self.alarm == self._rung
+        if bare and self._log.is_quick and self._alone():
+            _nobody.run(self._keep_at_once)
+        return self.kept()
+
+    def _keep_at_once(self) -> None:
+        try:
+            done = self._commit()
+            self._log.sync()
+            done.set_result(None)
+        except BaseException as error:
+            self._fail(error)
+
     def _schedule(self) -> None:
         if not self._scheduled and self._rounds is None:
             self._scheduled = True
@@ -215,18 +220,20 @@ class ObjectFile:
                 self._schedule()
 
     async def _round(self) -> None:
-        done, self._next = self._next, self._loop.create_future()
-        self._current, due = done, self.alarm
-        if self._room is not None:
-            self._room.make(self._log_pages)
-        self.run("COMMIT")
-        self._open = False
-        await disk.synced(self.path, self._new, self._log_pages, self._alone)
-        self._new = False
+        due, done = self.alarm, self._commit()
+        await disk.synced(self._log, self._alone)
         if due != self._rung:
             await self._ring(due)
             self._rung = due
         done.set_result(None)
+
+    def _commit(self) -> asyncio.Future[None]:
+        """What is to be done once that is on the disk."""
+        self._current, self._next = self._next, self._loop.create_future()
+        self._log.make_room()
+        self.run("COMMIT")
+        self._open = False
+        return self._current
 
     def _fail(self, error: BaseException) -> None:
         for future in (self._current, self._next):
@@ -244,16 +251,12 @@ class ObjectFile:
         sqlite = apsw.Connection(str(self.path))
         try:
             self.guard.trusted = True
-            sqlite.set_busy_timeout(BUSY_MS)
-            refuse_newer(sqlite)
-            for setting in SETTINGS:
-                sqlite.execute(f"PRAGMA {setting}", can_cache=False)
+            settle(sqlite)
             went_back = self._has_gone_back() or bookmarks.go_back(self.path, sqlite)
             bring_up_to_date(sqlite, self._name)
             self._version = sqlite.execute("PRAGMA data_version" + _OURS).fetchall()
-            self.page_bytes = shut_in(sqlite, self.guard, _LIMITS)
-            self._room = LogRoom(f"{self.path}-wal", self.page_bytes)
-            sqlite.set_wal_hook(self._logged)
+            self.page_bytes = self._log.page_bytes = shut_in(sqlite, self.guard, _LIMITS)
+            sqlite.set_wal_hook(self._log.logged)
         except BaseException:
             sqlite.close(True)
             raise
@@ -264,10 +267,6 @@ class ObjectFile:
         if went_back:
             self._ring_again()
         return sqlite
-
-    def _logged(self, sqlite: apsw.Connection, database: str, pages: int) -> int:
-        self._log_pages = pages
-        return apsw.SQLITE_OK
 
     def _read_alarm(self) -> int | None:
         rows = self.run("SELECT value FROM _cf_METADATA WHERE key = ?", (ALARM,))
@@ -295,6 +294,7 @@ class ObjectFile:
         sqlite, self._sqlite = self._sqlite, None
         if sqlite is not None:
             await self._loop.run_in_executor(disk.pool, sqlite.close, True)
+        self._log.close()
 
 
-__all__ = ["ObjectFile", "Stale", "Undone"]
+__all__ = ["ObjectFile"]

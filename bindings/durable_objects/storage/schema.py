@@ -17,6 +17,10 @@ STEPS = (
 )
 
 
+_BUSY_MS = 2000  # the loop waits meanwhile: only a process that should be gone holds the lock
+_SETTINGS = ("journal_mode=WAL", "synchronous=NORMAL", "wal_autocheckpoint=0", "foreign_keys=ON")
+
+
 class NewerFile(PilotError):
     """A newer release has written it."""
 
@@ -27,6 +31,14 @@ def refuse_newer(sqlite: apsw.Connection) -> int:
     if (found := int(str(version))) > len(STEPS):
         raise NewerFile("an object's file was written by a newer release: upgrade, or move it away")
     return found
+
+
+def settle(sqlite: apsw.Connection) -> None:
+    """A connection that was just opened. Raises NewerFile, apsw.Error."""
+    sqlite.set_busy_timeout(_BUSY_MS)
+    refuse_newer(sqlite)
+    for setting in _SETTINGS:
+        sqlite.execute(f"PRAGMA {setting}", can_cache=False)
 
 
 def bring_up_to_date(sqlite: apsw.Connection, name: str | None) -> None:
@@ -48,4 +60,4 @@ def bring_up_to_date(sqlite: apsw.Connection, name: str | None) -> None:
         raise
 
 
-__all__ = ["ALARM", "NAME", "OPENED", "RESTORE", "STEPS", "NewerFile", "bring_up_to_date", "refuse_newer"]
+__all__ = ["ALARM", "NAME", "OPENED", "RESTORE", "STEPS", "NewerFile", "bring_up_to_date", "refuse_newer", "settle"]

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from bindings.durable_objects.ids import DurableObjectId
-from bindings.durable_objects.storage.file import ObjectFile, Stale
+from bindings.durable_objects.storage.failures import Stale
+from bindings.durable_objects.storage.file import ObjectFile
 from bindings.durable_objects.worker.errors import (
     STALE,
     STORAGE_FAILED,
@@ -94,7 +95,7 @@ class Instance:
             if self._object is None or self._blocks:
                 await self._begun()
             result = await self._worker.metered(work(self._object))
-            if (waits := self.file.kept()) is not None:
+            if (waits := self.file.keep()) is not None:
                 await waits
         except CpuExceeded:
             self.reset(reset(CPU_SPENT))
