@@ -6,6 +6,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import httptools
+
 
 class Flag:
     """As ``asyncio.Event``."""
@@ -47,13 +49,74 @@ class Line(list[object]):
         self.insert(0, request)
 
 
-def lighten_connection(connection: Any) -> None:
-    """As it is made."""
-    connection.pipeline, connection.flow._is_writable_event = Line(), Flag(True)
+class Flow:
+    """As uvicorn's ``FlowControl``."""
+
+    __slots__ = ("_transport", "_writable", "read_paused", "write_paused")
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport, self._writable = transport, Flag(True)
+        self.read_paused = self.write_paused = False
+
+    async def drain(self) -> None:
+        await self._writable.wait()
+
+    def pause_reading(self) -> None:
+        if not self.read_paused:
+            self.read_paused = True
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        if self.read_paused:
+            self.read_paused = False
+            self._transport.resume_reading()
+
+    def pause_writing(self) -> None:
+        self.write_paused = True
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        self.write_paused = False
+        self._writable.set()
+
+
+def prepare(connection: Any, config: Any, server_state: Any) -> None:
+    """As uvicorn does it, for what is used here: its loggers alone would take as long as all of this."""
+    connection.app, connection.timeout_keep_alive = config.loaded_app, config.timeout_keep_alive
+    connection.loop, connection.server_state = asyncio.get_running_loop(), server_state
+    connection.connections, connection.tasks = server_state.connections, server_state.tasks
+    connection.parser = parser = httptools.HttpRequestParser(connection)
+    parser.set_dangerous_leniencies(lenient_data_after_close=True)
+    connection.transport = connection.flow = connection.server = connection.client = connection.scheme = None
+    connection.pipeline, connection.scope, connection.headers, connection.cycle = Line(), None, None, None
+    connection.url, connection.expect_100_continue = b"", False
+
+
+def connect(connection: Any, transport: asyncio.Transport) -> None:
+    connection.connections.add(connection)
+    connection.transport, connection.flow = transport, Flow(transport)
+    connection.server, connection.client = _address(transport, "sockname"), _address(transport, "peername")
+    connection.scheme = "https" if transport.get_extra_info("sslcontext") else "http"
+
+
+def disconnect(connection: Any) -> None:
+    connection.connections.discard(connection)
+    if (cycle := connection.cycle) is not None:
+        cycle.disconnected = not cycle.response_complete
+        cycle.message_event.set()
+    connection.flow.resume_writing()
+    connection.transport.close()
+    connection.parser = None
+
+
+def _address(transport: asyncio.Transport, which: str) -> tuple[str, int] | None:
+    """None: it is a Unix socket's."""
+    address = transport.get_extra_info(which)
+    return (address[0], address[1]) if isinstance(address, tuple) else None
 
 
 def nothing() -> None:
     """What a cycle tells of its end, once that was told: what it told holds its connection, which holds it."""
 
 
-__all__ = ["Flag", "lighten_connection", "nothing"]
+__all__ = ["Flag", "connect", "disconnect", "nothing", "prepare"]

@@ -1,7 +1,6 @@
 """HTTP/1.1 as uvicorn speaks it, with a limit on a request's head. Of its own: an upgrade that no worker takes is
 ignored, a target may hold bytes that are not ASCII, a client of HTTP/1.0 gets no chunks, one that has shut down its
-half gets its answer, and one that keeps a connection waiting loses it. A request costs no timer, and its
-task no callback.
+half gets its answer, and one that keeps a connection waiting loses it. A request costs no timer.
 
 No other file imports uvicorn, and ``cycles`` alone knows its objects besides. What is used of its internals is in no
 documentation of it: pyproject.toml bounds its version, and tests/supervisor/test_uvicorn.py says which name has gone.
@@ -29,7 +28,7 @@ from runtime.supervisor.http.begun import IfForwarded, scope_of
 from runtime.supervisor.http.client.leaving import Watch
 from runtime.supervisor.http.client.patience import DEFAULT_PATIENCE, ClientClock, Patience
 from runtime.supervisor.http.heads import HEAD_TOO_LARGE, TOO_LATE, ToTheEnd, retold
-from runtime.supervisor.http.light import Flag, lighten_connection, nothing
+from runtime.supervisor.http.light import Flag, connect, disconnect, nothing, prepare
 
 MAX_HEAD_BYTES = 256 * 1024  # bytes; a complete head is refused at 128 KiB already, with a text
 
@@ -58,8 +57,10 @@ class Protocol(HttpToolsProtocol):
     # One attribute more in uvicorn's dict, and each connection has a dict of 1.5 KB.
     __slots__ = ("_clock", "_head", "_in_line", "_watch", "lost", "patience", "shut")
 
-    def __init__(self, *args: Any, patience: Patience = DEFAULT_PATIENCE, **options: Any) -> None:
-        super().__init__(*args, **options)
+    ws_protocol_class = None
+
+    def __init__(self, config: Any, server_state: Any, patience: Patience = DEFAULT_PATIENCE, **_: Any) -> None:
+        prepare(self, config, server_state)
         self.patience = patience
         self._head: int | None = None  # bytes of the head that is still coming in
         self._in_line = True  # what comes next is a request line, or the rest of one
@@ -68,8 +69,7 @@ class Protocol(HttpToolsProtocol):
         self.shut: Callable[[], None] | None = None  # told when the server ends
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        lighten_connection(self)
+        connect(self, transport)
         ends = self._head_late, self.timeout_keep_alive_handler, transport.abort
         self._clock = ClientClock(self.patience, self.timeout_keep_alive, *ends)
         self._clock.head_awaited()
@@ -77,7 +77,7 @@ class Protocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._clock.over()
         self._watch = None  # what holds a connection, and is held by it, would wait for the collector
-        super().connection_lost(exc)
+        disconnect(self)
         if self.lost is not None and not _is_whole(self.cycle):
             self.lost()
 
