@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -25,7 +25,8 @@ from bindings.ai.catalog.models import Model
 from bindings.ai.catalog.resolve import EMBEDDED, Catalog, Served, automatic_engine
 from bindings.ai.engine import tasks
 from bindings.ai.engine.client import EngineClient
-from bindings.ai.engine.protocol import Delta, EngineError, EngineSpec
+from bindings.ai.engine.deltas import DeltaIterator
+from bindings.ai.engine.protocol import EngineError, EngineSpec
 from bindings.ai.error_table import INTERNAL
 from bindings.ai.errors import ModelError, bad_input, internal, of_engine
 from bindings.ai.finetunes.adapters import Adapters, NoAdapters
@@ -129,7 +130,7 @@ class AIService:
             call.end("error")
             raise self._refusal(error, request_id) from error
 
-    def _deltas(self, served: Served, request: TextRequest, request_id: str) -> AsyncGenerator[Delta, None]:
+    def _deltas(self, served: Served, request: TextRequest, request_id: str) -> DeltaIterator:
         """The engine's deltas, of one prompt or merged of several. Raises ModelError 5006."""
         generate, client = request.generate, self.pool.get(served.spec, served.placement)
         prompts = request.of_each_prompt(generate)

@@ -32,7 +32,7 @@ from runtime.wire.frames import MAX_FRAME_BYTES
 from runtime.wire.guarded import GuardedChannel
 from runtime.wire.protocol import SOCKET, UNLIMITED, WINDOW
 from runtime.wire.push import PushSource
-from runtime.wire.streams import RemoteStream, sink_of
+from runtime.wire.streams import Flowing, RemoteStream, flowing, sink_of
 
 __all__ = [
     "MAX_CHUNK",
@@ -43,6 +43,7 @@ __all__ = [
     "WINDOW",
     "Channel",
     "ChannelClosed",
+    "Flowing",
     "GuardedChannel",
     "Handler",
     "Named",
@@ -50,5 +51,6 @@ __all__ = [
     "RemoteError",
     "RemoteStream",
     "describe",
+    "flowing",
     "sink_of",
 ]  # fmt: skip

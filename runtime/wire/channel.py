@@ -119,12 +119,13 @@ class Channel(Outgoing):
         self.send([ASK, stream.handle, op, args, window])
         return stream
 
+    def offered(self, number: int) -> AsyncIterator[Any] | None:
+        """An offered source that the peer has not read."""
+        return None if (offer := self._offers.get(number)) is None else offer.unread()
+
     def adopt(self, number: int) -> AsyncIterator[Any] | None:
-        """Take back an offered source that the peer has not read: it handed its number to us."""
-        if (offer := self._offers.get(number)) is None or (source := offer.unread()) is None:
-            return None
-        del self._offers[number]
-        return source
+        """Take back such a source: the peer handed its number to us."""
+        return None if self.offered(number) is None else self._offers.pop(number).unread()
 
     def discard(self, number: int) -> None:
         """Close an offered source unless the peer has begun to read it."""

@@ -55,7 +55,7 @@ class CountedStream(RemoteStream):
             raise CreditExceeded(f"sent a part of a stream that is not bytes, or more than {MAX_CHUNK} of them")
         if self._due <= 0 or not self.started:
             raise CreditExceeded("sent more of a stream than it was asked for")
-        if self._sink is not None and self._waiter is not None and not self._items and self._sink(item):
+        if self._sink is not None and (self._flow or self._waiter) and not self._items and self._sink(item):
             return super()._grant(item)
         self._due -= 1
         self._channel.hold(len(item))

@@ -6,7 +6,7 @@ import asyncio
 import contextvars
 from collections import deque
 from collections.abc import AsyncIterator, Callable
-from typing import Any
+from typing import Any, Protocol
 
 from runtime.wire.errors import describe
 from runtime.wire.protocol import DROP, END, ITEM, PULL, UNLIMITED, Frame, StreamChannel, current_call
@@ -14,12 +14,30 @@ from runtime.wire.protocol import DROP, END, ITEM, PULL, UNLIMITED, Frame, Strea
 _NONE: deque[Any] = deque(maxlen=0)  # of all streams that have nothing left to read: an empty one has 0.6 KB
 
 
+class Flowing(Protocol):
+    """What may be read without anybody who reads."""
+
+    @property
+    def flows(self) -> bool:
+        """False: this one takes a reader."""
+
+    def flow(self, take: Callable[[Any], bool], ended: Callable[[], None], held: Callable[[], None]) -> None:
+        """``take(item)`` is given each item as it comes, and ``ended()`` is told that it was the last. Where ``take``
+        returns False, or the source breaks off, that and the rest is for a reader, who is asked for by ``held()``."""
+
+    def hold(self) -> None:
+        """What flows is for a reader from here on; ``held`` is called."""
+
+    def drop(self) -> None:
+        """No more is wanted of what flows."""
+
+
 class RemoteStream:
     """The peer's stream, read once. ``handle`` is the peer's number for it; ``started`` says whether it was read."""
 
     __slots__ = (
-        "__weakref__", "_channel", "_error", "_granted", "_items", "_open", "_sink", "_waiter", "_window", "handle",
-        "started",
+        "__weakref__", "_channel", "_error", "_flow", "_granted", "_items", "_open", "_sink", "_waiter", "_window",
+        "handle", "started",
     )  # fmt: skip
 
     def __init__(self, channel: StreamChannel, handle: int, window: int) -> None:
@@ -29,6 +47,7 @@ class RemoteStream:
         self._error: BaseException | None = None
         self._open, self.started, self._granted = True, False, 0
         self._sink: Callable[[Any], bool] | None = None
+        self._flow: tuple[Callable[[], None], Callable[[], None]] | None = None  # ended, held
 
     def __aiter__(self) -> RemoteStream:
         return self
@@ -48,6 +67,25 @@ class RemoteStream:
         """Ask ``sink(item)`` first when an item comes and the reader waits with nothing left to read: True when it
         has dealt with it, and no task need be woken."""
         self._sink = sink
+
+    flows = True
+
+    def flow(self, take: Callable[[Any], bool], ended: Callable[[], None], held: Callable[[], None]) -> None:
+        """As of ``Flowing``."""
+        if not self.started:
+            self._start()
+        self._sink, self._flow = take, (ended, held)
+        while self._items:
+            if not take(self._items[0]):
+                return self._stop_flow()[1]()
+            self._grant(self._items.popleft())
+        self._items = _NONE
+        if not self._open:
+            self._tell_end()
+
+    def hold(self) -> None:
+        """As of ``Flowing``."""
+        self._stop_flow()[1]()
 
     @property
     def waiting(self) -> int:
@@ -69,6 +107,7 @@ class RemoteStream:
     def drop(self) -> None:
         """``aclose`` for callers that cannot await."""
         self._items.clear()
+        self._flow = None
         if self._open:
             self._channel.send([DROP, self.handle])
             self._ended(None)
@@ -107,7 +146,7 @@ class RemoteStream:
             self._waiter = None  # cancelled, it would hold the exception, and that the frames that hold this stream
 
     def _arrived(self, item: Any) -> None:
-        if self._sink is not None and self._waiter is not None and not self._items and self._sink(item):
+        if self._sink is not None and (self._flow or self._waiter) and not self._items and self._sink(item):
             return self._grant(item)
         self._keep(item)
 
@@ -121,16 +160,34 @@ class RemoteStream:
     def _ended(self, error: BaseException | None) -> None:
         self._open, self._error = False, error
         self._channel.forget(self.handle)
+        self._tell_end()
+
+    def _tell_end(self) -> None:
+        if self._flow is not None and self._error is None:
+            return self._stop_flow()[0]()
         self._wake()
+        self._sink = None  # which may hold this
 
     def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
+        if self._flow is not None:
+            self._stop_flow()[1]()
+        elif self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
+    def _stop_flow(self) -> tuple[Callable[[], None], Callable[[], None]]:
+        assert self._flow is not None
+        told, self._flow, self._sink = self._flow, None, None
+        return told
 
-def sink_of(source: object) -> Callable[[Callable[[Any], bool]], None] | None:
+
+def sink_of(source: object) -> Callable[[Callable[..., bool]], None] | None:
     """``attach_sink``, as of ``RemoteStream``, of a source that has it."""
     return getattr(source, "attach_sink", None)
+
+
+def flowing(source: object) -> Flowing | None:
+    """The source, if it is one that needs no reader."""
+    return source if getattr(source, "flows", False) else None  # type: ignore[return-value]
 
 
 class PullSource:

@@ -68,9 +68,12 @@ def unchunked(body: bytes) -> bytes:
     return b"".join(pieces)
 
 
-@pytest.mark.parametrize("path", ["/unread", "/again"])
-async def test_a_slow_client_and_a_quick_one_get_the_same(pilot: Served, path: str) -> None:
-    """The slow one reads nothing until the quick one has everything: more than the socket's buffers hold."""
+@pytest.mark.parametrize(
+    ("path", "then"), [("/unread", "close"), ("/unread", "keep-alive"), ("/again", "close"), ("/again", "keep-alive")]
+)
+async def test_a_slow_client_and_a_quick_one_get_the_same(pilot: Served, path: str, then: str) -> None:
+    """The slow one reads nothing until the quick one has everything: more than the socket's buffers hold. What is to be
+    the last of its connection has a reader from the beginning."""
     host, _, port = pilot.url.removeprefix("http://").rpartition(":")
     slow = socket.socket()
     slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -78,12 +81,12 @@ async def test_a_slow_client_and_a_quick_one_get_the_same(pilot: Served, path: s
     loop = asyncio.get_running_loop()
     async with asyncio.timeout(60):
         await loop.sock_connect(slow, (host, int(port)))
-        await loop.sock_sendall(slow, f"GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n".encode())
+        await loop.sock_sendall(slow, f"GET {path} HTTP/1.1\r\nhost: x\r\nconnection: {then}\r\n\r\n".encode())
         begun = await loop.sock_recv(slow, 1000)
         async with pilot.http.get(pilot.url + path) as answer:
             quick = await answer.read()
         received = [begun]
-        while piece := await loop.sock_recv(slow, 1 << 20):
+        while not received[-1].endswith(b"\r\n0\r\n\r\n") and (piece := await loop.sock_recv(slow, 1 << 20)):
             received.append(piece)
     slow.close()
     head, _, body = b"".join(received).partition(b"\r\n\r\n")

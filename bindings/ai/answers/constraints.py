@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 
-from bindings.ai.answers.delta_iterator import DeltaIterator
+from bindings.ai.engine.deltas import DeltaIterator
 from bindings.ai.engine.features import forced
 from bindings.ai.engine.protocol import Delta, Generate
 from bindings.ai.engines.accumulator import CUT_REASONS, AccumulatedCall, Choice, index_of

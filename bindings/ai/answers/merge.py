@@ -8,13 +8,14 @@ from contextlib import aclosing
 
 import msgspec
 
+from bindings.ai.engine.deltas import DeltaIterator
 from bindings.ai.engine.protocol import Delta, Extra
 
 QUEUED_DELTAS = 64  # at most so many wait for a slow reader; then the engine waits
 DeltaQueue = asyncio.Queue[tuple[int, Delta | Exception | None]]
 
 
-async def merged(parts: Sequence[AsyncGenerator[Delta, None]], n: int) -> AsyncGenerator[Delta, None]:
+async def merged(parts: Sequence[DeltaIterator], n: int) -> AsyncGenerator[Delta, None]:
     """The deltas of ``parts``, one per prompt; the ``n`` answers of each are numbered after those of the one before.
 
     Nothing comes before the engine has taken all prompts, so that one that it refuses refuses the request. Closing this
@@ -65,7 +66,7 @@ def _renumbered(delta: Delta, by: int, prompts: _PromptTokens) -> Delta:
     return Delta(delta.text, delta.tokens, sum(map(int, filter(None, prompts.tokens))), delta.finish_reason, extra)
 
 
-async def _forward(number: int, part: AsyncGenerator[Delta, None], queue: DeltaQueue) -> None:
+async def _forward(number: int, part: DeltaIterator, queue: DeltaQueue) -> None:
     try:
         async with aclosing(part):
             async for delta in part:

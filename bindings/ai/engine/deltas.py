@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator
 from functools import reduce
 from itertools import groupby
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
 from bindings.ai.engine.protocol import Delta
+
+
+class DeltaIterator(Protocol):
+    """Deltas to iterate over, and to close."""
+
+    def __aiter__(self) -> AsyncIterator[Delta]: ...
+
+    def __anext__(self) -> Coroutine[Any, Any, Delta]: ...
+
+    async def aclose(self) -> None: ...
 
 
 def from_wire(item: list[Any]) -> Delta:
@@ -36,4 +46,4 @@ def coalesced(deltas: Iterable[Delta]) -> Iterator[Delta]:
             yield from run
 
 
-__all__ = ["coalesced", "from_wire", "joined"]
+__all__ = ["DeltaIterator", "coalesced", "from_wire", "joined"]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
 from typing import Any, Protocol
 
 import msgspec
 
-from bindings.ai.engine.protocol import Delta, EngineError, Generate, bad_input
+from bindings.ai.engine.deltas import DeltaIterator
+from bindings.ai.engine.protocol import EngineError, Generate, bad_input
 from bindings.ai.error_table import TEXT_TOO_LONG
 
 GENERATE = "generate"  # the runner of every engine in ``bindings.ai.engine.protocol.ENGINES``
@@ -138,7 +138,7 @@ ENGINES_BY_RUNNER = {
 class Client(Protocol):
     """What answers for one engine; ``bindings.ai.engine.client`` has the real one."""
 
-    def generate(self, request: Generate, request_id: str) -> AsyncGenerator[Delta, None]: ...
+    def generate(self, request: Generate, request_id: str) -> DeltaIterator: ...
 
     async def perform(self, task: Task, request_id: str) -> Any: ...
 

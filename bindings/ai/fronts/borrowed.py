@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import count
 from typing import Any, NoReturn
 
@@ -89,14 +88,10 @@ class Borrowed(EngineClient):
                 raise EngineLost from None
             raise
 
-    @contextmanager
-    def _translating_errors(self, process: EngineProcess) -> Iterator[None]:
+    def returned(self, process: EngineProcess | None = None) -> None:
+        super().returned()
         assert isinstance(process, Leased)
-        try:
-            with super()._translating_errors(process):
-                yield
-        finally:
-            process.returned()
+        process.returned()
 
 
 class BorrowedEngines:

@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from bindings.ai.answers.answer import RunAnswer, StreamStats, TokenStream
+from bindings.ai.answers.answer import RunAnswer
+from bindings.ai.answers.model_stream import ModelStream, StreamStats, TokenStream
 from bindings.ai.answers.sse import DONE
 from bindings.ai.gateway.log import HEAD_BYTES, Log
 from bindings.ai.gateway.store import CachedAnswer, CacheSlot
@@ -36,7 +37,7 @@ class Recorder(msgspec.Struct, frozen=True):
         await anext(events)  # begun: from here on, closing these events closes those
         return replace(answered, stream=TokenStream(events, answer.stats))
 
-    async def _events(self, answer: RunAnswer, stream: TokenStream) -> AsyncGenerator[bytes, None]:
+    async def _events(self, answer: RunAnswer, stream: TokenStream | ModelStream) -> AsyncGenerator[bytes, None]:
         """The events as they are, remembered. The first item is empty."""
         chunks: list[bytes] = []
         whole, size, room = False, 0, max(HEAD_BYTES, self.slot.store.largest if self.slot else 0)

@@ -10,17 +10,19 @@ import asyncio
 import sys
 import time
 from collections import Counter as Tally
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from bindings.ai.answers.answer import StreamStats
+from bindings.ai.answers.model_stream import StreamStats
 from bindings.ai.engine.delta_stream import DeltaStream, Sink
+from bindings.ai.engine.deltas import DeltaIterator
 from bindings.ai.engine.protocol import Delta, EngineSpec
 from bindings.ai.engine.room import Room
 from bindings.ai.observe import tracing
 from runtime.metrics import Counter, Histogram, gauge
 from runtime.tracing import Span, current
+from runtime.wire import flowing, sink_of
 
 if TYPE_CHECKING:  # not needed before the first scrape
     from prometheus_client import Metric
@@ -82,6 +84,8 @@ class Meter:
 class ModelCall:
     """One request to a model. ``outcome``: the finish reason of the answer, ``aborted`` or ``error``."""
 
+    __slots__ = ("_meter", "_span", "stats")
+
     def __init__(self, meter: Meter, stats: StreamStats, span: Span) -> None:
         self.stats, self._span = stats, span
         self._meter: Meter | None = meter
@@ -95,7 +99,7 @@ class ModelCall:
         finally:
             current.reset(outer)
 
-    def watch(self, deltas: AsyncGenerator[Delta, None]) -> MeteredDeltas:
+    def watch(self, deltas: DeltaIterator) -> MeteredDeltas:
         """The same deltas, whose end is this call's end."""
         return MeteredDeltas(deltas, self)
 
@@ -124,7 +128,9 @@ class ModelCall:
 class MeteredDeltas:
     """Deltas whose closing is noticed, without a layer per token: whoever iterates has the generator itself."""
 
-    def __init__(self, deltas: AsyncGenerator[Delta, None], call: ModelCall) -> None:
+    __slots__ = ("_call", "_deltas")
+
+    def __init__(self, deltas: DeltaIterator, call: ModelCall) -> None:
         self._deltas, self._call = deltas, call
 
     def __aiter__(self) -> AsyncIterator[Delta]:
@@ -132,8 +138,35 @@ class MeteredDeltas:
 
     def attach_sink(self, take: Sink) -> None:
         """See ``DeltaStream.attach_sink``."""
-        if isinstance(self._deltas, DeltaStream):
-            self._deltas.attach_sink(take)
+        if (attach_sink := sink_of(self._deltas)) is not None:
+            attach_sink(take)
+
+    @property
+    def flows(self) -> bool:
+        return flowing(self._deltas) is not None
+
+    def flow(self, take: Callable[[list[Any]], bool], ended: Callable[[], None], held: Callable[[], None]) -> None:
+        """See ``DeltaStream.flow``."""
+        assert isinstance(self._deltas, DeltaStream)
+        self._deltas.flow(take, ended, held)
+
+    def hold(self) -> None:
+        """The same."""
+        assert isinstance(self._deltas, DeltaStream)
+        self._deltas.hold()
+
+    def finish(self) -> None:
+        """What has flowed has come to its end."""
+        self._end_flow("error")
+
+    def drop(self) -> None:
+        """What flows is not wanted any more."""
+        self._end_flow("aborted")
+
+    def _end_flow(self, outcome: str) -> None:
+        assert isinstance(self._deltas, DeltaStream)
+        self._deltas.drop()
+        self._call.end(self._call.stats.finish_reason or outcome)
 
     async def __anext__(self) -> Delta:
         return await self._deltas.__anext__()

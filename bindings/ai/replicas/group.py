@@ -15,13 +15,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from typing import Any
 
 from bindings.ai.engine import tasks
 from bindings.ai.engine.client import EngineClient
-from bindings.ai.engine.delta_stream import DeltaOrigin, DeltaStream, Sink
+from bindings.ai.engine.delta_stream import DeltaStream, Sink
 from bindings.ai.engine.life import Changed
 from bindings.ai.engine.protocol import (
     Delta,
@@ -35,6 +35,7 @@ from bindings.ai.engine.protocol import (
 from bindings.ai.replicas.choice import by_load, by_root, root_of
 from bindings.ai.replicas.demand import TICK_S, Demand
 from bindings.ai.replicas.placement import Placement
+from runtime.tracing import current
 
 MakeReplica = Callable[[int, Changed], EngineClient]
 OVER = ("failed", "closed")
@@ -97,7 +98,7 @@ class Replicas:
         assert client.info is not None
         return client.info
 
-    def generate(self, request: Generate, request_id: str) -> DeltaStream:
+    def generate(self, request: Generate, request_id: str) -> ReplicaStream:
         """As ``EngineClient.generate``."""
         origin = ReplicaOrigin()
         return ReplicaStream(self._deltas(origin, request, request_id), origin)
@@ -107,7 +108,8 @@ class Replicas:
         while True:
             client = self._chosen(await self._candidates(lost), root)
             try:
-                async with aclosing(client.deltas(origin, request, request_id)) as deltas:
+                origin.stream = DeltaStream(client, request, request_id, origin.span)
+                async with aclosing(origin.stream) as deltas:
                     async for delta in deltas:
                         if not delta.is_empty:
                             origin.has_told = True
@@ -252,28 +254,39 @@ class Replicas:
         self._changed()
 
 
-class ReplicaOrigin(DeltaOrigin):
-    """``has_told``: something of the answer has left, so that nobody may begin it anew."""
+class ReplicaOrigin:
+    """Where the deltas of one request come from. ``has_told``: something of the answer has left, so that nobody may
+    begin it anew."""
 
-    has_told = False
+    def __init__(self) -> None:
+        self.span = current.get()
+        self.stream: DeltaStream | None = None
+        self.has_told = False
 
 
-class ReplicaStream(DeltaStream):
-    """What goes past its reader has been told as well."""
+class ReplicaStream:
+    """As ``DeltaStream``. What goes past its reader has been told as well."""
 
     def __init__(self, deltas: AsyncGenerator[Delta, None], origin: ReplicaOrigin) -> None:
-        super().__init__(deltas, origin)
-        self._replica_origin = origin
+        self._deltas, self._origin = deltas, origin
+        self.aclose = deltas.aclose
+
+    def __aiter__(self) -> AsyncIterator[Delta]:
+        return self._deltas  # no layer per delta
+
+    async def __anext__(self) -> Delta:
+        return await self._deltas.__anext__()
 
     def attach_sink(self, take: Sink) -> None:
-        origin = self._replica_origin
+        origin = self._origin
 
         def marked(text: str, tokens: int) -> bool:
             taken = take(text, tokens)
             origin.has_told = origin.has_told or taken
             return taken
 
-        super().attach_sink(marked)
+        if origin.stream is not None:
+            origin.stream.attach_sink(marked)
 
 
 __all__ = ["Replicas"]

@@ -71,18 +71,42 @@ def _opening(status: int, headers: tuple[tuple[bytes, bytes], ...]) -> bytes:
     return b"".join((STATUS_LINE[status], *(b"%b: %b\r\n" % pair for pair in headers)))
 
 
-def chunk_writer(cycle: Cycle | None) -> Callable[[bytes], bool] | None:
+def takes_chunks(cycle: Cycle) -> bool:
+    """Whether an answer could begin at once, whose length is not known."""
+    return cycle.chunked_encoding is None and takes_whole(cycle)
+
+
+def begin_chunks(cycle: Cycle, status: int, lines: bytes) -> None:
+    """``lines``: as for ``write_whole``."""
+    cycle.waiting_for_100_continue = False
+    cycle.response_started = cycle.chunked_encoding = True
+    cycle.transport.write(_opening(status, tuple(cycle.default_headers)) + lines)
+
+
+def end_chunks(cycle: Cycle) -> None:
+    cycle.response_complete = True
+    cycle.message_event.set()
+    cycle.transport.write(b"0\r\n\r\n")
+    if not cycle.keep_alive:
+        cycle.transport.close()
+    cycle.on_response()
+
+
+def chunk_writer(cycle: Cycle | None, begins: Callable[[], None] | None = None) -> Callable[[bytes], bool] | None:
     """To write a chunk of the answer now, without awaiting anything. False: not now, the client is slow or has left,
-    and ``send`` knows what to do. None where the body is not sent in chunks."""
+    and ``send`` knows what to do. None where the body is not sent in chunks. ``begins()`` is told of the first."""
     if cycle is None or not cycle.chunked_encoding:
         return None
     write, is_closing, flow = cycle.transport.write, cycle.transport.is_closing, cycle.flow
 
     def now(chunk: bytes) -> bool:
+        nonlocal begins
         if flow.write_paused or cycle.disconnected or is_closing():
             return False
         if chunk:  # an empty one would be the body's end
             write(b"%x\r\n%b\r\n" % (len(chunk), chunk))
+            if begins is not None:
+                begins = begins()  # None
         return True
 
     return now
@@ -139,13 +163,16 @@ def upgrade(cycle: Cycle | None, headers: Headers) -> Taken:
 __all__ = [
     "Taken",
     "answer",
+    "begin_chunks",
     "begin_task",
     "chunk_writer",
     "connection_of",
     "cycle_of",
+    "end_chunks",
     "let_go",
     "on_lost",
     "send_file",
+    "takes_chunks",
     "takes_whole",
     "upgrade",
     "write_whole",

@@ -13,7 +13,7 @@ from bindings.storage.file_body import FileBody
 from runtime.errors import RequestError
 from runtime.supervisor.http import cycles
 from runtime.supervisor.http.asgi import Body, BodyStream, Headers, Receive, Scope, Send
-from runtime.supervisor.http.heads import BODYLESS_STATUSES, head, whole, within_prefix
+from runtime.supervisor.http.heads import BODYLESS_STATUSES, head, lines_of, within_prefix
 from runtime.tracing import NO_SPAN
 from runtime.wire import Channel, sink_of
 
@@ -82,8 +82,8 @@ class Exchange:
     """What one request's line in the log says, and whether its client is still there."""
 
     __slots__ = (
-        "_cycle", "_peer", "_send", "_task", "depth", "first", "inbound", "left", "lent", "method", "named", "note",
-        "number", "quiet", "scope", "span", "started", "stats", "status", "subrequests",
+        "_cycle", "_peer", "_send", "_task", "_tell_left", "depth", "first", "inbound", "left", "lent", "method",
+        "named", "note", "number", "quiet", "scope", "span", "started", "stats", "status", "subrequests",
     )  # fmt: skip
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, limit: int) -> None:
@@ -102,6 +102,7 @@ class Exchange:
         self.left = self.quiet = False  # quiet: no line in the log
         self.span = NO_SPAN  # the innermost one
         self._task: asyncio.Task[Any] | None = None
+        self._tell_left: Callable[[], None] | None = None  # where there is no task
         self._peer: Channel | None = None
 
     @property
@@ -119,20 +120,17 @@ class Exchange:
 
     def watch_untasked(self, peer: Channel, left: Callable[[], None], shut: Callable[[], None]) -> None:
         """The same where there is no task: ``left()`` is called instead. ``shut()``: the server ends."""
-        self._peer = peer
-
-        def leave() -> None:
-            self._leave()
-            left()
-
-        cycles.on_lost(self._cycle, leave, shut)
+        self._peer, self._tell_left = peer, left
+        cycles.on_lost(self._cycle, self._leave, shut)
 
     def let_go(self) -> None:
         """All is over, and there was no task."""
+        self._tell_left = None
         cycles.let_go(self._cycle)
 
     def go_on(self, work: Callable[..., Awaitable[None]]) -> None:
         """In a task from now on."""
+        self._tell_left = None
         cycles.on_lost(self._cycle, None)
         cycles.begin_task(self._cycle, work)
 
@@ -164,12 +162,31 @@ class Exchange:
         to it. Raises ScriptError."""
         if self.scope["root_path"] or not cycles.takes_whole(self._cycle):
             return False
-        lines = whole(status, headers, body)
+        lines = lines_of(status, headers, -1 if body is None else len(body))
         if lines is None:
             return False
         cycles.write_whole(self._cycle, status, lines, body or b"")
         self.status = status
         return True
+
+    def begin_now(self, status: int, headers: object) -> Callable[[bytes], bool] | None:
+        """The same of a head: what writes the chunks of its body, as ``chunk_writer`` has it; ``end_now`` ends that."""
+        if self.scope["root_path"] or not cycles.takes_chunks(self._cycle):
+            return None
+        lines = lines_of(status, headers, None)
+        if lines is None:
+            return None
+        cycles.begin_chunks(self._cycle, status, lines)
+        self.status, self.named = status, _NO_HEADERS
+        return cycles.chunk_writer(self._cycle, self._begins)
+
+    def end_now(self) -> None:
+        cycles.end_chunks(self._cycle)
+
+    async def go_on_with(self, body: BodyStream) -> None:
+        """Send the rest of what ``begin_now`` has begun."""
+        async with aclosing(body):
+            await self._pump(body)
 
     async def answer_whole(self, status: int, headers: Headers, body: bytes | FileBody) -> None:
         """Send what is here, with its length."""
@@ -211,13 +228,15 @@ class Exchange:
         async for chunk in source:
             if write is not None and write(chunk):
                 continue
-            begins = self.first is None
-            if begins:
-                self.first = time.perf_counter() - self.started
+            if self.first is None:
+                self._begins()
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
-            if begins:
+            if write is None:
                 write = self._attach_sink(source)
         await send({"type": "http.response.body", "body": b""})
+
+    def _begins(self) -> None:
+        self.first = time.perf_counter() - self.started
 
     def _attach_sink(self, source: BodyStream) -> Callable[[bytes], bool] | None:
         """What writes a chunk at once. A source that can write for itself while this task waits need not wake it for
@@ -233,6 +252,8 @@ class Exchange:
             self._peer.note("left", self.number)
         if self._task is not None:
             self._task.cancel()
+        if self._tell_left is not None:
+            self._tell_left()
 
 
 def _length(named: dict[bytes, bytes]) -> int | None:

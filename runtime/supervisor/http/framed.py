@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Any, cast
 
 from runtime.errors import ScriptError
@@ -42,6 +43,14 @@ def parts_of(answer: object) -> tuple[int, Headers, WireBody]:
     return status, pairs(headers), body
 
 
+def offered_in(channel: Channel, answer: object) -> AsyncIterator[Any] | None:
+    """The stream that an answer names as its body, if it is ours; it stays where it is."""
+    if not isinstance(answer, list) or len(answer) < 4 or type(answer[0]) is not int or not _is_reference(answer[3]):
+        return None
+    owner, number = answer[3]
+    return channel.offered(number) if owner == "yours" else None
+
+
 def _is_reference(body: object) -> bool:
     """Whether it names a stream, or a socket."""
     return (
@@ -66,4 +75,4 @@ def body_of(channel: Channel, body: WireBody, exchange: Exchange) -> Body:
     return cast(Body, source)
 
 
-__all__ = ["WireBody", "body_of", "event_of", "origin_of", "parts_of"]
+__all__ = ["WireBody", "body_of", "event_of", "offered_in", "origin_of", "parts_of"]

@@ -121,26 +121,31 @@ def head(method: str, status: int, headers: Headers, body: Body) -> Headers:
     return _uncached(sent) if is_events else sent
 
 
-def whole(status: int, headers: Any, body: bytes | None) -> bytes | None:
+def lines_of(status: int, headers: Any, length: int | None) -> bytes | None:
     """The head of an answer to a GET, as its process gave it, behind the lines that are every answer's and before the
-    body, which is all there is of it; None where that needs more than a look. Raises ``ScriptError``."""
+    body; None where that needs more than a look. ``length``: bytes of the body, -1 where there is none; None: it comes
+    in chunks. Raises ``ScriptError``."""
     try:
         flat: tuple[bytes, ...] = tuple(chain.from_iterable(headers))
         if len(b"".join(flat)) > _MAX_KNOWN_BYTES:
             return None
     except TypeError:
         raise ScriptError("headers that are none") from None
-    return _known_whole(status, flat, len(headers), -1 if body is None else len(body))
+    return _known_lines(status, flat, len(headers), length)
 
 
 @lru_cache(1024)  # the same few, again and again
-def _known_whole(status: int, flat: tuple[bytes, ...], count: int, length: int) -> bytes | None:
+def _known_lines(status: int, flat: tuple[bytes, ...], count: int, length: int | None) -> bytes | None:
     if len(flat) != 2 * count:
         return None
-    body = None if length < 0 else b""
+    body = None if length == -1 else b""
     sent = head("GET", status, pairs([[*pair] for pair in zip(flat[::2], flat[1::2], strict=True)]), body)
     lengths = [value for name, value in sent if name == b"content-length"]
-    if status in BODYLESS_STATUSES or len(lengths) != 1 or int(lengths[0]) != max(0, length):
+    if status in BODYLESS_STATUSES:
+        return None
+    if length is None and not lengths:
+        sent.append((b"transfer-encoding", b"chunked"))
+    elif length is None or len(lengths) != 1 or int(lengths[0]) != max(0, length):
         return None
     return b"\r\n".join((*map(b": ".join, sent), b"", b""))
 

@@ -22,7 +22,7 @@ from runtime.supervisor.http.dispatch import Answered, Serve
 from runtime.supervisor.http.exchange import Exchange
 from runtime.supervisor.limits import Deadline, Limits, event_wall_exceeded, too_many
 from runtime.supervisor.processes.asking.at_once import AtOnce
-from runtime.supervisor.processes.asking.in_a_task import answered, dealt_with, exchanged
+from runtime.supervisor.processes.asking.in_a_task import BegunAnswer, answered, dealt_with, exchanged
 from runtime.supervisor.processes.parts import Parts
 from runtime.supervisor.processes.process import CPU_EXCEEDED, Process, Starter, died, failure
 from runtime.supervisor.processes.slot import IsolateSlot, ResidentSlot
@@ -100,7 +100,9 @@ class Deployment:
         AtOnce(self, slot, process, exchange, told, serve)
         return True
 
-    async def go_on(self, slot: IsolateSlot, process: Process, exchange: Exchange, answer: Awaitable[Any]) -> None:
+    async def go_on(
+        self, slot: IsolateSlot, process: Process, exchange: Exchange, answer: Awaitable[Any] | BegunAnswer
+    ) -> None:
         """What ``AtOnce`` has begun and cannot end."""
         try:
             await answered(process, exchange, answer, self._limits)

@@ -3,25 +3,28 @@ turn that hears of it.
 
 Theory of operation
 -------------------
-A task costs as much as all else that is done for a small request. So the process's answer is told to an object of this
-file, as it would be to a future. It knows three ends: a whole answer, which it writes; a client that leaves; and
-whatever takes longer, a stream, an error, a process that dies, a server that ends. That goes on in a task, from
-where it is, the same way as what began there.
+A task costs as much as all else that is done for a small request, and keeps kilobytes for as long as a stream takes. So
+the process's answer is told to an object of this file, as it would be to a future. It knows four ends: a whole answer,
+which it writes; one whose body comes by itself (``runtime.wire.Flowing``), whose parts it has written as they come; a
+client that leaves; and whatever takes longer, another stream, a client that is slow, an error, a process that dies, a
+server that ends. That goes on in a task, from where it is, the same way as what began there.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Generator
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from runtime.errors import ScriptError
+from runtime.supervisor.http.asgi import BodyStream
 from runtime.supervisor.http.dispatch import Answered, Serve
 from runtime.supervisor.http.exchange import Exchange
-from runtime.supervisor.http.framed import event_of, origin_of
+from runtime.supervisor.http.framed import event_of, offered_in, origin_of
+from runtime.supervisor.processes.asking.in_a_task import BegunAnswer
 from runtime.supervisor.processes.process import Process
 from runtime.supervisor.processes.slot import IsolateSlot
-from runtime.wire import MAX_CHUNK
+from runtime.wire import MAX_CHUNK, Flowing, flowing
 
 _PARTS = 4  # of an answer that the process has no further part in
 
@@ -34,14 +37,17 @@ class Asking(Protocol):
     def ends(self, slot: IsolateSlot) -> None: ...
 
     def go_on(
-        self, slot: IsolateSlot, process: Process, exchange: Exchange, answer: Awaitable[Any]
+        self, slot: IsolateSlot, process: Process, exchange: Exchange, answer: Awaitable[Any] | BegunAnswer
     ) -> Awaitable[None]: ...
 
 
 class AtOnce:
     """Who waits for the answer to ``fetch``; raises RequestError, and has asked nothing then."""
 
-    __slots__ = ("_deployment", "_done", "_exchange", "_heard", "_number", "_process", "_serve", "_slot", "_told")
+    __slots__ = (
+        "_deployment", "_done", "_exchange", "_flow", "_heard", "_matters", "_number", "_process", "_serve", "_slot",
+        "_told",
+    )  # fmt: skip
 
     def __init__(
         self, deployment: Asking, slot: IsolateSlot, process: Process, exchange: Exchange, told: Answered, serve: Serve
@@ -49,6 +55,8 @@ class AtOnce:
         asked = (*event_of(exchange), None, None, origin_of(exchange.scope))
         self._deployment, self._slot, self._process, self._exchange = deployment, slot, process, exchange
         self._told, self._serve, self._done = told, serve, False
+        self._flow: Flowing | None = None  # its body, while that comes by itself
+        self._matters = False  # to the process, when it is over
         self._number = process.channel.post(self, "fetch", *asked)
         deployment.begins(slot)
         process.broker.at_work.begin(exchange)
@@ -61,9 +69,10 @@ class AtOnce:
 
     def set_result(self, answer: Any) -> None:
         self._exchange.unwatch()  # ahead of the connection's next request, which begins with the end of this answer
-        if not self._is_written(answer):
-            return self._go_on(Known(answer))
-        self._over()
+        if self._is_written(answer):
+            self._over()
+        elif not self._flows(answer):
+            self._go_on(Known(answer))
 
     def set_exception(self, error: Exception) -> None:
         heard: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
@@ -82,10 +91,42 @@ class AtOnce:
         except ScriptError:
             return False
 
+    def _flows(self, answer: Any) -> bool:
+        """Whether nobody need wait for the parts of its body: the head is sent then."""
+        channel, exchange = self._process.channel, self._exchange
+        if (flow := flowing(offered_in(channel, answer))) is None:
+            return False
+        try:
+            write = exchange.begin_now(answer[0], answer[2])
+        except ScriptError:
+            return False
+        if write is None:
+            return False
+        channel.adopt(answer[3][1])
+        exchange.uses(flow)
+        self._done, self._flow, self._matters = True, flow, len(answer) > _PARTS
+        exchange.watch_untasked(channel, self._left, flow.hold)
+        flow.flow(write, self._ended, self._held)
+        return True
+
+    def _ended(self) -> None:
+        """All of the body has been written."""
+        self._exchange.unwatch()
+        self._exchange.end_now()
+        self._over()
+
+    def _held(self) -> None:
+        """The client is slow, the source has broken off, or the server ends."""
+        flow, self._flow = self._flow, None
+        self._exchange.unwatch()
+        self._go_on(BegunAnswer(cast(BodyStream, flow), self._matters))
+
     def _left(self) -> None:
         """The client."""
         channel, exchange = self._process.channel, self._exchange
         exchange.unwatch()
+        if self._flow is not None:
+            self._flow.drop()
         channel.give_up(self._number)
         for number in exchange.lent:
             channel.discard(number)
@@ -93,8 +134,10 @@ class AtOnce:
         self._over()
 
     def _over(self) -> None:
-        self._done = True
+        self._done, self._flow = True, None
         self._exchange.let_go()
+        if self._matters:
+            self._process.channel.note("over", self._exchange.number)
         self._process.broker.at_work.end(self._exchange)
         self._deployment.ends(self._slot)
         try:
@@ -108,7 +151,7 @@ class AtOnce:
         self._process.channel.hand_over(self._number, heard)
         self._go_on(heard)
 
-    def _go_on(self, heard: Awaitable[Any]) -> None:
+    def _go_on(self, heard: Awaitable[Any] | BegunAnswer) -> None:
         self._done, self._heard = True, heard
         self._exchange.go_on(self._served)
 
@@ -116,7 +159,7 @@ class AtOnce:
         return self._serve(self._exchange, self._goes_on)
 
     def _goes_on(self, exchange: Exchange) -> Awaitable[None]:
-        heard = self._heard if isinstance(self._heard, Known) else self._waits(self._heard)
+        heard = self._heard if isinstance(self._heard, Known | BegunAnswer) else self._waits(self._heard)
         del self._heard
         return self._deployment.go_on(self._slot, self._process, exchange, heard)
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Sequence
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from bindings.base import Binding, Event
 from bindings.messages import Undelivered
 from runtime.errors import ScriptError
 from runtime.supervisor.calls.at_work import EventActivity
-from runtime.supervisor.http.asgi import Body
+from runtime.supervisor.http.asgi import Body, BodyStream
 from runtime.supervisor.http.exchange import Exchange
 from runtime.supervisor.http.framed import WireBody, body_of, event_of, origin_of, parts_of
 from runtime.supervisor.limits import IsolateLost, LimitedBody, Limits
@@ -31,11 +31,23 @@ async def exchanged(process: Process, exchange: Exchange, limits: Limits | None)
     await answered(process, exchange, call, limits)
 
 
-async def answered(process: Process, exchange: Exchange, asked: Awaitable[Any], limits: Limits | None) -> None:
+class BegunAnswer(NamedTuple):
+    """An answer whose head is sent. ``matters``: to the process, when it is over."""
+
+    rest: BodyStream
+    matters: bool
+
+
+async def answered(
+    process: Process, exchange: Exchange, asked: Awaitable[Any] | BegunAnswer, limits: Limits | None
+) -> None:
     """From what the process says to the client. Raises ScriptError."""
     exchange.watch(process.channel)
-    matters = False  # to the process, when the answer is over
+    matters = False
     try:
+        if isinstance(asked, BegunAnswer):
+            matters = asked.matters
+            return await exchange.go_on_with(asked.rest)
         status, headers, content = parts_of(answer := await asked)
         matters = len(answer) > _PARTS
         if isinstance(content, list) and content[0] == "socket":
@@ -88,4 +100,4 @@ def _body(process: Process, body: WireBody, exchange: Exchange, limits: Limits |
     return LimitedBody(cast(RemoteStream, source), limits.response_bytes)
 
 
-__all__ = ["answered", "dealt_with", "exchanged"]
+__all__ = ["BegunAnswer", "answered", "dealt_with", "exchanged"]
