@@ -14,7 +14,7 @@ import os
 import struct
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -22,6 +22,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from hosting import worker
 from serving import connect, serving, write
 
 FIGURES = Path(__file__).with_name("hot_paths.json")
@@ -109,13 +110,20 @@ class Counted:
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def counted(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Counted]:
-    folder, counts = tmp_path_factory.mktemp("worker"), tmp_path_factory.mktemp("counts")
+    folder = tmp_path_factory.mktemp("worker")
     models = {MODEL: {"preload": True, "echo": {"rate": RATE, "tokens": TOKENS}}}
     write(folder, ENTRY, CONFIG, {"models.yaml": json.dumps(models)})
+    async with counting(folder, tmp_path_factory.mktemp("counts")) as found:
+        yield found
+
+
+@asynccontextmanager
+async def counting(folder: Path, counts: Path, *arguments: str) -> AsyncIterator[Counted]:
+    """What ``pilot dev`` calls there."""
     counting = Path(__file__).parents[1] / "support" / "counting"
     path = os.pathsep.join(filter(None, (str(counting), os.environ.get("PYTHONPATH"))))
     env = {"PYTHONPATH": path, "COUNTED_CALLS": str(counts)}
-    async with serving(folder, "--log-level", "warning", env=env) as pilot:
+    async with serving(folder, "--log-level", "warning", *arguments, env=env) as pilot:
         reader, writer = await connect(pilot)
         yield Counted(counts, lambda path: asked(reader, writer, path))
         writer.close()
@@ -178,6 +186,17 @@ def judge(path: str, found: dict[str, float], *roles: str, slack: float = 0) -> 
 @pytest.mark.asyncio(loop_scope="module")
 async def test_a_hello(counted: Counted) -> None:
     judge("a hello", await counted.per_request("/hello"), "supervisor", "isolate")
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_hello_of_one_of_several_workers(tmp_path: Path) -> None:
+    """Of whose requests somebody might be told."""
+    for name in ("one", "other"):
+        worker(tmp_path / name, ENTRY, name=name)
+    both = ("-c", "one/wrangler.toml", "-c", "other/wrangler.toml")
+    (tmp_path / "counts").mkdir()
+    async with counting(tmp_path, tmp_path / "counts", *both) as several:
+        judge("a hello of one of several", await several.per_request("/hello"), "supervisor")
 
 
 @pytest.mark.asyncio(loop_scope="module")
