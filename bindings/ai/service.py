@@ -176,12 +176,6 @@ class AIService:
         """The first of them."""
         return next(iter(self.ids_of(spec)), spec.model)
 
-    def is_single(self, model: str) -> bool:
-        """Whether one process answers for it, whatever its row says of replicas; or nothing does."""
-        with suppress(ModelError):
-            return self._resolve(model).placement is None
-        return True
-
     def know(self, ids: Iterable[str]) -> None:
         """These models are asked for, if not by way of here: what is told of their engines names them."""
         for id in ids:

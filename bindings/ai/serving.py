@@ -71,7 +71,7 @@ def begin_near(context: ProductContext, first: FirstFront) -> AIService:
     """Of a front that is not the first: what is kept, and every engine, is the first's."""
     engines = BorrowedEngines(first, context.observer)
     service = AIService(engines, Catalog(), _settings(context, None), context.observer)
-    engines.ids_of = service.ids_of
+    engines.name_by(service.ids_of)
     if context.config is not None:
         service.reconfigure(Catalog.load(models_file(context.config)), _settings(context, context.config))
     return service

@@ -7,6 +7,7 @@ import os
 from collections.abc import AsyncIterator
 
 import aiohttp
+import psutil
 import pytest
 import pytest_asyncio
 
@@ -22,6 +23,7 @@ MODELS = """
 "own/endless": {engine: echo, echo: {rate: 50, tokens: 1000000}}
 "own/quick": {engine: echo}
 "own/two": {engine: echo, replicas: 2}
+"own/slow": {engine: echo, model: slow, echo: {rate: 0.5, tokens: 1}, replicas: 2}
 """
 ENTRY = """
 from workers import Response, URL
@@ -59,9 +61,32 @@ async def test_each_front_asks_the_one_model(host: Host) -> None:
     assert not running((await fronts(host))[2], ENGINE)
 
 
-@pytest.mark.parametrize("query", ["model=own/two", "model=own/quick&gateway=1"])
-async def test_replicas_and_gateways_are_asked_through_the_first(host: Host, query: str) -> None:
-    assert await everywhere(host, f"/_w/app/?{query}") == {b"a b c d": TRIES}
+async def test_gateways_are_asked_through_the_first(host: Host) -> None:
+    assert await everywhere(host, "/_w/app/?model=own/quick&gateway=1") == {b"a b c d": TRIES}
+
+
+async def test_each_front_asks_replicas(host: Host) -> None:
+    before = await engines(host)
+    assert await everywhere(host, "/_w/app/?model=own/two") == {b"a b c d": TRIES}
+    replicas = await engines(host) - before
+    assert len(replicas) == 2
+    links = [each for engine in replicas for each in engine.net_connections("unix") if "@pilot-" in each.laddr]
+    assert len(links) >= FRONTS, "the others, to one of the two at least"
+
+
+async def test_another_replica_is_asked_unseen_where_one_is_lost(host: Host) -> None:
+    """What has no token yet."""
+    before = await engines(host)
+    asking = [asyncio.create_task(fresh(host, "/_w/app/?model=own/slow")) for _ in range(12)]
+    async with asyncio.timeout(30):
+        while await in_hand(host, "own/slow") < len(asking):
+            await asyncio.sleep(0.01)
+    (await engines(host) - before).pop().kill()
+    assert [answer[:2] for answer in await asyncio.gather(*asking)] == [(200, b"a")] * len(asking)
+
+
+async def engines(host: Host) -> set[psutil.Process]:
+    return set(running((await fronts(host))[1], ENGINE))
 
 
 async def test_an_error_is_the_same_everywhere(host: Host) -> None:

@@ -55,6 +55,7 @@ class RemoteProcess(EngineProcess):
         super().__init__(log)
         self._cluster, self._wanted, self._place = cluster, wanted, place
         self._others = 0
+        self._address: Address
         self._beats: asyncio.Task[None] | None = None
 
     @property
@@ -85,27 +86,21 @@ class RemoteProcess(EngineProcess):
     async def _dial(self, address: Address) -> EngineInfo:
         hello = Hello(version=self._wanted.version, token=address.token)
         self._channel = await dial(address.host, address.port, address.certificate, hello, self._made)
-        self._place.found_on = address.node
+        self._address, self._place.found_on = address, address.node
         self.info = msgspec.convert(await self._channel.call("info"), EngineInfo)
-        self._beats = asyncio.create_task(self._beat())
+        self._beats = asyncio.create_task(beat(self._channel))
         return self.info
+
+    async def listen_here(self, version: str) -> dict[str, Any]:
+        """It listens already, where another front of this host can reach it as well."""
+        told = self._address
+        return {"host": told.host, "port": told.port, "certificate": told.certificate, "token": told.token}
 
     def _made(self) -> Channel:
         return Channel(_no_calls, on_note=self._on_note)
 
     def _pends(self, why: str) -> None:
         self._place.pending = why
-
-    async def _beat(self) -> None:
-        """Until nothing answers any more; then the connection is as good as lost."""
-        with suppress(ChannelClosed):
-            while True:
-                await asyncio.sleep(BEAT_S)
-                try:
-                    async with asyncio.timeout(PATIENCE_S):
-                        await self._channel.call("ping")
-                except (TimeoutError, RemoteError):
-                    return self._channel.abort()
 
     def _on_note(self, op: str, args: list[Any]) -> None:
         if op == "others":
@@ -132,6 +127,18 @@ class RemoteProcess(EngineProcess):
             self._channel.abort()
 
 
+async def beat(channel: Channel) -> None:
+    """Until nothing answers any more; then the connection is as good as lost."""
+    with suppress(ChannelClosed):
+        while True:
+            await asyncio.sleep(BEAT_S)
+            try:
+                async with asyncio.timeout(PATIENCE_S):
+                    await channel.call("ping")
+            except (TimeoutError, RemoteError):
+                return channel.abort()
+
+
 def launcher(cluster: Addresses, wanted: WantedReplica, place: Place) -> Launch:
     """In place of ``EngineProcess.start``."""
 
@@ -145,4 +152,4 @@ async def _no_calls(op: str, args: list[Any]) -> NoReturn:
     raise ValueError("a replica has nothing to ask")
 
 
-__all__ = ["Addresses", "Place", "RemoteProcess", "launcher"]
+__all__ = ["Addresses", "Place", "RemoteProcess", "beat", "launcher"]

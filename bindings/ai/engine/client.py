@@ -88,15 +88,20 @@ class EngineClient(EngineLife):
             self.returned(process)
 
     async def lend(self) -> dict[str, Any]:
-        """Where another front asks the process, as ``Listening.begin_here``; it is in use until ``returned`` is called.
+        """Where another front asks the process, as ``Listening`` says it; it is in use until ``given_back`` is called.
         Raises EngineError."""
         process = await self.serving()
         self.taken()
+        self.lent += 1
         try:
             return await process.listen_here(VERSION)
         except BaseException as error:
-            self.returned()
+            self.given_back()
             raise (EngineLost() if isinstance(error, ChannelClosed) else error) from None
+
+    def given_back(self) -> None:
+        self.lent -= 1
+        self.returned()
 
     async def stats(self) -> dict[str, Any]:
         """``{"live": n}`` as the engine itself counts; zero while there is none."""

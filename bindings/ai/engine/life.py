@@ -64,6 +64,7 @@ class EngineLife:
         self._opened = with_metrics(opened or spec) if metrics else opened or spec  # what its process is told
         self._log: Log = log or (lambda line: None)
         self.state, self.live, self.restarts = "idle", 0, 0
+        self.lent = 0  # of ``live``: requests of this host's other fronts
         self.used_at = 0.0  # by time.monotonic: when a request last ended
         self._waiting, self.room = 0, room or Room()  # requests that wait; what there must be room for
         self.info: EngineInfo | None = None
@@ -88,7 +89,8 @@ class EngineLife:
     @property
     def load(self) -> int:
         """Requests that wait for it, or that it works on, other supervisors' among them."""
-        return self.live + self._waiting + (self._process.others if self._process else 0)
+        others = self._process.others if self._process else 0
+        return self.live + self._waiting + max(others - self.lent, 0)
 
     @property
     def is_in_use(self) -> bool:

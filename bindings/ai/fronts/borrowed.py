@@ -6,12 +6,13 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import count
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import msgspec
 
+from bindings.ai.cluster.remote import Place, beat
 from bindings.ai.engine.client import EngineClient
-from bindings.ai.engine.life import Terminal
+from bindings.ai.engine.life import Changed, Terminal
 from bindings.ai.engine.process import EngineProcess
 from bindings.ai.engine.protocol import EngineError, EngineLost, EngineSpec
 from bindings.ai.error_table import INTERNAL, TABLE
@@ -20,7 +21,7 @@ from bindings.ai.replicas.placement import Placed, Placement
 from bindings.base import FirstFront
 from runtime import VERSION
 from runtime.wire import Channel, ChannelClosed, RemoteError
-from runtime.wire.net import Hello, dial_here
+from runtime.wire.net import Hello, dial, dial_here
 
 KEY = "ai"
 IdsOf = Callable[[EngineSpec], Sequence[str]]
@@ -59,12 +60,26 @@ class Links:
         await asyncio.gather(*(channel.aclose() for channel in self._open.values()))
 
 
-class Borrowed(EngineClient):
-    """As the client of a process here; each request asks the first front for it."""
+class Lender(NamedTuple):
+    """``ids_of``: the models that were asked for."""
 
-    def __init__(self, spec: EngineSpec, terminal: Terminal, first: FirstFront, links: Links, ids_of: IdsOf) -> None:
-        super().__init__(spec, terminal)
-        self._first, self._links, self._ids_of = first, links, ids_of
+    first: FirstFront
+    terminal: Terminal
+    links: Links
+    ids_of: IdsOf
+
+
+class Borrowed(EngineClient):
+    """As the client of a process here; each request asks the first front for it. ``lost``: the replica that was asked
+    before, of those that ``placement`` says; ``root``: of the conversation."""
+
+    def __init__(
+        self, spec: EngineSpec, lender: Lender, placement: Placement | None = None, lost: int | None = None
+    ) -> None:
+        self._place = Place()
+        super().__init__(spec, lender.terminal, room=self._place)
+        self._lender, self._placement, self._was_lost = lender, placement, lost
+        self.root = b""
 
     def start(self) -> None:
         """The first front does, when it is asked."""
@@ -72,19 +87,21 @@ class Borrowed(EngineClient):
     async def serving(self) -> EngineProcess:
         """Raises EngineError."""
         number = next(_numbers)
+        first, ids = self._lender.first, self._lender.ids_of(self.spec)
 
         def returned() -> None:
-            self._first.note(KEY, "returned", number)
+            first.note(KEY, "returned", number)
 
         try:
-            where = await self._first.ask(KEY, "lease", number, self.spec, self._ids_of(self.spec))
-            return Leased(await self._links.to(where), returned)
+            where = await first.ask(KEY, "lease", number, self.spec, self._placement, ids, self.root, self._was_lost)
+            self.replica, self._place.found_on = where["replica"], where["node"]
+            return Leased(await self._lender.links.to(where), returned)
         except BaseException as error:
             returned()
-            if isinstance(error, RemoteError):
+            if isinstance(error, RemoteError) and not error.fields.get("lost"):
                 row = TABLE.get(error.fields.get("code", INTERNAL.code), INTERNAL)
                 raise EngineError(row, error.message) from None
-            if isinstance(error, ChannelClosed | TimeoutError):
+            if isinstance(error, RemoteError | ChannelClosed | TimeoutError):
                 raise EngineLost from None
             raise
 
@@ -94,21 +111,50 @@ class Borrowed(EngineClient):
         process.returned()
 
 
+class BorrowedReplicas(Replicas):
+    """Each request asks the first front for one of them, and for another if that is lost too early."""
+
+    def __init__(self, spec: EngineSpec, placement: Placement, lender: Lender) -> None:
+        super().__init__(spec, placement, self._made, load_timeout=0)
+        self._lender = lender
+
+    def _made(self, index: int, changed: Changed) -> EngineClient:
+        raise NotImplementedError("the first front has them")
+
+    def start(self) -> None:
+        """The first front does, when it is asked."""
+
+    async def _candidates(self, lost: EngineClient | None) -> Sequence[EngineClient]:
+        return [Borrowed(self.spec, self._lender, self.placement, lost.replica if lost else None)]
+
+    def _chosen(self, candidates: Sequence[EngineClient], root: bytes) -> EngineClient:
+        [client] = candidates
+        assert isinstance(client, Borrowed)
+        client.root = root
+        return client
+
+
 class BorrowedEngines:
-    """In the place of ``EnginePool``. A model with replicas is the first front's to ask."""
+    """In the place of ``EnginePool``."""
 
     clients: Sequence[EngineClient] = ()
     groups: Sequence[Replicas] = ()
 
     def __init__(self, first: FirstFront, terminal: Terminal) -> None:
-        self._first, self._terminal, self._links = first, terminal, Links()
+        self._links = Links()
+        self._lender = Lender(first, terminal, self._links, lambda spec: ())
         self._engines: dict[bytes, Borrowed] = {}
-        self.ids_of: IdsOf = lambda spec: ()  # the models that were asked for
 
-    def get(self, spec: EngineSpec, placement: Placement | None = None) -> Borrowed:
+    def name_by(self, ids_of: IdsOf) -> None:
+        """The models that were asked for, by the spec of their engine."""
+        self._lender = self._lender._replace(ids_of=ids_of)
+
+    def get(self, spec: EngineSpec, placement: Placement | None = None) -> Borrowed | BorrowedReplicas:
+        if placement is not None:
+            return BorrowedReplicas(spec, placement, self._lender)
         key = msgspec.json.encode(spec, order="deterministic")
         if (found := self._engines.get(key)) is None:
-            found = self._engines[key] = Borrowed(spec, self._terminal, self._first, self._links, self.ids_of)
+            found = self._engines[key] = Borrowed(spec, self._lender)
         return found
 
     async def reconcile(self, wanted: Iterable[Placed]) -> None:
@@ -119,11 +165,21 @@ class BorrowedEngines:
 
 
 async def _dialled(where: Mapping[str, Any]) -> Channel:
+    """On this machine; or, by ``port``, on a node of a cluster."""
     hello = Hello(version=VERSION, token=where["token"])
     try:
-        return await dial_here(where["address"], hello, lambda: Channel(_no_calls))
+        if "port" not in where:
+            return await dial_here(where["address"], hello, _channel)
+        channel = await dial(where["host"], where["port"], where["certificate"], hello, _channel)
     except (OSError, TimeoutError):
         raise EngineLost from None
+    beats = asyncio.create_task(beat(channel))
+    channel.awaited.add(beats)
+    return channel
+
+
+def _channel() -> Channel:
+    return Channel(_no_calls)
 
 
 async def _no_calls(op: str, args: list[Any]) -> NoReturn:

@@ -9,6 +9,8 @@ import msgspec
 
 from bindings.ai.engine.client import EngineClient
 from bindings.ai.engine.protocol import EngineSpec
+from bindings.ai.replicas.group import Replicas
+from bindings.ai.replicas.placement import Placement
 from bindings.ai.service import AIService
 
 
@@ -20,24 +22,26 @@ class EngineLending:
         self._lent: dict[int, EngineClient] = {}
 
     async def answer(self, op: str, args: list[Any]) -> object:
-        """``lease``: where the engine of a spec listens, which is in use from now on. Raises EngineError."""
-        number, spec, ids = args
+        """``lease``: where the engine of a spec listens, or one of its replicas, which is in use from now on. Raises
+        EngineError."""
+        number, spec, placement, ids, root, lost = args
         self._service.know(ids)
-        client = self._service.pool.get(msgspec.convert(spec, EngineSpec))
+        engine = self._service.pool.get(msgspec.convert(spec, EngineSpec), msgspec.convert(placement, Placement | None))
+        client = await engine.lendable(root, lost) if isinstance(engine, Replicas) else engine
         assert isinstance(client, EngineClient)
         where = await client.lend()
         self._lent[number] = client
-        return where
+        return {"replica": client.replica, "node": client.room.node, **where}
 
     def note(self, op: str, args: list[Any]) -> None:
         """``returned``: a lease is over, or was not waited for."""
         if (client := self._lent.pop(args[0], None)) is not None:
-            client.returned()
+            client.given_back()
 
     def close(self) -> None:
         """The front is gone."""
         for client in self._lent.values():
-            client.returned()
+            client.given_back()
         self._lent.clear()
 
 

@@ -12,11 +12,11 @@ from bindings.base import Binding
 
 
 class NearBinding(AIBinding):
-    """``far``: the binding at the first front, which has the batches, gateways, adapters and replicas."""
+    """``far``: the binding at the first front, which has the batches, gateways and adapters."""
 
     def __init__(self, name: str, service: AIService, url: str, far: Binding) -> None:
         super().__init__(name, service, url)
-        self._here, self._far = service, far
+        self._far = far
 
     async def call(self, method: str, args: Sequence[Any]) -> Any:
         if self._is_near(method, *args):
@@ -30,7 +30,7 @@ class NearBinding(AIBinding):
         kept = headers or asked.get("gateway") or is_batch(inputs, asked)
         if method != "run" or kept or (isinstance(inputs, dict) and inputs.get("lora")):
             return False
-        return isinstance(model, str) and self._here.is_single(model)
+        return isinstance(model, str)
 
 
 __all__ = ["NearBinding"]

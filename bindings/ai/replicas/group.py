@@ -133,6 +133,13 @@ class Replicas:
             self.retries += 1
             return await by_load(await self._candidates(client)).perform(task, request_id)
 
+    async def lendable(self, root: bytes, lost: int | None) -> EngineClient:
+        """The member that another front is to ask. ``root``: of the conversation, if any; ``lost``: the
+        member that it has asked before."""
+        self.retries += lost is not None
+        found = await self._candidates(self.members.get(-1 if lost is None else lost))
+        return self._chosen(found, root) if root else by_load(found)
+
     async def aclose(self) -> None:
         """End every process."""
         self.is_closed = True
