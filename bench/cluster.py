@@ -12,7 +12,7 @@ from pathlib import Path
 import uvloop
 
 from bench import load, machine, model, replicas, report, routers
-from bench.routers import PILOT, ROUTED, SERVED
+from bench.routers import DIRECT, PILOT, ROUTED, SERVED
 from bench.targets import Bound, Cell, Target, table
 
 RESULTS = Path(__file__).parent / "results" / "cluster.md"
@@ -32,11 +32,11 @@ def _beside(what: str, column: str, peer: str, times: float) -> Target:
 
 TARGETS = (
     *(_beside(f"CPU per token, {streams} streams, µs", f"CPU/token at {streams} µs", peer, times)
-      for streams in routers.STREAMS for peer, times in ((SERVED, 0.1), (ROUTED, 1))),
+      for streams in routers.STREAMS for peer, times in ((SERVED, 0.1), (DIRECT, 1), (ROUTED, 1))),
     *(_beside(f"of it in front of the replicas, {streams} streams, µs", f"of it in front at {streams} µs", ROUTED, 1)
       for streams in routers.STREAMS),
     *(_beside(f"first token beyond the model's step, {streams} at once, ms", f"added at {streams} ms", peer, times)
-      for streams, _ in routers.FIRSTS for peer, times in ((SERVED, 0.3), (ROUTED, 1))),
+      for streams, _ in routers.FIRSTS for peer, times in ((SERVED, 0.3), (DIRECT, 1), (ROUTED, 1))),
     Target("CPU per token of the way over TLS, µs", Cell("links", _LINK, "TLS"),
            Bound(1.3, Cell("links", _LINK, "socketpair")), Bound(1.15, Cell("links", _LINK, "socketpair"))),
     Target("first token over TLS, ms", Cell("links", replicas.LINK_FIRST, "TLS"),

@@ -1,5 +1,6 @@
 """The same paced work before two replicas of a model: pilot's own, vLLM's router before two ``vllm serve``, and
-``ray.serve.llm`` with two. ``bench/install.py`` fetches the last two, each into an environment of its own."""
+``ray.serve.llm`` with two, as it is and with its streams past it, by way of HAProxy. ``bench/install.py`` fetches these
+three, into two environments of their own."""
 
 from __future__ import annotations
 
@@ -23,7 +24,7 @@ WARM_UP_S, SECONDS, FIRSTS = 1.5, 3.0, ((1, 12), (16, 4))  # first tokens of so 
 ROUTER, RAY = CACHE / "router", CACHE / "ray-llm"
 ENGINE = {"load_format": "dummy", "enforce_eager": True, "max_model_len": model.CONTEXT,
           "kv_cache_memory_bytes": 1 << 26, "gpu_memory_utilization": 0.1}  # fmt: skip
-PILOT, ROUTED, SERVED = "pilot", "vllm-router", "ray.serve.llm"
+PILOT, ROUTED, SERVED, DIRECT = "pilot", "vllm-router", "ray.serve.llm", "ray.serve.llm, direct"
 
 
 def _project(folder: Path, port: int, target: str) -> None:
@@ -77,7 +78,7 @@ PEERS = (
         ("vllm::router",),
     ),
     _served(SERVED, ("ray::ProxyActor", "OpenAiIngress")),
-    _served("ray.serve.llm, direct", ("haproxy", "LLMRouter"), RAY_SERVE_LLM_ENABLE_DIRECT_STREAMING="1"),
+    _served(DIRECT, ("haproxy", "LLMRouter"), RAY_SERVE_LLM_ENABLE_DIRECT_STREAMING="1", RAY_SERVE_ENABLE_HA_PROXY="1"),
 )  # fmt: skip
 
 
