@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Protocol
 from runtime.web import codings
 from runtime.web.abort import AbortSignal
 from runtime.web.array_buffer import ArrayBuffer
-from runtime.web.tee import split
+from runtime.web.tee import Ends, split
 
 _USED = "this body has been used already: a stream can be read only once; use clone() or tee() before reading"
 _LOCKED = "this stream is locked to a reader; release it first, or tee() before reading"
@@ -68,7 +68,7 @@ class ReadableStream:
     """
 
     __slots__ = (
-        "_closed", "_error", "_iterator", "_source", "coding", "disturbed", "length", "locked", "signal",
+        "_closed", "_ends", "_error", "_iterator", "_source", "coding", "disturbed", "length", "locked", "signal",
     )  # fmt: skip
 
     def __init__(
@@ -88,6 +88,7 @@ class ReadableStream:
         self.signal = signal
         self._error: Exception | None = None
         self._closed = False
+        self._ends: Ends | None = None  # where someone has asked to be told
         self.coding, self.length = coding, length
         self.locked = False  # someone reads, or has taken it over
         self.disturbed = False  # something has been read, or thrown away
@@ -143,6 +144,7 @@ class ReadableStream:
         """Close the source, whoever reads: what ``contextlib.aclosing`` calls."""
         self.disturbed = self._closed = True
         self.locked = False
+        self._tell()
         await self._close_source()
 
     async def _close_source(self) -> None:
@@ -188,11 +190,24 @@ class ReadableStream:
             return chunk if type(chunk) is bytes else to_bytes(chunk)
         except StopAsyncIteration:
             self._closed, self.locked = True, False
+            self._tell()
             raise
         except Exception as error:
             self._error = error  # kept: a finished generator would look like a clean end to the next read
+            self._tell()
             await self._close_source()  # after an abort the source still runs
             raise
+
+    @property
+    def closed(self) -> asyncio.Future[None]:
+        """For the reader: done at the end, or with what has failed."""
+        self._ends = self._ends or Ends()
+        self._tell()
+        return self._ends.future
+
+    def _tell(self) -> None:
+        if self._ends is not None and (self._closed or self._error is not None):
+            self._ends.tell(self._error)
 
     def _begin(self) -> AsyncIterator[Any]:
         source = self._source
@@ -216,6 +231,11 @@ class ReadableStreamDefaultReader:
 
     async def __anext__(self) -> ArrayBuffer:
         return ArrayBuffer(await self._stream.pull())
+
+    @property
+    def closed(self) -> asyncio.Future[None]:
+        """Done once the stream is at its end; fails with what the stream fails with."""
+        return self._stream.closed
 
     async def read(self) -> ReadResult:
         try:

@@ -1,4 +1,4 @@
-"""Two readers of one stream."""
+"""Two readers of one stream, and those who wait for its end."""
 
 from __future__ import annotations
 
@@ -92,3 +92,20 @@ class _Branch:
         self.closed = True
         self.chunks.clear()
         await self.trunk.close()
+
+
+class Ends:
+    """The end of a stream, for who waits for it: ``closed`` of a reader or a writer. That it failed is told elsewhere,
+    too, so nobody has to ask."""
+
+    def __init__(self) -> None:
+        self.future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def tell(self, error: BaseException | None) -> None:
+        if self.future.done():
+            return
+        if error is None:
+            self.future.set_result(None)
+        else:
+            self.future.set_exception(error)
+            self.future.exception()  # told

@@ -14,7 +14,7 @@ from runtime.errors import ScriptError
 from runtime.isolate import env as environment
 from runtime.isolate import meter, suspending
 from runtime.isolate.boot import Boot
-from runtime.isolate.calls import unawaited
+from runtime.isolate.calls import promised, unawaited
 from runtime.isolate.calls.line import Line
 from runtime.isolate.calls.service import Service
 from runtime.isolate.remote import Outbound, lent
@@ -70,6 +70,7 @@ class Isolate:
         if cpu_ms is not None:
             _meter(cpu_ms)
         suspending.begin(tasks.loop)
+        promised.begin()
         unawaited.begin()
         if boot.get("confined"):
             trace.name_from_root()

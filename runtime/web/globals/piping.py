@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 from runtime.web.streams import ReadableStream, to_bytes
+from runtime.web.tee import Ends
 
 _AHEAD = 16  # chunks
 Function = Callable[..., Any]
@@ -24,6 +25,7 @@ class WritableStream:
     def __init__(self, sink: object = None, strategy: object = None, **functions: Function) -> None:
         self._sink, self.locked, self._closed = functions if sink is None else sink, False, False
         self._failed: BaseException | None = None
+        self._ends: Ends | None = None  # where someone has asked to be told
         self._turn = asyncio.Lock()  # of those who write without waiting, too
 
     def getWriter(self) -> WritableStreamDefaultWriter:
@@ -40,7 +42,7 @@ class WritableStream:
             try:
                 await self._ask("write", chunk, self)
             except Exception as error:
-                self._failed = error
+                self._fail(error)
                 raise
 
     async def close(self) -> None:
@@ -48,10 +50,11 @@ class WritableStream:
             self._closed = True
             async with self._turn:
                 await self._ask("close")
+            self._tell()
 
     async def abort(self, reason: object = None) -> None:
         if not self._closed and self._failed is None:
-            self._failed = reason if isinstance(reason, BaseException) else TypeError(f"aborted: {reason}")
+            self._fail(reason if isinstance(reason, BaseException) else TypeError(f"aborted: {reason}"))
             await called(self._sink, "abort", reason)
 
     async def _ask(self, what: str, *args: object) -> None:
@@ -61,7 +64,23 @@ class WritableStream:
 
     def error(self, reason: object = None) -> None:
         """As the controller that ``write`` is handed."""
-        self._failed = reason if isinstance(reason, BaseException) else TypeError(str(reason))
+        self._fail(reason if isinstance(reason, BaseException) else TypeError(str(reason)))
+
+    @property
+    def closed(self) -> asyncio.Future[None]:
+        """For the writer: done once all is written, or with what has failed."""
+        self._ends = self._ends or Ends()
+        if self._failed is not None or (self._closed and not self._turn.locked()):
+            self._tell()
+        return self._ends.future
+
+    def _fail(self, error: BaseException) -> None:
+        self._failed = error
+        self._tell()
+
+    def _tell(self) -> None:
+        if self._ends is not None:
+            self._ends.tell(self._failed)
 
 
 class WritableStreamDefaultWriter:
@@ -83,6 +102,11 @@ class WritableStreamDefaultWriter:
 
     def releaseLock(self) -> None:
         self._stream.locked = False
+
+    @property
+    def closed(self) -> asyncio.Future[None]:
+        """Done once the stream is closed; fails with what the stream fails with."""
+        return self._stream.closed
 
     @property
     async def ready(self) -> None:
