@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 from runtime.errors import ScriptError
+from runtime.isolate.script.remedies import remedy_of
 from runtime.isolate.script.trace import script_place, script_trace
 from runtime.wire.errors import MAX_TEXT_CHARS
 
@@ -24,7 +25,7 @@ def as_failure(error: BaseException) -> ScriptFailure:
     if isinstance(error, ScriptError):
         where, what, remedy, trace = error.where or script_place(error), error.what, error.remedy, error.trace
     else:
-        where, what, remedy, trace = script_place(error), summary(error), "", script_trace(error)
+        where, what, remedy, trace = script_place(error), summary(error), remedy_of(error), script_trace(error)
     if '  File "' not in trace:  # it says no more than ``what`` does
         trace = ""
     fields = {"where": where, "remedy": remedy, "trace": trace}

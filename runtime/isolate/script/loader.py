@@ -22,6 +22,7 @@ from runtime.files import VENDORED
 from runtime.isolate.script.errors import summary
 from runtime.isolate.script.hidden import OURS, top_of
 from runtime.isolate.script.imports import ImportGuard
+from runtime.isolate.script.remedies import remedy_of
 from runtime.isolate.script.trace import place, remember_source, script_place, script_trace, set_root
 
 SDK = str(Path(__file__).parents[2] / "sdk")
@@ -60,7 +61,9 @@ def load(main: Path, root: Path, packages: Sequence[str] = (), *, confined: bool
     except BaseException as error:
         what = str(error.msg) if isinstance(error, SyntaxError) else summary(error)
         where = script_place(error) or place(main) or str(main)
-        remedy = _DEPENDENCY_REMEDY if isinstance(error, ModuleNotFoundError) else _of_the_sdk(error)
+        remedy = (
+            _DEPENDENCY_REMEDY if isinstance(error, ModuleNotFoundError) else _of_the_sdk(error) or remedy_of(error)
+        )
         raise ScriptError(what, where=where, trace=script_trace(error), remedy=remedy) from None
 
 
