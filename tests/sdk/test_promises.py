@@ -16,6 +16,7 @@ ENTRY = (
     + """
 import asyncio
 import js
+from pyodide.ffi import create_proxy
 from workers import Response, WorkerEntrypoint
 
 async def then(env):
@@ -38,6 +39,13 @@ async def uncaught(env):
 async def begins(env):
     env.KV.put("order", "1").then(lambda _: print("put one"))
     return Response("asked")
+
+async def proxied(env, ctx):
+    async def own():
+        await asyncio.sleep(0)
+        print("the proxied one has run")
+    ctx.waitUntil(create_proxy(own()))
+    return Response("kept")
 
 async def text(request):
     return Response(await request.text().then(lambda text: text[::-1]))
@@ -124,3 +132,8 @@ async def test_a_request_has_them(pilot: Served) -> None:
 async def test_what_nobody_waits_for_is_done(pilot: Served) -> None:
     await pilot.ask("/begins")
     await pilot.says("put one")
+
+
+async def test_a_proxy_of_one_is_waited_for(pilot: Served) -> None:
+    assert await pilot.ask("/proxied") == (200, "kept")
+    await pilot.says("the proxied one has run")

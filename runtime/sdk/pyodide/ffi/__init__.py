@@ -123,12 +123,19 @@ class JsDoubleProxy:
         self.function = None
 
 
+class _Promised(JsDoubleProxy):
+    """Of a coroutine or a future: ``ctx.waitUntil(create_proxy(work()))``."""
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        return self.unwrap().__await__()  # type: ignore[no-any-return]
+
+
 JsCallableDoubleProxy = JsDoubleProxy
 
 
 def create_proxy(obj: object, /, **options: object) -> JsDoubleProxy:
     """``obj``, with the ``destroy()`` that Pyodide's proxies have."""
-    return JsDoubleProxy(obj)
+    return (_Promised if isinstance(obj, Awaitable) else JsDoubleProxy)(obj)
 
 
 def destroy_proxies(proxies: Iterable[Any], /) -> None:
