@@ -147,6 +147,15 @@ def connection_of(cycle: Cycle) -> Protocol:
     return connection
 
 
+def whole_body(cycle: Cycle | None) -> bytes | None:
+    """Of the request; None: it has not come yet. It is still ``receive``'s to give, until ``forget_body``."""
+    return None if cycle is None or cycle.more_body else bytes(cycle.body)
+
+
+def forget_body(cycle: Cycle) -> None:
+    cycle.body.clear()
+
+
 def upgrade(cycle: Cycle | None, headers: Headers) -> Taken:
     """Answer 101, and take the connection. Raises ConnectionError when the client has gone."""
     if cycle is None or cycle.response_started or cycle.disconnected:
@@ -169,11 +178,13 @@ __all__ = [
     "connection_of",
     "cycle_of",
     "end_chunks",
+    "forget_body",
     "let_go",
     "on_lost",
     "send_file",
     "takes_chunks",
     "takes_whole",
     "upgrade",
+    "whole_body",
     "write_whole",
 ]

@@ -95,13 +95,13 @@ class Dispatch:
 
     def at_once(self, scope: Scope, receive: Receive, send: Send) -> bool:
         """Whether a process has been asked, without a task. False: nothing has happened, call this as an application.
-        That is so wherever there is more to a request than its head, or more to know of it than the version."""
+        That is so wherever a body is still to come, or there is more to know of the request than the version."""
         version = self._versions.ready
         if version is None or self._public or self._tracer.on:
             return False
         try:
             exchange = Exchange(scope, receive, send, self._versions.body_limit)
-            if not exchange.inbound.done or _PROBE in exchange.named:
+            if not (exchange.inbound.done or exchange.has_whole_body()) or _PROBE in exchange.named:
                 return False
             return version.ask(exchange, self._log, self.serve)
         except (RequestError, ValueError):  # it is refused the long way

@@ -110,6 +110,20 @@ class Exchange:
         """``GET /path``, as the client asked."""
         return f"{self.method} {self.scope['root_path']}{self.scope['path']}"
 
+    def has_whole_body(self) -> bool:
+        """Whether a small one has come already: it is ``inbound.content`` then, until ``asked`` is called."""
+        inbound = self.inbound
+        if inbound.is_small:
+            inbound.content = cycles.whole_body(self._cycle)
+            inbound.done = inbound.content is not None
+        return inbound.done
+
+    def asked(self) -> None:
+        """Its worker has what came with it."""
+        if self.inbound.content is not None:
+            self.inbound.content = None
+            cycles.forget_body(self._cycle)
+
     def watch(self, peer: Channel | None = None) -> None:
         """From now on, the client's leaving is told to ``peer``, an isolate, and cancels the current task, which closes
         everything behind it."""

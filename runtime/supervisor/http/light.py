@@ -109,6 +109,11 @@ def disconnect(connection: Any) -> None:
     connection.parser = None
 
 
+def is_whole(cycle: Any) -> bool:
+    """Every byte of its length has been sent: its client may go, whatever the worker has still to do."""
+    return bool(cycle.response_started and cycle.chunked_encoding is False and cycle.expected_content_length == 0)
+
+
 def _address(transport: asyncio.Transport, which: str) -> tuple[str, int] | None:
     """None: it is a Unix socket's."""
     address = transport.get_extra_info(which)
@@ -119,4 +124,4 @@ def nothing() -> None:
     """What a cycle tells of its end, once that was told: what it told holds its connection, which holds it."""
 
 
-__all__ = ["Flag", "connect", "disconnect", "nothing", "prepare"]
+__all__ = ["Flag", "connect", "disconnect", "is_whole", "nothing", "prepare"]

@@ -28,7 +28,7 @@ from runtime.supervisor.http.begun import IfForwarded, scope_of
 from runtime.supervisor.http.client.leaving import Watch
 from runtime.supervisor.http.client.patience import DEFAULT_PATIENCE, ClientClock, Patience
 from runtime.supervisor.http.heads import HEAD_TOO_LARGE, TOO_LATE, ToTheEnd, retold
-from runtime.supervisor.http.light import Flag, connect, disconnect, nothing, prepare
+from runtime.supervisor.http.light import Flag, connect, disconnect, is_whole, nothing, prepare
 
 MAX_HEAD_BYTES = 256 * 1024  # bytes; a complete head is refused at 128 KiB already, with a text
 
@@ -55,7 +55,7 @@ class Protocol(HttpToolsProtocol):
     """Collecting an endless head costs memory without end, and time that grows with its square."""
 
     # One attribute more in uvicorn's dict, and each connection has a dict of 1.5 KB.
-    __slots__ = ("_clock", "_head", "_in_line", "_watch", "lost", "patience", "shut")
+    __slots__ = ("_begins", "_clock", "_head", "_in_line", "_watch", "lost", "patience", "shut")
 
     ws_protocol_class = None
 
@@ -64,6 +64,7 @@ class Protocol(HttpToolsProtocol):
         self.patience = patience
         self._head: int | None = None  # bytes of the head that is still coming in
         self._in_line = True  # what comes next is a request line, or the rest of one
+        self._begins: Cycle | None = None  # whose head has come: it begins with what of its body comes along
         self._watch: Watch | None = None  # once the client will send no more
         self.lost: Callable[[], None] | None = None  # told when the connection is
         self.shut: Callable[[], None] | None = None  # told when the server ends
@@ -78,7 +79,7 @@ class Protocol(HttpToolsProtocol):
         self._clock.over()
         self._watch = None  # what holds a connection, and is held by it, would wait for the collector
         disconnect(self)
-        if self.lost is not None and not _is_whole(self.cycle):
+        if self.lost is not None and not is_whole(self.cycle):
             self.lost()
 
     def eof_received(self) -> bool:  # type: ignore[override]
@@ -91,7 +92,8 @@ class Protocol(HttpToolsProtocol):
         if self._watch is None and self.client is not None and self.server is not None:
             cycle.keep_alive = False
             ends = self.client, (self.server[0], self.server[1] or 0)
-            self._watch = Watch(self.transport, *ends, lambda: self._may_ask(cycle))
+            modern = cycle.scope["http_version"] == "1.1"
+            self._watch = Watch(self.transport, *ends, lambda: modern and not cycle.response_started)
         return True
 
     def let_go(self) -> None:
@@ -100,9 +102,6 @@ class Protocol(HttpToolsProtocol):
         self.connections.discard(self)
         self.pipeline.clear()
         self.lost = self.shut = self.parser = self.cycle = None  # type: ignore[assignment]  # each holds this, and a client may rest
-
-    def _may_ask(self, cycle: RequestResponseCycle) -> bool:
-        return not cycle.response_started and cycle.scope["http_version"] == "1.1"
 
     def on_message_begin(self) -> None:
         self._head, self.url, self.headers, self.expect_100_continue = 0, b"", [], False
@@ -116,9 +115,10 @@ class Protocol(HttpToolsProtocol):
         before, self.scope = self.cycle, scope_of(self)  # type: ignore[assignment]
         self.cycle = Cycle(self)
         if before is None or before.response_complete:
-            return self._start_asgi_task(self.cycle, self.app)
-        self.flow.pause_reading()
-        self.pipeline.appendleft((self.cycle, self.app))
+            self._begins = self.cycle
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((self.cycle, self.app))
 
     def on_body(self, body: bytes) -> None:
         self._clock.body_arrived(len(body))
@@ -140,7 +140,10 @@ class Protocol(HttpToolsProtocol):
         try:
             self._parse(data if data.isascii() else self._quoted(data))
         except httptools.HttpParserError:
+            self._begins = None
             self.send_400_response("Invalid HTTP request received.")
+        if self._begins is not None:
+            self._start_asgi_task(self._begins, self.app)
         if self._head is not None and b"\n" in data:
             self._in_line = False
         self._await_rest()
@@ -177,6 +180,7 @@ class Protocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
         """Most requests need no task: what is asked in this turn is answered in the one that hears of it."""
+        self._begins = None
         if (at_once := getattr(app, "at_once", None)) is None or not at_once(cycle.scope, cycle.receive, cycle.send):
             self.begin_task(cycle, app)
 
@@ -245,11 +249,6 @@ class Protocol(HttpToolsProtocol):
             self._parse(line + newline + fields + end)
             data = rest
         return data
-
-
-def _is_whole(cycle: RequestResponseCycle) -> bool:
-    """Every byte of its length has been sent: its client may go, whatever the worker has still to do."""
-    return cycle.response_started and cycle.chunked_encoding is False and cycle.expected_content_length == 0
 
 
 class Server(uvicorn.Server):

@@ -18,6 +18,20 @@ async def wait(request):
     request.signal.add_event_listener("abort", lambda _: print("left alone", flush=True))
     await asyncio.sleep(30)
 
+async def echo(request):
+    return Response(await request.text(), status=201)
+
+async def stream(request):
+    text = await request.text()
+    async def chunks():
+        yield text
+        await asyncio.sleep(0.05)
+        yield text
+    return Response(chunks())
+
+async def unread():
+    return Response("unread")
+
 async def late():
     print("at work", flush=True)
     await asyncio.sleep(0.5)
@@ -59,3 +73,68 @@ async def test_a_server_that_ends_waits_for_an_answer(tmp_path: Path) -> None:
         assert answer.startswith(b"HTTP/1.1 200"), pilot.log()
         assert answer.endswith(b"late")
         assert b"connection: close" in answer.lower()
+
+
+def posting(path: str, body: str, length: int | None = None) -> bytes:
+    size = len(body) if length is None else length
+    return f"POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {size}\r\n\r\n{body}".encode()
+
+
+async def test_a_body_comes_with_its_head_or_after_it(tmp_path: Path) -> None:
+    """In one read with the head; in two; behind another request; none of it is left for the next."""
+    write(tmp_path, ENTRY)
+    async with serving(tmp_path) as pilot:
+        reader, writer = await connect(pilot)
+
+        async def answered(status: bytes, body: bytes) -> None:
+            assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 " + status)
+            assert await reader.readexactly(len(body)) == body
+
+        writer.write(posting("/echo", "first"))
+        await answered(b"201", b"first")
+        for part in (posting("/echo", "sec", 6), b"ond"):
+            writer.write(part)
+            await asyncio.sleep(0.1)
+        await answered(b"201", b"second")
+        writer.write(
+            posting("/echo", "third") + posting("/unread", "fourth") + asking("/") + posting("/echo", "x" * 65536)
+        )
+        await answered(b"201", b"third")
+        await answered(b"200", b"unread")
+        await answered(b"200", b"hello")
+        await answered(b"201", b"x" * 65536)
+        writer.write(posting("/echo", "y" * 65537))
+        await answered(b"201", b"y" * 65537)
+        writer.close()
+
+
+async def test_what_was_posted_is_streamed(tmp_path: Path) -> None:
+    """The answer goes on in a task, as one without a body does."""
+    write(tmp_path, ENTRY)
+    async with serving(tmp_path) as pilot:
+        assert await pilot.ask("/stream", method="POST", data="ab") == (200, "abab")
+        _, writer = await connect(pilot)
+        writer.write(posting("/wait", "posted"))
+        await asyncio.sleep(0.3)
+        writer.close()
+        await pilot.says("left alone")
+        line = await pilot.event("request", path="/wait")
+        assert (line["method"], line["status"], line["note"]) == ("POST", 499, "client left")
+
+
+async def test_a_body_that_turns_out_malformed_is_not_asked_with(tmp_path: Path) -> None:
+    write(tmp_path, ENTRY)
+    async with serving(tmp_path) as pilot:
+        reader, writer = await connect(pilot)
+        writer.write(b"POST /late HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\nno size\r\n")
+        assert (await reader.read()).startswith(b"HTTP/1.1 400")
+        writer.close()
+        assert await pilot.ask() == (200, "hello")
+        assert "at work" not in pilot.log()
+
+
+async def test_a_body_over_the_limit_is_refused_though_it_is_here(tmp_path: Path) -> None:
+    write(tmp_path, ENTRY, '[pilot]\nbody_limit = "4B"\n')
+    async with serving(tmp_path) as pilot:
+        assert (await pilot.ask("/echo", method="POST", data="12345"))[0] == 413
+        assert await pilot.ask("/echo", method="POST", data="1234") == (201, "1234")

@@ -52,12 +52,13 @@ class AtOnce:
     def __init__(
         self, deployment: Asking, slot: IsolateSlot, process: Process, exchange: Exchange, told: Answered, serve: Serve
     ) -> None:
-        asked = (*event_of(exchange), None, None, origin_of(exchange.scope))
+        asked = (*event_of(exchange), exchange.inbound.content, None, origin_of(exchange.scope))
         self._deployment, self._slot, self._process, self._exchange = deployment, slot, process, exchange
         self._told, self._serve, self._done = told, serve, False
         self._flow: Flowing | None = None  # its body, while that comes by itself
         self._matters = False  # to the process, when it is over
         self._number = process.channel.post(self, "fetch", *asked)
+        exchange.asked()
         deployment.begins(slot)
         process.broker.at_work.begin(exchange)
         exchange.watch_untasked(process.channel, self._left, self._shut)
