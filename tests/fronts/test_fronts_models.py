@@ -77,6 +77,7 @@ async def test_each_front_asks_replicas(host: Host) -> None:
 async def test_another_replica_is_asked_unseen_where_one_is_lost(host: Host) -> None:
     """What has no token yet."""
     before = await engines(host)
+    await fresh(host, "/_w/app/?model=own/slow")  # takes two seconds: the other replica is there by then, too
     asking = [asyncio.create_task(fresh(host, "/_w/app/?model=own/slow")) for _ in range(12)]
     async with asyncio.timeout(30):
         while await in_hand(host, "own/slow") < len(asking):
