@@ -113,7 +113,7 @@ def rounds(
     """Every server is started once; then each round goes through all figures and, at each, back and forth through the
     servers. What starts its own servers comes first, once: it repeats by itself. No round is begun that would be
     over after ``end``."""
-    with measures.event_source() as target, ExitStack() as stack:
+    with load.other_side("source", measures.INTERVAL_MS) as target, ExitStack() as stack:
         for figure, server in product([f for f in chosen if f.alone], present):
             if server in figure.servers:
                 take(results, figure, server, lambda f=figure, s=server: f.measure(s, length))

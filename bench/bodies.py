@@ -6,40 +6,30 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from bench import keeping, load, servers
+from bench import bindings, keeping, load, servers
 from bench.measures import Length, Numbers, per
-from bench.running import HERE, Running, Server
+from bench.running import Running, Server
 
 _UPLOAD_BYTES = 1000 * 1000 * 1000
 _LIMIT = '\n[pilot]\nbody_limit = "2GB"\n'
 _PEOPLE = 1110  # of 90 bytes each
 
 
-def _project(folder: Path, port: int, target: str) -> None:
-    assert servers.OURS.prepare is not None
-    servers.OURS.prepare(folder, port, target)
-    _allow(folder)
+def _allowing(server: Server) -> Server:
+    """Bodies of that size."""
+
+    def prepare(folder: Path, port: int, target: str) -> None:
+        assert server.prepare is not None
+        server.prepare(folder, port, target)
+        config = folder / "wrangler.toml"
+        config.write_text(config.read_text() + _LIMIT)
+
+    return replace(server, prepare=prepare)
 
 
-def _bucket(folder: Path, port: int, target: str) -> None:
-    assert keeping.R2.prepare is not None
-    keeping.R2.prepare(folder, port, target)
-    _allow(folder)
-
-
-def _allow(folder: Path) -> None:
-    config = folder / "wrangler.toml"
-    config.write_text(config.read_text() + _LIMIT)
-
-
-OURS = replace(servers.OURS, prepare=_project)
 POSTED = (servers.OURS, servers.WORKERD, servers.MINIFLARE)
-UPLOADED = (OURS, servers.WORKERD, servers.MINIFLARE)
-R2 = replace(keeping.R2, prepare=_bucket)
-R2_MINIFLARE = replace(servers.MINIFLARE, proxy=None, command=(
-    servers.node(), str(HERE / "peers" / "keeping.mjs"), str(servers.NODE / "node_modules"), "{port}", "{folder}",
-))  # fmt: skip
-KEPT = (R2, R2_MINIFLARE)
+UPLOADED = (_allowing(servers.OURS), servers.WORKERD, servers.MINIFLARE)
+KEPT = (_allowing(keeping.R2), bindings.MINIFLARE)
 
 
 def posted(server: Server, running: Running, length: Length) -> Numbers:
@@ -62,7 +52,7 @@ def posted(server: Server, running: Running, length: Length) -> Numbers:
 
 def uploaded(server: Server, running: Running, length: Length) -> Numbers:
     """1 GB after 1 GB on one connection, to another server."""
-    with load.sink() as address:
+    with load.other_side("sink") as address:
         return _uploaded(running, length, f"/upload?to={address}")
 
 

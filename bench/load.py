@@ -125,21 +125,15 @@ def soak(port: int, streams: int, mean: float, seconds: float, path: str, body: 
         process.wait()
 
 
-def other_side(kind: str, interval_ms: float = 0) -> tuple[subprocess.Popen[str], int]:
-    """Of a proxy, and its port: a ``source`` of endless event streams, or a ``sink`` of bodies."""
+@contextmanager
+def other_side(kind: str, interval_ms: float = 0) -> Iterator[str]:
+    """Of a proxy, and its address: a ``source`` of endless event streams, or a ``sink`` of bodies."""
     process = subprocess.Popen(
         [str(compiled()), kind, "0", str(interval_ms)], stdout=subprocess.PIPE, text=True,
         preexec_fn=machine.prepare(machine.LOAD))  # fmt: skip
     assert process.stdout is not None
-    return process, int(process.stdout.readline())
-
-
-@contextmanager
-def sink() -> Iterator[str]:
-    """The address of a server that reads what is uploaded to it."""
-    process, port = other_side("sink")
     try:
-        yield f"http://127.0.0.1:{port}/"
+        yield f"http://127.0.0.1:{int(process.stdout.readline())}/"
     finally:
         process.kill()
         process.wait()

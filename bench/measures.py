@@ -7,8 +7,6 @@ import re
 import socket
 import time
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
@@ -177,14 +175,3 @@ def _aborts(running: Running) -> list[float]:
 
 def per(result: dict[str, Any], what: str) -> float:
     return float(result["server_s"] / max(1, result[what]) * 1e6)
-
-
-@contextmanager
-def event_source(interval_ms: float = INTERVAL_MS) -> Iterator[str]:
-    """The address of a server of endless event streams."""
-    process, port = load.other_side("source", interval_ms)
-    try:
-        yield f"http://127.0.0.1:{port}/"
-    finally:
-        process.kill()
-        process.wait()

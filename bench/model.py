@@ -1,9 +1,11 @@
-"""A model for vLLM to load and never run: two small layers without weights, and a tokenizer with whole words."""
+"""A model for vLLM to load and never run: two small layers without weights, and a tokenizer with whole words. And one
+that sees."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 TOKENS = "300-1299"  # ids that are plain text, the paced source's (bytes and special tokens come first)
 _CHATML = (
@@ -57,7 +59,6 @@ def make(folder: Path, hidden: int = 64) -> Path:
 
 
 _EYE_SPECIAL = ["<|im_start|>", "<end_of_utterance>", "<fake_token_around_image>", "<image>", "<global-img>"]
-_EYE_PIXELS, _EYE_PATCH, _EYE_SCALE = 512, 32, 4
 _EYE_CHAT = (
     "{% for m in messages %}<|im_start|>{{ m.role }}:{% if m.content is string %}{{ m.content }}{% else %}"
     "{% for p in m.content %}{% if p.type == 'image' %}<image>{% else %}{{ p.text }}{% endif %}{% endfor %}{% endif %}"
@@ -66,30 +67,35 @@ _EYE_CHAT = (
 
 
 def make_seeing(folder: Path) -> Path:
-    """An Idefics3, which vLLM loads without torchvision: the same for a model that sees."""
+    """The same for a model that sees."""
+    config = seeing(folder, pixels=512, patch=32, scale=4, context=CONTEXT)
+    config.architectures = ["Idefics3ForConditionalGeneration"]
+    config.save_pretrained(folder)
+    return folder
+
+
+def seeing(folder: Path, *, pixels: int, patch: int, scale: int, context: int) -> Any:
+    """The configuration of a small Idefics3, which vLLM loads without torchvision; ``folder`` has its tokenizer and
+    what its processors are told. A picture of ``pixels`` is (``pixels`` / ``patch`` / ``scale``)² tokens."""
     from transformers import Idefics3Config
 
     size = _eye_tokenizer(folder)
     small = {"hidden_size": 64, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 1}
     ids = {"bos_token_id": size - 5, "eos_token_id": size - 4, "pad_token_id": size - 4}
-    text = {**small, **ids, "model_type": "llama", "vocab_size": size, "max_position_embeddings": CONTEXT,
+    text = {**small, **ids, "model_type": "llama", "vocab_size": size, "max_position_embeddings": context,
             "head_dim": 64, "num_key_value_heads": 1}  # fmt: skip
-    seen = {**small, "image_size": _EYE_PIXELS, "patch_size": _EYE_PATCH, "num_channels": 3}
-    config = Idefics3Config(image_token_id=size - 2, scale_factor=_EYE_SCALE, text_config=text, vision_config=seen,
-                            tie_word_embeddings=False, pad_token_id=size - 4)  # fmt: skip
-    config.architectures = ["Idefics3ForConditionalGeneration"]
-    config.save_pretrained(folder)
-    half, longest = [0.5, 0.5, 0.5], {"longest_edge": _EYE_PIXELS}
+    seen = {**small, "image_size": pixels, "patch_size": patch, "num_channels": 3}
+    half, longest = [0.5, 0.5, 0.5], {"longest_edge": pixels}
     pictures = {
         "image_processor_type": "Idefics3ImageProcessor", "processor_class": "Idefics3Processor", "do_pad": True,
         "do_convert_rgb": True, "do_image_splitting": False, "do_normalize": True, "do_rescale": True,
         "do_resize": True, "image_mean": half, "image_std": half, "max_image_size": longest, "size": longest,
     }  # fmt: skip
     (folder / "preprocessor_config.json").write_text(json.dumps(pictures))
-    tokens = (_EYE_PIXELS // _EYE_PATCH // _EYE_SCALE) ** 2
-    told = {"image_seq_len": tokens, "processor_class": "Idefics3Processor"}
+    told = {"image_seq_len": (pixels // patch // scale) ** 2, "processor_class": "Idefics3Processor"}
     (folder / "processor_config.json").write_text(json.dumps(told))
-    return folder
+    return Idefics3Config(image_token_id=size - 2, scale_factor=scale, text_config=text, vision_config=seen,
+                          tie_word_embeddings=False, pad_token_id=size - 4)  # fmt: skip
 
 
 def _eye_tokenizer(folder: Path) -> int:

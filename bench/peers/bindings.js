@@ -16,6 +16,7 @@ export default {
       return new Response("put");
     }
     if (path === "/kv/begin") await env.KV.put("read", KIB);
+    if (path === "/r2/upload") await env.R2.put("upload", request.body);
     if (path.startsWith("/d1/")) return d1(path, env.DB);
     return new Response(KIB);
   },

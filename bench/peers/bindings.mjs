@@ -12,6 +12,8 @@ const server = new Miniflare({
   kvPersist: folder + "/kv",
   d1Databases: ["DB"],
   d1Persist: folder + "/d1",
+  r2Buckets: ["R2"],
+  r2Persist: folder + "/r2",
   host: "127.0.0.1",
   port: Number(port),
 });
