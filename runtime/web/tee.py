@@ -101,7 +101,7 @@ class Ends:
     def __init__(self) -> None:
         self.future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    def tell(self, error: BaseException | None) -> None:
+    def tell(self, error: BaseException | None = None) -> None:
         if self.future.done():
             return
         if error is None:

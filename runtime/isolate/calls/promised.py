@@ -37,7 +37,7 @@ def begin() -> None:
     """For the whole process."""
     for kind in (types.CoroutineType, asyncio.Future):
         [members] = gc.get_referents(kind.__dict__)  # a class of CPython's own takes no attributes
-        members.update(then=_then, catch=lambda asked, onrejected: _then(asked, None, onrejected), finally_=_finally)
+        members.update({name: vars(PyodideFuture)[name] for name in ("then", "catch", "finally_")})
 
 
 def _then(

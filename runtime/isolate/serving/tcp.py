@@ -16,6 +16,7 @@ from runtime.values import JsDict, JsException
 from runtime.web import ReadableStream, to_bytes
 from runtime.web.globals.piping import WritableStream
 from runtime.web.scope import current_ctx
+from runtime.web.tee import Ends
 from runtime.wire import RemoteError
 
 _TRANSPORTS = ("off", "on", "starttls")
@@ -43,9 +44,10 @@ class Socket:
         loop = asyncio.get_running_loop()
         self._host, self._port, self._half_open = host, port, half_open
         self.secureTransport, self.upgraded = transport, False
-        self.closed: asyncio.Future[None] = loop.create_future()
+        self._ends = Ends()
+        self.closed = self._ends.future
         _open.add(self)
-        self.closed.add_done_callback(self._seen)
+        self.closed.add_done_callback(lambda closed: _open.discard(self))
         self._number, self._incoming = 0, list[HandleStream]()
         self.opened: asyncio.Task[JsDict] = loop.create_task(self._open() if over is None else self._upgrade(over))
         self.opened.add_done_callback(self._tried)
@@ -62,7 +64,7 @@ class Socket:
         """At once, in both directions."""
         if not self.closed.done():
             self.opened.cancel()
-            self._over()
+            self._ends.tell()
             if self._number:
                 await self._call("close")
 
@@ -85,7 +87,7 @@ class Socket:
     async def _upgrade(self, over: Socket) -> JsDict:
         about = await over.opened
         number, over._number = over._number, 0
-        over._over()
+        over._ends.tell()
         return self._begun(number, await self._ask("tcp", number, "tls", self._host), about)
 
     def _begun(self, number: int, stream: int, about: JsDict) -> JsDict:
@@ -100,7 +102,7 @@ class Socket:
             async for chunk in self._incoming[0]:
                 yield chunk
         except ConnectionError as error:
-            self._over(JsException(str(error)))
+            self._ends.tell(JsException(str(error)))
             raise JsException(str(error)) from None
         if not self._half_open and not self.upgraded:
             await self.close()
@@ -137,23 +139,9 @@ class Socket:
         with suppress(JsException, ConnectionError):  # it is gone already, or all of the process is
             await self.close()
 
-    def _seen(self, closed: asyncio.Future[None]) -> None:
-        """Whether anybody waits for it or not."""
-        _open.discard(self)
-        if not closed.cancelled():
-            closed.exception()
-
     def _tried(self, opened: asyncio.Task[JsDict]) -> None:
         if not opened.cancelled() and (error := opened.exception()) is not None:
-            self._over(error)
-
-    def _over(self, error: BaseException | None = None) -> None:
-        if self.closed.done():
-            return
-        if error is None:
-            self.closed.set_result(None)
-        else:
-            self.closed.set_exception(error)
+            self._ends.tell(error)
 
 
 def _parts(address: object) -> tuple[str, int]:

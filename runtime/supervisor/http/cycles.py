@@ -106,7 +106,8 @@ def chunk_writer(cycle: Cycle | None, begins: Callable[[], None] | None = None) 
         if chunk:  # an empty one would be the body's end
             write(b"%x\r\n%b\r\n" % (len(chunk), chunk))
             if begins is not None:
-                begins = begins()  # None
+                begins()
+                begins = None
         return True
 
     return now

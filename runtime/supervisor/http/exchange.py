@@ -238,15 +238,15 @@ class Exchange:
 
     async def _pump(self, source: BodyStream) -> None:
         """The loop: a chunk leaves the socket when it comes, and waits when the client is slow."""
-        send, write = self._send, None
+        send, write, begun = self._send, None, False
         async for chunk in source:
             if write is not None and write(chunk):
                 continue
             if self.first is None:
                 self._begins()
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
-            if write is None:
-                write = self._attach_sink(source)
+            if not begun:
+                write, begun = self._attach_sink(source), True
         await send({"type": "http.response.body", "body": b""})
 
     def _begins(self) -> None:

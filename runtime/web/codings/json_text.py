@@ -44,7 +44,7 @@ def _are_plain(values: Iterable[Any]) -> bool:
         if kind in _SCALARS:
             continue
         if kind is float:
-            if value - value != 0:  # infinite, or no number
+            if not isfinite(value):
                 return False
         elif isinstance(value, dict):
             plain = kind.items is dict.items and _TEXT.issuperset(map(type, value))
