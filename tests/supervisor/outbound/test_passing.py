@@ -60,7 +60,8 @@ async def upstream(send: Send) -> AsyncIterator[int]:
     finally:
         server.close()
         for writer in writers:
-            writer.transport.abort()
+            if not writer.is_closing():  # Python 3.11's abort of a transport that has closed itself fails
+                writer.transport.abort()
         await asyncio.sleep(0)
 
 
