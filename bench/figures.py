@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bench import answers, assets, bindings, bodies, calls, frameworks, keeping, sockets
+from bench import answers, assets, bindings, bodies, calls, frameworks, fronts, keeping, sockets
 from bench import measures as m
 from bench import servers as s
 from bench.idle import idle
@@ -58,6 +58,8 @@ FIGURES = (
     Figure("first floor", "The same, AsyncLLM in process without HTTP", "TTFT p50 at 64 ms", (s.IN_PROCESS,),
            m.first_floor, quick=False),
     Figure("abort", "Client leaves to EngineCore aborting", "abort p50 ms", MODELS, m.abort, quick=False),
+    Figure("fronts", "768 streams, more tokens than one CPU passes on, with one front and with two on it", "tokens/s",
+           fronts.HOSTS, fronts.tokens, alone=True, quick=False),
     Figure("embeddings", "env.AI: embeddings of 100 texts of 20 words (EngineCore excluded)", "CPU/request ms",
            answers.EMBEDDINGS, answers.embedded, quick=False, group="answers"),
     Figure("picture", "env.AI: a chat with a picture of 2 MB", "CPU/request ms", answers.CHATS, answers.pictured,

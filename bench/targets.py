@@ -47,7 +47,7 @@ class Bound:
     def __str__(self) -> str:
         if self.of is None:
             return f"{'≥' if self.least else '≤'} {self.limit:,g}"
-        whose = {"pilot": "unread", "pilot, echo engine": "none"}.get(self.of.server, self.of.server)
+        whose = "none" if self.of.server == _ECHO else self.of.server
         sign = "≥" if self.least else "≤"
         return f"{sign} {whose} + {self.limit:g}" if self.plus else f"{sign} {self.limit:g} × {whose}"
 
@@ -61,38 +61,46 @@ class Target:
 
 
 _TOKEN, _FIRST, _HELLO = "CPU/token µs", "TTFT p50 at 64 ms", "CPU/request µs"
+_EVENT = "CPU/event µs"
 _ONE, _ECHO = "TTFT p50 at 1 ms", "pilot, echo engine"
-_MB, _MINIJS = "CPU/MB µs", "miniflare (JS)"
+_MB = "CPU/MB µs"
 _MINI, _WS = "miniflare (JS)", "uvicorn, websockets"
 _SQLITE = "sqlite3, in process"
 _SERVE, _RUST, _WORKERD = "vllm serve", "vLLM's Rust frontend", "workerd (JS)"
 
 TARGETS = (
-    Target("CPU per streamed token, µs", Cell("tokens", _TOKEN), Bound(0.65, Cell("tokens", _TOKEN, _SERVE)),
-           Bound(1, Cell("tokens", _TOKEN, _RUST))),
+    Target("CPU per streamed token, µs", Cell("tokens", _TOKEN), Bound(0.75, Cell("tokens", _TOKEN, _RUST)),
+           Bound(0.6, Cell("tokens", _TOKEN, _RUST))),
     Target("256 streams, a token an event, events/s", Cell("tokens", "events/s"), Bound(25_000, least=True)),
     Target("256 streams, ITL p99, ms", Cell("tokens", "ITL p99 ms"), Bound(16)),
-    Target("TTFT p50, 64 streams, ms", Cell("first", _FIRST), Bound(1, Cell("first", _FIRST, _SERVE)),
-           Bound(1.2, Cell("first", _FIRST, _RUST))),
+    Target("TTFT p50, 64 streams, ms", Cell("first", _FIRST), Bound(1.15, Cell("first", _FIRST, _RUST)),
+           Bound(1, Cell("first", _FIRST, _RUST))),
+    Target("CPU per admitted request, µs", Cell("first", _HELLO), Bound(350), Bound(250)),
     Target("TTFT, 1 stream, over AsyncLLM in process, ms", Cell("first", _ONE),
-           Bound(2, Cell("first floor", _ONE, "AsyncLLM in process"), plus=True),
-           Bound(1, Cell("first floor", _ONE, "AsyncLLM in process"), plus=True)),
-    Target("CPU per token read and written again, µs", Cell("again", _TOKEN),
-           Bound(1, Cell("tokens", _TOKEN, _SERVE)), Bound(2, Cell("tokens", _TOKEN))),
-    Target("hello, CPU per request, µs", Cell("hello", _HELLO), Bound(1.5, Cell("hello", _HELLO, _WORKERD)),
-           Bound(1, Cell("hello", _HELLO, _WORKERD))),
-    Target("hello, 1 connection, p50, µs", Cell("hello", "p50 at 1 µs"), Bound(400), Bound(200)),
+           Bound(0.8, Cell("first floor", _ONE, "AsyncLLM in process"), plus=True),
+           Bound(0.5, Cell("first floor", _ONE, "AsyncLLM in process"), plus=True)),
+    Target("CPU per token read and written again, µs", Cell("again", _TOKEN), Bound(16), Bound(12)),
+    Target("hello, CPU per request, µs", Cell("hello", _HELLO), Bound(0.8, Cell("hello", _HELLO, _WORKERD)),
+           Bound(0.65, Cell("hello", _HELLO, _WORKERD))),
+    Target("hello, 1 connection, p50, µs", Cell("hello", "p50 at 1 µs"),
+           Bound(1, Cell("hello", "p50 at 1 µs", _WORKERD)), Bound(130)),
+    Target("an event of a fetched body, CPU, µs", Cell("proxied", _EVENT),
+           Bound(1, Cell("proxied", _EVENT, _WORKERD)), Bound(0.8, Cell("proxied", _EVENT, _WORKERD))),
+    Target("tokens/s of two fronts on one CPU", Cell("fronts", "tokens/s", "pilot host --fronts 2"),
+           Bound(0.9, Cell("fronts", "tokens/s", "pilot host"), least=True),
+           Bound(0.975, Cell("fronts", "tokens/s", "pilot host"), least=True)),
     Target("100 KB of JSON posted and answered, CPU, µs", Cell("post", _HELLO),
            Bound(1, Cell("post", _HELLO, _WORKERD))),
     Target("upload of 1 GB to another server, CPU per MB, µs", Cell("upload", _MB),
            Bound(1, Cell("upload", _MB, _WORKERD))),
-    Target("upload of 1 GB to R2, CPU per MB, µs", Cell("r2 put", _MB), Bound(1, Cell("r2 put", _MB, _MINIJS))),
+    Target("upload of 1 GB to R2, CPU per MB, µs", Cell("r2 put", _MB), Bound(1, Cell("r2 put", _MB, _MINI))),
     Target("launch to first 200, echo engine, s", Cell("launch", "launch s", _ECHO), Bound(0.6),
            Bound(0.3)),
-    Target("save to new code answering, median, ms", Cell("save", "save to answer p50 ms"), Bound(50), Bound(25)),
-    Target("supervisor, zygote and isolate, PSS, MB", Cell("memory", "PSS MB"), Bound(120), Bound(70)),
-    Target("2,000 idle streams of the worker, KB each", Cell("idle", "KB/stream"), Bound(60), Bound(30)),
-    Target("2,000 idle streams of a model, KB each", Cell("idle", "KB/stream", _ECHO), Bound(60), Bound(30)),
+    Target("save to new code answering, median, ms", Cell("save", "save to answer p50 ms"), Bound(20), Bound(15)),
+    Target("save to new code answering, p99, ms", Cell("save", "p99 ms"), Bound(30)),
+    Target("supervisor, zygote and isolate, PSS, MB", Cell("memory", "PSS MB"), Bound(60), Bound(50)),
+    Target("2,000 idle streams of the worker, KB each", Cell("idle", "KB/stream"), Bound(15), Bound(12)),
+    Target("2,000 idle streams of a model, KB each", Cell("idle", "KB/stream", _ECHO), Bound(24), Bound(16)),
     Target("2,000 idle streams of a model, CPU, %", Cell("idle", "CPU %", _ECHO),
            Bound(1, Cell("idle", "CPU % without them", _ECHO), plus=True)),
     *(
