@@ -80,6 +80,15 @@ def test_no_name_of_upstream_is_left_out(module: str) -> None:
     assert set(UPSTREAM[module].split()) - told == set()
 
 
+def test_the_modules_of_the_sdks_package() -> None:
+    found = importlib.import_module("workers")
+    for part in ("blob", "entrypoints", "fetch", "formdata", "request", "response", "rpc", "utils"):
+        assert importlib.import_module(f"workers.{part}") is found
+    assert found.JsDict({"a": 1}).a == 1
+    assert issubclass(found.DurableObjectContext, found.Context)
+    assert importlib.import_module("workers.gateway.options").BaseOptions().encode_body == "automatic"
+
+
 def test_every_global_that_is_here_is_told_of() -> None:
     js, later = importlib.import_module("js"), importlib.import_module("js._later")
     told = {name for names in rows("js").values() for name in names}

@@ -45,7 +45,8 @@ _PARTS = ("blob", "entrypoints", "fetch", "formdata", "request", "response", "rp
 sys.modules.update((f"{__name__}.{part}", sys.modules[__name__]) for part in _PARTS)
 
 _TYPES = (  # for annotations, which few workers have
-    "BlobValue", "Body", "Context", "FetchKwargs", "FormDataValue", "JSBody", "RequestInitCfProperties",
+    "BlobValue", "Body", "Context", "DurableObjectContext", "FetchKwargs", "FormDataValue", "JSBody", "JsDict",
+    "RequestInitCfProperties",
 )  # fmt: skip
 FetchResponse = Response
 V = TypeVar("V")

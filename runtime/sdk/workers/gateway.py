@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+sys.modules[f"{__name__}.options"] = sys.modules[__name__]  # as the SDK's package has them
 EncodeBody = Literal["automatic", "manual"]
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 from http import HTTPMethod
-from typing import Any, Protocol, TypedDict
+from typing import Any, NoReturn, Protocol, TypedDict
 
+from runtime.values import JsDict
 from runtime.web import Blob, FormData, Headers, ReadableStream, URLSearchParams
 
 JSBody = Blob | bytes | FormData | ReadableStream | URLSearchParams
@@ -19,6 +20,15 @@ class Context(Protocol):
     """``ctx``."""
 
     def waitUntil(self, work: Awaitable[Any]) -> None: ...
+
+
+class DurableObjectContext(Context, Protocol):
+    """``ctx`` of a Durable Object."""
+
+    id: Any
+    storage: Any
+
+    def abort(self, reason: str | None = None) -> NoReturn: ...
 
 
 class RequestInitCfProperties(TypedDict, total=False):
@@ -49,5 +59,6 @@ class FetchKwargs(TypedDict, total=False):
 
 
 __all__ = [
-    "BlobValue", "Body", "Context", "FetchKwargs", "FormDataValue", "HeadersInit", "JSBody", "RequestInitCfProperties",
+    "BlobValue", "Body", "Context", "DurableObjectContext", "FetchKwargs", "FormDataValue", "HeadersInit", "JSBody",
+    "JsDict", "RequestInitCfProperties",
 ]  # fmt: skip
