@@ -74,7 +74,7 @@ def deploy(
 
     read = load(config, environment=environment, variables=dict(map(parse_variable, variables)))
     show.warnings(warning for warning in read.warnings if warning not in read.local_warnings)
-    sent, requirements = tree.collect(read), asyncio.run(pinned(read))
+    sent, requirements = tree.collect(read), asyncio.run(pinned(read, show.told))
     show.sizes(read.name, sent, requirements)
     parcel = Parcel(read, sent.files, tree.metadata(read, message, tag, requirements), tree.shipments(read))
     show.shipments(parcel.shipments)

@@ -44,6 +44,12 @@ def warnings(lines: Iterable[str]) -> None:
         click.echo(f"{click.style('▲', fg='yellow')} {line}", err=True)
 
 
+def told(line: str) -> None:
+    """Of what is said while versions are chosen, what is a warning."""
+    if line.startswith("warning:"):
+        warnings([line.removeprefix("warning:").strip()])
+
+
 @contextmanager
 def progress(name: str) -> Iterator[Sent]:
     """A bar on a terminal, nothing elsewhere."""

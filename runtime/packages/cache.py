@@ -21,7 +21,7 @@ from runtime.errors import ConfigError
 from runtime.packages.declared import Declared, declared, python_tag
 from runtime.packages.failing import unmet
 from runtime.packages.locks import Lock
-from runtime.packages.pins import pin
+from runtime.packages.pins import for_this_python, pin
 from runtime.packages.sets import ASIDE, NotInstalled, digest, install
 from runtime.places import cache_folder, no_home
 
@@ -92,6 +92,9 @@ class PackageCache:
 
 
 async def _pins(named: Declared, told: Told) -> list[str]:
+    named, warning = for_this_python(named)
+    if warning:
+        told(f"warning: {warning}")
     kept = _below("pins") / f"{named.digest}.txt"
     try:
         pins = kept.read_text("utf-8").splitlines()

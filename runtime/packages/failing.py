@@ -36,7 +36,7 @@ def invalid(named: Declared) -> ConfigError | None:
 
 
 def unfit(file: Path, python: Need | None) -> ConfigError | None:
-    """``python``: which versions (PEP 440) ``file`` is for, if it says so."""
+    """``python``: which versions (PEP 440) ``file`` is for, if it says so. Raises ConfigError: it names none."""
     if python is None or not python.text:
         return None
     from packaging.specifiers import InvalidSpecifier, SpecifierSet
@@ -47,7 +47,7 @@ def unfit(file: Path, python: Need | None) -> ConfigError | None:
             return None
     except InvalidSpecifier:
         what = f"requires-python is {python.text!r}, which names no versions"
-        return ConfigError(what, where=where, remedy='As in:  requires-python = ">=3.11"')
+        raise ConfigError(what, where=where, remedy='As in:  requires-python = ">=3.11"') from None
     what = f"requires-python is {python.text!r}, and this is Python {here}"
     return ConfigError(what, where=where, remedy="Install Pilotlight for a Python that fits, or let it fit this one.")
 
@@ -85,4 +85,4 @@ def _bare(said: str) -> str:
     return "\n".join(lines[:20]).removeprefix("error: ").strip()
 
 
-__all__ = ["invalid", "unmet"]
+__all__ = ["invalid", "unfit", "unmet"]

@@ -7,6 +7,8 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
+
 from runtime.errors import ConfigError, UserError
 from runtime.packages import pylock
 from runtime.packages.declared import LOCK_CHARACTERS, PYLOCK, STANDS_HERE, Declared, Need, toml_of
@@ -17,10 +19,19 @@ _TIMEOUT_S = 300.0  # seconds for uv, which may have to ask an index
 _QUIET_FLAGS = ("--no-header", "--no-annotate", "--no-progress", "--no-python-downloads")
 
 
+def for_this_python(named: Declared) -> tuple[Declared, str]:
+    """Without a lock that is for another Python, and a warning of that: projects for Cloudflare name Pyodide's, and few
+    need it. Raises ConfigError."""
+    if (error := unfit(named.file, named.python)) is None:
+        return named, ""
+    lock = "" if named.lock is None else f", and {named.lock.name} is left aside"
+    return msgspec.structs.replace(named, lock=None), f"{error.what}: versions are chosen for this one{lock}"
+
+
 async def pin(named: Declared, told: Callable[[str], None] | None = None) -> list[str]:
     """``name==version`` of all that ``named`` needs, theirs too, some with a marker (PEP 508): for any platform, since
     a host may be on another. As a lock has it where there is one. Raises UserError."""
-    if (error := unfit(named.file, named.python) or invalid(named)) is not None:
+    if (error := invalid(named)) is not None:
         raise error
     document = {} if named.lock is None else toml_of(named.lock, named.lock.read_text("utf-8"), LOCK_CHARACTERS)
     if named.lock is not None and named.lock.name == PYLOCK:
@@ -66,4 +77,4 @@ def _all_in(named: Declared, known: set[str], remedy: str) -> None:
             raise ConfigError(what, where=named.lock.name, remedy=remedy)
 
 
-__all__ = ["pin"]
+__all__ = ["for_this_python", "pin"]

@@ -185,23 +185,39 @@ async def test_a_pylock_is_kept_to(index: Index, tmp_path: Path) -> None:
         assert "pylock.toml: is no lock (PEP 751): 'version'" in (await pilot.event("error"))["text"]
 
 
-@pytest.mark.parametrize(("files", "head", "where"), [
-    ({"pyproject.toml": project("outer").replace(">=3.11", ">=3.99")}, "", "pyproject.toml, line 4"),
-    ({}, HEAD.replace("# dependencies", '# requires-python = ">=3.99"\n# dependencies'), "entry.py, line 2"),
-    ({"pylock.toml": 'lock-version = "1.0"\nrequires-python = ">=3.99"\n[[packages]]\nname = "outer"\nversion = "1"\n'},
-     "", "pylock.toml"),
-], ids=["project", "head", "lock"])  # fmt: skip
-async def test_a_python_that_does_not_fit_is_told_of_before_uv_is_run(
-    index: Index, tmp_path: Path, files: dict[str, str], head: str, where: str
+@pytest.mark.parametrize(("file", "head"), [("pyproject.toml", ""), ("entry.py", HEAD)], ids=["project", "head"])
+async def test_a_project_for_another_python_has_versions_for_this_one(
+    index: Index, tmp_path: Path, file: str, head: str
 ) -> None:
-    write(tmp_path / "app", head + ENTRY, files=files)
+    """As the projects that Cloudflare's own templates make; the lock is what another Python has."""
+    needs = "# dependencies" if head else ""
+    text = head.replace(needs, f'# requires-python = ">=3.99"\n{needs}') + ENTRY
+    lock = 'version = 1\nrequires-python = ">=3.99"\n[[package]]\nname = "outer"\nversion = "1.1"\n'
+    files = {"pyproject.toml": project("outer==1.0").replace(">=3.11", ">=3.99"), "uv.lock": lock}
+    write(tmp_path / "app", text, files={"entry.py.lock": lock} if head else files)
+    here, left = sys.version.split()[0], "entry.py.lock" if head else "uv.lock"
+    for _ in range(2):  # told again when nothing is chosen any more
+        async with serving(tmp_path / "app", env=environment(index, tmp_path)) as pilot:
+            assert await pilot.ask() == (200, "outer 1.0 inner 2.0"), pilot.log()
+            assert (await pilot.event("warning"))["text"] == (
+                f"{file}: requires-python is '>=3.99', and this is Python {here}: versions are chosen for this one, "
+                f"and {left} is left aside"
+            )
+
+
+@pytest.mark.parametrize(("python", "told"), [
+    (">=3.99", "pylock.toml: requires-python is '>=3.99', and this is Python "),
+    ("soon", "pylock.toml: requires-python is 'soon', which names no versions\n  As in:  requires-python"),
+])  # fmt: skip
+async def test_a_lock_alone_for_another_python_is_told_of_before_uv_is_run(
+    index: Index, tmp_path: Path, python: str, told: str
+) -> None:
+    lock = f'lock-version = "1.0"\nrequires-python = "{python}"\n[[packages]]\nname = "outer"\nversion = "1"\n'
+    write(tmp_path / "app", ENTRY, files={"pylock.toml": lock})
     asked = len(index.asked)
     async with serving(tmp_path / "app", env=environment(index, tmp_path)) as pilot:
         error = (await pilot.event("error"))["text"]
-    here = sys.version.split()[0]
-    assert error.startswith(
-        f"{where}: requires-python is '>=3.99', and this is Python {here}\n  Install Pilotlight for"
-    )
+    assert error.startswith(told)
     assert len(index.asked) == asked
 
 
