@@ -6,7 +6,7 @@ import re
 from contextlib import aclosing
 
 from js import JSON, Object
-from pyodide.ffi import to_js
+from pyodide.ffi import jsnull, to_js
 
 from workers import URL, AbortController, AbortError, AbortSignal, Response
 
@@ -66,9 +66,12 @@ async def messages_and_raw(env):
 
 async def inputs_of_a_javascript_kind(env):
     """As Python Workers on Pyodide write them."""
-    for inputs in (to_js(NEW_YORK, dict_converter=Object.fromEntries), JSON.parse(json.dumps(NEW_YORK))):
+    null = JSON.parse(json.dumps({**NEW_YORK, "stop": None}))
+    assert null["stop"] is jsnull
+    for inputs in (to_js(NEW_YORK, dict_converter=Object.fromEntries), JSON.parse(json.dumps(NEW_YORK)), null):
         result = await env.AI.run(INT8, inputs, to_js({"tags": ["a"]}, dict_converter=Object.fromEntries))
         assert result.to_py()["response"] == "New York"
+    assert (await env.AI.run(INT8, null, jsnull)).response == "New York"
 
 
 async def the_binding_by_item_and_by_attribute(env):

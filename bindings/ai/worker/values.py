@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypedDict
 
-from runtime.values import JsDict
+from runtime.values import JsDict, jsnull
 
 _NUMBERS = frozenset({int, float})
 
@@ -43,6 +43,8 @@ def plain(value: object, at: str = "inputs") -> object:
     """``value`` as plain JSON values (and bytes). Raises ``TypeError`` that says where something else is."""
     if value is None or isinstance(value, str | int | float | bytes):
         return value
+    if value is jsnull:
+        return None
     if isinstance(value, Mapping):
         return {str(key): plain(item, f"{at}.{key}") for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -57,7 +59,7 @@ def plain(value: object, at: str = "inputs") -> object:
 
 def plain_options(options: object) -> Mapping[str, Any]:
     """The options as a mapping, their values untouched: a signal is among them."""
-    if options is None:
+    if options is None or options is jsnull:
         return {}
     options = options if isinstance(options, Mapping) or not hasattr(options, "to_py") else options.to_py()
     if not isinstance(options, Mapping):
