@@ -60,6 +60,7 @@ from urllib.parse import unquote
 from workers import Response
 
 async def app(scope, receive, send):
+    assert type(scope["method"]) is str
     said = [scope["scheme"], scope["path"], scope["raw_path"].decode(), scope["query_string"].decode(), scope["server"]]
     await send({"type": "http.response.start", "status": 200, "headers": []})
     await send({"type": "http.response.body", "body": json.dumps(said).encode()})

@@ -155,9 +155,10 @@ async def test_a_task_waits_too(pilot: Served) -> None:
     assert await pilot.ask("/task") == (200, "deep")
 
 
-async def test_one_that_is_imported_within_a_request_waits_in_the_first(tmp_path: Path) -> None:
-    files = {"adapter.py": "def wait(work):\n    from pyodide.ffi import run_sync\n    return run_sync(work)\n"}
-    write(tmp_path, LATE, files=files)
+@pytest.mark.parametrize("file", ["adapter.py", "python_modules/adapter/__init__.py"])
+async def test_one_that_is_imported_within_a_request_waits_in_the_first(tmp_path: Path, file: str) -> None:
+    adapter = "def wait(work):\n    from pyodide.ffi import run_sync\n    return run_sync(work)\n"
+    write(tmp_path, LATE, files={file: adapter})
     async with serving(tmp_path) as pilot:
         assert await pilot.ask() == (200, "late")
 

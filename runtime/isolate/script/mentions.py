@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 
@@ -30,12 +31,23 @@ def mentioned(name: str, module: str, root: Path) -> bool:
 
 
 def _texts_of(package: str, root: Path) -> Iterator[bytes]:
-    file = getattr(sys.modules.get(package), "__file__", None)
-    if file is None or package in sys.stdlib_module_names or not file.endswith("__init__.py"):
+    if package in sys.stdlib_module_names:
+        return
+    file = getattr(sys.modules.get(package), "__file__", None) or _to_be_imported(package)
+    if file is None or not file.endswith("__init__.py"):
         return
     folder = Path(file).parent
     if "-packages" in file or VENDORED in folder.parts or not folder.is_relative_to(root):
         yield from _texts(folder)
+
+
+def _to_be_imported(package: str) -> str | None:
+    """Where it is, if a request will import it."""
+    try:
+        found = find_spec(package)
+    except (ImportError, ValueError):
+        return None
+    return found.origin if found is not None else None
 
 
 def _texts(folder: Path) -> Iterator[bytes]:

@@ -30,7 +30,7 @@ def of(request: Request, env: object, state: Mapping[str, Any]) -> dict[str, Any
     address = known.get(b"cf-connecting-ip")
     return {
         "type": "websocket" if known.get(b"upgrade", b"").lower() == b"websocket" else "http",
-        "method": request.method,
+        "method": str(request.method),  # whose type extensions in C insist on
         "asgi": ASGI_VERSION,
         "http_version": "1.1",
         "scheme": scheme,
