@@ -16,6 +16,7 @@ import msgspec
 from msgspec.msgpack import Ext
 
 from runtime.values import wire
+from runtime.values.complaints import complaint
 from runtime.values.objects import SAFE_INTEGER, JsDict, JsException
 
 Other = Callable[[Ext], object]
@@ -47,23 +48,11 @@ def _parsed_slowly(text: str) -> object:
     try:
         return from_wire(json.loads(text.removeprefix("\ufeff"), parse_constant=_refuse_constant))
     except (ValueError, RecursionError) as error:
-        raise JsException(_complaint(text, getattr(error, "pos", 0)), "SyntaxError") from None
+        raise JsException(complaint(text, getattr(error, "pos", 0)), "SyntaxError") from None
 
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(name)
-
-
-def _complaint(text: str, at: int) -> str:
-    if at >= len(text.rstrip()):
-        return "Unexpected end of JSON input"
-    start, end = max(0, at - 10), at + 10
-    shown = (
-        f'"{text}"'
-        if len(text) <= 40
-        else f'{"..." if start else ""}"{text[start:end]}"{"..." if end < len(text) else ""}'
-    )
-    return f"Unexpected token '{text[at]}', {shown} is not valid JSON"
 
 
 def _list(value: list[object], other: Other) -> list[Any]:

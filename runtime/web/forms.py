@@ -142,7 +142,7 @@ async def _parse_multipart(content: bytes, content_type: str) -> FormData:
     collector, pauses = _Collector(), _Pauses()
     try:
         parser = MultipartParser(boundary, collector.callbacks())
-        at, size = 0, _PIECE_BYTES[0]
+        at, size = _after_preamble(content, boundary), _PIECE_BYTES[0]
         while at < len(content):
             began = perf_counter()
             parser.write(content[at : at + size])
@@ -156,6 +156,12 @@ async def _parse_multipart(content: bytes, content_type: str) -> FormData:
     if not collector.ended:
         raise TypeError(f"malformed {MULTIPART} body: it ends before its last boundary")
     return collector.form
+
+
+def _after_preamble(content: bytes, boundary: bytes) -> int:
+    """Where the first boundary is: what stands before it is nobody's part (RFC 2046, 5.1.1)."""
+    mark = b"--" + boundary
+    return 0 if content.startswith(mark) else content.find(b"\n" + mark) + 1
 
 
 class _Collector:

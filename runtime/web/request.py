@@ -12,7 +12,7 @@ from runtime.web.abort import AbortSignal
 from runtime.web.body import Body
 from runtime.web.headers import Headers, RawHeaders
 
-_NORMALIZED_METHODS = {"DELETE", "GET", "HEAD", "OPTIONS", "POST", "PUT"}  # the only methods whose case is mended
+_NORMALIZED_METHODS = {"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"}  # whose case is mended
 _FORBIDDEN_METHODS = {"CONNECT", "TRACE", "TRACK"}
 _AMBIENT = "ambient"  # the signal of the event served
 _REDIRECTS = ("follow", "manual", "error")

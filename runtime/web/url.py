@@ -144,9 +144,19 @@ def _assign(url: ada_url.URL, part: str, value: str) -> None:
         return  # as in the standard: an assignment that does not parse changes nothing
 
 
+def _decoded(query: str) -> list[tuple[str, str]]:
+    """Its pairs; what is no UTF-8 becomes U+FFFD."""
+    try:
+        return list(ada_url.URLSearchParams(query).items())
+    except UnicodeDecodeError:
+        from urllib.parse import parse_qsl  # for queries that hardly anybody sends
+
+        return parse_qsl(query, keep_blank_values=True)
+
+
 def _pairs(init: object) -> list[tuple[str, Any]]:
     if isinstance(init, str):
-        return list(ada_url.URLSearchParams(init.removeprefix("?")).items())
+        return _decoded(init.removeprefix("?"))
     if hasattr(init, "items"):
         return list(init.items())
     if isinstance(init, Iterable) and not isinstance(init, bytes):

@@ -143,6 +143,19 @@ def language():
         js.performance.now() > 0, js.performance.timeOrigin > 0,
     ])
 
+def refusals():
+    told = []
+    for call in (
+        lambda: js.atob("a"), lambda: js.btoa("€"), lambda: js.TextDecoder.new("nope"),
+        lambda: js.decodeURIComponent("%zz"),
+    ):
+        try:
+            call()
+        except JsException as error:
+            told.append(error.name)
+    bytes_ = js.TextEncoder.new().encode("\ufeffé")
+    return Response.json([*told, len(js.TextDecoder.new("utf-8", {"ignoreBOM": True}).decode(bytes_))])
+
 async def promises():
     made = js.Promise.withResolvers()
     js.setTimeout(create_once_callable(lambda: made.resolve(3)), 1)
@@ -266,6 +279,8 @@ async def test_the_language(pilot: Served) -> None:
 
 async def test_promises(pilot: Served) -> None:
     assert await told(pilot, "/promises") == [3, 1]
+    wrong = "InvalidCharacterError"
+    assert await told(pilot, "/refusals") == [wrong, wrong, "RangeError", "URIError", 2]
 
 
 async def test_what_fetch_of_js_answers_is_a_proxy(pilot: Served) -> None:

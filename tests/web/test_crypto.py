@@ -214,10 +214,37 @@ async def test_what_cannot_be_is_said() -> None:
         ),
         (subtle.generateKey({"name": "ECDSA", "namedCurve": "P-1"}, True, ["sign"]), CryptoError, "EC curve 'P-1'"),
         (subtle.generateKey({"name": "AES-GCM", "length": 128}, True, ["sign"]), CryptoError, "SyntaxError"),
+        (subtle.generateKey({"name": "AES-GCM", "length": 100}, True, ["encrypt"]), CryptoError, "requested 100"),
+        (subtle.importKey("raw", b"1", "HMAC", True, ["sign"]), TypeError, 'Missing field "hash"'),
+        (
+            subtle.importKey("raw", b"", {"name": "HMAC", "hash": "SHA-1"}, True, ["sign"]),
+            CryptoError,
+            "DataError: .*non-zero",
+        ),
     ]
     for call, error, text in refused:
         with pytest.raises(error, match=text):
             await call
-    open_ = await subtle.importKey("raw", b"0" * 16, "AES-GCM", False, ["decrypt"])
+    open_ = await subtle.importKey("raw", b"0" * 16, "AES-GCM", False, ["encrypt", "decrypt"])
+    for length in (0, 7):
+        with pytest.raises(CryptoError, match="OperationError: AES-GCM IV must"):
+            await subtle.encrypt({"name": "AES-GCM", "iv": b"0" * length}, open_, b"")
+    counted = await subtle.importKey("raw", b"0" * 16, "AES-CTR", False, ["encrypt"])
+    for counter, bits, text in ((b"0" * 15, 64, "provided 15"), (b"0" * 16, 129, "counter of 129 bits")):
+        with pytest.raises(CryptoError, match=f"OperationError: .*{text}"):
+            await subtle.encrypt({"name": "AES-CTR", "counter": counter, "length": bits}, counted, b"")
     with pytest.raises(CryptoError, match="OperationError: Decryption failed"):
         await subtle.decrypt(iv, open_, b"0" * 32)
+
+
+async def test_what_cannot_be_derived() -> None:
+    hkdf = {"name": "HKDF", "hash": "SHA-256", "salt": b"", "info": b""}
+    pbkdf2 = {"name": "PBKDF2", "hash": "SHA-256", "salt": b"", "iterations": 0}
+    for how, bits, text in (
+        (hkdf, None, "null length"), (hkdf, 7, "multiple of eight"), (hkdf, 8 * 255 * 32 + 8, "failed"),
+        (pbkdf2, 8, "positive iteration count"),
+    ):  # fmt: skip
+        key = await subtle.importKey("raw", b"secret", how["name"], False, ["deriveBits"])
+        assert await subtle.deriveBits({**how, "iterations": 1}, key, 0) == b""
+        with pytest.raises(CryptoError, match=f"OperationError: .*{text}"):
+            await subtle.deriveBits(how, key, bits)

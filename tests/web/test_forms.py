@@ -137,3 +137,10 @@ async def test_others_have_their_turn_while_a_form_is_read(body: bytes, kind: st
         turns += 1
     assert len(await reading) == body.count(b"&") + 1 or len(await reading) == 3000
     assert turns > 3
+
+
+async def test_forms_of_careless_senders() -> None:
+    latin = await posted(b"name=Jos%E9&x=1", "application/x-www-form-urlencoded").form_data()
+    assert latin.items() == [("name", "Jos\ufffd"), ("x", "1")]
+    preceded = b"not for you\r\n" + EMPTY_PART + b"--X--\r\n"
+    assert len(await posted(preceded, "multipart/form-data; boundary=X").form_data()) == 1

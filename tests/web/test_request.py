@@ -38,7 +38,8 @@ def test_options_as_keywords_or_as_a_dict() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "becomes"), [("get", "GET"), ("Delete", "DELETE"), ("patch", "patch"), ("QUERY", "QUERY")]
+    ("given", "becomes"),
+    [("get", "GET"), ("Delete", "DELETE"), ("patch", "PATCH"), ("lock", "lock"), ("QUERY", "QUERY")],
 )
 def test_methods(given: str, becomes: str) -> None:
     assert Request("http://a/", method=given).method == becomes

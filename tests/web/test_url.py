@@ -80,6 +80,12 @@ def test_search_params() -> None:
         params["none"]
 
 
+def test_what_is_no_utf_8_in_a_query() -> None:
+    assert URL("http://h/?a=%E9&b=%zz&&c+d&=x").search_params.items() == [
+        ("a", "\ufffd"), ("b", "%zz"), ("c d", ""), ("", "x"),
+    ]  # fmt: skip
+
+
 def test_search_params_from_other_things() -> None:
     assert str(URLSearchParams({"a": 1, "b": "x y"})) == "a=1&b=x+y"
     assert str(URLSearchParams([("a", "1"), ("a", "2")])) == "a=1&a=2"

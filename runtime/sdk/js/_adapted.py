@@ -6,7 +6,8 @@ import asyncio
 import builtins
 import math
 import random
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from runtime.values import JsArray, JsDict, JsException, from_wire
@@ -25,6 +26,30 @@ class URLPattern(pattern.URLPattern):
 class TextEncoder(text.TextEncoder):
     def encode(self, text: str = "") -> JsBuffer:  # type: ignore[override]
         return JsBuffer(super().encode(text))
+
+
+class TextDecoder(text.TextDecoder):
+    def __init__(self, *args: Any, **options: Any) -> None:
+        with _thrown():
+            super().__init__(*args, **options)
+
+
+def atob(data: str) -> str:
+    with _thrown():
+        return text.atob(data)
+
+
+def btoa(data: str) -> str:
+    with _thrown():
+        return text.btoa(data)
+
+
+@contextmanager
+def _thrown() -> Iterator[None]:
+    try:
+        yield
+    except text.InvalidTextError as error:
+        raise JsException(error.message, error.name) from None
 
 
 class Array(JsArray):

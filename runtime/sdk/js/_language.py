@@ -16,6 +16,7 @@ from runtime.values import JsArray, JsException
 Infinity, NaN, undefined = math.inf, math.nan, None
 _UNRESERVED = "!~*'()"  # besides letters, digits, "-", "_" and ".", which Python leaves as they are, too
 _RESERVED = ";/?:@&=+$,#"
+_STRAY_PERCENT = re.compile("%(?![0-9A-Fa-f]{2})")
 _INTEGER = re.compile(r"\s*([+-]?)(0[xX])?")
 _FLOAT = re.compile(r"\s*[+-]?(?:Infinity|\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?)")
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
@@ -30,11 +31,13 @@ def encodeURI(text: object) -> str:
 
 
 def decodeURIComponent(text: str) -> str:
-    """Raises JsException, a URIError, for what is no UTF-8."""
+    """Raises JsException, a URIError, for what is no UTF-8 and a % without two digits."""
     try:
-        return unquote(text, errors="strict")
+        if not _STRAY_PERCENT.search(text):
+            return unquote(text, errors="strict")
     except UnicodeDecodeError:
-        raise JsException("URI malformed", "URIError") from None
+        pass
+    raise JsException("URI malformed", "URIError")
 
 
 def decodeURI(text: str) -> str:

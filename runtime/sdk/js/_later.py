@@ -10,7 +10,7 @@ _CLASSES = {  # with ``new``
     "URLPattern": "js._adapted:URLPattern",
     "HTMLRewriter": "runtime.web.html.rewriter:HTMLRewriter",
     "TextEncoder": "js._adapted:TextEncoder",
-    "TextDecoder": "runtime.web.globals.text:TextDecoder",
+    "TextDecoder": "js._adapted:TextDecoder",
     "WritableStream": "runtime.web.globals.piping:WritableStream",
     "TransformStream": "runtime.web.globals.piping:TransformStream",
     "IdentityTransformStream": "runtime.web.globals.piping:TransformStream",
@@ -24,8 +24,8 @@ _CLASSES = {  # with ``new``
 }
 _VALUES = {
     "crypto": "js._crypto:crypto",
-    "atob": "runtime.web.globals.text:atob",
-    "btoa": "runtime.web.globals.text:btoa",
+    "atob": "js._adapted:atob",
+    "btoa": "js._adapted:btoa",
     "structuredClone": "runtime.web.globals.clone:structuredClone",
     "BigInt": "runtime.values:JsBigInt",
     "globalThis": "js",

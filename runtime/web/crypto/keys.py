@@ -51,6 +51,8 @@ def hash_of(algorithm: Mapping[str, Any], default: Mapping[str, Any] | None = No
     """(name, what ``cryptography`` calls it) of an algorithm's ``hash``."""
     wanted = algorithm.get("hash") or (default or {}).get("hash")
     name = wanted.get("name") if isinstance(wanted, Mapping) else wanted
+    if name is None:
+        raise TypeError('Missing field "hash" in "algorithm".')
     if not isinstance(name, str) or name.upper() not in HASHES:
         raise CryptoError("NotSupportedError", f"Unrecognized or unimplemented hash algorithm requested: {name!r:.40}.")
     return name.upper(), HASHES[name.upper()]()

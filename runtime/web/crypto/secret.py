@@ -16,12 +16,15 @@ from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
 from runtime.web.crypto.keys import CryptoError, CryptoKey, b64, data_of, hash_of, unb64, usages_of
 
 _BLOCK_BITS = 128
+_AES_BITS = (128, 192, 256)
 _TAG_BITS = (32, 64, 96, 104, 112, 120, 128)
 _NOT_DECRYPTED = (
     "Decryption failed. This could be due to a ciphertext authentication failure, bad padding, incorrect CryptoKey, "
     "or another algorithm-specific reason."
 )
 _MAX_ITERATIONS = 100_000  # of PBKDF2, as on Workers
+_IV_BYTES = range(8, 129)  # of AES-GCM, in OpenSSL's binding
+_MAX_HKDF_BLOCKS = 255  # RFC 5869, 2.3
 _AES = ("encrypt", "decrypt", "wrapKey", "unwrapKey")
 USAGES = {
     "HMAC": ("sign", "verify"),
@@ -38,6 +41,9 @@ def generate(algorithm: Mapping[str, Any], extractable: bool, usages: Sequence[s
         bits = algorithm.get("length") or {20: 512, 32: 512}.get(digest.digest_size, 1024)
     elif name.startswith("AES"):
         bits = algorithm.get("length")
+        if bits not in _AES_BITS:
+            what = f"Generated AES key length must be 128, 192, or 256 bits but requested {bits}."
+            raise CryptoError("OperationError", what)
     else:
         raise CryptoError("NotSupportedError", f"{name} has no keys that could be generated")
     return _key(os.urandom(-(-int(bits or 0) // 8)), algorithm, extractable, usages)
@@ -114,20 +120,28 @@ def derive(algorithm: Mapping[str, Any], key: CryptoKey, bits: int) -> bytes:
     """``bits`` is a multiple of eight."""
     digest, salt = hash_of(algorithm)[1], data_of(algorithm.get("salt"), "salt")
     if key.algorithm["name"] == "HKDF":
-        return HKDF(digest, bits // 8, salt, data_of(algorithm.get("info"), "info")).derive(key.key)
+        info = data_of(algorithm.get("info"), "info")
+        if bits > _MAX_HKDF_BLOCKS * digest.digest_size * 8:
+            raise CryptoError("OperationError", "HKDF deriveBits failed.")
+        return HKDF(digest, bits // 8, salt, info).derive(key.key) if bits else b""
     iterations = int(algorithm.get("iterations") or 0)
-    if not 0 < iterations <= _MAX_ITERATIONS:
+    if iterations < 1:
+        what = f"PBKDF2 requires a positive iteration count (requested {iterations})."
+        raise CryptoError("OperationError", what)
+    if iterations > _MAX_ITERATIONS:
         raise CryptoError("NotSupportedError", f"Pbkdf2 failed: iteration counts above {_MAX_ITERATIONS} are not "
                           f"supported (requested {iterations}).")  # fmt: skip
-    return PBKDF2HMAC(digest, bits // 8, salt, iterations).derive(key.key)
+    return PBKDF2HMAC(digest, bits // 8, salt, iterations).derive(key.key) if bits else b""
 
 
 def _key(raw: bytes, algorithm: Mapping[str, Any], extractable: bool, usages: Sequence[str]) -> CryptoKey:
     name, facts = algorithm["name"], dict[str, Any]()
     if name == "HMAC":
+        if not raw:
+            raise CryptoError("DataError", "Imported HMAC key length (0) must be a non-zero value.")
         facts = {"hash": {"name": hash_of(algorithm)[0]}, "length": len(raw) * 8}
     elif name.startswith("AES"):
-        if len(raw) not in (16, 24, 32):
+        if len(raw) * 8 not in _AES_BITS:
             raise CryptoError(
                 "DataError", f"Imported AES key length must be 128, 192, or 256 bits but provided {len(raw) * 8}."
             )
@@ -141,17 +155,23 @@ def _mode(algorithm: Mapping[str, Any], key: CryptoKey, sealed: bytes | None = N
     """(mode, bytes of its tag): 0 where it has none. ``sealed`` ends with the tag."""
     name = key.algorithm["name"]
     if name == "AES-CTR":
-        if not 1 <= int(algorithm.get("length") or 0) <= _BLOCK_BITS:
-            raise CryptoError("OperationError", "AES-CTR counter length must be from 1 to 128 bits")
-        return modes.CTR(data_of(algorithm.get("counter"), "counter")), 0
+        counter, bits = data_of(algorithm.get("counter"), "counter"), int(algorithm.get("length") or 0)
+        if len(counter) != _BLOCK_BITS // 8:
+            raise CryptoError("OperationError", f"Counter must have length of 16 bytes (provided {len(counter)}).")
+        if not 1 <= bits <= _BLOCK_BITS:
+            raise CryptoError("OperationError", f"Invalid counter of {bits} bits length provided.")
+        return modes.CTR(counter), 0
     iv = data_of(algorithm.get("iv"), "iv")
     if name == "AES-CBC":
         if len(iv) != _BLOCK_BITS // 8:
-            raise CryptoError("OperationError", f"AES-CBC IV must be 16 bytes long (provided {len(iv)} bytes).")
+            raise CryptoError("OperationError", f"AES-CBC IV must be 16 bytes long (provided {len(iv)}).")
         return modes.CBC(iv), 0
+    if len(iv) not in _IV_BYTES:
+        what = f"must be from 8 to 128 bytes long (provided {len(iv)})" if iv else "must not be empty"
+        raise CryptoError("OperationError", f"AES-GCM IV {what}.")
     bits = algorithm.get("tagLength") or _BLOCK_BITS
     if bits not in _TAG_BITS:
-        raise CryptoError("OperationError", f"Invalid AES-GCM tag length: {bits}.")
+        raise CryptoError("OperationError", f"Invalid AES-GCM tag length {bits}.")
     if sealed is not None and len(sealed) < bits // 8:
         what = (
             f"Ciphertext length of {len(sealed) * 8} bits must be greater than or equal to the size of the AES-GCM tag"

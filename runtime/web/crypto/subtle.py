@@ -115,9 +115,12 @@ class SubtleCrypto:
         return hmac.compare_digest(a, b)
 
     async def _derive(self, algorithm: dict[str, Any], key: CryptoKey, bits: int | None) -> bytes:
-        module = _module(algorithm, "deriveBits")
-        if module is secret and (not bits or bits % 8):
-            raise CryptoError("OperationError", "the length of what is derived must be a multiple of 8, and not 0")
+        module, name = _module(algorithm, "deriveBits"), algorithm["name"]
+        if module is secret and bits is None:
+            raise CryptoError("OperationError", f"{name} cannot derive a key with null length.")
+        if module is secret and bits is not None and bits % 8:
+            what = f"{name} requires a derived key length that is a multiple of eight (requested {bits})."
+            raise CryptoError("OperationError", what)
         derived: bytes = await asyncio.to_thread(module.derive, algorithm, key, bits)
         return derived
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Mapping
 
 from runtime.web.globals.piping import Controller, TransformStream
 from runtime.web.globals.text import TextDecoder
@@ -71,9 +72,9 @@ class TextEncoderStream(TransformStream):
 class TextDecoderStream(TransformStream):
     """What it decodes leaves as UTF-8, since a stream carries bytes."""
 
-    def __init__(self, label: str = "utf-8", *, fatal: bool = False, ignoreBOM: bool = False) -> None:
+    def __init__(self, label: str = "utf-8", options: Mapping[str, object] | None = None, **more: object) -> None:
         super().__init__(transform=self._decoded, flush=self._rest)
-        self._decoder = TextDecoder(label, fatal=fatal, ignoreBOM=ignoreBOM)
+        self._decoder = TextDecoder(label, options, **more)
         self.encoding = self._decoder.encoding
 
     def _decoded(self, chunk: object, controller: Controller) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import codecs
 import re
+from collections.abc import Mapping
 
 _LABELS = {  # where the standard's encoding of that label is another than Python's
     "ascii": "cp1252", "us-ascii": "cp1252", "iso-8859-1": "cp1252", "latin1": "cp1252", "l1": "cp1252",
@@ -30,24 +31,41 @@ class TextEncoder:
         return str(text).encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
 
 
-class TextDecoder:
-    """``TextDecoder(label, fatal=, ignoreBOM=)``. Raises ``ValueError`` (a RangeError) for an unknown label."""
+class InvalidTextError(ValueError):
+    """``name`` is JavaScript's, such as ``InvalidCharacterError``."""
 
-    def __init__(self, label: str = "utf-8", *, fatal: bool = False, ignoreBOM: bool = False) -> None:
-        name = str(label).strip().lower()
+    def __init__(self, name: str, message: str) -> None:
+        self.name, self.message = name, message
+        super().__init__(f"{name}: {message}")
+
+
+class TextDecoder:
+    """``TextDecoder(label, fatal=, ignoreBOM=)``, or with an object of these two. Raises ``InvalidTextError`` (a
+    RangeError) for an unknown label."""
+
+    def __init__(
+        self, label: str = "utf-8", options: Mapping[str, object] | None = None, *, fatal: object = False,
+        ignoreBOM: object = False,
+    ) -> None:  # fmt: skip
+        name, given = str(label).strip().lower(), options or {}
         try:
             self._codec = codecs.lookup(_LABELS.get(name, name)).name
         except LookupError:
-            raise ValueError(f'RangeError: "{label}" is not a valid encoding.') from None
-        self.fatal, self.ignoreBOM, self._at_start = fatal, ignoreBOM, True
+            raise InvalidTextError("RangeError", f'"{label}" is not a valid encoding.') from None
+        self.fatal, self.ignoreBOM = bool(given.get("fatal", fatal)), bool(given.get("ignoreBOM", ignoreBOM))
+        self._at_start = True
         self._decoder = self._fresh()
 
     @property
     def encoding(self) -> str:
         return _NAMES.get(self._codec, self._codec)
 
-    def decode(self, data: bytes | bytearray | memoryview | None = None, *, stream: bool = False) -> str:
+    def decode(
+        self, data: bytes | bytearray | memoryview | None = None, options: Mapping[str, object] | None = None, *,
+        stream: object = False,
+    ) -> str:  # fmt: skip
         """``stream``: more comes, so half a character waits. Raises ``TypeError`` for what is not text when fatal."""
+        stream = bool((options or {}).get("stream", stream))
         try:
             text = self._decoder.decode(bytes(data or b""), not stream)
         except UnicodeDecodeError:
@@ -67,21 +85,22 @@ class TextDecoder:
 
 
 def btoa(text: str) -> str:
-    """Raises ``ValueError`` (an InvalidCharacterError) beyond Latin-1."""
+    """Raises ``InvalidTextError`` (an InvalidCharacterError) beyond Latin-1."""
     try:
         return base64.b64encode(str(text).encode("latin-1")).decode()
     except UnicodeEncodeError:
-        raise ValueError("InvalidCharacterError: btoa() can only operate on characters in the Latin1 range.") from None
+        what = "btoa() can only operate on characters in the Latin1 (ISO/IEC 8859-1) range."
+        raise InvalidTextError("InvalidCharacterError", what) from None
 
 
 def atob(text: str) -> str:
-    """Bytes as the characters of those numbers. Raises ``ValueError`` (an InvalidCharacterError)."""
+    """Bytes as the characters of those numbers. Raises ``InvalidTextError`` (an InvalidCharacterError)."""
     bare = _BASE64_SPACE.sub("", str(text))
     if len(bare) % 4 == 0:
         bare = bare.removesuffix("==") if bare.endswith("==") else bare.removesuffix("=")
     if len(bare) % 4 == 1 or "=" in bare or not _BASE64.fullmatch(bare):
-        raise ValueError("InvalidCharacterError: atob() called with invalid base64-encoded data.")
+        raise InvalidTextError("InvalidCharacterError", "atob() called with invalid base64-encoded data.")
     return base64.b64decode(bare + "=" * (-len(bare) % 4)).decode("latin-1")
 
 
-__all__ = ["TextDecoder", "TextEncoder", "atob", "btoa"]
+__all__ = ["InvalidTextError", "TextDecoder", "TextEncoder", "atob", "btoa"]
