@@ -47,6 +47,9 @@ async def secure(request):
             over.sendall(b"hello")
             sync = over.recv(5).decode(), over.getpeername()[1] == port(request)
     reader, writer = await asyncio.open_connection("localhost", port(request), ssl=context)
+    kept = writer.get_extra_info("socket")  # the loop's own, as httpx has it
+    kept.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 5)
+    assert kept.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 0
     writer.write(b"there")
     text = (await reader.readexactly(5)).decode()
     writer.close()

@@ -120,7 +120,7 @@ def _known(given: int, otherwise: int) -> int:
 
 
 def _know_the_internet() -> None:
-    """What a Unix socket would know nothing of."""
+    """What a Unix socket would know nothing of. The loop's own, which it takes for one, has no options of TCP, too."""
     ours: Any = socket.socket
     originals = {
         name: getattr(ours, name) for name in ("getpeername", "getsockname", "getsockopt", "setsockopt", "bind")
@@ -134,11 +134,11 @@ def _know_the_internet() -> None:
         return _ends.get(self.fileno(), _NOWHERE).own if self.family in _INTERNET else originals["getsockname"](self)
 
     def setsockopt(self: socket.socket, level: int, *args: Any) -> None:
-        if self.family not in _INTERNET or level == socket.SOL_SOCKET:
+        if level == socket.SOL_SOCKET:
             originals["setsockopt"](self, level, *args)
 
     def getsockopt(self: socket.socket, level: int, option: int, size: int = 0) -> Any:
-        if self.family not in _INTERNET or level == socket.SOL_SOCKET:
+        if level == socket.SOL_SOCKET:
             return originals["getsockopt"](self, level, option, *([size] if size else []))
         return bytes(size) if size else 0
 
