@@ -14,6 +14,7 @@ import msgspec
 from bindings.base import Binding, CallError, Product, ProductContext
 from bindings.binding import EnvType
 from runtime.config import Config
+from runtime.values import from_wire
 
 _TEXT = EnvType("builtins:str")
 BANNER_CHARS = 60  # of a value
@@ -36,8 +37,8 @@ class PlainBinding:
 
 
 def value(name: str, caller: object, value: object) -> object:
-    """The worker's half: ``env.NAME`` is the value itself, a string or what JSON made of it."""
-    return value
+    """The worker's half: ``env.NAME`` is the value itself, a string, or a proxy of what JSON made of it."""
+    return from_wire(value)
 
 
 class Variables(Product):

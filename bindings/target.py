@@ -102,9 +102,11 @@ class Target:
             if found["success"]:
                 return found
             what = "\n".join(error["message"] for error in found["errors"])
+            remedy = f"What can be asked for:  {click.get_current_context().command_path} --help"
         except (msgspec.MsgspecError, KeyError, TypeError):
             what = f"answered {answer.status}: {content[:200].decode('utf-8', 'replace')}"
-        raise UserError(what, where=self.name)
+            remedy = "That is no answer of a Pilotlight host's. Name one:  --host URL"
+        raise UserError(what, where=self.name, remedy=remedy)
 
 
 @dataclass(frozen=True)

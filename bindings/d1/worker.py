@@ -12,7 +12,7 @@ import msgspec
 
 from bindings.client import BindingClient, HostCaller, js_exception
 from bindings.d1.values import bound, read, read_rows
-from runtime.values import JsDict, JsException, well_formed
+from runtime.values import JsArray, JsDict, JsException, well_formed
 from runtime.wire import RemoteError
 
 FAILED = "D1Error"  # the name under which the host's half reports a statement that failed
@@ -57,11 +57,11 @@ class _Result:
 
     def dicts(self) -> list[JsDict]:
         columns = self._columns
-        return [JsDict(zip(columns, row, strict=True)) for row in read_rows(_decode(self._rows))]
+        return JsArray([JsDict(zip(columns, row, strict=True)) for row in read_rows(_decode(self._rows))])
 
     def lists(self, names: bool) -> list[list[object]]:
-        rows = [list(row) for row in read_rows(_decode(self._rows))]
-        return [list(self._columns), *rows] if names else rows
+        rows = JsArray([JsArray(row) for row in read_rows(_decode(self._rows))])
+        return JsArray([JsArray(self._columns), *rows]) if names else rows
 
     @property
     def duration_ms(self) -> float:
@@ -120,7 +120,7 @@ class _Database(BindingClient):
         if not all(isinstance(statement, D1PreparedStatement) for statement in statements):
             raise TypeError(f"env.{self._name}.batch() takes a list of what prepare() makes")
         sent = [[statement.statement, statement.params] for statement in statements]
-        return [result.whole() for result in await self._session.send(sent)]
+        return JsArray([result.whole() for result in await self._session.send(sent)])
 
     def _text(self, method: str, sql: object) -> str:
         if not isinstance(sql, str):

@@ -64,7 +64,8 @@ class Email(KeepingProduct):
 
     @classmethod
     def parse(cls, config: Config, context: ProductContext) -> Sequence[Binding]:
-        context.shared[_SHARED] = config.name
+        if context.leads(config):
+            context.shared[_SHARED] = config.name
         sending = [SendEmailBinding(table, config.name, context) for table in _tables(config)]
         return [*sending, EmailModule(config.name, context)]
 

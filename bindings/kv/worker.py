@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from bindings.client import BindingClient
 from bindings.kv.checks import MAX_VALUE_BYTES
-from runtime.values import JsDict, JsException, from_json, js_string
+from runtime.values import JsDict, JsException, JsMap, from_json, js_string
 from runtime.web import ReadableStream
 
 Kind = Literal["text", "json", "arrayBuffer", "stream"]
@@ -23,15 +23,15 @@ class KVNamespace(BindingClient):
         """``get(key, type="text", cacheTtl=None)``: the value, None where there is none; of a list of keys, by key."""
         keys, kind, rest = _reading(args, options)
         if isinstance(keys, list):
-            return JsDict({key: row and row[0] for key, row in (await self._bulk(keys, kind, rest)).items()})
+            return JsMap({key: row and row[0] for key, row in (await self._bulk(keys, kind, rest)).items()})
         return _decoded(await self._call("get", (keys, _known(kind), rest)), kind)
 
-    async def getWithMetadata(self, *args: object, **options: object) -> JsDict:
+    async def getWithMetadata(self, *args: object, **options: object) -> JsDict | JsMap:
         """As ``get``; each value in an object, with its ``metadata``."""
         keys, kind, rest = _reading(args, options)
         if isinstance(keys, list):
             rows = (await self._bulk(keys, kind, rest)).items()
-            return JsDict({key: row and JsDict(value=row[0], metadata=_metadata(row[1])) for key, row in rows})
+            return JsMap({key: row and JsDict(value=row[0], metadata=_metadata(row[1])) for key, row in rows})
         answer = await self._call("getWithMetadata", (keys, _known(kind), rest))
         if isinstance(answer, list):
             value, metadata = answer

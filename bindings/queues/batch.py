@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from bindings.queues.bodies import decode
-from runtime.values import JsDict
+from runtime.values import JsArray, JsDict
 
 _UNSAID = object()
 
@@ -50,7 +50,8 @@ class MessageBatch:
     """https://developers.cloudflare.com/queues/configuration/javascript-apis/#messagebatch"""
 
     def __init__(self, queue: str, messages: Sequence[Sequence[Any]], metrics: dict[str, Any]) -> None:
-        self.queue, self.messages = queue, [Message(*message) for message in messages]
+        self.queue = queue
+        self.messages = JsArray([Message(*message) for message in messages])
         oldest = metrics.pop("oldestMessageTimestamp", 0)
         when = {"oldestMessageTimestamp": datetime.fromtimestamp(oldest / 1000)} if oldest else {}
         self.metadata = JsDict(metrics=JsDict({**metrics, **when}))

@@ -7,7 +7,7 @@ from typing import Any
 
 from bindings.client import BindingClient, HostCaller
 from bindings.r2.objects import R2Object, R2ObjectBody
-from runtime.values import JsDict
+from runtime.values import JsArray, JsDict
 from runtime.web import Blob, Headers, ReadableStream
 
 _HEADERS = ("range", "onlyIf", "httpMetadata")  # options that may be Headers
@@ -48,7 +48,8 @@ class R2Bucket(BindingClient):
     async def list(self, *args: object, **options: object) -> JsDict:
         """``list(prefix=None, delimiter=None, cursor=None, limit=1000, startAfter=None, include=None)``."""
         answer = await self._call("list", (_given(args, options),))
-        answer["objects"] = [R2Object(head) for head in answer["objects"]]
+        answer["objects"] = JsArray([R2Object(head) for head in answer["objects"]])
+        answer["delimitedPrefixes"] = JsArray(answer["delimitedPrefixes"])
         return JsDict(truncated=answer["cursor"] is not None, **answer)
 
     async def createMultipartUpload(self, *args: object, **options: object) -> R2MultipartUpload:

@@ -101,5 +101,7 @@ async def window(target: Target, streams: int, seconds: float, cpu: int | None =
         with suppress(ProcessLookupError):
             process.kill()
     if process.returncode:
-        raise UserError(stderr.decode(errors="replace")[-500:].strip(), where=target.name)
+        said = stderr.decode(errors="replace")[-500:].strip()
+        remedy = f"Does it answer?  curl -i {target.url}\nIf so, ask it for less:  --streams 1"
+        raise UserError(said, where=target.name, remedy=remedy)
     return msgspec.json.decode(stdout, type=WindowResult)

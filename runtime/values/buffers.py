@@ -37,6 +37,24 @@ class JsBuffer(bytearray, BufferNames):
             raise ValueError("RangeError: offset is out of bounds")
         self[offset : offset + len(added)] = added
 
+    def at(self, index: int) -> int | None:
+        """None beyond its ends."""
+        return self[index] if -len(self) <= index < len(self) else None
+
+    def fill(self, number: int, start: int = 0, end: int | None = None) -> Self:
+        part = range(*slice(start, end).indices(len(self)))
+        self[part.start : part.stop] = bytes([int(number) & 0xFF]) * len(part)
+        return self
+
+    def includes(self, number: int) -> bool:
+        return number in self
+
+    def indexOf(self, number: int) -> int:
+        return self.find(number)
+
+    def toString(self) -> str:
+        return ",".join(map(str, self))
+
     def to_py(self, **_: object) -> memoryview:
         return memoryview(bytes(self))
 

@@ -1,7 +1,7 @@
 """The wire → Python, as upstream's SDK converts what a binding answers.
 
-An object is a ``JsDict``, bytes are a ``memoryview``, a moment is a naive ``datetime`` in local time, a number without
-a fraction is an int up to 2**53 - 1, and a float beyond.
+An object is a ``JsDict``, an array a ``JsArray``, bytes are a ``memoryview``, a moment is a naive ``datetime`` in local
+time, a number without a fraction is an int up to 2**53 - 1, and a float beyond.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from msgspec.msgpack import Ext
 from runtime.values import wire
 from runtime.values.complaints import complaint
 from runtime.values.objects import SAFE_INTEGER, JsDict, JsException
+from runtime.values.proxies import JsArray
 
 Other = Callable[[Ext], object]
 _AS_IT_IS = frozenset((str, NoneType, bool))
@@ -55,8 +56,8 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(name)
 
 
-def _list(value: list[object], other: Other) -> list[Any]:
-    return [item if type(item) in _AS_IT_IS else from_wire(item, other) for item in value]
+def _list(value: list[object], other: Other) -> JsArray:
+    return JsArray([item if type(item) in _AS_IT_IS else from_wire(item, other) for item in value])
 
 
 def _dict(value: dict[str, object], other: Other) -> JsDict:

@@ -2,33 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, KeysView, Mapping, ValuesView
 from typing import Any, Self
 
-from runtime.values.proxies import Default, JsArray, attribute, taken, to_py
+from runtime.values.iterators import JsIterator, Stepped
+from runtime.values.objects import JsDict
+from runtime.values.proxies import JsArray, taken
 
 
-class JsMap(dict[Any, Any]):
-    """A dict. What ``to_js`` makes of one."""
+class _Keys(Stepped, KeysView[Any]): ...
+
+
+class _Values(Stepped, ValuesView[Any]): ...
+
+
+class JsMap(JsDict):
+    """A dict. What ``to_js`` makes of one, and what lists of an object's storage and several keys of KV's are: their
+    keys are attributes too."""
 
     @classmethod
     def new(cls, pairs: Iterable[Any] = ()) -> Self:
         return cls(pairs.items() if isinstance(pairs, Mapping) else [tuple(pair) for pair in pairs])
 
-    def set(self, key: object, value: object) -> Self:
+    def set(self, key: Any, value: object) -> Self:
         self[key] = value
         return self
 
     def has(self, key: object) -> bool:
         return key in self
 
-    def delete(self, key: object) -> bool:
+    def delete(self, key: Any) -> bool:
         found = key in self
         self.pop(key, None)
         return found
 
-    def entries(self) -> Iterator[JsArray]:
-        return (JsArray(pair) for pair in self.items())
+    def keys(self) -> _Keys:  # type: ignore[override]
+        return _Keys(self)
+
+    def values(self) -> _Values:  # type: ignore[override]
+        return _Values(self)
+
+    def entries(self) -> JsIterator:
+        return JsIterator(JsArray(pair) for pair in self.items())
 
     def forEach(self, do: Callable[..., Any]) -> None:
         """``do(value, key, map)``, or as many of them as it takes."""
@@ -39,13 +54,6 @@ class JsMap(dict[Any, Any]):
     @property
     def size(self) -> int:
         return len(self)
-
-    def to_py(self, *, depth: int = -1, default_converter: Default = None) -> dict[Any, Any]:
-        plain: dict[Any, Any] = to_py(self, depth, default_converter)
-        return plain
-
-    def __getattr__(self, name: str) -> object:
-        return attribute(self, name)
 
 
 __all__ = ["JsMap"]

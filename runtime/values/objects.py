@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -10,11 +12,36 @@ if TYPE_CHECKING:
 SAFE_INTEGER = 2**53 - 1  # from here on, in magnitude, an int goes over as a BigInt
 
 
+class _Method:
+    """A method of dict's, or the list or object that is called like it, such as the ``keys`` of what KV lists: called
+    all the same, that is the method."""
+
+    def __init__(self, method: Callable[[dict[Any, Any]], object]) -> None:
+        self._method, self._name = method, method.__name__
+
+    def __get__(self, owner: dict[Any, Any] | None, kind: type) -> object:
+        if owner is None:
+            return self._method
+        method = partial(self._method, owner)
+        if self._name not in owner or not isinstance(own := owner[self._name], (dict, list)):
+            return method
+        if not callable(own):
+            from runtime.values.called import called  # which few objects need
+            from runtime.values.proxies import JsArray
+
+            owner[self._name] = own = called(JsArray(own) if isinstance(own, list) else JsDict(own), method)
+        return own
+
+
 class JsDict(dict[str, Any]):
     """A plain object: a dict whose keys are attributes too.
 
-    A key that is called like a method of dict (``keys``, ``items``, ``get``) is had as an item alone.
+    A key that is called like a method of dict is had as an item alone; ``keys``, ``values`` and ``items`` that are
+    lists or objects are had both ways.
     """
+
+    if not TYPE_CHECKING:
+        keys, values, items = map(_Method, (dict.keys, dict.values, dict.items))
 
     def __getattr__(self, name: str) -> Any:
         try:
@@ -75,6 +102,8 @@ class JsException(Exception):
 
     def __str__(self) -> str:
         return f"{self.name}: {self.message}" if self.message else self.name
+
+    toString = __str__
 
 
 _OWN = frozenset((*dir(Exception), "message", "name", "stack"))  # what no field may replace

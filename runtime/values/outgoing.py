@@ -13,6 +13,7 @@ from typing import Any
 
 from runtime.values import wire
 from runtime.values.buffers import JsBuffer
+from runtime.values.dates import Date
 from runtime.values.maps import JsMap
 from runtime.values.objects import SAFE_INTEGER, JsBigInt, JsDict, JsNull
 from runtime.values.proxies import JsArray
@@ -112,6 +113,7 @@ _BY_BASE: tuple[tuple[type, _Convert], ...] = (
     (JsBuffer, bytes),
     (bytearray, _refuse),
     (datetime, _moment),
+    (Date, Date.toDatetime),
     (BaseException, _error),
 )
 

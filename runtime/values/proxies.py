@@ -7,12 +7,13 @@ from __future__ import annotations
 import inspect
 import weakref
 from collections.abc import Callable, Iterator
-from functools import reduce
+from functools import cmp_to_key, reduce
 from itertools import chain
 from types import SimpleNamespace
 from typing import Any, Self
 
 from runtime.values.buffers import JsBuffer
+from runtime.values.iterators import JsIterator
 
 Default = Callable[..., Any] | None
 _PLAIN = (str, bytes, int, float, bool, type(None), memoryview)
@@ -33,6 +34,34 @@ class JsArray(list[Any]):
         return plain
 
     def toArray(self) -> Self:
+        return self
+
+    def sort(self, compare: Callable[[Any, Any], Any] | None = None, **options: object) -> Self:  # type: ignore[override]
+        """In place. ``compare(one, other)`` is JavaScript's; ``key`` and ``reverse`` are Python's."""
+        super().sort(**options if compare is None else {"key": cmp_to_key(compare)})
+        return self
+
+    def reverse(self) -> Self:  # type: ignore[override]
+        super().reverse()
+        return self
+
+    def toSorted(self, compare: Callable[[Any, Any], Any] | None = None) -> JsArray:
+        return JsArray(self).sort(compare)
+
+    def toReversed(self) -> JsArray:
+        return JsArray(self[::-1])
+
+    def splice(self, start: int, count: int | None = None, *items: object) -> JsArray:
+        """Takes ``count`` items out, all the rest unless told, and puts ``items`` in their place."""
+        first = slice(start, None).indices(len(self))[0]
+        part = slice(first, len(self) if count is None else first + max(count, 0))
+        taken_out = JsArray(self[part])
+        self[part] = items
+        return taken_out
+
+    def fill(self, item: object, start: int = 0, end: int | None = None) -> Self:
+        for index in range(*slice(start, end).indices(len(self))):
+            self[index] = item
         return self
 
     def at(self, index: int) -> object:
@@ -71,6 +100,18 @@ class JsArray(list[Any]):
 
     def find(self, wanted: Callable[..., Any]) -> object:
         return next(iter(self.filter(wanted)), None)
+
+    def findIndex(self, wanted: Callable[..., Any]) -> int:
+        return next((index for index, found in enumerate(self._each(wanted)) if found), -1)
+
+    def flatMap(self, change: Callable[..., Any]) -> JsArray:
+        return self.map(change).flat()
+
+    def lastIndexOf(self, item: object) -> int:
+        return len(self) - 1 - self[::-1].index(item) if item in self else -1
+
+    def entries(self) -> JsIterator:
+        return JsIterator(JsArray(pair) for pair in enumerate(self))
 
     def forEach(self, do: Callable[..., Any]) -> None:
         for _ in self._each(do):

@@ -43,10 +43,10 @@ class AbortSignal:
         return signal
 
     @staticmethod
-    def timeout(milliseconds: float) -> AbortSignal:
+    def timeout(milliseconds: float, reason: TimeoutError | None = None) -> AbortSignal:
         """A signal that aborts with ``TimeoutError`` after so many *milliseconds*, as in the standard."""
         signal = AbortSignal()
-        reason = TimeoutError(f"The operation was aborted: {milliseconds:g} ms have passed")
+        reason = reason or TimeoutError(f"The operation was aborted: {milliseconds:g} ms have passed")
         asyncio.get_running_loop().call_later(milliseconds / 1000, signal._fire, reason)
         return signal
 

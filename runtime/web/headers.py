@@ -23,11 +23,11 @@ class Headers:
     As in the Fetch standard, ``get`` joins several values with ``", "`` and iterating yields each name once,
     in lower case and sorted. Where Python habit differs from JavaScript: iterating yields *names*, as a dict
     does (``items()`` yields pairs, with one pair for every Set-Cookie), and an ``int`` is accepted as a value. As with
-    the SDK's, which are an ``http.client.HTTPMessage``, ``headers["x"]`` is None for a missing name, and that class's
-    methods are here.
+    the SDK's, which are an ``http.client.HTTPMessage``, ``headers["x"]`` is None for a missing name, ``del`` of one is
+    nothing, and that class's methods are here.
 
     Raises ``TypeError`` for a name or value that HTTP cannot carry, and for any change to headers that are
-    not yours to change (a fetched response's, an incoming request's): copy them with ``Headers(other)``.
+    not yours to change (an incoming request's, a redirect's): copy them with ``Headers(other)``.
     """
 
     __slots__ = ("_frozen", "_pairs")
@@ -142,8 +142,6 @@ class Headers:
         self.set(name, value)
 
     def __delitem__(self, name: str) -> None:
-        if not self.has(name):
-            raise KeyError(name)
         self.delete(name)
 
     def __contains__(self, name: object) -> bool:

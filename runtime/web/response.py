@@ -57,7 +57,9 @@ class Response(Body):
         cf: object = None,
         web_socket: WebSocket | None = None,
         webSocket: WebSocket | None = None,
+        statusText: str = "",
     ) -> None:
+        status_text = status_text or statusText
         if isinstance(body, Response) and init is headers is None and status == 200 and not status_text:
             return self._become(body)
         self.web_socket = web_socket or webSocket
@@ -100,7 +102,7 @@ class Response(Body):
         url: str = "",
         redirected: bool = False,
     ) -> Response:
-        """For the transport: a response as it came in, on trust. Its headers cannot be changed.
+        """For the transport: a response as it came in, on trust.
 
         A streamed body is decoded when it is read, and passed on as it is when it is not. With a status that
         has no body (204, 304 …) ``body`` is dropped: close it first.
@@ -108,7 +110,7 @@ class Response(Body):
         self = cls.__new__(cls)
         self.status, self.status_text, self.url, self.redirected = status, status_text, url, redirected
         self.type, self.cf, self._manual, self.web_socket = "default", None, False, None
-        self._headers, self._type = Headers.from_raw(headers, frozen=True), None
+        self._headers, self._type = Headers.from_raw(headers), None
         body = None if status in NULL_BODY_STATUSES else body
         is_here = body is None or isinstance(body, bytes)
         self._receive(body, "" if is_here else self._coding(), None if is_here else self._length())

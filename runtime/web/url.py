@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 import ada_url
 
@@ -69,6 +69,7 @@ class URL:
     """
 
     __slots__ = ("_params", "_url")
+    params_type: ClassVar[type[URLSearchParams]] = URLSearchParams
 
     def __init__(self, url: object, base: object = None) -> None:
         self._url = parse(url, base)
@@ -90,7 +91,7 @@ class URL:
     @property
     def search_params(self) -> URLSearchParams:
         if self._params is None:
-            self._params = URLSearchParams(self._url.search)
+            self._params = self.params_type(self._url.search)
             self._params._owner = lambda query: _assign(self._url, "search", query)
         return self._params
 

@@ -28,7 +28,6 @@ from runtime.sdk.js._adapted import URIError as URIError
 from runtime.sdk.js._adapted import URLPattern as _URLPattern
 from runtime.sdk.js._adapted import navigator as navigator
 from runtime.sdk.js._crypto import crypto as crypto
-from runtime.sdk.js._date import Date as Date
 from runtime.sdk.js._language import Boolean as Boolean
 from runtime.sdk.js._language import Infinity as Infinity
 from runtime.sdk.js._language import NaN as NaN
@@ -53,6 +52,7 @@ from runtime.values import JsMap as Map
 from runtime.values.buffers import JsBuffer as ArrayBuffer
 from runtime.values.buffers import JsBuffer as Uint8Array
 from runtime.values.buffers import JsBuffer as Uint8ClampedArray
+from runtime.values.dates import Date as Date
 from runtime.web.globals.clone import structuredClone as structuredClone
 from runtime.web.globals.compression import CompressionStream as _CompressionStream
 from runtime.web.globals.compression import DecompressionStream as _DecompressionStream

@@ -17,10 +17,7 @@ KINDS = {"UserError": UserError, "ConfigError": ConfigError}
 APOLOGY = re.compile(r"(?i)\b(sorry|oops|please|something went wrong)\b|!$")
 BLANK = "…"  # what is only known when it happens
 # What has no remedy, and why. A new message is to have one.
-WITHOUT_REMEDY = {
-    "bindings/target.py": "the host's own words, or Cloudflare's",
-    "runtime/bench/rounds.py": "an error of the load generator's process, whose remedy is in its text",
-}
+WITHOUT_REMEDY: dict[str, str] = {}
 # What names no place, and why.
 WITHOUT_PLACE: dict[str, str] = {}
 

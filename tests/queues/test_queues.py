@@ -91,7 +91,7 @@ async def test_what_each_content_type_makes_of_a_body(pilot: Served) -> None:
     assert await pilot.ask("/types") == (200, "sent"), pilot.log()
     found = await seen(pilot, lambda rows: sum(row[0] == "jobs" for row in rows) >= 5)
     as_json, text, raw, cloned, nothing = [row[4] for row in found if row[0] == "jobs"][:5]
-    kinds = {"bytes": "JsDict", "set": "JsDict", "at": "str", "none": "NoneType", "list": "list"}
+    kinds = {"bytes": "JsDict", "set": "JsDict", "at": "str", "none": "NoneType", "list": "JsArray"}
     assert as_json["kinds"] == kinds
     assert as_json["at"].endswith(".678Z")
     assert (text, raw, nothing) == ("text", {"bytes": "0102"}, None)

@@ -181,7 +181,7 @@ async def plain_values(env):
     values = [None, True, "text", 1, 2.5, -(2**53) + 2, [1, [2]], {"a": {"b": None}}, {1, 2}]
     assert await env.NAMED.echo(*values) == values
     assert await env.NAMED.kinds(b"x", {"a": 1}, [1], {1}, 2.0, memoryview(b"x")) == [
-        "memoryview", "JsDict", "list", "set", "int", "memoryview",
+        "memoryview", "JsDict", "JsArray", "set", "int", "memoryview",
     ]  # fmt: skip
     [found] = await env.NAMED.echo({"a": {1: "int"}})
     assert found.a["1"] == "int"

@@ -39,3 +39,46 @@ async def test_what_is_handed_over_are_proxies(tmp_path: Path) -> None:
         status, text = await pilot.ask("/", "POST", json=sent)
         assert (status, json.loads(text)) == (200, [1, sent, ["a", "b"], None, 1, ["a"], [row]])
         assert (await pilot.ask("/", "POST", data="{"))[0] == 500
+
+
+DOCUMENTED = """
+import json
+import js
+from js import Response as JsResponse
+from workers import Response, WorkerEntrypoint, fetch
+
+class Default(WorkerEntrypoint):
+    async def fetch(self, request):
+        origin, _, path = request.url.rpartition("/")
+        if path == "named":
+            body = await request.json()
+            return Response.json([body.of[0].name, json.dumps(body), type(body["of"][0]["whole"]).__name__])
+        if path == "copied":
+            response = await fetch(origin + "/page")
+            headers = response.headers
+            headers["x-a"] = "b"
+            del headers["x-gone"], headers["x-never"]
+            return Response(response.body, headers=headers, statusText="Fine")
+        if path == "handed":
+            return js.fetch(origin + "/page")
+        if path == "object":
+            return JsResponse.new({"error": "x"}, status=500)
+        if path == "number":
+            return JsResponse.new(5.0)
+        return Response("page", headers={"x-gone": "1"})
+"""
+
+
+@pytest.mark.asyncio
+async def test_what_cloudflares_documentation_does(tmp_path: Path) -> None:
+    write(tmp_path, DOCUMENTED)
+    sent = {"of": [{"name": "a", "whole": 1.0}]}
+    async with serving(tmp_path) as pilot:
+        _, text = await pilot.ask("/named", "POST", json=sent)
+        assert json.loads(text) == ["a", json.dumps(sent), "float"]
+        async with pilot.http.get(f"{pilot.url}/copied") as response:
+            assert (response.headers["x-a"], "x-gone" in response.headers) == ("b", False)
+            assert await response.text() == "page"
+        assert await pilot.ask("/handed") == (200, "page")
+        assert await pilot.ask("/object") == (500, "{'error': 'x'}")
+        assert await pilot.ask("/number") == (200, "5")

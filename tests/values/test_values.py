@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from runtime.values import JsBigInt, JsDict, JsException, from_json, from_wire, js_string, stringify, to_wire
+from runtime.values import JsArray, JsBigInt, JsDict, JsException, from_json, from_wire, js_string, stringify, to_wire
 
 pytestmark = pytest.mark.unit
 
@@ -56,7 +56,7 @@ class Name(str):
 )
 def test_values_come_back(value: object, back: object) -> None:
     found = there_and_back(value)
-    assert (found, type(found)) == (back, JsDict if isinstance(back, dict) else type(back))
+    assert (found, type(found)) == (back, {dict: JsDict, list: JsArray}.get(type(back), type(back)))
 
 
 def test_nan_comes_back() -> None:

@@ -18,6 +18,7 @@ from bindings.ai.worker.failures import AiError, InferenceUpstreamError
 from bindings.ai.worker.gateway import AIGateway
 from bindings.ai.worker.markdown import ToMarkdown
 from bindings.ai.worker.values import CallResult, Result, extra_headers, plain, plain_options, wrapped
+from runtime.values import JsArray
 from runtime.web import AbortSignal, ReadableStream, Response
 from runtime.wire import RemoteError
 
@@ -82,7 +83,7 @@ class AI:
     async def models(self, params: object = None) -> list[Result]:
         """The catalog: upstream's facts. ``params`` filter it: author, task, search, per_page, page ..."""
         models = await self._call("models", plain(plain_options(params), "params"))
-        return [Result(item) for item in models]
+        return JsArray([Result(item) for item in models])
 
     def gateway(self, id: str) -> AIGateway:
         """An AI Gateway: its logs, and requests that pass it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypedDict
 
-from runtime.values import JsDict, jsnull
+from runtime.values import JsArray, JsDict, jsnull
 
 _NUMBERS = frozenset({int, float})
 
@@ -25,18 +25,20 @@ class Result(JsDict):
 
     def __getattr__(self, name: str) -> Any:
         try:
-            return self[name]
-        except KeyError:
+            return super().__getattr__(name)
+        except AttributeError:
             raise AttributeError(f"the result has no {name!r}; it has: {', '.join(self)}") from None
 
 
 def wrapped(value: object) -> object:
-    """``value`` with each dict in it a ``Result``."""
+    """``value`` with each dict in it a ``Result``, each list a ``JsArray``."""
     if isinstance(value, dict):
         return Result(value)
-    if not isinstance(value, list) or _NUMBERS.issuperset(map(type, value)):  # a vector, say
+    if not isinstance(value, list):
         return value
-    return [wrapped(item) for item in value]
+    if _NUMBERS.issuperset(map(type, value)):  # a vector, say
+        return JsArray(value)
+    return JsArray([wrapped(item) for item in value])
 
 
 def plain(value: object, at: str = "inputs") -> object:

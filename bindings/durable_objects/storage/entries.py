@@ -7,7 +7,7 @@ from typing import Any
 
 from bindings.durable_objects.storage.file import ObjectFile
 from bindings.durable_objects.storage.values import cloned, read, text
-from runtime.values import JsDict, JsException
+from runtime.values import JsException, JsMap
 
 _GET = "SELECT value FROM _cf_KV WHERE key = ?"
 _PUT = "INSERT OR REPLACE INTO _cf_KV VALUES (?, ?)"
@@ -23,10 +23,10 @@ def get(file: ObjectFile, key: object) -> Any:
     return read(rows[0][0]) if rows else None
 
 
-def get_many(file: ObjectFile, keys: Sequence[object]) -> JsDict:
+def get_many(file: ObjectFile, keys: Sequence[object]) -> JsMap:
     """Those that are there, in order."""
     found = {key: rows[0][0] for key in map(text, keys) if file.exists and (rows := file.run(_GET, (key,)))}
-    return JsDict({key: read(found[key]) for key in sorted(found, key=str.encode)})
+    return JsMap({key: read(found[key]) for key in sorted(found, key=str.encode)})
 
 
 def put(file: ObjectFile, key: object, value: object) -> None:

@@ -17,7 +17,7 @@ from bindings.durable_objects.storage import bookmarks, entries
 from bindings.durable_objects.storage.file import ObjectFile
 from bindings.durable_objects.storage.sql import SqlStorage, SyncKvStorage
 from runtime.isolate.script.trace import script_trace
-from runtime.values import JsDict, JsException
+from runtime.values import JsException, JsMap
 
 T = TypeVar("T")
 NO_BOOKMARK = "no copy of this object is kept"
@@ -49,7 +49,7 @@ class _Entries:
         self._file, self._gate = file, gate
 
     async def get(self, key: object, *_: object, **options: object) -> Any:
-        """The value, None where there is none; of a list of keys a JsDict of those that are there."""
+        """The value, None where there is none; of a list of keys a JsMap of those that are there."""
         await self._gate.entered()
         return entries.get_many(self._file, key) if isinstance(key, list) else entries.get(self._file, key)
 
@@ -68,10 +68,10 @@ class _Entries:
         await self._gate.entered()
         return entries.delete_many(self._file, key) if isinstance(key, list) else entries.delete(self._file, key)
 
-    async def list(self, options: Mapping[str, Any] | None = None, **more: Any) -> JsDict:
+    async def list(self, options: Mapping[str, Any] | None = None, **more: Any) -> JsMap:
         """``list(start, startAfter, end, prefix, reverse, limit)``: in the order of the keys' bytes."""
         await self._gate.entered()
-        return JsDict(entries.listed(self._file, {**(options or {}), **more}))
+        return JsMap(entries.listed(self._file, {**(options or {}), **more}))
 
     async def getAlarm(self, *_: object, **options: object) -> int | None:
         """When it is due, in ms since 1970; None while its handler runs, unless that has set it anew."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from bindings.durable_objects.storage.values import text
 from runtime.isolate.serving.sockets import SocketLink
-from runtime.values import JsException
+from runtime.values import JsArray, JsException
 from runtime.web.sockets import WebSocket, WebSocketRequestResponsePair
 from runtime.wire import SOCKET, Channel
 
@@ -40,13 +40,13 @@ class Hibernating:
         self._tags[socket] = checked
 
     def all(self, tag: object = None) -> list[WebSocket]:
-        return [socket for socket, tags in self._tags.items() if tag is None or text(tag) in tags]
+        return JsArray([socket for socket, tags in self._tags.items() if tag is None or text(tag) in tags])
 
     def tags(self, socket: WebSocket) -> list[str]:
         """Raises JsException: it was not accepted here."""
         if socket not in self._tags:
             raise JsException("you must call 'acceptWebSocket()' before attempting to access the tags of a WebSocket.")
-        return list(self._tags[socket])
+        return JsArray(self._tags[socket])
 
     def set_pair(self, pair: WebSocketRequestResponsePair | None) -> None:
         self._pair = pair

@@ -18,7 +18,7 @@ from typing import Any
 from runtime import web
 from runtime.errors import ScriptError
 from runtime.isolate.script.entrypoints import DEFAULT, entrypoints, has_other_entries
-from runtime.isolate.script.raw import RawRequest
+from runtime.isolate.script.raw import ParsedRequest, RawRequest
 from runtime.isolate.script.trace import place
 
 FetchHandler = Callable[..., Coroutine[Any, Any, web.Response]]
@@ -120,6 +120,7 @@ def _class_handler(cls: type[Any]) -> FetchHandler:
     count, blocking = parameter_count(cls.fetch) - (not bound), not is_async(cls.fetch)
 
     def handle(*event: object) -> Coroutine[Any, Any, web.Response]:
+        event[0].__class__ = ParsedRequest
         return _answer(cls, event[:count], blocking, made_of=event)
 
     return handle
@@ -133,9 +134,10 @@ async def _answer(
         _, env, ctx = made_of
         function = function(ctx, env).fetch
     result = await in_thread(function, args) if blocking else function(*args)
-    answer = await result if type(result) is CoroutineType or inspect.isawaitable(result) else result
+    while type(result) is CoroutineType or (not isinstance(result, web.Response) and inspect.isawaitable(result)):
+        result = await result  # again where it is one of fetch(), returned by an async function
     try:
-        return respond(answer)
+        return respond(result)
     except ScriptError as error:
         error.where = error.where or _location(function)
         raise

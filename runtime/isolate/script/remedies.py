@@ -5,10 +5,12 @@ from __future__ import annotations
 import platform
 import re
 import sys
+from datetime import datetime
 from typing import Final
 
 _PLAIN: Final = (list, dict, str, int, float, bool, bytes, type(None))
 _CONVERSIONS: Final = {"to_py", "to_bytes", "to_string", "to_memoryview", "destroy"}  # of Pyodide's proxies
+_OF_BYTES: Final = {*_CONVERSIONS, "byteLength", "slice", "buffer"}  # of an ArrayBuffer's proxy
 _NEWER: Final = (  # since which Python, what it says of it before, the line
     ((3, 12), r"f-string|unterminated string|invalid syntax", r"\bf['\"]"),
     ((3, 12), r"invalid syntax", r"^\s*type\s+\w+\s*(\[.*\])?\s*="),
@@ -22,9 +24,20 @@ def remedy_of(error: BaseException) -> str:
     """What to type; empty where nothing is known."""
     if isinstance(error, SyntaxError):
         return _newer_python(error)
-    if isinstance(error, AttributeError) and error.name in _CONVERSIONS and isinstance(error.obj, _PLAIN):
-        kind = type(error.obj).__name__
-        return f"It is Python's own {kind} already, not a proxy of JavaScript's: leave .{error.name}() out."
+    if isinstance(error, AttributeError):
+        return _pythons_own(error)
+    return ""
+
+
+def _pythons_own(error: AttributeError) -> str:
+    """What is called on a value of Python's that is of JavaScript there."""
+    own = f"It is Python's own {type(error.obj).__name__} already, not a proxy of JavaScript's"
+    if error.name in _CONVERSIONS and isinstance(error.obj, _PLAIN):
+        return f"{own}: leave .{error.name}() out."
+    if isinstance(error.obj, memoryview) and error.name in _OF_BYTES:
+        return f"{own}: bytes(...) of it has its bytes, len(...) how many there are."
+    if isinstance(error.obj, datetime) and str(error.name).startswith(("to", "get")):
+        return f"{own}: .isoformat(), .timestamp() and .strftime(...) say what a Date's methods do."
     return ""
 
 

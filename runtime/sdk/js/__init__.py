@@ -1,21 +1,25 @@
 """The JavaScript globals that Python Workers use, made of Python: ``from js import Response, console``.
 
-The classes are those of ``workers``, with Pyodide's ``Response.new(...)`` in place of ``new Response(...)``.
-Anything else of JavaScript is not here: importing it says so.
+The classes are those of ``workers``, with Pyodide's ``Response.new(...)`` for ``new Response(...)``. Anything else of
+JavaScript is not here: importing it says so.
 """
 
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
-from time import perf_counter
+from math import inf
 from typing import Any, Self, TypeVar
 
 from js import _later  # type: ignore[import-not-found,attr-defined,unused-ignore]  # beside this one, on sys.path
+from js._console import console  # type: ignore[import-not-found,attr-defined,unused-ignore]
 from runtime import web
 from runtime.isolate import ambient
-from runtime.values import JsArray, JsDict, JsNull, from_json, jsnull
+from runtime.isolate.env import Env
+from runtime.isolate.script.raw import RawFormData, RawHeaders
+from runtime.values import JsArray, JsDict, JsException, JsNull, from_json, jsnull
+from runtime.values.pairs import Paired
+from runtime.web.pairs import Pairs
 from runtime.web.sockets import WebSocket, WebSocketPair, WebSocketRequestResponsePair
 
 __all__ = [
@@ -24,27 +28,50 @@ __all__ = [
     "WebSocketRequestResponsePair", "console", "fetch",
 ]  # fmt: skip
 
-AbortSignal = web.AbortSignal
 T = TypeVar("T", bound=MutableMapping[str, Any])
 V = TypeVar("V")
-_counts: dict[str, int] = {}
-_timers: dict[str, float] = {}
 
 
 class _New:
     """``Class.new(...)``, which is how Pyodide spells ``new Class(...)``."""
 
     __slots__ = ()
+    typeof = "object"
 
     @classmethod
     def new(cls, *args: Any, **options: Any) -> Self:
         return cls(*(None if arg is jsnull else arg for arg in args), **options)
 
+    @property
+    def constructor(self) -> JsDict:
+        return JsDict(name=type(self).__name__)
+
+
+class Headers(RawHeaders, _New):
+    __slots__ = ()
+
+
+class URLSearchParams(Paired, web.URLSearchParams, _New): ...
+
+
+class FormData(RawFormData, _New): ...
+
 
 class _Parsed:
-    """A body whose JSON comes as proxies."""
+    """A body whose JSON comes as proxies, and its form and the headers beside it in pairs."""
 
     __slots__ = ()
+
+    @property
+    def headers(self) -> web.Headers:
+        found: web.Headers = super().headers  # type: ignore[misc]
+        found.__class__ = Headers
+        return found
+
+    async def formData(self) -> web.FormData:
+        return FormData(await super().form_data())  # type: ignore[misc]
+
+    form_data = formData
 
     async def _json(self, **options: Any) -> Any:
         text: str = await self.text()  # type: ignore[attr-defined]
@@ -59,29 +86,24 @@ class _ResponseJson:
 
 
 class Response(_Parsed, web.Response, _New):
-    __slots__ = ()
+    """``new`` of a number or an object is the text that JavaScript makes of it."""
 
+    __slots__ = ()
     json = _ResponseJson()
+
+    @classmethod
+    def new(cls, body: object = None, *args: object, **options: object) -> Self:
+        return super().new(_text(body) if isinstance(body, (int, float, dict, list, tuple)) else body, *args, **options)
 
 
 class Request(_Parsed, web.Request, _New):
     __slots__ = ()
-
     json = _Parsed._json
-
-
-class Headers(web.Headers, _New):
-    __slots__ = ()
 
 
 class URL(web.URL, _New):
     __slots__ = ()
-
-
-class URLSearchParams(web.URLSearchParams, _New): ...
-
-
-class FormData(web.FormData, _New): ...
+    params_type = URLSearchParams
 
 
 class Blob(web.Blob, _New):
@@ -97,6 +119,36 @@ class File(web.File, _New):
 
 class AbortController(web.AbortController, _New):
     __slots__ = ()
+
+    def abort(self, reason: object = None) -> None:
+        super().abort(_AbortError() if reason is None else reason)
+
+
+class _AbortError(JsException, web.AbortError):
+    def __init__(self) -> None:
+        super().__init__("The operation was aborted", "AbortError")
+
+
+class _TypeError(JsException, TypeError): ...
+
+
+class _TimeoutError(JsException, TimeoutError):
+    def __init__(self) -> None:
+        super().__init__("The operation was aborted due to timeout", "TimeoutError")
+
+
+class AbortSignal(web.AbortSignal):
+    """Its errors are JavaScript's."""
+
+    __slots__ = ()
+
+    @staticmethod
+    def abort(reason: object = None) -> web.AbortSignal:
+        return web.AbortSignal.abort(_AbortError() if reason is None else reason)
+
+    @staticmethod
+    def timeout(milliseconds: float, reason: TimeoutError | None = None) -> web.AbortSignal:
+        return web.AbortSignal.timeout(milliseconds, reason or _TimeoutError())
 
 
 class ReadableStream(web.ReadableStream, _New):
@@ -115,57 +167,14 @@ class ReadableStream(web.ReadableStream, _New):
 
 
 async def fetch(resource: object, init: Mapping[str, Any] | None = None, **options: Any) -> Response:
-    """``workers.fetch``; what the answer's ``json()`` gives are proxies."""
-    answer = await web.fetch(resource, init, **options)
+    """``workers.fetch``; what the answer's ``json()`` gives are proxies, and what it fails with is JavaScript's."""
+    try:
+        answer = await web.fetch(resource, init, **options)
+    except TypeError as error:
+        raise _TypeError(str(error), "TypeError") from error
     if type(answer) is web.Response:
         answer.__class__ = Response
     return answer  # type: ignore[return-value]
-
-
-class console:
-    """Prints; ``warn`` and ``error`` to standard error."""
-
-    @staticmethod
-    def log(*values: object) -> None:
-        print(*values)
-
-    @staticmethod
-    def error(*values: object) -> None:
-        print(*values, file=sys.stderr)
-
-    info = debug = dir = table = group = groupCollapsed = log
-    warn = trace = error
-
-    @staticmethod
-    def assert_(condition: object = None, *values: object) -> None:
-        if not condition:
-            console.error("Assertion failed:", *values)
-
-    @staticmethod
-    def groupEnd() -> None: ...
-
-    @staticmethod
-    def count(label: str = "default") -> None:
-        _counts[label] = _counts.get(label, 0) + 1
-        print(f"{label}: {_counts[label]}")
-
-    @staticmethod
-    def countReset(label: str = "default") -> None:
-        _counts.pop(label, None)
-
-    @staticmethod
-    def time(label: str = "default") -> None:
-        _timers[label] = perf_counter()
-
-    @staticmethod
-    def timeLog(label: str = "default", *values: object) -> None:
-        if label in _timers:
-            print(f"{label}: {(perf_counter() - _timers[label]) * 1000:.3f}ms", *values)
-
-    @staticmethod
-    def timeEnd(label: str = "default") -> None:
-        console.timeLog(label)
-        _timers.pop(label, None)
 
 
 class JSON:
@@ -178,7 +187,7 @@ class JSON:
 
             value = replaced(value, replacer)
         separators = (",", ":") if space is None else (",", ": ")
-        return json.dumps(value, ensure_ascii=False, separators=separators, indent=space, default=_jsonable)
+        return json.dumps(_numbers(value), ensure_ascii=False, separators=separators, indent=space, default=_jsonable)
 
     @staticmethod
     def parse(text: str) -> Any:
@@ -187,6 +196,23 @@ class JSON:
 
 
 undefined = None
+
+
+def _text(value: object) -> str:
+    from js._language import String  # type: ignore[import-not-found,unused-ignore]
+
+    ours = isinstance(value, (int, float, JsDict, JsArray))
+    text: str = String(value) if ours else str(value)  # of a dict of Python's, as Pyodide shows it
+    return text
+
+
+def _numbers(value: object) -> object:
+    """As JavaScript writes them: 1.0 is 1, and NaN is null."""
+    if type(value) is float:
+        return None if value != value or value in (inf, -inf) else int(value) if value.is_integer() else value
+    if isinstance(value, dict):
+        return {name: _numbers(item) for name, item in dict.items(value)}
+    return [_numbers(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _jsonable(value: object) -> object:
@@ -249,7 +275,7 @@ class Object:
 
 
 def _pairs(pairs: Iterable[Any]) -> Iterable[Any]:
-    return pairs.items() if isinstance(pairs, Mapping) else pairs
+    return pairs.items() if isinstance(pairs, Mapping | Pairs) else pairs
 
 
 def _members(value: object) -> Mapping[str, Any]:
@@ -257,6 +283,8 @@ def _members(value: object) -> Mapping[str, Any]:
         return value
     if isinstance(value, list):
         return {str(index): item for index, item in enumerate(value)}
+    if isinstance(value, Env):
+        return {name: value[name] for name in value}
     return {name: item for name, item in getattr(value, "__dict__", {}).items() if not name.startswith("_")}
 
 

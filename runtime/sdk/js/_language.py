@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import re
+import sys
+from array import array
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import quote, unquote
@@ -102,8 +104,24 @@ class Number:
         return isinstance(value, float) and math.isnan(value)
 
 
-def String(value: object = "") -> str:
-    return _text(value)
+class String:
+    """``String(value)`` is its text."""
+
+    def __new__(cls, value: object = "") -> str:  # type: ignore[misc]
+        return _text(value)
+
+    @staticmethod
+    def fromCharCode(*units: int) -> str:
+        """Of units of UTF-16."""
+        return (
+            array("H", [unit & 0xFFFF for unit in units])
+            .tobytes()
+            .decode(f"utf-16-{sys.byteorder[0]}e", "surrogatepass")
+        )
+
+    @staticmethod
+    def fromCodePoint(*points: int) -> str:
+        return "".join(map(chr, points))
 
 
 def Boolean(value: object = False) -> bool:

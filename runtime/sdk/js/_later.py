@@ -35,7 +35,7 @@ _VALUES = {
     "Uint8ClampedArray": "runtime.values.buffers:JsBuffer",
     "Array": "js._adapted:Array",
     "Map": "runtime.values:JsMap",
-    "Date": "js._date:Date",
+    "Date": "runtime.values.dates:Date",
     "DOMException": "js._adapted:DOMException",
     "Set": "js._adapted:Set",
     "Promise": "js._adapted:Promise",

@@ -113,6 +113,20 @@ class JsDoubleProxy:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.function, name)
 
+    @property
+    def __wrapped__(self) -> object:  # whose parameters are this one's
+        return self.unwrap()
+
+    def getBuffer(self, type: str | None = None) -> JsDict:
+        """``{data, release()}`` of what has bytes; ``data`` is a Uint8Array of them."""
+        return JsDict(data=JsBuffer(self.unwrap()), release=lambda: None)
+
+    def toJs(self, **options: object) -> object:
+        return to_js(self.unwrap(), **options)  # type: ignore[arg-type]
+
+    def copy(self) -> JsDoubleProxy:
+        return create_proxy(self.unwrap())
+
     def unwrap(self) -> Any:
         """Raises JsException once it is destroyed."""
         if self.function is None:

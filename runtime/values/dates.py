@@ -1,10 +1,10 @@
-"""``Date``. Local time is UTC, as in a Workers runtime."""
+"""``Date`` of JavaScript. Local time is UTC, as in a Workers runtime."""
 
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
-from email.utils import format_datetime, parsedate_to_datetime
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, tzinfo
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -49,6 +49,8 @@ class Date:
     toJSON = toISOString
 
     def toUTCString(self) -> str:
+        from email.utils import format_datetime
+
         return format_datetime(self._moment(), usegmt=True)
 
     toGMTString = toUTCString
@@ -58,6 +60,26 @@ class Date:
 
     def toDateString(self) -> str:
         return f"{self._moment():%a %b %d %Y}"
+
+    def toLocaleDateString(self, *how: object, **more: object) -> str:
+        local = self._local(how, more)
+        return f"{local.month}/{local.day}/{local.year}"
+
+    def toLocaleTimeString(self, *how: object, **more: object) -> str:
+        local = self._local(how, more)
+        return f"{local.hour % 12 or 12}:{local:%M:%S} {'PM' if local.hour >= 12 else 'AM'}"
+
+    def toLocaleString(self, *how: object, **more: object) -> str:
+        """As ``en-US`` has it; of options there is ``timeZone``. Raises TypeError for others."""
+        return f"{self.toLocaleDateString(*how, **more)}, {self.toLocaleTimeString(*how, **more)}"
+
+    def _local(self, how: tuple[object, ...], more: Mapping[str, object]) -> datetime:
+        options = dict(how[1]) if len(how) > 1 and isinstance(how[1], Mapping) else dict(more)
+        zone = options.pop("timeZone", None)
+        if options or (how and how[0] not in (None, "en-US")):
+            asked = ", ".join(options) or how[0]
+            raise TypeError(f"Date knows en-US and timeZone alone, not {asked}; datetime.strftime writes others")
+        return self._moment().astimezone(UTC if zone is None else _zone(str(zone)))
 
     def getTimezoneOffset(self) -> int:
         return 0
@@ -95,6 +117,16 @@ class Date:
         self._time = milliseconds
         return milliseconds
 
+    def toDatetime(self) -> datetime:
+        """In UTC."""
+        return self._moment()
+
+    def _set(self, first: int, values: tuple[int, ...]) -> float:
+        now = self._moment()
+        parts = [now.year, now.month - 1, now.day, now.hour, now.minute, now.second, self.getMilliseconds()]
+        parts[first : first + len(values)] = map(int, values)
+        return self.setTime(_of_parts(*parts))
+
     def _moment(self) -> datetime:
         return datetime.fromtimestamp(self._time / 1000, UTC)
 
@@ -114,6 +146,24 @@ class Date:
         return self.toString() if self._time == self._time else "Invalid Date"
 
     __str__ = __repr__
+
+
+def _setter(first: int) -> Callable[..., float]:
+    return lambda self, *values: self._set(first, values)
+
+
+for _first, _name in enumerate(("FullYear", "Month", "Date", "Hours", "Minutes", "Seconds", "Milliseconds")):
+    setattr(Date, f"set{_name}", _setter(_first))
+    setattr(Date, f"setUTC{_name}", _setter(_first))
+
+
+def _zone(name: str) -> tzinfo:
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError):
+        raise ValueError(f"Invalid time zone specified: {name}") from None
 
 
 def _moment(first: object, *rest: int) -> float:
@@ -136,6 +186,8 @@ def _of_parts(
 
 
 def _parsed(text: str) -> float:
+    from email.utils import parsedate_to_datetime
+
     for read in (datetime.fromisoformat, parsedate_to_datetime):
         try:
             found = read(text)
