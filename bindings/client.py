@@ -66,6 +66,17 @@ def outgoing(args: Sequence[object], options: Mapping[str, object] | None = None
     return [*sent, to_wire(dict(options))] if options else sent
 
 
+def options_of(args: Sequence[object], keywords: Mapping[str, object], place: str, kind: str) -> dict[str, Any]:
+    """A call's options: its last argument, ``args[0]`` if there is one, or its keywords. Raises JsException, a
+    TypeError which says that the ``place``, ``'put' on 'KvNamespace': parameter 3``, has no ``kind``."""
+    given = args[0] if args else keywords
+    if given is None or isinstance(given, list):
+        return {}
+    if not isinstance(given, Mapping):
+        raise JsException(f"Failed to execute {place} is not of type '{kind}'.", "TypeError")
+    return dict(given)
+
+
 def js_exception(error: RemoteError) -> JsException:
     """A ``CallError`` of the host's half, as the worker catches it."""
     return JsException(error.message, error.name, **error.fields)
@@ -76,4 +87,4 @@ def camel_case(name: str) -> str:
     return first + "".join(word.capitalize() for word in others)
 
 
-__all__ = ["BindingClient", "HostCaller", "camel_case", "js_exception", "outgoing"]
+__all__ = ["BindingClient", "HostCaller", "camel_case", "js_exception", "options_of", "outgoing"]

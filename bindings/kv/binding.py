@@ -81,7 +81,7 @@ class KVBinding:
         if len(keys) > checks.MAX_BULK:
             raise Refused(400, f"You can request a maximum of {checks.MAX_BULK} keys")
         checks.check_cache_ttl(_options(options))
-        answer: dict[str, tuple[bytes, str | None] | None] = dict.fromkeys(map(checks.key_name, keys))
+        answer: dict[str, tuple[bytes, str | None] | None] = dict.fromkeys(map(checks.bulk_key_name, keys))
         size = 0
         for name in answer:
             checks.check_length(name)

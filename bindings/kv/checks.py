@@ -41,6 +41,16 @@ def key_name(key: object) -> str:
     return name
 
 
+def bulk_key_name(key: object) -> str:
+    """One of several keys. Raises Refused: it is the service that looks at these."""
+    name = js_string(key)
+    if not name:
+        raise Refused(400, "Key names must not be empty")
+    if name in (".", ".."):
+        raise Refused(400, f'Illegal key name "{name}". Please use a different name.')
+    return name
+
+
 def check_length(key: str) -> None:
     """Of a key, or of a list's prefix. Raises Refused."""
     if len(key) * 4 > MAX_KEY_BYTES and (size := len(key.encode())) > MAX_KEY_BYTES:
@@ -109,6 +119,7 @@ def integer(value: object) -> int:
 
 
 __all__ = [
-    "MAX_BULK", "MAX_BULK_MB", "MAX_PAGE", "MAX_VALUE_BYTES", "Refused", "WrongName", "check_cache_ttl",
-    "check_length", "check_value", "expiration", "integer", "key_name", "metadata_text", "page_size",
+    "MAX_BULK", "MAX_BULK_MB", "MAX_PAGE", "MAX_VALUE_BYTES", "Refused", "WrongName", "bulk_key_name",
+    "check_cache_ttl", "check_length", "check_value", "expiration", "integer", "key_name", "metadata_text",
+    "page_size",
 ]  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from bindings.client import BindingClient
+from bindings.client import BindingClient, options_of
 from bindings.kv.checks import MAX_VALUE_BYTES
 from runtime.values import JsDict, JsException, JsMap, from_json, js_string
 from runtime.web import ReadableStream
@@ -45,7 +45,8 @@ class KVNamespace(BindingClient):
         if len(args) < 2:
             raise TypeError("KV put() needs a key and a value")
         key, value, *rest = args
-        await self._call("put", (key, _value(value), *rest), options)
+        given = options_of(rest, options, "'put' on 'KvNamespace': parameter 3", "PutOptions")
+        await self._call("put", (key, _value(value)), given)
 
     async def delete(self, key: object, *rest: object, **options: object) -> None:
         """Whether it is there or not. One key: a list is the key of its members with commas between, as upstream."""
@@ -53,7 +54,8 @@ class KVNamespace(BindingClient):
 
     async def list(self, *args: object, **options: object) -> JsDict:
         """``list(prefix=None, limit=1000, cursor=None)``: ``{keys, list_complete, cursor}`` in the keys' byte order."""
-        answer = await self._call("list", args[:1], options)
+        given = options_of(args, options, "'list' on 'KvNamespace': parameter 1", "ListOptions")
+        answer = await self._call("list", (), given)
         more = {} if answer["cursor"] is None else {"cursor": answer["cursor"]}
         keys = [_key(*row) for row in answer["keys"]]
         return JsDict({"keys": keys, "list_complete": not more, **more, "cacheStatus": None})
@@ -70,6 +72,9 @@ class KVNamespace(BindingClient):
 
 def _reading(args: Sequence[object], options: Mapping[str, object]) -> tuple[object, str, dict[str, object]]:
     """(key or keys, type, the other options). As upstream, what stands second counts, be it a type or options."""
+    if not args and not options:
+        text = "Failed to execute 'get' on 'KvNamespace': parameter 1 is not of type 'string or Array'."
+        raise JsException(text, "TypeError")
     key, *rest = args if args else (dict(options),)
     how = rest[0] if rest else dict(options)
     if how is None or isinstance(how, dict):

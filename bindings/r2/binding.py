@@ -88,11 +88,12 @@ class R2Binding:
             raise
 
     async def _put(self, key: object, value: object, options: object = None) -> object:
-        given, name, content = _options(options), parse_key(key), _content(value)
+        given, name = _options(options), parse_key(key)
+        content = b"" if value is None else _content(value, "'put' on 'R2Bucket'")
         metadata = parse_metadata(given, key_md5(given.get("ssecKey")).md5)
         condition, digest = parse_condition(given.get("onlyIf")), Digest(parse_named(given))
         stored = await self._bucket.put(name, content, metadata, digest, condition)
-        return stored and stored.to_wire()
+        return stored and stored.to_wire(ranged=False)
 
     async def _delete(self, keys: object) -> None:
         await self._bucket.delete([parse_key(key) for key in (keys if isinstance(keys, list) else [keys])])
@@ -100,13 +101,12 @@ class R2Binding:
     async def _list(self, options: object = None) -> object:
         given = _options(options)
         prefix, delimiter, cursor, after = (
-            js_string(given[name]) if given.get(name) is not None else ""
-            for name in ("prefix", "delimiter", "cursor", "startAfter")
+            _text(given, name) for name in ("prefix", "delimiter", "cursor", "startAfter")
         )
         start = _after(cursor) if cursor else f"{after}\0" if after else ""
-        include = given.get("include") or []
+        include = _included(given.get("include"))
         listing = await self._bucket.list(rows.Page(prefix, delimiter, start, _limit(given.get("limit"))))
-        fields = {"http": "httpMetadata" in include, "custom": "customMetadata" in include}
+        fields = {"http": "httpMetadata" in include, "custom": "customMetadata" in include, "ranged": False}
         return {
             "objects": [stored.to_wire(**fields) for stored in listing.objects],
             "delimitedPrefixes": list(listing.prefixes),
@@ -119,12 +119,9 @@ class R2Binding:
         return await self._bucket.uploads.create(name, metadata)
 
     async def _upload_part(self, key: object, upload: object, number: object, value: object, *_: object) -> object:
-        if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= MAX_PARTS:
-            text = f"Part number must be between 1 and {MAX_PARTS} (inclusive). Actual value was: {js_string(number)}"
-            raise errors.type_error(text)
-        content = _content(value)
+        part, content = _part_number(number), _content(value, "'uploadPart' on 'R2MultipartUpload'")
         chunks = limited(_once(content) if isinstance(content, bytes) else content, MAX_PART_BYTES)
-        return await self._bucket.uploads.put_part(js_string(upload), parse_key(key), number, chunks)
+        return [part, await self._bucket.uploads.put_part(js_string(upload), parse_key(key), part, chunks)]
 
     async def _complete(self, key: object, upload: object, parts: object) -> object:
         name, id, bucket = parse_key(key), js_string(upload), self._bucket
@@ -134,7 +131,7 @@ class R2Binding:
         content = Content(size, {}, b"" if joined is None else None, joined)
         stored = await bucket.place(name, content, chosen.metadata, chosen.etag, {})
         await bucket.uploads.end(id)
-        return stored and stored.to_wire()
+        return stored and stored.to_wire(ranged=False)
 
     async def _abort(self, key: object, upload: object) -> None:
         await self._bucket.uploads.end(js_string(upload))
@@ -162,15 +159,44 @@ def _options(options: object) -> Mapping[str, Any]:
     return options if isinstance(options, dict) else {}
 
 
-def _content(value: object) -> bytes | AsyncIterator[bytes]:
-    if value is None:
-        return b""
+def _text(given: Mapping[str, Any], name: str) -> str:
+    """ "" where it is not given. Raises CallError."""
+    value = given.get(name)
+    if value is not None and not isinstance(value, str):
+        raise errors.wrong_field(name, "ListOptions", "string")
+    return value or ""
+
+
+def _included(given: object) -> Sequence[object]:
+    """Raises CallError."""
+    if given is not None and not isinstance(given, list):
+        raise errors.wrong_field("include", "ListOptions", "Array")
+    for name in given or ():
+        if name not in ("httpMetadata", "customMetadata"):
+            raise CallError("RangeError", f"Unsupported include value {js_string(name)}")
+    return given or ()
+
+
+def _part_number(given: object) -> int:
+    """A number, or its text. Raises CallError."""
+    try:
+        number = int(float(given)) if isinstance(given, int | float | str) else 0
+    except (ValueError, OverflowError):
+        number = 0
+    if not 1 <= number <= MAX_PARTS:
+        what = f"Part number must be between 1 and {MAX_PARTS} (inclusive). Actual value was: {number}"
+        raise errors.type_error(what)
+    return number
+
+
+def _content(value: object, call: str) -> bytes | AsyncIterator[bytes]:
+    """Raises CallError."""
     if isinstance(value, str):
         return value.encode()
     if isinstance(value, bytes | WorkerStream):
         return value
     text = "parameter 2 is not of type 'JsReadableStream or ArrayBuffer or ArrayBufferView or string or Blob'."
-    raise errors.type_error(f"Failed to execute 'put' on 'R2Bucket': {text}")
+    raise errors.type_error(f"Failed to execute {call}: {text}")
 
 
 def _limit(given: object) -> int:
@@ -189,10 +215,14 @@ def _after(cursor: str) -> str:
 
 
 def _named(parts: object) -> list[tuple[int, str]]:
-    try:
-        return [(int(part["partNumber"]), str(part["etag"])) for part in parts]  # type: ignore[attr-defined]
-    except (TypeError, KeyError, ValueError):
-        raise errors.type_error("complete() takes a list of {partNumber, etag}") from None
+    if not isinstance(parts, list):
+        what = "Failed to execute 'complete' on 'R2MultipartUpload': parameter 1 is not of type 'Array'."
+        raise errors.type_error(what)
+    for at, part in enumerate(parts):
+        if not isinstance(part, dict):
+            what = f"Incorrect type for array element {at}: the provided value is not of type 'UploadedPart'."
+            raise errors.type_error(what)
+    return [(_part_number(part.get("partNumber")), js_string(part.get("etag"))) for part in parts]
 
 
 async def _once(content: bytes) -> AsyncIterator[bytes]:

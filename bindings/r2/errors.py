@@ -20,6 +20,13 @@ def type_error(text: str) -> CallError:
     return CallError("TypeError", text)
 
 
+def wrong_field(name: str, options: str, kind: str) -> CallError:
+    """A member of a call's options is no ``kind``."""
+    return type_error(
+        f"Incorrect type for the '{name}' field on '{options}': the provided value is not of type '{kind}'."
+    )
+
+
 def no_bucket() -> R2Error:
     return R2Error(10006, "The specified bucket does not exist.")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import email.utils
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from math import isfinite
 from typing import Any
 
 import msgspec
@@ -42,12 +43,16 @@ class StoredObject(msgspec.Struct, frozen=True):
     content: bytes | None = None
     blob: str | None = None
 
-    def to_wire(self, offset: int = 0, length: int | None = None, *, http: bool = True, custom: bool = True) -> object:
-        """As the worker's half takes it."""
+    def to_wire(
+        self, offset: int = 0, length: int | None = None, *, http: bool = True, custom: bool = True,
+        ranged: bool = True,
+    ) -> object:  # fmt: skip
+        """As the worker's half takes it. ``ranged``: with its range, as of what is read."""
+        range = [offset, self.size - offset if length is None else length]
         return {
             "key": self.key, "version": self.version, "size": self.size, "etag": self.etag,
             "uploaded": moment(self.uploaded), "checksums": self.checksums,
-            "range": [offset, self.size - offset if length is None else length],
+            "range": range if ranged else None,
             "http": _http_to_wire(self.metadata.http) if http else {}, "custom": self.metadata.custom if custom else {},
             "storageClass": self.metadata.storage_class, "ssecKeyMd5": self.metadata.ssec_key_md5,
         }  # fmt: skip
@@ -69,7 +74,7 @@ def parse_metadata(options: Mapping[str, Any], ssec_key_md5: str | None = None) 
     """``httpMetadata`` (an object, or headers as a list of pairs), ``customMetadata`` and ``storageClass``."""
     custom = options.get("customMetadata") or {}
     if not isinstance(custom, dict):
-        raise errors.type_error("Incorrect type for the 'customMetadata' field on 'R2PutOptions': not an object.")
+        raise errors.wrong_field("customMetadata", "PutOptions", "object")
     texts = {js_string(name): js_string(value) for name, value in custom.items()}
     if sum(len(name.encode()) + len(value.encode()) for name, value in texts.items()) > MAX_CUSTOM_BYTES:
         raise errors.metadata_too_large()
@@ -85,7 +90,7 @@ def _http(given: object) -> dict[str, Any]:
     elif isinstance(given, dict):
         found = {field: given.get(field) for field in FIELDS}
     else:
-        raise errors.type_error("Incorrect type for the 'httpMetadata' field on 'R2PutOptions': not an object.")
+        raise errors.wrong_field("httpMetadata", "PutOptions", "HttpMetadata or Headers")
     return {
         field: _expiry(value) if field == "cacheExpiry" else js_string(value)
         for field, value in found.items()
@@ -95,11 +100,17 @@ def _http(given: object) -> dict[str, Any]:
 
 def _expiry(given: object) -> int:
     """Milliseconds since 1970."""
-    if isinstance(given, str):
-        given = http_date(given)
-    if not isinstance(given, datetime):
-        raise errors.type_error("Incorrect type for the 'cacheExpiry' field on 'R2HTTPMetadata': not a date.")
-    return round(given.timestamp() * 1000)
+    found = milliseconds(http_date(given) if isinstance(given, str) else given)
+    if found is None:
+        raise errors.wrong_field("cacheExpiry", "HttpMetadata", "date")
+    return found
+
+
+def milliseconds(given: object) -> int | None:
+    """Since 1970, of a date or of that number; None where it is neither."""
+    if isinstance(given, datetime):
+        return round(given.timestamp() * 1000)
+    return int(given) if isinstance(given, int | float) and isfinite(given) and not isinstance(given, bool) else None
 
 
 def http_date(text: str) -> datetime | None:
@@ -115,4 +126,4 @@ def _http_to_wire(http: Mapping[str, Any]) -> dict[str, Any]:
     return {field: moment(value) if field == "cacheExpiry" else value for field, value in http.items()}
 
 
-__all__ = ["FIELDS", "R2Metadata", "StoredObject", "http_date", "moment", "parse_key", "parse_metadata"]
+__all__ = ["FIELDS", "R2Metadata", "StoredObject", "http_date", "milliseconds", "moment", "parse_key", "parse_metadata"]

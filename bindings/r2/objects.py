@@ -26,8 +26,7 @@ class R2Object:
         self.uploaded = from_wire(head["uploaded"])
         self.httpMetadata = JsDict({field: from_wire(head["http"].get(field)) for field in FIELDS})
         self.customMetadata = JsDict(head["custom"])
-        offset, length = head["range"]
-        self.range = JsDict(offset=offset, length=length, suffix=None)
+        self.range = head["range"] and JsDict(zip(("offset", "length", "suffix"), (*head["range"], None), strict=True))
         self.checksums = R2Checksums(head["checksums"])
         self.storageClass: str = head["storageClass"]
         self.ssecKeyMd5: str | None = head["ssecKeyMd5"]

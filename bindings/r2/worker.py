@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bindings.client import BindingClient, HostCaller
+from bindings.client import BindingClient, HostCaller, options_of
 from bindings.r2.objects import R2Object, R2ObjectBody
-from runtime.values import JsArray, JsDict
+from runtime.values import JsArray, JsDict, js_string
 from runtime.web import Blob, Headers, ReadableStream
 
 _HEADERS = ("range", "onlyIf", "httpMetadata")  # options that may be Headers
@@ -22,10 +22,11 @@ class R2Bucket(BindingClient):
         answer = await self._call("head", (key,))
         return answer and R2Object(answer)
 
-    async def get(self, *args: object, **options: object) -> R2Object | R2ObjectBody | None:
+    async def get(self, key: object, *args: object, **options: object) -> R2Object | R2ObjectBody | None:
         """``get(key, range=None, onlyIf=None, ssecKey=None)``. Without a body where ``onlyIf`` does not hold; None
         where there is none."""
-        answer = await self._call("get", (args[0], _given(args[1:], options)))
+        given = _given(args, options, "'get' on 'R2Bucket': parameter 2", "GetOptions")
+        answer = await self._call("get", (key, given))
         if answer is None:
             return None
         if not isinstance(answer, list):
@@ -38,7 +39,8 @@ class R2Bucket(BindingClient):
         None where ``onlyIf`` does not hold."""
         if len(args) < 2:
             raise TypeError("R2 put() needs a key and a value")
-        answer = await self._call("put", (args[0], await _value(args[1]), _given(args[2:], options)))
+        given = _given(args[2:], options, "'put' on 'R2Bucket': parameter 3", "PutOptions")
+        answer = await self._call("put", (args[0], await _value(args[1]), given))
         return answer and R2Object(answer)
 
     async def delete(self, keys: object, *_: object, **__: object) -> None:
@@ -47,19 +49,19 @@ class R2Bucket(BindingClient):
 
     async def list(self, *args: object, **options: object) -> JsDict:
         """``list(prefix=None, delimiter=None, cursor=None, limit=1000, startAfter=None, include=None)``."""
-        answer = await self._call("list", (_given(args, options),))
+        answer = await self._call("list", (_given(args, options, "'list' on 'R2Bucket': parameter 1", "ListOptions"),))
         answer["objects"] = JsArray([R2Object(head) for head in answer["objects"]])
         answer["delimitedPrefixes"] = JsArray(answer["delimitedPrefixes"])
         return JsDict(truncated=answer["cursor"] is not None, **answer)
 
-    async def createMultipartUpload(self, *args: object, **options: object) -> R2MultipartUpload:
-        key = args[0]
-        upload = await self._call("createMultipartUpload", (key, _given(args[1:], options)))
-        return R2MultipartUpload(self._name, self._caller, str(key), upload)
+    async def createMultipartUpload(self, key: object, *args: object, **options: object) -> R2MultipartUpload:
+        given = _given(args, options, "'createMultipartUpload' on 'R2Bucket': parameter 2", "MultipartOptions")
+        upload = await self._call("createMultipartUpload", (key, given))
+        return R2MultipartUpload(self._name, self._caller, js_string(key), upload)
 
-    def resumeMultipartUpload(self, key: str, uploadId: str) -> R2MultipartUpload:
+    def resumeMultipartUpload(self, key: object, uploadId: object) -> R2MultipartUpload:
         """At once and unchecked, as upstream."""
-        return R2MultipartUpload(self._name, self._caller, key, uploadId)
+        return R2MultipartUpload(self._name, self._caller, js_string(key), js_string(uploadId))
 
 
 class R2MultipartUpload(BindingClient):
@@ -71,8 +73,8 @@ class R2MultipartUpload(BindingClient):
 
     async def uploadPart(self, partNumber: int, value: object, *_: object, **__: object) -> JsDict:
         """``{partNumber, etag}``, for ``complete``; a part of that number is replaced."""
-        args = (self.key, self.uploadId, partNumber, await _value(value))
-        return JsDict(partNumber=partNumber, etag=await self._call("uploadPart", args))
+        number, etag = await self._call("uploadPart", (self.key, self.uploadId, partNumber, await _value(value)))
+        return JsDict(partNumber=number, etag=etag)
 
     async def complete(self, parts: object) -> R2Object:
         return R2Object(await self._call("completeMultipartUpload", (self.key, self.uploadId, parts)))
@@ -81,11 +83,9 @@ class R2MultipartUpload(BindingClient):
         await self._call("abortMultipartUpload", (self.key, self.uploadId))
 
 
-def _given(args: tuple[object, ...], options: Mapping[str, object]) -> object:
+def _given(args: tuple[object, ...], options: Mapping[str, object], place: str, kind: str) -> dict[str, object]:
     """The options, be they the last argument or keywords; Headers among them as a list of pairs."""
-    given = args[0] if args else dict(options)
-    if not isinstance(given, dict):
-        return given
+    given = options_of(args, options, place, kind)
     return {name: _pairs(value) if name in _HEADERS else value for name, value in given.items()}
 
 

@@ -297,6 +297,19 @@ async def keys_are_checked(kv):
         assert await kv.get(key) == "x"
 
 
+async def options_are_an_object(kv):
+    for call, method, number, kind in (
+        (kv.put("a", "v", 5), "put", 3, "PutOptions"), (kv.list("a"), "list", 1, "ListOptions"),
+        (kv.get(), "get", 1, "string or Array"),
+    ):  # fmt: skip
+        text = f"Failed to execute '{method}' on 'KvNamespace': parameter {number} is not of type '{kind}'."
+        assert await refused(call) == ("TypeError", text)
+    assert await kv.put("a", "v", None) is None
+    assert await refused(kv.get(["a", ""])) == ("Error", "KV GET_BULK failed: 400 Key names must not be empty")
+    text = 'KV GET_BULK failed: 400 Illegal key name ".". Please use a different name.'
+    assert await refused(kv.get(["."])) == ("Error", text)
+
+
 async def types_are_checked(kv):
     for call in (kv.get("k", "bytes"), kv.get("k", type="x"), kv.getWithMetadata("k", {"type": "Text"})):
         assert await refused(call) == ("TypeError", TYPES)

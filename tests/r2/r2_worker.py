@@ -51,7 +51,8 @@ async def put_answers_the_head(r2):
     assert head.etag == hashlib.md5(b"hello").hexdigest()
     assert head.httpEtag == f'"{head.etag}"'
     assert before <= head.uploaded <= datetime.now()
-    assert head.range == {"offset": 0, "length": 5, "suffix": None}
+    assert head.range is None
+    assert (await r2.head("head")).range == {"offset": 0, "length": 5, "suffix": None}
     assert dict(head.httpMetadata) == dict.fromkeys(
         ["contentType", "contentLanguage", "contentDisposition", "contentEncoding", "cacheControl", "cacheExpiry"]
     )
@@ -173,6 +174,10 @@ async def ranges(r2):
     assert await refused(r2.get("range", range={"offset": -1})) == ("RangeError", negative)
     both = await refused(r2.get("range", range={"offset": 1, "suffix": 1}))
     assert both == ("TypeError", "Suffix is incompatible with offset.")
+    for name, told in (("offset", "range. Starting offset"), ("suffix", "suffix. Suffix")):
+        for value, text in ((1.5, "an integer, not floating point"), (float("nan"), "greater than or equal to 0")):
+            kind, said = await refused(r2.get("range", range={name: value}))
+            assert (kind, said.startswith(f"Invalid {told} ("), text in said) == ("RangeError", True, True)
 
 
 async def conditions_of_get(r2):
@@ -277,6 +282,46 @@ async def list_in_byte_order(r2):
         assert await refused(r2.list(limit=limit)) == ("Error", text)
 
 
+def wrong(field, options, kind):
+    said = f"Incorrect type for the '{field}' field on '{options}': the provided value is not of type '{kind}'."
+    return "TypeError", said
+
+
+async def options_have_types(r2):
+    await r2.put("typed", "x")
+    for given, error in [
+        ({"range": 5}, wrong("range", "GetOptions", "Range or Headers")),
+        ({"range": {"offset": "1"}}, wrong("offset", "Range", "number")),
+        ({"onlyIf": 5}, wrong("onlyIf", "GetOptions", "Conditional or Headers")),
+        ({"onlyIf": {"etagMatches": ["x"]}}, wrong("etagMatches", "Conditional", "string")),
+        ({"onlyIf": {"uploadedAfter": "2020-01-01"}}, wrong("uploadedAfter", "Conditional", "date")),
+    ]:
+        assert await refused(r2.get("typed", given)) == error
+    for given, error in [
+        ({"customMetadata": 5}, wrong("customMetadata", "PutOptions", "object")),
+        ({"httpMetadata": 5}, wrong("httpMetadata", "PutOptions", "HttpMetadata or Headers")),
+        ({"httpMetadata": {"cacheExpiry": "x"}}, wrong("cacheExpiry", "HttpMetadata", "date")),
+        ({"md5": 5}, wrong("md5", "PutOptions", "BufferSource or string")),
+        ({"ssecKey": "no hex"}, ("Error", "SSE-C Key has invalid format")),
+    ]:
+        assert await refused(r2.put("typed", "y", given)) == error
+    for given, error in [
+        ({"prefix": 5}, wrong("prefix", "ListOptions", "string")),
+        ({"include": "httpMetadata"}, wrong("include", "ListOptions", "Array")),
+        ({"include": ["bogus"]}, ("RangeError", "Unsupported include value bogus")),
+    ]:
+        assert await refused(r2.list(given)) == error
+    for call, method, number, kind in [
+        (r2.get("typed", 5), "get", 2, "GetOptions"), (r2.put("typed", "x", "y"), "put", 3, "PutOptions"),
+        (r2.list("typed"), "list", 1, "ListOptions"),
+    ]:  # fmt: skip
+        text = f"Failed to execute '{method}' on 'R2Bucket': parameter {number} is not of type '{kind}'."
+        assert await refused(call) == ("TypeError", text)
+    assert hasattr(await r2.get("typed", onlyIf={"uploadedAfter": 0}), "body")
+    assert (await r2.put("typed", "x", httpMetadata={"cacheExpiry": 5000})).httpMetadata.cacheExpiry is not None
+    assert await r2.get("typed", range=None, onlyIf=None) is not None
+
+
 async def list_folds_at_the_delimiter(r2):
     names = ["f/a", "f/b/1", "f/b/2", "f/c", "f/d/", "f/d/e/1", "f/z"]
     for key in names:
@@ -336,6 +381,13 @@ async def multipart_refusals(r2):
     number = "Part number must be between 1 and 10000 (inclusive). Actual value was: "
     for given in (0, 10_001):
         assert await refused(upload.uploadPart(given, "x")) == ("TypeError", f"{number}{given}")
+    for given, said in (("x", 0), (None, 0), (float("inf"), 0)):
+        assert await refused(upload.uploadPart(given, "x")) == ("TypeError", f"{number}{said}")
+    assert await refused(upload.complete([{}])) == ("TypeError", f"{number}0")
+    kind, text = await refused(upload.complete(None))
+    assert (kind, text.startswith("Failed to execute 'complete' on 'R2MultipartUpload'")) == ("TypeError", True)
+    kind, text = await refused(upload.uploadPart(1, None))
+    assert (kind, text.startswith("Failed to execute 'uploadPart' on 'R2MultipartUpload'")) == ("TypeError", True)
     assert (await upload.complete(small[:1])).etag.endswith("-1")
     empty = await (await r2.createMultipartUpload("parts")).complete([])
     assert (empty.size, empty.etag[-2:]) == (0, "-0")

@@ -54,7 +54,9 @@ def parse_named(options: Mapping[str, Any]) -> tuple[str, str] | None:
         if len(value) != size:
             raise errors.type_error(f"{label} is {size} bytes, not {len(value)}")
         return name, value.hex()
-    text = str(value)
+    if not isinstance(value, str):
+        raise errors.wrong_field(name, "PutOptions", "BufferSource or string")
+    text = value
     if len(text) != 2 * size:
         raise errors.type_error(f"{label} is {2 * size} hex characters, not {len(text)}")
     try:

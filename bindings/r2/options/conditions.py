@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any, NamedTuple
 
 from bindings.base import CallError
 from bindings.r2 import errors
-from bindings.r2.model import StoredObject, http_date
+from bindings.r2.model import StoredObject, http_date, milliseconds
 
 _TAG = re.compile(r'\s*(?:(W/)?"([^"]*)"|(\*))\s*')
 
@@ -44,9 +43,9 @@ def parse_condition(given: object) -> Condition | None:
     if isinstance(given, list):
         return _of_headers({str(name).lower(): str(value) for name, value in given})
     if not isinstance(given, dict):
-        raise errors.type_error("Incorrect type for the 'onlyIf' field: neither an object nor Headers.")
+        raise errors.wrong_field("onlyIf", "GetOptions", "Conditional or Headers")
     return Condition(
-        _tags(given.get("etagMatches")), _tags(given.get("etagDoesNotMatch")), _moment(given, "uploadedBefore"),
+        _tags(given, "etagMatches"), _tags(given, "etagDoesNotMatch"), _moment(given, "uploadedBefore"),
         _moment(given, "uploadedAfter"), bool(given.get("secondsGranularity")),
     )  # fmt: skip
 
@@ -55,23 +54,24 @@ def _any(tags: Sequence[str], etag: str) -> bool:
     return "*" in tags or etag in tags
 
 
-def _tags(given: Any) -> Sequence[str] | None:
-    if given is None:
+def _tags(given: dict[str, Any], field: str) -> Sequence[str] | None:
+    tag = given.get(field)
+    if tag is None:
         return None
-    tags = [str(tag) for tag in given] if isinstance(given, list) else [str(given)]
-    for tag in tags:
-        if tag.startswith('"') or tag.endswith('"'):
-            raise errors.type_error(f"Conditional ETag should not be wrapped in quotes ({tag}).")
-    return tags
+    if not isinstance(tag, str):
+        raise errors.wrong_field(field, "Conditional", "string")
+    if tag.startswith('"') or tag.endswith('"'):
+        raise errors.type_error(f"Conditional ETag should not be wrapped in quotes ({tag}).")
+    return [tag]
 
 
 def _moment(given: dict[str, Any], field: str) -> int | None:
     value = given.get(field)
     if value is None:
         return None
-    if not isinstance(value, datetime):
-        raise errors.type_error(f"Incorrect type for the '{field}' field on 'R2Conditional': not a date.")
-    return round(value.timestamp() * 1000)
+    if (found := milliseconds(value)) is None:
+        raise errors.wrong_field(field, "Conditional", "date")
+    return found
 
 
 def _of_headers(headers: dict[str, str]) -> Condition:

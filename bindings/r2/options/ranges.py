@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 from bindings.base import CallError
 from bindings.r2 import errors
 from bindings.r2.model import StoredObject
+from runtime.values import js_string
 
-_HEADER = re.compile(r"bytes\s*=\s*(\d*)\s*-\s*(\d*)")
+_HEADER = re.compile(r"bytes\s*=\s*(\d*)\s*-\s*(\d*)", re.I)
 
 
 class Range(NamedTuple):
@@ -24,7 +25,9 @@ def resolve(given: object, stored: StoredObject) -> Range:
     if isinstance(given, list):
         headers = {str(name).lower(): str(value) for name, value in given}
         return _of_header(headers.get("range", ""), stored.size) or Range(0, stored.size)
-    if not isinstance(given, dict) or all(value is None for value in given.values()):
+    if given is not None and not isinstance(given, dict):
+        raise errors.wrong_field("range", "GetOptions", "Range or Headers")
+    if given is None or all(value is None for value in given.values()):
         return Range(0, stored.size)
     offset, length, suffix = (_number(given, name) for name in ("offset", "length", "suffix"))
     if suffix is not None:
@@ -51,10 +54,12 @@ def _number(given: dict[str, Any], name: str) -> int | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise errors.type_error(f"Incorrect type for the '{name}' field on 'R2Range': not a number.")
-    if value < 0:
-        what = "Starting offset" if name == "offset" else name.capitalize()
-        raise CallError("RangeError", f"Invalid range. {what} ({value}) must be greater than or equal to 0.")
+        raise errors.wrong_field(name, "Range", "number")
+    what = {"offset": "range. Starting offset", "length": "range. Length", "suffix": "suffix. Suffix"}[name]
+    if not value >= 0:
+        raise CallError("RangeError", f"Invalid {what} ({js_string(value)}) must be greater than or equal to 0.")
+    if value != int(value):
+        raise CallError("RangeError", f"Invalid {what} ({value}) must be an integer, not floating point.")
     return int(value)
 
 

@@ -31,7 +31,7 @@ def key_md5(given: object) -> KeyMd5:
     try:
         key = bytes.fromhex(given) if isinstance(given, str) else given
     except ValueError:
-        key = b""
+        raise CallError("Error", "SSE-C Key has invalid format") from None
     if not isinstance(key, bytes) or len(key) != KEY_BYTES:
         raise CallError("Error", f"SSE-C Key must be {KEY_BYTES} bytes in length")
     return KeyMd5(hashlib.md5(key, usedforsecurity=False).hexdigest())
