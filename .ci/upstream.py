@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -37,10 +38,11 @@ def _fields(schema: dict[str, Any], of: dict[str, Any], seen: tuple[str, ...]) -
 
 
 def compiled(lock: dict[str, Any]) -> dict[str, str]:
-    """Packages with compiled parts that Pyodide has → their version."""
+    """Packages with compiled parts that Pyodide has, by their normalized names → their version."""
     packages = lock["packages"].values()
     own = [one for one in packages if one["package_type"] == "package" and "none-any" not in one["file_name"]]
-    return {one["name"].lower(): one["version"] for one in own if not one["name"].endswith("-tests")}
+    named = ((re.sub(r"[-_.]+", "-", one["name"]).lower(), one["version"]) for one in own)
+    return {name: version for name, version in named if not name.endswith("-tests")}
 
 
 def public(source: str) -> list[str]:

@@ -138,14 +138,17 @@ def test_packages_with_compiled_parts(tmp_path: Path) -> None:
     house = tmp_path / "house"
     house.mkdir()
     platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
-    for name, version in {"ownnative": "1.0", "numpy": "1.0", "lxml": upstream().compiled["lxml"]}.items():
+    versions = {"ownnative": "1.0", "numpy": "1.0", "pydantic_core": "1.0", "lxml": upstream().compiled["lxml"]}
+    for name, version in versions.items():
         write_wheel(house, name, version, {f"{name}.py": b""}, f"py3-none-{platform}")
     wheel(house, "pure", "1.0", "pure")
-    write(tmp_path / "app", PORTABLE, HERE, {"pyproject.toml": project("ownnative", "numpy", "lxml", "pure")})
+    write(tmp_path / "app", PORTABLE, HERE, {"pyproject.toml": project(*versions, "pure")})
     with indexing(house) as index:
         told = found(tmp_path / "app", code=4, env=environment(index, tmp_path))
-        assert [(one["where"], one["stops"]) for one in told] == [("pyproject.toml, line 5", stops) for stops in (0, 1)]
+        assert [one["where"] for one in told] == ["pyproject.toml, line 5"] * 3
+        assert [one["stops"] for one in told] == [False, True, False]
         assert told[0]["what"].startswith("numpy is 1.0 here, and ")
+        assert told[2]["what"].startswith("pydantic_core is 1.0 here, and ")
         assert told[1]["what"].startswith("ownnative 1.0 has compiled parts, and Pyodide ")
         assert found(tmp_path / "app", "--no-install") == []
 

@@ -72,7 +72,7 @@ class _Handler(SimpleHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self._index.asked.append(self.path)
-        name = self.path.removeprefix("/simple/").strip("/")
+        name = self.path.removeprefix("/simple/").strip("/").replace("-", "_")  # as files have it
         if not self.path.startswith("/simple/"):
             self._index.open.wait(60)
             return super().do_GET()
