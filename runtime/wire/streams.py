@@ -23,7 +23,8 @@ class Flowing(Protocol):
 
     def flow(self, take: Callable[[Any], bool], ended: Callable[[], None], held: Callable[[], None]) -> None:
         """``take(item)`` is given each item as it comes, and ``ended()`` is told that it was the last. Where ``take``
-        returns False, or the source breaks off, that and the rest is for a reader, who is asked for by ``held()``."""
+        returns False, or the source breaks off, that and the rest is for a reader, who is asked for by ``held()``. An
+        empty item asks whether there could be another."""
 
     def hold(self) -> None:
         """What flows is for a reader from here on; ``held`` is called."""
@@ -193,7 +194,7 @@ def flowing(source: object) -> Flowing | None:
 class PullSource:
     """A local source that the peer may pull from."""
 
-    __slots__ = ("begun", "call", "channel", "context", "credit", "handle", "more", "source", "task")
+    __slots__ = ("begun", "call", "channel", "context", "credit", "flow", "handle", "more", "source", "task")
 
     def __init__(self, channel: StreamChannel, handle: int, source: AsyncIterator[Any]) -> None:
         self.channel, self.handle, self.source = channel, handle, source
@@ -203,25 +204,41 @@ class PullSource:
         self.credit, self.begun = 0, False
         self.more: asyncio.Future[None] | None = None
         self.task: asyncio.Task[None] | None = None
+        self.flow: Flowing | None = None  # the source, while it needs no task
 
     def unread(self) -> AsyncIterator[Any] | None:
-        return self.source if self.task is None else None
+        return self.source if self.task is None and self.flow is None else None
 
     def pull(self, credit: int) -> None:
         self.credit = UNLIMITED if credit == UNLIMITED else self.credit + credit
-        if self.task is None:
-            self.task = self.channel.spawn(self._pump(), self.context)
-        self.wake()
+        if (source := self.unread()) is None:
+            self.wake()
+        elif (flow := flowing(source)) is not None:
+            self.begun, self.flow = True, flow
+            flow.flow(self._send, self._flowed, self._read)
+        else:
+            self._read()
 
     def wake(self) -> None:
         if self.more is not None and not self.more.done():
             self.more.set_result(None)
 
     def drop(self) -> None:
+        if self.flow is not None:
+            self.flow.drop()
         if self.task is not None:
             self.task.cancel()
         if not self.begun:  # a task that never ran its first step has no ``finally`` to run
             self.channel.spawn(_close(self.source))
+
+    def _read(self) -> None:
+        self.begun, self.flow = False, None
+        self.task = self.channel.spawn(self._pump(), self.context)
+
+    def _flowed(self) -> None:
+        """All of it."""
+        self.channel.withdraw(self.handle)
+        self.channel.send([END, self.handle])
 
     async def _pump(self) -> None:
         end: Frame = [END, self.handle]
@@ -247,8 +264,9 @@ class PullSource:
         """False: the peer has not asked for it yet, or does not read what it has asked for."""
         if self.credit == 0 or self.channel.congested:
             return False
-        self.credit -= self.credit != UNLIMITED
-        self.channel.send([ITEM, self.handle, item])
+        if item != b"":
+            self.credit -= self.credit != UNLIMITED
+            self.channel.send([ITEM, self.handle, item])
         return True
 
 

@@ -68,9 +68,13 @@ async def fetch(request, env, ctx):
     if path.startswith("/events/"):
         port, events = path.split("/")[2:]
         return Response((await outbound(f"http://127.0.0.1:{{port}}/{{events}}")).body)
-    tokens = int(path.removeprefix("/tokens/"))
-    asked = {{"prompt": "hi", "stream": True, "max_tokens": tokens}}
-    return Response(await env.AI.run("{MODEL}", asked), headers={{"content-type": "text/event-stream"}})
+    way, tokens = path[1:].split("/")
+    stream = await env.AI.run("{MODEL}", {{"prompt": "hi", "stream": True, "max_tokens": int(tokens)}})
+    return Response(again(stream) if way == "again" else stream, headers={{"content-type": "text/event-stream"}})
+
+async def again(stream):
+    async for chunk in stream:
+        yield chunk
 """
 TAKEN = asyncio.Event()  # a chunk, by the client
 Ask = Callable[[str], Awaitable[bytes]]
@@ -222,10 +226,18 @@ async def test_an_admitted_request(counted: Counted) -> None:
 
 @pytest.mark.asyncio(loop_scope="module")
 async def test_a_token_that_the_worker_does_not_read(counted: Counted) -> None:
+    judge("a token unread", await per_token(counted, "/tokens"), "supervisor", "engine", slack=OF_A_STREAM)
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_token_that_the_worker_reads_and_writes_again(counted: Counted) -> None:
+    judge("a token written again", await per_token(counted, "/again"), "supervisor", "isolate", slack=OF_A_STREAM)
+
+
+async def per_token(counted: Counted, path: str) -> dict[str, float]:
     """Each of a stream's. The median, since two that come at once cost less."""
-    one, many = await counted.per_request("/tokens/1", 1), await counted.per_request(f"/tokens/{TOKENS}", 1, median)
-    more = {role: calls / (TOKENS - 1) for role, calls in less(many, one).items()}
-    judge("a token unread", more, "supervisor", "engine", slack=OF_A_STREAM)
+    one, many = await counted.per_request(f"{path}/1", 1), await counted.per_request(f"{path}/{TOKENS}", 1, median)
+    return {role: calls / (TOKENS - 1) for role, calls in less(many, one).items()}
 
 
 @pytest.mark.asyncio(loop_scope="module")

@@ -1,4 +1,4 @@
-"""A model's stream that no task reads: its ends are those of any other stream."""
+"""A stream that no task of the server reads, a model's or a worker's own: its ends are those of any other."""
 
 from __future__ import annotations
 
@@ -28,8 +28,15 @@ async def fetch(request, env, ctx):
     if path == "/left":
         return Response(" ".join(left))
     request.signal.addEventListener("abort", lambda event: left.append(path))
-    return Response(await env.AI.run(path[1:], {"prompt": "a b c", "stream": True}))
+    stream = await env.AI.run(path.rpartition("/")[2], {"prompt": "a b c", "stream": True})
+    return Response(again(stream) if path.startswith("/again/") else stream)
+
+async def again(stream):
+    async for chunk in stream:
+        yield chunk
 """
+HANDED_ON, AGAIN = "/", "/again/"  # unread, or read by the worker and written again
+BOTH = pytest.mark.parametrize("way", [HANDED_ON, AGAIN])
 MODELS = json.dumps({
     name: {"context_window": 1000, "engine": "echo", "model": name, "options": {"rate": rate, "tokens": tokens}}
     for name, rate, tokens in (("short", 1000, 3), ("long", 20, 200), ("middling", 20, 30))
@@ -51,8 +58,9 @@ async def begun(pilot: Served, *paths: str) -> tuple[asyncio.StreamReader, async
     return reader, writer
 
 
-async def test_requests_of_one_connection_are_answered_one_after_the_other(pilot: Served) -> None:
-    reader, writer = await begun(pilot, "/short", "/short", "/left")
+@BOTH
+async def test_requests_of_one_connection_are_answered_one_after_the_other(pilot: Served, way: str) -> None:
+    reader, writer = await begun(pilot, f"{way}short", f"{way}short", "/left")
     async with asyncio.timeout(20):
         for _ in range(2):
             body = await reader.readuntil(b"\r\n0\r\n\r\n")
@@ -63,8 +71,9 @@ async def test_requests_of_one_connection_are_answered_one_after_the_other(pilot
     writer.close()
 
 
-async def test_a_model_that_dies_says_so_and_ends_the_stream(pilot: Served) -> None:
-    reader, writer = await begun(pilot, "/long")
+@BOTH
+async def test_a_model_that_dies_says_so_and_ends_the_stream(pilot: Served, way: str) -> None:
+    reader, writer = await begun(pilot, f"{way}long")
     os.kill(running(pilot.process.pid, ENGINE)[0].pid, signal.SIGKILL)
     async with asyncio.timeout(20):
         body = await reader.readuntil(b"\r\n0\r\n\r\n")
@@ -73,20 +82,22 @@ async def test_a_model_that_dies_says_so_and_ends_the_stream(pilot: Served) -> N
     writer.close()
 
 
-async def test_the_worker_and_the_metrics_hear_of_a_client_that_leaves(pilot: Served) -> None:
-    _, writer = await begun(pilot, "/long")
+@BOTH
+async def test_the_worker_and_the_metrics_hear_of_a_client_that_leaves(pilot: Served, way: str) -> None:
+    _, writer = await begun(pilot, f"{way}long")
     writer.close()
     async with asyncio.timeout(20):
-        while (await pilot.ask("/left"))[1] != "/long":
+        while (await pilot.ask("/left"))[1] != f"{way}long":
             await asyncio.sleep(0.02)
     line = await pilot.says("client left")
-    assert line["path"] == "/long"
+    assert line["path"] == f"{way}long"
     assert line["tokens"] >= 1
     assert 'pilot_ai_requests_total{model="long",outcome="aborted"} 1.0' in (await pilot.ask(PATH))[1]
 
 
-async def test_a_server_that_ends_waits_for_it(pilot: Served) -> None:
-    reader, writer = await begun(pilot, "/middling")
+@BOTH
+async def test_a_server_that_ends_waits_for_it(pilot: Served, way: str) -> None:
+    reader, writer = await begun(pilot, f"{way}middling")
     pilot.process.terminate()
     async with asyncio.timeout(20):
         body = await reader.readuntil(b"\r\n0\r\n\r\n")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any, cast
 
 from runtime.errors import ScriptError
 from runtime.supervisor.http.asgi import Body, Headers, Scope
 from runtime.supervisor.http.exchange import Exchange
 from runtime.supervisor.http.heads import check_size, host, pairs
-from runtime.wire import MAX_CHUNK, Channel
+from runtime.wire import MAX_CHUNK, Channel, flowing
 
 WireBody = bytes | list[Any] | None  # a stream travels as [whose it is, its number], a socket likewise
 _NO_ANSWER = "the worker's process sent an answer that is none"
@@ -43,12 +42,13 @@ def parts_of(answer: object) -> tuple[int, Headers, WireBody]:
     return status, pairs(headers), body
 
 
-def offered_in(channel: Channel, answer: object) -> AsyncIterator[Any] | None:
-    """The stream that an answer names as its body, if it is ours; it stays where it is."""
+def flows(channel: Channel, answer: object) -> bool:
+    """Whether the body of what a process answered comes by itself, once ``body_of`` has it: the process makes it, or
+    it is a stream of ours that does."""
     if not isinstance(answer, list) or len(answer) < 4 or type(answer[0]) is not int or not _is_reference(answer[3]):
-        return None
+        return False
     owner, number = answer[3]
-    return channel.offered(number) if owner == "yours" else None
+    return owner == "mine" or (owner == "yours" and flowing(channel.offered(number)) is not None)
 
 
 def _is_reference(body: object) -> bool:
@@ -75,4 +75,4 @@ def body_of(channel: Channel, body: WireBody, exchange: Exchange) -> Body:
     return cast(Body, source)
 
 
-__all__ = ["WireBody", "body_of", "event_of", "offered_in", "origin_of", "parts_of"]
+__all__ = ["WireBody", "body_of", "event_of", "flows", "origin_of", "parts_of"]

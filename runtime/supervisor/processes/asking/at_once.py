@@ -6,8 +6,8 @@ Theory of operation
 A task costs as much as all else that is done for a small request, and keeps kilobytes for as long as a stream takes. So
 the process's answer is told to an object of this file, as it would be to a future. It knows four ends: a whole answer,
 which it writes; one whose body comes by itself (``runtime.wire.Flowing``), whose parts it has written as they come; a
-client that leaves; and whatever takes longer, another stream, a client that is slow, an error, a process that dies, a
-server that ends. That goes on in a task, from where it is, the same way as what began there.
+client that leaves; and whatever takes longer, a client that is slow, an error, a process that dies, a server that ends.
+That goes on in a task, from where it is, the same way as what began there.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from runtime.errors import ScriptError
 from runtime.supervisor.http.asgi import BodyStream
 from runtime.supervisor.http.dispatch import Answered, Serve
 from runtime.supervisor.http.exchange import Exchange
-from runtime.supervisor.http.framed import event_of, offered_in, origin_of
+from runtime.supervisor.http.framed import body_of, event_of, flows, origin_of
 from runtime.supervisor.processes.asking.in_a_task import BegunAnswer
 from runtime.supervisor.processes.process import Process
 from runtime.supervisor.processes.slot import IsolateSlot
-from runtime.wire import MAX_CHUNK, Flowing, flowing
+from runtime.wire import MAX_CHUNK, Flowing
 
 _PARTS = 4  # of an answer that the process has no further part in
 
@@ -95,7 +95,7 @@ class AtOnce:
     def _flows(self, answer: Any) -> bool:
         """Whether nobody need wait for the parts of its body: the head is sent then."""
         channel, exchange = self._process.channel, self._exchange
-        if (flow := flowing(offered_in(channel, answer))) is None:
+        if not flows(channel, answer):
             return False
         try:
             write = exchange.begin_now(answer[0], answer[2])
@@ -103,8 +103,7 @@ class AtOnce:
             return False
         if write is None:
             return False
-        channel.adopt(answer[3][1])
-        exchange.uses(flow)
+        flow = cast(Flowing, body_of(channel, answer[3], exchange))
         self._done, self._flow, self._matters = True, flow, len(answer) > _PARTS
         exchange.watch_untasked(channel, self._left, flow.hold)
         flow.flow(write, self._ended, self._held)
