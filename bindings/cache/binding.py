@@ -53,7 +53,8 @@ async def _put(
 def _answer(entry: Entry, request: Pairs) -> object:
     """``[status, headers, bytes]``, or a stream whose ``meta`` has the first two."""
     age = b"%d" % max(0, int(clock.now() - entry.stored))
-    headers = [*(pair for pair in entry.headers if pair[0] != b"age"), (b"age", age), (b"cf-cache-status", b"HIT")]
+    told = (pair for pair in entry.headers if pair[0] not in (b"age", b"cf-cache-status"))
+    headers = [*told, (b"age", age), (b"cf-cache-status", b"HIT")]
     if policy.is_unchanged(request, entry.headers):
         return _whole(entry, 304, headers)
     try:

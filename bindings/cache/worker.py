@@ -6,13 +6,16 @@ https://developers.cloudflare.com/workers/runtime-apis/cache/
 from __future__ import annotations
 
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import NoReturn
 
 from bindings.cache import fetching
 from bindings.cache.fetching import Send
-from bindings.client import BindingClient, HostCaller
+from bindings.client import BindingClient, HostCaller, options_of
 from runtime.values import JsException
 from runtime.web import URL, ReadableStream, Request, Response
+
+_PHRASES = {414: "URI Too Long", 416: "Range Not Satisfiable"}  # as Python has them since 3.13
 
 
 class CacheStorage:
@@ -49,7 +52,7 @@ class Cache(BindingClient):
     async def match(self, request: object, options: object = None, **more: object) -> Response | None:
         """The answer that was put there and is fresh; None: there is none. With ``ignoreMethod`` any method is GET."""
         method, url, headers = _asked(request)
-        if method != "GET" and not _ignores_method(options, more):
+        if not _ignores_method("match", options, more) and method != "GET":
             return None
         return await self._matched(url, headers)
 
@@ -65,7 +68,7 @@ class Cache(BindingClient):
         if answer is None:
             return None
         status, kept, body = answer if isinstance(answer, list) else (*answer.meta["head"], answer)
-        return Response.from_parts(status, "", kept, body)
+        return Response.from_parts(status, _phrase(status), kept, body)
 
     async def put(self, request: object, response: object) -> None:
         """Keep it for as long as its ``Cache-Control`` or ``Expires`` say. Its body is used."""
@@ -91,15 +94,24 @@ class Cache(BindingClient):
     async def delete(self, request: object, options: object = None, **more: object) -> bool:
         """Whether there was something."""
         method, url, _ = _asked(request)
-        if method != "GET" and not _ignores_method(options, more):
+        if not _ignores_method("delete", options, more) and method != "GET":
             return False
         return bool(await self._call("delete", (self._name, url)))
 
+    async def _refuse(self, method: str) -> NoReturn:
+        raise JsException(f"Failed to execute '{method}' on 'Cache': the method is not implemented.")
+
     async def add(self, *args: object, **options: object) -> NoReturn:
-        raise JsException("Failed to execute 'add' on 'Cache': the method is not implemented.")
+        await self._refuse("add")
 
     async def addAll(self, *args: object, **options: object) -> NoReturn:
-        raise JsException("Failed to execute 'addAll' on 'Cache': the method is not implemented.")
+        await self._refuse("addAll")
+
+    async def keys(self, *args: object, **options: object) -> NoReturn:
+        await self._refuse("keys")
+
+    async def matchAll(self, *args: object, **options: object) -> NoReturn:
+        await self._refuse("matchAll")
 
 
 def _asked(request: object) -> tuple[str, str, list[list[bytes]]]:
@@ -126,9 +138,21 @@ def _url(text: str) -> str:
     return str(url.href)
 
 
-def _ignores_method(options: object, more: Mapping[str, object]) -> bool:
-    given = {**(options if isinstance(options, Mapping) else {}), **more}
+def _ignores_method(method: str, options: object, more: Mapping[str, object]) -> bool:
+    """Raises JsException."""
+    args = () if options is None else (options,)
+    given = options_of(args, more, f"'{method}' on 'Cache': parameter 2", "CacheQueryOptions")
+    for field in ("ignoreSearch", "ignoreVary"):
+        if given.get(field) is not None:
+            raise JsException(f"The '{field}' field on 'CacheQueryOptions' is not implemented.")
     return bool(given.get("ignoreMethod"))
+
+
+def _phrase(status: int) -> str:
+    try:
+        return _PHRASES.get(status) or HTTPStatus(status).phrase
+    except ValueError:
+        return ""
 
 
 def _type_error(message: str) -> JsException:

@@ -93,9 +93,10 @@ class D1PreparedStatement:
             raise _error("D1_COLUMN_NOTFOUND: ", "Column not found", f" ({column})")
         return rows[0][column]
 
-    async def raw(self, options: Mapping[str, object] | None = None, **more: object) -> list[list[Any]]:
+    async def raw(self, options: object = None, **more: object) -> list[list[Any]]:
         """A list per row; ``columnNames=True`` puts one with the names first."""
-        return (await self._result()).lists(bool({**(options or {}), **more}.get("columnNames")))
+        given = options if isinstance(options, Mapping) else more
+        return (await self._result()).lists(bool(given.get("columnNames")))
 
     async def _result(self) -> _Result:
         [result] = await self._session.send([[self.statement, self.params]])
@@ -117,7 +118,8 @@ class _Database(BindingClient):
 
     async def batch(self, statements: Sequence[D1PreparedStatement]) -> list[JsDict]:
         """Their results, of one transaction: if one of them fails, none has done anything."""
-        if not all(isinstance(statement, D1PreparedStatement) for statement in statements):
+        made = isinstance(statements, list | tuple) and all(isinstance(one, D1PreparedStatement) for one in statements)
+        if not made:
             raise TypeError(f"env.{self._name}.batch() takes a list of what prepare() makes")
         sent = [[statement.statement, statement.params] for statement in statements]
         return JsArray([result.whole() for result in await self._session.send(sent)])
@@ -139,7 +141,10 @@ class D1Database(_Database):
         )
         return JsDict(count=len(results), duration=read(sum(result.duration_ms for result in results)))
 
-    def withSession(self, constraintOrBookmark: str | None = None) -> D1DatabaseSession:
+    def withSession(self, constraintOrBookmark: object = None) -> D1DatabaseSession:
+        if constraintOrBookmark is not None and not isinstance(constraintOrBookmark, str):
+            what = f"a constraint or a bookmark as text, not {type(constraintOrBookmark).__name__}"
+            raise TypeError(f"env.{self._name}.withSession() takes {what}")
         given = (constraintOrBookmark or "").strip() or None
         bookmark = None if given in UNCONSTRAINED else given
         return D1DatabaseSession(self._name, self._caller, _Session(self._caller, bookmark))

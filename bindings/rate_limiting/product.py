@@ -112,7 +112,7 @@ def _key(options: object) -> str:
         raise CallError("Error", "invalid rate limit options")
     if unknown := [name for name in options if name != "key"]:
         raise CallError("Error", f"bad rate limit options: [{','.join(unknown)}]")
-    if not isinstance(key := options.get("key"), str):
+    if not isinstance(key := options.get("key", ""), str):
         raise CallError("Error", f"invalid key: {js_string(key)}")
     return key
 

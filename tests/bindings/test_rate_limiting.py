@@ -80,6 +80,7 @@ async def test_so_many_for_each_key_and_namespace(pilot: Served) -> None:
     assert await limit(pilot, "SAME", key="a") == [False, ["success"]]
     assert await limit(pilot, "TWO", key="b") == [True, ["success"]]
     assert await limit(pilot, "TWO", key="") == [True, ["success"]]
+    assert await limit(pilot, "OTHER", {}) == [True, ["success"]]
     assert await limit(pilot, "OTHER", key="a") == [True, ["success"]]
 
 

@@ -99,7 +99,12 @@ async def what_cannot_be_put():
     await response.text()
     await refused(caches.default.put(HERE, response), "Body has already been used")
     await refused(caches.default.add(HERE), "Failed to execute 'add' on 'Cache': the method is not implemented.")
-    await refused(caches.default.addAll([HERE]), "Failed to execute 'addAll'")
+    for name in ("addAll", "keys", "matchAll"):
+        await refused(getattr(caches.default, name)([HERE]), f"Failed to execute '{name}' on 'Cache'")
+    for field in ("ignoreSearch", "ignoreVary"):
+        text = f"The '{field}' field on 'CacheQueryOptions' is not implemented."
+        await refused(caches.default.match(HERE, {field: True}), text)
+    await refused(caches.default.delete(HERE, 5), "parameter 2 is not of type 'CacheQueryOptions'")
 
 
 async def what_says_no_time_is_not_kept():
@@ -132,7 +137,9 @@ async def what_says_one_is():
         )
     ):
         assert await put(f"yes/{number}", **headers) is not None, headers
-    assert (await put("yes/404", status=404)).status == 404
+    missing = await put("yes/404", status=404, cache_control="max-age=60", cf_cache_status="MISS")
+    assert (missing.status, missing.statusText) == (404, "Not Found")
+    assert missing.headers["cf-cache-status"] == "HIT"
     assert await put("yes/vary", vary="accept", cache_control="max-age=60") is not None
 
 

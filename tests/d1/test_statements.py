@@ -44,6 +44,30 @@ async def test_all_and_run_return_rows_and_meta(start_pilot: StartPilot, tmp_pat
         ) == [True, 1, True, "JsDict"]
 
 
+async def test_what_counts_as_written(start_pilot: StartPilot, tmp_path: Path) -> None:
+    async with database(start_pilot, tmp_path) as ask:
+        for sql, changed, written in (
+            ("CREATE TABLE counted (id INTEGER PRIMARY KEY AUTOINCREMENT, a)", True, None),
+            ("CREATE TABLE IF NOT EXISTS counted (id)", False, 0),
+            ("INSERT INTO counted (a) VALUES (1)", True, 2),
+            ("INSERT INTO counted (a) VALUES (1), (2), (3)", True, 4),
+            ("INSERT OR IGNORE INTO counted (id) VALUES (1)", False, 0),
+            ("CREATE TABLE IF NOT EXISTS more (a)", True, 2),
+            ("DROP TABLE IF EXISTS none", False, 0),
+            ("ANALYZE", True, None),
+            ("PRAGMA optimize", False, 0),
+        ):
+            meta = (await ask(f"return await db.prepare({sql!r}).run()"))["meta"]
+            assert meta["rows_written"] == written or written is None, sql
+            assert meta["changed_db"] is changed or written is None, sql
+        await ask("await db.batch([db.prepare(f'INSERT INTO more VALUES ({n})') for n in range(300)])")
+        await ask("await db.exec('CREATE INDEX by_a ON more (a)')")
+        again = "more = db.prepare('SELECT count(*) FROM more WHERE a > 5')\nawait more.run()\n"
+        assert (await ask(again + "return await db.prepare('PRAGMA optimize').run()"))["success"]
+        wrong = "try:\n    db.withSession(5)\nexcept TypeError as error:\n    return str(error)"
+        assert await ask(wrong) == "env.DB.withSession() takes a constraint or a bookmark as text, not int"
+
+
 async def test_first_and_raw(start_pilot: StartPilot, tmp_path: Path) -> None:
     async with database(start_pilot, tmp_path) as ask:
         await ask(PEOPLE)
@@ -54,6 +78,7 @@ async def test_first_and_raw(start_pilot: StartPilot, tmp_path: Path) -> None:
             ("people.raw()", [["Ann", 30], ["Bob", 40]]),
             ("people.raw(columnNames=True)", [["name", "age"], ["Ann", 30], ["Bob", 40]]),
             ("people.raw({'columnNames': True})", [["name", "age"], ["Ann", 30], ["Bob", 40]]),
+            ("people.raw(True)", [["Ann", 30], ["Bob", 40]]),
             ("nobody.first()", None),
             ("nobody.first('name')", None),
             ("nobody.raw(columnNames=True)", [["name"]]),

@@ -119,12 +119,20 @@ async def inside_transaction(self):
     async def undone(txn):
         await txn.put("a", 4)
         txn.rollback()
+        for call, name in ((txn.get("a"), "get"), (txn.put("a", 5), "put"), (txn.list(), "list")):
+            assert str(await refused(call)) == f"Error: Cannot {name}() on rolled back transaction"
         return "undone"
 
     assert await storage.transaction(good) == "result"
     error = await refused(storage.transaction(bad))
     assert (error.name, error.message.splitlines()[-1]) == ("PythonError", "ValueError: bad")
     assert await storage.transaction(undone) == "undone"
+    what = "Failed to execute 'transaction' on 'DurableObjectStorage': parameter 1 is not of type 'function'."
+    assert str(await refused(storage.transaction(None))) == f"TypeError: {what}"
+    for limit in ("x", 0, float("nan")):
+        assert str(await refused(storage.list(limit=limit))) == "TypeError: List limit must be positive."
+    assert list(await storage.list({"limit": "1"})) == ["a"]
+    assert "not of type 'ListOptions'" in str(await refused(storage.list("a")))
     assert [await storage.get("a"), await storage.getAlarm()] == [2, None]
 
 

@@ -113,6 +113,8 @@ class Connection:
         try:
             for row in cursor.execute(sql, values):
                 self._keep(encode(row))
+        except apsw.ReadOnlyError:  # PRAGMA optimize: to SQLite it reads, until there is something to do
+            raise NeedsWriter from None
         except apsw.Error as error:
             raise errors.explained(error, self.guard.refusal) from None
         except UnicodeDecodeError:

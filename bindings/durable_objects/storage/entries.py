@@ -55,15 +55,26 @@ def listed(file: ObjectFile, given: Mapping[str, Any]) -> Iterator[tuple[str, An
     options = {name: value for name, value in given.items() if value is not None and name in _LIST_OPTIONS}
     if "start" in options and "startAfter" in options:
         raise JsException("list() cannot be called with both start and startAfter values.", "TypeError")
-    limit = options.get("limit")
-    if limit is not None and int(limit) <= 0:
-        raise JsException("List limit must be positive.", "TypeError")
+    limit = _limit(options.get("limit"))
     conditions, values = _range(options)
     where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
     order = "DESC" if options.get("reverse") else "ASC"
     sql = f"SELECT key, value FROM _cf_KV{where} ORDER BY key {order} LIMIT ?"
-    rows = file.run(sql, [*values, -1 if limit is None else int(limit)]) if file.exists else []
+    rows = file.run(sql, [*values, limit]) if file.exists else []
     return ((key, read(value)) for key, value in rows)
+
+
+def _limit(given: object) -> int:
+    """-1: there is none. Raises JsException."""
+    if given is None:
+        return -1
+    try:
+        limit = int(float(given)) if isinstance(given, int | float | str) else 0
+    except (ValueError, OverflowError):
+        limit = 0
+    if limit <= 0:
+        raise JsException("List limit must be positive.", "TypeError")
+    return limit
 
 
 def forget_all(file: ObjectFile) -> None:

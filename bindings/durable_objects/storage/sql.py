@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from itertools import chain, islice
 from typing import Any
 
 import apsw
 
+from bindings.client import options_of
 from bindings.durable_objects.storage import entries
 from bindings.durable_objects.storage.file import ObjectFile
 from bindings.durable_objects.storage.values import bound, column
@@ -179,9 +180,10 @@ class SyncKvStorage:
         """Whether it was there."""
         return entries.delete(self._file, key)
 
-    def list(self, options: Mapping[str, Any] | None = None, **more: Any) -> Iterator[list[Any]]:
+    def list(self, *args: object, **options: object) -> Iterator[list[Any]]:
         """``[key, value]``, in the keys' order."""
-        return ([*pair] for pair in entries.listed(self._file, {**(options or {}), **more}))
+        given = options_of(args, options, "'list' on 'SyncKvStorage': parameter 1", "ListOptions")
+        return ([*pair] for pair in entries.listed(self._file, given))
 
 
 __all__ = ["SqlStorage", "SqlStorageCursor", "SqlStorageRawCursor", "SyncKvStorage"]

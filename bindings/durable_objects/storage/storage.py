@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import Any, Protocol, TypeVar
+from functools import partial
+from typing import Any, NoReturn, Protocol, TypeVar
 
 import apsw
 
+from bindings.client import options_of
 from bindings.durable_objects.storage import bookmarks, entries
 from bindings.durable_objects.storage.file import ObjectFile
 from bindings.durable_objects.storage.sql import SqlStorage, SyncKvStorage
@@ -68,10 +70,11 @@ class _Entries:
         await self._gate.entered()
         return entries.delete_many(self._file, key) if isinstance(key, list) else entries.delete(self._file, key)
 
-    async def list(self, options: Mapping[str, Any] | None = None, **more: Any) -> JsMap:
+    async def list(self, *args: object, **options: object) -> JsMap:
         """``list(start, startAfter, end, prefix, reverse, limit)``: in the order of the keys' bytes."""
+        given = options_of(args, options, "'list' on 'DurableObjectStorage': parameter 1", "ListOptions")
         await self._gate.entered()
-        return JsMap(entries.listed(self._file, {**(options or {}), **more}))
+        return JsMap(entries.listed(self._file, given))
 
     async def getAlarm(self, *_: object, **options: object) -> int | None:
         """When it is due, in ms since 1970; None while its handler runs, unless that has set it anew."""
@@ -104,6 +107,12 @@ class DurableObjectTransaction(_Entries):
     def rollback(self) -> None:
         """Nothing of it is kept."""
         self.undone = True
+        for name in ("get", "put", "delete", "list", "getAlarm", "setAlarm", "deleteAlarm"):
+            setattr(self, name, partial(_rolled_back, name))
+
+
+async def _rolled_back(method: str, *args: object, **options: object) -> NoReturn:
+    raise JsException(f"Cannot {method}() on rolled back transaction")
 
 
 class DurableObjectStorage(_Entries):
@@ -125,6 +134,7 @@ class DurableObjectStorage(_Entries):
 
     async def transaction(self, work: Callable[[DurableObjectTransaction], Awaitable[T]]) -> T:
         """The result of ``work(txn)``. What it has written is undone when it raises, or calls ``txn.rollback()``."""
+        _check_callable("transaction", work)
 
         async def within() -> T:
             txn = DurableObjectTransaction(self._file, self._gate)
@@ -148,6 +158,7 @@ class DurableObjectStorage(_Entries):
 
     def transactionSync(self, work: Callable[[], T]) -> T:
         """The result of ``work()``. What it has written is undone when it raises."""
+        _check_callable("transactionSync", work)
         self._file.savepoint()
         undo = True
         try:
@@ -190,6 +201,12 @@ class DurableObjectStorage(_Entries):
         bookmarks.ask(self._file, name)
         await self.sync()
         return undo
+
+
+def _check_callable(method: str, work: object) -> None:
+    if not callable(work):
+        what = f"Failed to execute '{method}' on 'DurableObjectStorage': parameter 1 is not of type 'function'."
+        raise JsException(what, "TypeError")
 
 
 def _due(due: object) -> int:

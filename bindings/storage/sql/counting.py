@@ -6,8 +6,8 @@ workerd's SQLite is patched to count each row that a statement visits or writes,
   is more. Missing are rows that a search by index visits and drops, and those of a bare ``count(*)``, for which SQLite
   reads no row;
 * ``rows_written`` is workerd's for statements on plain tables: a row inserted counts once and once more per index, a
-  row updated once and once more per index on what is set, a row deleted once. What triggers do counts once per row, a
-  change of the schema about once per object.
+  row updated once and once more per index on what is set, a row deleted once; AUTOINCREMENT writes a row more. What
+  triggers do counts once per row, a change of the schema about once per object.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from bindings.storage.sql.guard import Guard
 KEPT_EFFECTS = 512  # statements
 INDEXES = "SELECT count(DISTINCT l.name) FROM pragma_index_list(?1) l, pragma_index_xinfo(l.name) x WHERE "
 SEPARATE = "NOT (l.origin = 'pk' AND (SELECT wr FROM pragma_table_list(?1)))"  # else the key is the table itself
+COUNTS_ON = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = ?1 AND sql LIKE '%AUTOINCREMENT%'"
 SET = "x.name IN (SELECT value FROM json_each(?2))"
 
 
@@ -30,6 +31,7 @@ class Effect(NamedTuple):
     """What is known of a statement from its being prepared."""
 
     per_change: int = 1  # rows written
+    once: int = 0  # rows written besides, where anything changes
     schema: int = 0  # rows written
     reads: bool = True
     visits: bool = False  # what it changes
@@ -53,6 +55,7 @@ class Counter:
             self._guard.forget()
         self._effect = self._effects.get(sql, Effect())
         self._total = self._connection.total_changes()
+        self._schema = self._schema_version() if self._effect.schema else 0
         self._scanned, self._sorted = 0, False
 
     def stop(self, returned: int) -> tuple[int, int, int]:
@@ -62,7 +65,8 @@ class Counter:
         direct = min(changes, self._connection.changes())
         read = self._scanned + returned * self._sorted
         read = max(read, returned * effect.reads, changes * effect.visits)
-        return changes, read, direct * effect.per_change + changes - direct + effect.schema
+        schema = effect.schema if effect.schema and self._schema_version() != self._schema else 0
+        return changes, read, direct * effect.per_change + changes - direct + effect.once * bool(direct) + schema
 
     def _finished(self, event: Mapping[str, object]) -> None:
         counted = event.get("stmt_status")
@@ -73,7 +77,18 @@ class Counter:
 
     def _learned(self) -> Effect:
         guard = self._guard
-        return Effect(self._per_change(), guard.schema_rows, guard.reads_rows, guard.deletes or bool(guard.updated))
+        visits = guard.deletes or bool(guard.updated)
+        return Effect(self._per_change(), self._once(), guard.schema_rows, guard.reads_rows, visits)
+
+    def _once(self) -> int:
+        """A row of sqlite_sequence for each table whose numbers it keeps."""
+        with self._guard.trusting():
+            return sum(self._number(COUNTS_ON, table) for table in self._guard.inserted)
+
+    def _schema_version(self) -> int:
+        """It changes with the schema: CREATE TABLE IF NOT EXISTS may do nothing."""
+        with self._guard.trusting():
+            return self._number("PRAGMA schema_version")
 
     def _per_change(self) -> int:
         guard = self._guard
@@ -84,5 +99,8 @@ class Counter:
             return 1 + max((self._count(SET, table, these) for table, these in columns.items()), default=0)
 
     def _count(self, which: str, *values: str) -> int:
-        [[count]] = self._connection.execute(INDEXES + which, values, can_cache=False)
-        return int(str(count))
+        return self._number(INDEXES + which, *values)
+
+    def _number(self, query: str, *values: str) -> int:
+        [[number]] = self._connection.execute(query, values, can_cache=False)
+        return int(str(number))
