@@ -69,6 +69,14 @@ def dates():
         day.toLocaleString("en-US", {"timeZone": "America/New_York"}), JSON.stringify(to_js({"on": day})),
     ])
 
+def values():
+    made = Object.defineProperty(Object.new(), "a", {"value": 1})
+    groups = Object.groupBy([1, 2, 3], lambda n: "odd" if n % 2 else "even")
+    return Response.json([
+        Object.getOwnPropertyNames(made), getattr(Object, "is")(1, 1), groups.odd, groups.even,
+        js.Math.hypot(3, 4), js.Math.sign(-2), js.Math.cbrt(8), js.Math.log2(8), js.Math.sin(0),
+    ])
+
 def elsewhere():
     return Date.new().toLocaleDateString("de-DE")
 
@@ -116,7 +124,10 @@ class Kept(DurableObject):
         return [kept.size, [key for key in kept.keys()], first.to_py()]
 
     async def moment(self, at):
-        return [type(at).__name__, (at - datetime.datetime(1970, 1, 1)).days]
+        await self.ctx.storage.setAlarm(Date.new(Date.now() + 60000))
+        due = await self.ctx.storage.getAlarm() - Date.now()
+        await self.ctx.storage.deleteAlarm()
+        return [type(at).__name__, (at - datetime.datetime(1970, 1, 1)).days, due > 30000]
 
 async def kept(env):
     stub = env.KEPT.getByName("a")
@@ -188,6 +199,10 @@ async def test_a_date_is_set_and_written_as_in_america(pilot: Served) -> None:
     await pilot.says("not de-DE; datetime.strftime writes others", since=since)
 
 
+async def test_objects_and_mathematics(pilot: Served) -> None:
+    assert await answer(pilot, "/values") == [["a"], True, [1, 3], [2], 5, -1, 2, 3, 0]
+
+
 async def test_bytes_texts_and_numbers(pilot: Served) -> None:
     assert await answer(pilot, "/texts") == [
         "bytes", 115, True, "bytes", "/w==", "\U0001f600", "\U0001f600", "1", "7,7",
@@ -201,7 +216,7 @@ async def test_what_is_aborted_fails_with_an_error_of_javascripts(pilot: Served)
 
 async def test_an_objects_list_is_a_map_whose_lists_are_arrays(pilot: Served) -> None:
     first, second, moment = await answer(pilot, "/kept")
-    assert (first, second, moment) == ([1, ["1"], ["x"]], [2, ["1", "2"], ["x"]], ["datetime", 2])
+    assert (first, second, moment) == ([1, ["1"], ["x"]], [2, ["1", "2"], ["x"]], ["datetime", 2, True])
 
 
 @pytest.mark.parametrize(("path", "said"), [("/a_moment", ".isoformat()"), ("/a_view", "bytes(...)")])

@@ -82,3 +82,32 @@ async def test_what_cloudflares_documentation_does(tmp_path: Path) -> None:
         assert await pilot.ask("/handed") == (200, "page")
         assert await pilot.ask("/object") == (500, "{'error': 'x'}")
         assert await pilot.ask("/number") == (200, "5")
+
+
+OLDER = """
+from js import Response
+from workers import DurableObject, WorkerEntrypoint
+import packed
+
+class Kept(DurableObject):
+    async def on_fetch(self, request, env, ctx):
+        return Response.new("object")
+
+class Default(WorkerEntrypoint):
+    async def on_fetch(self, request):
+        if request.url.endswith("/packed"):
+            return Response.new(packed.text)
+        return await self.env.KEPT.getByName("a").fetch(request)
+"""
+
+
+@pytest.mark.asyncio
+async def test_a_class_with_handlers_called_as_a_modules_and_packages_beside_it(tmp_path: Path) -> None:
+    config = """
+    durable_objects.bindings = [{ name = "KEPT", class_name = "Kept" }]
+    migrations = [{ tag = "1", new_sqlite_classes = ["Kept"] }]
+    """
+    write(tmp_path, OLDER, config, {"vendor/packed/__init__.py": "text = 'vendored'"})
+    async with serving(tmp_path) as pilot:
+        assert await pilot.ask("/packed") == (200, "vendored")
+        assert await pilot.ask("/") == (200, "object")

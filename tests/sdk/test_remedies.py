@@ -53,6 +53,18 @@ async def test_what_a_newer_python_reads_says_which_runs_here(pilot: Served, cod
     assert await pilot.save(ENTRY)
 
 
+async def test_a_module_that_is_not_there_says_where_it_is_looked_for(pilot: Served) -> None:
+    folder = pilot.folder.name
+    nested = f"def nested():\n    import importlib; importlib.import_module({folder!r} + '.a')\n"
+    added = "def packed():\n    import micropip\n" + nested
+    assert await pilot.save(ENTRY + added)
+    for path, said in (("packed", "Nothing is installed while a worker runs"), ("nested", f"leave {folder}. out.")):
+        since = len(pilot.events)
+        assert (await pilot.ask(f"/{path}"))[0] == 500
+        await pilot.says(said, since=since)
+    assert await pilot.save(ENTRY)
+
+
 async def test_another_mistake_has_no_such_remedy(pilot: Served) -> None:
     since = len(pilot.events)
     assert not await pilot.save("def broken(:\n" + ENTRY)

@@ -20,6 +20,7 @@ from bindings.durable_objects.storage.file import ObjectFile
 from bindings.durable_objects.storage.sql import SqlStorage, SyncKvStorage
 from runtime.isolate.script.trace import script_trace
 from runtime.values import JsException, JsMap
+from runtime.values.dates import Date
 
 T = TypeVar("T")
 NO_BOOKMARK = "no copy of this object is kept"
@@ -210,6 +211,8 @@ def _check_callable(method: str, work: object) -> None:
 
 
 def _due(due: object) -> int:
+    if isinstance(due, Date):
+        due = due.toDatetime()
     if isinstance(due, datetime):
         due = due.timestamp() * 1000
     if isinstance(due, bool) or not isinstance(due, int | float) or not math.isfinite(due):

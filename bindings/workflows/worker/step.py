@@ -15,6 +15,7 @@ from bindings.workflows.worker.attempts import attempt, exception_of
 from bindings.workflows.worker.calls import Calls
 from bindings.workflows.worker.values import unpacked
 from runtime.values import JsDict, to_wire
+from runtime.values.dates import Date
 
 CONTEXT = "ctx"
 Awaited = Callable[[], Awaitable[Any]]  # what ``do`` makes of a function
@@ -52,9 +53,10 @@ class WorkflowStep:
         """``duration``: milliseconds, or ``"2 hours"``."""
         await self._asked("sleep", name, duration)
 
-    async def sleep_until(self, name: str, timestamp: datetime | str | float) -> None:
+    async def sleep_until(self, name: str, timestamp: datetime | Date | str | float) -> None:
         """A naive moment is local time; a text is ISO 8601; a number, ms since the epoch."""
         moment = datetime.fromisoformat(timestamp) if isinstance(timestamp, str) else timestamp
+        moment = moment.toDatetime() if isinstance(moment, Date) else moment
         ms = moment.timestamp() * 1000 if isinstance(moment, datetime) else moment
         await self._asked("sleep_until", name, int(ms))
 

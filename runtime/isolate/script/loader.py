@@ -27,9 +27,7 @@ from runtime.isolate.script.trace import place, remember_source, script_place, s
 
 SDK = str(Path(__file__).parents[2] / "sdk")
 _SDK_MODULES = ("workers", "js", "pyodide.ffi", "asgi", "wsgi")
-_DEPENDENCY_REMEDY = """A package must be named in pyproject.toml, beside the configuration:
-  [project]
-  dependencies = ["NAME"]"""
+OLD_VENDORED = "vendor"  # beside the entry, where packages were put before pywrangler
 _SITE_PACKAGES = tuple({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")})
 
 
@@ -61,10 +59,9 @@ def load(main: Path, root: Path, packages: Sequence[str] = (), *, confined: bool
     except BaseException as error:
         what = str(error.msg) if isinstance(error, SyntaxError) else summary(error)
         where = script_place(error) or place(main) or str(main)
-        remedy = (
-            _DEPENDENCY_REMEDY if isinstance(error, ModuleNotFoundError) else _of_the_sdk(error) or remedy_of(error)
-        )
-        raise ScriptError(what, where=where, trace=script_trace(error), remedy=remedy) from None
+        raise ScriptError(
+            what, where=where, trace=script_trace(error), remedy=_of_the_sdk(error) or remedy_of(error)
+        ) from None
 
 
 def _of_the_sdk(error: BaseException) -> str:
@@ -106,7 +103,8 @@ def _make_importable(main: Path, root: Path, packages: Sequence[str], *, alone: 
     folder, vendored = main.parent, root / VENDORED
     _refuse_sdk_name(folder, main)
     _refuse_our_name([vendored, *map(Path, packages)])
-    path = [str(folder), SDK, *packages, *([str(vendored)] if vendored.is_dir() else [])]
+    beside = [str(place) for place in (vendored, folder / OLD_VENDORED) if place.is_dir()]
+    path = [str(folder), SDK, *packages, *beside]
     guard = ImportGuard(main, FreshLoader, path, shared=_in_supervisor)
     _install_hook(root, str(folder), guard.shared_names)
     guard.open(alone=alone)

@@ -6,11 +6,15 @@ import platform
 import re
 import sys
 from datetime import datetime
+from pathlib import Path
 from typing import Final
 
 _PLAIN: Final = (list, dict, str, int, float, bool, bytes, type(None))
 _CONVERSIONS: Final = {"to_py", "to_bytes", "to_string", "to_memoryview", "destroy"}  # of Pyodide's proxies
 _OF_BYTES: Final = {*_CONVERSIONS, "byteLength", "slice", "buffer"}  # of an ArrayBuffer's proxy
+_DEPENDENCY: Final = """A package must be named in pyproject.toml, beside the configuration:
+  [project]
+  dependencies = ["NAME"]"""
 _NEWER: Final = (  # since which Python, what it says of it before, the line
     ((3, 12), r"f-string|unterminated string|invalid syntax", r"\bf['\"]"),
     ((3, 12), r"invalid syntax", r"^\s*type\s+\w+\s*(\[.*\])?\s*="),
@@ -26,7 +30,17 @@ def remedy_of(error: BaseException) -> str:
         return _newer_python(error)
     if isinstance(error, AttributeError):
         return _pythons_own(error)
-    return ""
+    return _missing(error.name or "") if isinstance(error, ModuleNotFoundError) else ""
+
+
+def _missing(name: str) -> str:
+    """Of a module that is not there."""
+    top = name.partition(".")[0]
+    if sys.path and Path(sys.path[0]).name == top:
+        return f"Modules are looked for in the folder of main, which is {top}: leave {top}. out."
+    if top == "micropip":
+        return f"Nothing is installed while a worker runs. {_DEPENDENCY}"
+    return _DEPENDENCY
 
 
 def _pythons_own(error: AttributeError) -> str:

@@ -7,19 +7,18 @@ JavaScript is not here: importing it says so.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, MutableMapping
+from collections.abc import Callable, Mapping
 from math import inf
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 from js import _later  # type: ignore[import-not-found,attr-defined,unused-ignore]  # beside this one, on sys.path
 from js._console import console  # type: ignore[import-not-found,attr-defined,unused-ignore]
+from js._object import Object  # type: ignore[import-not-found,attr-defined,unused-ignore]
 from runtime import web
 from runtime.isolate import ambient
-from runtime.isolate.env import Env
 from runtime.isolate.script.raw import RawFormData, RawHeaders
 from runtime.values import JsArray, JsDict, JsException, JsNull, from_json, jsnull
 from runtime.values.pairs import Paired
-from runtime.web.pairs import Pairs
 from runtime.web.sockets import WebSocket, WebSocketPair, WebSocketRequestResponsePair
 
 __all__ = [
@@ -27,9 +26,6 @@ __all__ = [
     "ReadableStream", "Request", "Response", "URLSearchParams", "WebSocket", "WebSocketPair",
     "WebSocketRequestResponsePair", "console", "fetch",
 ]  # fmt: skip
-
-T = TypeVar("T", bound=MutableMapping[str, Any])
-V = TypeVar("V")
 
 
 class _New:
@@ -230,62 +226,6 @@ def _with_null(value: object) -> object:
     if isinstance(value, list):
         return JsArray([_with_null(item) for item in value])
     return jsnull if value is None else value
-
-
-class Object:
-    """Plain objects, which are dicts whose keys are attributes too."""
-
-    @staticmethod
-    def new(value: object = None) -> object:
-        return JsDict() if value is None else value
-
-    @staticmethod
-    def fromEntries(pairs: Iterable[Any]) -> JsDict:
-        return JsDict({str(key): value for key, value in _pairs(pairs)})
-
-    @staticmethod
-    def entries(value: object) -> JsArray:
-        return JsArray(JsArray(pair) for pair in _members(value).items())
-
-    @staticmethod
-    def keys(value: object) -> JsArray:
-        return JsArray(_members(value))
-
-    @staticmethod
-    def values(value: object) -> list[Any]:
-        if isinstance(value, WebSocketPair):
-            return value.object_values()
-        return JsArray(_members(value).values())
-
-    @staticmethod
-    def assign(target: T, *sources: Mapping[str, Any] | None) -> T:
-        for source in sources:
-            target.update(source or {})
-        return target
-
-    @staticmethod
-    def freeze(value: V) -> V:
-        return value
-
-    @staticmethod
-    def hasOwn(value: object, name: str) -> bool:
-        return name in _members(value)
-
-    is_ = staticmethod(lambda one, other: one is other or one == other)
-
-
-def _pairs(pairs: Iterable[Any]) -> Iterable[Any]:
-    return pairs.items() if isinstance(pairs, Mapping | Pairs) else pairs
-
-
-def _members(value: object) -> Mapping[str, Any]:
-    if isinstance(value, Mapping):
-        return value
-    if isinstance(value, list):
-        return {str(index): item for index, item in enumerate(value)}
-    if isinstance(value, Env):
-        return {name: value[name] for name in value}
-    return {name: item for name, item in getattr(value, "__dict__", {}).items() if not name.startswith("_")}
 
 
 def __getattr__(name: str) -> object:

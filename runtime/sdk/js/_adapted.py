@@ -174,15 +174,19 @@ class Promise:
 class Math:
     """As Python's ``math``; ``round`` is half up."""
 
-    PI, E = math.pi, math.e
-    floor, ceil, trunc = staticmethod(math.floor), staticmethod(math.ceil), staticmethod(math.trunc)
-    sqrt, pow, log, exp = (
-        staticmethod(math.sqrt),
-        staticmethod(math.pow),
-        staticmethod(math.log),
-        staticmethod(math.exp),
-    )
+    PI, E, SQRT2, LN2, LN10 = math.pi, math.e, math.sqrt(2), math.log(2), math.log(10)
     min, max, abs = staticmethod(min), staticmethod(max), staticmethod(abs)
+    floor, ceil, trunc = staticmethod(math.floor), staticmethod(math.ceil), staticmethod(math.trunc)
+    sqrt, cbrt, pow = staticmethod(math.sqrt), staticmethod(math.cbrt), staticmethod(math.pow)
+    log, log2, log10 = staticmethod(math.log), staticmethod(math.log2), staticmethod(math.log10)
+    exp, hypot, sin = staticmethod(math.exp), staticmethod(math.hypot), staticmethod(math.sin)
+    cos, tan, asin = staticmethod(math.cos), staticmethod(math.tan), staticmethod(math.asin)
+    acos, atan, atan2 = staticmethod(math.acos), staticmethod(math.atan), staticmethod(math.atan2)
+    sinh, cosh, tanh = staticmethod(math.sinh), staticmethod(math.cosh), staticmethod(math.tanh)
+
+    @staticmethod
+    def sign(value: float) -> int:
+        return (value > 0) - (value < 0)
 
     @staticmethod
     def random() -> float:

@@ -54,7 +54,17 @@ T = TypeVar("T")
 H = TypeVar("H", bound=Callable[..., Any])
 
 
-class WorkerEntrypoint:
+class _Handling:
+    """Whose handlers may be called as a module's are: ``on_fetch``."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        for name in ("fetch", "scheduled", "queue", "email", "tail", "alarm"):
+            if name not in vars(cls) and (handler := vars(cls).get(f"on_{name}")) is not None:
+                setattr(cls, name, handler)
+
+
+class WorkerEntrypoint(_Handling):
     """Base of a worker written as a class.
 
         class Default(WorkerEntrypoint):
@@ -74,7 +84,7 @@ class WorkflowEntrypoint:
         self.ctx, self.env = ctx, env
 
 
-class DurableObject:
+class DurableObject(_Handling):
     """Base of a class whose objects live on between events, one at a time for each id.
 
         class Counter(DurableObject):
