@@ -95,6 +95,13 @@ def texts():
         pyodide_js.version != "",
     ])
 
+async def key():
+    algorithm = to_js({"name": "HMAC", "hash": "SHA-256"}, dict_converter=Object.fromEntries)
+    made = await js.crypto.subtle.generateKey(algorithm, True, to_js(["sign"]))
+    exported = await js.crypto.subtle.exportKey("jwk", made)
+    named = [made.algorithm.name, made.algorithm.hash.name]
+    return Response.json([*named, exported.to_py()["key_ops"], exported.key_ops.length])
+
 async def aborted():
     controller = js.AbortController.new()
     controller.abort()
@@ -197,6 +204,10 @@ async def test_a_date_is_set_and_written_as_in_america(pilot: Served) -> None:
     since = len(pilot.events)
     assert (await pilot.ask("/elsewhere"))[0] == 500
     await pilot.says("not de-DE; datetime.strftime writes others", since=since)
+
+
+async def test_a_keys_algorithm_is_an_object(pilot: Served) -> None:
+    assert await answer(pilot, "/key") == ["HMAC", "SHA-256", ["sign"], 1]
 
 
 async def test_objects_and_mathematics(pilot: Served) -> None:

@@ -1,4 +1,4 @@
-"""``crypto``: what is bytes in ``runtime.web.crypto`` is an ArrayBuffer here, and a JSON Web Key an object."""
+"""``crypto``: what is bytes in ``runtime.web.crypto`` is an ArrayBuffer here, and what is a dict an object."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ import hashlib
 import os
 import uuid
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cache
 from typing import Any, TypeVar, cast
 
-from runtime.values import JsDict, JsException
+from runtime.values import JsException, from_wire
 from runtime.values.buffers import JsBuffer
 from runtime.web.globals.piping import WritableStream
 from runtime.web.streams import to_bytes
@@ -30,7 +31,14 @@ class _Subtle:
 
 @cache
 def _converted(method: Callable[..., Any]) -> Callable[..., Any]:
-    from runtime.web.crypto.keys import CryptoError
+    from runtime.web.crypto.keys import CryptoError, CryptoKey, CryptoKeyPair
+
+    def shown(done: object) -> object:
+        if isinstance(done, CryptoKeyPair):
+            return CryptoKeyPair(shown(done.publicKey), shown(done.privateKey))  # type: ignore[arg-type]
+        if isinstance(done, CryptoKey):
+            return replace(done, algorithm=from_wire(done.algorithm))
+        return JsBuffer(done) if isinstance(done, bytes) else from_wire(done)
 
     async def call(*args: object, **options: object) -> object:
         """Keywords are the members of an algorithm that is named by the first argument."""
@@ -40,9 +48,7 @@ def _converted(method: Callable[..., Any]) -> Callable[..., Any]:
             done = await method(*args)
         except CryptoError as error:
             raise JsException(error.message, error.name) from None
-        if isinstance(done, bytes):
-            return JsBuffer(done)
-        return JsDict(done) if isinstance(done, dict) else done
+        return shown(done)
 
     return call
 
