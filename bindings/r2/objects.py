@@ -8,6 +8,7 @@ from typing import Any
 
 from bindings.r2.model import FIELDS
 from runtime.values import JsDict, JsException, from_json, from_wire
+from runtime.values.dates import Moment
 from runtime.web import Blob, Headers, ReadableStream
 
 _Bytes = bytes  # inside the class, "bytes" is a method
@@ -23,7 +24,7 @@ class R2Object:
         self.size: int = head["size"]
         self.etag: str = head["etag"]
         self.httpEtag = f'"{self.etag}"'
-        self.uploaded = from_wire(head["uploaded"])
+        self.uploaded = Moment.fromtimestamp(head["uploaded"].timestamp())  # of those that are listed, a Date upstream
         self.httpMetadata = JsDict({field: from_wire(head["http"].get(field)) for field in FIELDS})
         self.customMetadata = JsDict(head["custom"])
         self.range = head["range"] and JsDict(zip(("offset", "length", "suffix"), (*head["range"], None), strict=True))

@@ -157,6 +157,18 @@ for _first, _name in enumerate(("FullYear", "Month", "Date", "Hours", "Minutes",
     setattr(Date, f"setUTC{_name}", _setter(_first))
 
 
+class Moment(datetime):
+    """A ``datetime`` with the names of a Date's, where it is one or the other by how it was asked for."""
+
+    def __getattr__(self, name: str) -> object:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(Date(self), name)
+
+    def __repr__(self) -> str:
+        return f"datetime.{super().__repr__()}".replace(type(self).__name__, "datetime", 1)
+
+
 def _zone(name: str) -> tzinfo:
     from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -197,4 +209,4 @@ def _parsed(text: str) -> float:
     return float("nan")
 
 
-__all__ = ["Date"]
+__all__ = ["Date", "Moment"]

@@ -74,7 +74,8 @@ def _set(value: set[object], other: Other) -> object:
 
 def _moment(value: datetime) -> datetime:
     """Milliseconds, as a Date has them; a naive one is local time."""
-    return value.astimezone(UTC).replace(microsecond=value.microsecond // 1000 * 1000)
+    moment = value.astimezone(UTC).replace(microsecond=value.microsecond // 1000 * 1000)
+    return moment if type(moment) is datetime else datetime.combine(moment.date(), moment.timetz())  # no subclass
 
 
 def _error(value: BaseException) -> object:

@@ -69,6 +69,13 @@ def dates():
         day.toLocaleString("en-US", {"timeZone": "America/New_York"}), JSON.stringify(to_js({"on": day})),
     ])
 
+async def uploaded(env):
+    await env.BUCKET.put("a", "b")
+    [listed] = (await env.BUCKET.list()).objects
+    text = listed.uploaded.toISOString()
+    same = datetime.datetime.fromisoformat(text).timestamp() == listed.uploaded.timestamp()
+    return Response.json([same, repr(listed.uploaded).startswith("datetime.datetime(2")])
+
 def values():
     made = Object.defineProperty(Object.new(), "a", {"value": 1})
     groups = Object.groupBy([1, 2, 3], lambda n: "odd" if n % 2 else "even")
@@ -152,6 +159,7 @@ kv_namespaces = [{ binding = "KV" }]
 d1_databases = [{ binding = "DB", database_name = "db" }]
 durable_objects.bindings = [{ name = "KEPT", class_name = "Kept" }]
 migrations = [{ tag = "1", new_sqlite_classes = ["Kept"] }]
+r2_buckets = [{ binding = "BUCKET", bucket_name = "bucket" }]
 vars = { OBJ = { a = [1, { b = 2 }] } }
 """
 
@@ -184,7 +192,7 @@ async def test_a_member_may_be_called_like_a_method_of_dicts(pilot: Served) -> N
 async def test_what_is_a_list_is_an_array_too(pilot: Served) -> None:
     assert await answer(pilot, "/arrays") == [
         [{"n": 1}, {"n": 2}], 2, [1, 2], [[1], [2]], 2, {"a": [1, {"b": 2}]},
-        [3], [0, 0], 1, [1, 2], [0, 0], {"a": 1}, ["OBJ", "KV", "DB", "KEPT"], ["a", "a", "b", "b"],
+        [3], [0, 0], 1, [1, 2], [0, 0], {"a": 1}, ["OBJ", "KV", "BUCKET", "DB", "KEPT"], ["a", "a", "b", "b"],
     ]  # fmt: skip
 
 
@@ -208,6 +216,10 @@ async def test_a_date_is_set_and_written_as_in_america(pilot: Served) -> None:
 
 async def test_a_keys_algorithm_is_an_object(pilot: Served) -> None:
     assert await answer(pilot, "/key") == ["HMAC", "SHA-256", ["sign"], 1]
+
+
+async def test_when_an_object_was_uploaded_is_a_date_and_a_datetime(pilot: Served) -> None:
+    assert await answer(pilot, "/uploaded") == [True, True]
 
 
 async def test_objects_and_mathematics(pilot: Served) -> None:
