@@ -27,6 +27,7 @@ from runtime.sdk.js._adapted import TypeError as TypeError
 from runtime.sdk.js._adapted import URIError as URIError
 from runtime.sdk.js._adapted import URLPattern as _URLPattern
 from runtime.sdk.js._adapted import navigator as navigator
+from runtime.sdk.js._console import console as console
 from runtime.sdk.js._crypto import crypto as crypto
 from runtime.sdk.js._language import Boolean as Boolean
 from runtime.sdk.js._language import Infinity as Infinity
@@ -45,6 +46,7 @@ from runtime.sdk.js._language import isNaN as isNaN
 from runtime.sdk.js._language import parseFloat as parseFloat
 from runtime.sdk.js._language import parseInt as parseInt
 from runtime.sdk.js._language import reportError as reportError
+from runtime.sdk.js._object import Object as Object
 from runtime.sdk.js._typed import DataView as DataView
 from runtime.sdk.js._typed import _TypedArray
 from runtime.values import JsBigInt as BigInt
