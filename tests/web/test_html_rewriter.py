@@ -63,7 +63,7 @@ async def test_pages_that_are_none_leave_as_they_came() -> None:
 CHANGES: dict[str, tuple[HTMLRewriter, str]] = {
     "an attribute": (
         HTMLRewriter().on("a", element=lambda e: e.setAttribute("href", f'https:{e.getAttribute("href")}"')),
-        '<a href="https://x&quot;" b="c">t</a><p>u</p>',
+        '<a href="https://x&quot;" b=c>t</a><p>u</p>',
     ),
     "one less": (HTMLRewriter().on("a[b=c]", element=lambda e: e.removeAttribute("B")), '<a href="//x">t</a><p>u</p>'),
     "text around": (
@@ -181,3 +181,28 @@ async def test_headers_stay_but_the_length_and_a_handlers_error_ends_the_body() 
     with pytest.raises(ValueError, match="no"):
         await rewritten(HTMLRewriter().on("p", element=fails))
     assert HTMLRewriter().transform(Response(None, status=204)).body is None
+
+
+async def test_what_nobody_changes_of_a_tag_stays_as_it_was_written() -> None:
+    def changes(element: Any) -> None:
+        element.setAttribute("k", element.getAttribute("href"))
+        element.setAttribute("TITLE", "new").removeAttribute("gone")
+
+    page = "<A Href='?a=1&amp;b=2' HREF=x disabled Title=old gone c = 'd' e=f/>t</A>"
+    assert await rewritten(HTMLRewriter().on("a", element=changes), page) == (
+        "<A Href='?a=1&amp;b=2' HREF=x disabled Title=\"new\" c = 'd' e=f/ k=\"?a=1&amp;b=2\">t</A>"
+    )
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a=b", "a>", "a/"])
+async def test_names_that_no_attribute_can_have(name: str) -> None:
+    with pytest.raises(TypeError, match=r"Parser error: .*name"):
+        await rewritten(HTMLRewriter().on("p", element=lambda element: element.setAttribute(name, "v")), "<p>")
+
+
+async def test_an_entity_is_part_of_its_text() -> None:
+    seen: list[str] = []
+    await rewritten(
+        HTMLRewriter().on("p", text=lambda text: seen.append(text.text)), "<p>a &amp; b&lt;&#65;<b>c</b></p>", 99
+    )
+    assert seen == ["a &amp; b&lt;&#65;", "", "c", ""]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Self
 
-from runtime.web.html.tokens import Token, doctype
+from runtime.web.html.tokens import Attribute, Token, doctype
 
+_NOT_IN_NAMES = re.compile(r"[ \n\r\t\f/>=]")
 Handler = Callable[[Any], object]  # plain, or it gives an awaitable
 
 
@@ -111,7 +113,7 @@ class Element(Node):
 
     def __init__(self, token: Token, void: bool) -> None:
         super().__init__(token.source)
-        self._tag, self._attributes, self._token = token.name, dict(token.attributes), token
+        self._tag, self._attributes, self._token = token.name, list(token.attributes), token
         self.void, self.keeps_content, self.at_end = void, True, list[Handler]()
         self.first: list[str] = []  # in front of its content
         self.last: list[str] = []  # behind it
@@ -130,20 +132,32 @@ class Element(Node):
 
     @property
     def attributes(self) -> Iterator[list[str]]:
-        return iter([[name, value] for name, value in self._attributes.items()])
+        return iter([[name, value] for name, value, _ in self._attributes])
 
     def getAttribute(self, name: str) -> str | None:
-        return self._attributes.get(name.lower())
+        """Entities in it are as they were written."""
+        wanted = name.lower()
+        return next((one.value for one in self._attributes if one.name == wanted), None)
 
     def hasAttribute(self, name: str) -> bool:
-        return name.lower() in self._attributes
+        return self.getAttribute(name) is not None
 
     def setAttribute(self, name: str, value: str) -> Self:
-        self._attributes[name.lower()], self._source = str(value), None
+        """Raises TypeError for what cannot be the name of one."""
+        lower, text = _checked(name).lower(), str(value)
+        quoted = f'"{text.replace(chr(34), "&quot;")}"'
+        at = next((at for at, one in enumerate(self._attributes) if one.name == lower), None)
+        if at is None:
+            self._attributes.append(Attribute(lower, text, f"{lower}={quoted}"))
+        else:
+            written = self._attributes[at].source[: len(lower)]
+            self._attributes[at] = Attribute(lower, text, f"{written}={quoted}")
+        self._source = None
         return self
 
     def removeAttribute(self, name: str) -> Self:
-        if self._attributes.pop(name.lower(), None) is not None:
+        if self.hasAttribute(name):
+            self._attributes = [one for one in self._attributes if one.name != name.lower()]
             self._source = None
         return self
 
@@ -195,8 +209,22 @@ class Element(Node):
     def _written(self) -> str:
         if self._source is not None:
             return self._source
-        each = "".join(f' {name}="{value.replace(chr(34), "&quot;")}"' for name, value in self._attributes.items())
-        return f"<{self._tag}{each}{' /' if self._token.closed else ''}>"
+        tag = self._tag if self.renamed else self._token.source[1 : 1 + len(self._tag)]
+        each = "".join(f" {one.source}" for one in self._attributes)
+        return f"<{tag}{each}{' /' if self._token.closed else ''}>"
 
 
-__all__ = ["Comment", "Doctype", "DocumentEnd", "Element", "EndTag", "Node", "Text"]
+def values_of(token: Token) -> dict[str, str]:
+    """By name; of attributes with one name the first counts."""
+    return {name: value for name, value, _ in reversed(token.attributes)}
+
+
+def _checked(name: str) -> str:
+    if not name:
+        raise TypeError("Parser error: Attribute name can't be empty.")
+    if found := _NOT_IN_NAMES.search(name):
+        raise TypeError(f"Parser error: `{found[0]}` character is forbidden in the attribute name")
+    return name
+
+
+__all__ = ["Comment", "Doctype", "DocumentEnd", "Element", "EndTag", "Node", "Text", "values_of"]

@@ -8,7 +8,7 @@ from contextlib import aclosing
 from typing import Any
 
 from runtime.web.headers import Headers
-from runtime.web.html.nodes import Comment, Doctype, DocumentEnd, Element, EndTag, Handler, Text
+from runtime.web.html.nodes import Comment, Doctype, DocumentEnd, Element, EndTag, Handler, Text, values_of
 from runtime.web.html.selectors import Matches, Open, compiled
 from runtime.web.html.tokens import VOID, Token, Tokenizer
 from runtime.web.response import Response
@@ -97,7 +97,7 @@ class _Page:
 
     async def _start(self, token: Token) -> None:
         parent = self._path[-1][0] if self._path else self._root
-        node = parent.added(token.name, dict(token.attributes))
+        node = parent.added(token.name, values_of(token))
         element = Element(token, token.name in VOID or token.closed)
         path = [*(one for one, _, _ in self._path), node]
         mine = [handlers for matches, handlers in self._elements if matches(path, len(path) - 1)]

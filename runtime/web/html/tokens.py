@@ -11,7 +11,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from html.parser import HTMLParser
-from typing import Literal
+from itertools import groupby
+from typing import Literal, NamedTuple
 
 Kind = Literal["text", "start", "end", "comment", "doctype", "other"]
 VOID = frozenset((
@@ -21,16 +22,25 @@ VOID = frozenset((
 _DOCTYPE = re.compile(
     r'doctype\s+(\S+)(?:\s+(?:public\s+["\']([^"\']*)["\']|system)?\s*(?:["\']([^"\']*)["\'])?)?', re.I
 )
+_ATTRIBUTE = re.compile(r"""([^\s/>][^\s/>=]*)(?:\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s>]*)))?""")
+
+
+class Attribute(NamedTuple):
+    """``name`` in lower case, ``value`` without its quotes, else as written; ``source``: both."""
+
+    name: str
+    value: str
+    source: str
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """``name``: of a tag, as it is written, or a comment's text. ``attributes`` as written, their values decoded."""
+    """``name``: of a tag, in lower case, or a comment's text."""
 
     kind: Kind
     source: str
     name: str = ""
-    attributes: tuple[tuple[str, str], ...] = ()
+    attributes: tuple[Attribute, ...] = ()
     closed: bool = False  # "/>"
 
 
@@ -40,7 +50,7 @@ class Tokenizer(HTMLParser):
     def __init__(self) -> None:
         super().__init__(convert_charrefs=False)
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        self._read: list[tuple[Kind, str, tuple[tuple[str, str], ...], bool]] = []
+        self._read: list[tuple[Kind, str, bool]] = []
         self._tokens: list[Token] = []
 
     def tokens(self, chunk: bytes) -> Iterator[Token]:
@@ -56,39 +66,48 @@ class Tokenizer(HTMLParser):
         return iter([*taken, Token("other", left)] if left else taken)
 
     def _taken(self) -> Iterator[Token]:
+        """An entity is part of the text that it stands in."""
         tokens, self._tokens = self._tokens, []
-        return iter(tokens)
+        for is_text, run in groupby(tokens, lambda token: token.kind == "text"):
+            if is_text:
+                yield Token("text", "".join(token.source for token in run))
+            else:
+                yield from run
 
     def updatepos(self, i: int, j: int) -> int:
         if j > i:
-            kind, name, attributes, closed = self._read[0] if self._read else ("text", "", (), False)
-            self._tokens.append(Token(kind, self.rawdata[i:j], name, attributes, closed))
+            kind, name, closed = self._read[0] if self._read else ("text", "", False)
+            source = self.rawdata[i:j]
+            attributes = _attributes(source, 1 + len(name)) if kind == "start" else ()
+            self._tokens.append(Token(kind, source, name, attributes, closed))
             self._read.clear()
         return super().updatepos(i, j)
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self._start(tag, attrs, False)
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        self._read.append(("start", tag, False))
 
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self._start(tag, attrs, True)
-
-    def _start(self, tag: str, attrs: list[tuple[str, str | None]], closed: bool) -> None:
-        self._read.append(("start", tag, tuple((name, value or "") for name, value in attrs), closed))
+    def handle_startendtag(self, tag: str, attrs: object) -> None:
+        self._read.append(("start", tag, True))
 
     def handle_endtag(self, tag: str) -> None:
-        self._read.append(("end", tag, (), False))
+        self._read.append(("end", tag, False))
 
     def handle_comment(self, data: str) -> None:
-        self._read.append(("comment", data, (), False))
+        self._read.append(("comment", data, False))
 
     def handle_decl(self, decl: str) -> None:
-        self._read.append(("doctype", decl, (), False))
+        self._read.append(("doctype", decl, False))
 
     def unknown_decl(self, data: str) -> None:
-        self._read.append(("other", data, (), False))
+        self._read.append(("other", data, False))
 
     def handle_pi(self, data: str) -> None:
-        self._read.append(("comment", f"?{data}", (), False))
+        self._read.append(("comment", f"?{data}", False))
+
+
+def _attributes(source: str, at: int) -> tuple[Attribute, ...]:
+    found = _ATTRIBUTE.finditer(source, at)
+    return tuple(Attribute(one[1].lower(), one[2] or one[3] or one[4] or "", one[0]) for one in found)
 
 
 def doctype(text: str) -> tuple[str | None, str | None, str | None]:
@@ -97,4 +116,4 @@ def doctype(text: str) -> tuple[str | None, str | None, str | None]:
     return (found[1].lower(), found[2], found[3]) if found else (None, None, None)
 
 
-__all__ = ["VOID", "Token", "Tokenizer", "doctype"]
+__all__ = ["VOID", "Attribute", "Token", "Tokenizer", "doctype"]
