@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -245,6 +246,22 @@ async def test_what_it_prints_into_a_file_beside_the_worker_reloads_nothing(tmp_
     finally:
         pilot.terminate()
         await asyncio.to_thread(pilot.wait, 30)
+
+
+NO_WATCHES = ("unshare", "--map-root-user", "sh", "-c", 'echo 0 > /proc/sys/user/max_inotify_watches; exec "$@"', "sh")
+LIMITS = sys.platform == "linux" and shutil.which("unshare") and not subprocess.call([*NO_WATCHES, "true"])
+
+
+@pytest.mark.skipif(not LIMITS, reason="needs a user namespace")
+async def test_a_system_that_watches_no_more_folders_is_told_of(tmp_path: Path) -> None:
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\nexec {shlex.join([*NO_WATCHES, sys.executable])} "$@"\n')
+    python.chmod(0o755)
+    folder = tmp_path / "worker"
+    write(folder, SAYS.format("here"))
+    async with serving(folder, python=str(python)) as pilot:
+        await pilot.says("max_user_watches")
+        assert await pilot.ask() == (200, "here")
 
 
 SAYS = "from workers import Response\n\ndef fetch(request):\n    return Response({!r})\n"

@@ -19,7 +19,7 @@ from runtime.supervisor.http.asgi import Headers
 from runtime.supervisor.observe.base import Observer
 from runtime.supervisor.processes.deployment import Deployment
 from runtime.supervisor.processes.parts import Parts
-from runtime.supervisor.reload.watching import cancelled, stamps, watched, written
+from runtime.supervisor.reload.watching import cancelled, changes, stamps, watched, written
 
 Provide = Callable[[Config], Awaitable[tuple[Path, ...]]]  # folders of what a worker depends on
 _SUPERSEDED_GRACE_S = 0.1  # seconds that a reload may go on when there is newer code: most are over by then
@@ -99,6 +99,14 @@ class Deployments:
         await self._tried.wait()
         if self._fatal is not None:
             raise self._fatal
+
+    async def follow(self) -> None:
+        """Reload when something of it is saved, for ever."""
+        try:
+            async for files in changes(lambda: self.config):
+                await self.reload(files)
+        except UserError as error:
+            self._observer.error(str(error), self._name)
 
     async def reload(self, files: Iterable[Path]) -> None:
         """Begin to open new code, and a new configuration when that changed; the old version answers until then.

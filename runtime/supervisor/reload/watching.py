@@ -20,6 +20,7 @@ from runtime.config import Config, owned_folders
 from runtime.config import watched as configured
 from runtime.files import Identity, Survey, identity, steps
 from runtime.packages import declared
+from runtime.supervisor.reload.inotify import Changes, Inotify
 
 # Editors' and programs' own files: a worker that writes a log or a database must not reload itself for ever.
 _NOT_THEIRS = (".", "#", "pytest-cache-files-")  # the last is .pytest_cache, until pytest has filled it
@@ -31,11 +32,13 @@ IGNORED_SUFFIXES = {
 _SURVEY_INTERVAL_S = 1.0  # seconds between looks at which folders there are
 _EMPTY_FILE_TIMEOUT_S = 1.0  # seconds that a script may be empty before it is believed to be
 _POLL_INTERVAL_S = 0.01
-_PER_FOLDER = sys.platform == "linux"  # each folder is watched by itself; FSEvents has whole trees only, by their names
+_LINUX = sys.platform == "linux"
+# Inotify hears nothing of what is saved from outside of a virtual machine: there, watchfiles looks again and again.
+_TOLD = _LINUX and "microsoft" not in os.uname().release and not os.environ.get("WATCHFILES_FORCE_POLLING")
 
 
 async def changes(config: Callable[[], Config]) -> AsyncIterator[set[Path]]:
-    """Sets of changed files of the worker's tree and its configuration, about 10 ms after they were written."""
+    """Sets of changed files of the worker's tree and its configuration, a few milliseconds after they were written."""
     watching = _Watching()
     try:
         while True:
@@ -60,9 +63,9 @@ class _Watching:
         self._survey: Survey | None = None
         self._places: dict[Path, Identity | None] = {}
         self._links: dict[Path, Path] = {}  # where a link leads → the link
-        self._seen: asyncio.Queue[set[tuple[bool, Path]]] = asyncio.Queue()
+        self._seen: asyncio.Queue[Changes] = asyncio.Queue()
         self._stale = True
-        self._follower: asyncio.Task[None] | None = None
+        self._follower: Inotify | _Watchfiles | None = None
 
     async def look(self, config: Config) -> set[Path]:
         """Watch what there is now. Returns the files in folders that are new: no event will tell of them."""
@@ -79,7 +82,7 @@ class _Watching:
 
     async def batch(self, within: float) -> set[Path]:
         """Everything that has been seen; nothing in so many seconds, for folders may have moved unseen."""
-        found: set[tuple[bool, Path]] = set()
+        found: Changes = set()
         with suppress(TimeoutError):
             async with asyncio.timeout(within or None):
                 found |= await self._seen.get() if within else set()
@@ -104,14 +107,14 @@ class _Watching:
 
     async def aclose(self) -> None:
         if self._follower is not None:
-            await cancelled(self._follower)
+            self._follower.close()
 
     def _has_moved(self, config: Config) -> bool:
         known = self._survey is not None and self._survey.base == config.folder and not self._ended()
         return not known or any(identity(path) != found for path, found in self._places.items())
 
     def _ended(self) -> bool:
-        return self._follower is None or self._follower.done()
+        return self._follower is None or self._follower.ended
 
     def _read(self, config: Config) -> set[Path]:
         """Survey. Returns the folders that are not watched yet."""
@@ -122,24 +125,42 @@ class _Watching:
         return {path for path, found in self._places.items() if found is not None and found != old.get(path)}
 
     async def _follow(self) -> None:
-        old = self._follower
+        old, self._follower = self._follower, None
         folders = [path for path, found in self._places.items() if found is not None]
-        self._follower = asyncio.create_task(_follow(folders, self._seen))
-        await asyncio.sleep(0)  # its first step begins to watch
+        with suppress(FileNotFoundError):  # it has gone since: another look tells
+            self._follower = (Inotify if _TOLD else _Watchfiles)(folders, self._seen.put_nowait)
+            await asyncio.sleep(0)  # its first step begins to watch
         if old is not None:
-            await cancelled(old)
+            old.close()
 
 
-async def _follow(folders: list[Path], seen: asyncio.Queue[set[tuple[bool, Path]]]) -> None:
-    """Puts (whether it was there before and is there still, path) of what changes."""
-    from watchfiles import Change, awatch
+class _Watchfiles:
+    """The same as ``Inotify``, elsewhere; FSEvents has whole trees only, by their names."""
 
-    paths = folders if _PER_FOLDER else [path for path in folders if not set(path.parents) & set(folders)]
-    with suppress(FileNotFoundError):  # it has gone since; the next look tells
-        async for batch in awatch(
-            *paths, watch_filter=None, debounce=50, step=5, recursive=not _PER_FOLDER, ignore_permission_denied=True
-        ):
-            seen.put_nowait({(change is Change.modified, Path(path)) for change, path in batch})
+    def __init__(self, folders: Sequence[Path], put: Callable[[Changes], None]) -> None:
+        self._paths, self._put = [path for path in folders if _LINUX or not set(path.parents) & set(folders)], put
+        self._task = asyncio.create_task(self._follow())
+
+    @property
+    def ended(self) -> bool:
+        return self._task.done()
+
+    def close(self) -> None:
+        self._task.cancel()
+
+    async def _follow(self) -> None:
+        from watchfiles import Change, awatch
+
+        with suppress(FileNotFoundError):  # it has gone since; the next look tells
+            async for batch in awatch(
+                *self._paths,
+                watch_filter=None,
+                debounce=50,
+                step=5,
+                recursive=not _LINUX,
+                ignore_permission_denied=True,
+            ):
+                self._put({(change is Change.modified, Path(path)) for change, path in batch})
 
 
 async def written(files: Sequence[Path]) -> None:

@@ -15,7 +15,6 @@ from runtime.supervisor.calls.call import Callee
 from runtime.supervisor.calls.reach import NotRunning
 from runtime.supervisor.processes.deployment import Deployment
 from runtime.supervisor.reload.reloader import Deployments
-from runtime.supervisor.reload.watching import changes
 
 
 class Workers:
@@ -78,15 +77,10 @@ class Workers:
         """Reload each when something of it is saved, for ever."""
         async with asyncio.TaskGroup() as following:
             for worker in self._workers:
-                following.create_task(_follow(worker))
+                following.create_task(worker.follow())
 
     async def aclose(self, left: float) -> None:
         await asyncio.gather(*(worker.aclose(left) for worker in self._workers))
-
-
-async def _follow(worker: Deployments) -> None:
-    async for files in changes(lambda: worker.config):
-        await worker.reload(files)
 
 
 __all__ = ["Workers"]
