@@ -202,21 +202,23 @@ async def test_who_stops_reading_stops_the_model(engine: Any, record_property: A
 
 
 async def test_who_is_cancelled_stops_the_model(engine: Any) -> None:
-    begun = asyncio.Event()
-
-    async def read() -> None:
-        async with aclosing(engine.generate(endless(engine), "cancelled")) as deltas:
-            async for _ in deltas:
-                begun.set()
-
-    reader = asyncio.create_task(read())
-    reader.add_done_callback(lambda _: begun.set())
-    await begun.wait()
-    assert await live(engine) == 1
+    for number in range(5):  # where others keep the machine busy, an answer may be over before anybody looks
+        begun = asyncio.Event()
+        reader = asyncio.create_task(_read(engine, f"cancelled{number}", begun))
+        reader.add_done_callback(lambda _, begun=begun: begun.set())
+        await begun.wait()
+        if await live(engine):
+            break
     reader.cancel()
     with pytest.raises(asyncio.CancelledError):
         await reader
     await until_live(engine, 0)
+
+
+async def _read(engine: Any, name: str, begun: asyncio.Event) -> None:
+    async with aclosing(engine.generate(endless(engine), name)) as deltas:
+        async for _ in deltas:
+            begun.set()
 
 
 async def test_many_at_once(engine: Any) -> None:

@@ -172,6 +172,7 @@ async def test_a_host_that_is_killed_leaves_its_replicas_to_the_others(
     (tmp_path / "first").mkdir()
     (tmp_path / "second").mkdir()
     ask = {"prompt": "a b", "max_tokens": 100_000, "stream": True}
+    others = {engine.pid for engine in ray.engines()}  # of which one may be about to end
     async with (
         on_cluster(tmp_path / "first", ray.address, row) as first,
         on_cluster(tmp_path / "second", ray.address, row) as second,
@@ -180,7 +181,7 @@ async def test_a_host_that_is_killed_leaves_its_replicas_to_the_others(
     ):
         for each in (stream, lost):
             await each.content.readline()
-        before = {engine.pid for engine in ray.engines()}
+        before = {engine.pid for engine in ray.engines()} - others
         second.process.kill()
         with pytest.raises(aiohttp.ClientError):
             await lost.read()
@@ -189,7 +190,7 @@ async def test_a_host_that_is_killed_leaves_its_replicas_to_the_others(
             began = time.monotonic()
             await stream.content.readline()
             longest = max(longest, time.monotonic() - began)
-        assert {engine.pid for engine in ray.engines()} == before
+        assert {engine.pid for engine in ray.engines()} - others == before != set()
         print(f"a host killed: the longest pause of another's stream {longest * 1000:.0f} ms")
 
 
