@@ -91,13 +91,13 @@ import packed
 
 class Kept(DurableObject):
     async def on_fetch(self, request, env, ctx):
-        return Response.new("object")
+        return Response.new((await request.json()).named)
 
 class Default(WorkerEntrypoint):
     async def on_fetch(self, request):
         if request.url.endswith("/packed"):
             return Response.new(packed.text)
-        return await self.env.KEPT.getByName("a").fetch(request)
+        return self.env.KEPT.getByName("a").fetch(request)
 """
 
 
@@ -110,4 +110,4 @@ async def test_a_class_with_handlers_called_as_a_modules_and_packages_beside_it(
     write(tmp_path, OLDER, config, {"vendor/packed/__init__.py": "text = 'vendored'"})
     async with serving(tmp_path) as pilot:
         assert await pilot.ask("/packed") == (200, "vendored")
-        assert await pilot.ask("/") == (200, "object")
+        assert await pilot.ask("/", "POST", json={"named": "object"}) == (200, "object")

@@ -26,11 +26,12 @@ from runtime.isolate.remote import Caller, HandleStream, current_event, fits_inl
 from runtime.isolate.script.entrypoints import entrypoints
 from runtime.isolate.script.errors import report, summary
 from runtime.isolate.script.handlers import parameter_count, respond
+from runtime.isolate.script.raw import ParsedRequest
 from runtime.isolate.serving.bodies import ScriptStream
 from runtime.isolate.serving.sockets import SocketLink, answered
 from runtime.isolate.serving.worker import Worker
 from runtime.values import from_wire, stream_named
-from runtime.web import Request, Response
+from runtime.web import Response
 from runtime.web.scope import current_env
 from runtime.web.sockets import ArrayBuffer, WebSocket
 
@@ -80,7 +81,7 @@ class Objects:
     ) -> list[Any]:
         instance = await self._instance(name, id, label)
         source = HandleStream(self._worker.channel.read(stream_named(body)[1])) if type(body) is Ext else body
-        request = Request.from_parts(method, url, headers, source, {})  # type: ignore[arg-type]
+        request = ParsedRequest.from_parts(method, url, headers, source, {})  # type: ignore[arg-type]
 
         async def work(found: Any) -> Any:
             handler = getattr(found, "fetch", None)
@@ -266,7 +267,9 @@ def _method(found: Any, name: str) -> Any:
 
 
 async def _result(value: Any) -> Any:
-    return await value if hasattr(value, "__await__") else value
+    while hasattr(value, "__await__"):  # of a method that returns one unawaited, too
+        value = await value
+    return value
 
 
 async def _kept(instance: Instance, body: AsyncIterator[Any]) -> AsyncIterator[Any]:
