@@ -105,10 +105,18 @@ def check_cache_ttl(options: Mapping[str, Any]) -> None:
 
 def page_size(limit: object) -> int:
     """How many keys a list gives at a time. Raises Refused."""
-    wanted = integer(limit)
+    wanted = integer(_number(limit) if isinstance(limit, str) else limit)
     if wanted > MAX_PAGE:
         raise Refused(400, f"Invalid key_count_limit of {wanted}. Please specify an integer less than {MAX_PAGE}.")
     return wanted if wanted > 0 else MAX_PAGE
+
+
+def _number(text: str) -> float:
+    """As of a query's parameter; 0 for what is none."""
+    try:
+        return float(text)
+    except ValueError:
+        return 0
 
 
 def integer(value: object) -> int:

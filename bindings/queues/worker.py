@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
-from bindings.client import BindingClient
+from bindings.client import BindingClient, options_of
 from bindings.queues.bodies import encode
 from runtime.values import JsDict, JsException, from_wire
 
@@ -18,7 +16,7 @@ class QueueProducer(BindingClient):
         """``send(body, contentType="json", delaySeconds=None)``, once it is on disk: ``{metadata: {metrics}}``."""
         if not args:
             raise TypeError("send() needs a body")
-        given = _options(args, options)
+        given = options_of(args[1:], options, "'send' on 'WorkerQueue': parameter 2", "SendOptions")
         message = (*encode(args[0], given.get("contentType")), _seconds(given.get("delaySeconds")))
         return _sent(await self._call("send", [[list(message)], None]))
 
@@ -26,22 +24,18 @@ class QueueProducer(BindingClient):
         """``sendBatch([{"body", "contentType", "delaySeconds"}, ...], delaySeconds=None)``: 1 to 100, all or none."""
         messages = args[0] if args else None
         if not isinstance(messages, list):
-            raise JsException("Incorrect type: the provided value is not of type 'sequence'.", "TypeError")
+            what = "Failed to execute 'sendBatch' on 'WorkerQueue': parameter 1 is not of type 'Sequence'."
+            raise JsException(what, "TypeError")
         if not messages:
             raise JsException("sendBatch() requires at least one message", "TypeError")
-        delay = _seconds(_options(args, options).get("delaySeconds"))
+        given = options_of(args[1:], options, "'sendBatch' on 'WorkerQueue': parameter 2", "SendBatchOptions")
+        delay = _seconds(given.get("delaySeconds"))
         return _sent(await self._call("send", [[_message(message) for message in messages], delay]))
 
     async def metrics(self, *args: object) -> JsDict:
         """``{backlogCount, backlogBytes, oldestMessageTimestamp}``; the time in milliseconds since 1970, 0: none."""
         metrics: JsDict = from_wire(await self._call("metrics", ()))
         return metrics
-
-
-def _options(args: Sequence[object], options: Mapping[str, object]) -> Mapping[str, object]:
-    """Keywords, or an object that stands second."""
-    second = args[1] if len(args) > 1 else None
-    return {**second, **options} if isinstance(second, dict) else options
 
 
 def _message(message: object) -> list[object]:

@@ -91,7 +91,7 @@ class R2Binding:
         given, name = _options(options), parse_key(key)
         content = b"" if value is None else _content(value, "'put' on 'R2Bucket'")
         metadata = parse_metadata(given, key_md5(given.get("ssecKey")).md5)
-        condition, digest = parse_condition(given.get("onlyIf")), Digest(parse_named(given))
+        condition, digest = parse_condition(given.get("onlyIf"), "PutOptions"), Digest(parse_named(given))
         stored = await self._bucket.put(name, content, metadata, digest, condition)
         return stored and stored.to_wire(ranged=False)
 

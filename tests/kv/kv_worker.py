@@ -398,6 +398,7 @@ async def a_list_has_pages(kv):
             break
         cursor = page.cursor
     assert (pages, [key.metadata.n for key in found]) == (3, list(range(25)))
+    assert len((await kv.list(prefix="page/", limit="10"))["keys"]) == 10
     exact = await kv.list(prefix="page/", limit=25)
     assert (len(exact["keys"]), exact.list_complete) == (25, True)
     for limit in (0, -3, None):

@@ -47,6 +47,9 @@ class Cases:
 
     async def what_is_wrong_with_a_batch_is_said(self):
         await raises(self.q.sendBatch([]), "TypeError", "sendBatch() requires at least one message")
+        await raises(self.q.sendBatch("x"), "TypeError", "parameter 1 is not of type 'Sequence'")
+        await raises(self.q.sendBatch([{"body": 1}], 5), "TypeError", "parameter 2 is not of type 'SendBatchOptions'")
+        await raises(self.q.send("x", 5), "TypeError", "parameter 2 is not of type 'SendOptions'")
         text = "Incorrect type: the provided value is not of type 'MessageSendRequest'."
         await raises(self.q.sendBatch([{"text": 1}]), "TypeError", text)
         await raises(self.q.sendBatch([1]), "TypeError", text)

@@ -299,6 +299,7 @@ async def options_have_types(r2):
         assert await refused(r2.get("typed", given)) == error
     for given, error in [
         ({"customMetadata": 5}, wrong("customMetadata", "PutOptions", "object")),
+        ({"onlyIf": 5}, wrong("onlyIf", "PutOptions", "Conditional or Headers")),
         ({"httpMetadata": 5}, wrong("httpMetadata", "PutOptions", "HttpMetadata or Headers")),
         ({"httpMetadata": {"cacheExpiry": "x"}}, wrong("cacheExpiry", "HttpMetadata", "date")),
         ({"md5": 5}, wrong("md5", "PutOptions", "BufferSource or string")),

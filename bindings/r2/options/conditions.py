@@ -36,14 +36,14 @@ class Condition(NamedTuple):
         return same and other and newer and older
 
 
-def parse_condition(given: object) -> Condition | None:
+def parse_condition(given: object, options: str = "GetOptions") -> Condition | None:
     """An object, or headers as a list of pairs. Raises CallError."""
     if given is None:
         return None
     if isinstance(given, list):
         return _of_headers({str(name).lower(): str(value) for name, value in given})
     if not isinstance(given, dict):
-        raise errors.wrong_field("onlyIf", "GetOptions", "Conditional or Headers")
+        raise errors.wrong_field("onlyIf", options, "Conditional or Headers")
     return Condition(
         _tags(given, "etagMatches"), _tags(given, "etagDoesNotMatch"), _moment(given, "uploadedBefore"),
         _moment(given, "uploadedAfter"), bool(given.get("secondsGranularity")),
