@@ -127,6 +127,10 @@ async def inside_transaction(self):
     error = await refused(storage.transaction(bad))
     assert (error.name, error.message.splitlines()[-1]) == ("PythonError", "ValueError: bad")
     assert await storage.transaction(undone) == "undone"
+    within = "Error: Cannot call deleteAll() within a transaction"
+    assert str(await refused(storage.transaction(lambda txn: txn.deleteAll()))) == within
+    assert "from before 1970-01-01" in str(await refused(storage.getBookmarkForTime(0)))
+    assert "Failed to execute 'getBookmarkForTime'" in str(await refused(storage.getBookmarkForTime("x")))
     what = "Failed to execute 'transaction' on 'DurableObjectStorage': parameter 1 is not of type 'function'."
     assert str(await refused(storage.transaction(None))) == f"TypeError: {what}"
     for limit in ("x", 0, float("nan")):

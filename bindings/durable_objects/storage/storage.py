@@ -28,7 +28,7 @@ KEPT = "one is made by getCurrentBookmark(), the newest twenty are kept for thir
 IN_TRANSACTION = "getCurrentBookmark() cannot be called within a transaction"
 NOT_COPIED = "this object's storage could not be copied"
 TOO_EARLY = "setAlarm() cannot be called with an alarm time <= 0"
-NO_DATE = "Failed to execute 'setAlarm' on 'DurableObjectStorage': parameter 1 is not of type 'date'."
+NO_DATE = "Failed to execute '{}' on 'DurableObjectStorage': parameter 1 is not of type 'date'."
 
 
 class Gate(Protocol):
@@ -104,6 +104,9 @@ class DurableObjectTransaction(_Entries):
     def __init__(self, file: ObjectFile, gate: Gate) -> None:
         super().__init__(file, gate)
         self.undone = False
+
+    async def deleteAll(self, *_: object, **options: object) -> NoReturn:
+        raise JsException("Cannot call deleteAll() within a transaction")
 
     def rollback(self) -> None:
         """Nothing of it is kept."""
@@ -186,7 +189,7 @@ class DurableObjectStorage(_Entries):
 
     async def getBookmarkForTime(self, when: object) -> str:
         """Of the newest copy that is kept from then or before: ms since 1970, or a datetime. Raises JsException."""
-        moment = _due(when) / 1000
+        moment = _milliseconds(when, "getBookmarkForTime") / 1000
         found = await asyncio.to_thread(bookmarks.copies_of(self._file.path).at, moment)
         if found is None:
             raise JsException(f"{NO_BOOKMARK} from before {datetime.fromtimestamp(moment, UTC).isoformat()}: {KEPT}")
@@ -211,15 +214,20 @@ def _check_callable(method: str, work: object) -> None:
 
 
 def _due(due: object) -> int:
-    if isinstance(due, Date):
-        due = due.toDatetime()
-    if isinstance(due, datetime):
-        due = due.timestamp() * 1000
-    if isinstance(due, bool) or not isinstance(due, int | float) or not math.isfinite(due):
-        raise JsException(NO_DATE, "TypeError")
-    if due <= 0:
+    if (when := _milliseconds(due, "setAlarm")) <= 0:
         raise JsException(TOO_EARLY, "TypeError")
-    return int(due)
+    return int(when)
+
+
+def _milliseconds(given: object, method: str) -> float:
+    """Since 1970: of that number, a date or a datetime. Raises JsException."""
+    if isinstance(given, Date):
+        given = given.toDatetime()
+    if isinstance(given, datetime):
+        given = given.timestamp() * 1000
+    if isinstance(given, bool) or not isinstance(given, int | float) or not math.isfinite(given):
+        raise JsException(NO_DATE.format(method), "TypeError")
+    return given
 
 
 __all__ = ["DurableObjectStorage", "DurableObjectTransaction", "Gate"]
