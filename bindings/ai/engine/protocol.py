@@ -80,6 +80,7 @@ class Generate(msgspec.Struct, kw_only=True, omit_defaults=True):
     reasoning_effort: str | None = None
     chat_template_kwargs: dict[str, Any] = {}
     lora: str | None = None  # the folder of an adapter
+    whole: bool = False  # nobody reads it before its end: what follows the first delta may wait until then
     trace_headers: dict[str, str] = {}  # W3C Trace Context, for an engine that traces as well
 
 

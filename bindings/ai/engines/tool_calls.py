@@ -44,7 +44,7 @@ class ToolCallReader:
         content, calls = _split(START + self._held if self._bare else self._held, cut)
         if self._bare and not calls:
             content = self._held
-        return shown + content, [_call(call, number) for number, call in enumerate(calls)]
+        return shown + content, [call_of(call, number) for number, call in enumerate(calls)]
 
     def _before_calls(self, last: bool) -> str:
         """What is certainly no beginning of a call."""
@@ -106,8 +106,9 @@ def _calls_in(value: object) -> Iterator[Json]:
             yield {"name": call["name"], "arguments": text}
 
 
-def _call(function: Json, number: int) -> Json:
-    return {"index": number, "id": f"call_{uuid4().hex[:24]}", "type": "function", "function": function}
+def call_of(function: Json, number: int, id: str | None = None) -> Json:
+    """In OpenAI's stream form. ``function``: its ``name`` and ``arguments``, JSON as text."""
+    return {"index": number, "id": id or f"call_{uuid4().hex[:24]}", "type": "function", "function": function}
 
 
-__all__ = ["END", "START", "Json", "ToolCallReader", "overlap"]
+__all__ = ["END", "START", "Json", "ToolCallReader", "call_of", "overlap"]

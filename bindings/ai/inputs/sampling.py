@@ -47,6 +47,7 @@ def generate(fields: Fields, model: Model, *, raw: bool = False, fill: bool = Fa
             context_window=model.context_window,
             max_input_tokens=model.max_input_tokens,
             max_output_tokens=model.max_output_tokens,
+            whole=not is_true(fields.get("stream")),
             **_rare_options(fields),
         )
     )

@@ -330,6 +330,20 @@ async def test_vllm_plain_text_is_what_its_own_detokenizer_says(engines: Engines
     assert await live(engine) == 0
 
 
+async def test_vllm_says_plain_text_in_one_piece_where_that_is_read(engines: Engines) -> None:
+    engine = await engines.get("vllm")
+    for number in range(20):
+        pieces, whole = [await collect(engine, strays(number, whole=each)) for each in (False, True)]
+        assert text_of(whole) == text_of(pieces)
+        assert tokens_of(whole) == tokens_of(pieces)
+        assert whole[-1].finish_reason == pieces[-1].finish_reason
+        assert [delta.tokens for delta in whole if delta.tokens][:-1] in ([], [1])
+    async with aclosing(engine.generate(endless(engine, whole=True), "left")) as deltas:
+        await anext(deltas)
+        assert await live(engine) == 1
+    await until_live(engine, 0)
+
+
 async def test_vllm_streams_that_end_early_leave_the_others_alone(engines: Engines) -> None:
     engine = await engines.get("vllm")
 

@@ -15,11 +15,12 @@ import pytest_asyncio
 
 from bindings.ai.engine.protocol import Delta, EngineError, EngineSpec, Generate
 from bindings.ai.engine.tasks import Detokenize, Tokenize
+from bindings.ai.engines.accumulator import index_of
 from bindings.ai.engines.echo import EchoEngine
 from engines_support import LONG as TEXT
 from engines_support import collect, live, until_live
 from feature_models import CALL, _talking_tokenizer, adapter
-from features_support import Featured, calls_of, refused
+from features_support import Featured, calls_of, refused, said
 from models_support import ask, silent, text_of, tokens_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -160,6 +161,26 @@ async def test_vllm_calls_a_tool_of_its_own_accord(engines: Featured) -> None:
     assert call["name"] == body["name"]
     assert json.loads(call["arguments"]) == body["arguments"]
     assert (deltas[-1].finish_reason, text_of(deltas)) == ("tool_calls", "")
+
+
+@pytest.mark.parametrize(
+    ("prompt", "fields"),
+    [
+        ("hello", {"stop": ["b"]}),
+        ("hello", {"n": 2, "logprobs": 1, "max_tokens": 2}),
+        ("hello", {"json_schema": SCHEMA, "max_tokens": 100}),
+        ("Weather?", {"tools": [TOOL]}),
+        ("Weather?", {"tools": [TOOL], "max_tokens": 9}),
+        ("Weather?", {"tools": [TOOL], "tool_choice": "required", "max_tokens": 100}),
+        ("Think!", {"tools": [TOOL], "chat_template_kwargs": {"enable_thinking": True}}),
+    ],
+)
+async def test_vllm_says_the_same_in_one_piece(engines: Featured, prompt: str, fields: dict[str, Any]) -> None:
+    engine = await engines.get("vllm")
+    pieces, whole = [await collect(engine, ask(prompt, **fields, whole=each)) for each in (False, True)]
+    assert said(whole) == said(pieces)
+    told = [index_of(delta) for delta in whole if delta.tokens]
+    assert max(map(told.count, told)) == 2, "the first token, and all others"
 
 
 async def test_vllm_is_not_shown_tools_that_it_may_not_call(engines: Featured) -> None:

@@ -41,6 +41,7 @@ def test_defaults() -> None:
         context_window=8192,
         max_input_tokens=2048,
         max_output_tokens=1800,
+        whole=True,
     )
     own = generate(HI, NEWER)
     assert (own.max_tokens, own.temperature) == (2000, 0.15)

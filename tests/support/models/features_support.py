@@ -9,9 +9,10 @@ import pytest
 
 from bindings.ai.engine.client import EngineClient
 from bindings.ai.engine.protocol import Delta, EngineError, EngineSpec
+from bindings.ai.engines.accumulator import Choice, index_of
 from engines_support import Engines, collect, live
 from feature_models import talking_llama
-from models_support import Said, ask
+from models_support import Said, ask, tokens_of
 
 
 class Featured(Engines):
@@ -40,6 +41,16 @@ def calls_of(deltas: list[Delta]) -> list[dict[str, Any]]:
         for name, value in piece.get("function", {}).items():
             call[name] += value or ""
     return list(calls.values())
+
+
+def said(deltas: list[Delta]) -> list[object]:
+    """All but the calls' ids."""
+    choices = [Choice() for _ in range(1 + max(map(index_of, deltas)))]
+    for delta in deltas:
+        choices[index_of(delta)].add(delta)
+    calls = [[(call.name, call.arguments) for call in choice.calls.values()] for choice in choices]
+    ends = [(choice.text, choice.reasoning, choice.logprobs, choice.finish_reason) for choice in choices]
+    return [ends, calls, tokens_of(deltas), deltas[-1].prompt_tokens]
 
 
 async def refused(engine: Any, **fields: Any) -> tuple[int, int, str]:

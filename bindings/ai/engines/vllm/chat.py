@@ -8,6 +8,7 @@ grammars are xgrammar's does vLLM say what such a call must look like.
 from __future__ import annotations
 
 import dataclasses
+from functools import partial
 from typing import Any
 
 from bindings.ai.engine import features
@@ -65,7 +66,8 @@ class Chats:
         chat = self._request(**self._fields(request))
         prompt = await self._rendered(chat)
         template_options = chat.build_chat_params(self._template, "auto").chat_template_kwargs
-        readers = [OutputReader(self._parser(chat, template_options), chat, request) for _ in range(request.n)]
+        make = partial(self._parser, chat, template_options)
+        readers = [OutputReader(make, chat, request) for _ in range(request.n)]
         options = _thinking(chat, readers[0].parser, template_options, prompt["prompt_token_ids"])
         return GenerateCall(prompt, chat.to_sampling_params(request.max_tokens, {}), readers, options)
 

@@ -71,13 +71,9 @@ TEXT: dict[str, Name] = {
     ),
     "BaseRenderer": Name(
         ("vllm.renderers.base:BaseRenderer",),
-        {
-            "render_chat": (),
-            "render_chat_async": (),
-            "render_cmpl": (),
-            "render_cmpl_async": (),
-            "default_cmpl_tok_params": (),
-        },
+        dict.fromkeys(
+            ("render_chat", "render_chat_async", "render_cmpl", "render_cmpl_async", "default_cmpl_tok_params"), ()
+        ),
     ),
     "ChatParams": Name(("vllm.renderers.params:ChatParams",), {"": ("chat_template", "chat_template_kwargs")}),
     "TokenizeParams": Name(("vllm.renderers.params:TokenizeParams",), {"": ("max_total_tokens", "add_special_tokens")}),
@@ -108,6 +104,7 @@ TEXT: dict[str, Name] = {
         {
             "is_reasoning_end": (),
             "reasoning_parser": (),
+            "parse": ("enable_auto_tools", "model_output_token_ids"),
             "parse_delta": ("delta_text", "delta_token_ids", "request", "prompt_token_ids", "finished"),
         },
     ),

@@ -4,8 +4,9 @@ Theory of operation
 -------------------
 ``AsyncLLM`` runs here; the model runs in a process that it starts (EngineCore). Prompts are rendered by vLLM's own
 renderer, which knows the model's chat template, and counted before anything is asked of the model. Each
-engine step yields at most one delta per answer. Closing the generator aborts the request. Answers that are plain
-text do without the generator: ``feed`` has them from ``streams.steps``.
+engine step yields at most one delta per answer; one that is wanted ``whole`` has two, its first token and the rest.
+Closing the generator aborts the request. Answers that are plain text do without the generator: ``feed`` has them
+from ``streams.steps``.
 
 Options are the fields of ``AsyncEngineArgs``, ``chat_template`` (a file, or the template itself) and
 ``tool_call_parser`` (see ``parsers``). Ours where nothing is said: ``max_model_len=-1`` (as long as fits the
@@ -30,7 +31,7 @@ from bindings.ai.engines.vllm.load import describe, load_text
 from bindings.ai.engines.vllm.lora import LoadedAdapters, Turns
 from bindings.ai.engines.vllm.parsers import Parsers
 from bindings.ai.engines.vllm.read import GenerateCall
-from bindings.ai.engines.vllm.sampling import patch_stop_strings, within
+from bindings.ai.engines.vllm.sampling import hold_back, patch_stop_strings, within
 from bindings.ai.engines.vllm.sleep import Sleep
 from bindings.ai.engines.vllm.streams.plain import PlainText
 from bindings.ai.engines.vllm.streams.steps import StepRouter
@@ -88,7 +89,7 @@ class VLLMEngine:
     def feed(self, request: Generate, request_id: str) -> PushSource | None:
         if self._steps is None or not self._is_plain(request):
             return None
-        request, stream = within(request), Stream(self._steps)
+        request, stream = within(request), Stream(self._steps, whole=request.whole)
         with self._errors.translated():
             if self._is_known(stream, request, request_id, self._steps):
                 return stream.feed
@@ -161,6 +162,8 @@ class VLLMEngine:
         chats = self._chats if self._concerns_chats(request) else None
         call = await (chats or self._plain).ask(request)
         self._grammars.check(call.params)
+        if request.whole:
+            hold_back(call.params)
         if request.lora is not None:
             call.options["lora_request"] = await self._adapters.get(request.lora)
         if request.trace_headers:  # read where vLLM has an otlp_traces_endpoint

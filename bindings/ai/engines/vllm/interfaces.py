@@ -67,6 +67,7 @@ class SamplingParams(Protocol):
     skip_clone: bool
     include_stop_str_in_output: bool
     structured_outputs: object | None
+    stream_interval: int | None
 
 
 class ChatRequest(Protocol):
@@ -97,6 +98,10 @@ class Parser(Protocol):
         finished: bool,
     ) -> Any: ...
 
+    def parse(
+        self, text: str, request: ChatRequest, /, *, enable_auto_tools: bool, model_output_token_ids: list[int]
+    ) -> tuple[str | None, str | None, list[Any] | None]: ...
+
 
 class Detokenizer(Protocol):
     def decode_next(self, token: int, /) -> str: ...
@@ -105,7 +110,7 @@ class Detokenizer(Protocol):
 class Tokenizer(Protocol):
     """transformers' tokenizer."""
 
-    def __call__(self, *texts: str, **options: object) -> Mapping[str, list[int]]: ...
+    def __call__(self, *texts: str | list[str], **options: object) -> Mapping[str, Any]: ...
     def __len__(self) -> int: ...
     def decode(self, tokens: list[int], **options: object) -> str: ...
     def encode(self, text: str, **options: object) -> list[int]: ...

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from bindings.ai.engine import features
@@ -20,10 +21,11 @@ from bindings.ai.engines.vllm.interfaces import (
 
 
 class OutputReader:
-    """One of a request's answers. ``parser`` (vLLM's, for ``chat``, vLLM's request): None for plain text."""
+    """One of a request's answers. ``make`` makes vLLM's parser for ``chat``, vLLM's request; None for plain text."""
 
-    def __init__(self, parser: Parser | None, chat: ChatRequest | None, request: Generate) -> None:
-        self.parser, self._chat, self._logprobs = parser, chat, request.logprobs
+    def __init__(self, make: Callable[[], Parser | None], chat: ChatRequest | None, request: Generate) -> None:
+        self._make, self.parser, self._chat, self._logprobs = make, make(), chat, request.logprobs
+        self._whole, self._text, self._ids = request.whole, "", list[int]()  # what is to be parsed at the end
         self._has_schema = request.json_schema is not None  # and a grammar, which may fail when it is made
         self._only_one_call = not request.parallel_tool_calls
         explained = chat is not None and chat.tool_choice == "none"  # the tools are explained in words
@@ -62,14 +64,34 @@ class OutputReader:
         return text, more
 
     def _parse(self, output: CompletionOutput, result: RequestOutput) -> tuple[str, dict[str, Any]]:
+        text, ids, finished = output.text, list(output.token_ids), output.finish_reason is not None
+        if self._whole:
+            text, ids = self._text, self._ids = self._text + text, self._ids + ids
+            if not finished:
+                return "", {}
+            if output.finish_reason == "stop" and (found := self._whole_calls(text, ids)):
+                return found
+        return self._parse_delta(text, ids, result.prompt_token_ids, finished)
+
+    def _whole_calls(self, text: str, ids: list[int]) -> tuple[str, dict[str, Any]] | None:
+        """As ``vllm serve`` reads an answer in one piece. None without a call, and a new parser, for one reads once."""
+        assert self.parser is not None
+        assert self._chat is not None
+        if not self._chat.tools or self._chat.tool_choice == "none":
+            return None
+        thought, said, calls = self.parser.parse(text, self._chat, enable_auto_tools=True, model_output_token_ids=ids)
+        if not calls:
+            self.parser = self._make()
+            return None
+        shown = calls[:1] if self._only_one_call else calls
+        more = {"tool_calls": [tool_calls.call_of(call.model_dump(), at, call.id) for at, call in enumerate(shown)]}
+        return said or "", {**more, "reasoning": thought or ""}
+
+    def _parse_delta(self, text: str, ids: list[int], prompt: list[int], finished: bool) -> tuple[str, dict[str, Any]]:
         assert self.parser is not None
         assert self._chat is not None
         message = self.parser.parse_delta(
-            delta_text=output.text,
-            delta_token_ids=list(output.token_ids),
-            request=self._chat,
-            prompt_token_ids=result.prompt_token_ids,
-            finished=output.finish_reason is not None,
+            delta_text=text, delta_token_ids=ids, request=self._chat, prompt_token_ids=prompt, finished=finished
         )
         if message is None:
             return "", {}

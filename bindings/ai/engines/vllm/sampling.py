@@ -10,6 +10,7 @@ import msgspec
 
 from bindings.ai.engine.protocol import Generate
 from bindings.ai.engines.vllm import compat
+from bindings.ai.engines.vllm.interfaces import SamplingParams
 
 MAX_TEMPERATURE = 2.0  # vLLM's limit; Workers AI goes to 5
 SEED_COUNT = 2**63 - 2**8  # so many, and room for those of ``n`` answers, which count on from the first
@@ -29,6 +30,13 @@ def within(request: Generate) -> Generate:
     if request.n > 1 and request.temperature == 0:  # vLLM wants them sampled: from the likeliest alone, then
         changed |= {"temperature": 1.0, "top_k": 1}
     return msgspec.structs.replace(request, **changed) if changed else request
+
+
+def hold_back(params: SamplingParams) -> None:
+    """An answer that is read when it has ended: its first token is told, and then all others at once. vLLM 0.26 tells
+    of each."""
+    if hasattr(params, "stream_interval"):
+        params.stream_interval = sys.maxsize
 
 
 def patch_stop_strings() -> None:
@@ -51,4 +59,4 @@ def earliest_stop(check: Check) -> Check:
     return checked
 
 
-__all__ = ["MAX_TEMPERATURE", "SEED_COUNT", "earliest_stop", "patch_stop_strings", "within"]
+__all__ = ["MAX_TEMPERATURE", "SEED_COUNT", "earliest_stop", "hold_back", "patch_stop_strings", "within"]

@@ -43,7 +43,7 @@ class PlainText:
         return self
 
     async def ask(self, request: Generate) -> GenerateCall:
-        readers = [OutputReader(None, None, request) for _ in range(request.n)]
+        readers = [OutputReader(lambda: None, None, request) for _ in range(request.n)]
         return GenerateCall(await self.render(request), self.params(request), readers, {})
 
     def tokens(self, request: Generate) -> list[int] | None:

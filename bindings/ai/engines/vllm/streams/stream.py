@@ -27,14 +27,15 @@ class StreamOwner(Protocol):
 
 
 class Stream:
-    """One request that its ``owner`` answers."""
+    """One request that its ``owner`` answers. ``whole``: its first token is told, and then all others at once."""
 
-    __slots__ = ("_begun", "_owner", "_task", "feed", "id", "prompt_tokens", "text")
+    __slots__ = ("_begun", "_held", "_owner", "_task", "_whole", "feed", "id", "prompt_tokens", "text")
 
     text: TableDetokenizer
 
-    def __init__(self, owner: StreamOwner) -> None:
+    def __init__(self, owner: StreamOwner, *, whole: bool = False) -> None:
         self._owner, self.id, self.prompt_tokens, self._begun = owner, "", 0, False
+        self._whole, self._held = whole, list[int]()
         self._task: asyncio.Task[None] | None = None
         self.feed = PushSource(joined, self._left)
 
@@ -46,14 +47,17 @@ class Stream:
     def step(self, output: EngineCoreOutput) -> None:
         """What one step of the model has added."""
         ids, reason = output.new_token_ids, output.finish_reason
-        self._begun = True
         if reason is None:
+            if self._whole and self._begun:
+                return self._held.extend(ids)
+            self._begun = True
             text = self.text.add(ids[0]) if len(ids) == 1 else self._decoded(ids)
             return self.feed.put(Delta(text, len(ids), self.prompt_tokens))
         del self._owner.streams[self.id]
         finish_reason = str(reason)
         if finish_reason in ("abort", "error"):
             return self.fail(gave_up(finish_reason))
+        ids = [*self._held, *ids]
         shown = ids[:-1] if finish_reason == "stop" else ids  # the token that says so is not text
         self.feed.put(Delta(self._decoded(shown), len(ids), self.prompt_tokens, finish_reason))
         self.feed.end()
