@@ -125,9 +125,11 @@ class HealthMonitor:
                 health.temp = sizes[process.temp]
 
     def _kill(self, slot: IsolateSlot, deployment: Deployment, why: str) -> None:
-        self._observer.warn(f"{_named(deployment)}: isolate {slot.pid} {why}; it is killed and replaced")
+        """From now on nothing goes to it any more, however long it takes to end."""
         if slot.process is not None:
             slot.process.child.kill()
+            slot.process.channel.abort()
+        self._observer.warn(f"{_named(deployment)}: isolate {slot.pid} {why}; it is killed and replaced")
 
     async def _mend(self, slot: IsolateSlot, health: _SlotHealth, deployment: Deployment) -> None:
         """Begin again, after a pause; the first time almost at once."""
