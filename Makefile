@@ -27,7 +27,7 @@ install = $(UV) sync --quiet --python $(BIN)/python --locked --inexact $(1:%=--e
 endif
 
 # JOBS=2: so many processes share the suite, by files.
-AT_ONCE = $(if $(JOBS),--dist loadgroup --numprocesses $(JOBS))
+AT_ONCE = $(if $(JOBS),--numprocesses $(JOBS))
 
 # What LOWEST=1 runs: a test or more of whatever uses a library.
 OLDEST = $(addprefix tests/,config host/test_host.py host/test_packages.py ai/test_markdown.py ai/rest/test_openai_clients.py \
