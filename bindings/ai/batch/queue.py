@@ -25,6 +25,7 @@ from bindings.ai.errors import ModelError, bad_input, batch_lost, capacity
 from bindings.ai.gateway.options import Retries, parse_gateway
 from bindings.ai.inputs.checks import mismatch
 from bindings.sqlite import StoreError
+from runtime.tracing import NO_SPAN, Span, current
 
 TRANSIENT_CODES = frozenset({TIMEOUT.code, CAPACITY.code})  # failures that another attempt may not meet
 RETRIES = Retries(max_attempts=5, retry_delay_ms=1000, backoff="exponential")
@@ -44,6 +45,7 @@ class Batches:
         self._changed = asyncio.Event()
         self._concurrency, self._running = 1, 0
         self._tasks: set[asyncio.Task[None]] = set()
+        self._spans: dict[str, Span] = {}  # by batch: that of who has asked for it, if that is traced
         self._dispatcher: asyncio.Task[None] | None = None
 
     def configure(self, concurrency: int) -> None:
@@ -81,11 +83,14 @@ class Batches:
         stored = {name: value for name, value in options.items() if name != "queueRequest"}
         if stored.get("gateway"):
             parse_gateway(stored["gateway"])
-        id = str(uuid.uuid4())
+        id, span = str(uuid.uuid4()), current.get()
+        if span is not NO_SPAN:
+            self._spans[id] = span
         try:
             await self._store.add(id, model, stored, requests)
-        except QueueFull:
-            raise capacity() from None
+        except (QueueFull, StoreError) as error:
+            self._spans.pop(id, None)
+            raise (capacity() if isinstance(error, QueueFull) else error) from None
         if self._dispatcher is None:
             self._start()
         self._changed.set()
@@ -129,8 +134,10 @@ class Batches:
         self._changed.set()
 
     async def _serve(self, request: QueuedRequest) -> None:
+        current.set(self._spans.get(request.batch, NO_SPAN))
         outcome = await self._outcome(request)
-        await self._until_the_disk_works(lambda: self._store.end(request, outcome))
+        if await self._until_the_disk_works(lambda: self._store.end(request, outcome)):
+            self._spans.pop(request.batch, None)
 
     async def _outcome(self, request: QueuedRequest) -> Outcome:
         inputs = {name: value for name, value in request.inputs.items() if name != "external_reference"}

@@ -111,22 +111,23 @@ class BatchStore:
         seq, batch, number, model, options, inputs = row
         return QueuedRequest(seq, batch, number, model, _decode(options), _decode(inputs))
 
-    async def end(self, request: QueuedRequest, outcome: Outcome) -> None:
-        """Write it down; the request itself is not needed any more."""
+    async def end(self, request: QueuedRequest, outcome: Outcome) -> bool:
+        """Write it down; the request itself is not needed any more. Whether it was its batch's last."""
         entry = _encode(outcome.entry)
 
-        def work(db: sqlite3.Connection) -> None:
+        def work(db: sqlite3.Connection) -> bool:
             db.execute(
                 "UPDATE request SET state = 2, inputs = NULL, outcome = ?, prompt_tokens = ?, tokens = ? WHERE seq = ?",
                 (entry, outcome.prompt_tokens, outcome.tokens, request.seq),
             )
-            db.execute(
+            over = db.execute(
                 "UPDATE batch SET ended = ? WHERE id = ? AND NOT EXISTS"
                 " (SELECT 1 FROM request WHERE batch = id AND state < 2)",
                 (time.time(), request.batch),
             )
+            return over.rowcount > 0
 
-        await self._database.do(work)
+        return await self._database.do(work)
 
     async def progress(self, id: str, model: str) -> Progress | None:
         """How far the batch is; None when ``model`` has none of that id (any more)."""

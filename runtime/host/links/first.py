@@ -13,6 +13,7 @@ from bindings.base import Binding, CallError, HostStream, WorkerStream
 from bindings.messages import TraceItem
 from runtime.host.links.descriptors import Descriptors
 from runtime.host.links.handing import Arrival, passable
+from runtime.tracing import current
 from runtime.wire import Channel, ChannelClosed, Handler
 
 PATIENCE_S = 20.0  # seconds that the first front has to come back before what needs it fails
@@ -63,7 +64,7 @@ class FirstFront:
                 if isinstance(arg, WorkerStream):
                     plain[at] = None
                     streams.append([at, channel.offer(arg)])
-            kind, *answer = await channel.call("binding", id, name, method, plain, streams)
+            kind, *answer = await channel.call("binding", id, name, method, plain, streams, dict(current.get().headers))
         except (ChannelClosed, TimeoutError):
             raise CallError("Error", f"env.{name}.{method}: {AWAY}") from None
         return HostStream(channel.read(answer[0]), answer[1]) if kind == "stream" else answer[0]

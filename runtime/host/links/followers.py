@@ -159,14 +159,23 @@ class Followers:
         return {it.name: it for it in parse_bindings(self._fleet.config(row), self._fleet.context)}
 
     async def _call(
-        self, follower: Follower, id: str, name: str, method: str, args: list[Any], streams: list[list[int]]
+        self,
+        follower: Follower,
+        id: str,
+        name: str,
+        method: str,
+        args: list[Any],
+        streams: list[list[int]],
+        trace: dict[str, str],
     ) -> object:
-        """One call of a binding. ``streams``: [place among the arguments, number] of each."""
+        """One call of a binding. ``streams``: [place among the arguments, number] of each; ``trace``: the headers of
+        the span there."""
         sources = [WorkerStream(follower.channel.read(number)) for _, number in streams]
         try:
             for (at, _), source in zip(streams, sources, strict=True):
                 args[at] = source
-            answer = await self._bindings(follower, id)[name].call(method, args)
+            with self._traces.goes_on(f"env.{name}.{method}", trace):
+                answer = await self._bindings(follower, id)[name].call(method, args)
         finally:
             for source in sources:
                 await source.aclose()

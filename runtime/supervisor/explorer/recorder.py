@@ -41,8 +41,8 @@ class Recorder:
             return inner
         return self._begun(f"{scope['method']} {path}", "server", inner)
 
-    def event(self, name: str, facts: Mapping[str, Any]) -> Span:
-        inner = self._inner.event(name, facts)
+    def event(self, name: str, facts: Mapping[str, Any], headers: Mapping[str, str] = {}) -> Span:
+        inner = self._inner.event(name, facts, headers)
         return self._begun(name, "internal", inner, facts) if self._traces.wanted else inner
 
     async def aclose(self) -> None:

@@ -29,8 +29,9 @@ class Tracer(Protocol):
     def request(self, scope: Mapping[str, Any]) -> Span:
         """The span of an ASGI request, a child of the client's own if it sent ``traceparent``."""
 
-    def event(self, name: str, facts: Mapping[str, Any]) -> Span:
-        """The span of what is no request, with which a trace begins."""
+    def event(self, name: str, facts: Mapping[str, Any], headers: Mapping[str, str] = {}) -> Span:
+        """The span of what is no request, with which a trace begins; ``headers``: of the span in another process that
+        it is a child of."""
 
     async def aclose(self) -> None: ...
 
@@ -41,7 +42,7 @@ class NoTracer:
     def request(self, scope: Mapping[str, Any]) -> Span:
         return NO_SPAN
 
-    def event(self, name: str, facts: Mapping[str, Any]) -> Span:
+    def event(self, name: str, facts: Mapping[str, Any], headers: Mapping[str, str] = {}) -> Span:
         return NO_SPAN
 
     async def aclose(self) -> None:
@@ -93,8 +94,8 @@ class OpenTelemetry:
         }
         return self.begin(scope["method"], "server", facts, context)
 
-    def event(self, name: str, facts: Mapping[str, Any]) -> Span:
-        return self.begin(name, "internal", facts, None)
+    def event(self, name: str, facts: Mapping[str, Any], headers: Mapping[str, str] = {}) -> Span:
+        return self.begin(name, "internal", facts, self._propagator.extract(headers))
 
     def begin(self, name: str, kind: Kind, attributes: Mapping[str, Any], context: Any) -> Span:
         from opentelemetry.trace import SpanKind

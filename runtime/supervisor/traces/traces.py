@@ -8,8 +8,10 @@ Nothing is done for a worker that nobody reads.
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from bindings.messages import TraceItem, TraceReader
@@ -113,6 +115,17 @@ class Traces:
             if span is not NO_SPAN:
                 span.end((facts or {}).get("outcome") or error)
             self._dealt_with(worker, mine, about, error, facts or {})
+
+    @contextmanager
+    def goes_on(self, name: str, headers: Mapping[str, str]) -> Iterator[None]:
+        """A trace of another process, which has told these ``headers`` of its span; none: there is no trace."""
+        span = self._tracer.event(name, {}, headers) if headers else NO_SPAN
+        outer = current.set(span)
+        try:
+            yield
+        finally:
+            current.reset(outer)
+            span.end(sys.exception())
 
     def _span(self, worker: str, about: Mapping[str, Any], facts: Mapping[str, Any], within: Span) -> Span:
         """A trace's first, which is ``current`` from now on; NO_SPAN: it is a part of one."""
