@@ -68,7 +68,9 @@ class Inotify:
 
     def _checked(self, result: int) -> int:
         if result < 0 and (number := ctypes.get_errno()) in (errno.ENOSPC, errno.EMFILE):
-            raise UserError("saves are not seen: the system watches no more folders for you", remedy=_REMEDY)
+            raise UserError(
+                "the system watches no more folders for you: saves are not seen", where="inotify", remedy=_REMEDY
+            )
         if result < 0:
             raise OSError(number, os.strerror(number))
         return result

@@ -317,7 +317,7 @@ def strays(number: int, **fields: object) -> Generate:
 
 async def test_vllm_plain_text_is_what_its_own_detokenizer_says(engines: Engines) -> None:
     engine, own = await engines.get("vllm"), {"stop": ["never said"]}  # a stop string needs vLLM's own path
-    for wave in (range(100), range(100, 200)):
+    for wave in (range(80), range(120, 200)):  # of 22 tokens each, which are fewer than a step takes
         ours = await asyncio.gather(*(collect(engine, strays(number)) for number in wave))
         theirs = await asyncio.gather(*(collect(engine, strays(number, **own)) for number in wave))
         for our, their in zip(ours, theirs, strict=True):
@@ -338,9 +338,12 @@ async def test_vllm_says_plain_text_in_one_piece_where_that_is_read(engines: Eng
         assert tokens_of(whole) == tokens_of(pieces)
         assert whole[-1].finish_reason == pieces[-1].finish_reason
         assert [delta.tokens for delta in whole if delta.tokens][:-1] in ([], [1])
-    async with aclosing(engine.generate(endless(engine, whole=True), "left")) as deltas:
-        await anext(deltas)
-        assert await live(engine) == 1
+    for number in range(5):  # as above, of one that is cancelled
+        async with aclosing(engine.generate(endless(engine, whole=True), f"left{number}")) as deltas:
+            await anext(deltas)
+            if there := await live(engine):
+                break
+    assert there == 1
     await until_live(engine, 0)
 
 
