@@ -21,7 +21,7 @@ from bindings.r2.uploads import MAX_PART_BYTES
 from bindings.sqlite import StoreError, disk_error
 from bindings.storage.blobs import BlobStream
 from bindings.storage.resources import Resources
-from runtime.values import js_string
+from runtime.values import js_integer, js_string
 
 MAX_PAGE = 1000
 MAX_PARTS = 10_000
@@ -179,11 +179,7 @@ def _included(given: object) -> Sequence[object]:
 
 def _part_number(given: object) -> int:
     """A number, or its text. Raises CallError."""
-    try:
-        number = int(float(given)) if isinstance(given, int | float | str) else 0
-    except (ValueError, OverflowError):
-        number = 0
-    if not 1 <= number <= MAX_PARTS:
+    if not 1 <= (number := js_integer(given)) <= MAX_PARTS:
         what = f"Part number must be between 1 and {MAX_PARTS} (inclusive). Actual value was: {number}"
         raise errors.type_error(what)
     return number

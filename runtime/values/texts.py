@@ -1,4 +1,5 @@
-"""JavaScript's two ways to make text of a value that came over the wire: ``String(value)`` and ``JSON.stringify``."""
+"""What JavaScript makes of a value that came over the wire: text, by ``String(value)`` or ``JSON.stringify``, and whole
+numbers."""
 
 from __future__ import annotations
 
@@ -30,6 +31,14 @@ def js_string(value: object) -> str:
         return ",".join(map(str, value))
     opened = wire.opened(value)
     return str(opened) if isinstance(opened, int | Exception) else "[object Object]"
+
+
+def js_integer(value: object) -> int:
+    """Of a number, or of its text; 0 for whatever is none."""
+    try:
+        return int(float(value)) if isinstance(value, int | float | str) else 0
+    except (ValueError, OverflowError):
+        return 0
 
 
 def stringify(value: object) -> str:
@@ -84,4 +93,4 @@ def _decimal(text: str) -> Decimal:
     return Decimal(text)
 
 
-__all__ = ["js_string", "stringify", "well_formed"]
+__all__ = ["js_integer", "js_string", "stringify", "well_formed"]

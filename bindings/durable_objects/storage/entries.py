@@ -7,7 +7,7 @@ from typing import Any
 
 from bindings.durable_objects.storage.file import ObjectFile
 from bindings.durable_objects.storage.values import cloned, read, text
-from runtime.values import JsException, JsMap
+from runtime.values import JsException, JsMap, js_integer
 
 _GET = "SELECT value FROM _cf_KV WHERE key = ?"
 _PUT = "INSERT OR REPLACE INTO _cf_KV VALUES (?, ?)"
@@ -68,11 +68,7 @@ def _limit(given: object) -> int:
     """-1: there is none. Raises JsException."""
     if given is None:
         return -1
-    try:
-        limit = int(float(given)) if isinstance(given, int | float | str) else 0
-    except (ValueError, OverflowError):
-        limit = 0
-    if limit <= 0:
+    if (limit := js_integer(given)) <= 0:
         raise JsException("List limit must be positive.", "TypeError")
     return limit
 
