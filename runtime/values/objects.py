@@ -96,7 +96,8 @@ class JsException(Exception):
     """An error of JavaScript's: ``str(error)`` is ``name: message``. Its other ``fields`` are attributes."""
 
     def __init__(self, message: str = "", name: str = "Error", stack: str = "", **fields: object) -> None:
-        self.message, self.name, self.stack = message, name, stack or f"{name}: {message}"
+        self.message, self.name = message, name
+        self.stack = stack or str(self)
         super().__init__(message)
         self.__dict__.update({key: value for key, value in fields.items() if key not in _OWN})
 

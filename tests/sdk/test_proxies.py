@@ -102,6 +102,11 @@ def texts():
         pyodide_js.version != "",
     ])
 
+def errors():
+    Error.stackTraceLimit = 1e10
+    failed = Error.new("late", cause=Error.new())
+    return Response.json([failed.stack, failed.cause.stack, hasattr(Error.new("no"), "cause")])
+
 async def key():
     algorithm = to_js({"name": "HMAC", "hash": "SHA-256"}, dict_converter=Object.fromEntries)
     made = await js.crypto.subtle.generateKey(algorithm, True, to_js(["sign"]))
@@ -231,6 +236,10 @@ async def test_bytes_texts_and_numbers(pilot: Served) -> None:
         "bytes", 115, True, "bytes", "/w==", "\U0001f600", "\U0001f600", "1", "7,7",
         '{"whole":1,"half":0.5,"none":null}', "Error: no", "Response", "object", True,
     ]  # fmt: skip
+
+
+async def test_an_errors_stack_begins_with_what_it_says(pilot: Served) -> None:
+    assert await answer(pilot, "/errors") == ["Error: late", "Error", False]
 
 
 async def test_what_is_aborted_fails_with_an_error_of_javascripts(pilot: Served) -> None:

@@ -198,13 +198,17 @@ class Math:
 
 
 class _ErrorMaker:
-    """``Error.new("text")``: an exception that can be raised, and sent."""
+    """``Error.new("text", cause=error)``: an exception that can be raised, and sent."""
+
+    stackTraceLimit = 10  # anything may be set
 
     def __init__(self, name: str) -> None:
         self._name = name
 
-    def new(self, message: str = "", options: object = None) -> JsException:
-        return JsException(str(message), self._name)
+    def new(self, message: str = "", options: Mapping[str, object] | None = None, **more: object) -> JsException:
+        given = {**(options or {}), **more}
+        cause = {"cause": given["cause"]} if "cause" in given else {}
+        return JsException(str(message), self._name, "", **cause)
 
     __call__ = new
 
