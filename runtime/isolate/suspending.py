@@ -1,22 +1,25 @@
 """``run_sync``: a plain function waits for an awaitable, and the event loop goes on with others meanwhile.
 
 Theory of operation. Pyodide suspends the whole stack; a greenlet does the same here. Once a script has imported
-``run_sync``, each step of a handler's coroutine runs in a greenlet of its own. ``run_sync`` switches out of it with
-what it waits for; the loop's side awaits that and switches back with the result. Where the plain function already
-runs in a thread, as a handler that is a plain ``def`` does, the loop is simply asked to do it. So does each step of a
-task that the script begins. A script that never speaks of it pays nothing.
+``run_sync``, each step of a handler's coroutine runs in a greenlet, and so does each step of a task that it begins.
+``run_sync`` switches out of it with what it waits for; the loop's side awaits that and switches back with the result.
+Where the plain function already runs in a thread, as a handler that is a plain ``def`` does, the loop is simply asked
+to do it. A script that never speaks of it pays nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from collections.abc import Awaitable, Callable, Coroutine, Generator
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 _OURS = f"{Path(__file__).parents[1]}{os.sep}"  # whose tasks never wait within a plain function
+_MOST_IDLE = 32  # greenlets, of some 20 KiB each
 _loop: asyncio.AbstractEventLoop | None = None
 _greenlets: Any = None  # the module, once a script wants it
 
@@ -65,7 +68,7 @@ def run_sync(awaitable: Awaitable[T]) -> T:
         if isinstance(awaitable, Coroutine):
             awaitable.close()
         raise RuntimeError("run_sync() can wait only within a handler: this is a callback, or the import")
-    done, value = current.parent.switch(("wait", awaitable))
+    done, value = current.parent.switch((awaitable,))
     if done:
         return value  # type: ignore[no-any-return]
     raise value
@@ -79,38 +82,68 @@ async def suspendable(work: Coroutine[Any, Any, T]) -> T:
 class _Suspendable:
     def __init__(self, work: Coroutine[Any, Any, Any]) -> None:
         self._work = work
+        self._next: Callable[[], Any] = partial(work.send, None)
+        self._result: tuple[str, Any] = "", None  # of a step
 
     def __await__(self) -> Generator[Any, Any, Any]:
-        step: tuple[Any, ...] = (self._work.send, None)
         while True:
-            kind, value = yield from self._stepped(step)
+            kind, value = yield from self._stepped()
             if kind == "returned":
                 return value
+            if kind == "raised":
+                raise value
             try:
-                step = (self._work.send, (yield value))
+                self._next = partial(self._work.send, (yield value))
             except BaseException as error:
-                step = (self._work.throw, error)
+                self._next = partial(self._work.throw, error)
 
-    def _stepped(self, step: tuple[Any, ...]) -> Generator[Any, Any, tuple[str, Any]]:
+    def _stepped(self) -> Generator[Any, Any, tuple[str, Any]]:
         """One step of the work: what it yielded to the loop, or returned. It may wait several times on its way."""
-        greenlet = _greenlets.greenlet(_step)
-        greenlet.gr_context = _greenlets.getcurrent().gr_context  # context variables are the task's
-        kind, value = greenlet.switch(*step)
-        while kind == "wait":
-            kind, value = greenlet.switch((yield from _outcome(value)))
-        if kind == "raised":
-            raise value
-        return kind, value
+        idle = _idle.greenlets
+        greenlet = idle.pop() if idle else _greenlets.greenlet(_steps)
+        waits = _switch(greenlet, self)
+        while waits:
+            waits = _switch(greenlet, (yield from _outcome(*waits)))
+        greenlet.gr_context = None
+        if len(idle) < _MOST_IDLE:
+            idle.append(greenlet)
+        result, self._result = self._result, ("", None)
+        return result
+
+    def step(self) -> None:
+        try:
+            self._result = "yielded", self._next()
+        except StopIteration as end:
+            self._result = "returned", end.value
+        except BaseException as error:
+            self._result = "raised", error
 
 
-def _step(resume: Callable[[Any], object], value: object) -> tuple[str, object]:
-    _greenlets.getcurrent().suspends = True
-    try:
-        return "yielded", resume(value)
-    except StopIteration as end:
-        return "returned", end.value
-    except BaseException as error:
-        return "raised", error
+class _Idle(threading.local):
+    """Greenlets between two steps: a new one costs many times what a step does."""
+
+    def __init__(self) -> None:
+        self.greenlets: list[Any] = []
+
+
+_idle = _Idle()
+
+
+def _steps(work: _Suspendable) -> None:
+    """The life of a greenlet."""
+    current = _greenlets.getcurrent()
+    current.suspends = True
+    while True:
+        work.step()
+        del work  # which is not to be kept meanwhile
+        work = current.parent.switch()
+
+
+def _switch(greenlet: Any, value: object) -> tuple[Any, ...]:
+    """What it waits for; empty: its step is over."""
+    current = _greenlets.getcurrent()
+    greenlet.parent, greenlet.gr_context = current, current.gr_context  # context variables are the task's
+    return greenlet.switch(value)  # type: ignore[no-any-return]
 
 
 def _outcome(awaitable: Awaitable[Any]) -> Generator[Any, Any, tuple[bool, Any]]:
