@@ -134,6 +134,7 @@ class Shown(dict[str, Any]):
         {Text("a"): Text("b")},
         [Items({"a": [0.5, 1e300, 1e300]}), Shown(a=1), [1.5, 2]],
         [10**30, -(10**30), 2**64 - 1],
+        {"null": [{"a": 1}, {2: ({}, [{True: None}])}, {Text("b"): [1.5]}]},
         json.loads("[" * 500 + "]" * 500),
     ],
 )
@@ -158,6 +159,8 @@ async def test_a_number_stays_the_same(number: float) -> None:
         {"a": [float("nan")]},
         {(1,): 1},
         {"a": Items(b=b"")},
+        [{"a": 1}, {"b": [None, (1, float("nan"))]}],
+        [{"a": [1, {"b"}]}],
     ],
 )
 def test_what_only_other_libraries_write_is_no_json(data: Any) -> None:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable
+import re
+from gc import get_referents
 from math import isfinite
 from typing import Any
 
 import msgspec
 
-_SCALARS = frozenset({str, int, bool, type(None)})
-_TEXT, _FLOAT = frozenset({str}), frozenset({float})
+_SCALARS = frozenset({str, int, float, bool, type(None)})
+_NESTED = frozenset({dict, list, tuple})
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
+_null = re.compile(b"null").search  # half of what ``in`` takes
 
 
 def parse(content: bytes) -> Any:
@@ -30,35 +32,46 @@ def as_text(content: bytes) -> str:
 def written(value: object) -> bytes | str:
     """Without spaces. Raises ``ValueError`` for what has no end or no number, ``TypeError`` for what is no JSON."""
     try:
-        if _are_plain((value,)):
-            return _encode(value)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
+        text = _encode(value)
+        if _is_plain(value, not _null(text)):
+            return text
+    except (msgspec.MsgspecError, TypeError, ValueError, RecursionError):
         pass
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
-def _are_plain(values: Iterable[Any]) -> bool:
-    """Whether JSON has all of it: msgspec would write dates, sets and NaN, too."""
-    for value in values:
-        kind = type(value)
-        if kind in _SCALARS:
-            continue
-        if kind is float:
-            if not isfinite(value):
-                return False
-        elif isinstance(value, dict):
-            plain = kind.items is dict.items and _TEXT.issuperset(map(type, value))
-            if not (plain and _are_plain(value.values())):
-                return False
-        elif not (isinstance(value, list | tuple) and _is_plain_list(value)):
+def _is_plain(value: object, finite: bool) -> bool:
+    """Whether JSON has all of what msgspec has written: that would be dates and sets, too, and NaN, as null, unless all
+    is known to be ``finite``. A level at a time, for what is done to each value would take longer than writing it."""
+    level: list[Any] = [value]
+    while kinds := set(map(type, level)):
+        if not finite and float in kinds and not isfinite(sum(each for each in level if type(each) is float)):
             return False
+        nested = kinds - _SCALARS
+        if not nested:
+            return True
+        if nested != kinds:
+            level = [each for each in level if type(each) in nested]
+        if not nested <= _NESTED and not _make_exact(level):
+            return False
+        items = get_referents(*level)
+        if len(items) != sum(map(len, level)):  # a dict refers to its keys as well if they are not all text
+            return False
+        level = items
     return True
 
 
-def _is_plain_list(values: Collection[Any]) -> bool:
-    if _FLOAT.issuperset(map(type, values)):  # a vector
-        return isfinite(sum(values))
-    return _are_plain(values)
+def _make_exact(level: list[Any]) -> bool:
+    """What is called otherwise in the place of a dict or list made anew. False: it is neither."""
+    for at, each in enumerate(level):
+        kind = type(each)
+        if isinstance(each, dict) and kind.items is dict.items:
+            level[at] = dict(each)
+        elif isinstance(each, list | tuple):
+            level[at] = list(each)
+        else:
+            return False
+    return True
 
 
 __all__ = ["as_text", "parse", "written"]
