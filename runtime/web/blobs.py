@@ -10,7 +10,8 @@ from enum import StrEnum
 from typing import Any
 
 from runtime.web.array_buffer import ArrayBuffer
-from runtime.web.streams import ReadableStream, to_bytes
+from runtime.web.scope import as_javascript
+from runtime.web.streams import BUFFERS, ReadableStream, to_bytes
 
 _Bytes = bytes
 _PRINTABLE = re.compile(r"[\x20-\x7e]*")
@@ -49,8 +50,8 @@ class Blob:
         return self.type
 
     @property
-    def js_object(self) -> Blob:
-        return self
+    def js_object(self) -> object:
+        return as_javascript(self)
 
     @property
     def size(self) -> int:
@@ -123,6 +124,8 @@ def _parts(given: object) -> Iterable[object]:
 def _part(part: object, native: bool) -> bytes:
     if isinstance(part, Blob):
         return part._content
+    if not isinstance(part, (str, *BUFFERS)):
+        raise TypeError(f"Don't know how to handle {type(part)} for Blob()")
     data = to_bytes(part)
     return _LINE_END.sub(os.linesep.encode(), data) if native and isinstance(part, str) else data
 

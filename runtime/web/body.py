@@ -11,12 +11,13 @@ from runtime.web.array_buffer import ArrayBuffer
 from runtime.web.blobs import Blob
 from runtime.web.codings.json_text import as_text, parse
 from runtime.web.headers import Headers
-from runtime.web.streams import ReadableStream
+from runtime.web.scope import as_javascript
+from runtime.web.streams import BUFFERS, ReadableStream
 from runtime.web.url import URLSearchParams
 
 _Bytes = bytes  # inside the class, "bytes" is a method
 TEXT = b"text/plain;charset=UTF-8"
-_USED = "the body has been used already, and can be read only once; call clone() before the first read"
+_ONCE = "it can be read only once; call clone() before the first read"
 
 
 class BodyUsedError(TypeError, OSError):
@@ -41,6 +42,7 @@ class Body:
 
     __slots__ = ("_content", "_headers", "_stream", "_type", "_used")
 
+    _NAME, _USED = "Response", "Response body is already used"
     _content: _Bytes | None
     _stream: ReadableStream | None
     _type: _Bytes | None  # the content type that the body brings along
@@ -93,9 +95,9 @@ class Body:
         return await forms.parse(await self.bytes(), self.headers.get("content-type") or "")
 
     @property
-    def js_object(self) -> Any:
-        """Itself. Under Pyodide this is the JavaScript object inside the wrapper."""
-        return self
+    def js_object(self) -> object:
+        """The same message as ``js`` has it, whose headers are iterated over in pairs and whose JSON are proxies."""
+        return as_javascript(self)
 
     def take_body(self) -> _Bytes | AsyncIterator[Any] | None:
         """For the runtime: take the body out, once. Raises ``TypeError`` if it was used.
@@ -111,19 +113,19 @@ class Body:
 
     def _claim(self) -> _Bytes | None:
         if self._used:
-            raise BodyUsedError(_USED)
+            raise BodyUsedError(f"{self._USED}: {_ONCE}")
         self._used = self._content is not None
         return self._content
 
     def _check_unused(self) -> None:
         if self._used:
-            raise BodyUsedError(_USED)
+            raise BodyUsedError(f"{self._USED}: {_ONCE}")
         if self._stream is not None:
             self._stream.check_unlocked()
 
     def _set_body(self, body: object) -> None:
         self._used = False
-        self._content, self._stream, self._type = (None, None, None) if body is None else extract(body)
+        self._content, self._stream, self._type = (None, None, None) if body is None else extract(body, self._NAME)
 
     def _receive(self, body: _Bytes | AsyncIterator[Any] | None, coding: str, length: int | None) -> None:
         """A body from a peer: bytes, or a stream of so many bytes."""
@@ -153,21 +155,24 @@ class Body:
 Extracted = tuple[_Bytes | None, ReadableStream | None, _Bytes | None]
 
 
-def extract(body: object) -> Extracted:
-    """(content, stream, content type) of anything that can be a body. Raises ``TypeError`` for the rest."""
+def extract(body: object, owner: str = "Response") -> Extracted:
+    """(content, stream, content type) of anything that can be a body.
+
+    Raises ``TypeError`` for the rest, ``ValueError`` for another message.
+    """
     if isinstance(body, str):
         return body.encode(), None, TEXT
-    if isinstance(body, (bytes, bytearray, memoryview)):
+    if isinstance(body, BUFFERS):
         return bytes(body), None, None
     if isinstance(body, ReadableStream):
         body.check_unlocked()
         return None, body, None
     if hasattr(body, "__aiter__"):
         return None, ReadableStream(body), None
-    return _extract_object(body)
+    return _extract_object(body, owner)
 
 
-def _extract_object(body: object) -> Extracted:
+def _extract_object(body: object, owner: str) -> Extracted:
     if isinstance(body, URLSearchParams):
         return str(body).encode(), None, f"{forms.URLENCODED};charset=UTF-8".encode()
     if isinstance(body, forms.FormData):
@@ -175,12 +180,13 @@ def _extract_object(body: object) -> Extracted:
         return content, None, kind.encode()
     if isinstance(body, Blob):
         return bytes(body), None, body.type.encode() or None
-    raise TypeError(f"a body cannot be made of {type(body).__name__}{_remedy(body)}")
+    if isinstance(body, Body):
+        remedy = "hand on its body:  Response(other.body, headers=other.headers)"
+        raise ValueError(f"Expected no options when constructing {owner} from a js.Response; {remedy}")
+    raise TypeError(f"Unsupported type in {owner}: {type(body).__name__}{_remedy(body)}")
 
 
 def _remedy(body: object) -> str:
-    if isinstance(body, Body):
-        return "; hand on its body:  Response(other.body, headers=other.headers)"
     if isinstance(body, (dict, list, tuple)):
         return "; for JSON:  Response.json(data)"
     if hasattr(body, "__iter__"):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from runtime.web.blobs import Blob, File
 from runtime.web.pairs import Pairs
+from runtime.web.scope import as_javascript
 from runtime.web.url import URLSearchParams
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ class FormData(Pairs[Any]):
 
     def __init__(self, init: FormDataInit | None = None) -> None:
         super().__init__()
+        if isinstance(init, str) or not (init is None or hasattr(init, "__iter__")):
+            raise TypeError(f"Expected form_data to be a dict or an instance of FormData, not {type(init).__name__}")
         for name, value in () if init is None else (init.items() if hasattr(init, "items") else init):
             self.append(name, value)
 
@@ -46,15 +49,31 @@ class FormData(Pairs[Any]):
 
     def __setitem__(self, name: str, value: object) -> None:
         if isinstance(value, list):
-            raise TypeError("a field has one value; append() adds another")
+            raise TypeError("Expected single item in arguments to FormData.__setitem__; append() adds another")
         self.set(name, value)
 
-    @property
-    def js_object(self) -> FormData:
-        return self
+    def __getitem__(self, name: str) -> object:
+        """None where there is none, as the SDK's."""
+        return self.get(name)
 
-    pop, popitem, clear = MutableMapping.pop, MutableMapping.popitem, MutableMapping.clear
-    update, setdefault = MutableMapping.update, MutableMapping.setdefault
+    @property
+    def js_object(self) -> object:
+        return as_javascript(self)
+
+    def setdefault(self, name: str, value: object = "") -> object:
+        if name not in self:
+            self.set(name, value)
+        return self.get(name)
+
+    def pop(self, name: str, *default: object) -> object:
+        """Raises KeyError where there is none, and no ``default``."""
+        if default and name not in self:
+            return default[0]
+        value = super().__getitem__(name)
+        self.delete(name)
+        return value
+
+    popitem, clear, update = MutableMapping.popitem, MutableMapping.clear, MutableMapping.update
 
 
 MutableMapping.register(FormData)

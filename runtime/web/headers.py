@@ -56,16 +56,18 @@ class Headers:
         values = [value for known, value in self._pairs if known == key]
         return b", ".join(values).decode("latin-1") if values else default
 
-    def get_all(self, name: str, failobj: list[str] | None = None) -> list[str]:
-        """Each value of ``name`` by itself; ``failobj``, or an empty list, where there is none. (The standard has this
-        for Set-Cookie only.)"""
+    def get_all(self, name: str, failobj: list[str] | None = None) -> list[str] | None:
+        """Each value of ``name`` by itself; ``failobj`` where there is none."""
+        return self.getAll(name) or failobj
+
+    def getAll(self, name: str) -> list[str]:
+        """The same; an empty list where there is none. (The standard has this for Set-Cookie only.)"""
         key = _encoded_name(name)
-        found = [value.decode("latin-1") for known, value in self._pairs if known == key]
-        return found or failobj or []
+        return [value.decode("latin-1") for known, value in self._pairs if known == key]
 
     def get_set_cookie(self) -> list[str]:
         """Each Set-Cookie value: they cannot be joined, because a cookie may hold a comma."""
-        return self.get_all("set-cookie")
+        return self.getAll("set-cookie")
 
     def has(self, name: str) -> bool:
         key = _encoded_name(name)
@@ -111,7 +113,7 @@ class Headers:
         """(name, joined value) pairs, sorted by name; one pair for every Set-Cookie."""
         pairs: list[tuple[str, str]] = []
         for name in self.keys():
-            values = self.get_all(name)
+            values = self.getAll(name)
             pairs += [(name, v) for v in values] if name == "set-cookie" else [(name, ", ".join(values))]
         return pairs
 
@@ -121,7 +123,7 @@ class Headers:
     def _append_pairs(self, init: object) -> None:
         if isinstance(init, (str, bytes)) or not isinstance(init, Iterable):
             kind = type(init).__name__
-            raise TypeError(f"headers must be a dict, Headers or (name, value) pairs, not {kind}")
+            raise TypeError(f"Received unexpected type for headers argument: {kind}; it is a dict, Headers or pairs")
         for pair in init:
             name, value = _as_pair(pair)
             self.append(name, value)
@@ -175,7 +177,6 @@ class Headers:
 
     add_header = append
     replace_header = set
-    getAll = get_all
     getSetCookie = get_set_cookie
     entries = items
 

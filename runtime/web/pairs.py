@@ -18,9 +18,9 @@ class Pairs(Generic[V]):
     def _changed(self) -> None:
         """Called after every change."""
 
-    def get(self, name: str) -> V | None:
-        """The first value of ``name``, or None."""
-        return next((value for known, value in self._pairs if known == name), None)
+    def get(self, name: str, default: V | None = None) -> V | None:
+        """The first value of ``name``, or ``default``."""
+        return next((value for known, value in self._pairs if known == name), default)
 
     def get_all(self, name: str) -> list[V]:
         return [value for known, value in self._pairs if known == name]

@@ -62,6 +62,7 @@ class Request(Body):
     """Itself, whose it is, _AMBIENT until someone asks, or none."""
 
     __slots__ = ("_cf", "_signal", "method", "redirect", "url")
+    _NAME, _USED = "Request", "Body already used"
 
     url: str
     method: str  # an HTTPMethod, where it is one
@@ -88,7 +89,7 @@ class Request(Body):
         method = _method(options.get("method", "GET"))
         self.method = _METHODS.get(method, method)
         self.redirect = _redirect(options.get("redirect", "follow"))
-        self._cf = options.get("cf", {})
+        self._cf = options.get("cf")
         self._signal = _signal(options.get("signal"))
         self._headers: Any = Headers(options.get("headers"))
         self._set_body_from(options.get("body"), resource)
@@ -110,7 +111,7 @@ class Request(Body):
         """
         self = cls.__new__(cls)
         self.method, self.url, self.redirect = _METHODS.get(method, method), url, "manual"
-        self._cf = {} if cf is None else cf
+        self._cf = cf
         self._headers, self._signal = headers, _AMBIENT
         self._receive(body, "", None if body is None else _content_length(headers))
         return self
@@ -129,7 +130,7 @@ class Request(Body):
 
     @property
     def cf(self) -> Any:
-        """What Cloudflare says of an incoming request: a dict whose keys are attributes as well."""
+        """What Cloudflare says of an incoming request: a dict whose keys are attributes as well. None of another."""
         if callable(self._cf):
             self._cf = self._cf()
         return self._cf
@@ -166,7 +167,7 @@ class Request(Body):
 
     def clone(self) -> Request:
         """A second request with the same body. A stream is split, as ``ReadableStream.tee`` says."""
-        other = Request.__new__(Request)
+        other = type(self).__new__(type(self))
         other.method, other.url, other.redirect, other._cf = self.method, self.url, self.redirect, self._cf
         other._headers, other._signal = Headers(self.headers), self._lent_signal()
         self._share_body(other)
@@ -187,7 +188,7 @@ class Request(Body):
         return self if self._signal is _AMBIENT or isinstance(self._signal, Leaving) else self._signal
 
     def __repr__(self) -> str:
-        return f"<Request {self.method} {self.url}>"
+        return f"Request(method={str(self.method)!r}, url={self.url!r})"
 
     def _set_body_from(self, body: object, resource: object) -> None:
         if body is None and isinstance(resource, Request):

@@ -84,6 +84,8 @@ class Response(Body):
         """As the SDK's, which so wraps one of JavaScript's: the same response by another name."""
         for name in (*Body.__slots__, *Response.__slots__):
             setattr(self, name, getattr(other, name))
+        if isinstance(self._headers, Headers):
+            self._headers = Headers(self._headers)
 
     def _drop_body(self) -> None:
         """As on Workers, which against the standard lets an empty body be none: ``Response("", status=204)``."""
@@ -177,10 +179,6 @@ class Response(Body):
         """Whether the status is 200 to 299."""
         return 200 <= self.status <= 299
 
-    @property
-    def js_response(self) -> Response:
-        return self
-
     def replace_body(self, body: object) -> Response:
         """The same but for its body; its type and length are what the headers say of them."""
         return Response(body, self)
@@ -192,7 +190,7 @@ class Response(Body):
 
     def clone(self) -> Response:
         """A second response with the same body. A stream is split, as ``ReadableStream.tee`` says."""
-        other = Response.__new__(Response)
+        other = type(self).__new__(type(self))
         other.status, other.status_text, other.url = self.status, self.status_text, self.url
         other.redirected, other.type, other.cf = self.redirected, self.type, self.cf
         other._manual, other._headers = self._manual, Headers(self.headers)
@@ -264,8 +262,10 @@ class Response(Body):
         return int(value) if value.isdigit() else None
 
     def __repr__(self) -> str:
-        return f"<Response {self.status}>"
+        said = {"status_text": self.status_text, "content_type": self.headers.get("content-type"), "url": self.url}
+        return ", ".join([f"Response(status={self.status}", *(f"{k}={v!r}" for k, v in said.items() if v)]) + ")"
 
+    js_response = property(lambda self: self.js_object)
     statusText = property(lambda self: self.status_text)
     webSocket = property(lambda self: self.web_socket)
 

@@ -8,6 +8,7 @@ from the source one by one, decoded if they carry a content coding, and given ou
 from __future__ import annotations
 
 import asyncio
+from array import array
 from collections.abc import AsyncIterable, AsyncIterator, Coroutine
 from typing import Any, NamedTuple, Protocol
 
@@ -18,13 +19,14 @@ from runtime.web.tee import Ends, split
 
 _USED = "this body has been used already: a stream can be read only once; use clone() or tee() before reading"
 _LOCKED = "this stream is locked to a reader; release it first, or tee() before reading"
+BUFFERS = (bytes, bytearray, memoryview, array)
 
 
 def to_bytes(chunk: object) -> bytes:
     """One chunk of a body as bytes: text becomes UTF-8. Raises ``TypeError`` for what is neither."""
     if isinstance(chunk, str):
         return chunk.encode()
-    if isinstance(chunk, (bytes, bytearray, memoryview)):
+    if isinstance(chunk, BUFFERS):
         return bytes(chunk)
     raise TypeError(
         f"a body's chunks must be bytes or str, not {type(chunk).__name__}: {chunk!r:.80}\n"

@@ -20,11 +20,11 @@ def incoming(**more: Any) -> Request:
 def test_defaults() -> None:
     request = Request("http://Example.com")
     assert (request.url, request.method, request.redirect) == ("http://example.com/", "GET", "follow")
-    assert request.cf == {}
+    assert request.cf is None
     assert request.body is None
     assert not request.signal.aborted
     assert request.headers == Headers()
-    assert repr(request) == "<Request GET http://example.com/>"
+    assert repr(request) == "Request(method='GET', url='http://example.com/')"
 
 
 def test_options_as_keywords_or_as_a_dict() -> None:
@@ -86,7 +86,7 @@ async def test_a_request_may_be_remade() -> None:
     assert (moved.url, moved.method, moved.headers["x-a"]) == ("http://b/", "POST", "1")
     assert await moved.text() == "text"
     moved.headers.set("x-a", "2")
-    with pytest.raises(TypeError, match="used already"):
+    with pytest.raises(TypeError, match="lready used"):
         Request(request)
     replaced = Request(incoming(), body="new")
     assert await replaced.text() == "new"

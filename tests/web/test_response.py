@@ -19,7 +19,7 @@ def test_defaults() -> None:
     assert (response.status, response.status_text, response.ok, response.url) == (200, "", True, "")
     assert (response.redirected, response.type, response.body) == (False, "default", None)
     assert response.to_parts() == (200, "", [], None)
-    assert repr(response) == "<Response 200>"
+    assert repr(response) == "Response(status=200)"
 
 
 def test_hello() -> None:
@@ -72,7 +72,7 @@ async def test_of_a_response_alone() -> None:
     other = Response("x", status=201, headers={"a": "1"})
     response = Response(other)
     assert (response.status, response.headers["a"], await response.text()) == (201, "1", "x")
-    with pytest.raises(TypeError, match="hand on its body"):
+    with pytest.raises(ValueError, match="hand on its body"):
         Response(other, status=202)
 
 

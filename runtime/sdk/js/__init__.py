@@ -36,7 +36,10 @@ class _New:
 
     @classmethod
     def new(cls, *args: Any, **options: Any) -> Self:
-        return cls(*(None if arg is jsnull else arg for arg in args), **options)
+        try:
+            return cls(*(None if arg is jsnull else arg for arg in args), **options)
+        except (TypeError, ValueError) as error:
+            raise _thrown(error) from None
 
     @property
     def constructor(self) -> JsDict:
@@ -126,6 +129,17 @@ class _AbortError(JsException, web.AbortError):
 
 
 class _TypeError(JsException, TypeError): ...
+
+
+class _RangeError(JsException, ValueError): ...
+
+
+def _thrown(error: TypeError | ValueError) -> JsException:
+    """What JavaScript throws of it, which Python's ``except`` catches by the old name, too."""
+    if isinstance(error, JsException):
+        return error
+    is_type = isinstance(error, TypeError)
+    return (_TypeError if is_type else _RangeError)(str(error), "TypeError" if is_type else "RangeError")
 
 
 class _TimeoutError(JsException, TimeoutError):
