@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 import msgspec
 
 from bindings.base import Binding, Product, ProductContext, Route, rest_routes
-from bindings.storage.keeping import refuse_remote
 from bindings.vectorize.settings import IndexSettings, VectorizeSettings, VectorizeTable
 from runtime.config import Config
 from runtime.errors import RequestError
@@ -34,11 +33,6 @@ class Vectorize(Product):
     commands: ClassVar[Mapping[str, str]] = {"vectorize": "bindings.vectorize.commands:vectorize"}
     types = ("vectorize",)
     explorer = "explorer.js"
-
-    @classmethod
-    def check(cls, config: Config) -> None:
-        for number, table in enumerate(_tables(config)):
-            refuse_remote(config, cls.key, number, table)
 
     @classmethod
     async def start(cls, context: ProductContext) -> None:

@@ -40,7 +40,8 @@ class IndexSettings(IndexConfig, frozen=True):
 
 
 class VectorizeTable(msgspec.Struct, frozen=True):
-    """``[[vectorize]]``. What says what the index is comes with a deploy, from ``[pilot.vectorize]``."""
+    """``[[vectorize]]``. What says what the index is comes with a deploy, from ``[pilot.vectorize]``. ``remote``,
+    without which Cloudflare's own local server has none, changes nothing: it is local."""
 
     binding: str
     index_name: str

@@ -41,6 +41,7 @@ index_name = "docs"
 [[vectorize]]
 binding = "FAR"
 index_name = "far"
+remote = true
 [[vectorize]]
 binding = "DOT"
 index_name = "dot"
