@@ -41,6 +41,7 @@ from runtime.sdk.js._language import decodeURI as decodeURI
 from runtime.sdk.js._language import decodeURIComponent as decodeURIComponent
 from runtime.sdk.js._language import encodeURI as encodeURI
 from runtime.sdk.js._language import encodeURIComponent as encodeURIComponent
+from runtime.sdk.js._language import eval as eval
 from runtime.sdk.js._language import isFinite as isFinite
 from runtime.sdk.js._language import isNaN as isNaN
 from runtime.sdk.js._language import parseFloat as parseFloat

@@ -106,7 +106,11 @@ async def events():
     await done.wait()
     await js.scheduler.wait(1)
     js.reportError(ValueError("told of"))
-    return Response.json([seen, first, stopped, await got])
+    try:
+        js.eval("1 + 1")
+    except JsException as error:
+        refused = str(error)
+    return Response.json([seen, first, stopped, await got, refused])
 
 async def signals():
     joined = js.AbortSignal.any([js.AbortSignal.timeout(5), js.AbortController.new().signal])
@@ -250,7 +254,8 @@ async def test_streams_and_buffers(pilot: Served) -> None:
 
 async def test_events_and_channels(pilot: Served) -> None:
     before = len(pilot.events)
-    assert await told(pilot, "/events") == [[5, 1000, "", True, False, True, True], True, False, 1]
+    refused = "EvalError: Code generation from strings disallowed for this context"
+    assert await told(pilot, "/events") == [[5, 1000, "", True, False, True, True], True, False, 1, refused]
     await pilot.says("told of", since=before)
 
 

@@ -16,6 +16,14 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 VALUES = {"list": "[]", "dict": "{}", "str": "''", "int": "1", "float": "1.5", "bool": "True", "bytes": "b''",
           "NoneType": "None"}  # fmt: skip
 ENTRY = ROUTER + "\n".join(f"def {name}_():\n    return ({value}).to_py()\n" for name, value in VALUES.items())
+ENTRY += """
+from workers import DurableObject
+
+class Kept(DurableObject): ...
+
+def state():
+    Kept(None, None).state.storage
+"""
 NEWER = {
     "f-string": "d = {'a': 1}\ntext = f'{d['a']}'\n",
     "alias": "type Ids = list[str]\n",
@@ -39,6 +47,12 @@ async def test_what_is_pythons_already_needs_no_to_py(pilot: Served, name: str) 
     await pilot.says(
         f"It is Python's own {name} already, not a proxy of JavaScript's: leave .to_py() out.", since=since
     )
+
+
+async def test_where_an_objects_state_is(pilot: Served) -> None:
+    since = len(pilot.events)
+    assert (await pilot.ask("/state"))[0] == 500
+    await pilot.says("An object's state is self.ctx.", since=since)
 
 
 @pytest.mark.skipif(sys.version_info >= (3, 12), reason="this Python reads it")

@@ -52,6 +52,8 @@ def _pythons_own(error: AttributeError) -> str:
         return f"{own}: bytes(...) of it has its bytes, len(...) how many there are."
     if isinstance(error.obj, datetime) and str(error.name).startswith(("to", "get")):
         return f"{own}: .isoformat(), .timestamp() and .strftime(...) say what a Date's methods do."
+    if error.name == "state" and hasattr(error.obj, "ctx"):
+        return "An object's state is self.ctx."
     return ""
 
 

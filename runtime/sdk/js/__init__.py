@@ -249,5 +249,4 @@ def __getattr__(name: str) -> object:
         return found
     if (found := _later.find(name)) is not None:
         return found
-    known = ", ".join((*__all__, *_later.NAMES))
-    raise AttributeError(f"js.{name} is not here: there is no JavaScript; js has: {known}")
+    raise AttributeError(f"js.{name} is not here: there is no JavaScript. docs/compatibility.md lists what js has")

@@ -53,7 +53,7 @@ _VALUES = {
     **{
         name: f"js._language:{name}"
         for name in ("Boolean", "Infinity", "NaN", "Number", "Reflect", "String", "WeakMap", "WeakSet", "decodeURI",
-                     "decodeURIComponent", "encodeURI", "encodeURIComponent", "isFinite", "isNaN", "parseFloat",
+                     "decodeURIComponent", "encodeURI", "encodeURIComponent", "eval", "isFinite", "isNaN", "parseFloat",
                      "parseInt", "reportError")
     },
     **{
