@@ -15,9 +15,9 @@ encode = msgspec.msgpack.Encoder().encode
 decode = msgspec.msgpack.Decoder().decode
 
 
-def packed(frames: list[bytes], size: int) -> bytes:
-    """Encoded frames, ``size`` bytes in all, under one length."""
-    return b"".join(((size + _ARRAY32_BYTES).to_bytes(4, "little"), _ARRAY32, len(frames).to_bytes(4, "big"), *frames))
+def packed(frames: list[bytes], size: int) -> tuple[bytes, ...]:
+    """Encoded frames, ``size`` bytes in all, under one length: the parts of a message."""
+    return (size + _ARRAY32_BYTES).to_bytes(4, "little"), _ARRAY32, len(frames).to_bytes(4, "big"), *frames
 
 
 class Unpacker:

@@ -21,10 +21,9 @@ from runtime.wire.credit import Credit, CreditExceeded
 from runtime.wire.errors import clipped
 from runtime.wire.frames import LENGTH_BYTES, MALFORMED, decode
 from runtime.wire.protocol import CALL, CANCEL, DROP, END, ERROR, ITEM, NOTE, PULL, RESULT, SOCKET, WINDOW, Frame
-from runtime.wire.sliced import Join, Slices, count, is_gathered
+from runtime.wire.sliced import SMALL_BYTES, Join, Slices, answers, at_once, count
 
 _SLICE_S = 0.001  # of one peer's frames, before others have their turn
-_SMALL_BYTES = 4 * 1024  # of a message that is decoded in one go, whatever it holds
 _TINY_BYTES = 256  # of a frame whose values are not worth counting
 _FEW = 8  # frames that need no look at the clock, if they begin nothing
 _TASKS = 16, 2  # begun at a time, before others have their turn; the fewer, the longer those take
@@ -155,13 +154,14 @@ class GuardedChannel(Channel):
         then(self._go_on)
 
     def _look_at_once(self, data: bytes) -> bool:
-        """Whether it was one message, small and of few frames, as nearly all are."""
+        """Whether it was one message, of few frames that are small, or answers, as nearly all are."""
         size = len(data) - LENGTH_BYTES
-        if size > _SMALL_BYTES or int.from_bytes(data[:LENGTH_BYTES], "little") != size:
+        if int.from_bytes(data[:LENGTH_BYTES], "little") != size:
             return False
         try:
-            frames = decode(data[LENGTH_BYTES:])
-            if len(frames) > _FEW:
+            message = data[LENGTH_BYTES:]
+            frames = decode(message) if size <= SMALL_BYTES else answers(message)
+            if frames is None or len(frames) > _FEW:
                 return False
             self._share = size // (len(frames) or 1), -1
             self._receive_all(frames)
@@ -191,9 +191,8 @@ class GuardedChannel(Channel):
         at = 0
         while (size := self._size(at)) is not None:
             at += LENGTH_BYTES
-            if size <= _SMALL_BYTES or is_gathered(self._unread, at, size):
-                frames, values = decode(self._unread[at : at + size]), -1
-            else:
+            frames, values = at_once(self._unread, at, size), -1
+            if frames is None:
                 slices = Slices(memoryview(self._taken(at + size))[at : at + size], self._credit)
                 at = -size  # what is left begins with what comes after it
                 yield from slices

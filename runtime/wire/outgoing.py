@@ -80,7 +80,11 @@ class Outgoing(asyncio.Protocol):
         self._flushes = False
         frames = self._outgoing
         if frames and self._transport is not None and not self._transport.is_closing():
-            self._transport.write(packed(frames, self._queued_bytes))
+            parts = packed(frames, self._queued_bytes)
+            if self._queued_bytes <= GATHERED_BYTES:
+                self._transport.write(b"".join(parts))
+            else:  # to join a large frame is to copy it
+                self._transport.writelines(parts)
         frames.clear()
         self._queued_bytes = 0
         if self.congested:

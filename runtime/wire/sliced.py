@@ -9,12 +9,14 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Generator, Iterator
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
 from runtime.wire.credit import Credit, CreditExceeded
+from runtime.wire.protocol import RESULT, Frame
 
+SMALL_BYTES = 4 * 1024  # of a message that is decoded in one go, whatever it holds
 _SLICE_BYTES = 8 * 1024  # of numbers, at a time
 _TOKENS = 100  # values, at a time
 _LARGE_BYTES, _PIECE_BYTES = 1024 * 1024, 128 * 1024  # of one value that is put together of pieces; of a piece
@@ -26,6 +28,10 @@ _NUMBER = rb"[\x00-\x7f\xc0\xc2\xc3\xe0-\xff]|[\xcc\xd0].|[\xcd\xd1]..|[\xca\xce
 _numbers = re.compile(_NUMBER, re.DOTALL)
 _run = re.compile(rb"(?:" + _NUMBER + rb")++", re.DOTALL)  # of numbers, nil, true and false
 _decode = msgspec.msgpack.Decoder().decode
+
+_Headers = Annotated[list[Annotated[list[bytes], msgspec.Meta(max_length=2)]], msgspec.Meta(max_length=64)]
+_Frame = tuple[Annotated[int, msgspec.Meta(ge=RESULT, le=RESULT)], int, tuple[int, str, _Headers, bytes]]
+_answers = msgspec.msgpack.Decoder(Annotated[list[_Frame], msgspec.Meta(max_length=8)]).decode
 
 # The msgpack format: what its first byte says of a value.
 _WIDTHS = {0xC0: 1, 0xC2: 1, 0xC3: 1, 0xCA: 5, 0xCB: 9, 0xCC: 2, 0xCD: 3, 0xCE: 5, 0xCF: 9, 0xD0: 2, 0xD1: 3, 0xD2: 5,
@@ -190,13 +196,32 @@ class Slices:
         self._at = end
 
 
-def is_gathered(unread: bytearray, at: int, size: int) -> bool:
+def at_once(unread: bytearray, at: int, size: int) -> list[Frame] | None:
+    """The frames of the message that begins there, if those can be had in one go."""
+    if size <= SMALL_BYTES or _is_gathered(unread, at, size):
+        return _decode(unread[at : at + size])  # type: ignore[no-any-return]
+    with memoryview(unread)[at : at + size] as message:
+        return answers(message)
+
+
+def _is_gathered(unread: bytearray, at: int, size: int) -> bool:
     """Whether the message has many small frames, such as tokens, and not many values besides: that one, too, is decoded
     in one go."""
     many = int.from_bytes(unread[at + 1 : at + 5], "big")
     if size > _GATHERED_BYTES or size > many * _FRAME_BYTES:
         return False
     return len(unread[at : at + size].translate(None, _LOW)) <= _MAX_HIGH
+
+
+def answers(message: bytes | memoryview) -> list[Frame] | None:
+    """The frames of a message of whole answers to requests, as most large ones are: a few values, and bytes. None: it
+    is another."""
+    if len(message) > _LARGE_BYTES:
+        return None
+    try:
+        return [[kind, number, [*answer]] for kind, number, answer in _answers(message)]
+    except msgspec.MsgspecError:
+        return None
 
 
 def _text(pieces: list[bytes]) -> Generator[None, None, str]:
@@ -216,4 +241,4 @@ def count(value: object) -> int:
     return 0
 
 
-__all__ = ["Join", "Slices", "count", "is_gathered"]
+__all__ = ["SMALL_BYTES", "Join", "Slices", "answers", "at_once", "count"]

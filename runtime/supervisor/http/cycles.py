@@ -154,7 +154,7 @@ def whole_body(cycle: Cycle | None) -> bytes | None:
 
 
 def forget_body(cycle: Cycle) -> None:
-    cycle.body.clear()
+    cycle.body = b""
 
 
 def upgrade(cycle: Cycle | None, headers: Headers) -> Taken:

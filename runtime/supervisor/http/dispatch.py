@@ -140,7 +140,7 @@ class Dispatch:
                 return await self._probe(exchange)
             if broken is not None and _is_browser(exchange):
                 return await self._answer(exchange, 500, broken)
-        if not exchange.inbound.done:
+        if not exchange.has_whole_body():
             await exchange.inbound.read_small()
         version = await self._versions.current(exchange.scope["headers"])
         await version.fetch(exchange)

@@ -17,8 +17,9 @@ from runtime.supervisor.http.heads import BODYLESS_STATUSES, head, lines_of, wit
 from runtime.tracing import NO_SPAN
 from runtime.wire import Channel, sink_of
 
-# Bytes of a client's body, of known length, that travel in the frame of its head. A larger one is a stream, for the
-# worker need not wait until it has come. (``isolate.remote`` has another limit for what a worker sends: that is whole.)
+# Bytes of a client's body, of known length, that is waited for, to travel in the frame of its head. A larger one does
+# so if it has come with that; else it is a stream, for the worker need not wait until it has come. (``isolate.remote``
+# has another limit for what a worker sends: that is whole.)
 UPLOAD_INLINE_BYTES = 64 * 1024
 _NO_HEADERS: dict[bytes, bytes] = {}
 numbers = count(1)  # of requests and events, in all deployments
@@ -111,9 +112,9 @@ class Exchange:
         return f"{self.method} {self.scope['root_path']}{self.scope['path']}"
 
     def has_whole_body(self) -> bool:
-        """Whether a small one has come already: it is ``inbound.content`` then, until ``asked`` is called."""
+        """Whether all of it has come already: it is ``inbound.content`` then, until ``asked`` is called."""
         inbound = self.inbound
-        if inbound.is_small:
+        if inbound.length:
             inbound.content = cycles.whole_body(self._cycle)
             inbound.done = inbound.content is not None
         return inbound.done

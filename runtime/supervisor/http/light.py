@@ -8,6 +8,8 @@ from typing import Any
 
 import httptools
 
+_FULL_BYTES = 64 * 1024  # of a body that nobody has read, beyond which its client waits
+
 
 class Flag:
     """As ``asyncio.Event``."""
@@ -114,6 +116,22 @@ def is_whole(cycle: Any) -> bool:
     return bool(cycle.response_started and cycle.chunked_encoding is False and cycle.expected_content_length == 0)
 
 
+def collect(cycle: Any, part: bytes) -> None:
+    """Of its request's body. What comes in one piece is copied nowhere, what comes in many grows in place."""
+    if not cycle.body:
+        cycle.body = part
+    else:
+        if isinstance(cycle.body, bytes):
+            cycle.body = bytearray(cycle.body)
+        cycle.body += part
+    cycle.message_event.set()
+
+
+def is_full(cycle: Any) -> bool:
+    """Whether as much of its request's body has come as is kept for who may read it."""
+    return not cycle.response_complete and len(cycle.body) > _FULL_BYTES
+
+
 def _address(transport: asyncio.Transport, which: str) -> tuple[str, int] | None:
     """None: it is a Unix socket's."""
     address = transport.get_extra_info(which)
@@ -124,4 +142,4 @@ def nothing() -> None:
     """What a cycle tells of its end, once that was told: what it told holds its connection, which holds it."""
 
 
-__all__ = ["Flag", "connect", "disconnect", "is_whole", "nothing", "prepare"]
+__all__ = ["Flag", "collect", "connect", "disconnect", "is_full", "is_whole", "nothing", "prepare"]

@@ -28,7 +28,7 @@ from runtime.supervisor.http.begun import IfForwarded, scope_of
 from runtime.supervisor.http.client.leaving import Watch
 from runtime.supervisor.http.client.patience import DEFAULT_PATIENCE, ClientClock, Patience
 from runtime.supervisor.http.heads import HEAD_TOO_LARGE, TOO_LATE, ToTheEnd, retold
-from runtime.supervisor.http.light import Flag, connect, disconnect, is_whole, nothing, prepare
+from runtime.supervisor.http.light import Flag, collect, connect, disconnect, is_full, is_whole, nothing, prepare
 
 MAX_HEAD_BYTES = 256 * 1024  # bytes; a complete head is refused at 128 KiB already, with a text
 
@@ -47,7 +47,7 @@ class Cycle(RequestResponseCycle):
         self.access_log = self.disconnected = self.response_started = self.response_complete = False
         self.keep_alive = connection.scope["http_version"] != "1.0" and connection.parser.should_keep_alive()
         self.waiting_for_100_continue = modern and connection.expect_100_continue
-        self.body, self.more_body, self.task = bytearray(), True, None
+        self.body, self.more_body, self.task = cast(Any, b""), True, None
         self.chunked_encoding, self.expected_content_length = (None, 0) if modern else (False, ToTheEnd(1))
 
 
@@ -122,7 +122,8 @@ class Protocol(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         self._clock.body_arrived(len(body))
-        super().on_body(body)
+        if not (self.parser.should_upgrade() or self.cycle.response_complete):
+            collect(self.cycle, body)
 
     def on_message_complete(self) -> None:
         self._in_line = True
@@ -153,6 +154,8 @@ class Protocol(HttpToolsProtocol):
         if self._head is not None or self.cycle is None:
             self._clock.head_awaited()
         elif not self._in_line:
+            if is_full(self.cycle):
+                self.flow.pause_reading()
             self._clock.head_came()
             self._clock.body_awaited(self._awaits_body, self._body_late)
         elif self.cycle.response_complete:  # an empty line: uvicorn takes it for the beginning of a request
@@ -264,10 +267,8 @@ class Server(uvicorn.Server):
 
     def new_protocol(self) -> Protocol:
         """For a connection that comes by another way than the sockets."""
-        made: Protocol = cast(Any, self.config.http_protocol_class)(
-            config=self.config, server_state=self.server_state, app_state={}
-        )
-        return made
+        make = cast(Any, self.config.http_protocol_class)
+        return cast(Protocol, make(config=self.config, server_state=self.server_state, app_state={}))
 
     def open_requests(self) -> list[str]:
         """``GET /path`` of each request that is not answered to its end."""

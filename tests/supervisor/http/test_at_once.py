@@ -103,8 +103,9 @@ async def test_a_body_comes_with_its_head_or_after_it(tmp_path: Path) -> None:
         await answered(b"200", b"unread")
         await answered(b"200", b"hello")
         await answered(b"201", b"x" * 65536)
-        writer.write(posting("/echo", "y" * 65537))
-        await answered(b"201", b"y" * 65537)
+        for size in (65537, 200_000, 400_000):
+            writer.write(posting("/echo", "y" * size))
+            await answered(b"201", b"y" * size)
         writer.close()
 
 
@@ -113,13 +114,15 @@ async def test_what_was_posted_is_streamed(tmp_path: Path) -> None:
     write(tmp_path, ENTRY)
     async with serving(tmp_path) as pilot:
         assert await pilot.ask("/stream", method="POST", data="ab") == (200, "abab")
-        _, writer = await connect(pilot)
-        writer.write(posting("/wait", "posted"))
-        await asyncio.sleep(0.3)
-        writer.close()
+        for size in (6, 150_000):
+            _, writer = await connect(pilot)
+            since = len(pilot.events)
+            writer.write(posting("/wait", "x" * size))
+            await asyncio.sleep(0.3)
+            writer.close()
+            line = await pilot.event("request", since=since, path="/wait")
+            assert (line["method"], line["status"], line["note"]) == ("POST", 499, "client left")
         await pilot.says("left alone")
-        line = await pilot.event("request", path="/wait")
-        assert (line["method"], line["status"], line["note"]) == ("POST", 499, "client left")
 
 
 async def test_a_body_that_turns_out_malformed_is_not_asked_with(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ async def exchanged(process: Process, exchange: Exchange, limits: Limits | None)
     inbound, asked = exchange.inbound, event_of(exchange)
     body, handle = inbound.content, None if inbound.done else process.channel.offer(inbound.chunks())
     process.broker.at_work.begin(exchange)
+    exchange.asked()
     call = process.channel.call("fetch", *asked, body, handle, origin_of(exchange.scope))
     await answered(process, exchange, call, limits)
 
