@@ -12,6 +12,7 @@ from runtime.isolate.serving.bodies import SentStream, split
 from runtime.isolate.serving.sockets import fetched
 from runtime.values import stream_mark
 from runtime.web import ReadableStream, Request, Response
+from runtime.web.abort import NetworkError
 from runtime.web.sockets import WebSocket
 from runtime.wire import MAX_CHUNK, Channel, RemoteError, RemoteStream
 
@@ -33,7 +34,7 @@ Content = bytes | AsyncIterator[Any]
 WORKER_INLINE_BYTES = MAX_CHUNK
 
 # What a stream's source raises, as a worker knows it: a client that leaves, a server that breaks off.
-_EXCEPTIONS: dict[str, type[Exception]] = {"ConnectionError": ConnectionError, "FetchError": TypeError}
+_EXCEPTIONS: dict[str, type[Exception]] = {"ConnectionError": ConnectionError, "FetchError": NetworkError}
 
 
 class HandleStream:
@@ -105,7 +106,7 @@ class Outbound:
             sent = (method, url, headers, body, stream, request.redirect)
             answer = await self._channel.call("fetch", current_event.get(), *sent)
         except RemoteError as error:
-            raise TypeError(error.message) from None  # what the standard calls a network error
+            raise NetworkError(error.message) from None  # what the standard calls a network error
         status, text, answered, final, redirected, handle = answer
         if isinstance(handle, list):
             return self._with_socket(answer)

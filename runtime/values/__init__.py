@@ -9,14 +9,15 @@ from __future__ import annotations
 from runtime.values.buffers import JsBuffer
 from runtime.values.incoming import from_json, from_wire
 from runtime.values.maps import JsMap
-from runtime.values.objects import JsBigInt, JsDict, JsException, JsNull, jsnull
+from runtime.values.objects import JsBigInt, JsDict, JsException, JsNull, Named, jsnull
 from runtime.values.outgoing import to_wire
 from runtime.values.proxies import JsArray
 from runtime.values.texts import js_integer, js_string, stringify, well_formed
 from runtime.values.wire import STREAM, Opaque, opened, stream_mark, stream_named
 
 __all__ = [
-    "STREAM", "JsArray", "JsBigInt", "JsBuffer", "JsDict", "JsException", "JsMap", "JsNull", "Opaque", "from_json",
-    "from_wire", "js_integer", "js_string", "jsnull", "opened", "stream_mark", "stream_named", "stringify", "to_wire",
+    "STREAM", "JsArray", "JsBigInt", "JsBuffer", "JsDict", "JsException", "JsMap", "JsNull", "Named", "Opaque",
+    "from_json", "from_wire", "js_integer", "js_string", "jsnull", "opened", "stream_mark", "stream_named", "stringify",
+    "to_wire",
     "well_formed",
 ]  # fmt: skip

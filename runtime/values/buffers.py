@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable
-from typing import Self
+from typing import IO, Any, Self
 
 from runtime.web.array_buffer import BufferNames
 
@@ -14,6 +15,8 @@ class JsBuffer(bytearray, BufferNames):
     ``JsBuffer.new(...)`` takes what ``new Uint8Array(...)`` does: a length, bytes, or numbers, of which the low eight
     bits count.
     """
+
+    BYTES_PER_ELEMENT = 1
 
     @classmethod
     def new(cls, content: int | bytes | Iterable[int] = b"", offset: int = 0, length: int | None = None) -> Self:
@@ -61,11 +64,29 @@ class JsBuffer(bytearray, BufferNames):
     def to_memoryview(self) -> memoryview:
         return memoryview(bytes(self))
 
-    def to_string(self, encoding: str = "utf-8") -> str:
-        return self.decode(encoding)
+    def to_string(self, encoding: str | None = None) -> str:
+        return self.decode(encoding or "utf-8")
 
-    def assign(self, source: bytes) -> None:
-        self[:] = source
+    @staticmethod
+    def isView(value: object) -> bool:
+        return isinstance(value, (bytearray, array))
+
+    def assign(self, source: bytes | memoryview) -> None:
+        """Raises ValueError for bytes that are fewer or more."""
+        given = memoryview(source).tobytes()
+        if len(given) != len(self):
+            raise ValueError(f"cannot assign {len(given)} bytes to a buffer of {len(self)}")
+        self[:] = given
+
+    def from_file(self, file: IO[Any]) -> None:
+        """As many of its bytes as there are and fit."""
+        part = file.read(len(self))
+        self[: len(part)] = part
+
+    def to_file(self, file: IO[Any]) -> None:
+        file.write(self)
+
+    _into_file = to_file
 
     def assign_to(self, target: bytearray | memoryview) -> None:
         memoryview(target).cast("B")[:] = self

@@ -6,10 +6,12 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, tzinfo
 
+from runtime.values.objects import Named
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class Date:
+class Date(Named):
     """A moment: ``Date.new()`` the present, ``Date.new(milliseconds)``, ``Date.new("2026-01-31T10:00:00Z")``, or
     ``Date.new(2026, 0, 31, 10)``, whose month counts from 0."""
 

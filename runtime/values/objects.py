@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -69,14 +70,28 @@ class JsDict(dict[str, Any]):
         return plain
 
 
+class Named:
+    """What says which class of JavaScript's it is of: ``value.constructor.name``."""
+
+    __slots__ = ()
+    typeof = "object"
+
+    @property
+    def constructor(self) -> SimpleNamespace:
+        return SimpleNamespace(name=type(self).__name__)
+
+
 class JsNull:
     """The type of ``jsnull``, JavaScript's null, where it is told from undefined, which is None."""
 
     _only: JsNull | None = None
 
     def __new__(cls) -> JsNull:
-        cls._only = cls._only or super().__new__(cls)
+        if cls._only is None:
+            cls._only = super().__new__(cls)
         return cls._only
+
+    typeof = "object"
 
     def __bool__(self) -> bool:
         return False
@@ -88,8 +103,24 @@ class JsNull:
 jsnull = JsNull()
 
 
+def _kept(name: str) -> Callable[..., object]:
+    plain = getattr(int, name)
+
+    def operation(self: JsBigInt, *others: int) -> object:
+        made = plain(self, *others)
+        return JsBigInt(made) if type(made) is int else made
+
+    return operation
+
+
+_UNARY = ("abs", "invert", "neg", "pos")
+_BINARY = ("add", "and", "floordiv", "lshift", "mod", "mul", "or", "pow", "rshift", "sub", "xor")
+
+
 class JsBigInt(int):
-    """An int that was a BigInt, and goes back as one whatever its size."""
+    """An int that was a BigInt, and goes back as one whatever its size, as does what is computed from it."""
+
+    locals().update((f"__{name}__", _kept(f"__{name}__")) for name in (*_UNARY, *_BINARY))
 
 
 class JsException(Exception):
@@ -106,8 +137,12 @@ class JsException(Exception):
 
     toString = __str__
 
+    @property
+    def constructor(self) -> SimpleNamespace:
+        return SimpleNamespace(name=self.name)
+
 
 _OWN = frozenset((*dir(Exception), "message", "name", "stack"))  # what no field may replace
 
 
-__all__ = ["SAFE_INTEGER", "JsBigInt", "JsDict", "JsException", "JsNull", "jsnull"]
+__all__ = ["SAFE_INTEGER", "JsBigInt", "JsDict", "JsException", "JsNull", "Named", "jsnull"]

@@ -16,6 +16,7 @@ from runtime.web.streams import ReadableStream, to_bytes
 from runtime.web.url import URL, URLSearchParams
 
 __all__ = [
-    "URL", "AbortController", "AbortError", "AbortSignal", "Blob", "BlobEnding", "File", "FormData", "Headers",
-    "ReadableStream", "Request", "Response", "URLSearchParams", "fetch", "set_transport", "to_bytes",
+    "URL", "AbortController", "AbortError", "AbortSignal", "Blob", "BlobEnding", "File", "FormData",
+    "Headers", "ReadableStream", "Request", "Response", "URLSearchParams", "fetch",
+    "set_transport", "to_bytes",
 ]  # fmt: skip

@@ -12,7 +12,15 @@ T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 
-class AbortError(Exception):
+class FetchError(OSError):
+    """A fetch without an answer, or whose answer broke off: what Pyodide calls AbortError, whatever the reason."""
+
+
+class NetworkError(FetchError, TypeError):
+    """There is no such server, or it does not answer: a ``TypeError`` in JavaScript."""
+
+
+class AbortError(FetchError):
     """An operation was aborted: what JavaScript calls a DOMException named AbortError."""
 
     name = "AbortError"

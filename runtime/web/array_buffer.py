@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Self
 
 
@@ -23,6 +24,10 @@ class BufferNames:
     @property
     def length(self) -> int:
         return len(self)
+
+    @property
+    def constructor(self) -> SimpleNamespace:
+        return SimpleNamespace(name="ArrayBuffer" if isinstance(self, bytes) else "Uint8Array")
 
     @property
     def byteOffset(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Mapping
 from http import HTTPMethod
-from typing import Any
+from typing import Any, Self
 
 from runtime.web import codings
 from runtime.web import url as urls
@@ -165,7 +165,7 @@ class Request(Body):
         """For the runtime: somebody has asked for the signal."""
         return isinstance(self._signal, AbortSignal)
 
-    def clone(self) -> Request:
+    def clone(self) -> Self:
         """A second request with the same body. A stream is split, as ``ReadableStream.tee`` says."""
         other = type(self).__new__(type(self))
         other.method, other.url, other.redirect, other._cf = self.method, self.url, self.redirect, self._cf

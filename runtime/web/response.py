@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from typing import Any, SupportsInt
+from typing import Any, Self, SupportsInt
 
 from runtime.web import codings
 from runtime.web import url as urls
@@ -188,12 +188,12 @@ class Response(Body):
         if self.status >= 400:
             raise HttpStatusError(self.status, self.status_text, self.url)
 
-    def clone(self) -> Response:
+    def clone(self) -> Self:
         """A second response with the same body. A stream is split, as ``ReadableStream.tee`` says."""
         other = type(self).__new__(type(self))
         other.status, other.status_text, other.url = self.status, self.status_text, self.url
         other.redirected, other.type, other.cf = self.redirected, self.type, self.cf
-        other._manual, other._headers = self._manual, Headers(self.headers)
+        other._manual, other._headers, other.web_socket = self._manual, Headers(self.headers), None
         self._share_body(other)
         return other
 

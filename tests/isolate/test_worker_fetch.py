@@ -310,11 +310,11 @@ async def test_redirects(pilot: Served) -> None:
 @pytest.mark.parametrize(
     ("path", "told"),
     [
-        ("refused", "TypeError: fetch from 127.0.0.1:9 failed: Connect"),
-        ("nowhere", "TypeError: fetch from no-such-host.invalid failed: no such host"),
-        ("no_url", "TypeError: invalid URL"), ("scheme", "TypeError: ftp: is not supported"),
-        ("loop", "TypeError: failed: more than 20 redirects"),
-        ("cut", "half-way TypeError: failed: its answer ended before its end"),
+        ("refused", "NetworkError: fetch from 127.0.0.1:9 failed: Connect"),
+        ("nowhere", "NetworkError: fetch from no-such-host.invalid failed: no such host"),
+        ("no_url", "TypeError: invalid URL"), ("scheme", "NetworkError: ftp: is not supported"),
+        ("loop", "NetworkError: failed: more than 20 redirects"),
+        ("cut", "half-way NetworkError: failed: its answer ended before its end"),
         ("timeout", "TimeoutError"), ("timeout_body", "half-way TimeoutError"), ("aborted", "AbortError"),
     ],
 )  # fmt: skip

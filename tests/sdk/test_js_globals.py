@@ -63,7 +63,7 @@ def callables():
     try:
         once()
     except JsException as error:
-        twice = "destroyed" in str(error)
+        twice = "only be called once" in str(error)
     proxy = create_proxy({"a": 1})
     inside = proxy.unwrap()["a"]
     proxy.destroy()

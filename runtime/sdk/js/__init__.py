@@ -17,7 +17,7 @@ from js._object import Object  # type: ignore[import-not-found,attr-defined,unus
 from runtime import web
 from runtime.isolate import ambient
 from runtime.isolate.script.raw import RawFormData, RawHeaders
-from runtime.values import JsArray, JsDict, JsException, JsNull, from_json, jsnull
+from runtime.values import JsArray, JsDict, JsException, JsNull, Named, from_json, jsnull, nulls
 from runtime.values.pairs import Paired
 from runtime.web.sockets import WebSocket, WebSocketPair, WebSocketRequestResponsePair
 
@@ -28,11 +28,10 @@ __all__ = [
 ]  # fmt: skip
 
 
-class _New:
+class _New(Named):
     """``Class.new(...)``, which is how Pyodide spells ``new Class(...)``."""
 
     __slots__ = ()
-    typeof = "object"
 
     @classmethod
     def new(cls, *args: Any, **options: Any) -> Self:
@@ -40,10 +39,6 @@ class _New:
             return cls(*(None if arg is jsnull else arg for arg in args), **options)
         except (TypeError, ValueError) as error:
             raise _thrown(error) from None
-
-    @property
-    def constructor(self) -> JsDict:
-        return JsDict(name=type(self).__name__)
 
 
 class Headers(RawHeaders, _New):
@@ -206,6 +201,7 @@ class JSON:
 
 
 undefined = None
+nulls.write()
 
 
 def _text(value: object) -> str:

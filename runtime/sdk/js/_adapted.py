@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from runtime.values import JsArray, JsDict, JsException, from_wire
+from runtime.values import JsArray, JsDict, JsException, Named, from_wire
 from runtime.values.buffers import JsBuffer
 from runtime.web import fetch
 from runtime.web.globals import pattern, text
@@ -73,10 +73,14 @@ class Array(JsArray):
         return isinstance(value, list)
 
 
-class Set(builtins.set[Any]):
+class Set(builtins.set[Any], Named):
     @classmethod
     def new(cls, items: Iterable[Any] = ()) -> Set:
         return cls(items)
+
+    def add(self, item: object) -> Set:  # type: ignore[override]
+        super().add(item)
+        return self
 
     def has(self, item: object) -> bool:
         return item in self

@@ -19,8 +19,13 @@ class Object:
     """Plain objects, which are dicts whose keys are attributes too."""
 
     @staticmethod
-    def new(value: object = None) -> object:
-        return JsDict() if value is None else value
+    def new(value: object = None, **members: object) -> object:
+        return JsDict(members) if value is None else value
+
+    @staticmethod
+    def create(prototype: object, properties: Mapping[str, Mapping[str, object]] | None = None) -> JsDict:
+        """``prototype`` is left aside: objects here have none."""
+        return JsDict({name: how.get("value") for name, how in (properties or {}).items()})
 
     @staticmethod
     def fromEntries(pairs: Iterable[Any]) -> JsDict:

@@ -7,10 +7,11 @@ from array import array
 from collections.abc import Callable, Iterable
 from typing import Any, Self
 
+from runtime.values import Named
 from runtime.values.buffers import JsBuffer
 
 
-class _TypedArray(array):  # type: ignore[type-arg]
+class _TypedArray(array, Named):  # type: ignore[type-arg]
     """Numbers of one width: ``new(length)``, ``new([1, 2])``, ``new(buffer)``."""
 
     code = "b"

@@ -17,7 +17,7 @@ def view(of: object) -> object:
 def _view(of: object, cls: type) -> object:
     made = _sharing(cls)()
     object.__setattr__(made, "_of", of)
-    if hasattr(of, "__dict__"):
+    if hasattr(made, "__dict__"):
         made.__dict__ = of.__dict__
     return made
 

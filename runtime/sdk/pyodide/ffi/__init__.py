@@ -20,7 +20,7 @@ from types import ModuleType
 from typing import Any, Protocol
 
 from runtime.isolate import suspending
-from runtime.values import JsArray, JsBigInt, JsBuffer, JsDict, JsException, JsMap, JsNull, jsnull
+from runtime.values import JsArray, JsBigInt, JsBuffer, JsDict, JsException, JsMap, JsNull, jsnull, nulls
 from runtime.web import Response
 
 _OURS = ("runtime", "bindings", "js", "pyodide")  # whose values stand for JavaScript's
@@ -46,6 +46,7 @@ JsAsyncIterable, JsAsyncIterator, JsAsyncGenerator = AsyncIterable, AsyncIterato
 JsTypedArray = JsBuffer
 JsFetchResponse = Response
 IN_PYODIDE = IN_BROWSER = False
+nulls.write()
 
 __all__ = [
     "IN_BROWSER", "IN_PYODIDE", "ConversionError", "InternalError", "JsArray", "JsAsyncGenerator", "JsAsyncIterable",
@@ -84,31 +85,33 @@ class ToJsConverter(Protocol):
 
 
 def to_js(
-    obj: object, /, *, depth: int = -1, pyproxies: object = None, create_pyproxies: bool = True,
+    obj: object, /, *, depth: int = -1, pyproxies: list[Any] | None = None, create_pyproxies: bool = True,
     dict_converter: Callable[[Any], Any] | None = None, default_converter: ToJsConverter | None = None,
     eager_converter: ToJsConverter | None = None,
 ) -> Any:  # fmt: skip
     """``obj`` as JavaScript has it, ``depth`` levels deep: a dict what ``dict_converter`` makes of its pairs, usually
-    ``Object.fromEntries``, or a Map without one; a list or tuple an Array, bytes a buffer. Anything else stays, or is
-    what ``default_converter(value, convert, cache)`` says. Raises ConversionError for it if ``create_pyproxies`` is
-    False."""
+    ``Object.fromEntries``, or a Map without one; a list or tuple an Array, bytes a buffer. Anything else stays, and a
+    proxy of it goes into ``pyproxies``; or it is what ``default_converter(value, convert, cache)`` says. Raises
+    ConversionError for it if ``create_pyproxies`` is False."""
     from pyodide.ffi import _conversion  # type: ignore[import-not-found,attr-defined,unused-ignore]
 
     rules = _conversion.Rules(dict_converter, default_converter, eager_converter, create_pyproxies, ConversionError)
-    return rules.convert(obj, depth)
+    made = rules.convert(obj, depth)
+    if pyproxies is not None:
+        pyproxies.extend(map(create_proxy, rules.proxied))
+    return made
 
 
 class JsDoubleProxy:
     """What ``create_proxy`` gives: ``value``, until it is destroyed."""
 
-    def __init__(self, value: Any, once: bool = False) -> None:
-        self.function, self._once = value, once
+    _gone = "Object has already been destroyed"
+
+    def __init__(self, value: Any) -> None:
+        self.function = value
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        function = self.unwrap()
-        if self._once:
-            self.destroy()
-        return function(*args, **kwargs)
+        return self.unwrap()(*args, **kwargs)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.function, name)
@@ -130,11 +133,20 @@ class JsDoubleProxy:
     def unwrap(self) -> Any:
         """Raises JsException once it is destroyed."""
         if self.function is None:
-            raise JsException("Object has already been destroyed")
+            raise JsException(self._gone)
         return self.function
 
     def destroy(self) -> None:
         self.function = None
+
+
+class _Once(JsDoubleProxy):
+    _gone = "OnceProxy can only be called once"
+
+    def __call__(self, *args: object, **kwargs: object) -> object:
+        function = self.unwrap()
+        self.destroy()
+        return function(*args, **kwargs)
 
 
 class _Promised(JsDoubleProxy):
@@ -159,7 +171,7 @@ def destroy_proxies(proxies: Iterable[Any], /) -> None:
 
 def create_once_callable(obj: Callable[..., Any], /, **options: object) -> JsDoubleProxy:
     """``obj``, which can be called once. Raises JsException the second time."""
-    return JsDoubleProxy(obj, once=True)
+    return _Once(obj)
 
 
 def register_js_module(name: str, jsproxy: object) -> None:

@@ -22,6 +22,7 @@ class Rules:
     ) -> None:  # fmt: skip
         self._dicts, self._default, self._eager = dicts, default, eager
         self._proxies, self._missing = proxies, missing
+        self.proxied: list[object] = []  # what has no counterpart
         self._made: dict[int, Any] = {}  # what occurs twice, or holds itself, is converted once
 
     def convert(self, value: object, depth: int) -> object:
@@ -63,6 +64,7 @@ class Rules:
             return self._default(value, lambda part: self.convert(part, depth - 1), self._cache)
         if not self._proxies:
             raise self._missing(f"No conversion known for {value!r:.80}.")
+        self.proxied.append(value)
         return value
 
     def _cache(self, value: object, made: object) -> None:
