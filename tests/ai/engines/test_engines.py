@@ -330,6 +330,17 @@ async def test_vllm_plain_text_is_what_its_own_detokenizer_says(engines: Engines
     assert await live(engine) == 0
 
 
+async def test_vllm_steps_for_both_ways_at_once(engines: Engines) -> None:
+    engine, own = await engines.get("vllm"), {"stop": ["never said"]}
+    asked = [ask(str(number), max_tokens=40 + number, **(own if number % 2 else {})) for number in range(12)]
+    alone = [text_of(await collect(engine, one)) for one in asked]
+    for _ in range(3):
+        together = await asyncio.gather(*(collect(engine, one) for one in asked))
+        assert [text_of(deltas) for deltas in together] == alone
+        assert [tokens_of(deltas) for deltas in together] == [one.max_tokens for one in asked]
+    assert await live(engine) == 0
+
+
 async def test_vllm_says_plain_text_in_one_piece_where_that_is_read(engines: Engines) -> None:
     engine = await engines.get("vllm")
     for number in range(20):

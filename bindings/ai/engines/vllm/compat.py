@@ -185,7 +185,14 @@ STEPS: dict[str, Name] = {  # ``streams.steps`` does without itself where one of
     "EngineCoreRequest": Name(
         (f"{_V1}:EngineCoreRequest",), {"": ("request_id", "external_req_id", "prompt_token_ids")}
     ),
+    "EngineCoreOutputs": Name((f"{_V1}:EngineCoreOutputs",), {"": ("outputs", "utility_output")}),
     "EngineCoreClient": Name((f"{_V1}.core_client:EngineCoreClient",), {"abort_requests_async": ()}),
+    "AsyncMPClient": Name(
+        (f"{_V1}.core_client:AsyncMPClient",), {"get_output_async": ()}, ("resources", "decoder", "outputs_queue")
+    ),
+    "BackgroundResources": Name(
+        (f"{_V1}.core_client:BackgroundResources",), {}, ("output_socket", "output_queue_task")
+    ),
     "FastIncrementalDetokenizer": Name((f"{_V1}.detokenizer:FastIncrementalDetokenizer",), {"decode_next": ()}),
 }
 _BASE = {

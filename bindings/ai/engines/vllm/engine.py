@@ -64,9 +64,9 @@ class VLLMEngine:
         patch_stop_strings()
         progress("warm-up", None)
         engine = await cls._of(llm, spec.model, template, parsers)
-        await engine._warm_up()
         if engine._turns is None:
             engine._steps = await StepRouter.before(llm, engine._errors.translate)
+        await engine._warm_up()
         return engine
 
     @classmethod

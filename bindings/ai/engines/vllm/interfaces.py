@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from asyncio import Task
+from asyncio import Queue, Task
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -161,8 +161,41 @@ class OutputProcessor(Protocol):
     propagate_error: Callable[[Exception], None]
 
 
+Frames = list[Any]
+"""zmq's Frames of one message."""
+
+
+class Socket(Protocol):
+    """zmq's, for asyncio."""
+
+    FD: int
+    underlying: int
+    recv_multipart: Callable[..., Awaitable[Frames]]
+    close: Callable[..., None]
+
+
+class Resources(Protocol):
+    output_socket: Socket
+    output_queue_task: Task[None] | None
+
+
+class EngineCoreOutputs(Protocol):
+    """What a step of the model has added to all requests, or the answer to a call."""
+
+    outputs: list[EngineCoreOutput]
+    utility_output: object | None
+
+
+class Decoder(Protocol):
+    def decode(self, frames: Frames, /) -> EngineCoreOutputs: ...
+
+
 class EngineCoreClient(Protocol):
     """The way to the model's process."""
+
+    resources: Resources
+    decoder: Decoder
+    outputs_queue: Queue[EngineCoreOutputs]
 
     def abort_requests_async(self, request_ids: list[str], /) -> Any: ...
     def add_request_async(self, request: EngineCoreRequest, /) -> Coroutine[Any, Any, object]: ...
@@ -195,6 +228,7 @@ class AsyncLLM(Protocol):
 
 
 __all__ = [
-    "AsyncLLM", "ChatRequest", "CompletionOutput", "Detokenizer", "EngineCoreOutput", "EngineCoreRequest", "Logprob",
-    "ModelConfig", "OutputProcessor", "Parser", "Prompt", "RequestOutput", "SamplingParams", "Tokenizer",
+    "AsyncLLM", "ChatRequest", "CompletionOutput", "Detokenizer", "EngineCoreClient", "EngineCoreOutput",
+    "EngineCoreRequest", "Frames", "Logprob", "ModelConfig", "OutputProcessor", "Parser", "Prompt", "RequestOutput",
+    "SamplingParams", "Socket", "Tokenizer",
 ]  # fmt: skip

@@ -2,11 +2,13 @@
 
 Theory of operation
 -------------------
-AsyncLLM's output handler gives every step of the model to ``OutputProcessor.process_outputs``. ``StepRouter`` stands
-before that method: the streams it has taken are answered here, in one pass over the step, and the rest goes on to
-vLLM. A request comes here by ``AsyncLLM.add_request``, with all of vLLM's checks; ``OutputProcessor.add_request``,
-the last station before the model, is where it is taken. One like it comes without all that (``known``). All tokens of
-a step leave in one write of the channel; those who leave in one turn of the loop are told of in one message.
+Every step of the model comes as a message from its process. ``StepRouter`` stands before whoever reads the socket
+(``socket``): the streams it has taken are answered here, in one pass over the step, and the rest goes on to vLLM. Where
+vLLM reads for itself, it stands before ``OutputProcessor.process_outputs``, which is given every step as well.
+
+A request comes here by ``AsyncLLM.add_request``, with all of vLLM's checks; ``OutputProcessor.add_request``, the last
+station before the model, is where it is taken. One like it comes without all that (``known``). All tokens of a step
+leave in one write of the channel; those who leave in one turn of the loop are told of in one message.
 
 Only a request whose answer is its text is taken. Where vLLM is set to do more (statistics, queue limits, tracing), is
 not built as expected, or where the tokenizer has no table, there is no ``StepRouter``: ``generate`` answers all.
@@ -20,8 +22,16 @@ from itertools import count
 
 from bindings.ai.engine.protocol import Generate
 from bindings.ai.engines.vllm import compat
-from bindings.ai.engines.vllm.interfaces import AsyncLLM, EngineCoreOutput, EngineCoreRequest, Prompt, SamplingParams
+from bindings.ai.engines.vllm.interfaces import (
+    AsyncLLM,
+    EngineCoreOutput,
+    EngineCoreRequest,
+    Frames,
+    Prompt,
+    SamplingParams,
+)
 from bindings.ai.engines.vllm.streams.known import KnownRequests, Settings, settings_of
+from bindings.ai.engines.vllm.streams.socket import StepSocket
 from bindings.ai.engines.vllm.streams.stream import Stream
 from bindings.ai.engines.vllm.streams.text import Table, TableDetokenizer, table
 from runtime.isolate.calls.begun import begun
@@ -48,6 +58,7 @@ class StepRouter:
         self._taken: list[Stream] = []
         self._first_taken = self._last_taken = 0.0  # of those
         self._process, self._add, self._propagate = (getattr(self._processor, name) for name in _HOOKED_METHODS)
+        StepSocket.before(llm.engine_core, self._on_message)
         for name, station in zip(_HOOKED_METHODS, (self._on_step, self._on_add, self._on_error), strict=True):
             setattr(self._processor, name, station)
 
@@ -134,9 +145,28 @@ class StepRouter:
         for stream in streams:
             stream.taken()
 
+    def _on_message(self, frames: Frames) -> bool:
+        """Whether it is a step of the model; what that adds to vLLM's own requests goes on to its output handler."""
+        if not self.streams:
+            return False
+        try:
+            step = self._llm.engine_core.decoder.decode(frames)
+        except Exception:  # a process that dies says so in no message: vLLM tells the two apart
+            return False
+        if step.utility_output is not None or not step.outputs:
+            return False
+        if others := self._told(step.outputs):
+            step.outputs = others
+            self._llm.engine_core.outputs_queue.put_nowait(step)
+        return True
+
     # In the place of OutputProcessor's own
 
     def _on_step(self, outputs: list[EngineCoreOutput], *rest: object, **named: object) -> object:
+        return self._process(self._told(outputs), *rest, **named)
+
+    def _told(self, outputs: list[EngineCoreOutput]) -> list[EngineCoreOutput]:
+        """Give the streams what is theirs; the rest."""
         streams, others = self.streams, []
         for output in outputs:
             stream = streams.get(output.request_id)
@@ -148,7 +178,7 @@ class StepRouter:
             except Exception as error:
                 self.abort(stream)
                 stream.fail(error)
-        return self._process(others, *rest, **named)
+        return others
 
     def _on_add(self, request: EngineCoreRequest, *rest: object, **named: object) -> None:
         awaited = self._awaited.pop(request.external_req_id, None)
