@@ -131,7 +131,7 @@ class ModelStream:
         """Plain text is encoded and given to ``write`` without waking the reader, until that returns False."""
         if self._engine is not None:
             self._write = write
-            self._engine.attach_sink(self._take_text)
+            self._engine.attach_sink(self._take_plain)
 
     async def _read(self, closing: bool = False) -> AsyncGenerator[bytes, None]:
         """The events; ``closing``: an empty one first."""
@@ -162,9 +162,11 @@ class ModelStream:
         self._first = None
         return self._encoder.begin() + self._encoder.encode_delta(delta)
 
-    def _take_text(self, text: str, tokens: int) -> bool:
-        assert self._write is not None
-        if text and not self._write(self._encoder.encode_text(text)):
+    def _take_plain(self, item: list[Any]) -> bool:
+        text, tokens, _, finish_reason, extra = item
+        if finish_reason is not None or extra is not None:
+            return False
+        if text and not self._write(self._encoder.encode_text(text)):  # type: ignore[misc]  # one layer per token
             return False
         self.stats.tokens += tokens
         return True
@@ -197,7 +199,7 @@ class ModelStream:
         text, tokens, _, finish_reason, extra = item
         if finish_reason is not None or extra is not None or self._first is not None:
             return self._take_any(from_wire(item))
-        if text and not self._write(self._encoder.encode_text(text)):  # type: ignore[misc]  # as _take_text, at hand
+        if text and not self._write(self._encoder.encode_text(text)):  # type: ignore[misc]  # as _take_plain, at hand
             return False
         self.stats.tokens += tokens
         return True

@@ -21,8 +21,8 @@ from runtime.tracing import NO_SPAN, Span
 from runtime.wire import RemoteStream
 
 COALESCE_ABOVE = 16  # deltas; a reader that has more waiting gets them as one
-Sink = Callable[[str, int], bool]
-"""``take(text, tokens)``: False when it cannot be taken now."""
+Sink = Callable[[list[Any]], bool]
+"""``take(item)``, of deltas as lists: False when it cannot be taken now, or is more than plain text."""
 
 
 class Asked(Protocol):
@@ -75,14 +75,9 @@ class DeltaStream:
         return self._ready.pop(0)
 
     def attach_sink(self, take: Sink) -> None:
-        """From here on plain text goes to ``take`` whenever the reader has nothing else to do."""
-
-        def sink(item: list[Any]) -> bool:
-            text, tokens, _, finish_reason, extra = item
-            return finish_reason is None and extra is None and take(text, tokens)
-
+        """From here on what comes is offered to ``take`` whenever the reader has nothing else to do."""
         if self._stream is not None:
-            self._stream.attach_sink(sink)
+            self._stream.attach_sink(take)
 
     @property
     def flows(self) -> bool:

@@ -285,15 +285,9 @@ class ReplicaStream:
         return await self._deltas.__anext__()
 
     def attach_sink(self, take: Sink) -> None:
-        origin = self._origin
-
-        def marked(text: str, tokens: int) -> bool:
-            taken = take(text, tokens)
-            origin.has_told = origin.has_told or taken
-            return taken
-
-        if origin.stream is not None:
-            origin.stream.attach_sink(marked)
+        if self._origin.stream is not None:
+            self._origin.has_told = True  # what is told past this one is not seen here
+            self._origin.stream.attach_sink(take)
 
 
 __all__ = ["Replicas"]

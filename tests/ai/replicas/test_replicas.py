@@ -134,8 +134,8 @@ async def test_what_went_past_the_reader_was_told_as_well(pool: EnginePool) -> N
     await all_ready(group, 2)
     taken: list[str] = []
 
-    def take(text: str, tokens: int) -> bool:
-        taken.append(text)
+    def take(item: list[object]) -> bool:
+        taken.append(str(item[0]))
         return True
 
     stream = group.generate(ASK, "r")

@@ -31,6 +31,11 @@ class Name(NamedTuple):
 
 _V1 = "vllm.v1.engine"
 _CHAT = "vllm.entrypoints.openai.chat_completion.protocol:ChatCompletionRequest"
+_SAMPLED = (
+    "n", "temperature", "top_p", "top_k", "seed", "stop", "ignore_eos", "max_tokens", "logprobs", "logit_bias",
+    "repetition_penalty", "frequency_penalty", "presence_penalty", "structured_outputs", "output_kind",
+    "allowed_token_ids", "skip_special_tokens", "skip_clone",
+)  # fmt: skip
 TEXT: dict[str, Name] = {
     "AsyncEngineArgs": Name(("vllm.engine.arg_utils:AsyncEngineArgs",), {"create_model_config": ()}),
     "AsyncLLM": Name(
@@ -109,30 +114,7 @@ TEXT: dict[str, Name] = {
         },
     ),
     "SamplingParams": Name(
-        ("vllm.sampling_params:SamplingParams",),
-        {
-            "": (
-                "n",
-                "temperature",
-                "top_p",
-                "top_k",
-                "seed",
-                "stop",
-                "ignore_eos",
-                "max_tokens",
-                "logprobs",
-                "logit_bias",
-                "repetition_penalty",
-                "frequency_penalty",
-                "presence_penalty",
-                "structured_outputs",
-                "output_kind",
-                "allowed_token_ids",
-                "skip_special_tokens",
-                "skip_clone",
-            ),
-            "_validate_structured_outputs": (),
-        },
+        ("vllm.sampling_params:SamplingParams",), {"": _SAMPLED, "_validate_structured_outputs": ()}
     ),
     "StructuredOutputsParams": Name(
         ("vllm.sampling_params:StructuredOutputsParams",), {"": ("json", "structural_tag")}
