@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, tzinfo
+from collections.abc import Callable
+from datetime import UTC, datetime
 
 from runtime.values.objects import Named
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_DAY, _TIME = (dict.fromkeys(names, "numeric") for names in (("year", "month", "day"), ("hour", "minute", "second")))
 
 
 class Date(Named):
@@ -63,25 +64,20 @@ class Date(Named):
     def toDateString(self) -> str:
         return f"{self._moment():%a %b %d %Y}"
 
-    def toLocaleDateString(self, *how: object, **more: object) -> str:
-        local = self._local(how, more)
-        return f"{local.month}/{local.day}/{local.year}"
+    def toLocaleDateString(self, locale: object = None, options: object = None, **more: object) -> str:
+        return self._local(locale, options, more, _DAY)
 
-    def toLocaleTimeString(self, *how: object, **more: object) -> str:
-        local = self._local(how, more)
-        return f"{local.hour % 12 or 12}:{local:%M:%S} {'PM' if local.hour >= 12 else 'AM'}"
+    def toLocaleTimeString(self, locale: object = None, options: object = None, **more: object) -> str:
+        return self._local(locale, options, more, _TIME)
 
-    def toLocaleString(self, *how: object, **more: object) -> str:
-        """As ``en-US`` has it; of options there is ``timeZone``. Raises TypeError for others."""
-        return f"{self.toLocaleDateString(*how, **more)}, {self.toLocaleTimeString(*how, **more)}"
+    def toLocaleString(self, locale: object = None, options: object = None, **more: object) -> str:
+        """As ``Intl.DateTimeFormat`` of these writes it. Raises JsException for what that has not."""
+        return self._local(locale, options, more, {**_DAY, **_TIME})
 
-    def _local(self, how: tuple[object, ...], more: Mapping[str, object]) -> datetime:
-        options = dict(how[1]) if len(how) > 1 and isinstance(how[1], Mapping) else dict(more)
-        zone = options.pop("timeZone", None)
-        if options or (how and how[0] not in (None, "en-US")):
-            asked = ", ".join(options) or how[0]
-            raise TypeError(f"Date knows en-US and timeZone alone, not {asked}; datetime.strftime writes others")
-        return self._moment().astimezone(UTC if zone is None else _zone(str(zone)))
+    def _local(self, locale: object, options: object, more: dict[str, object], defaults: dict[str, str]) -> str:
+        from runtime.values.intl.dates import DateTimeFormat  # which few workers need
+
+        return DateTimeFormat(locale, options, defaults, **more).format(self)
 
     def getTimezoneOffset(self) -> int:
         return 0
@@ -169,15 +165,6 @@ class Moment(datetime):
 
     def __repr__(self) -> str:
         return f"datetime.{super().__repr__()}".replace(type(self).__name__, "datetime", 1)
-
-
-def _zone(name: str) -> tzinfo:
-    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
-
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError):
-        raise ValueError(f"Invalid time zone specified: {name}") from None
 
 
 def _moment(first: object, *rest: int) -> float:

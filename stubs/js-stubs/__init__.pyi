@@ -29,6 +29,7 @@ from runtime.sdk.js._adapted import URLPattern as _URLPattern
 from runtime.sdk.js._adapted import navigator as navigator
 from runtime.sdk.js._console import console as console
 from runtime.sdk.js._crypto import crypto as crypto
+from runtime.sdk.js._intl import Intl as Intl
 from runtime.sdk.js._language import Boolean as Boolean
 from runtime.sdk.js._language import Infinity as Infinity
 from runtime.sdk.js._language import NaN as NaN
@@ -48,6 +49,8 @@ from runtime.sdk.js._language import parseFloat as parseFloat
 from runtime.sdk.js._language import parseInt as parseInt
 from runtime.sdk.js._language import reportError as reportError
 from runtime.sdk.js._object import Object as Object
+from runtime.sdk.js._regexp import RegExp as _RegExp
+from runtime.sdk.js._symbol import Symbol as Symbol
 from runtime.sdk.js._typed import DataView as DataView
 from runtime.sdk.js._typed import _TypedArray
 from runtime.values import JsBigInt as BigInt
@@ -88,6 +91,7 @@ class _New:
     def new(cls, *args: Any, **options: Any) -> Self: ...
 
 class URLPattern(_URLPattern, _New): ...
+class RegExp(_RegExp, _New): ...
 class HTMLRewriter(_HTMLRewriter, _New): ...
 class TextEncoder(_TextEncoder, _New): ...
 class TextDecoder(_TextDecoder, _New): ...

@@ -136,12 +136,14 @@ class Reflect:
         return JsArray(target if isinstance(target, Mapping) else vars(target))
 
     @staticmethod
-    def has(target: object, name: str) -> bool:
-        return name in target if isinstance(target, Mapping) else hasattr(target, name)
+    def has(target: object, named: object) -> bool:
+        name = _method(named)
+        return name in target if isinstance(target, Mapping) and name[:2] != "__" else hasattr(target, name)
 
     @staticmethod
-    def get(target: object, name: str) -> object:
-        return target.get(name) if isinstance(target, Mapping) else getattr(target, name, None)
+    def get(target: object, named: object) -> object:
+        name = _method(named)
+        return target.get(name) if isinstance(target, Mapping) and name[:2] != "__" else getattr(target, name, None)
 
     @staticmethod
     def set(target: object, name: str, value: object) -> bool:
@@ -158,6 +160,11 @@ class Reflect:
     @staticmethod
     def construct(cls: Callable[..., object], args: list[Any]) -> object:
         return getattr(cls, "new", cls)(*args)
+
+
+def _method(name: object) -> str:
+    """Of a symbol the method of Python's that it stands for."""
+    return str(getattr(name, "method", name))
 
 
 class WeakMap(WeakKeyDictionary[Any, Any]):

@@ -9,6 +9,7 @@ from typing import Any
 _CLASSES = {  # with ``new``
     "URLPattern": "js._adapted:URLPattern",
     "HTMLRewriter": "runtime.web.html.rewriter:HTMLRewriter",
+    "RegExp": "js._regexp:RegExp",
     "TextEncoder": "js._adapted:TextEncoder",
     "TextDecoder": "js._adapted:TextDecoder",
     "WritableStream": "runtime.web.globals.piping:WritableStream",
@@ -38,6 +39,8 @@ _VALUES = {
     "Date": "runtime.values.dates:Date",
     "DOMException": "js._adapted:DOMException",
     "Set": "js._adapted:Set",
+    "Symbol": "js._symbol:Symbol",
+    "Intl": "js._intl:Intl",
     "Promise": "js._adapted:Promise",
     "Math": "js._adapted:Math",
     "navigator": "js._adapted:navigator",
