@@ -238,6 +238,17 @@ async def test_a_chunk_arrives_when_it_is_sent(pilot: Served) -> None:
         writer.close()
 
 
+async def test_fields_behind_a_body_are_no_headers(pilot: Served) -> None:
+    """A client could say there who it is, after what it may not say has been dropped."""
+    head = b"POST /told HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n"
+    fields = b"cf-connecting-ip: 6.6.6.6\r\nauthorization: Bearer x\r\nhost: b\r\n\r\n"
+    follow = b"GET /told HTTP/1.1\r\nhost: c\r\nx-own: d\r\nconnection: close\r\n\r\n"
+    answer = await raw(pilot, head + b"2\r\nhi\r\n0\r\n" + fields + follow)
+    first, second = (dict(json.loads(found)["headers"]) for found in re.findall(rb'{"method".*}', answer))
+    assert (first["cf-connecting-ip"], first["host"], "authorization" in first) == ("127.0.0.1", "a", False)
+    assert (second["host"], second["x-own"]) == ("c", "d")
+
+
 async def test_a_body_need_not_be_read(pilot: Served) -> None:
     """The next request on the same connection is served all the same."""
     follow = b"GET /text HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n"

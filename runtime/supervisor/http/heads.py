@@ -42,6 +42,15 @@ class ToTheEnd(int):
         return self
 
 
+class _Unheard(list[Any]):
+    def append(self, field: object) -> None:
+        pass
+
+
+TRAILERS = _Unheard()
+"""Where the fields behind a body go: in a request's headers a client could say there who it is."""
+
+
 def host(scope: Scope, named: Mapping[bytes, bytes] | None = None) -> str:
     """Whom the request is for. RFC 9112, section 3.2: without exactly one valid Host it is refused with 400. ``named``:
     the headers by name, where they are at hand."""

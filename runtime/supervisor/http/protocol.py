@@ -27,7 +27,7 @@ from runtime.supervisor.http.asgi import Application
 from runtime.supervisor.http.begun import IfForwarded, scope_of
 from runtime.supervisor.http.client.leaving import Watch
 from runtime.supervisor.http.client.patience import DEFAULT_PATIENCE, ClientClock, Patience
-from runtime.supervisor.http.heads import HEAD_TOO_LARGE, TOO_LATE, ToTheEnd, retold
+from runtime.supervisor.http.heads import HEAD_TOO_LARGE, TOO_LATE, TRAILERS, ToTheEnd, retold
 from runtime.supervisor.http.light import Flag, collect, connect, disconnect, is_full, is_whole, nothing, prepare
 
 MAX_HEAD_BYTES = 256 * 1024  # bytes; a complete head is refused at 128 KiB already, with a text
@@ -113,7 +113,7 @@ class Protocol(HttpToolsProtocol):
                 raise httptools.HttpParserError("this is no proxy")
             return
         before, self.scope = self.cycle, scope_of(self)  # type: ignore[assignment]
-        self.cycle = Cycle(self)
+        self.cycle, self.headers = Cycle(self), TRAILERS
         if before is None or before.response_complete:
             self._begins = self.cycle
         else:
