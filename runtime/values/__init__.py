@@ -12,8 +12,9 @@ from runtime.values.maps import JsMap
 from runtime.values.objects import JsBigInt, JsDict, JsException, JsNull, Named, jsnull
 from runtime.values.outgoing import to_wire
 from runtime.values.proxies import JsArray
-from runtime.values.texts import js_integer, js_string, stringify, well_formed
+from runtime.values.texts import js_integer, js_string, stringify
 from runtime.values.wire import STREAM, Opaque, opened, stream_mark, stream_named
+from runtime.wire.frames import well_formed
 
 __all__ = [
     "STREAM", "JsArray", "JsBigInt", "JsBuffer", "JsDict", "JsException", "JsMap", "JsNull", "Named", "Opaque",

@@ -46,11 +46,6 @@ def stringify(value: object) -> str:
     return json.dumps(_jsonable(value), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
-def well_formed(text: str) -> str:
-    """Half a surrogate pair becomes U+FFFD, as on its way into UTF-8."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-
-
 def _jsonable(value: object) -> object:
     if isinstance(value, dict):
         return {key: _jsonable(item) for key, item in value.items()}
@@ -93,4 +88,4 @@ def _decimal(text: str) -> Decimal:
     return Decimal(text)
 
 
-__all__ = ["js_integer", "js_string", "stringify", "well_formed"]
+__all__ = ["js_integer", "js_string", "stringify"]

@@ -10,6 +10,7 @@ from runtime.web import forms
 from runtime.web.array_buffer import ArrayBuffer
 from runtime.web.blobs import Blob
 from runtime.web.codings.json_text import as_text, parse
+from runtime.web.codings.texts import utf8
 from runtime.web.headers import Headers
 from runtime.web.scope import as_javascript
 from runtime.web.streams import BUFFERS, ReadableStream
@@ -161,7 +162,7 @@ def extract(body: object, owner: str = "Response") -> Extracted:
     Raises ``TypeError`` for the rest, ``ValueError`` for another message.
     """
     if isinstance(body, str):
-        return body.encode(), None, TEXT
+        return utf8(body), None, TEXT
     if isinstance(body, BUFFERS):
         return bytes(body), None, None
     if isinstance(body, ReadableStream):
@@ -189,6 +190,8 @@ def _extract_object(body: object, owner: str) -> Extracted:
 def _remedy(body: object) -> str:
     if isinstance(body, (dict, list, tuple)):
         return "; for JSON:  Response.json(data)"
+    if hasattr(body, "read"):
+        return "; hand on what it reads:  Response(file.read())"
     if hasattr(body, "__iter__"):
         return "; a stream must be asynchronous:  async def generate(): yield ..."
     if hasattr(body, "__await__"):

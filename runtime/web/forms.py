@@ -9,6 +9,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from runtime.web.blobs import Blob, File
+from runtime.web.codings.texts import utf8
 from runtime.web.pairs import Pairs
 from runtime.web.scope import as_javascript
 from runtime.web.url import URLSearchParams
@@ -134,10 +135,10 @@ def encode(form: FormData) -> tuple[bytes, str]:
 def _encode_part(boundary: str, name: str, value: str | File) -> Iterator[bytes]:
     head = f'--{boundary}\r\ncontent-disposition: form-data; name="{_quote(_newlines(name))}"'
     if isinstance(value, str):
-        yield f"{head}\r\n\r\n{_newlines(value)}\r\n".encode()
+        yield utf8(f"{head}\r\n\r\n{_newlines(value)}\r\n")
         return
     kind = value.type or "application/octet-stream"
-    yield f'{head}; filename="{_quote(value.name)}"\r\ncontent-type: {kind}\r\n\r\n'.encode()
+    yield utf8(f'{head}; filename="{_quote(value.name)}"\r\ncontent-type: {kind}\r\n\r\n')
     yield bytes(value)
     yield b"\r\n"
 

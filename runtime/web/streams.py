@@ -25,7 +25,7 @@ BUFFERS = (bytes, bytearray, memoryview, array)
 def to_bytes(chunk: object) -> bytes:
     """One chunk of a body as bytes: text becomes UTF-8. Raises ``TypeError`` for what is neither."""
     if isinstance(chunk, str):
-        return chunk.encode()
+        return codings.utf8(chunk)
     if isinstance(chunk, BUFFERS):
         return bytes(chunk)
     raise TypeError(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from runtime.wire.protocol import Frame
@@ -13,6 +15,15 @@ _ARRAY32, _ARRAY32_BYTES = b"\xdd", 5  # msgpack: this byte, and the number of e
 
 encode = msgspec.msgpack.Encoder().encode
 decode = msgspec.msgpack.Decoder().decode
+
+
+def well_formed(value: object) -> Any:
+    """Half a surrogate pair, which makes ``encode`` raise UnicodeEncodeError, becomes U+FFFD."""
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, dict):
+        return {well_formed(key): well_formed(item) for key, item in value.items()}
+    return [well_formed(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def packed(frames: list[bytes], size: int) -> tuple[bytes, ...]:

@@ -6,7 +6,7 @@ import asyncio
 from itertools import count
 from typing import cast
 
-from runtime.wire.frames import GATHERED_BYTES, MAX_FRAME_BYTES, encode, packed
+from runtime.wire.frames import GATHERED_BYTES, MAX_FRAME_BYTES, encode, packed, well_formed
 from runtime.wire.protocol import DROP, NOTE, Frame
 from runtime.wire.turns import turns
 
@@ -35,7 +35,10 @@ class Outgoing(asyncio.Protocol):
     def send(self, frame: Frame) -> None:
         if not self.is_open:
             return
-        body = encode(frame)
+        try:
+            body = encode(frame)
+        except UnicodeEncodeError:
+            body = encode(well_formed(frame))
         if len(body) > self.max_frame:
             raise ValueError(
                 f"a message of {len(body)} bytes is over the limit of {self.max_frame}; send it as a stream"

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from io import BytesIO
 from typing import Any
 
 import pytest
@@ -46,6 +47,7 @@ async def test_streams_have_no_content_type_and_may_yield_text() -> None:
     [
         ({"a": 1}, "Response.json(data)"),
         ([1], "Response.json(data)"),
+        (BytesIO(b"a"), "Response(file.read())"),
         ((c for c in "ab"), "async def generate()"),
         (5, "use str, bytes"),
         (object(), "use str, bytes"),

@@ -26,7 +26,10 @@ def cloned(value: object) -> bytes:
     sent = to_wire(value)
     if type(sent) not in _PLAIN:
         _check(sent)
-    return _encode(sent)
+    try:
+        return _encode(sent)
+    except UnicodeEncodeError:
+        return _encode(well_formed(sent))
 
 
 def read(kept: bytes) -> Any:

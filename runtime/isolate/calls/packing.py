@@ -24,7 +24,7 @@ from msgspec.msgpack import Ext
 from runtime.isolate.calls.loans import Loans
 from runtime.isolate.calls.stubs import RpcStub, RpcTarget
 from runtime.isolate.remote import fits_inline, reference
-from runtime.values import JsException, to_wire
+from runtime.values import JsException, to_wire, well_formed
 from runtime.values.wire import BLOB, CAPABILITY, HEADERS, REQUEST, RESPONSE
 from runtime.web import Blob, File, FormData, Headers, ReadableStream, Request, Response
 from runtime.web.sockets import WebSocket
@@ -44,7 +44,11 @@ def packed(channel: Channel, loans: Loans, value: object, *, answers: bool = Fal
     cannot be sent; then nothing is lent."""
     packing = _Packing(channel, loans, answers)
     try:
-        payload = _encode(to_wire(value, packing.other))
+        sent = to_wire(value, packing.other)
+        try:
+            payload = _encode(sent)
+        except UnicodeEncodeError:
+            payload = _encode(well_formed(sent))
         if len(payload) > MAX_PAYLOAD_BYTES:
             raise JsException(
                 "Serialized RPC arguments or return values are limited to 32MiB, but the size of this value was: "

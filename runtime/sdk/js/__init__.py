@@ -192,7 +192,8 @@ class JSON:
 
             value = replaced(value, replacer)
         separators = (",", ":") if space is None else (",", ": ")
-        return json.dumps(_numbers(value), ensure_ascii=False, separators=separators, indent=space, default=_jsonable)
+        text = json.dumps(_numbers(value), ensure_ascii=False, separators=separators, indent=space, default=_jsonable)
+        return text.encode("utf-8", "backslashreplace").decode()  # half a surrogate pair is escaped
 
     @staticmethod
     def parse(text: str) -> Any:

@@ -29,15 +29,17 @@ def as_text(content: bytes) -> str:
     return content.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace")
 
 
-def written(value: object) -> bytes | str:
-    """Without spaces. Raises ``ValueError`` for what has no end or no number, ``TypeError`` for what is no JSON."""
+def written(value: object) -> bytes:
+    """Without spaces; half a surrogate pair is escaped. Raises ``ValueError`` for what has no end or no number,
+    ``TypeError`` for what is no JSON."""
     try:
         text = _encode(value)
         if _is_plain(value, not _null(text)):
             return text
     except (msgspec.MsgspecError, TypeError, ValueError, RecursionError):
         pass
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    spelled = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return spelled.encode("utf-8", "backslashreplace")  # which of a surrogate is JSON's own escape
 
 
 def _is_plain(value: object, finite: bool) -> bool:

@@ -7,6 +7,8 @@ import codecs
 import re
 from collections.abc import Mapping
 
+from runtime.web.codings.texts import utf8
+
 _LABELS = {  # where the standard's encoding of that label is another than Python's
     "ascii": "cp1252", "us-ascii": "cp1252", "iso-8859-1": "cp1252", "latin1": "cp1252", "l1": "cp1252",
     "iso8859-1": "cp1252", "unicode": "utf-16-le", "utf-16": "utf-16-le", "utf-16le": "utf-16-le",
@@ -28,7 +30,7 @@ class TextEncoder:
 
     def encode(self, text: str = "") -> bytes:
         """Half a surrogate pair becomes U+FFFD."""
-        return str(text).encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
+        return utf8(str(text))
 
 
 class InvalidTextError(ValueError):

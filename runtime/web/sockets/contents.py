@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from runtime.web.blobs import Blob
+from runtime.web.codings.texts import well_formed
 
 Content = str | bytes
 """A message: text or binary."""
@@ -16,7 +17,7 @@ _MAX_REASON_BYTES = 123  # a Close frame holds no more
 
 def content_of(message: object) -> Content:
     if isinstance(message, str):
-        return message if message.isascii() else _well_formed(message)
+        return message if message.isascii() else well_formed(message)
     if isinstance(message, bytes | bytearray | memoryview | Blob):
         return bytes(message)
     if message is None or isinstance(message, bool):
@@ -26,16 +27,7 @@ def content_of(message: object) -> Content:
     try:
         return bytes(memoryview(message))  # type: ignore[arg-type]  # an array of numpy's, say
     except TypeError:
-        return _well_formed(str(message))
-
-
-def _well_formed(text: str) -> str:
-    """Half a surrogate pair is no character."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text
+        return well_formed(str(message))
 
 
 def check_closing(code: int | None, reason: str | None) -> None:
