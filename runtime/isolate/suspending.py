@@ -12,10 +12,10 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Awaitable, Callable, Coroutine, Generator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 T = TypeVar("T")
 _OURS = f"{Path(__file__).parents[1]}{os.sep}"  # whose tasks never wait within a plain function
@@ -74,6 +74,11 @@ def run_sync(awaitable: Awaitable[T]) -> T:
     raise value
 
 
+def suspendable_steps(source: AsyncIterator[T]) -> AsyncIterator[T]:
+    """``source``, in whose steps ``run_sync`` can wait if a script wants that."""
+    return source if _greenlets is None else _Steps(source)
+
+
 async def suspendable(work: Coroutine[Any, Any, T]) -> T:
     """``work``, in which ``run_sync`` can wait."""
     return await _Suspendable(work)  # type: ignore[no-any-return]
@@ -117,6 +122,17 @@ class _Suspendable:
             self._result = "returned", end.value
         except BaseException as error:
             self._result = "raised", error
+
+
+class _Steps(Generic[T]):
+    def __init__(self, source: AsyncIterator[T]) -> None:
+        self._source = source
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> T:
+        return await suspendable(_awaited(anext(self._source)))
 
 
 class _Idle(threading.local):
@@ -165,4 +181,4 @@ def _in_thread() -> bool:
         return True
 
 
-__all__ = ["begin", "can_run_sync", "is_wanted", "run_sync", "suspendable", "want"]
+__all__ = ["begin", "can_run_sync", "is_wanted", "run_sync", "suspendable", "suspendable_steps", "want"]

@@ -91,6 +91,16 @@ async def on_fetch(request, env, ctx):
         async def inner():
             return deep(3)
         return Response(await asyncio.create_task(inner()))
+    if path == "body":
+        async def lines():
+            for _ in range(2):
+                yield deep(3)
+        return Response(lines())
+    if path == "later":
+        async def later():
+            print("later", deep(3))
+        ctx.waitUntil(later())
+        return Response("")
     if path == "callback":
         told = asyncio.get_running_loop().create_future()
         def called():
@@ -153,6 +163,17 @@ async def test_where_nothing_can_wait_it_says_so(pilot: Served) -> None:
 
 async def test_a_task_waits_too(pilot: Served) -> None:
     assert await pilot.ask("/task") == (200, "deep")
+
+
+async def test_a_body_waits_too(pilot: Served) -> None:
+    answers = await asyncio.gather(*(pilot.ask("/body") for _ in range(3)))
+    assert answers == [(200, "deepdeep")] * 3
+
+
+async def test_what_goes_on_after_the_answer_waits_too(pilot: Served) -> None:
+    before = len(pilot.events)
+    assert await pilot.ask("/later") == (200, "")
+    await pilot.says("later deep", since=before)
 
 
 @pytest.mark.parametrize("file", ["adapter.py", "python_modules/adapter/__init__.py"])

@@ -7,6 +7,7 @@ from typing import Self
 
 from runtime import web
 from runtime.isolate.script.errors import as_failure, ended_by_runtime
+from runtime.isolate.suspending import suspendable_steps
 
 _CHUNK_BYTES = 256 * 1024  # at most, in one frame
 
@@ -38,7 +39,7 @@ class _Chunks:
             return piece
         try:
             if self._begun is None:
-                self._begun = aiter(self._source)
+                self._begun = suspendable_steps(aiter(self._source))
             chunk = web.to_bytes(await anext(self._begun))
         except StopAsyncIteration:
             raise

@@ -12,6 +12,7 @@ from typing import Any, Protocol, TypeVar
 from weakref import WeakSet
 
 from runtime.isolate.script.errors import report
+from runtime.isolate.suspending import is_wanted, suspendable
 
 T = TypeVar("T")
 
@@ -27,7 +28,8 @@ class Tasks:
 
     def add(self, work: Awaitable[Any], what: str) -> asyncio.Future[Any]:
         """``what`` is said to have failed when it does."""
-        task = asyncio.ensure_future(_contained(work))
+        contained = _contained(work)
+        task = asyncio.ensure_future(suspendable(contained) if is_wanted() else contained)
         self._running.add(task)
         task.add_done_callback(partial(self._finished, what))
         return task
