@@ -14,7 +14,7 @@ import contextvars
 import io
 import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from typing import Any
+from typing import IO, Any
 from urllib.parse import unquote_to_bytes
 
 from workers.gateway import Options  # type: ignore[import-not-found,import-untyped,unused-ignore]
@@ -26,6 +26,7 @@ from runtime.web.scope import current_ctx, current_root
 
 App = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
+DEFAULT_OPTIONS = Options()
 _READ_TIMEOUT_S = 600.0  # for one piece of an upload
 
 
@@ -33,19 +34,31 @@ async def fetch(
     app: App, request: Request, env: object, ctx: Any = None, *, options: Options | None = None
 ) -> Response:
     """The application's response to ``request``. What it raises before it answers is raised here."""
-    environ = _environ(request, env, current_ctx.get(None) if ctx is None else ctx)
+    environ = _environ(request, env, current_ctx.get(None) if ctx is None else ctx, _upload(request))
     call = _Call(app, environ)
     first = await call.begin()
-    headers = Headers.from_raw([(name.encode("latin-1"), value.encode("latin-1")) for name, value in call.headers])
-    length = headers.get("content-length") or ""
-    body = ReadableStream(call.body(first), length=int(length) if length.isdigit() else None)
-    empty = call.status in NULL_BODY_STATUSES or request.method == "HEAD"
-    if empty:
-        await body.cancel()
-    encode_body = "manual" if options is None else options.encode_body
-    return Response(
-        None if empty else body, status=call.status, status_text=call.reason, headers=headers, encode_body=encode_body
-    )
+    if call.has_no_body(request):
+        await call.end()
+    return call.response(request, first, options)
+
+
+def build_environ(req: Request, env: object, body: bytes | IO[bytes]) -> dict[str, Any]:
+    """What an application is told of a request whose body is ``body``, or is read from there."""
+    environ = _environ(req, env, current_ctx.get(None), io.BytesIO(body) if isinstance(body, bytes) else body)
+    if isinstance(body, bytes) and body:
+        environ.setdefault("CONTENT_LENGTH", str(len(body)))
+    return environ
+
+
+def process_request(
+    app: App, req: Request, env: object, body: bytes | IO[bytes], options: Options | None = None
+) -> Response:
+    """The application's response; it is called here and now, not in a thread."""
+    call = _Call(app, build_environ(req, env, body))
+    first = call.begin_here()
+    if call.has_no_body(req):
+        call.close()
+    return call.response(req, first, options)
 
 
 def entrypoint(app: App, *, options: Options | None = None) -> type:
@@ -74,10 +87,10 @@ class _Call:
 
     async def begin(self) -> bytes | None:
         """Until the headers are there, which may need the first piece. None: there is none."""
-        first: bytes | None = await in_thread(self._begin, (), self._context)
+        first: bytes | None = await in_thread(self.begin_here, (), self._context)
         return first
 
-    def _begin(self) -> bytes | None:
+    def begin_here(self) -> bytes | None:
         result = self._app(self._environ, self._start)
         self._result, self._pieces = result, iter(result)
         try:
@@ -85,9 +98,23 @@ class _Call:
             if not self.status:
                 raise RuntimeError("the WSGI application did not call start_response")
         except BaseException:
-            self._close()
+            self.close()
             raise
         return first
+
+    def has_no_body(self, request: Request) -> bool:
+        return self.status in NULL_BODY_STATUSES or request.method == "HEAD"
+
+    def response(self, request: Request, first: bytes | None, options: Options | None) -> Response:
+        headers = Headers.from_raw([(name.encode("latin-1"), value.encode("latin-1")) for name, value in self.headers])
+        length, body = headers.get("content-length") or "", None
+        if not self.has_no_body(request):
+            body = ReadableStream(self.body(first), length=int(length) if length.isdigit() else None)
+        encode_body = "manual" if options is None else options.encode_body
+        return Response(body, status=self.status, status_text=self.reason, headers=headers, encode_body=encode_body)
+
+    async def end(self) -> None:
+        await in_thread(self.close, (), self._context)
 
     async def body(self, first: bytes | None) -> AsyncIterator[bytes]:
         try:
@@ -96,7 +123,7 @@ class _Call:
                 yield piece
                 piece = await in_thread(self._next, (), self._context)
         finally:
-            await in_thread(self._close, (), self._context)
+            await self.end()
 
     def _next(self) -> bytes | None:
         """The next piece that is not empty, after what was written by the old ``write``."""
@@ -113,12 +140,12 @@ class _Call:
         self.status, self.headers = int(number), list(headers)
         return self._written.append
 
-    def _close(self) -> None:
+    def close(self) -> None:
         if (close := getattr(self._result, "close", None)) is not None:
             close()
 
 
-def _environ(request: Request, env: object, ctx: object) -> dict[str, Any]:
+def _environ(request: Request, env: object, ctx: object, content: IO[bytes]) -> dict[str, Any]:
     url, root = URL(request.url), current_root.get()
     environ: dict[str, Any] = {
         "REQUEST_METHOD": str(request.method),
@@ -131,7 +158,7 @@ def _environ(request: Request, env: object, ctx: object) -> dict[str, Any]:
         "REMOTE_ADDR": request.headers.get("cf-connecting-ip") or "",
         "wsgi.version": (1, 0),
         "wsgi.url_scheme": url.protocol.removesuffix(":"),
-        "wsgi.input": io.BufferedReader(_Upload(request)),
+        "wsgi.input": content,
         "wsgi.errors": sys.stderr,
         "wsgi.multithread": True,
         "wsgi.multiprocess": False,
@@ -150,6 +177,10 @@ def _environ(request: Request, env: object, ctx: object) -> dict[str, Any]:
 def _native(path: str) -> str:
     """The bytes of a path as characters of those numbers, as PEP 3333 has it."""
     return unquote_to_bytes(path).decode("latin-1")
+
+
+def _upload(request: Request) -> IO[bytes]:
+    return io.BufferedReader(_Upload(request))
 
 
 class _Upload(io.RawIOBase):
@@ -182,4 +213,6 @@ class _Upload(io.RawIOBase):
         return b""
 
 
-__all__ = ["Options", "entrypoint", "fetch"]
+__all__ = [
+    "DEFAULT_OPTIONS", "NULL_BODY_STATUSES", "Options", "build_environ", "entrypoint", "fetch", "process_request",
+]  # fmt: skip

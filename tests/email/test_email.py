@@ -370,3 +370,28 @@ async def test_on_a_host_it_is_kept_by_worker(tmp_path: Path) -> None:
         assert (await host.ask("/cdn-cgi/local/email", "POST", data=mail(), params=params))[0] == 404
         await host.cli("delete", "--purge", "--yes", cwd=folder)
         assert not list((tmp_path / "data").rglob("*.eml"))
+
+
+SAYS = """
+from workers import WorkerEntrypoint
+
+class Default(WorkerEntrypoint):
+    async def fetch(self, request): ...
+
+    async def email(self, message):
+        print("NAME has", message.to)
+"""
+
+
+async def test_of_several_workers_the_first_has_the_mail(tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        write(tmp_path / name, SAYS.replace("NAME", name), CONFIG)
+        config = tmp_path / name / "wrangler.toml"
+        config.write_text(config.read_text("utf-8").replace('"test"', f'"{name}"'))
+    async with serving(tmp_path, "-c", "first/wrangler.toml", "-c", "second/wrangler.toml") as both:
+        for number in range(2):
+            to = f"{number}@example.com"
+            assert await come_in(both, mail(), to=to) == (200, "Worker successfully processed email")
+            await both.says(f"first has {to}")
+        assert "second has" not in both.log()
+        assert [path.parent.name for path in sorted(tmp_path.rglob("*.eml"))] == ["first"] * 2

@@ -14,10 +14,6 @@ WAITED_TOO_LONG = (
 OVERLOADED = "Durable Object is overloaded. Too many requests queued."
 
 
-class DurableObjectAbort(BaseException):
-    """``ctx.abort()``: no ``except Exception`` holds it up."""
-
-
 def reset(text: str) -> CallError:
     """The object is gone from memory; a stub that has heard of it fails from then on."""
     return CallError("Error", text, durableObjectReset=True, remote=True)
@@ -31,5 +27,5 @@ def raised(error: BaseException, **fields: object) -> CallError:
 
 
 __all__ = [
-    "OVERLOADED", "STALE", "STORAGE_FAILED", "WAITED_TOO_LONG", "DurableObjectAbort", "raised", "reset",
+    "OVERLOADED", "STALE", "STORAGE_FAILED", "WAITED_TOO_LONG", "raised", "reset",
 ]  # fmt: skip

@@ -12,19 +12,13 @@ from typing import Any, TypeVar
 from bindings.durable_objects.ids import DurableObjectId
 from bindings.durable_objects.storage.failures import Stale
 from bindings.durable_objects.storage.file import ObjectFile
-from bindings.durable_objects.worker.errors import (
-    STALE,
-    STORAGE_FAILED,
-    WAITED_TOO_LONG,
-    DurableObjectAbort,
-    raised,
-    reset,
-)
+from bindings.durable_objects.worker.errors import STALE, STORAGE_FAILED, WAITED_TOO_LONG, raised, reset
 from bindings.durable_objects.worker.sockets import Hibernating
 from bindings.durable_objects.worker.state import DurableObjectState
 from bindings.messages import CallError
 from runtime.isolate.gates import before_sending
 from runtime.isolate.meter import CpuExceeded
+from runtime.isolate.serving.context import DurableObjectAbort
 from runtime.isolate.serving.worker import Worker
 from runtime.web.scope import current_ctx
 

@@ -12,10 +12,10 @@ from weakref import WeakSet
 from bindings.durable_objects.ids import DurableObjectId
 from bindings.durable_objects.storage.file import ObjectFile
 from bindings.durable_objects.storage.storage import DurableObjectStorage, Gate
-from bindings.durable_objects.worker.errors import DurableObjectAbort, reset
+from bindings.durable_objects.worker.errors import reset
 from bindings.durable_objects.worker.sockets import Hibernating
 from bindings.messages import CallError
-from runtime.isolate.serving.context import Releasable, Tasks
+from runtime.isolate.serving.context import DurableObjectAbort, Releasable, Tasks
 from runtime.web.sockets import WebSocket, WebSocketRequestResponsePair
 
 T = TypeVar("T")

@@ -59,6 +59,10 @@ class Tasks:
             report(what, error)
 
 
+class DurableObjectAbort(BaseException):
+    """``ctx.abort()`` of an object: no ``except Exception`` holds it up."""
+
+
 class Releasable(Protocol):
     """Something of another worker's."""
 

@@ -11,6 +11,7 @@ is killed tells it nothing.
 from __future__ import annotations
 
 from collections.abc import Coroutine
+from importlib import import_module
 from typing import Any
 
 from workers.gateway import Options  # type: ignore[import-not-found,import-untyped,unused-ignore]
@@ -74,9 +75,9 @@ def entrypoint(app: App, *, options: Options | None = None) -> type:
 
 
 def __getattr__(name: str) -> object:
-    """``env``: what an endpoint of FastAPI's takes the bindings by, ``async def root(env=asgi.env)``."""
+    """``env``: what an endpoint of FastAPI's takes the bindings by, ``async def root(env=asgi.env)``; or a step."""
     if name != "env":
-        raise AttributeError(f"module 'asgi' has no {name!r}; it has: {', '.join(__all__)}, env")
+        return _step(name)
     from fastapi import Depends
     from fastapi import Request as Asked
 
@@ -85,6 +86,14 @@ def __getattr__(name: str) -> object:
 
     env.__annotations__["request"] = Asked  # as a text, it could not be found
     return Depends(env)
+
+
+def _step(name: str) -> object:
+    steps = import_module("asgi._steps")  # which hardly anybody takes
+    if name not in steps.__all__:
+        raise AttributeError(f"module 'asgi' has no {name!r}; it has: {', '.join([*__all__, 'env', *steps.__all__])}")
+    found: object = getattr(steps, name)
+    return found
 
 
 __all__ = ["App", "Message", "Options", "Receive", "Send", "entrypoint", "fetch", "websocket"]

@@ -28,17 +28,17 @@ class Exchange:
         self._request, self._ctx = request, ctx
         self._start: Message = {}
         self._begun: asyncio.Future[None]  # once the head has gone
-        self._task: asyncio.Task[None]
+        self.task: asyncio.Task[None]
 
     async def response(self, app: App, scope: dict[str, Any], encode_body: str) -> Response:
         """``encode_body``: "manual" where an application that compresses has done so itself."""
         work, loop = self._run(app, scope), asyncio.get_running_loop()  # a system call each time, with Python 3.11
         self._begun = loop.create_future()
-        self._task = loop.create_task(suspendable(work) if is_wanted() else work)
+        self.task = loop.create_task(suspendable(work) if is_wanted() else work)
         try:
             await self._begun
         except BaseException:
-            self._task.cancel()
+            self.task.cancel()
             raise
         if self._whole is not None:
             self._follow()
@@ -123,7 +123,7 @@ class Exchange:
 
     def _follow(self) -> None:
         """Its background tasks go on after the answer; what the application raises now is the request's still."""
-        task = self._task
+        task = self.task
         if task.done() and not task.cancelled() and task.exception() is None:
             return  # it is over, as most are once their whole answer is sent
         what, failed = f"{self._request.method} {URL(self._request.url).pathname}", self._start["status"] >= 500
@@ -149,7 +149,7 @@ class Exchange:
         """The client has left, or has everything. An application that is not done with it is cancelled."""
         self._leave()
         if not self._sent:
-            self._task.cancel()
+            self.task.cancel()
 
     def _leave(self) -> None:
         self._left = True

@@ -16,7 +16,7 @@ started: dict[App, dict[str, Any]] = {}  # by application, the state of what has
 async def start(app: App, ctx: Any) -> dict[str, Any]:
     """Start the application's lifespan, once; its state."""
     if app not in _lifespans:
-        _lifespans[app] = asyncio.create_task(_Lifespan().start(app, getattr(ctx, "at_end", None)))
+        _lifespans[app] = asyncio.create_task(Lifespan().start(app, getattr(ctx, "at_end", None)))
     try:
         state = started[app] = await asyncio.shield(_lifespans[app])
         return state
@@ -25,7 +25,7 @@ async def start(app: App, ctx: Any) -> dict[str, Any]:
         raise
 
 
-class _Lifespan:
+class Lifespan:
     def __init__(self) -> None:
         self.state: dict[str, Any] = {}
         self._startup_sent = False
@@ -72,4 +72,4 @@ class _Lifespan:
             self._started.set_result(None)
 
 
-__all__ = ["start", "started"]
+__all__ = ["Lifespan", "start", "started"]

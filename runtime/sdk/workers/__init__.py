@@ -44,9 +44,9 @@ _PARTS = ("blob", "entrypoints", "fetch", "formdata", "request", "response", "rp
 """Modules of the SDK's package, whose names are all the package's: ``from workers.response import Response``."""
 sys.modules.update((f"{__name__}.{part}", sys.modules[__name__]) for part in _PARTS)
 
-_TYPES = (  # for annotations, which few workers have
-    "BlobValue", "Body", "Context", "DurableObjectContext", "FetchKwargs", "FormDataValue", "JSBody", "JsDict",
-    "RequestInitCfProperties",
+_TYPES = (  # for annotations, and what is caught, which few workers have
+    "BlobValue", "Body", "Context", "DurableObjectAbort", "DurableObjectContext", "FetchKwargs", "FormDataValue",
+    "JSBody", "JsDict", "RequestInitCfProperties",
 )  # fmt: skip
 FetchResponse = Response
 V = TypeVar("V")

@@ -21,6 +21,10 @@ class BaseOptions:
         if self.encode_body not in get_args(EncodeBody):
             raise ValueError(f"encode_body must be one of {get_args(EncodeBody)}, got {self.encode_body!r}")
 
+    def response_init(self) -> dict[str, str]:
+        """Options of ``Response`` by it, but for the usual."""
+        return {} if self.encode_body == "automatic" else {"encodeBody": self.encode_body}
+
 
 class Options(BaseOptions):
     """Those of one application."""

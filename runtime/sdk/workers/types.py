@@ -6,6 +6,7 @@ from collections.abc import Awaitable
 from http import HTTPMethod
 from typing import Any, NoReturn, Protocol, TypedDict
 
+from runtime.isolate.serving.context import DurableObjectAbort
 from runtime.values import JsDict
 from runtime.web import Blob, FormData, Headers, ReadableStream, URLSearchParams
 
@@ -59,6 +60,7 @@ class FetchKwargs(TypedDict, total=False):
 
 
 __all__ = [
-    "BlobValue", "Body", "Context", "DurableObjectContext", "FetchKwargs", "FormDataValue", "HeadersInit", "JSBody",
+    "BlobValue", "Body", "Context", "DurableObjectAbort", "DurableObjectContext", "FetchKwargs",
+    "FormDataValue", "HeadersInit", "JSBody",
     "JsDict", "RequestInitCfProperties",
 ]  # fmt: skip
