@@ -27,7 +27,7 @@ from __future__ import annotations
 from runtime.wire.answers import Named
 from runtime.wire.channel import Channel, Handler
 from runtime.wire.credit import MAX_CHUNK, MAX_WORKER_FRAME
-from runtime.wire.errors import ChannelClosed, RemoteError, describe
+from runtime.wire.errors import ChannelClosed, RemoteError, describe, no_calls
 from runtime.wire.frames import MAX_FRAME_BYTES
 from runtime.wire.guarded import GuardedChannel
 from runtime.wire.protocol import SOCKET, UNLIMITED, WINDOW
@@ -52,5 +52,6 @@ __all__ = [
     "RemoteStream",
     "describe",
     "flowing",
+    "no_calls",
     "sink_of",
 ]  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 
@@ -39,6 +39,11 @@ def describe(error: BaseException) -> tuple[str, str, dict[str, Any]]:
     except Exception:  # a text or a field that no frame can hold; whoever waits must hear of it all the same
         return type(error).__name__, ascii(error.args)[:1000], {}
     return description
+
+
+async def no_calls(op: str, args: list[Any]) -> NoReturn:
+    """The handler of a channel whose peer answers, and asks for nothing itself."""
+    raise ValueError(f"{op!r}: nothing is asked this way")
 
 
 def clipped(name: object, message: object, fields: object) -> tuple[str, str, dict[str, Any]]:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from hashlib import blake2b
 from importlib.util import find_spec
-from typing import Any, NoReturn
+from typing import Any
 from weakref import WeakValueDictionary
 
 import msgspec
@@ -25,7 +25,7 @@ from bindings.ai.replicas.placement import Placement, gpus_needed, opened
 from runtime import VERSION
 from runtime.errors import UserError
 from runtime.extras import install
-from runtime.wire import Channel, ChannelClosed, RemoteError
+from runtime.wire import Channel, ChannelClosed, RemoteError, no_calls
 
 NAME = "pilot"  # what the names of our actors begin with
 AGAIN_S = 0.5  # before an agent that has ended is started anew
@@ -161,7 +161,7 @@ class Cluster:
             raise UserError("Ray is not installed here", where="[pilot.cluster]", remedy=install("ray"))
         own_end, agent_end = socket.socketpair()
         with agent_end:
-            channel = await Channel.open(own_end, _no_calls, on_note=self._on_note)
+            channel = await Channel.open(own_end, no_calls, on_note=self._on_note)
             self._process = await _spawn(agent_end)
         self._spawn(self._read(self._process))
         return channel
@@ -201,10 +201,6 @@ def _as_user_error(error: RemoteError) -> UserError:
     if error.name == "UserError":
         return UserError(error.fields["what"], where="[pilot.cluster]", remedy=error.fields["remedy"])
     return UserError(f"{error.name}: {error.message}", where="[pilot.cluster]", remedy="Ray says more:  ray status")
-
-
-async def _no_calls(op: str, args: list[Any]) -> NoReturn:
-    raise ValueError("an agent has nothing to ask")
 
 
 __all__ = ["Cluster"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any, NoReturn, Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -18,7 +18,7 @@ from bindings.ai.engine.process import EngineProcess, Launch, Log
 from bindings.ai.engine.protocol import EngineInfo, EngineSpec, Progress
 from bindings.ai.engine.room import Room
 from runtime.errors import UserError
-from runtime.wire import Channel, ChannelClosed, RemoteError
+from runtime.wire import Channel, ChannelClosed, RemoteError, no_calls
 from runtime.wire.net import Hello, HelloRefused, dial
 
 BEAT_S, PATIENCE_S = 1.0, 3.0
@@ -97,7 +97,7 @@ class RemoteProcess(EngineProcess):
         return {"host": told.host, "port": told.port, "certificate": told.certificate, "token": told.token}
 
     def _made(self) -> Channel:
-        return Channel(_no_calls, on_note=self._on_note)
+        return Channel(no_calls, on_note=self._on_note)
 
     def _pends(self, why: str) -> None:
         self._place.pending = why
@@ -146,10 +146,6 @@ def launcher(cluster: Addresses, wanted: WantedReplica, place: Place) -> Launch:
         return RemoteProcess(log, cluster, wanted, place)
 
     return launch
-
-
-async def _no_calls(op: str, args: list[Any]) -> NoReturn:
-    raise ValueError("a replica has nothing to ask")
 
 
 __all__ = ["Addresses", "Place", "RemoteProcess", "beat", "launcher"]

@@ -16,7 +16,7 @@ import sys
 from asyncio.subprocess import PIPE, STDOUT, Process
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, NoReturn
+from typing import Any
 
 import msgspec
 
@@ -24,7 +24,7 @@ from bindings.ai.engine import tasks
 from bindings.ai.engine.protocol import EngineInfo, EngineSpec, Generate, Progress
 from runtime.errors import UserError
 from runtime.processes import group_ended, kill_group
-from runtime.wire import Channel, RemoteError, RemoteStream
+from runtime.wire import Channel, RemoteError, RemoteStream, no_calls
 
 EXIT_TIMEOUT_S = 8.0  # from asking it to leave to killing it; longer than its own ``server.UNLOAD_TIMEOUT_S``
 GROUP_TIMEOUT_S = 10.0  # for what was killed with it to be gone: a GPU's memory is held until then
@@ -52,7 +52,7 @@ class EngineProcess:
         self = cls(log)
         own_end, engine_end = socket.socketpair()
         with engine_end:
-            self._channel = await Channel.open(own_end, _no_calls, on_note=self._on_note)
+            self._channel = await Channel.open(own_end, no_calls, on_note=self._on_note)
             try:
                 self._process = await _spawn(engine_end, environment or {})
             except BaseException:
@@ -179,10 +179,6 @@ async def _spawn(engine_end: socket.socket, environment: Mapping[str, str]) -> P
         *command, stdin=PIPE, stdout=PIPE, stderr=STDOUT, pass_fds=[engine_end.fileno()], start_new_session=True,
         env={**{name: value for name, value in os.environ.items() if name != "PILOT_API_TOKEN"}, **environment},
     )  # fmt: skip
-
-
-async def _no_calls(op: str, args: list[Any]) -> NoReturn:
-    raise ValueError("an engine process has nothing to ask")
 
 
 __all__ = ["EXIT_TIMEOUT_S", "EngineProcess", "Launch", "Log"]

@@ -6,7 +6,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import count
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -20,7 +20,7 @@ from bindings.ai.replicas.group import Replicas
 from bindings.ai.replicas.placement import Placed, Placement
 from bindings.base import FirstFront
 from runtime import VERSION
-from runtime.wire import Channel, ChannelClosed, RemoteError
+from runtime.wire import Channel, ChannelClosed, RemoteError, no_calls
 from runtime.wire.net import Hello, dial, dial_here
 
 KEY = "ai"
@@ -179,11 +179,7 @@ async def _dialled(where: Mapping[str, Any]) -> Channel:
 
 
 def _channel() -> Channel:
-    return Channel(_no_calls)
-
-
-async def _no_calls(op: str, args: list[Any]) -> NoReturn:
-    raise ValueError("an engine has nothing to ask")
+    return Channel(no_calls)
 
 
 __all__ = ["KEY", "Borrowed", "BorrowedEngines"]
