@@ -24,10 +24,10 @@ class EngineLending:
     async def answer(self, op: str, args: list[Any]) -> object:
         """``lease``: where the engine of a spec listens, or one of its replicas, which is in use from now on. Raises
         EngineError."""
-        number, spec, placement, ids, root, lost = args
+        number, spec, placement, ids, root, lost, retried = args
         self._service.know(ids)
         engine = self._service.pool.get(msgspec.convert(spec, EngineSpec), msgspec.convert(placement, Placement | None))
-        client = await engine.lendable(root, lost) if isinstance(engine, Replicas) else engine
+        client = await engine.lendable(root, lost, retried) if isinstance(engine, Replicas) else engine
         assert isinstance(client, EngineClient)
         where = await client.lend()
         self._lent[number] = client

@@ -94,7 +94,7 @@ class Replicas:
 
     async def ready(self) -> EngineInfo:
         """Wait until one of them can answer. Raises ModelUnavailable or StillLoading."""
-        client = (await self._candidates(None))[0]
+        client = (await self._candidates())[0]
         assert client.info is not None
         return client.info
 
@@ -104,7 +104,7 @@ class Replicas:
         return ReplicaStream(self._deltas(origin, request, request_id), origin)
 
     async def _deltas(self, origin: ReplicaOrigin, request: Generate, request_id: str) -> AsyncGenerator[Delta, None]:
-        lost, begun, root = None, False, root_of(request) if self.placement.maximum > 1 else b""
+        lost, begun, root = list[EngineClient](), False, root_of(request) if self.placement.maximum > 1 else b""
         while True:
             client = self._chosen(await self._candidates(lost), root)
             try:
@@ -119,25 +119,25 @@ class Replicas:
                         yield delta
                 return
             except EngineLost:
-                if lost is not None or origin.has_told:
+                if lost or origin.has_told:
                     raise
-                lost = client
+                lost.append(client)
                 self.retries += 1
 
     async def perform(self, task: tasks.Task, request_id: str) -> Any:
         """As ``EngineClient.perform``, of the less busy of two."""
-        client = by_load(await self._candidates(None))
+        client = by_load(await self._candidates())
         try:
             return await client.perform(task, request_id)
         except EngineLost:
             self.retries += 1
-            return await by_load(await self._candidates(client)).perform(task, request_id)
+            return await by_load(await self._candidates([client])).perform(task, request_id)
 
-    async def lendable(self, root: bytes, lost: int | None) -> EngineClient:
-        """The member that another front is to ask. ``root``: of the conversation, if any; ``lost``: the
-        member that it has asked before."""
-        self.retries += lost is not None
-        found = await self._candidates(self.members.get(-1 if lost is None else lost))
+    async def lendable(self, root: bytes, lost: Sequence[int], retried: bool) -> EngineClient:
+        """The member that another front is to ask. ``root``: of the conversation, if any; ``lost``: those that it
+        cannot reach; ``retried``: one of them was asked for this request."""
+        self.retries += retried
+        found = await self._candidates([self.members[index] for index in lost if index in self.members])
         return self._chosen(found, root) if root else by_load(found)
 
     async def aclose(self) -> None:
@@ -158,8 +158,8 @@ class Replicas:
         self.passed += not was_first
         return chosen
 
-    async def _candidates(self, lost: EngineClient | None) -> Sequence[EngineClient]:
-        """Those that can answer now; waits for the first. One that has just been lost is the last to be asked."""
+    async def _candidates(self, lost: Sequence[EngineClient] = ()) -> Sequence[EngineClient]:
+        """Those that can answer now; waits for the first. What has just been lost is the last to be asked."""
         self.start()
         if found := self._ready(lost):
             return found
@@ -173,8 +173,8 @@ class Replicas:
         finally:
             self._waiting -= 1
 
-    async def _first_ready(self, lost: EngineClient | None) -> Sequence[EngineClient]:
-        while not (found := self._ready(lost) or self._ready(None)):
+    async def _first_ready(self, lost: Sequence[EngineClient]) -> Sequence[EngineClient]:
+        while not (found := self._ready(lost) or self._ready()):
             active = [client for index, client in self.members.items() if index < self.wanted]
             if self.is_closed or (active and all(client.state in OVER for client in active)):
                 errors = [str(client.error) for client in active if client.error]
@@ -182,11 +182,11 @@ class Replicas:
             await self._turn.wait()
         return found
 
-    def _ready(self, without: EngineClient | None) -> Sequence[EngineClient]:
+    def _ready(self, without: Sequence[EngineClient] = ()) -> Sequence[EngineClient]:
         return [
             client
             for index, client in self.members.items()
-            if index < self.wanted and client.state == "ready" and client is not without
+            if index < self.wanted and client.state == "ready" and client not in without
         ]
 
     def _changed(self) -> None:

@@ -7,6 +7,7 @@ import asyncio
 import json
 import platform
 import re
+import resource
 import shutil
 import socket
 import time
@@ -26,7 +27,7 @@ pytest.importorskip("ray")
 
 from browsing import chromium, show_token
 from families import ENGINE, running
-from fronts_support import FRONTS, TRIES, everywhere, fronts
+from fronts_support import FRONTS, TRIES, everywhere, fresh, fronts
 from hosting import Host, hosting, worker
 from ray_support import STEP_S, RayCluster
 from runtime import VERSION
@@ -269,10 +270,13 @@ async def refused(data: Path, address: str, said: str, **env: str) -> None:
 
 
 FRONT = """
-from workers import Response
+from workers import Response, URL
 async def fetch(request, env):
-    answer = await env.AI.run("own/good", {"prompt": "a b", "max_tokens": 2})
-    return Response(answer["response"])
+    prompt = URL(request.url).search_params.get("prompt") or "a b"
+    try:
+        return Response((await env.AI.run("own/good", {"prompt": prompt, "max_tokens": 2}))["response"])
+    except Exception as error:
+        return Response(str(error), status=500)
 """
 
 
@@ -289,6 +293,26 @@ async def test_several_fronts_of_one_machine_on_the_cluster(ray: RayCluster, tmp
         assert [len(found) for found in agents] == [1] + [0] * (FRONTS - 1)
         assert not running(host.process.pid, ENGINE)
         assert {row["node"] for row in json.loads(await host.cli("status", "--json"))["engines"]} <= set(NODES)
+
+
+async def test_a_front_remembers_what_it_cannot_reach(ray: RayCluster, tmp_path: Path) -> None:
+    """Two of three replicas take nobody anew: the first front is linked to them, and knows of nothing."""
+    data, before = tmp_path / "data", {engine.pid for engine in ray.engines()}
+    data.mkdir()
+    rows = '"own/good": {engine: echo, model: three, replicas: 3, gpus: 1}\n'
+    async with on_cluster(data, ray.address, rows, "--fronts", str(FRONTS), "--isolates", "1") as host:
+        await fronts(host)
+        await answers(host)
+        await states(host, "own/good", ["ready"] * 3)
+        await host.deploy(worker(tmp_path / "app", FRONT, 'ai = {binding = "AI"}'))
+        engines = [engine.pid for engine in ray.engines() if engine.pid not in before]
+        assert len(engines) == 3
+        for pid in engines[:2]:
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, resource.prlimit(pid, resource.RLIMIT_NOFILE)[1]))
+        answered = [await fresh(host, f"/_w/app/?prompt=p{number}") for number in range(TRIES)]
+        lost = [answer for answer in answered if answer[0] != 200]
+        assert len(lost) < FRONTS, lost  # each of the others' first request may meet both, one after the other
+        assert await everywhere(host, "/_w/app/") == {b"a b": TRIES}
 
 
 OTHER_RELEASE = {
