@@ -18,7 +18,7 @@ from bindings.ai.engine.process import EngineProcess
 from bindings.ai.engine.protocol import EngineError, EngineLost, EngineSpec, Generate, ModelUnavailable
 from engines_support import collect, until
 from models_support import Said, text_of
-from runtime.wire import Channel, RemoteError
+from runtime.wire import Channel, RemoteError, no_calls
 from runtime.wire.net import Hello, dial
 
 SPEC = EngineSpec(engine="echo", model="e", options={"rate": 50, "tokens": 100_000, "context_window": 200_000})
@@ -121,9 +121,6 @@ async def test_another_version_is_refused_by_name() -> None:
 
 @pytest.mark.parametrize("op", ["open", "sleep", "wake", "listen", "fronts", "nonsense"])
 async def test_who_dials_can_only_ask(op: str) -> None:
-    async def no_calls(op: str, args: list[object]) -> None:
-        raise ValueError(op)
-
     async with listening() as there:
         told, hello = there.told, Hello(version="1", token=there.told.token)
         channel = await dial(told.host, told.port, told.certificate, hello, lambda: Channel(no_calls))

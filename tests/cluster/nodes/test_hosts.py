@@ -12,13 +12,13 @@ import shutil
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
 from importlib.metadata import version
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import aiohttp
+import psutil
 import pytest
 import pytest_asyncio
 from playwright.async_api import expect
@@ -28,8 +28,8 @@ pytest.importorskip("ray")
 from browsing import chromium, show_token
 from families import ENGINE, running
 from fronts_support import FRONTS, TRIES, everywhere, fresh, fronts
-from hosting import Host, hosting, worker
-from ray_support import STEP_S, RayCluster
+from hosting import Host, worker
+from ray_support import STEP_S, RayCluster, on_cluster
 from runtime import VERSION
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
@@ -43,7 +43,6 @@ ROWS = """
 "own/half": {engine: llamacpp, llamacpp: {model: embedded}, replicas: 2, gpus: 2.0}
 "own/here": {engine: echo}
 """
-HOST = "[pilot]\nload_timeout = 6\n[pilot.cluster]\nlinger = 2\n"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -52,14 +51,6 @@ async def host(ray: RayCluster, tmp_path_factory: pytest.TempPathFactory) -> Asy
     async with on_cluster(tmp_path_factory.mktemp("host"), ray.address, ROWS) as host:
         await answers(host)
         await states(host, "own/good", ["ready", "ready"])
-        yield host
-
-
-@asynccontextmanager
-async def on_cluster(data: Path, address: str, rows: str, *args: str, **env: str) -> AsyncIterator[Host]:
-    (data / "models.yaml").write_text(rows)
-    (data / "host.toml").write_text(HOST)
-    async with hosting(data, "--ray", address, *args, env=env, engine=None) as host:
         yield host
 
 
@@ -289,6 +280,7 @@ async def test_several_fronts_of_one_machine_on_the_cluster(ray: RayCluster, tmp
         await answers(host)
         await host.deploy(worker(tmp_path / "app", FRONT, 'ai = {binding = "AI"}'))
         assert await everywhere(host, "/_w/app/") == {b"a b": TRIES}
+        assert [pid for pid in pids.values() if not links(pid, ray)] == [], "each asks over TLS by itself"
         agents = [running(pid, "bindings.ai.cluster.agent") for pid in pids.values()]
         assert [len(found) for found in agents] == [1] + [0] * (FRONTS - 1)
         assert not running(host.process.pid, ENGINE)
@@ -313,6 +305,13 @@ async def test_a_front_remembers_what_it_cannot_reach(ray: RayCluster, tmp_path:
         lost = [answer for answer in answered if answer[0] != 200]
         assert len(lost) < FRONTS, lost  # each of the others' first request may meet both, one after the other
         assert await everywhere(host, "/_w/app/") == {b"a b": TRIES}
+
+
+def links(pid: int, ray: RayCluster) -> set[int]:
+    """The ports at which it is linked to replicas."""
+    listening = {each.laddr.port for engine in ray.engines() for each in engine.net_connections("tcp")}
+    there = psutil.Process(pid).net_connections("tcp")
+    return {each.raddr.port for each in there if each.status == psutil.CONN_ESTABLISHED} & listening
 
 
 OTHER_RELEASE = {

@@ -24,6 +24,7 @@ from bindings.ai.replicas.group import Replicas
 from bindings.ai.replicas.placement import Placement
 from bindings.ai.replicas.pool import EnginePool
 from families import ENGINE, running
+from hosting import Host, hosting
 from models_support import Said
 
 STEP_S = 90  # on two busy processors
@@ -96,6 +97,15 @@ def ray_cluster(nodes: list[str], log: Path) -> Iterator[RayCluster]:
                 with contextlib.suppress(psutil.NoSuchProcess):
                     each.kill()
             process.communicate()
+
+
+@contextlib.asynccontextmanager
+async def on_cluster(data: Path, address: str, rows: str, *args: str, **env: str) -> AsyncIterator[Host]:
+    """``pilot host`` with these rows as its models."""
+    (data / "models.yaml").write_text(rows)
+    (data / "host.toml").write_text("[pilot]\nload_timeout = 6\n[pilot.cluster]\nlinger = 2\n")
+    async with hosting(data, "--ray", address, *args, env=env, engine=None) as host:
+        yield host
 
 
 @contextlib.asynccontextmanager
