@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -57,6 +59,21 @@ def asked(request):
 """
 PLAIN = "\ndef fetch(request, env, ctx):\n    return asked(request)\n"
 ASYNC = "\nclass Default(WorkerEntrypoint):\n    async def fetch(self, request):\n        return asked(request)\n"
+THREADS = """
+import asyncio
+from pyodide.ffi import run_sync
+import requests as client
+
+def plain(url):
+    return run_sync(asyncio.to_thread(client.get, url + "/held", timeout=20)).text
+
+async def fetch(request, env, ctx):
+    query = {name: values[0] for name, values in parse_qs(urlsplit(request.url).query).items()}
+    if query["by"] == "plain":
+        return Response(plain(query["url"]))
+    return Response((await asyncio.to_thread(client.get, query["url"] + "/held", timeout=20)).text)
+"""
+AT_ONCE = 40
 SAID = {
     "requests": "requests", "urllib3": "urllib3", "httpx": "httpx", "urllib": "urllib", "openai": "hello",
     "langchain": "hello", "cloudflare": "active",
@@ -83,10 +100,20 @@ async def verified(request: web.Request) -> web.Response:
     return web.json_response({"success": True, "errors": [], "messages": [], "result": {"id": "1", "status": "active"}})
 
 
+async def held(request: web.Request) -> web.Response:
+    """Until as many are here."""
+    await request.app[ALL_HERE].wait()
+    return web.Response(text="all are here")
+
+
+ALL_HERE = web.AppKey("ALL_HERE", asyncio.Barrier)
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def url() -> AsyncIterator[str]:
     app = web.Application()
-    routes = [web.post("/echo", echo), web.post("/v1/chat/completions", chat)]
+    app[ALL_HERE] = asyncio.Barrier(AT_ONCE)
+    routes = [web.post("/echo", echo), web.post("/v1/chat/completions", chat), web.get("/held", held)]
     app.add_routes([*routes, web.get("/client/v4/user/tokens/verify", verified)])
     runner = web.AppRunner(app)
     await runner.setup()
@@ -117,6 +144,14 @@ async def host(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Host]:
 @pytest.mark.parametrize("client", SAID)
 async def test_a_client_just_asks(pilot: Served, url: str, client: str) -> None:
     assert await pilot.ask(f"/?by={client}&url={url}") == (200, SAID[client])
+
+
+async def test_threads_ask_at_once(tmp_path: Path, url: str) -> None:
+    write(tmp_path, ENTRY + THREADS)
+    async with serving(tmp_path) as pilot:
+        for by in ("fetch", "plain"):
+            answers = await asyncio.gather(*(pilot.ask(f"/?by={by}&url={url}") for _ in range(AT_ONCE)))
+            assert answers == [(200, "all are here")] * AT_ONCE
 
 
 @pytest.mark.skipif(bool(sandbox.available()), reason="; ".join(sandbox.available()))

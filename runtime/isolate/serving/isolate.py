@@ -5,6 +5,7 @@ The isolate calls ``binding``, ``fetch`` (outbound), and for other workers ``cal
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
@@ -32,6 +33,8 @@ from runtime.processes import thread_count
 from runtime.web.scope import current_env
 from runtime.web.sockets import set_runner
 from runtime.wire import Channel
+
+_threads = ThreadPoolExecutor(64, thread_name_prefix="asyncio")  # of ``asyncio.to_thread``; most of them wait
 
 
 class Isolate:
@@ -69,6 +72,7 @@ class Isolate:
         tasks, cpu_ms = Tasks(boot["wait_until"]), boot.get("cpu_ms")
         if cpu_ms is not None:
             _meter(cpu_ms)
+        tasks.loop.set_default_executor(_threads)
         suspending.begin(tasks.loop)
         promised.begin()
         unawaited.begin()
