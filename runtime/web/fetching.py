@@ -28,15 +28,20 @@ async def fetch(
     signal: AbortSignal | None = None,
     redirect: str | None = None,
     cf: object = None,
+    fetcher: Callable[[Request], Awaitable[Response]] | None = None,
+    **others: object,
 ) -> Response:
-    """The response of ``resource``: an absolute URL, or a Request. Options as for ``Request``.
+    """The response of ``resource``: an absolute URL, or a Request. Options as for ``Request``; ``fetcher`` asks in its
+    place, such as ``env.AUTH.fetch``.
 
     Returns when the headers have come; the body streams. Any status is a response: look at ``ok``. Raises
     ``TypeError`` when there is none (no such host, refused, too many redirects), or the signal's reason.
     """
     request = Request(
-        resource, init, method=method, headers=headers, body=body, signal=signal, redirect=redirect, cf=cf
+        resource, init, method=method, headers=headers, body=body, signal=signal, redirect=redirect, cf=cf, **others
     )
+    if fetcher is not None:
+        return await fetcher(request)
     if _transport is None:
         raise RuntimeError("fetch() can be called only while a worker serves an event")
     return await send(request, _transport)

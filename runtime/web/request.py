@@ -18,7 +18,7 @@ _AMBIENT = "ambient"  # the signal of the event served
 _REDIRECTS = ("follow", "manual", "error")
 _REQUEST_INIT = ("method", "headers", "body", "signal", "redirect", "cf")
 _BROWSER_OPTIONS = {  # which mean nothing on a server
-    "cache", "credentials", "duplex", "integrity", "keepalive", "mode", "priority", "referrer",
+    "cache", "credentials", "duplex", "encodeResponseBody", "integrity", "keepalive", "mode", "priority", "referrer",
     "referrerPolicy", "window",
 }  # fmt: skip
 _METHODS: dict[str, str] = {method.value: method for method in HTTPMethod}
@@ -82,8 +82,10 @@ class Request(Body):
         signal: AbortSignal | None = None,
         redirect: str | None = None,
         cf: object = None,
+        **others: object,
     ) -> None:
-        keywords = _options(dict(zip(_REQUEST_INIT, (method, headers, body, signal, redirect, cf), strict=True)))
+        given = dict(zip(_REQUEST_INIT, (method, headers, body, signal, redirect, cf), strict=True))
+        keywords = _options({**given, **others} if others else given)
         options = {**_inherited(resource), **_options(init), **keywords}
         self.url = resource.url if isinstance(resource, Request) else _absolute_url(resource)
         method = _method(options.get("method", "GET"))

@@ -25,6 +25,7 @@ from starlette.routing import Route
 
 import runtime
 from runtime import web
+from runtime.values import JsException
 from runtime.web.scope import current_ctx, current_env, current_root
 
 SDK = Path(runtime.__file__).parent / "sdk"
@@ -415,7 +416,7 @@ async def test_pyodides_other_modules() -> None:
     assert await code.eval_code_async("import asyncio\nawait asyncio.sleep(0, 5)") == 5
     assert code.find_imports("import b.c, a\nfrom d import e") == ["a", "b", "d"]
     assert (code.find_imports("import ("), code.should_quiet("1;")) == ([], True)
-    with pytest.raises(NotImplementedError, match="no JavaScript"):
+    with pytest.raises(JsException, match="Code generation"):
         code.run_js("1")
     assert issubclass(web.Response, http.FetchResponse)
     workers = use("workers")

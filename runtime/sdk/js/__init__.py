@@ -142,6 +142,10 @@ class _TimeoutError(JsException, TimeoutError):
         super().__init__("The operation was aborted due to timeout", "TimeoutError")
 
 
+for _kind in (_AbortError, _TypeError, _RangeError, _TimeoutError):
+    _kind.__name__ = _kind.__qualname__ = "JsException"
+
+
 class AbortSignal(web.AbortSignal):
     """Its errors are JavaScript's."""
 

@@ -14,7 +14,6 @@ from typing import Any, TypeVar
 
 from runtime.isolate import ambient
 from runtime.isolate.calls.stubs import RpcTarget
-from runtime.values import to_wire
 from runtime.web import (
     URL,
     AbortController,
@@ -167,15 +166,18 @@ class _Patched:
         return len(list(iter(self)))
 
 
-def python_to_rpc(value: T) -> T:
-    """The same, where it can be sent. Raises TypeError."""
-    to_wire(value)
-    return value
+def python_to_rpc(value: object) -> Any:
+    """What ``js`` has for it: objects, arrays, ``jsnull``, Dates. Raises TypeError for what cannot be sent."""
+    from workers import _rpc  # type: ignore[attr-defined,import-not-found,unused-ignore]
+
+    return _rpc.sent(value)
 
 
-def python_from_rpc(value: T) -> T:
-    """The same: what is received is Python's already."""
-    return value
+def python_from_rpc(value: object) -> Any:
+    """What Python has for it: dicts, lists, None, datetimes. What is received by a call is Python's already."""
+    from workers import _rpc  # type: ignore[attr-defined,import-not-found,unused-ignore]
+
+    return _rpc.received(value)
 
 
 def import_from_javascript(name: str) -> Any:
