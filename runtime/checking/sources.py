@@ -27,6 +27,10 @@ _KEEP_FLAG = "disable_python_no_global_handlers"
 _CLASS = """class Default(WorkerEntrypoint):
     async def {0}(self, {1}): ..."""
 _FROM_JS = "from js import {name}   # a class of JavaScript's is made with {name}.new()"
+_NO_GLOBAL = {  # of ours, what JavaScript has no global class for
+    "AbortError": "from pyodide.http import AbortError",
+    "RpcTarget": "return self.method   # instead of an object: the caller calls a function where it is",
+}
 _WSGI = "from workers import wsgi"
 
 
@@ -100,7 +104,7 @@ def _sdk_names(source: Source, node: ast.ImportFrom) -> Iterator[Apart]:
     for alias in node.names:
         if alias.name not in known and alias.name != "*":
             what = f"{alias.name} is in our workers alone, not in workers-runtime-sdk {upstream().sdk}"
-            yield Apart(source.at(node), what, _FROM_JS.format(name=alias.name))
+            yield Apart(source.at(node), what, _NO_GLOBAL.get(alias.name) or _FROM_JS.format(name=alias.name))
 
 
 def _name(path: Path, root: Path) -> str:

@@ -21,6 +21,7 @@ HOSTS = click.option("--host", metavar="URL[,URL]", help=f"Default: PILOT_HOST, 
 CONFIG = click.option("-c", "--config", type=click.Path(path_type=Path), help="wrangler.toml, .jsonc or .json.")
 ENV = click.option("-e", "--env", "environment", envvar="CLOUDFLARE_ENV", help="[env.NAME] of the configuration.")
 NAME = click.option("--name", help="The worker. Default: the configuration's.")
+WORKER = click.argument("worker_name", metavar="[WORKER]", required=False)  # as Wrangler has it; else --name
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
@@ -127,12 +128,13 @@ def rollback(version: str | None, host: str | None, message: str, **worker: Unpa
 
 
 @click.command(short_help="Take the worker off the host.")
+@WORKER
 @_worker_on_each
 @click.option("--purge", is_flag=True, help="And what it keeps there, unless another worker has it too.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
-def delete(host: str | None, purge: bool, yes: bool, **worker: Unpack[WorkerOptions]) -> None:
+def delete(worker_name: str | None, host: str | None, purge: bool, yes: bool, **worker: Unpack[WorkerOptions]) -> None:
     """Take the worker off the host, with its versions and secrets. What it keeps there stays, unless it is purged."""
-    name = _named(**worker)
+    name = worker_name or _named(**worker)
     if not yes:
         kept = " and everything it keeps" if purge else ""
         click.confirm(f"Delete {name} with all its versions and secrets{kept}?", abort=True)
@@ -169,6 +171,7 @@ def status(host: str | None, as_json: bool) -> None:
 
 
 @click.command(short_help="Watch the worker's requests and prints.")
+@WORKER
 @_worker
 @click.option("--format", "form", type=click.Choice(("pretty", "json")), default="pretty", show_default=True)
 @click.option(
@@ -182,6 +185,7 @@ def status(host: str | None, as_json: bool) -> None:
 @click.option("--search", help="Only what prints this text.")
 @click.option("--sampling-rate", type=click.FloatRange(0, 1), help="Only this share of the requests.")
 def tail(
+    worker_name: str | None,
     host: str | None,
     form: str,
     outcomes: tuple[str, ...],
@@ -198,7 +202,7 @@ def tail(
     chosen = [{name: value} for name, value in filters.items() if value]
     if sampling_rate is not None:
         chosen.append({"sampling_rate": sampling_rate})
-    follow(Host.chosen(host), _named(**worker), chosen, form == "json")
+    follow(Host.chosen(host), worker_name or _named(**worker), chosen, form == "json")
 
 
 @click.group(short_help="Set, list and delete a worker's secrets.")

@@ -122,6 +122,7 @@ def test_what_would_not_run_there_is_said_by_line(tmp_path: Path) -> None:
     assert "▲ logpush" in shown
     assert "▲ browser" in shown
     assert "class Default(WorkerEntrypoint):" in shown
+    assert "return self.method" in shown  # JavaScript has no global RpcTarget
     assert "it would not run there: 8 to mend" in shown
 
 

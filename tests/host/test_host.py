@@ -223,7 +223,7 @@ async def test_secrets_may_come_first(host: Host, tmp_path: Path) -> None:
 async def test_a_worker_that_is_deleted_is_gone(host: Host, tmp_path: Path) -> None:
     folder = worker(tmp_path, says("x"), name="gone")
     await host.deploy(folder)
-    await host.cli("delete", "--yes", cwd=folder)
+    await host.cli("delete", "gone", "--yes")
     assert (await host.get("gone"))[0] == 404
     assert "does not exist" in await host.cli("versions", cwd=folder, fails=True)
     await host.deploy(folder)
@@ -443,7 +443,8 @@ async def test_tails(host: Host, tmp_path: Path) -> None:
     tail.send_signal(signal.SIGINT)
     async with asyncio.timeout(30):
         await tail.communicate()
-    assert "does not exist" in await host.cli("tail", "--name", "nobody", fails=True)
+    for words in (["--name", "nobody"], ["nobody"]):
+        assert "does not exist" in await host.cli("tail", *words, fails=True)
 
 
 async def test_a_hosts_own_settings(tmp_path: Path) -> None:
