@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from runtime.values.objects import Named
+from runtime.values.objects import JsException, Named
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY, _TIME = (dict.fromkeys(names, "numeric") for names in (("year", "month", "day"), ("hour", "minute", "second")))
@@ -43,9 +43,9 @@ class Date(Named):
     valueOf = getTime
 
     def toISOString(self) -> str:
-        """Raises ValueError (a RangeError) of what is no date."""
+        """Raises JsException (a RangeError) of what is no date."""
         if self._time != self._time:
-            raise ValueError("Invalid time value")
+            raise JsException("Invalid time value", "RangeError")
         moment = datetime.fromtimestamp(self._time // 1000, UTC)
         return f"{moment:%Y-%m-%dT%H:%M:%S}.{int(self._time % 1000):03d}Z"
 
@@ -60,6 +60,9 @@ class Date(Named):
 
     def toString(self) -> str:
         return f"{self._moment():%a %b %d %Y %H:%M:%S} GMT+0000 (Coordinated Universal Time)"
+
+    def toTimeString(self) -> str:
+        return f"{self._moment():%H:%M:%S} GMT+0000 (Coordinated Universal Time)"
 
     def toDateString(self) -> str:
         return f"{self._moment():%a %b %d %Y}"

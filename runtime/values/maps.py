@@ -24,6 +24,13 @@ class JsMap(JsDict):
     def new(cls, pairs: Iterable[Any] = ()) -> Self:
         return cls(pairs.items() if isinstance(pairs, Mapping) else [tuple(pair) for pair in pairs])
 
+    @classmethod
+    def groupBy(cls, items: Iterable[Any], key: Callable[..., Any]) -> Self:
+        made, count = cls(), taken(key)
+        for index, item in enumerate(items):
+            made.setdefault(key(*(item, index)[:count]), JsArray()).append(item)
+        return made
+
     def set(self, key: Any, value: object) -> Self:
         self[key] = value
         return self

@@ -123,7 +123,26 @@ class JsBigInt(int):
     locals().update((f"__{name}__", _kept(f"__{name}__")) for name in (*_UNARY, *_BINARY))
 
 
-class JsException(Exception):
+class _Made(type):
+    def __call__(cls, *args: object, **options: object) -> object:
+        if cls is not JsError:
+            return super().__call__(*args, **options)
+        return _thrown(*args, **options)  # type: ignore[arg-type]
+
+
+class JsError(Exception, metaclass=_Made):
+    """What ``pyodide.ffi`` calls JsException: made of ``(name, message, stack)``, it is a JsException of ours."""
+
+    name: str
+    message: str
+    stack: str
+
+
+def _thrown(name: str, message: str = "", stack: str = "") -> JsException:
+    return JsException(message, name, stack)
+
+
+class JsException(JsError):
     """An error of JavaScript's: ``str(error)`` is ``name: message``. Its other ``fields`` are attributes."""
 
     def __init__(self, message: str = "", name: str = "Error", stack: str = "", **fields: object) -> None:
@@ -145,4 +164,4 @@ class JsException(Exception):
 _OWN = frozenset((*dir(Exception), "message", "name", "stack"))  # what no field may replace
 
 
-__all__ = ["SAFE_INTEGER", "JsBigInt", "JsDict", "JsException", "JsNull", "Named", "jsnull"]
+__all__ = ["SAFE_INTEGER", "JsBigInt", "JsDict", "JsError", "JsException", "JsNull", "Named", "jsnull"]

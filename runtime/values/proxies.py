@@ -26,7 +26,9 @@ class JsArray(list[Any]):
     def length(self) -> int:
         return len(self)
 
-    push = list.append
+    def push(self, *items: object) -> int:
+        self.extend(items)
+        return len(self)
 
     def to_py(self, *, depth: int = -1, default_converter: Default = None) -> list[Any]:
         """Plain lists and dicts, ``depth`` levels deep; -1: all the way down."""
@@ -58,6 +60,16 @@ class JsArray(list[Any]):
         taken_out = JsArray(self[part])
         self[part] = items
         return taken_out
+
+    def toSpliced(self, start: int, count: int | None = None, *items: object) -> JsArray:
+        whole = JsArray(self)
+        whole.splice(start, count, *items)
+        return whole
+
+    def with_(self, index: int, item: object) -> JsArray:
+        whole = JsArray(self)
+        whole[index] = item
+        return whole
 
     def fill(self, item: object, start: int = 0, end: int | None = None) -> Self:
         for index in range(*slice(start, end).indices(len(self))):
@@ -104,6 +116,12 @@ class JsArray(list[Any]):
     def findIndex(self, wanted: Callable[..., Any]) -> int:
         return next((index for index, found in enumerate(self._each(wanted)) if found), -1)
 
+    def findLast(self, wanted: Callable[..., Any]) -> object:
+        return next(reversed(self.filter(wanted)), None)
+
+    def findLastIndex(self, wanted: Callable[..., Any]) -> int:
+        return max((index for index, found in enumerate(self._each(wanted)) if found), default=-1)
+
     def flatMap(self, change: Callable[..., Any]) -> JsArray:
         return self.map(change).flat()
 
@@ -112,6 +130,9 @@ class JsArray(list[Any]):
 
     def entries(self) -> JsIterator:
         return JsIterator(JsArray(pair) for pair in enumerate(self))
+
+    def values(self) -> JsIterator:
+        return JsIterator(self)
 
     def forEach(self, do: Callable[..., Any]) -> None:
         for _ in self._each(do):
@@ -126,8 +147,13 @@ class JsArray(list[Any]):
     def reduce(self, combine: Callable[..., Any], *first: object) -> object:
         return reduce(combine, self, *first)
 
-    def flat(self) -> JsArray:
-        return JsArray(chain.from_iterable(item if isinstance(item, list) else [item] for item in self))
+    def reduceRight(self, combine: Callable[..., Any], *first: object) -> object:
+        return reduce(combine, self[::-1], *first)
+
+    def flat(self, depth: float = 1) -> JsArray:
+        whole = JsArray(chain.from_iterable(item if isinstance(item, list) else [item] for item in self))
+        deeper = depth > 1 and any(isinstance(item, list) for item in whole)
+        return whole.flat(depth - 1) if deeper else whole
 
     def _each(self, function: Callable[..., Any]) -> Iterator[Any]:
         count = taken(function)

@@ -16,11 +16,9 @@ from runtime.sdk.js._adapted import Array as Array
 from runtime.sdk.js._adapted import DOMException as DOMException
 from runtime.sdk.js._adapted import Error as Error
 from runtime.sdk.js._adapted import EvalError as EvalError
-from runtime.sdk.js._adapted import Math as Math
 from runtime.sdk.js._adapted import Promise as Promise
 from runtime.sdk.js._adapted import RangeError as RangeError
 from runtime.sdk.js._adapted import ReferenceError as ReferenceError
-from runtime.sdk.js._adapted import Set as Set
 from runtime.sdk.js._adapted import SyntaxError as SyntaxError
 from runtime.sdk.js._adapted import TextEncoder as _TextEncoder
 from runtime.sdk.js._adapted import TypeError as TypeError
@@ -48,8 +46,10 @@ from runtime.sdk.js._language import isNaN as isNaN
 from runtime.sdk.js._language import parseFloat as parseFloat
 from runtime.sdk.js._language import parseInt as parseInt
 from runtime.sdk.js._language import reportError as reportError
+from runtime.sdk.js._math import Math as Math
 from runtime.sdk.js._object import Object as Object
 from runtime.sdk.js._regexp import RegExp as _RegExp
+from runtime.sdk.js._set import Set as Set
 from runtime.sdk.js._symbol import Symbol as Symbol
 from runtime.sdk.js._typed import DataView as DataView
 from runtime.sdk.js._typed import _TypedArray

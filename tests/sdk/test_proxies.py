@@ -216,7 +216,7 @@ async def test_a_date_is_set_and_written_as_in_america(pilot: Served) -> None:
     ]  # fmt: skip
     since = len(pilot.events)
     assert (await pilot.ask("/elsewhere"))[0] == 500
-    await pilot.says("not de-DE; datetime.strftime writes others", since=since)
+    await pilot.says("knows en-US alone, not de-DE", since=since)
 
 
 async def test_a_keys_algorithm_is_an_object(pilot: Served) -> None:

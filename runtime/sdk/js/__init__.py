@@ -62,6 +62,9 @@ class _Parsed:
         found.__class__ = Headers
         return found
 
+    async def blob(self) -> web.Blob:
+        return Blob(await super().blob())  # type: ignore[misc]
+
     async def formData(self) -> web.FormData:
         return FormData(await super().form_data())  # type: ignore[misc]
 
@@ -93,6 +96,11 @@ class Response(_Parsed, web.Response, _New):
 class Request(_Parsed, web.Request, _New):
     __slots__ = ()
     json = _Parsed._json
+
+    @property
+    def cf(self) -> object:
+        found: object = super().cf
+        return JsDict(found) if type(found) is dict else found
 
 
 class URL(web.URL, _New):
@@ -200,13 +208,24 @@ class JSON:
         return text.encode("utf-8", "backslashreplace").decode()  # half a surrogate pair is escaped
 
     @staticmethod
-    def parse(text: str) -> Any:
-        """Raises JsException, a SyntaxError. null is ``jsnull``."""
-        return _with_null(from_json(text.encode("utf-8", "surrogatepass")))
+    def parse(text: str, reviver: Callable[[str, Any], object] | None = None) -> Any:
+        """Raises JsException, a SyntaxError. null is ``jsnull``. ``reviver``: a function of (key, value)."""
+        parsed = _with_null(from_json(text.encode("utf-8", "surrogatepass")))
+        return parsed if reviver is None else _revived(parsed, reviver)
 
 
 undefined = None
 nulls.write()
+
+
+def _revived(value: object, reviver: Callable[[str, Any], object], key: str = "") -> object:
+    """Made anew from the inside out; None leaves a member out."""
+    if isinstance(value, dict):
+        found = {name: _revived(item, reviver, name) for name, item in dict.items(value)}
+        value = JsDict({name: item for name, item in found.items() if item is not None})
+    elif isinstance(value, list):
+        value = JsArray(_revived(item, reviver, str(index)) for index, item in enumerate(value))
+    return reviver(key, value)
 
 
 def _text(value: object) -> str:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import builtins
-import math
-import random
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from runtime.values import JsArray, JsDict, JsException, Named, from_wire
+from runtime.values import JsArray, JsDict, JsException, from_wire
 from runtime.values.buffers import JsBuffer
 from runtime.web import fetch
 from runtime.web.globals import pattern, text
@@ -26,6 +23,16 @@ class URLPattern(pattern.URLPattern):
 class TextEncoder(text.TextEncoder):
     def encode(self, text: str = "") -> JsBuffer:  # type: ignore[override]
         return JsBuffer(super().encode(text))
+
+    def encodeInto(self, source: str, target: JsBuffer) -> JsDict:
+        """What fits of ``source``, whole characters; ``{read, written}``."""
+        read, written = 0, b""
+        for char in source:
+            if len(written) + len(coded := super().encode(char)) > len(target):
+                break
+            read, written = read + 1 + (ord(char) > 0xFFFF), written + coded
+        target[: len(written)] = written
+        return JsDict(read=read, written=len(written))
 
 
 class TextDecoder(text.TextDecoder):
@@ -71,31 +78,6 @@ class Array(JsArray):
     @staticmethod
     def isArray(value: object) -> bool:
         return isinstance(value, list)
-
-
-class Set(builtins.set[Any], Named):
-    @classmethod
-    def new(cls, items: Iterable[Any] = ()) -> Set:
-        return cls(items)
-
-    def add(self, item: object) -> Set:  # type: ignore[override]
-        super().add(item)
-        return self
-
-    def has(self, item: object) -> bool:
-        return item in self
-
-    def delete(self, item: object) -> bool:
-        found = item in self
-        self.discard(item)
-        return found
-
-    @property
-    def size(self) -> int:
-        return len(self)
-
-    def to_py(self, **_: object) -> builtins.set[Any]:
-        return builtins.set(self)
 
 
 def replaced(value: object, replacer: Callable[..., object] | list[str], key: str = "") -> object:
@@ -166,6 +148,13 @@ class Promise:
         return made
 
     @staticmethod
+    async def try_(work: Callable[..., Any], *args: object) -> Any:
+        """What ``work(*args)`` gives, or raises, awaited; ``getattr(Promise, "try")`` is this, too."""
+        return await Promise.resolve(work(*args))
+
+    locals()["try"] = try_
+
+    @staticmethod
     async def race(values: Iterable[Any]) -> Any:
         done, others = await asyncio.wait(
             [asyncio.ensure_future(Promise.resolve(value)) for value in values], return_when=asyncio.FIRST_COMPLETED
@@ -173,32 +162,6 @@ class Promise:
         for other in others:
             other.cancel()
         return done.pop().result()
-
-
-class Math:
-    """As Python's ``math``; ``round`` is half up."""
-
-    PI, E, SQRT2, LN2, LN10 = math.pi, math.e, math.sqrt(2), math.log(2), math.log(10)
-    min, max, abs = staticmethod(min), staticmethod(max), staticmethod(abs)
-    floor, ceil, trunc = staticmethod(math.floor), staticmethod(math.ceil), staticmethod(math.trunc)
-    sqrt, cbrt, pow = staticmethod(math.sqrt), staticmethod(math.cbrt), staticmethod(math.pow)
-    log, log2, log10 = staticmethod(math.log), staticmethod(math.log2), staticmethod(math.log10)
-    exp, hypot, sin = staticmethod(math.exp), staticmethod(math.hypot), staticmethod(math.sin)
-    cos, tan, asin = staticmethod(math.cos), staticmethod(math.tan), staticmethod(math.asin)
-    acos, atan, atan2 = staticmethod(math.acos), staticmethod(math.atan), staticmethod(math.atan2)
-    sinh, cosh, tanh = staticmethod(math.sinh), staticmethod(math.cosh), staticmethod(math.tanh)
-
-    @staticmethod
-    def sign(value: float) -> int:
-        return (value > 0) - (value < 0)
-
-    @staticmethod
-    def random() -> float:
-        return random.random()  # noqa: S311 (JavaScript's is no better)
-
-    @staticmethod
-    def round(value: float) -> int:
-        return math.floor(value + 0.5)
 
 
 class _ErrorMaker:

@@ -21,6 +21,7 @@ _RESERVED = ";/?:@&=+$,#"
 _STRAY_PERCENT = re.compile("%(?![0-9A-Fa-f]{2})")
 _INTEGER = re.compile(r"\s*([+-]?)(0[xX])?")
 _FLOAT = re.compile(r"\s*[+-]?(?:Infinity|\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?)")
+_PREFIXES = ("0x", "0o", "0b")
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
@@ -73,16 +74,25 @@ def isFinite(value: object) -> bool:
     return bool(math.isfinite(Number(value)))
 
 
+def _number(text: str) -> str:
+    """What Python, but not JavaScript, reads as a number raises ValueError."""
+    if "_" in text or text.lstrip("+-") in ("inf", "nan"):
+        raise ValueError(text)
+    return text or "0"
+
+
 class Number:
     """``Number("12")`` is the number that a text says."""
 
+    MAX_VALUE, MIN_VALUE, POSITIVE_INFINITY, NEGATIVE_INFINITY = sys.float_info.max, 5e-324, math.inf, -math.inf
     MAX_SAFE_INTEGER, MIN_SAFE_INTEGER, EPSILON = 2**53 - 1, -(2**53) + 1, 2.0**-52
     parseInt, parseFloat = staticmethod(parseInt), staticmethod(parseFloat)
 
     def __new__(cls, value: object = 0) -> Any:
         if isinstance(value, str):
             try:
-                return _whole(float(value.strip() or 0))
+                text = value.strip().lower()
+                return int(text, 0) if text[:2] in _PREFIXES else _whole(float(_number(text)))
             except ValueError:
                 return NaN
         return NaN if value is None else _whole(float(value))  # type: ignore[arg-type]
@@ -152,6 +162,18 @@ class Reflect:
         else:
             setattr(target, name, value)
         return True
+
+    @staticmethod
+    def deleteProperty(target: object, name: str) -> bool:
+        if isinstance(target, dict):
+            target.pop(name, None)
+        elif hasattr(target, name):
+            delattr(target, name)
+        return True
+
+    @staticmethod
+    def defineProperty(target: object, name: str, how: Mapping[str, object]) -> bool:
+        return Reflect.set(target, name, how.get("value"))
 
     @staticmethod
     def apply(function: Callable[..., object], this: object, args: list[Any]) -> object:

@@ -38,11 +38,11 @@ _VALUES = {
     "Map": "runtime.values:JsMap",
     "Date": "runtime.values.dates:Date",
     "DOMException": "js._adapted:DOMException",
-    "Set": "js._adapted:Set",
+    "Set": "js._set:Set",
     "Symbol": "js._symbol:Symbol",
     "Intl": "js._intl:Intl",
     "Promise": "js._adapted:Promise",
-    "Math": "js._adapted:Math",
+    "Math": "js._math:Math",
     "navigator": "js._adapted:navigator",
     **{
         name: f"js._adapted:{name}"

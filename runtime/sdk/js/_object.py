@@ -57,6 +57,17 @@ class Object:
         return value
 
     seal = preventExtensions = freeze
+
+    @staticmethod
+    def isFrozen(value: object) -> bool:
+        return not isinstance(value, (dict, list)) and not hasattr(value, "__dict__")
+
+    isSealed = isFrozen
+
+    @staticmethod
+    def isExtensible(value: object) -> bool:
+        return not Object.isFrozen(value)
+
     getOwnPropertyNames = keys
 
     @staticmethod
@@ -67,6 +78,20 @@ class Object:
     def defineProperty(target: T, name: str, how: Mapping[str, Any]) -> T:
         target[name] = how["value"]
         return target
+
+    @staticmethod
+    def defineProperties(target: T, properties: Mapping[str, Mapping[str, Any]]) -> T:
+        for name, how in properties.items():
+            Object.defineProperty(target, name, how)
+        return target
+
+    @staticmethod
+    def getOwnPropertyDescriptor(value: object, name: str) -> JsDict | None:
+        """None: it has none of that name."""
+        members = _members(value)
+        if name not in members:
+            return None
+        return JsDict(value=members[name], writable=True, enumerable=True, configurable=True)
 
     @staticmethod
     def groupBy(items: Iterable[V], name: Callable[[V, int], object]) -> JsDict:

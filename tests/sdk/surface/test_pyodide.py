@@ -16,7 +16,7 @@ import io, json, os, tempfile
 import js
 from js import Array, JSON, Object, Uint8Array
 from pyodide import http
-from pyodide.ffi import JsBigInt, JsNull, create_once_callable, destroy_proxies, jsnull, to_js
+from pyodide.ffi import JsBigInt, JsException, JsNull, create_once_callable, destroy_proxies, jsnull, to_js
 from pyodide.http import open_url, pyfetch
 from workers import Response, fetch as asked
 
@@ -47,6 +47,15 @@ def proxies():
             call(), call()
         except Exception as error:
             gone.append(str(error))
+    made, caught = JsException("AbortError", "enough"), []
+    for raised in (made, js.Error.new("bad")):
+        try:
+            raise raised
+        except JsException as error:
+            caught.append(str(error))
+    assert (made.name, made.message, made.stack, isinstance(made, JsException)) == (
+        "AbortError", "enough", "AbortError: enough", True)
+    assert caught == ["AbortError: enough", "Error: bad"], caught
     return Response.json([count, gone, Object.new(a=1).a, list(Object.create(None, {"b": {"value": 2}}).object_keys())])
 
 def buffers():

@@ -66,6 +66,15 @@ async def within(request):
         form.get_all("a"), file.js_object.lastModified, blob.js_object.type, inside.js_object is inside,
     ])
 
+async def inner(request):
+    answer = Response("inside " + await request.text(), headers={"x-c": "d"})
+    return answer.js_object
+
+async def passed(request):
+    inside = js.Request.new(request.url.replace("passed", "inner"), request.js_object)
+    answer = await js.fetch(inside.js_object)
+    return Response(answer.js_object.body, headers=answer.js_object.headers)
+
 async def misses():
     form, headers = FormData({"a": "b"}), Response("x").headers
     sizes = js.Float64Array.new([1, 2])
@@ -118,4 +127,5 @@ async def test_the_types(tmp_path: Path) -> None:
             ["Request", "Response", "FormData", "Blob", "File"], [True, True],
             ["b", "c"], 5, "a/b", True,
         ]  # fmt: skip
+        assert await pilot.ask("/passed", "POST", data="and out") == (200, "inside and out")
         assert await told("/misses") == [None, "d", "d", "f", None, [], 16, 16]

@@ -20,7 +20,8 @@ from types import ModuleType
 from typing import Any, Protocol
 
 from runtime.isolate import suspending
-from runtime.values import JsArray, JsBigInt, JsBuffer, JsDict, JsException, JsMap, JsNull, jsnull, nulls
+from runtime.values import JsArray, JsBigInt, JsBuffer, JsDict, JsMap, JsNull, jsnull, nulls
+from runtime.values.objects import JsError
 from runtime.web import Response
 
 _OURS = ("runtime", "bindings", "js", "pyodide")  # whose values stand for JavaScript's
@@ -38,6 +39,7 @@ class JsProxy(metaclass=_AnyProxy):
     """What stands for an object of JavaScript's; called, it makes a plain one, as ``js.Object.new()``."""
 
 
+JsException = JsError
 JsMutableMap = JsMap
 JsCallable = JsOnceCallable = Callable
 JsPromise = Awaitable
@@ -133,7 +135,7 @@ class JsDoubleProxy:
     def unwrap(self) -> Any:
         """Raises JsException once it is destroyed."""
         if self.function is None:
-            raise JsException(self._gone)
+            raise JsException("Error", self._gone)
         return self.function
 
     def destroy(self) -> None:
