@@ -189,8 +189,8 @@ ROOMS = {
         "terminal",
     ),
     "runtime.supervisor": (
-        "observe", "limits", "sockets", "debugging", "outbound", "telemetry", "explorer", "http", "traces", "calls",
-        "processes", "loading", "reload", "under_test", "keys", "server", "dev",
+        "deadline", "observe", "limits", "sockets", "debugging", "outbound", "telemetry", "explorer", "http", "traces",
+        "calls", "processes", "loading", "reload", "under_test", "keys", "server", "dev",
     ),
     "runtime.host": (
         "store", "versions", "addresses", "tails", "worker", "returns", "fleet", "purge", "report", "http",

@@ -16,27 +16,28 @@ import aiohttp
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.streams import StreamReader
 
+from runtime.supervisor.deadline import Deadline
+
 Take = Callable[[bytes], bool]
 
 
 class Connection(ResponseHandler):
-    """aiohttp's. One timer serves many chunks: it is told of the next one, not begun anew."""
+    """aiohttp's. One timer serves many chunks."""
 
     sink: Take | None = None  # as of ``runtime.wire.RemoteStream``; of the answer that is being read
-    _heard = 0.0
+    _read_timeout_handle: Deadline | None  # type: ignore[assignment]  # what is done with it here is to cancel it
 
     def _reschedule_timeout(self) -> None:
-        self._heard = self._loop.time()
-        if self._read_timeout_handle is None and self._read_timeout:
-            self._read_timeout_handle = self._loop.call_later(self._read_timeout, self._on_read_timeout)
+        if not self._read_timeout:
+            return
+        if self._read_timeout_handle is None:
+            self._read_timeout_handle = Deadline(self._read_timeout, self._on_read_timeout)
+        else:
+            self._read_timeout_handle.until = self._loop.time() + self._read_timeout
 
     def _on_read_timeout(self) -> None:
         self._read_timeout_handle = None
-        left = self._heard + (self._read_timeout or 0.0) - self._loop.time()
-        if left > 0:
-            self._read_timeout_handle = self._loop.call_later(left, self._on_read_timeout)
-        else:
-            super()._on_read_timeout()
+        super()._on_read_timeout()
 
 
 class _Reader(StreamReader):

@@ -10,6 +10,8 @@ import asyncio
 from collections.abc import Callable
 from typing import NamedTuple
 
+from runtime.supervisor.deadline import Deadline
+
 _MAX_INTERVAL_S = 1.0  # seconds between two looks at a body
 
 
@@ -29,19 +31,7 @@ class ClientClock:
     """The clocks of one connection. ``late()``: its head has not come in time. ``rested()``: it has asked for nothing
     for ``rest_s`` seconds. ``abort()``: it takes no answer."""
 
-    __slots__ = (
-        "_abort",
-        "_answer",
-        "_body",
-        "_head",
-        "_late",
-        "_patience",
-        "_rest",
-        "_rest_s",
-        "_rested",
-        "_time",
-        "_until",
-    )
+    __slots__ = ("_abort", "_answer", "_body", "_head", "_late", "_patience", "_rest", "_rest_s", "_rested")
 
     def __init__(
         self,
@@ -52,9 +42,8 @@ class ClientClock:
         abort: Callable[[], None],
     ) -> None:
         self._patience, self._late, self._abort = patience, late, abort
-        self._rest_s, self._rested, self._until = rest_s, rested, 0.0
-        self._time = asyncio.get_running_loop().time
-        self._rest: asyncio.TimerHandle | None = None
+        self._rest_s, self._rested = rest_s, rested
+        self._rest: Deadline | None = None
         self._head: asyncio.TimerHandle | None = None
         self._answer: asyncio.TimerHandle | None = None
         self._body: BodyClock | None = None
@@ -82,23 +71,15 @@ class ClientClock:
             self._body = None
 
     def rests(self) -> None:
-        """Nothing is asked for. One timer serves many requests: it is told of the next one, not taken back."""
-        self._until = self._time() + self._rest_s
+        """Nothing is asked for."""
         if self._rest is None:
-            self._rest = asyncio.get_running_loop().call_later(self._rest_s, self._look_at_rest)
+            self._rest = Deadline(self._rest_s, self._rested)
+        else:
+            self._rest.begin(self._rest_s)
 
     def busy(self) -> None:
-        self._until = 0.0
-
-    def _look_at_rest(self) -> None:
-        self._rest = None
-        if not self._until:
-            return
-        loop = asyncio.get_running_loop()
-        if (left := self._until - loop.time()) > 0:
-            self._rest = loop.call_later(left, self._look_at_rest)
-        else:
-            self._rested()
+        if self._rest is not None:
+            self._rest.until = 0.0
 
     def answer_waits(self) -> None:
         if self._answer is None and self._patience.answer_s:
@@ -115,7 +96,7 @@ class ClientClock:
         self.answer_taken()
         if self._rest is not None:
             self._rest.cancel()
-            self._rest, self._until = None, 0.0
+            self._rest = None
 
     def over(self) -> None:
         """The connection is gone: it holds this, and this holds it no more."""
