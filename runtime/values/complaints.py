@@ -23,11 +23,13 @@ class _WrongError(Exception):
         super().__init__(what)
 
 
-def complaint(text: str, at: int) -> str:
-    """Of text that is no JSON; ``at`` is where Python's parser gave up."""
+def complaint(text: str, error: Exception) -> str:
+    """Of text that is no JSON; ``error`` is what Python's parser raised."""
     if text in _SHOWN_WHOLE:
         return f'"{text}" is not valid JSON'
-    what = ""
+    what, at = "", getattr(error, "pos", 0)
+    if text[at : at + 1] == "," and "trailing" in str(error):  # Python 3.13's points there, JavaScript's behind it
+        at = _skipped(text, at + 1)
     if len(text) <= _MAX_SCANNED:
         try:
             _scan(text)

@@ -49,7 +49,7 @@ def _parsed_slowly(text: str) -> object:
     try:
         return from_wire(json.loads(text.removeprefix("\ufeff"), parse_constant=_refuse_constant))
     except (ValueError, RecursionError) as error:
-        raise JsException(complaint(text, getattr(error, "pos", 0)), "SyntaxError") from None
+        raise JsException(complaint(text, error), "SyntaxError") from None
 
 
 def _refuse_constant(name: str) -> None:
