@@ -124,6 +124,7 @@ class EngineServer:
         assert self.engine is not None
         try:
             async with aclosing(self.engine.generate(request, request_id)) as deltas:
+                del request  # a stream may take its time
                 async for delta in deltas:
                     yield delta
         except EngineError:

@@ -108,10 +108,14 @@ class EchoEngine:
         assert not self._asleep
         prompt_tokens = _prompt_tokens(request)
         max_tokens = check_limits(request, prompt_tokens, self._options.context_window)
+        answers, answer = request.n, _answer(request, self._options, max_tokens)
+        del request  # a stream may take its time
+        start = asyncio.get_running_loop().time()
         self.live += 1
         try:
-            async for piece in self._paced(msgspec.structs.replace(request, max_tokens=max_tokens)):
-                for index in range(request.n):
+            for number, piece in enumerate(answer, 1):
+                await self._until_due(start, number)
+                for index in range(answers):
                     yield piece.delta(index, prompt_tokens)
         finally:
             self.live -= 1
@@ -131,14 +135,10 @@ class EchoEngine:
             raise tasks.no_such_token(token)
         return next(islice(self._places, token, None))
 
-    async def _paced(self, request: Generate) -> AsyncGenerator[_Piece, None]:
-        """Each piece at its own due time, counted from the start: a late one does not delay the rest."""
-        loop = asyncio.get_running_loop()
-        start = loop.time()
-        for number, piece in enumerate(_answer(request, self._options), 1):
-            due = start + number / self._options.rate if self._options.rate else 0
-            await asyncio.sleep(max(0.0, due - loop.time()))
-            yield piece
+    async def _until_due(self, start: float, number: int) -> None:
+        """Each piece has its own time, counted from the start: a late one does not delay the rest."""
+        due = start + number / self._options.rate if self._options.rate else 0
+        await asyncio.sleep(max(0.0, due - asyncio.get_running_loop().time()))
 
     async def sleep(self) -> int:
         self._asleep = self._options.sleeps
@@ -168,13 +168,13 @@ def _text(content: str | list[dict[str, Any]] | None) -> str:
     return content or ""
 
 
-def _answer(request: Generate, options: EchoOptions) -> Iterator[_Piece]:
+def _answer(request: Generate, options: EchoOptions, max_tokens: int) -> Iterable[_Piece]:
     """Thoughts, then a call or words, made as they are asked for; only the last piece has a reason.
 
     Raises EngineError at once for a call or for JSON that it cannot make.
     """
-    thoughts = [] if request.reasoning_effort == "none" else options.reasoning.split()[: request.max_tokens]
-    room = request.max_tokens - len(thoughts)
+    thoughts = [] if request.reasoning_effort == "none" else options.reasoning.split()[:max_tokens]
+    room = max_tokens - len(thoughts)
     rule = scripted.rule_for(_texts(request)[-1], {tool["function"]["name"] for tool in request.tools})
     if rule is None or (rule.tool and request.tool_choice == "none"):
         answer = _call(request, options, room) or _words(request, options.tokens, room)
@@ -183,7 +183,7 @@ def _answer(request: Generate, options: EchoOptions) -> Iterator[_Piece]:
         answer = _call(request, msgspec.structs.replace(options, tool_call=call), room)
     else:
         answer = _said(_PIECES.findall(rule.text), request, room)
-    return chain((_Piece(reasoning=word) for word in _spaced(thoughts)), answer)
+    return chain((_Piece(reasoning=word) for word in _spaced(thoughts)), answer) if thoughts else answer
 
 
 def _call(request: Generate, options: EchoOptions, room: int) -> list[_Piece]:
