@@ -144,7 +144,7 @@ async def test_closing_a_stream_aborts_the_engine(chunks: int) -> None:
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_cancelling_run_aborts_the_engine(stream: bool) -> None:
-    engine = await echo(rate=0.1)
+    engine = await echo(rate=1)
     task = asyncio.create_task(serve(engine).run(INT8, {"prompt": "a b", "stream": stream}))
     await asyncio.sleep(0.1)
     assert engine.live == 1

@@ -113,6 +113,8 @@ class EchoEngine:
         start = asyncio.get_running_loop().time()
         self.live += 1
         try:
+            if 0 < self._options.rate < 1:  # nothing need wait so long to know that it is taken
+                yield Delta("", 0, prompt_tokens)
             for number, piece in enumerate(answer, 1):
                 await self._until_due(start, number)
                 for index in range(answers):

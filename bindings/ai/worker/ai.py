@@ -141,8 +141,8 @@ class AI:
     aiGatewayLogId = property(lambda self: self.ai_gateway_log_id)
 
 
-async def _raced(signal: AbortSignal | None, work: Awaitable[T]) -> T:
-    return await (work if signal is None else signal.race(work))
+def _raced(signal: AbortSignal | None, work: Awaitable[T]) -> Awaitable[T]:
+    return work if signal is None else signal.race(work)
 
 
 def _headers(answer: CallResult | AnswerStream) -> Mapping[str, str]:
