@@ -7,7 +7,6 @@ import asyncio
 import json
 import platform
 import re
-import resource
 import shutil
 import socket
 import time
@@ -271,47 +270,56 @@ async def fetch(request, env):
 """
 
 
-async def test_several_fronts_of_one_machine_on_the_cluster(ray: RayCluster, tmp_path: Path) -> None:
-    data = tmp_path / "data"
-    data.mkdir()
-    rows = '"own/good": {engine: echo, replicas: 2, gpus: 1}\n'
-    async with on_cluster(data, ray.address, rows, "--fronts", str(FRONTS), "--isolates", "1") as host:
-        pids = await fronts(host)
-        await answers(host)
-        await host.deploy(worker(tmp_path / "app", FRONT, 'ai = {binding = "AI"}'))
-        assert await everywhere(host, "/_w/app/") == {b"a b": TRIES}
-        assert [pid for pid in pids.values() if not links(pid, ray)] == [], "each asks over TLS by itself"
-        agents = [running(pid, "bindings.ai.cluster.agent") for pid in pids.values()]
-        assert [len(found) for found in agents] == [1] + [0] * (FRONTS - 1)
-        assert not running(host.process.pid, ENGINE)
-        assert {row["node"] for row in json.loads(await host.cli("status", "--json"))["engines"]} <= set(NODES)
-
-
-async def test_a_front_remembers_what_it_cannot_reach(ray: RayCluster, tmp_path: Path) -> None:
-    """Two of three replicas take nobody anew: the first front is linked to them, and knows of nothing."""
-    data, before = tmp_path / "data", {engine.pid for engine in ray.engines()}
-    data.mkdir()
-    rows = '"own/good": {engine: echo, model: three, replicas: 3, gpus: 1}\n'
-    async with on_cluster(data, ray.address, rows, "--fronts", str(FRONTS), "--isolates", "1") as host:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def several(ray: RayCluster, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Host]:
+    """Fronts of one machine, with a worker that asks what three replicas answer."""
+    folder = tmp_path_factory.mktemp("fronts")
+    (data := folder / "data").mkdir()
+    row = '"own/good": {engine: echo, model: three, replicas: 3, gpus: 1}\n'
+    async with on_cluster(data, ray.address, row, "--fronts", str(FRONTS), "--isolates", "1") as host:
         await fronts(host)
         await answers(host)
         await states(host, "own/good", ["ready"] * 3)
-        await host.deploy(worker(tmp_path / "app", FRONT, 'ai = {binding = "AI"}'))
-        engines = [engine.pid for engine in ray.engines() if engine.pid not in before]
-        assert len(engines) == 3
-        for pid in engines[:2]:
-            resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, resource.prlimit(pid, resource.RLIMIT_NOFILE)[1]))
-        answered = [await fresh(host, f"/_w/app/?prompt=p{number}") for number in range(TRIES)]
-        lost = [answer for answer in answered if answer[0] != 200]
-        assert len(lost) < FRONTS, lost  # each of the others' first request may meet both, one after the other
-        assert await everywhere(host, "/_w/app/") == {b"a b": TRIES}
+        await host.deploy(worker(folder / "app", FRONT, 'ai = {binding = "AI"}'))
+        yield host
+
+
+async def test_several_fronts_of_one_machine_on_the_cluster(ray: RayCluster, several: Host) -> None:
+    pids = await fronts(several)
+    assert await everywhere(several, "/_w/app/") == {b"a b": TRIES}
+    assert [pid for pid in pids.values() if not links(pid, ray)] == [], "each asks over TLS by itself"
+    agents = [running(pid, "bindings.ai.cluster.agent") for pid in pids.values()]
+    assert [len(found) for found in agents] == [1] + [0] * (FRONTS - 1)
+    assert not running(several.process.pid, ENGINE)
+    assert {row["node"] for row in json.loads(await several.cli("status", "--json"))["engines"]} <= set(NODES)
+
+
+async def test_a_front_remembers_what_it_cannot_reach(ray: RayCluster, several: Host) -> None:
+    """Two of the replicas take nobody anew. The first front is linked to them, and knows of nothing; the others begin
+    anew."""
+    first, *others = (pid for _, pid in sorted((await fronts(several)).items()))
+    replicas = [engine for engine in ray.engines() if listening(engine) & links(first, ray)]
+    assert len(replicas) == 3
+    for engine in replicas[:2]:
+        engine.rlimit(psutil.RLIMIT_NOFILE, (3, engine.rlimit(psutil.RLIMIT_NOFILE)[1]))
+    for pid in others:
+        psutil.Process(pid).kill()
+    await fronts(several, {*others})
+    answered = [await fresh(several, f"/_w/app/?prompt=p{number}") for number in range(TRIES)]
+    lost = [answer for answer in answered if answer[0] != 200]
+    assert len(lost) < FRONTS, lost  # each of the others' first request may meet both, one after the other
+    assert await everywhere(several, "/_w/app/") == {b"a b": TRIES}
+
+
+def listening(engine: psutil.Process) -> set[int]:
+    return {each.laddr.port for each in engine.net_connections("tcp") if each.status == psutil.CONN_LISTEN}
 
 
 def links(pid: int, ray: RayCluster) -> set[int]:
     """The ports at which it is linked to replicas."""
-    listening = {each.laddr.port for engine in ray.engines() for each in engine.net_connections("tcp")}
     there = psutil.Process(pid).net_connections("tcp")
-    return {each.raddr.port for each in there if each.status == psutil.CONN_ESTABLISHED} & listening
+    linked = {each.raddr.port for each in there if each.status == psutil.CONN_ESTABLISHED}
+    return linked & {port for engine in ray.engines() for port in listening(engine)}
 
 
 OTHER_RELEASE = {
