@@ -60,7 +60,7 @@ class Worker:
 
     folder: Path
     arguments: tuple[str, ...] = ()
-    log: list[str] = field(default_factory=list)
+    log: list[str] = field(default_factory=list, repr=False)
     url: str = ""
 
     def __enter__(self) -> Self:

@@ -45,13 +45,17 @@ def _pilot_workers(pytestconfig: pytest.Config) -> Iterator[_Workers]:
 
 
 @pytest.fixture
-def worker(request: pytest.FixtureRequest, _pilot_workers: _Workers) -> Worker:
-    """``worker.fetch("/path")`` asks the worker of this test's folder."""
+def worker(request: pytest.FixtureRequest, _pilot_workers: _Workers) -> Iterator[Worker]:
+    """``worker.fetch("/path")`` asks the worker of this test's folder. What that said meanwhile is shown with a test
+    that fails."""
     named = request.config.getini("pilot_folder")
     folder = request.config.rootpath / named if named else _nearest(request.path)
     if folder is None:
         pytest.fail(f"no {_NAMES[0]} above {request.path}: where is the worker?  pilot_folder = ... says so")
-    return _pilot_workers.of(folder)
+    found = _pilot_workers.of(folder)
+    known = len(found.log)
+    yield found
+    print("\n".join(found.log[known:]))
 
 
 def _nearest(path: Path) -> Path | None:

@@ -24,9 +24,9 @@ def pilot(folder: Path, *words: str) -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
-def run_tests(folder: Path, *words: str) -> tuple[int, str]:
+def run_tests(folder: Path, *words: str, settings: str = "") -> tuple[int, str]:
     """pytest in that folder, which knows nothing of this project's own settings."""
-    (folder / "pytest.ini").write_text("[pytest]\n")
+    (folder / "pytest.ini").write_text(f"[pytest]\n{settings}\n")
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *PLUGIN, *words], cwd=folder, text=True, timeout=170,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -84,6 +84,32 @@ def test_the_plugin_shows_what_a_worker_says_and_where_there_is_none(tmp_path: P
     (tmp_path / "wrangler.toml").unlink()
     code, output = run_tests(tmp_path)
     assert (code, "where is the worker?" in output) == (1, True), output
+
+
+BESIDE = """
+def test_asks(worker):
+    assert worker.fetch("/").text() == "asked"
+
+def test_fails(worker):
+    assert worker.fetch("/again").status == 201
+"""
+
+
+def test_workers_beside_it_are_served_and_a_failure_shows_what_was_said(tmp_path: Path) -> None:
+    for name, entry in {
+        "api": "def fetch(request, env):\n    print('at', request.url[-5:])\n    return env.B.fetch(request)\n",
+        "b": "from workers import Response\n\ndef fetch():\n    return Response('asked')\n",
+    }.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "entry.py").write_text(entry)
+        config = f'name = "{name}"\nmain = "entry.py"\nservices = [{{ binding = "B", service = "b" }}]\n'
+        (tmp_path / name / "wrangler.toml").write_text(config)
+    (tmp_path / "test_it.py").write_text(BESIDE)
+    beside = "pilot_folder = api\npilot_arguments = -c wrangler.toml -c ../b/wrangler.toml"
+    code, output = run_tests(tmp_path, settings=beside)
+    assert (code, "1 failed, 1 passed" in output) == (1, True), output
+    assert output.count("output: at") == 1, "of the test that fails alone"
+    assert "output: at again" in output
 
 
 def test_a_wheel_has_the_templates_and_no_state_of_theirs(tmp_path: Path) -> None:
