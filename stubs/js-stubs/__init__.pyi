@@ -12,6 +12,7 @@ from runtime.isolate.timers import scheduler as scheduler
 from runtime.isolate.timers import setInterval as setInterval
 from runtime.isolate.timers import setTimeout as setTimeout
 from runtime.sdk.js import *
+from runtime.sdk.js._adapted import AggregateError as AggregateError
 from runtime.sdk.js._adapted import Array as Array
 from runtime.sdk.js._adapted import DOMException as DOMException
 from runtime.sdk.js._adapted import Error as Error
@@ -35,6 +36,7 @@ from runtime.sdk.js._language import Number as Number
 from runtime.sdk.js._language import Reflect as Reflect
 from runtime.sdk.js._language import String as String
 from runtime.sdk.js._language import WeakMap as WeakMap
+from runtime.sdk.js._language import WeakRef as _WeakRef
 from runtime.sdk.js._language import WeakSet as WeakSet
 from runtime.sdk.js._language import decodeURI as decodeURI
 from runtime.sdk.js._language import decodeURIComponent as decodeURIComponent
@@ -92,6 +94,7 @@ class _New:
 
 class URLPattern(_URLPattern, _New): ...
 class RegExp(_RegExp, _New): ...
+class WeakRef(_WeakRef, _New): ...
 class HTMLRewriter(_HTMLRewriter, _New): ...
 class TextEncoder(_TextEncoder, _New): ...
 class TextDecoder(_TextDecoder, _New): ...

@@ -133,12 +133,13 @@ class Promise:
     async def any(values: Iterable[Any]) -> object:
         """The first that does not fail."""
         pending = [asyncio.ensure_future(Promise.resolve(value)) for value in values]
-        error = JsException("All promises were rejected", "AggregateError")
+        error = AggregateError([], "All promises were rejected")
         for done in asyncio.as_completed(pending):
             try:
                 return await done
             except Exception as failed:
                 error.__context__ = failed
+                error.errors.append(failed)
         raise error
 
     @staticmethod
@@ -186,6 +187,18 @@ class _ErrorMaker:
 Error, TypeError, RangeError, SyntaxError, EvalError, ReferenceError, URIError = map(
     _ErrorMaker, ("Error", "TypeError", "RangeError", "SyntaxError", "EvalError", "ReferenceError", "URIError")
 )
+
+
+class AggregateError(JsException):
+    """``errors``: those that it stands for."""
+
+    def __init__(self, errors: Iterable[object] = (), message: str = "") -> None:
+        super().__init__(message, "AggregateError")
+        self.errors = JsArray(errors)
+
+    @classmethod
+    def new(cls, errors: Iterable[object] = (), message: str = "") -> AggregateError:
+        return cls(errors, message)
 
 
 class navigator:

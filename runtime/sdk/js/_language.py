@@ -9,11 +9,11 @@ from array import array
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 from urllib.parse import quote, unquote
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 from weakref import WeakSet as _WeakSet
 
 from runtime.isolate.script.errors import report
-from runtime.values import JsArray, JsException
+from runtime.values import JsArray, JsException, Named
 
 Infinity, NaN, undefined = math.inf, math.nan, None
 _UNRESERVED = "!~*'()"  # besides letters, digits, "-", "_" and ".", which Python leaves as they are, too
@@ -187,6 +187,16 @@ class Reflect:
 def _method(name: object) -> str:
     """Of a symbol the method of Python's that it stands for."""
     return str(getattr(name, "method", name))
+
+
+class WeakRef(Named):
+    """``WeakRef.new(value).deref()``: None once nobody else has it. What Python cannot refer to so, it keeps."""
+
+    def __init__(self, value: object) -> None:
+        try:
+            self.deref: Callable[[], object] = ref(value)
+        except TypeError:
+            self.deref = lambda: value
 
 
 class WeakMap(WeakKeyDictionary[Any, Any]):

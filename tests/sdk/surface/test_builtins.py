@@ -49,6 +49,15 @@ def objects():
         Reflect.defineProperty(target, "c", {"value": 2}), target.c,
     ])
 
+async def failures():
+    try:
+        await Promise.any([Promise.reject("one"), Promise.reject("two")])
+    except js.AggregateError as error:
+        told = [str(error), sorted(map(str, error.errors))]
+    made, kept = js.AggregateError.new(["a"], "several"), Array.of(1)
+    weak = js.WeakRef.new(kept)
+    return Response.json([told, made.errors, made.message, weak.deref() is kept, js.WeakRef.new(5).deref()])
+
 async def others():
     buffer = Uint8Array.new(4)
     into = TextEncoder.new().encodeInto("aé€", buffer)
@@ -71,6 +80,9 @@ SAID = {
     "/groups": [3, 1, 1, 2, False, [1, 2], [[1, 1], [2, 2]], [1, 2], [1, 3], True, None, 0],
     "/numbers": [True, 1, 31, -5, 5.5, 0, 2**-0.5, 16, 0, True, True],
     "/objects": [1, False, True, 1, None, True, {}, True, 2],
+    "/failures": [
+        ["AggregateError: All promises were rejected", ["Error: one", "Error: two"]], ["a"], "several", True, 5,
+    ],
     "/others": [
         [2, 3, [97, 195, 169, 0]], "RangeError: Invalid time value", "00:00:00 GMT+0000 (Coordinated Universal Time)",
         5, {"a": [2]}, 1, "Blob",
