@@ -71,7 +71,10 @@ def run_sync(awaitable: Awaitable[T]) -> T:
     done, value = current.parent.switch((awaitable,))
     if done:
         return value  # type: ignore[no-any-return]
-    raise value
+    try:
+        raise value
+    finally:
+        del value
 
 
 def suspendable_steps(source: AsyncIterator[T]) -> AsyncIterator[T]:
@@ -96,7 +99,10 @@ class _Suspendable:
             if kind == "returned":
                 return value
             if kind == "raised":
-                raise value
+                try:
+                    raise value
+                finally:
+                    del value  # its traceback has this frame: what the work held would wait for the collector
             try:
                 self._next = partial(self._work.send, (yield value))
             except BaseException as error:
@@ -116,12 +122,16 @@ class _Suspendable:
         return result
 
     def step(self) -> None:
+        go = self._next
+        del self._next  # which may hold an exception, as below
         try:
-            self._result = "yielded", self._next()
+            self._result = "yielded", go()
         except StopIteration as end:
             self._result = "returned", end.value
         except BaseException as error:
             self._result = "raised", error
+        finally:
+            del go
 
 
 class _Steps(Generic[T]):
