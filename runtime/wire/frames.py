@@ -26,6 +26,14 @@ def well_formed(value: object) -> Any:
     return [well_formed(item) for item in value] if isinstance(value, list | tuple) else value
 
 
+def encode_well_formed(value: object) -> bytes:
+    """As ``encode``, of texts that may have half a surrogate pair."""
+    try:
+        return encode(value)
+    except UnicodeEncodeError:
+        return encode(well_formed(value))
+
+
 def packed(frames: list[bytes], size: int) -> tuple[bytes, ...]:
     """Encoded frames, ``size`` bytes in all, under one length: the parts of a message."""
     return (size + _ARRAY32_BYTES).to_bytes(4, "little"), _ARRAY32, len(frames).to_bytes(4, "big"), *frames

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -39,6 +40,12 @@ class Served(Pilot):
         """(status, text) of one request."""
         async with self.http.request(method, self.url + path, allow_redirects=False, **options) as response:
             return response.status, await response.text()
+
+    async def told(self, path: str) -> Any:
+        """The JSON of what it answers there."""
+        status, text = await self.ask(path)
+        assert status == 200, text
+        return json.loads(text)
 
     async def save(self, entry: str, within: float = 30.0) -> bool:
         """Replace entry.py; whether it was taken."""

@@ -13,11 +13,12 @@ import msgspec
 from msgspec.msgpack import Ext
 
 from runtime.values import JsBigInt, JsException, Opaque, from_wire, js_string, opened, to_wire, well_formed
+from runtime.wire.frames import encode_well_formed
 
 SAFE_INTEGER = 2**53 - 1
 NOT_CLONED = "[object Object] could not be cloned."
 NO_BIGINT = "Cannot convert a BigInt value to a number"
-_encode, _decode = msgspec.msgpack.Encoder().encode, msgspec.msgpack.Decoder().decode
+_decode = msgspec.msgpack.Decoder().decode
 _PLAIN = frozenset((str, bytes, int, float, bool, type(None)))
 
 
@@ -26,10 +27,7 @@ def cloned(value: object) -> bytes:
     sent = to_wire(value)
     if type(sent) not in _PLAIN:
         _check(sent)
-    try:
-        return _encode(sent)
-    except UnicodeEncodeError:
-        return _encode(well_formed(sent))
+    return encode_well_formed(sent)
 
 
 def read(kept: bytes) -> Any:

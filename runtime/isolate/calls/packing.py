@@ -18,17 +18,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
 from msgspec.msgpack import Ext
 
 from runtime.isolate.calls.loans import Loans
 from runtime.isolate.calls.stubs import RpcStub, RpcTarget
 from runtime.isolate.remote import fits_inline, reference
-from runtime.values import JsException, to_wire, well_formed
+from runtime.values import JsException, to_wire
 from runtime.values.wire import BLOB, CAPABILITY, HEADERS, REQUEST, RESPONSE
 from runtime.web import Blob, File, FormData, Headers, ReadableStream, Request, Response
 from runtime.web.sockets import WebSocket
 from runtime.wire import Channel
+from runtime.wire.frames import encode, encode_well_formed
 
 MAX_PAYLOAD_BYTES = 32 * 1024 * 1024
 Table = list[tuple[str, int]]
@@ -36,7 +36,6 @@ _NO_RECEIVER = (
     "Proxy could not be serialized because it is not a valid RPC receiver type. The Proxy must emulate either a plain "
     "object or an RpcTarget, as indicated by the Proxy's prototype chain."
 )  # upstream's words, which people search for
-_encode = msgspec.msgpack.Encoder().encode
 
 
 def packed(channel: Channel, loans: Loans, value: object, *, answers: bool = False) -> tuple[bytes, Table]:
@@ -44,11 +43,7 @@ def packed(channel: Channel, loans: Loans, value: object, *, answers: bool = Fal
     cannot be sent; then nothing is lent."""
     packing = _Packing(channel, loans, answers)
     try:
-        sent = to_wire(value, packing.other)
-        try:
-            payload = _encode(sent)
-        except UnicodeEncodeError:
-            payload = _encode(well_formed(sent))
+        payload = encode_well_formed(to_wire(value, packing.other))
         if len(payload) > MAX_PAYLOAD_BYTES:
             raise JsException(
                 "Serialized RPC arguments or return values are limited to 32MiB, but the size of this value was: "
@@ -98,20 +93,20 @@ class _Packing:
 
     def request(self, value: Request) -> Ext:
         method, url, headers, body = value.to_parts()
-        return Ext(REQUEST, _encode((method, url, headers, self._body(body), value.redirect)))
+        return Ext(REQUEST, encode((method, url, headers, self._body(body), value.redirect)))
 
     def response(self, value: Response) -> Ext:
         if value.web_socket is not None:
             self.none(value.web_socket)
         status, text, headers, body = value.to_parts()
-        return Ext(RESPONSE, _encode((status, text, headers, self._body(body), value.url, value.redirected)))
+        return Ext(RESPONSE, encode((status, text, headers, self._body(body), value.url, value.redirected)))
 
     def headers(self, value: Headers) -> Ext:
-        return Ext(HEADERS, _encode(value.raw()))
+        return Ext(HEADERS, encode(value.raw()))
 
     def blob(self, value: Blob) -> Ext:
         file = (value.name, value.last_modified) if isinstance(value, File) else ()
-        return Ext(BLOB, _encode((bytes(value), value.type, *file)))
+        return Ext(BLOB, encode((bytes(value), value.type, *file)))
 
     def none(self, value: object) -> Ext:
         """As upstream: a socket goes by ``fetch`` alone."""

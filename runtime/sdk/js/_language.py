@@ -12,6 +12,7 @@ from urllib.parse import quote, unquote
 from weakref import WeakKeyDictionary, ref
 from weakref import WeakSet as _WeakSet
 
+from js._set import Lookup  # type: ignore[import-not-found,attr-defined,unused-ignore]
 from runtime.isolate.script.errors import report
 from runtime.values import JsArray, JsException, Named
 
@@ -211,14 +212,7 @@ class WeakMap(WeakKeyDictionary[Any, Any]):
         return self.pop(key, self) is not self
 
 
-class WeakSet(_WeakSet[Any]):
-    def has(self, item: object) -> bool:
-        return item in self
-
-    def delete(self, item: object) -> bool:
-        found = item in self
-        self.discard(item)
-        return found
+class WeakSet(_WeakSet[Any], Lookup): ...  # type: ignore[misc,unused-ignore]
 
 
 def eval(source: object) -> NoReturn:

@@ -11,7 +11,19 @@ from runtime.values.iterators import JsIterator
 from runtime.values.proxies import taken
 
 
-class Set(Members[Any], Named):
+class Lookup:
+    """What the sets of JavaScript's have in common."""
+
+    def has(self: Any, item: object) -> bool:
+        return item in self
+
+    def delete(self: Any, item: object) -> bool:
+        found = item in self
+        self.discard(item)
+        return found
+
+
+class Set(Members[Any], Lookup, Named):
     """A set; its order is Python's."""
 
     @classmethod
@@ -21,14 +33,6 @@ class Set(Members[Any], Named):
     def add(self, item: object) -> Set:  # type: ignore[override]
         super().add(item)
         return self
-
-    def has(self, item: object) -> bool:
-        return item in self
-
-    def delete(self, item: object) -> bool:
-        found = item in self
-        self.discard(item)
-        return found
 
     @property
     def size(self) -> int:
@@ -64,4 +68,4 @@ class Set(Members[Any], Named):
         return Members(self)
 
 
-__all__ = ["Set"]
+__all__ = ["Lookup", "Set"]

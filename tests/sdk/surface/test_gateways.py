@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import aiohttp
@@ -103,13 +102,7 @@ migrations = [{ tag = "v1", new_sqlite_classes = ["Thing"] }]
 async def test_the_steps(tmp_path: Path) -> None:
     write(tmp_path, ENTRY, CONFIG)
     async with serving(tmp_path) as pilot:
-
-        async def told(path: str) -> object:
-            status, text = await pilot.ask(path)
-            assert status == 200, text
-            return json.loads(text)
-
-        assert await told("/asgis") == [
+        assert await pilot.told("/asgis") == [
             ["http", "/p q", "POST", "http", {"e": 1}], ["/p%20q", "c=d"], "x-b", "websocket", {"begun": 1},
             201, "1", "upc=d", [{"begun": 1}, "closed"], 3, 0,
             True, {"encodeBody": "manual"}, {},
@@ -118,5 +111,5 @@ async def test_the_steps(tmp_path: Path) -> None:
         async with pilot.http.ws_connect(pilot.url + "/socket") as socket:
             assert (await socket.receive()).data == "/socket"
             assert (await socket.receive()).type == aiohttp.WSMsgType.CLOSE
-        assert await told("/wsgis") == ["/p q", "4", {"e": 1}, "body", 202, "Yes", "POST4", "body/p q", "file"]
-        assert "enough" in str(await told("/aborts"))
+        assert await pilot.told("/wsgis") == ["/p q", "4", {"e": 1}, "body", 202, "Yes", "POST4", "body/p q", "file"]
+        assert "enough" in str(await pilot.told("/aborts"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -89,19 +88,13 @@ REFUSED = [f"<class '{name}'> cannot be sent over RPC." for name in ("tuple", "b
 async def test_values_there_and_back(tmp_path: Path) -> None:
     write(tmp_path, ENTRY, CONFIG)
     async with serving(tmp_path) as pilot:
-
-        async def told(path: str) -> object:
-            status, text = await pilot.ask(path)
-            assert status == 200, text
-            return json.loads(text)
-
-        assert await told("/there") == [True, True, "2020-01-02", "x", KINDS, 2, True, REFUSED]
-        assert await told("/back") == [
+        assert await pilot.told("/there") == [True, True, "2020-01-02", "x", KINDS, 2, True, REFUSED]
+        assert await pilot.told("/back") == [
             {"a": None, "b": {"c": [None]}}, [None], True, {"x": 1}, True, True, "Exception('Error: bad')", "b",
             True, "n", "A", None, "x",
         ]  # fmt: skip
-        assert await told("/calls") == [True] * 5
-        assert await told("/options") == [
+        assert await pilot.told("/calls") == [True] * 5
+        assert await pilot.told("/options") == [
             ["some text", "PUT 1", "some text"],
             ["JsException EvalError: C", "TypeError argument shoul", "JsException RangeError: "],
         ]
